@@ -1,0 +1,113 @@
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::Op;
+
+/// The ops that a program knows, by name: built-in ones, its own, and those of plugins.
+#[derive(Clone, Default)]
+pub struct OpSet {
+    ops: Vec<Arc<dyn Op>>,
+}
+
+impl OpSet {
+    /// A set without ops.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an op at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateOp`] where an op of that name is there already; the set stays as it was.
+    pub fn insert(&mut self, op: Arc<dyn Op>) -> Result<(), DuplicateOp> {
+        let name = op.spec().name();
+        if self.get(name).is_some() {
+            return Err(DuplicateOp(name.to_string()));
+        }
+        self.ops.push(op);
+        Ok(())
+    }
+
+    /// Adds an op in place of the one that has its name, or at the end where none has.
+    pub fn replace(&mut self, op: Arc<dyn Op>) {
+        match self.position(op.spec().name()) {
+            Some(place) => self.ops[place] = op,
+            None => self.ops.push(op),
+        }
+    }
+
+    /// The op of that name; upper and lower case differ.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Op>> {
+        self.position(name).map(|place| &self.ops[place])
+    }
+
+    /// All ops, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Op>> {
+        self.ops.iter()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.ops.iter().position(|op| op.spec().name() == name)
+    }
+}
+
+impl fmt::Debug for OpSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|op| op.spec().name()))
+            .finish()
+    }
+}
+
+/// Two ops of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuplicateOp(
+    /// The name.
+    pub String,
+);
+
+impl fmt::Display for DuplicateOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is already an op named `{}`", self.0)
+    }
+}
+
+impl Error for DuplicateOp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Call, ImageMut, OpError, OpSpec};
+
+    /// A test double that implements only what the trait requires.
+    struct Named(OpSpec);
+
+    impl Op for Named {
+        fn spec(&self) -> &OpSpec {
+            &self.0
+        }
+
+        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_keep_their_order() {
+        let mut set = OpSet::new();
+        for name in ["B", "A"] {
+            set.insert(Arc::new(Named(OpSpec::new(name, "")))).unwrap();
+        }
+        let again = set.insert(Arc::new(Named(OpSpec::new("B", "again"))));
+        assert_eq!(again, Err(DuplicateOp("B".into())));
+        set.replace(Arc::new(Named(OpSpec::new("B", "replaced"))));
+        let names: Vec<_> = set.iter().map(|op| op.spec().name()).collect();
+        assert_eq!(names, ["B", "A"]);
+        assert_eq!(set.get("B").unwrap().spec().summary(), "replaced");
+        assert!(set.get("b").is_none());
+    }
+}
