@@ -1,2 +1,53 @@
-//! x
-fn main() {}
+//! `faa-runtime`: find, inspect and apply image-augmentation policies.
+//!
+//! The program starts in milliseconds and links no libtorch: what needs it is done by a sibling,
+//! `faa-runtime-torch`, in the manner of git's subcommands.
+
+mod commands;
+mod libtorch;
+mod pictures;
+mod progress;
+mod sibling;
+mod table;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Find, inspect and apply image-augmentation policies.
+#[derive(Parser)]
+#[command(
+    name = "faa-runtime",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    let Err(error) = Arguments::parse().command.run() else {
+        return ExitCode::SUCCESS;
+    };
+    if is_broken_pipe(&error) {
+        // The reader has seen enough: `faa-runtime ops | head` is no failure.
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    let wrong_usage = error.is::<commands::Usage>();
+    ExitCode::from(if wrong_usage { 2 } else { 1 })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().map(io::Error::kind);
+    error
+        .chain()
+        .any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
+}

@@ -1,0 +1,186 @@
+use core::ops::Range;
+
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec};
+
+use crate::check_value;
+use crate::pixel::luma;
+
+/// The fill of [`Cutout`], and of [`CutoutAbs`] where the caller names none: about the mean colour
+/// of CIFAR-10, as in the public codes of AutoAugment's followers.
+const FILL: [u8; 3] = [125, 123, 114];
+
+builtin! {
+    /// Paints a square at a random place in the colour (125, 123, 114).
+    ///
+    /// The value is the side as a fraction of the width, 0 … 0.2; at 0 or below nothing happens. L
+    /// gets the luminance of the colour; RGBA gets the colour and keeps its alpha, where Pillow
+    /// would make it opaque.
+    ///
+    /// Draws the square's centre, x and then y, as `unit()` times width and height. With
+    /// `v = value · width` the square starts at `x0 = trunc(max(0, x − v / 2))` and ends, that pixel
+    /// included, at `trunc(min(width, x0 + v))`, and likewise in y. So a square that is moved in at
+    /// the left or top keeps its size, and one that sticks out at the right or bottom loses some.
+    ///
+    /// Source: the `Cutout` of Fast AutoAugment's public code, with Pillow's `ImageDraw.rectangle`.
+    Cutout,
+    OpSpec::new("Cutout", "paints a square at a random place").range(0.0, 0.2, "fraction of width"),
+    cutout
+}
+
+fn cutout(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+    if value <= 0.0 {
+        return;
+    }
+    let side = value * image.width() as f64;
+    let mut stream = call.stream();
+    let columns = drawn_span(stream.unit(), side, image.width());
+    let rows = drawn_span(stream.unit(), side, image.height());
+    fill(image, columns, rows, FILL);
+}
+
+/// The pixels of one dimension that a side about `unit · length` covers when Pillow draws it.
+fn drawn_span(unit: f64, side: f64, length: usize) -> Range<usize> {
+    let start = (unit * length as f64 - side / 2.0).max(0.0) as usize;
+    let end = (start as f64 + side) as usize;
+    start..end.saturating_add(1).min(length)
+}
+
+/// Paints a square about a random pixel, clipped at the border.
+///
+/// The value is the side in pixels, 0 … 64, truncated to an integer; below 2 nothing happens. A
+/// square about a pixel reaches half its side, rounded down, to both sides, so an odd side covers
+/// one pixel less. L gets the luminance of the fill; RGBA gets the fill and keeps its alpha.
+///
+/// Draws the centre, x and then y, as `below(width)` and `below(height)`.
+///
+/// Source: DeVries and Taylor, *Improved regularization of convolutional neural networks with
+/// Cutout* (2017), and its public code, which covers `centre − side / 2 .. centre + side / 2`.
+#[derive(Clone, Debug)]
+pub struct CutoutAbs {
+    spec: OpSpec,
+    fill: [u8; 3],
+}
+
+impl CutoutAbs {
+    /// The op with a fill of its own, such as the mean colour of a data set.
+    pub fn with_fill(fill: [u8; 3]) -> Self {
+        let spec = OpSpec::new("CutoutAbs", "paints a square about a random pixel");
+        Self {
+            spec: spec.range(0.0, 64.0, "pixels"),
+            fill,
+        }
+    }
+}
+
+impl Default for CutoutAbs {
+    /// The op with the fill of [`Cutout`].
+    fn default() -> Self {
+        Self::with_fill(FILL)
+    }
+}
+
+impl Op for CutoutAbs {
+    fn spec(&self) -> &OpSpec {
+        &self.spec
+    }
+
+    fn apply(
+        &self,
+        image: &mut ImageMut<'_>,
+        value: f64,
+        call: &mut Call<'_>,
+    ) -> Result<(), OpError> {
+        check_value(&self.spec, value)?;
+        let half = value as usize / 2;
+        let mut stream = call.stream();
+        let mut span = |length: usize| {
+            let centre = stream.below(length as u64) as usize;
+            centre.saturating_sub(half)..centre.saturating_add(half).min(length)
+        };
+        let (columns, rows) = (span(image.width()), span(image.height()));
+        fill(image, columns, rows, self.fill);
+        Ok(())
+    }
+}
+
+fn fill(image: &mut ImageMut<'_>, columns: Range<usize>, rows: Range<usize>, color: [u8; 3]) {
+    let channels = image.channels();
+    let samples = columns.start * channels.count()..columns.end * channels.count();
+    for y in rows {
+        let row = &mut image.row_mut(y)[samples.clone()];
+        match channels {
+            Channels::L => row.fill(luma(color)),
+            Channels::Rgb => row.as_chunks_mut().0.fill(color),
+            Channels::Rgba => {
+                for pixel in row.as_chunks_mut::<4>().0 {
+                    pixel[..3].copy_from_slice(&color);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use faa_op::Scratch;
+
+    use super::*;
+    use crate::builtin_ops;
+    use crate::testing::apply;
+
+    /// The columns and rows that are painted of an image of 6 × 5 pixels.
+    fn painted(name: &str, value: f64, seed: u64) -> Option<(Range<usize>, Range<usize>)> {
+        let result = apply(name, value, seed, (6, 5), Channels::L, &[0; 30]);
+        let places: Vec<usize> = (0..30).filter(|&place| result[place] != 0).collect();
+        let (first, last) = (places.first()?, places.last()?);
+        // Of a rectangle, the first and the last pixel are opposite corners.
+        let columns = first % 6..last % 6 + 1;
+        let rows = first / 6..last / 6 + 1;
+        assert_eq!(places.len(), columns.len() * rows.len());
+        Some((columns, rows))
+    }
+
+    /// The boxes of Pillow 13.0's rectangle, with draws from a Philox written apart.
+    #[test]
+    fn squares_lie_where_the_seed_puts_them() {
+        assert_eq!(painted("Cutout", 0.5, 0), Some((0..4, 2..5)));
+        assert_eq!(painted("Cutout", 0.5, 1), Some((0..4, 0..4)));
+        assert_eq!(painted("Cutout", 0.5, 3), Some((2..6, 0..4)));
+        assert_eq!(painted("Cutout", 0.5, 4), Some((3..6, 2..5)));
+        assert_eq!(painted("CutoutAbs", 3.0, 5), Some((1..3, 1..3)));
+        assert_eq!(painted("CutoutAbs", 4.9, 0), Some((0..2, 1..5)));
+        assert_eq!(painted("CutoutAbs", 4.0, 3), Some((1..5, 0..2)));
+        assert_eq!(painted("CutoutAbs", 1e300, 3), Some((0..6, 0..5)));
+    }
+
+    #[test]
+    fn the_smallest_cutout_is_one_pixel_and_none_is_drawn_below() {
+        let (columns, rows) = painted("Cutout", 5e-324, 8).unwrap();
+        assert_eq!((columns.len(), rows.len()), (1, 1));
+        for (name, value) in [("Cutout", 0.0), ("Cutout", -1.0), ("CutoutAbs", -9.0)] {
+            assert_eq!(painted(name, value, 8), None, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn a_fill_of_ones_own_takes_the_place_of_the_default() {
+        let mut ops = builtin_ops();
+        ops.replace(Arc::new(CutoutAbs::with_fill([10, 20, 30])));
+        let fill = |channels: Channels| {
+            let mut samples = vec![99; channels.count()];
+            let mut image = ImageMut::new(&mut samples, 1, 1, channels).unwrap();
+            let mut scratch = Scratch::new();
+            let op = ops.get("CutoutAbs").unwrap();
+            op.apply(&mut image, 2.0, &mut Call::new(0, &mut scratch))
+                .unwrap();
+            samples
+        };
+        assert_eq!(fill(Channels::L), [luma([10, 20, 30])]);
+        assert_eq!(fill(Channels::Rgb), [10, 20, 30]);
+        assert_eq!(fill(Channels::Rgba), [10, 20, 30, 99]);
+    }
+}

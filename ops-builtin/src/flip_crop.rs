@@ -1,0 +1,148 @@
+use faa_op::{Call, Channels, ImageMut, OpSpec};
+
+builtin! {
+    /// Leaves the image as it is.
+    ///
+    /// It has no value and draws nothing from its seed.
+    Identity,
+    OpSpec::new("Identity", "leaves the image as it is"),
+    identity
+}
+
+builtin! {
+    /// Mirrors the image left to right, always: the probability is the policy's.
+    ///
+    /// It has no value and draws nothing from its seed. L, RGB and RGBA alike: alpha moves with its
+    /// pixel.
+    ///
+    /// Source: Pillow's `ImageOps.mirror`.
+    FlipX,
+    OpSpec::new("FlipX", "mirrors the image left to right"),
+    flip_x
+}
+
+builtin! {
+    /// Pads the image with zeros on all sides and cuts its old size out of that at a random place.
+    ///
+    /// The value is the padding in pixels, 0 … 16, truncated to an integer; below 1 nothing
+    /// happens. L, RGB and RGBA alike: alpha moves with its pixel, and the padding is 0 in every
+    /// channel.
+    ///
+    /// Draws two offsets, that of x and then that of y, each as `below(2 · padding + 1)`: the pixel
+    /// at (x, y) is taken from (x + offset − padding) of the old columns, and likewise of the rows.
+    ///
+    /// Source: the random crop of the usual training pipeline for CIFAR, torchvision's
+    /// `RandomCrop(size, padding)`.
+    CropPad,
+    OpSpec::new("CropPad", "pads with zeros and crops back at a random place")
+        .range(0.0, 16.0, "pixels"),
+    crop_pad
+}
+
+fn identity(_: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {}
+
+fn flip_x(image: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {
+    let channels = image.channels();
+    let stride = image.width() * channels.count();
+    for row in image.samples_mut().chunks_exact_mut(stride) {
+        match channels {
+            Channels::L => row.reverse(),
+            Channels::Rgb => row.as_chunks_mut::<3>().0.reverse(),
+            Channels::Rgba => row.as_chunks_mut::<4>().0.reverse(),
+        }
+    }
+}
+
+fn crop_pad(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+    // Far less than 2³² pixels of padding move any image out of sight.
+    let padding = value as u32;
+    let mut stream = call.stream();
+    let mut distance = || stream.below(2 * u64::from(padding) + 1) as i64 - i64::from(padding);
+    let (right, down) = (distance(), distance());
+    if (right, down) == (0, 0) {
+        return;
+    }
+    let channels = image.channels().count();
+    let width = image.width();
+    let source = call.scratch.copy_of(image.samples());
+    let columns = overlap(right, width);
+    let rows = overlap(down, image.height());
+    image.samples_mut().fill(0);
+    for row in 0..rows.length {
+        let from = ((rows.from + row) * width + columns.from) * channels;
+        let to = ((rows.to + row) * width + columns.to) * channels;
+        let length = columns.length * channels;
+        image.samples_mut()[to..][..length].copy_from_slice(&source[from..][..length]);
+    }
+}
+
+/// The part of a row or column that is still there when place `to` is taken from `to + distance`.
+fn overlap(distance: i64, length: usize) -> Overlap {
+    let away = usize::try_from(distance.unsigned_abs())
+        .unwrap_or(usize::MAX)
+        .min(length);
+    Overlap {
+        from: if distance > 0 { away } else { 0 },
+        to: if distance > 0 { 0 } else { away },
+        length: length - away,
+    }
+}
+
+struct Overlap {
+    from: usize,
+    to: usize,
+    length: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::testing::{apply, noise};
+
+    #[test]
+    fn flipping_reverses_pixels_not_samples() {
+        let source = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let result = apply("FlipX", 0.0, 0, (2, 2), Channels::Rgb, &source);
+        assert_eq!(result, [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]);
+        let source = noise((5, 3), Channels::Rgba);
+        let flip = |source: &[u8]| apply("FlipX", 0.0, 0, (5, 3), Channels::Rgba, source);
+        assert_ne!(flip(&source), source);
+        assert_eq!(flip(&flip(&source)), source);
+    }
+
+    #[test]
+    fn crops_are_taken_at_the_offsets_that_the_seed_gives() {
+        let source: Vec<u8> = (1..=30).collect();
+        let crop = |value, seed| apply("CropPad", value, seed, (6, 5), Channels::L, &source);
+        // The offsets are 0 and 3, then 3 and 0, in a Philox written apart.
+        #[rustfmt::skip]
+        assert_eq!(crop(2.9, 0), [
+            0, 0, 7, 8, 9, 10,
+            0, 0, 13, 14, 15, 16,
+            0, 0, 19, 20, 21, 22,
+            0, 0, 25, 26, 27, 28,
+            0, 0, 0, 0, 0, 0,
+        ]);
+        #[rustfmt::skip]
+        assert_eq!(crop(2.0, 3), [
+            0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0,
+            2, 3, 4, 5, 6, 0,
+            8, 9, 10, 11, 12, 0,
+            14, 15, 16, 17, 18, 0,
+        ]);
+    }
+
+    #[test]
+    fn every_offset_occurs() {
+        let source = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+        let mut results: Vec<_> = (0..500)
+            .map(|seed| apply("CropPad", 1.0, seed, (3, 3), Channels::L, &source))
+            .collect();
+        results.sort();
+        results.dedup();
+        assert_eq!(results.len(), 9);
+    }
+}

@@ -1,0 +1,71 @@
+//! What `faa-runtime` can be told to do.
+
+mod apply;
+mod completions;
+mod doctor;
+mod ops;
+mod policy;
+mod search;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use faa_policy::{Policy, nearest_name, shipped};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Search(search::Search),
+    Apply(apply::Apply),
+    Ops(ops::Ops),
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Search(search) => search.run(),
+            Self::Apply(apply) => apply.run(),
+            Self::Ops(ops) => ops.run(),
+            Self::Policy(policy) => policy.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Completions(completions) => completions.run(),
+        }
+    }
+}
+
+/// Wrong usage that clap cannot see.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Reads the policy that a file holds, or the shipped one of that name.
+fn find_policy(file_or_name: &str) -> Result<Policy> {
+    if let Some(shipped) = shipped().iter().find(|policy| policy.name == file_or_name) {
+        return Ok(shipped.policy()?);
+    }
+    let path = Path::new(file_or_name);
+    let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
+    if !path.exists() && !looks_like_a_file {
+        let names = shipped().iter().map(|policy| policy.name);
+        let hint = match nearest_name(file_or_name, names) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "`faa-runtime policy list` shows the names".to_owned(),
+        };
+        bail!("there is no file and no shipped policy named `{file_or_name}`; {hint}");
+    }
+    let json = fs::read(path).with_context(|| format!("cannot read the policy {file_or_name}"))?;
+    Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
+}

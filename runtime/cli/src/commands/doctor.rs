@@ -1,0 +1,164 @@
+use std::io::{self, Write};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use faa_search::protocol::{Message, Request, TorchReport};
+use serde_json::json;
+
+use crate::libtorch::{self, Libtorch};
+use crate::sibling::{self, Sibling};
+
+/// Tell what this machine has: libtorch, CUDA, CPU features. Exits with 1 where `search` cannot
+/// work.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  faa-runtime doctor
+  faa-runtime doctor --json")]
+pub(crate) struct Doctor {
+    /// Print JSON for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found, or why not.
+struct Findings {
+    cpu: Vec<&'static str>,
+    threads: usize,
+    libtorch: Result<Libtorch, String>,
+    sibling: Result<std::path::PathBuf, String>,
+    torch: Result<TorchReport, String>,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<()> {
+        let findings = Findings::gather();
+        let text = if self.json {
+            findings.as_json()
+        } else {
+            findings.as_text()
+        };
+        io::stdout().write_all(text.as_bytes())?;
+        if findings.torch.is_err() {
+            bail!("`search` cannot work here; everything else can");
+        }
+        Ok(())
+    }
+}
+
+impl Findings {
+    fn gather() -> Self {
+        let libtorch = libtorch::find().map_err(|error| error.to_string());
+        let sibling = sibling::program().map_err(|error| error.to_string());
+        let torch = match (&libtorch, &sibling) {
+            (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
+            _ => Err("not asked, for want of the above".to_owned()),
+        };
+        Self {
+            cpu: cpu_features(),
+            threads: std::thread::available_parallelism().map_or(1, Into::into),
+            libtorch,
+            sibling,
+            torch,
+        }
+    }
+
+    fn as_text(&self) -> String {
+        let libtorch = match &self.libtorch {
+            Ok(found) => {
+                let (version, home, origin) =
+                    (libtorch::VERSION, found.home.display(), found.origin);
+                format!("{version} at {home} (from {origin})")
+            }
+            Err(why) => format!("MISSING: {why}"),
+        };
+        let sibling = match &self.sibling {
+            Ok(path) => path.display().to_string(),
+            Err(why) => format!("MISSING: {why}"),
+        };
+        let (onednn, cuda) = match &self.torch {
+            Ok(report) => (
+                if report.onednn {
+                    "yes"
+                } else {
+                    "no: the CPU will be slow"
+                },
+                report.cuda.as_str(),
+            ),
+            Err(why) => ("unknown", why.as_str()),
+        };
+        format!(
+            "program            faa-runtime {}\n\
+             CPU                {} threads; {}\n\
+             libtorch           {libtorch}\n\
+             faa-runtime-torch  {sibling}\n\
+             oneDNN             {onednn}\n\
+             CUDA               {cuda}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.threads,
+            self.cpu.join(", "),
+        )
+    }
+
+    fn as_json(&self) -> String {
+        let findings = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "threads": self.threads,
+            "cpu_features": self.cpu,
+            "libtorch": match &self.libtorch {
+                Ok(found) => json!({
+                    "version": libtorch::VERSION,
+                    "home": found.home,
+                    "origin": found.origin.to_string(),
+                    "has_cuda": found.has_cuda(),
+                }),
+                Err(why) => json!({"missing": why}),
+            },
+            "sibling": match &self.sibling {
+                Ok(path) => json!(path),
+                Err(why) => json!({"missing": why}),
+            },
+            "torch": match &self.torch {
+                Ok(report) => json!(report),
+                Err(why) => json!({"error": why}),
+            },
+        });
+        format!("{findings:#}\n")
+    }
+}
+
+fn ask_torch(libtorch: &Libtorch) -> Result<TorchReport> {
+    let mut answer = None;
+    Sibling::start(&Request::Doctor, libtorch)?.messages(|message| {
+        if let Message::Doctor { doctor } = message {
+            answer = Some(doctor);
+        }
+        Ok(())
+    })?;
+    match answer {
+        Some(report) => Ok(report),
+        None => bail!("faa-runtime-torch did not answer"),
+    }
+}
+
+/// The instruction sets that matter to ops and networks, of those that this CPU has.
+fn cpu_features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let all = [
+            ("sse4.1", is_x86_feature_detected!("sse4.1")),
+            ("avx2", is_x86_feature_detected!("avx2")),
+            ("fma", is_x86_feature_detected!("fma")),
+            ("avx512f", is_x86_feature_detected!("avx512f")),
+            ("avx512bw", is_x86_feature_detected!("avx512bw")),
+            ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+        ];
+        all.into_iter()
+            .filter_map(|(name, there)| there.then_some(name))
+            .collect()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        vec![std::env::consts::ARCH]
+    }
+}

@@ -1,0 +1,176 @@
+//! Showing how a search goes: a bar on a terminal, plain lines elsewhere; on standard error.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use faa_search::Event;
+use faa_search::event::{Plan, Training};
+use faa_search::judge::Rates;
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often plain output tells of work in progress.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The state of the display.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    rates: Rates,
+    /// Milliseconds of planned work that are done, as the plan's rates predict them.
+    done: u64,
+    started: Instant,
+    last_line: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        bar.set_style(
+            ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}")
+                .expect("the template is valid"),
+        );
+        Self {
+            bar,
+            rates: Rates {
+                train: 1.0,
+                classify: 1.0,
+            },
+            done: 0,
+            started: Instant::now(),
+            last_line: Instant::now(),
+        }
+    }
+
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Planned(plan) => self.begin(plan),
+            Event::EpochDone { training, epoch } => {
+                self.advance(epoch.images as f64 / self.rates.train);
+                self.step(&format!(
+                    "{}, epoch {}: loss {:.3}, {:.0} images/s",
+                    short(*training),
+                    epoch.epoch + 1,
+                    epoch.loss,
+                    epoch.images as f64 / epoch.seconds,
+                ));
+            }
+            Event::TrainingDone {
+                training,
+                evaluation,
+                resumed,
+            } => {
+                let on = if matches!(training, Training::Fold(_)) {
+                    "held-out"
+                } else {
+                    "test"
+                };
+                let found = if *resumed { " (found finished)" } else { "" };
+                let error = 100.0 * evaluation.error;
+                self.line(&format!(
+                    "{}: {on} error {error:.1} %{found}",
+                    short(*training)
+                ));
+            }
+            Event::RoundStarted {
+                fold,
+                round,
+                trials,
+                resumed,
+            } if *resumed > 0 => {
+                self.line(&format!(
+                    "fold {fold}, round {round}: {resumed} of {trials} trials found finished"
+                ));
+            }
+            Event::TrialDone {
+                fold,
+                trial,
+                reward,
+                best,
+                images,
+                seconds,
+                ..
+            } => {
+                self.advance(*images as f64 / self.rates.classify);
+                self.step(&format!(
+                    "fold {fold}, trial {}: reward {reward:.4}, best {best:.4}, {:.0} images/s",
+                    trial + 1,
+                    *images as f64 / seconds,
+                ));
+            }
+            Event::PolicyWritten { file, sub_policies } => {
+                self.line(&format!(
+                    "{sub_policies} sub-policies written to {}",
+                    file.display()
+                ));
+            }
+            Event::Finished(_) => self.end(),
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn begin(&mut self, plan: &Plan) {
+        let [train, test] = plan.images;
+        let [width, height] = plan.size;
+        self.line(&format!(
+            "{train} training and {test} test images of {width}×{height} in {} classes, on {}",
+            plan.classes, plan.device
+        ));
+        self.line(&format!(
+            "{} folds, {} trials, {} final trainings; everything goes to {}",
+            plan.folds,
+            plan.trials,
+            plan.finals,
+            plan.run.display()
+        ));
+        let left = Duration::from_secs_f64(plan.estimated_seconds);
+        self.line(&format!("this will take about {}", HumanDuration(left)));
+        self.rates = plan.rates;
+        self.bar
+            .set_length((plan.estimated_seconds * 1000.0) as u64);
+        self.started = Instant::now();
+    }
+
+    fn advance(&mut self, seconds: f64) {
+        self.done += (seconds * 1000.0) as u64;
+        self.bar.set_position(self.done);
+    }
+
+    /// Tells of work in progress, with the time that is left.
+    fn step(&mut self, what: &str) {
+        let text = format!("{what}, {} left", HumanDuration(self.left()));
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+        } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
+            self.line(&text);
+        }
+    }
+
+    /// The planned rest, at the pace so far.
+    fn left(&self) -> Duration {
+        let total = self.bar.length().unwrap_or(0).max(self.done);
+        let pace = self.started.elapsed().as_secs_f64() / self.done.max(1) as f64;
+        Duration::from_secs_f64((total - self.done) as f64 * pace)
+    }
+
+    fn line(&mut self, text: &str) {
+        self.last_line = Instant::now();
+        if stderr().is_terminal() {
+            self.bar.suspend(|| eprintln!("{text}"));
+        } else {
+            eprintln!("{text}");
+        }
+    }
+}
+
+fn short(training: Training) -> String {
+    match training {
+        Training::Fold(fold) => format!("training fold {fold}"),
+        Training::Final { control, seed } => {
+            format!("final training with {}, seed {seed}", control.name())
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Starting `faa-runtime-torch` and talking with it.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use faa_search::protocol::{Message, Request};
+
+use crate::libtorch::{self, Libtorch};
+
+const NAME: &str = "faa-runtime-torch";
+
+/// A sibling at work.
+pub(crate) struct Sibling {
+    child: Child,
+    // Closing it asks the sibling to stop; see `faa_search::protocol`.
+    stop: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+/// Where the sibling is: beside this program.
+pub(crate) fn program() -> Result<PathBuf> {
+    let here = env::current_exe().context("cannot tell where this program is")?;
+    let program = here.with_file_name(NAME);
+    if !program.exists() {
+        bail!(
+            "there is no `{NAME}` beside {}: build it with `cargo xtask libtorch` and \
+             `cargo build --release -p faa-torch`",
+            here.display()
+        );
+    }
+    Ok(program)
+}
+
+impl Sibling {
+    /// Starts the sibling and hands it a request.
+    pub(crate) fn start(request: &Request, libtorch: &Libtorch) -> Result<Self> {
+        let program = program()?;
+        let mut command = Command::new(&program);
+        command
+            .env(library_path_variable(), libtorch.library_path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        leave_ctrl_c_to_us(&mut command);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        // A sibling that ended at once, for want of a library, is reported by `finish`.
+        let _ = stdin.write_all(&line);
+        Ok(Self {
+            child,
+            stop: Arc::new(Mutex::new(Some(stdin))),
+        })
+    }
+
+    /// Starts the sibling with the libtorch that is to be found.
+    pub(crate) fn start_with_any(request: &Request) -> Result<Self> {
+        Self::start(request, &libtorch::find()?)
+    }
+
+    /// Lets Ctrl-C stop the sibling cleanly the first time, and everything the second time.
+    pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
+        let stop = Arc::clone(&self.stop);
+        ctrlc::set_handler(move || {
+            if stop
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .is_none()
+            {
+                std::process::exit(1);
+            }
+            eprintln!("\nstopping; press Ctrl-C again to end at once");
+        })
+        .context("cannot watch for Ctrl-C")
+    }
+
+    /// Hands every message to `consume`, until the sibling is done.
+    pub(crate) fn messages(mut self, mut consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
+        let output = BufReader::new(self.child.stdout.take().expect("standard output is piped"));
+        for line in output.lines() {
+            let line = line.with_context(|| format!("cannot read from {NAME}"))?;
+            let message = serde_json::from_str(&line)
+                .with_context(|| format!("{NAME} said something unknown: {line}"))?;
+            consume(message)?;
+        }
+        self.finish()
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let status = self
+            .child
+            .wait()
+            .with_context(|| format!("cannot wait for {NAME}"))?;
+        if !status.success() {
+            bail!("{NAME} ended without a word ({status}); `faa-runtime doctor` may tell why");
+        }
+        Ok(())
+    }
+}
+
+fn library_path_variable() -> &'static str {
+    if cfg!(target_os = "macos") {
+        "DYLD_LIBRARY_PATH"
+    } else {
+        "LD_LIBRARY_PATH"
+    }
+}
+
+/// A terminal sends Ctrl-C to the whole foreground group; the sibling is to hear of it from us, so
+/// that it ends between two steps of its work.
+fn leave_ctrl_c_to_us(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}

@@ -1,0 +1,37 @@
+use crate::{Policy, PolicyError};
+
+/// A policy that comes with the crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped {
+    /// The name by which it is asked for.
+    pub name: &'static str,
+    json: &'static str,
+}
+
+impl Shipped {
+    /// The policy.
+    ///
+    /// # Errors
+    ///
+    /// None in a release: the tests parse every shipped file.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        Policy::parse(self.json.as_bytes())
+    }
+}
+
+/// The policies that come with the crate, the folder `policies/` of the repository.
+pub fn shipped() -> &'static [Shipped] {
+    &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_policy_is_valid_and_bears_its_name() {
+        for shipped in shipped() {
+            assert_eq!(shipped.policy().unwrap().name, shipped.name);
+        }
+    }
+}

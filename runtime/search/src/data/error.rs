@@ -1,0 +1,184 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a data set could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The data set's folder is not there, or is no folder.
+    #[error("{} is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*", path.display())]
+    MissingFolder {
+        /// The folder that was named.
+        path: PathBuf,
+    },
+    /// The folder has no `train` or no `test` in it.
+    #[error("{} is missing; make it, with a folder of images for every class", path.display())]
+    MissingSplit {
+        /// Where the split would be.
+        path: PathBuf,
+    },
+    /// A split has no class folders.
+    #[error("{} holds no folder; put the images of every class into a folder named after it", path.display())]
+    NoClasses {
+        /// The split.
+        path: PathBuf,
+    },
+    /// A class folder has no images.
+    #[error("{} holds no image; add some, or remove this class from both splits", path.display())]
+    EmptyClass {
+        /// The class folder.
+        path: PathBuf,
+    },
+    /// Some classes are in one split only.
+    #[error("{} has other classes in test than in train: {}; \
+        give every class a folder of the same name in both", path.display(), one_sided(only_train, only_test))]
+    ClassesDiffer {
+        /// The data set's folder.
+        path: PathBuf,
+        /// The classes that only `train` has.
+        only_train: Vec<String>,
+        /// The classes that only `test` has.
+        only_test: Vec<String>,
+    },
+    /// A class folder's name is not Unicode, so that it cannot name the class.
+    #[error("the name of {} is not Unicode; rename this class folder in both splits", path.display())]
+    ClassName {
+        /// The class folder.
+        path: PathBuf,
+    },
+    /// A class folder has a folder in it, whose images would have been left out silently.
+    #[error("{} is a folder within a class; move its images up into the class folder, or remove it", path.display())]
+    NestedFolder {
+        /// The inner folder.
+        path: PathBuf,
+    },
+    /// Some files are not images that can be decoded.
+    #[error("{}", list_unreadable(files))]
+    Unreadable {
+        /// All of them, in the order of the data set.
+        files: Vec<Unreadable>,
+    },
+    /// An image has another size than the first one, and no common size was asked for.
+    #[error(
+        "{} is {}×{}, but {} is {}×{}; images must have one size, \
+            or be brought to one by `--image-size N` (such as {})",
+        path.display(), size.0, size.1, first.display(), first_size.0, first_size.1,
+        size.0.min(size.1).min(first_size.0).min(first_size.1)
+    )]
+    UnequalSizes {
+        /// The first image that differs.
+        path: PathBuf,
+        /// Its width and height.
+        size: (u32, u32),
+        /// The first image of all.
+        first: PathBuf,
+        /// Its width and height.
+        first_size: (u32, u32),
+    },
+    /// The pixels would not fit into memory.
+    #[error(
+        "{images} images of {}×{} take {bytes} bytes of memory, and the limit is {limit}; \
+            choose a smaller `--image-size N`, or fewer images",
+        size.0, size.1
+    )]
+    TooLarge {
+        /// How many images both splits have.
+        images: usize,
+        /// Width and height of every image.
+        size: (u32, u32),
+        /// What all pixels take.
+        bytes: u128,
+        /// What they may take at most.
+        limit: u64,
+    },
+    /// The image size that was asked for cannot be had.
+    #[error("`--image-size {size}` is not possible here; {advice}")]
+    ImageSize {
+        /// The side that was asked for.
+        size: u32,
+        /// What to do instead.
+        advice: &'static str,
+    },
+    /// The operating system refused something.
+    #[error("{} cannot be read: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+}
+
+/// A file that is no image that can be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in the decoder's or the operating system's words.
+    pub reason: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
+/// How many unreadable files a message names; the error itself holds all of them.
+const SHOWN: usize = 10;
+
+fn list_unreadable(files: &[Unreadable]) -> String {
+    let mut text = match files.len() {
+        1 => "1 file cannot be read as an image; repair or remove it:".to_owned(),
+        count => format!("{count} files cannot be read as images; repair or remove them:"),
+    };
+    for file in files.iter().take(SHOWN) {
+        text += &format!("\n  {file}");
+    }
+    if let Some(more) = files.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+        text += &format!("\n  … and {more} more");
+    }
+    text
+}
+
+fn one_sided(only_train: &[String], only_test: &[String]) -> String {
+    [("train", only_train), ("test", only_test)]
+        .into_iter()
+        .filter(|(_, classes)| !classes.is_empty())
+        .map(|(split, classes)| format!("only {split} has {}", classes.join(", ")))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(count: usize) -> String {
+        let files = (0..count).map(|place| Unreadable {
+            path: format!("{place}.png").into(),
+            reason: "broken".into(),
+        });
+        DataError::Unreadable {
+            files: files.collect(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_message_names_ten_files_and_counts_the_rest() {
+        assert!(unreadable(1).starts_with("1 file "));
+        let ten = unreadable(10);
+        assert!(
+            ten.starts_with("10 files ") && ten.ends_with("\n  9.png: broken"),
+            "{ten}"
+        );
+        let many = unreadable(12);
+        assert!(many.starts_with("12 files "), "{many}");
+        assert!(
+            many.ends_with("\n  9.png: broken\n  … and 2 more"),
+            "{many}"
+        );
+    }
+}

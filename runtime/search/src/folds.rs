@@ -1,0 +1,248 @@
+//! Splits of the training images into those a network learns from and those policies are judged on.
+
+use std::num::NonZeroUsize;
+
+use crate::config::FoldConfig;
+use crate::seeds::{Purpose, derive, shuffle};
+
+/// One split; the numbers are places in the training split of the data set, in rising order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// D_M: a network is trained on these.
+    pub train: Vec<usize>,
+    /// D_A: candidates are judged on these.
+    pub judge: Vec<usize>,
+}
+
+/// Why images cannot be split as asked.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// A partition into one part would leave nothing to train on.
+    #[error("one fold needs a share of images to hold out; give `held_out`, or at least 2 folds")]
+    OneFold,
+    /// The held-out share is not between 0 and 1.
+    #[error("the held-out share {0} is not between 0 and 1")]
+    Share(f64),
+    /// More images were asked for than there are.
+    #[error("{wanted} training images were asked for, and the data set has {found}")]
+    TooFew {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A class has too few images for each part to get one.
+    #[error(
+        "class {class} has {found} images in use, too few for these folds: at least {needed} are needed"
+    )]
+    SmallClass {
+        /// The label of the class.
+        class: u32,
+        /// How many images of it there are.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+}
+
+/// Splits images by class, so that every part has the classes in the same shares, up to rounding.
+///
+/// # Errors
+///
+/// [`FoldError`] where the configuration does not fit the labels.
+pub fn stratified_folds(
+    labels: &[u32],
+    config: &FoldConfig,
+    seed: u64,
+) -> Result<Vec<Fold>, FoldError> {
+    let folds = config.count.get();
+    let mut classes = images_by_class(labels);
+    for (class, images) in classes.iter_mut().enumerate() {
+        shuffle(images, derive(seed, Purpose::Folds, &[0, class as u64]));
+    }
+    reduce(&mut classes, config.images, labels.len())?;
+    let needed = if config.held_out.is_some() { 2 } else { folds };
+    check(&classes, config, needed)?;
+    Ok((0..folds)
+        .map(|fold| match config.held_out {
+            None => part(&classes, fold, folds),
+            Some(share) => independent(
+                &classes,
+                share,
+                derive(seed, Purpose::Folds, &[1, fold as u64]),
+            ),
+        })
+        .collect())
+}
+
+fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
+    let count = labels.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut classes = vec![Vec::new(); count];
+    for (image, label) in labels.iter().enumerate() {
+        classes[*label as usize].push(image);
+    }
+    classes
+}
+
+/// Keeps `images` in all, with equal shares of every class; shares are rounded by where each
+/// class begins and ends in the whole, so that they add up.
+fn reduce(
+    classes: &mut [Vec<usize>],
+    images: Option<NonZeroUsize>,
+    found: usize,
+) -> Result<(), FoldError> {
+    let Some(wanted) = images.map(NonZeroUsize::get) else {
+        return Ok(());
+    };
+    if wanted > found {
+        return Err(FoldError::TooFew { wanted, found });
+    }
+    let mut before = 0;
+    for class in classes {
+        let after = before + class.len();
+        class.truncate(after * wanted / found - before * wanted / found);
+        before = after;
+    }
+    Ok(())
+}
+
+fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), FoldError> {
+    match config.held_out {
+        None if config.count.get() < 2 => return Err(FoldError::OneFold),
+        Some(share) if !(share > 0.0 && share < 1.0) => return Err(FoldError::Share(share)),
+        _ => {}
+    }
+    match classes.iter().position(|images| images.len() < needed) {
+        Some(class) => Err(FoldError::SmallClass {
+            class: class as u32,
+            found: classes[class].len(),
+            needed,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The fold whose D_A is one of `folds` equal parts of every class.
+fn part(classes: &[Vec<usize>], fold: usize, folds: usize) -> Fold {
+    split(classes, |place, _| place % folds == fold)
+}
+
+/// A fold whose D_A is drawn anew: a share of every class, at least one image and not all.
+fn independent(classes: &[Vec<usize>], share: f64, seed: u64) -> Fold {
+    let mut classes = classes.to_vec();
+    for (class, images) in classes.iter_mut().enumerate() {
+        shuffle(images, derive(seed, Purpose::Folds, &[class as u64]));
+    }
+    split(&classes, |place, count| {
+        let held_out = (share * count as f64).round() as usize;
+        place < held_out.clamp(1, count - 1)
+    })
+}
+
+fn split(classes: &[Vec<usize>], judged: impl Fn(usize, usize) -> bool) -> Fold {
+    let (mut train, mut judge) = (Vec::new(), Vec::new());
+    for images in classes {
+        for (place, image) in images.iter().enumerate() {
+            let part = if judged(place, images.len()) {
+                &mut judge
+            } else {
+                &mut train
+            };
+            part.push(*image);
+        }
+    }
+    train.sort_unstable();
+    judge.sort_unstable();
+    Fold { train, judge }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(count: usize, held_out: Option<f64>, images: Option<usize>) -> FoldConfig {
+        FoldConfig {
+            count: NonZeroUsize::new(count).unwrap(),
+            held_out,
+            images: images.and_then(NonZeroUsize::new),
+        }
+    }
+
+    /// 60 images of class 0, 40 of class 1, 20 of class 2, interleaved.
+    fn labels() -> Vec<u32> {
+        (0..120)
+            .map(|image| [0, 0, 0, 1, 1, 2][image % 6])
+            .collect()
+    }
+
+    fn share_of(images: &[usize], class: u32) -> usize {
+        let labels = labels();
+        images
+            .iter()
+            .filter(|image| labels[**image] == class)
+            .count()
+    }
+
+    #[test]
+    fn a_partition_judges_every_image_once_and_trains_on_the_rest() {
+        let folds = stratified_folds(&labels(), &config(5, None, None), 1).unwrap();
+        let mut judged: Vec<_> = folds.iter().flat_map(|fold| fold.judge.clone()).collect();
+        judged.sort_unstable();
+        assert_eq!(judged, (0..120).collect::<Vec<_>>());
+        for fold in &folds {
+            let mut all = [fold.train.clone(), fold.judge.clone()].concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..120).collect::<Vec<_>>());
+            assert_eq!(
+                [0, 1, 2].map(|class| share_of(&fold.judge, class)),
+                [12, 8, 4]
+            );
+        }
+    }
+
+    #[test]
+    fn independent_folds_hold_out_their_share_and_overlap() {
+        let folds = stratified_folds(&labels(), &config(5, Some(0.4), None), 1).unwrap();
+        for fold in &folds {
+            assert_eq!(
+                [0, 1, 2].map(|class| share_of(&fold.judge, class)),
+                [24, 16, 8]
+            );
+            assert!(fold.judge.iter().all(|image| !fold.train.contains(image)));
+        }
+        assert_ne!(folds[0].judge, folds[1].judge);
+    }
+
+    #[test]
+    fn a_reduced_set_keeps_the_shares_of_the_classes() {
+        let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
+        let used = [folds[0].train.clone(), folds[0].judge.clone()].concat();
+        assert_eq!([0, 1, 2].map(|class| share_of(&used, class)), [30, 20, 10]);
+    }
+
+    #[test]
+    fn the_split_depends_on_the_seed_alone() {
+        let folds = |seed| stratified_folds(&labels(), &config(3, None, None), seed).unwrap();
+        assert_eq!(folds(1), folds(1));
+        assert_ne!(folds(1), folds(2));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let error = |config| stratified_folds(&labels(), &config, 0).unwrap_err();
+        assert_eq!(error(config(1, None, None)), FoldError::OneFold);
+        assert_eq!(error(config(2, Some(1.0), None)), FoldError::Share(1.0));
+        let too_few = FoldError::TooFew {
+            wanted: 121,
+            found: 120,
+        };
+        assert_eq!(error(config(2, None, Some(121))), too_few);
+        let small = FoldError::SmallClass {
+            class: 2,
+            found: 20,
+            needed: 21,
+        };
+        assert_eq!(error(config(21, None, None)), small);
+    }
+}

@@ -1,0 +1,72 @@
+//! What `faa-runtime` and its sibling `faa-runtime-torch` say to each other.
+//!
+//! The sibling reads one [`Request`] as a line of JSON from its standard input and answers with
+//! [`Message`]s, a line each, on its standard output. When its standard input ends, it stops
+//! cleanly: the caller closes it on Ctrl-C, and the operating system does where the caller died.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::SearchConfig;
+use crate::event::Event;
+
+/// What the sibling is asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Request {
+    /// Say what libtorch and CUDA are like.
+    Doctor,
+    /// Search.
+    Search {
+        /// What for.
+        config: Box<SearchConfig>,
+        /// The run directory.
+        out: PathBuf,
+        /// `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: String,
+        /// CPU threads to work with.
+        threads: usize,
+    },
+}
+
+/// What the sibling answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Message {
+    /// A step of the work.
+    Event(Event),
+    /// The answer to [`Request::Doctor`].
+    Doctor {
+        /// What libtorch says of itself and of CUDA.
+        doctor: TorchReport,
+    },
+    /// The last word, where the work was not finished.
+    Ended {
+        /// Why.
+        ended: End,
+    },
+}
+
+/// What libtorch says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TorchReport {
+    /// Whether oneDNN, the fast convolutions on the CPU, is there.
+    pub onednn: bool,
+    /// The CUDA devices that can be used.
+    pub cuda_devices: usize,
+    /// In words.
+    pub cuda: String,
+}
+
+/// Why work was not finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// On request.
+    Stopped,
+    /// Because of an error: what happened, and the causes behind it.
+    Failed(Vec<String>),
+}

@@ -1,0 +1,246 @@
+//! The run directory: everything that a search did, readable with ordinary tools.
+//!
+//! ```text
+//! run.json                     the program's version and the configuration
+//! fold-0/epochs.jsonl          a line for every epoch of the fold's network
+//! fold-0/network.safetensors   the fold's network
+//! fold-0/trials.jsonl          a line for every trial on the fold
+//! policy.json                  the policy that was found
+//! final/cutout-0/…             a final training: epochs, network, and result.json
+//! summary.json                 the errors of all final trainings
+//! lock                         held while a process works here
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Control, SearchConfig};
+use crate::files::{FileError, read_json, write_json};
+
+/// A directory that belongs to one search, and while this value lives, to this process.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    // Closing the file gives the lock back.
+    _lock: File,
+}
+
+/// Why a directory cannot be worked in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Another process works there.
+    #[error("{} is in use by another process: wait for it, or choose another --out", .0.display())]
+    InUse(PathBuf),
+    /// The directory holds a search with other settings.
+    #[error(
+        "{} holds a search with another `{key}` ({there}, and now {here}): \
+         repeat its settings to continue it, or choose another --out", path.display()
+    )]
+    OtherConfig {
+        /// The directory.
+        path: PathBuf,
+        /// The setting, as a path of keys.
+        key: String,
+        /// Its value in the directory.
+        there: Box<Value>,
+        /// Its value in this search.
+        here: Box<Value>,
+    },
+    /// The directory was written by another version of this program.
+    #[error("{} was written by version {found}, and this is {}: choose another --out", path.display(), crate::VERSION)]
+    OtherVersion {
+        /// The directory.
+        path: PathBuf,
+        /// The version that wrote it.
+        found: String,
+    },
+    /// The directory has files, and none of them is a search's.
+    #[error("{} is not empty and holds no search: choose another --out", .0.display())]
+    Foreign(PathBuf),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+#[derive(Serialize, Deserialize)]
+struct RunFile {
+    version: String,
+    config: Value,
+}
+
+impl RunDirectory {
+    /// Opens a directory for a search: a new one, or one that the same search was stopped in.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] where it belongs to something else or cannot be written.
+    pub fn open(path: &Path, config: &SearchConfig) -> Result<Self, RunError> {
+        fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
+        let run_file = path.join("run.json");
+        if !run_file.exists() && !holds_at_most_a_lock(path)? {
+            return Err(RunError::Foreign(path.to_owned()));
+        }
+        let lock = lock(path)?;
+        let here = serde_json::to_value(config).expect("a configuration has a JSON form");
+        match read_json::<RunFile>(&run_file)? {
+            None => {
+                let version = crate::VERSION.to_owned();
+                write_json(
+                    &run_file,
+                    &RunFile {
+                        version,
+                        config: here,
+                    },
+                )?;
+            }
+            Some(found) => check_same(path, &found, &here)?,
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the policy is written.
+    pub fn policy_file(&self) -> PathBuf {
+        self.path.join("policy.json")
+    }
+
+    /// Where the errors of the final trainings are written.
+    pub fn summary_file(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// The folder of a fold; made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where it cannot be made.
+    pub fn fold(&self, fold: usize) -> Result<PathBuf, FileError> {
+        self.folder(&format!("fold-{fold}"))
+    }
+
+    /// The folder of a final training; made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where it cannot be made.
+    pub fn final_training(&self, control: Control, seed: usize) -> Result<PathBuf, FileError> {
+        self.folder(&format!("final/{}-{seed}", control.name()))
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf, FileError> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).map_err(FileError::io("create the folder", &path))?;
+        Ok(path)
+    }
+}
+
+fn holds_at_most_a_lock(path: &Path) -> Result<bool, FileError> {
+    let mut entries = fs::read_dir(path).map_err(FileError::io("list", path))?;
+    Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")))
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let file = path.join("lock");
+    let lock = File::create(&file).map_err(FileError::io("create", &file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(FileError::io("lock", &file)(error).into()),
+    }
+}
+
+fn check_same(path: &Path, found: &RunFile, here: &Value) -> Result<(), RunError> {
+    if found.version != crate::VERSION {
+        let (path, found) = (path.to_owned(), found.version.clone());
+        return Err(RunError::OtherVersion { path, found });
+    }
+    match first_difference("", &found.config, here) {
+        None => Ok(()),
+        Some((key, there, here)) => Err(RunError::OtherConfig {
+            path: path.to_owned(),
+            key,
+            there: Box::new(there.clone()),
+            here: Box::new(here.clone()),
+        }),
+    }
+}
+
+/// The innermost key whose values differ.
+fn first_difference<'a>(
+    place: &str,
+    there: &'a Value,
+    here: &'a Value,
+) -> Option<(String, &'a Value, &'a Value)> {
+    if let (Value::Object(there), Value::Object(here)) = (there, here) {
+        let keys = there.keys().chain(here.keys());
+        return keys.into_iter().find_map(|key| {
+            let dot = if place.is_empty() { "" } else { "." };
+            let value = |map: &'a serde_json::Map<_, _>| map.get(key).unwrap_or(&Value::Null);
+            first_difference(&format!("{place}{dot}{key}"), value(there), value(here))
+        });
+    }
+    (there != here).then(|| (place.to_owned(), there, here))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+
+    fn config() -> SearchConfig {
+        SearchConfig::preset(Preset::Demo, "glyphs")
+    }
+
+    #[test]
+    fn the_same_search_may_come_back_and_another_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        let mut other = config();
+        other.training.learning_rate = 0.2;
+        let error = RunDirectory::open(folder.path(), &other)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("another `training.learning_rate` (0.1, and now 0.2)"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = RunDirectory::open(folder.path(), &config()).unwrap();
+        let second = RunDirectory::open(folder.path(), &config());
+        assert!(matches!(second, Err(RunError::InUse(_))));
+    }
+
+    #[test]
+    fn foreign_folders_and_other_versions_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
+        let foreign = RunDirectory::open(folder.path(), &config());
+        assert!(matches!(foreign, Err(RunError::Foreign(_))));
+        assert!(!folder.path().join("lock").exists());
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("run.json"),
+            r#"{"version": "0.0.1", "config": {}}"#,
+        )
+        .unwrap();
+        let error = RunDirectory::open(folder.path(), &config()).unwrap_err();
+        assert!(matches!(error, RunError::OtherVersion { .. }));
+    }
+}

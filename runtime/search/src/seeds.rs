@@ -1,0 +1,85 @@
+//! Seeds for the parts of a run, derived from the run's one seed.
+
+use faa_op::{DrawKey, Stream};
+
+/// What a seed is for. Parts of a run that share a purpose are told apart by their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Which images are used at all, and which of them are held out.
+    Folds,
+    /// A network's first weights.
+    Weights,
+    /// The order of images in an epoch.
+    Shuffle,
+    /// The draws of crop, flip and Cutout.
+    Baseline,
+    /// The draws of the policy under trial or in use.
+    Policy,
+    /// The sampler's proposals.
+    Sampler,
+    /// The policies that serve as a control.
+    RandomPolicy,
+    /// The training of a fold's network.
+    FoldTraining,
+    /// The judging of a candidate.
+    Trial,
+    /// A final training.
+    FinalTraining,
+}
+
+/// A seed that depends on the parent seed, the purpose and the places, and on nothing else.
+///
+/// Each number in turn takes the place of an image's index in [`Stream::for_image`], whose first
+/// 64 bits are the seed for the next.
+pub fn derive(seed: u64, purpose: Purpose, places: &[u64]) -> u64 {
+    std::iter::once(purpose as u64)
+        .chain(places.iter().copied())
+        .fold(seed, |seed, index| {
+            Stream::for_image(DrawKey {
+                seed,
+                epoch: 0,
+                index,
+            })
+            .next_u64()
+        })
+}
+
+/// Puts `items` into a uniformly random order (Fisher and Yates).
+pub fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut stream = Stream::for_op(seed);
+    for last in (1..items.len()).rev() {
+        items.swap(last, stream.below(last as u64 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_has_a_seed_of_its_own() {
+        let seeds = [
+            derive(1, Purpose::Trial, &[0, 0, 0]),
+            derive(1, Purpose::Trial, &[0, 0, 1]),
+            derive(1, Purpose::Trial, &[0, 1, 0]),
+            derive(1, Purpose::Trial, &[1, 0, 0]),
+            derive(1, Purpose::Sampler, &[0, 0, 0]),
+            derive(2, Purpose::Trial, &[0, 0, 0]),
+        ];
+        for (place, seed) in seeds.iter().enumerate() {
+            assert!(!seeds[..place].contains(seed));
+        }
+    }
+
+    #[test]
+    fn every_order_of_three_comes_up() {
+        let mut seen = std::collections::BTreeMap::<_, u32>::new();
+        for seed in 0..6000 {
+            let mut items = [0, 1, 2];
+            shuffle(&mut items, seed);
+            *seen.entry(items).or_default() += 1;
+        }
+        // Six standard deviations of a binomial(6000, 1/6) are 173.
+        assert!(seen.len() == 6 && seen.values().all(|count| count.abs_diff(1000) < 173));
+    }
+}

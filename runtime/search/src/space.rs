@@ -1,0 +1,154 @@
+//! The space of candidate policies.
+
+use faa_op::Stream;
+use faa_policy::{Policy, Provenance, Step, Strength, SubPolicy};
+
+use crate::config::ExploreConfig;
+use crate::sampler::Dimension;
+
+/// All candidates that a search can propose: ordered lists of ops, repeats allowed, with a
+/// continuous probability and magnitude of its own for every place.
+#[derive(Clone, Debug)]
+pub struct Space {
+    ops: Vec<String>,
+    sub_policies: usize,
+    steps: usize,
+}
+
+/// The dimensions that describe one step: which op, its probability, its magnitude.
+const STEP_DIMENSIONS: usize = 3;
+
+impl Space {
+    /// The space of a configuration.
+    pub fn new(config: &ExploreConfig) -> Self {
+        Self {
+            ops: config.ops.clone(),
+            sub_policies: config.sub_policies.get(),
+            steps: config.ops_per_sub_policy.get(),
+        }
+    }
+
+    /// What the sampler chooses from: for each step an op, a probability and a magnitude.
+    pub fn dimensions(&self) -> Vec<Dimension> {
+        let step = [
+            Dimension::Choice {
+                options: self.ops.len(),
+            },
+            Dimension::Unit,
+            Dimension::Unit,
+        ];
+        step.repeat(self.sub_policies * self.steps)
+    }
+
+    /// The sub-policies at a point of the space.
+    ///
+    /// # Panics
+    ///
+    /// Where the point has other dimensions than the space.
+    pub fn candidate(&self, point: &[f64]) -> Vec<SubPolicy> {
+        assert_eq!(
+            point.len(),
+            self.sub_policies * self.steps * STEP_DIMENSIONS
+        );
+        let step = |step: &[f64]| Step {
+            op: self.ops[step[0] as usize].clone(),
+            probability: step[1],
+            strength: Strength::Magnitude(step[2]),
+        };
+        point
+            .chunks_exact(self.steps * STEP_DIMENSIONS)
+            .map(|steps| steps.chunks_exact(STEP_DIMENSIONS).map(step).collect())
+            .collect()
+    }
+
+    /// The point at which [`Space::candidate`] gives these sub-policies; `None` where they lie
+    /// outside the space.
+    pub fn point(&self, candidate: &[SubPolicy]) -> Option<Vec<f64>> {
+        let fits = candidate.len() == self.sub_policies
+            && candidate.iter().all(|steps| steps.len() == self.steps);
+        if !fits {
+            return None;
+        }
+        let coordinates = candidate.iter().flatten().map(|step| {
+            let op = self.ops.iter().position(|op| *op == step.op)?;
+            match step.strength {
+                Strength::Magnitude(magnitude) => Some([op as f64, step.probability, magnitude]),
+                _ => None,
+            }
+        });
+        Some(coordinates.collect::<Option<Vec<_>>>()?.concat())
+    }
+
+    /// `count` sub-policies, every choice uniform.
+    pub fn random_policy(&self, name: &str, count: usize, seed: u64) -> Policy {
+        let stream = &mut Stream::for_op(seed);
+        let mut step = || Step {
+            op: self.ops[stream.below(self.ops.len() as u64) as usize].clone(),
+            probability: stream.unit(),
+            strength: Strength::Magnitude(stream.unit()),
+        };
+        let sub_policies = (0..count).map(|_| (0..self.steps).map(|_| step()).collect());
+        Policy {
+            name: name.to_owned(),
+            sub_policies: sub_policies.collect(),
+            provenance: Provenance::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Preset, SearchConfig};
+
+    fn space() -> Space {
+        Space::new(&SearchConfig::preset(Preset::Cifar10, "glyphs").explore)
+    }
+
+    #[test]
+    fn the_papers_space_has_ten_choices_and_twenty_numbers() {
+        let dimensions = space().dimensions();
+        let choices =
+            |dimension: &&Dimension| matches!(dimension, Dimension::Choice { options: 15 });
+        assert_eq!(
+            (dimensions.len(), dimensions.iter().filter(choices).count()),
+            (30, 10)
+        );
+    }
+
+    #[test]
+    fn points_and_candidates_are_two_forms_of_one_thing() {
+        let point: Vec<f64> = (0..10)
+            .flat_map(|step| {
+                [
+                    f64::from(step),
+                    f64::from(step) / 10.0,
+                    1.0 - f64::from(step) / 10.0,
+                ]
+            })
+            .collect();
+        let candidate = space().candidate(&point);
+        let ops: Vec<_> = candidate[1].iter().map(|step| step.op.as_str()).collect();
+        assert_eq!(ops, ["TranslateX", "TranslateY"]);
+        assert_eq!(space().point(&candidate), Some(point));
+        assert_eq!(space().point(&candidate[1..]), None);
+    }
+
+    #[test]
+    fn ops_may_repeat_and_stand_in_any_order() {
+        let point = [4.0, 0.5, 0.5, 4.0, 0.1, 0.9].repeat(5);
+        let candidate = space().candidate(&point);
+        assert_eq!(candidate[0][0].op, "Rotate");
+        assert_eq!(candidate[0][1].op, "Rotate");
+        assert_ne!(candidate[0][0].strength, candidate[0][1].strength);
+    }
+
+    #[test]
+    fn a_random_policy_has_the_size_asked_for_and_depends_on_its_seed() {
+        let policy = |seed| space().random_policy("random", 7, seed);
+        assert_eq!(policy(1).sub_policies.len(), 7);
+        assert!(policy(1).sub_policies.iter().all(|steps| steps.len() == 2));
+        assert_eq!(policy(1), policy(1));
+        assert_ne!(policy(1), policy(2));
+    }
+}

@@ -1,0 +1,151 @@
+//! One candidate, judged on one fold.
+
+use faa_policy::{Step, Strength, SubPolicy};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Reward;
+
+/// A trial: a line of `trials.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The round within the fold, from 0.
+    pub round: usize,
+    /// The trial within the round, from 0.
+    pub trial: usize,
+    /// What the candidate is ranked by.
+    pub reward: f64,
+    /// How the judge found it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// How long judging took.
+    pub seconds: f64,
+    /// The candidate itself.
+    #[serde(with = "steps")]
+    pub candidate: Vec<SubPolicy>,
+}
+
+/// How a network does on augmented images of D_A.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The share of images that at least one draw gets right.
+    pub any: f64,
+    /// The share of draws that are right.
+    pub mean: f64,
+    /// The mean cross-entropy of all draws, in nats.
+    pub loss: f64,
+}
+
+impl Verdict {
+    /// The figure that candidates are ranked by; more is better.
+    pub fn reward(&self, reward: Reward) -> f64 {
+        match reward {
+            Reward::Any => self.any,
+            Reward::Mean => self.mean,
+        }
+    }
+}
+
+/// Sub-policies as `[["ShearX", probability, magnitude], …]`, short enough for a line a trial.
+mod steps {
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
+
+    use super::{Deserialize, Serialize, Step, Strength, SubPolicy};
+
+    type Short = Vec<Vec<(String, f64, f64)>>;
+
+    pub(super) fn serialize<S: Serializer>(
+        candidate: &[SubPolicy],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let short = |step: &Step| match step.strength {
+            Strength::Magnitude(magnitude) => (step.op.clone(), step.probability, magnitude),
+            _ => unreachable!("candidates are made of magnitudes"),
+        };
+        let sub_policy = |steps: &SubPolicy| steps.iter().map(short).collect();
+        candidate
+            .iter()
+            .map(sub_policy)
+            .collect::<Short>()
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<SubPolicy>, D::Error> {
+        let long = |(op, probability, magnitude)| {
+            let unit = 0.0..=1.0;
+            if !unit.contains(&probability) || !unit.contains(&magnitude) {
+                return Err(D::Error::custom(
+                    "a probability or magnitude is not within 0…1",
+                ));
+            }
+            let strength = Strength::Magnitude(magnitude);
+            Ok(Step {
+                op,
+                probability,
+                strength,
+            })
+        };
+        Short::deserialize(deserializer)?
+            .into_iter()
+            .map(|steps| steps.into_iter().map(long).collect())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+impl Trial {
+    /// Any trial at all, for tests that care about some of the fields.
+    pub(crate) fn example() -> Self {
+        let step = |op: &str, probability, magnitude| Step {
+            op: op.into(),
+            probability,
+            strength: Strength::Magnitude(magnitude),
+        };
+        Self {
+            round: 0,
+            trial: 0,
+            reward: 0.75,
+            verdict: Verdict {
+                any: 0.75,
+                mean: 0.5,
+                loss: 1.25,
+            },
+            seconds: 0.5,
+            candidate: vec![vec![
+                step("ShearX", 0.1 + 0.2, 1.0),
+                step("Invert", 0.0, 1.0 / 3.0),
+            ]],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_the_trial_exactly() {
+        let line = serde_json::to_string(&Trial::example()).unwrap();
+        assert!(
+            line.starts_with(r#"{"round":0,"trial":0,"reward":0.75,"any":0.75"#),
+            "{line}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Trial>(&line).unwrap(),
+            Trial::example()
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let line = serde_json::to_string(&Trial::example())
+            .unwrap()
+            .replace("1.0]", "1.5]");
+        let error = serde_json::from_str::<Trial>(&line)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("not within 0…1"), "{error}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Choosing the device, and loading CUDA where it is there.
+
+use std::fmt;
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use tch::{Cuda, Device};
+
+/// The library that holds libtorch's CUDA kernels.
+const CUDA_LIBRARY: &str = "libtorch_cuda.so";
+
+/// What became of libtorch's CUDA half.
+#[derive(Debug)]
+pub enum CudaSupport {
+    /// It is loaded, and sees this many devices.
+    Loaded {
+        /// The count of devices; 0 without a driver.
+        devices: usize,
+    },
+    /// There is none beside the libtorch in use, or it cannot be loaded.
+    Absent {
+        /// The loader's words.
+        reason: String,
+    },
+}
+
+/// A device that was asked for and is not to be had.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The word is not a device.
+    #[error("`{0}` is not a device: use auto, cpu, cuda, or cuda:N")]
+    Unknown(String),
+    /// There is no such CUDA device.
+    #[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
+    NoCuda {
+        /// What was asked for.
+        wanted: String,
+        /// Why it is not there.
+        why: String,
+    },
+}
+
+impl CudaSupport {
+    /// Loads the CUDA half of libtorch, if the library path has one.
+    ///
+    /// To be called before anything else of libtorch's CUDA interface: its kernels register
+    /// themselves as the library is loaded, and libtorch asks only once. That is also why this
+    /// program is not linked against it, so that one program serves both.
+    pub fn load() -> Self {
+        // SAFETY: the initialisers of libtorch_cuda.so are made to run at load time, beside the
+        // libtorch_cpu.so of the same build that is already loaded.
+        #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
+        let library = unsafe { Library::open(Some(CUDA_LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
+        match library {
+            Ok(library) => {
+                // It stays for the life of the process: kernels point into it.
+                std::mem::forget(library);
+                let devices = usize::try_from(Cuda::device_count()).unwrap_or(0);
+                Self::Loaded { devices }
+            }
+            Err(error) => Self::Absent {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// The device for a word of the command line: `auto`, `cpu`, `cuda` or `cuda:N`.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`] where there is no such device.
+    pub fn choose(&self, word: &str) -> Result<Device, DeviceError> {
+        let index = match word {
+            "cpu" => return Ok(Device::Cpu),
+            "auto" => {
+                return Ok(if self.devices() > 0 {
+                    Device::Cuda(0)
+                } else {
+                    Device::Cpu
+                });
+            }
+            "cuda" => 0,
+            _ => word
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .ok_or_else(|| DeviceError::Unknown(word.to_owned()))?,
+        };
+        if index < self.devices() {
+            return Ok(Device::Cuda(index));
+        }
+        let (wanted, why) = (word.to_owned(), self.to_string());
+        Err(DeviceError::NoCuda { wanted, why })
+    }
+
+    /// How many CUDA devices can be used.
+    pub fn devices(&self) -> usize {
+        match self {
+            Self::Loaded { devices } => *devices,
+            Self::Absent { .. } => 0,
+        }
+    }
+}
+
+impl fmt::Display for CudaSupport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loaded { devices: 0 } => {
+                f.write_str("libtorch has CUDA, but finds no driver or no device")
+            }
+            Self::Loaded { devices } => {
+                write!(f, "libtorch has CUDA and finds {devices} device(s)")
+            }
+            Self::Absent { reason } => write!(f, "this libtorch has no CUDA ({reason})"),
+        }
+    }
+}
+
+/// The word for a device, as the command line has it.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_devices() {
+        let two = CudaSupport::Loaded { devices: 2 };
+        assert_eq!(two.choose("auto"), Ok(Device::Cuda(0)));
+        assert_eq!(two.choose("cuda:1"), Ok(Device::Cuda(1)));
+        assert_eq!(two.choose("cpu"), Ok(Device::Cpu));
+        let none = CudaSupport::Absent {
+            reason: "no such file".into(),
+        };
+        assert_eq!(none.choose("auto"), Ok(Device::Cpu));
+        assert!(
+            none.choose("cuda")
+                .unwrap_err()
+                .to_string()
+                .contains("no such file")
+        );
+        assert!(matches!(
+            two.choose("cuda:2"),
+            Err(DeviceError::NoCuda { .. })
+        ));
+        assert_eq!(two.choose("tpu"), Err(DeviceError::Unknown("tpu".into())));
+    }
+}

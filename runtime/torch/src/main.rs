@@ -1,0 +1,116 @@
+//! `faa-runtime-torch`: the sibling of `faa-runtime` that works with libtorch.
+//!
+//! It is started by `faa-runtime`, which finds libtorch and sets the library path, and speaks the
+//! protocol of [`faa_search::protocol`]; people do not call it.
+
+use std::io::{self, BufRead, Read, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result};
+use faa_search::data::{Dataset, LoadOptions};
+use faa_search::judge::StopFlag;
+use faa_search::protocol::{End, Message, Request, TorchReport};
+use faa_search::{RunDirectory, Search, SearchConfig, SearchError};
+use faa_torch::TorchJudge;
+use faa_torch::device::{self, CudaSupport};
+
+fn main() -> ExitCode {
+    let stop = StopFlag::new();
+    let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
+        return ExitCode::SUCCESS;
+    };
+    let stopped = matches!(error.downcast_ref(), Some(SearchError::Stopped));
+    let ended = if stopped {
+        End::Stopped
+    } else {
+        End::Failed(error.chain().map(ToString::to_string).collect())
+    };
+    tell(&Message::Ended { ended }, &stop);
+    ExitCode::FAILURE
+}
+
+/// Reads the request, and leaves a thread behind that waits for the end of standard input.
+fn read_request(stop: &StopFlag) -> Result<Request> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read the request")?;
+    let request = serde_json::from_str(&line).context(
+        "cannot understand the request; this program is started by `faa-runtime`, not by people",
+    )?;
+    let stop = stop.clone();
+    thread::spawn(move || {
+        // An error means as much as the end: the caller is gone.
+        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        stop.set();
+    });
+    Ok(request)
+}
+
+fn answer(request: Request, stop: &StopFlag) -> Result<()> {
+    let cuda = CudaSupport::load();
+    match request {
+        Request::Doctor => {
+            let doctor = TorchReport {
+                onednn: tch::utils::has_mkldnn(),
+                cuda_devices: cuda.devices(),
+                cuda: cuda.to_string(),
+            };
+            tell(&Message::Doctor { doctor }, stop);
+            Ok(())
+        }
+        Request::Search {
+            config,
+            out,
+            device,
+            threads,
+        } => {
+            let threads = threads.max(1);
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()?;
+            search(&config, &out, cuda.choose(&device)?, stop)
+        }
+        _ => anyhow::bail!("this request is newer than this program"),
+    }
+}
+
+fn search(
+    config: &SearchConfig,
+    out: &std::path::Path,
+    device: tch::Device,
+    stop: &StopFlag,
+) -> Result<()> {
+    let run = RunDirectory::open(out, config)?;
+    let options = LoadOptions {
+        image_size: config.image_size,
+    };
+    let dataset = Dataset::load(&config.data.parse()?, &options)?;
+    let ops = faa_ops_builtin::builtin_ops();
+    let labels = dataset.train.labels.clone();
+    let mut judge = TorchJudge::new(dataset, ops.clone(), device)?;
+    let search = Search {
+        config,
+        labels: &labels,
+        ops: &ops,
+        judge: &mut judge,
+        run: &run,
+        stop,
+        observe: &mut |event| tell(&Message::Event(event), stop),
+    };
+    search.run(&device::name(device))?;
+    Ok(())
+}
+
+/// Writes a message. A reader that is gone ends the work like any other stop.
+fn tell(message: &Message, stop: &StopFlag) {
+    let mut line = serde_json::to_vec(message).expect("messages have a JSON form");
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        stop.set();
+    }
+}

@@ -1,0 +1,203 @@
+//! WideResNet-d-k (Zagoruyko and Komodakis, *Wide Residual Networks*, BMVC 2016), pre-activation.
+
+mod layers;
+mod store;
+
+use tch::{Device, TchError, Tensor};
+
+use self::layers::{BatchNorm, Block, conv3x3};
+pub use self::store::{Role, Store, TensorSpec};
+
+/// The shape of a WideResNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Layers with weights: 6n + 4 for n blocks in each of the three groups.
+    pub depth: usize,
+    /// The widening factor k: the groups have 16k, 32k and 64k channels.
+    pub width: usize,
+    /// Classes that are told apart.
+    pub classes: usize,
+}
+
+/// Whether batch norm uses the statistics of the batch, and learns from them, or the learnt ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Of the batch.
+    Train,
+    /// The learnt ones.
+    Evaluate,
+}
+
+/// A depth or width that no WideResNet has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no WideResNet-{depth}-{width}: the depth is 6n + 4 (10, 16, 28, 40 …), the width at least 1"
+)]
+pub struct ShapeError {
+    depth: usize,
+    width: usize,
+}
+
+/// A WideResNet with its weights.
+#[derive(Debug)]
+pub struct WideResNet {
+    shape: Shape,
+    store: Store,
+    stem: Tensor,
+    blocks: Vec<Block>,
+    bn: BatchNorm,
+    linear: (Tensor, Tensor),
+}
+
+const STEM_CHANNELS: usize = 16;
+/// Channels at width 1, and stride, of the three groups.
+const GROUPS: [(usize, i64); 3] = [(16, 1), (32, 2), (64, 2)];
+
+impl Shape {
+    /// Checks depth and width.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] where the depth is not 6n + 4 or the width is 0.
+    pub fn new(depth: usize, width: usize, classes: usize) -> Result<Self, ShapeError> {
+        if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
+            return Err(ShapeError { depth, width });
+        }
+        Ok(Self {
+            depth,
+            width,
+            classes,
+        })
+    }
+
+    /// The tensors of the network, in the order of the forward pass.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let mut tensors = vec![TensorSpec::conv("stem", STEM_CHANNELS, 3, 3)];
+        for block in self.blocks() {
+            block.tensors(&mut tensors);
+        }
+        let channels = GROUPS[2].0 * self.width;
+        TensorSpec::batch_norm("bn", channels, &mut tensors);
+        TensorSpec::linear("linear", self.classes, channels, &mut tensors);
+        tensors
+    }
+
+    /// How many numbers training changes.
+    pub fn parameter_count(&self) -> usize {
+        let learnt = |tensor: &TensorSpec| tensor.role != Role::Statistic;
+        self.tensors()
+            .iter()
+            .filter(|tensor| learnt(tensor))
+            .map(TensorSpec::len)
+            .sum()
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = layers::BlockShape> {
+        let blocks = (self.depth - 4) / 6;
+        let mut before = STEM_CHANNELS;
+        let width = self.width;
+        GROUPS
+            .into_iter()
+            .enumerate()
+            .flat_map(move |(group, (channels, stride))| {
+                let channels = channels * width;
+                let first = layers::BlockShape {
+                    name: String::new(),
+                    before,
+                    channels,
+                    stride,
+                };
+                before = channels;
+                (0..blocks).map(move |block| layers::BlockShape {
+                    name: format!("group{}.block{block}", group + 1),
+                    before: if block == 0 { first.before } else { channels },
+                    stride: if block == 0 { stride } else { 1 },
+                    ..first.clone()
+                })
+            })
+    }
+}
+
+impl WideResNet {
+    /// A network whose tensors hold what `fill` gives for each of them, row by row.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports, for instance where the device has too little memory.
+    ///
+    /// # Panics
+    ///
+    /// Where `fill` gives another count of numbers than the tensor has.
+    pub fn new(
+        shape: Shape,
+        device: Device,
+        fill: impl FnMut(&TensorSpec) -> Vec<f32>,
+    ) -> Result<Self, TchError> {
+        let store = Store::new(shape.tensors(), device, fill)?;
+        Ok(Self {
+            shape,
+            stem: store.get("stem.weight"),
+            blocks: shape
+                .blocks()
+                .map(|block| Block::new(&block, &store))
+                .collect(),
+            bn: BatchNorm::new("bn", &store),
+            linear: (store.get("linear.weight"), store.get("linear.bias")),
+            store,
+        })
+    }
+
+    /// The network's shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// All tensors of the network.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`.
+    ///
+    /// Images whose channels lie innermost in memory are the fastest.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let mut x = conv3x3(images, &self.stem, 1)?;
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        let features = self
+            .bn
+            .relu(&x, mode)?
+            .f_mean_dim([2_i64, 3].as_slice(), false, None)?;
+        features.f_linear(&self.linear.0, Some(&self.linear.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counts are those of the paper's networks in PyTorch.
+    #[test]
+    fn parameter_counts_are_the_papers() {
+        let count = |depth, width| Shape::new(depth, width, 10).unwrap().parameter_count();
+        assert_eq!(count(10, 1), 77_850);
+        assert_eq!(count(16, 2), 691_674);
+        assert_eq!(count(40, 2), 2_243_546);
+        assert_eq!(count(28, 10), 36_479_194);
+    }
+
+    #[test]
+    fn other_depths_do_not_exist() {
+        for (depth, width) in [(9, 1), (4, 1), (41, 2), (10, 0), (0, 0)] {
+            assert_eq!(
+                Shape::new(depth, width, 10),
+                Err(ShapeError { depth, width })
+            );
+        }
+    }
+}

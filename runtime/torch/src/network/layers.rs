@@ -1,0 +1,143 @@
+use tch::{TchError, Tensor};
+
+use super::Mode;
+use super::store::{Store, TensorSpec};
+
+/// The weight of a batch in the running statistics, in PyTorch's sense.
+const BATCH_NORM_MOMENTUM: f64 = 0.1;
+const BATCH_NORM_EPSILON: f64 = 1e-5;
+
+/// A residual block, before it has weights.
+#[derive(Clone, Debug)]
+pub(super) struct BlockShape {
+    pub(super) name: String,
+    pub(super) before: usize,
+    pub(super) channels: usize,
+    pub(super) stride: i64,
+}
+
+impl BlockShape {
+    /// Where size or channels change, the identity becomes a convolution.
+    fn has_shortcut(&self) -> bool {
+        self.stride != 1 || self.before != self.channels
+    }
+
+    pub(super) fn tensors(&self, tensors: &mut Vec<TensorSpec>) {
+        let Self {
+            name,
+            before,
+            channels,
+            ..
+        } = self;
+        TensorSpec::batch_norm(&format!("{name}.bn1"), *before, tensors);
+        tensors.push(TensorSpec::conv(
+            &format!("{name}.conv1"),
+            *channels,
+            *before,
+            3,
+        ));
+        TensorSpec::batch_norm(&format!("{name}.bn2"), *channels, tensors);
+        tensors.push(TensorSpec::conv(
+            &format!("{name}.conv2"),
+            *channels,
+            *channels,
+            3,
+        ));
+        if self.has_shortcut() {
+            tensors.push(TensorSpec::conv(
+                &format!("{name}.shortcut"),
+                *channels,
+                *before,
+                1,
+            ));
+        }
+    }
+}
+
+/// Batch norm and ReLU before each of two 3×3 convolutions; the stride is on the first.
+#[derive(Debug)]
+pub(super) struct Block {
+    bn1: BatchNorm,
+    conv1: Tensor,
+    bn2: BatchNorm,
+    conv2: Tensor,
+    shortcut: Option<Tensor>,
+    stride: i64,
+}
+
+impl Block {
+    pub(super) fn new(shape: &BlockShape, store: &Store) -> Self {
+        let name = &shape.name;
+        let conv = |layer: &str| store.get(&format!("{name}.{layer}.weight"));
+        Self {
+            bn1: BatchNorm::new(&format!("{name}.bn1"), store),
+            conv1: conv("conv1"),
+            bn2: BatchNorm::new(&format!("{name}.bn2"), store),
+            conv2: conv("conv2"),
+            shortcut: shape.has_shortcut().then(|| conv("shortcut")),
+            stride: shape.stride,
+        }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let activated = self.bn1.relu(x, mode)?;
+        let inner = conv3x3(&activated, &self.conv1, self.stride)?;
+        let residual = conv3x3(&self.bn2.relu(&inner, mode)?, &self.conv2, 1)?;
+        match &self.shortcut {
+            None => residual.f_add(x),
+            Some(weight) => residual.f_add(&conv(&activated, weight, self.stride, 0)?),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+impl BatchNorm {
+    pub(super) fn new(name: &str, store: &Store) -> Self {
+        let get = |part: &str| store.get(&format!("{name}.{part}"));
+        Self {
+            weight: get("weight"),
+            bias: get("bias"),
+            running_mean: get("running_mean"),
+            running_var: get("running_var"),
+        }
+    }
+
+    /// Batch norm and then ReLU.
+    pub(super) fn relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let normal = x.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            mode == Mode::Train,
+            BATCH_NORM_MOMENTUM,
+            BATCH_NORM_EPSILON,
+            true,
+        )?;
+        // Nothing else sees what batch norm gives, so ReLU may work in place.
+        let mut normal = normal;
+        normal.f_relu_()
+    }
+}
+
+pub(super) fn conv3x3(x: &Tensor, weight: &Tensor, stride: i64) -> Result<Tensor, TchError> {
+    conv(x, weight, stride, 1)
+}
+
+fn conv(x: &Tensor, weight: &Tensor, stride: i64, padding: i64) -> Result<Tensor, TchError> {
+    x.f_conv2d(
+        weight,
+        None::<&Tensor>,
+        [stride; 2],
+        [padding; 2],
+        [1_i64; 2],
+        1,
+    )
+}

@@ -1,0 +1,172 @@
+use tch::{Device, Kind, TchError, Tensor};
+
+/// What training does with a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Learnt, with weight decay.
+    Weight,
+    /// Learnt, without weight decay: scale and shift of batch norm.
+    BatchNorm,
+    /// Not learnt: the running mean and variance of batch norm.
+    Statistic,
+}
+
+/// A tensor of a network, before it has values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name, as in PyTorch: `group1.block0.conv1.weight`.
+    pub name: String,
+    /// Its size: `[out, in, height, width]` for convolutions, `[out, in]` for the linear layer.
+    pub size: Vec<i64>,
+    /// What training does with it.
+    pub role: Role,
+}
+
+impl TensorSpec {
+    pub(super) fn conv(layer: &str, out: usize, before: usize, side: usize) -> Self {
+        let size = [out, before, side, side];
+        Self::new(layer, "weight", &size, Role::Weight)
+    }
+
+    pub(super) fn linear(layer: &str, out: usize, before: usize, tensors: &mut Vec<Self>) {
+        tensors.push(Self::new(layer, "weight", &[out, before], Role::Weight));
+        tensors.push(Self::new(layer, "bias", &[out], Role::Weight));
+    }
+
+    pub(super) fn batch_norm(layer: &str, channels: usize, tensors: &mut Vec<Self>) {
+        let parts = [
+            ("weight", Role::BatchNorm),
+            ("bias", Role::BatchNorm),
+            ("running_mean", Role::Statistic),
+            ("running_var", Role::Statistic),
+        ];
+        tensors.extend(parts.map(|(part, role)| Self::new(layer, part, &[channels], role)));
+    }
+
+    fn new(layer: &str, part: &str, size: &[usize], role: Role) -> Self {
+        Self {
+            name: format!("{layer}.{part}"),
+            size: size.iter().map(|side| *side as i64).collect(),
+            role,
+        }
+    }
+
+    /// How many numbers the tensor holds.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no tensor of a network is empty"
+    )]
+    pub fn len(&self) -> usize {
+        self.size.iter().product::<i64>() as usize
+    }
+}
+
+/// The tensors of a network.
+///
+/// All learnt ones are views of one flat tensor, those with weight decay first, so that an
+/// optimizer's step is a handful of operations however deep the network is. The weights of
+/// convolutions lie in memory with their input channels innermost, as the fast kernels want them.
+#[derive(Debug)]
+pub struct Store {
+    specs: Vec<TensorSpec>,
+    tensors: Vec<Tensor>,
+    flat: Tensor,
+    decayed: i64,
+}
+
+impl Store {
+    pub(super) fn new(
+        specs: Vec<TensorSpec>,
+        device: Device,
+        mut fill: impl FnMut(&TensorSpec) -> Vec<f32>,
+    ) -> Result<Self, TchError> {
+        let total = |role: Role| -> i64 {
+            let of_role = specs.iter().filter(|spec| spec.role == role);
+            of_role.map(|spec| spec.len() as i64).sum()
+        };
+        let decayed = total(Role::Weight);
+        let flat = Tensor::f_zeros([decayed + total(Role::BatchNorm)], (Kind::Float, device))?;
+        let (mut next_weight, mut next_norm) = (0, decayed);
+        let mut tensors = Vec::new();
+        for spec in &specs {
+            let values = fill(spec);
+            assert_eq!(values.len(), spec.len(), "the values of {}", spec.name);
+            let values = Tensor::f_from_slice(&values)?.f_reshape(&spec.size)?;
+            let next = match spec.role {
+                Role::Weight => &mut next_weight,
+                Role::BatchNorm => &mut next_norm,
+                Role::Statistic => {
+                    tensors.push(values.f_to_device(device)?);
+                    continue;
+                }
+            };
+            let length = spec.len() as i64;
+            let mut tensor = view_of(&flat.f_narrow(0, *next, length)?, &spec.size)?;
+            tensor.f_copy_(&values)?;
+            tensors.push(tensor.f_set_requires_grad(true)?);
+            *next += length;
+        }
+        Ok(Self {
+            specs,
+            tensors,
+            flat,
+            decayed,
+        })
+    }
+
+    /// Every tensor with its description, in the order of the forward pass.
+    pub fn iter(&self) -> impl Iterator<Item = (&TensorSpec, &Tensor)> {
+        self.specs.iter().zip(&self.tensors)
+    }
+
+    /// A handle to the tensor of that name.
+    ///
+    /// # Panics
+    ///
+    /// Where the network has none.
+    pub(super) fn get(&self, name: &str) -> Tensor {
+        let (_, tensor) = self
+            .iter()
+            .find(|(spec, _)| spec.name == name)
+            .unwrap_or_else(|| panic!("the network has no tensor `{name}`"));
+        tensor.shallow_clone()
+    }
+
+    /// The learnt tensors, in the order in which they lie in the flat one.
+    pub fn learnt(&self) -> Vec<&Tensor> {
+        let of_role = |role: Role| self.iter().filter(move |(spec, _)| spec.role == role);
+        of_role(Role::Weight)
+            .chain(of_role(Role::BatchNorm))
+            .map(|(_, tensor)| tensor)
+            .collect()
+    }
+
+    /// The flat tensor of all learnt numbers.
+    pub(crate) fn flat(&self) -> &Tensor {
+        &self.flat
+    }
+
+    /// How many numbers at the start of the flat tensor have weight decay.
+    pub(crate) fn decayed(&self) -> i64 {
+        self.decayed
+    }
+
+    /// Gradients of the learnt tensors, laid out like the flat one.
+    pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
+        let flat = gradients.iter().map(|gradient| match gradient.dim() {
+            4 => gradient.f_permute([0, 2, 3, 1])?.f_reshape([-1]),
+            _ => gradient.f_reshape([-1]),
+        });
+        Tensor::f_cat(&flat.collect::<Result<Vec<_>, _>>()?, 0)
+    }
+}
+
+/// A flat piece of memory as a tensor; for convolutions with the input channels innermost.
+fn view_of(flat: &Tensor, size: &[i64]) -> Result<Tensor, TchError> {
+    match *size {
+        [out, before, height, width] => flat
+            .f_view([out, height, width, before])?
+            .f_permute([0, 3, 1, 2]),
+        _ => flat.f_view(size),
+    }
+}

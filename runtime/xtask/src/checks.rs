@@ -1,0 +1,137 @@
+//! `cargo xtask test`: everything that continuous integration checks.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::host::Host;
+use crate::steps::{self, Tally};
+use crate::{libtorch, report};
+
+/// A check: its name, cargo's arguments as one would type them, and variables
+/// to set.
+struct Check {
+    name: &'static str,
+    cargo: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+}
+
+const fn check(name: &'static str, cargo: &'static str) -> Check {
+    Check {
+        name,
+        cargo,
+        variables: &[],
+    }
+}
+
+const FORMAT: Check = check("format", "fmt --all --check");
+
+/// What `--fast` runs: nothing here needs libtorch.
+const FAST: &[Check] = &[FORMAT, check("tests", "test --release --no-fail-fast")];
+
+/// In the order of how soon they fail. All use the release profile, so that
+/// each step finds most of its dependencies compiled by the one before.
+const ALL: &[Check] = &[
+    FORMAT,
+    check(
+        "lints",
+        "clippy --release --workspace --all-targets --features faa-tests/torch -- -D warnings",
+    ),
+    Check {
+        name: "documentation",
+        cargo: "doc --release --workspace --no-deps",
+        variables: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    // A build of the workspace unites the features that its packages ask for,
+    // and so hides one that is missing in a package.
+    check("faa-op alone", "check --release -p faa-op"),
+    check(
+        "faa-ops-builtin alone",
+        "check --release -p faa-ops-builtin",
+    ),
+    check(
+        "faa-policy without features",
+        "check --release -p faa-policy --no-default-features",
+    ),
+    check(
+        "faa-policy with rayon only",
+        "check --release -p faa-policy --no-default-features --features rayon",
+    ),
+    check("faa-policy alone", "check --release -p faa-policy"),
+    check("faa-search alone", "check --release -p faa-search"),
+    check(
+        "examples in the documentation",
+        "test --release --workspace --doc --no-fail-fast",
+    ),
+    // Not `--all-targets`: the lints have compiled the benchmarks, and here
+    // they would run.
+    check(
+        "tests",
+        "test --release --workspace --lib --bins --tests --examples \
+         --features faa-tests/torch --no-fail-fast",
+    ),
+];
+
+/// Runs the checks up to the first that fails, and ends with one line that
+/// counts the tests.
+pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
+    let mut tally = Tally::default();
+    let result = if fast {
+        run_all(host, FAST, None, &mut tally)
+    } else {
+        run_full(host, &mut tally)
+    };
+    if let Err(error) = &result {
+        report(error);
+        // The set-up can fail before any check has counted its failure.
+        tally.failed = tally.failed.max(1);
+    }
+    let _ = writeln!(io::stdout(), "{}", tally.summary());
+    if result.is_ok() && tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
+    let libtorch = steps::step("libtorch", || {
+        host.need_cxx()?;
+        libtorch::ensure(host)
+    })?;
+    run_all(host, ALL, Some(&libtorch.join("lib")), tally)
+}
+
+fn run_all(
+    host: &Host,
+    checks: &[Check],
+    libraries: Option<&Path>,
+    tally: &mut Tally,
+) -> Result<()> {
+    for check in checks {
+        steps::step(check.name, || {
+            let mut command = host.cargo(&check.cargo.split_whitespace().collect::<Vec<_>>());
+            command.envs(check.variables.iter().copied());
+            if let Some(folder) = libraries {
+                add_library_path(host, &mut command, folder);
+            }
+            steps::run(&mut command, &mut io::stdout(), tally)
+        })?;
+    }
+    Ok(())
+}
+
+/// Lets all tests find libtorch: faa-torch writes its place into its own
+/// programs and tests, which does not reach the examples in its documentation
+/// or the tests of other packages.
+fn add_library_path(host: &Host, command: &mut Command, folder: &Path) {
+    let mut path = OsString::from(folder);
+    if let Some(others) = host.variable("LD_LIBRARY_PATH") {
+        path.push(":");
+        path.push(others);
+    }
+    command.env("LD_LIBRARY_PATH", path);
+}

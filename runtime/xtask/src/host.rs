@@ -1,0 +1,171 @@
+//! The machine and the checkout, as far as xtask looks at them.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+/// What the other modules know of their surroundings. It is a value, because
+/// a test cannot safely change the environment of its own process.
+pub(crate) struct Host {
+    /// The root of the checkout.
+    pub(crate) root: PathBuf,
+    /// The environment variables.
+    pub(crate) variables: BTreeMap<OsString, OsString>,
+    /// The operating system and the processor, in Rust's words.
+    pub(crate) platform: (&'static str, &'static str),
+}
+
+impl Host {
+    /// The surroundings of this process.
+    pub(crate) fn of_process() -> Self {
+        // Cargo's answer at run time is preferred to the one compiled in,
+        // since a checkout can be moved together with its target folder.
+        let package = env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
+        let root = PathBuf::from(package).join("../..");
+        Self {
+            root: root.canonicalize().unwrap_or(root),
+            variables: env::vars_os().collect(),
+            platform: (env::consts::OS, env::consts::ARCH),
+        }
+    }
+
+    /// An environment variable; an empty one counts as unset.
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let value = self.variables.get(OsStr::new(name))?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Where `PATH` has a program.
+    pub(crate) fn find_program(&self, name: &str) -> Option<PathBuf> {
+        env::split_paths(self.variable("PATH")?)
+            .map(|folder| folder.join(name))
+            .find(|file| is_executable(file))
+    }
+
+    /// The folder for what is fetched once and shared by all checkouts.
+    pub(crate) fn cache_folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = self.variable("FAA_CACHE_DIR") {
+            return Ok(std::path::absolute(folder)?);
+        }
+        // The XDG specification has relative paths ignored.
+        let absolute = |name| {
+            self.variable(name)
+                .map(Path::new)
+                .filter(|p| p.is_absolute())
+        };
+        if let Some(folder) = absolute("XDG_CACHE_HOME") {
+            return Ok(folder.join("faa-runtime"));
+        }
+        if let Some(home) = absolute("HOME") {
+            return Ok(home.join(".cache/faa-runtime"));
+        }
+        bail!("no cache folder is known, as HOME is not set: set FAA_CACHE_DIR to a folder")
+    }
+
+    /// A cargo command in the root of the checkout.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.variable("CARGO").unwrap_or(OsStr::new("cargo")));
+        command
+            .args(arguments)
+            .current_dir(&self.root)
+            .stdin(Stdio::null());
+        if self.variable("LIBTORCH").is_none() {
+            // One that is set but empty would keep cargo's configuration from
+            // setting it.
+            command.env_remove("LIBTORCH");
+        }
+        command
+    }
+
+    /// Fails early where the C++ part of `tch` could not be compiled: the
+    /// compiler is missing on many machines, and the build would say so after
+    /// minutes, in the middle of its output.
+    pub(crate) fn need_cxx(&self) -> Result<()> {
+        if self.variable("CXX").is_some() || self.find_program("c++").is_some() {
+            return Ok(());
+        }
+        bail!(
+            "no C++ compiler, which libtorch's bindings need: there is no `c++` on PATH; \
+             install one (on Debian and Ubuntu: apt-get install g++) or set CXX"
+        )
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A Linux machine with the given variables and nothing else.
+    pub(crate) fn host(root: &Path, variables: &[(&str, &Path)]) -> Host {
+        Host {
+            root: root.to_owned(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.as_os_str().to_owned()))
+                .collect(),
+            platform: ("linux", "x86_64"),
+        }
+    }
+
+    #[test]
+    fn cache_folder_by_precedence() {
+        let all = [
+            ("FAA_CACHE_DIR", Path::new("/own")),
+            ("XDG_CACHE_HOME", Path::new("/xdg")),
+            ("HOME", Path::new("/home/a")),
+        ];
+        let folder = |from: usize| host(Path::new("/"), &all[from..]).cache_folder();
+        assert_eq!(folder(0).unwrap(), Path::new("/own"));
+        assert_eq!(folder(1).unwrap(), Path::new("/xdg/faa-runtime"));
+        assert_eq!(folder(2).unwrap(), Path::new("/home/a/.cache/faa-runtime"));
+        assert!(folder(3).unwrap_err().to_string().contains("FAA_CACHE_DIR"));
+    }
+
+    #[test]
+    fn relative_xdg_folder_is_ignored() {
+        let variables = [
+            ("XDG_CACHE_HOME", Path::new("xdg")),
+            ("HOME", Path::new("/h")),
+        ];
+        let folder = host(Path::new("/"), &variables).cache_folder().unwrap();
+        assert_eq!(folder, Path::new("/h/.cache/faa-runtime"));
+    }
+
+    #[test]
+    fn missing_compiler_is_named() {
+        let empty = tempfile::tempdir().unwrap();
+        let machine = host(Path::new("/"), &[("PATH", empty.path())]);
+        assert!(
+            machine
+                .need_cxx()
+                .unwrap_err()
+                .to_string()
+                .contains("install g++")
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_run_is_no_program() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("python3"), "").unwrap();
+        let machine = host(Path::new("/"), &[("PATH", folder.path())]);
+        assert_eq!(machine.find_program("python3"), None);
+    }
+}
