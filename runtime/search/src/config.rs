@@ -242,14 +242,14 @@ impl SearchConfig {
             training: Recipe {
                 depth: 10,
                 width: 1,
-                epochs: count(20),
+                epochs: count(30),
                 batch: count(64),
                 warmup_epochs: 2,
                 ..paper.training
             },
             explore: ExploreConfig {
                 rounds: count(1),
-                trials: count(40),
+                trials: count(30),
                 kept: count(5),
                 ..paper.explore
             },

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with Nesterov momentum.
 
-use tch::{TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::network::{Store, WideResNet};
 
@@ -50,10 +50,12 @@ impl Sgd {
         let gradients = Tensor::f_run_backward(&[loss], &store.learnt(), false, false)?;
         no_grad(|| {
             let mut gradient = Store::flatten(&gradients)?;
-            let norm = gradient.f_norm()?;
+            // In one run over millions of 32-bit squares the small ones would be lost.
+            let norm = gradient.f_norm_scalaropt_dtype(2, Kind::Double)?;
             let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
                 .f_mul_scalar(self.clip_norm)?
-                .f_clamp_max(1.0)?;
+                .f_clamp_max(1.0)?
+                .f_to_kind(Kind::Float)?;
             drop(gradient.f_mul_(&scale)?);
             self.descend(store, &mut gradient, learning_rate)?;
             Ok(norm)

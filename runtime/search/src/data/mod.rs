@@ -1,7 +1,12 @@
 //! Labelled image sets, whole in memory: 8-bit RGB, all of one size.
 //!
 //! [`Dataset::load`] reads what a [`DataSpec`] names. Sets that are too large to be held in memory
-//! are refused before they fill it.
+//! (8 GiB of pixels) are refused before they fill it.
+//!
+//! Image files are taken for what they contain, not for what they are named. Grey, palettes, 16-bit
+//! samples and CMYK become 8-bit RGB; alpha is dropped and colour profiles are ignored; the EXIF
+//! orientation is applied; of an animation, the first frame counts. Files that are no images, and
+//! those that claim over 16,384 pixels a side or 256 MiB of memory, are reported together, by name.
 
 use faa_op::math;
 

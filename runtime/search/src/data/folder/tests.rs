@@ -491,7 +491,7 @@ mod unix {
 
         let folder = Folder::new();
         let class = folder.path("train/cat");
-        fs::set_permissions(&class, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&class, fs::Permissions::from_mode(0o000)).unwrap();
         // The superuser may read it all the same.
         if fs::read_dir(&class).is_err() {
             assert!(matches!(folder.load(), Err(DataError::Io { path, .. }) if path == class));

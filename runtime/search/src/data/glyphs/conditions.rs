@@ -67,19 +67,19 @@ impl Conditions {
 
     /// Pictures as they come.
     pub(super) const TEST: Self = Self {
-        turn: Span(-35.0, 35.0),
-        shift: Span(-4.0, 4.0),
-        slant: Span(-0.2, 0.2),
+        turn: Span(-33.0, 33.0),
+        shift: Span(-3.5, 3.5),
+        slant: Span(-0.18, 0.18),
         radius: Span(7.5, 11.0),
         aspect: Span(0.9, 1.12),
         separation: Span(0.3, 0.6),
         pattern: Span(0.05, 0.25),
         specks: Span(0.0, 4.0),
-        covered: 0.15,
+        covered: 0.12,
         blur: Span(0.3, 0.9),
         saturation: Span(0.3, 1.7),
-        contrast: Span(0.5, 1.1),
-        exposure: Span(0.5, 1.5),
+        contrast: Span(0.55, 1.1),
+        exposure: Span(0.55, 1.5),
         falloff: Span(0.0, 0.3),
         noise: Span(0.02, 0.04),
     };

@@ -17,8 +17,8 @@ fn digest(bytes: &[u8]) -> u64 {
 #[test]
 fn the_pictures_are_the_same_everywhere_and_always() {
     let data = glyphs(0);
-    assert_eq!(digest(&data.train.pixels), 0);
-    assert_eq!(digest(&data.test.pixels), 0);
+    assert_eq!(digest(&data.train.pixels), 0xe751_3a3e_d00c_1335);
+    assert_eq!(digest(&data.test.pixels), 0x7268_672a_3e51_ba5a);
     assert_eq!(data, glyphs(0));
 }
 
@@ -56,7 +56,7 @@ fn the_test_split_varies_more_in_its_light() {
         split.iter().map(of).collect()
     };
     let [train, test] = [&data.train, &data.test]
-        .map(|split| deviations(split))
+        .map(deviations)
         .map(|all| deviation(all.into_iter()));
     assert!(test > 1.2 * train, "{test} {train}");
 }
