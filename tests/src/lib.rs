@@ -13,13 +13,18 @@ use image::{Rgb, RgbImage};
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package has a parent")
+        .to_owned()
 }
 
-/// `faa-runtime`, ready to be given arguments.
+/// `faa-runtime`, ready to be given arguments. It must find its libraries by itself.
 pub fn faa_runtime() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(|| build("faa-runtime", "faa-runtime")))
+    let mut command = Command::new(PROGRAM.get_or_init(|| build("faa-runtime", "faa-runtime")));
+    command.env_remove("LD_LIBRARY_PATH");
+    command
 }
 
 /// Builds `faa-runtime-torch`, which `faa-runtime` starts for what needs libtorch.
@@ -31,13 +36,19 @@ pub fn build_torch() {
 /// Builds a program with the profile of the running test, and tells where it is.
 fn build(package: &str, program: &str) -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
-    let folder = test.ancestors().nth(2).expect("tests lie in a profile's folder `deps`");
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in a profile's folder `deps`");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
-    let status = cargo.current_dir(root()).status().expect("cargo can be started");
+    let status = cargo
+        .current_dir(root())
+        .status()
+        .expect("cargo can be started");
     assert!(status.success(), "building {program} failed");
     folder.join(program)
 }
@@ -48,7 +59,9 @@ fn build(package: &str, program: &str) -> PathBuf {
 ///
 /// Where it cannot be started.
 pub fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"))
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"))
 }
 
 /// What a program that must succeed prints on standard output.
@@ -72,7 +85,10 @@ pub fn failure_of(command: &mut Command) -> (i32, String) {
     let output = run(command);
     assert!(!output.status.success(), "{command:?} succeeded");
     let code = output.status.code().expect("no signal ended it");
-    (code, String::from_utf8(output.stderr).expect("programs print UTF-8"))
+    (
+        code,
+        String::from_utf8(output.stderr).expect("programs print UTF-8"),
+    )
 }
 
 /// Writes an image that differs in every pixel from most others, by `seed`.
@@ -82,10 +98,17 @@ pub fn failure_of(command: &mut Command) -> (i32, String) {
 /// Where the file cannot be written.
 pub fn write_image(path: &Path, width: u32, height: u32, seed: u32) {
     let pixel = |x: u32, y: u32| {
-        Rgb([x * 5 + seed * 40, y * 7 + seed * 90, (x + y) * 3 + seed * 13].map(|v| v as u8))
+        Rgb([
+            x * 5 + seed * 40,
+            y * 7 + seed * 90,
+            (x + y) * 3 + seed * 13,
+        ]
+        .map(|v| v as u8))
     };
     fs::create_dir_all(path.parent().expect("a file has a folder")).expect("it can be made");
-    RgbImage::from_fn(width, height, pixel).save(path).expect("the image can be written");
+    RgbImage::from_fn(width, height, pixel)
+        .save(path)
+        .expect("the image can be written");
 }
 
 /// Writes a data set in folders: `classes` classes that differ in colour, so many images a split.

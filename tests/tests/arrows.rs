@@ -10,26 +10,44 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("faa-ops-builtin", &["faa-op"]),
     ("faa-policy", &["faa-op", "faa-ops-builtin"]),
     ("faa-search", &["faa-op", "faa-ops-builtin", "faa-policy"]),
-    ("faa-torch", &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"]),
-    ("faa-runtime", &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"]),
+    (
+        "faa-torch",
+        &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
+    ),
+    (
+        "faa-runtime",
+        &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
+    ),
     ("xtask", &[]),
     ("faa-tests", &["faa-op", "faa-policy"]),
 ];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().current_dir(faa_tests::root()).exec().unwrap()
+    MetadataCommand::new()
+        .current_dir(faa_tests::root())
+        .exec()
+        .unwrap()
 }
 
 #[test]
 fn packages_depend_only_along_the_arrows() {
     let metadata = metadata();
     let members = metadata.workspace_packages();
-    let names: BTreeSet<&str> = members.iter().map(|package| package.name.as_str()).collect();
+    let names: BTreeSet<&str> = members
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
     // The control: a package that is renamed or new must be named here.
     assert_eq!(names, ARROWS.iter().map(|(name, _)| *name).collect());
     for package in members {
-        let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == package.name.as_str()).unwrap();
-        let ours = package.dependencies.iter().filter(|needed| names.contains(needed.name.as_str()));
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(name, _)| *name == package.name.as_str())
+            .unwrap();
+        let ours = package
+            .dependencies
+            .iter()
+            .filter(|needed| names.contains(needed.name.as_str()));
         for needed in ours {
             assert!(
                 allowed.contains(&needed.name.as_str()),
@@ -44,8 +62,14 @@ fn packages_depend_only_along_the_arrows() {
 #[test]
 fn only_the_leaf_links_libtorch() {
     let graph = Graph::new(&metadata());
-    let users: Vec<_> = ARROWS.iter().filter(|(name, _)| graph.needs(name).contains("tch")).collect();
-    assert_eq!(users.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["faa-torch"]);
+    let users: Vec<_> = ARROWS
+        .iter()
+        .filter(|(name, _)| graph.needs(name).contains("tch"))
+        .collect();
+    assert_eq!(
+        users.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["faa-torch"]
+    );
 }
 
 #[test]
@@ -53,7 +77,10 @@ fn the_executor_is_light() {
     let graph = Graph::new(&metadata());
     let needs = graph.needs("faa-policy");
     for expected in ["faa-op", "serde_json"] {
-        assert!(needs.contains(expected), "the control: {expected} is not in the graph");
+        assert!(
+            needs.contains(expected),
+            "the control: {expected} is not in the graph"
+        );
     }
     for heavy in ["tch", "wasmtime", "image", "clap"] {
         assert!(!needs.contains(heavy), "faa-policy needs {heavy}");
@@ -68,20 +95,34 @@ struct Graph {
 
 impl Graph {
     fn new(metadata: &Metadata) -> Self {
-        let name = |package: &cargo_metadata::Package| (package.id.clone(), package.name.to_string());
+        let name =
+            |package: &cargo_metadata::Package| (package.id.clone(), package.name.to_string());
         let nodes = &metadata.resolve.as_ref().unwrap().nodes;
         let edges = nodes.iter().map(|node| {
             let at_run_time = node.deps.iter().filter(|needed| {
-                needed.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+                needed
+                    .dep_kinds
+                    .iter()
+                    .any(|kind| kind.kind == DependencyKind::Normal)
             });
-            (node.id.clone(), at_run_time.map(|needed| needed.pkg.clone()).collect())
+            (
+                node.id.clone(),
+                at_run_time.map(|needed| needed.pkg.clone()).collect(),
+            )
         });
-        Self { names: metadata.packages.iter().map(name).collect(), edges: edges.collect() }
+        Self {
+            names: metadata.packages.iter().map(name).collect(),
+            edges: edges.collect(),
+        }
     }
 
     /// The names of everything that a package needs, however indirectly.
     fn needs(&self, name: &str) -> BTreeSet<&str> {
-        let (start, _) = self.names.iter().find(|(_, found)| *found == name).expect(name);
+        let (start, _) = self
+            .names
+            .iter()
+            .find(|(_, found)| *found == name)
+            .expect(name);
         let (mut found, mut open) = (BTreeSet::new(), vec![start]);
         while let Some(package) = open.pop() {
             for needed in &self.edges[package] {
@@ -90,6 +131,9 @@ impl Graph {
                 }
             }
         }
-        found.into_iter().map(|id| self.names[id].as_str()).collect()
+        found
+            .into_iter()
+            .map(|id| self.names[id].as_str())
+            .collect()
     }
 }

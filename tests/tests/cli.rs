@@ -25,7 +25,10 @@ fn folder() -> TempDir {
 
 fn apply(folder: &TempDir, arguments: &[&str]) -> std::process::Command {
     let mut command = faa_runtime();
-    command.current_dir(folder.path()).arg("apply").args(arguments);
+    command
+        .current_dir(folder.path())
+        .arg("apply")
+        .args(arguments);
     command
 }
 
@@ -36,23 +39,42 @@ fn pixels(path: &Path) -> image::RgbImage {
 #[test]
 fn ops_are_listed_for_people_and_programs_at_once() {
     let text = stdout_of(faa_runtime().arg("ops"));
-    assert!(text.contains("ShearX") && text.contains("-0.3 … 0.3"), "{text}");
+    assert!(
+        text.contains("ShearX") && text.contains("-0.3 … 0.3"),
+        "{text}"
+    );
     let started = Instant::now();
     let json = stdout_of(faa_runtime().args(["ops", "--json"]));
     // The aim is 30 ms; a busy machine is given more.
     assert!(started.elapsed() < Duration::from_millis(500));
     let ops: Vec<Value> = serde_json::from_str(&json).unwrap();
     let rotate = ops.iter().find(|op| op["name"] == "Rotate").unwrap();
-    assert_eq!((&rotate["low"], &rotate["high"]), (&Value::from(-30.0), &Value::from(30.0)));
+    assert_eq!(
+        (&rotate["low"], &rotate["high"]),
+        (&Value::from(-30.0), &Value::from(30.0))
+    );
     assert_eq!(rotate["mirrored"], true);
-    assert_eq!(ops.iter().find(|op| op["name"] == "Invert").unwrap()["low"], Value::Null);
+    assert_eq!(
+        ops.iter().find(|op| op["name"] == "Invert").unwrap()["low"],
+        Value::Null
+    );
 }
 
 #[test]
 fn a_policy_is_applied_reproducibly_and_differently_to_every_input() {
     let folder = folder();
     let plans = |out: &str, seed: &str| -> Value {
-        let arguments = ["--policy", "policy.json", "--seed", seed, "--json", "--out", out, "cat.png", "dog.bmp"];
+        let arguments = [
+            "--policy",
+            "policy.json",
+            "--seed",
+            seed,
+            "--json",
+            "--out",
+            out,
+            "cat.png",
+            "dog.bmp",
+        ];
         serde_json::from_str(&stdout_of(&mut apply(&folder, &arguments))).unwrap()
     };
     let (first, again, other) = (plans("a", "1"), plans("b", "1"), plans("c", "2"));
@@ -60,50 +82,107 @@ fn a_policy_is_applied_reproducibly_and_differently_to_every_input() {
     assert_ne!(first[0]["draws"], other[0]["draws"]);
     let file = |out: &str, name: &str| fs::read(folder.path().join(out).join(name)).unwrap();
     assert_eq!(file("a", "cat.png"), file("b", "cat.png"));
-    assert_eq!(pixels(&folder.path().join("a/dog.png")).dimensions(), (17, 9));
+    assert_eq!(
+        pixels(&folder.path().join("a/dog.png")).dimensions(),
+        (17, 9)
+    );
 }
 
 #[test]
 fn a_single_op_is_applied_with_exactly_its_value() {
     let folder = folder();
-    stdout_of(&mut apply(&folder, &["--op", "Invert", "cat.png", "--out", "inverted"]));
-    let (before, after) =
-        (pixels(&folder.path().join("cat.png")), pixels(&folder.path().join("inverted/cat.png")));
-    assert!(before.iter().zip(after.iter()).all(|(before, after)| *after == 255 - before));
+    stdout_of(&mut apply(
+        &folder,
+        &["--op", "Invert", "cat.png", "--out", "inverted"],
+    ));
+    let (before, after) = (
+        pixels(&folder.path().join("cat.png")),
+        pixels(&folder.path().join("inverted/cat.png")),
+    );
+    assert!(
+        before
+            .iter()
+            .zip(after.iter())
+            .all(|(before, after)| *after == 255 - before)
+    );
 
-    stdout_of(&mut apply(&folder, &["--op", "TranslateX", "--value", "-0.5", "cat.png", "--out", "moved"]));
+    stdout_of(&mut apply(
+        &folder,
+        &[
+            "--op",
+            "TranslateX",
+            "--value",
+            "-0.5",
+            "cat.png",
+            "--out",
+            "moved",
+        ],
+    ));
     let moved = pixels(&folder.path().join("moved/cat.png"));
     assert_eq!(moved.get_pixel(20, 3), before.get_pixel(0, 3));
-    stdout_of(&mut apply(&folder, &["--op", "Rotate", "--magnitude", "0.5", "cat.png", "--out", "same"]));
+    stdout_of(&mut apply(
+        &folder,
+        &[
+            "--op",
+            "Rotate",
+            "--magnitude",
+            "0.5",
+            "cat.png",
+            "--out",
+            "same",
+        ],
+    ));
     assert_eq!(pixels(&folder.path().join("same/cat.png")), before);
 }
 
 #[test]
 fn a_contact_sheet_shows_the_image_and_its_draws() {
     let folder = folder();
-    stdout_of(&mut apply(&folder, &["--policy", "policy.json", "--grid", "8", "cat.png", "--out", "sheets"]));
+    stdout_of(&mut apply(
+        &folder,
+        &[
+            "--policy",
+            "policy.json",
+            "--grid",
+            "8",
+            "cat.png",
+            "--out",
+            "sheets",
+        ],
+    ));
     // Nine tiles of 40×30, enlarged three times, with gaps of four pixels.
     let sheet = pixels(&folder.path().join("sheets/cat.png"));
     assert_eq!(sheet.dimensions(), (3 * (120 + 4) + 4, 3 * (90 + 4) + 4));
     let first = pixels(&folder.path().join("cat.png"));
-    assert_eq!(sheet.get_pixel(4 + 3 * 39, 4 + 3 * 29), first.get_pixel(39, 29));
+    assert_eq!(
+        sheet.get_pixel(4 + 3 * 39, 4 + 3 * 29),
+        first.get_pixel(39, 29)
+    );
 }
 
 #[test]
 fn nothing_is_written_where_outputs_would_clash() {
     let folder = folder();
     write_image(&folder.path().join("cat.bmp"), 4, 4, 3);
-    let clash = ["--op", "Invert", "dog.bmp", "cat.png", "cat.bmp", "--out", "out"];
+    let clash = [
+        "--op", "Invert", "dog.bmp", "cat.png", "cat.bmp", "--out", "out",
+    ];
     let (code, message) = failure_of(&mut apply(&folder, &clash));
     assert_eq!(code, 1);
-    assert!(message.contains("cat.png and cat.bmp would both become out/cat.png"), "{message}");
+    assert!(
+        message.contains("cat.png and cat.bmp would both become out/cat.png"),
+        "{message}"
+    );
     assert!(!folder.path().join("out").exists());
 
     let once = ["--op", "Invert", "cat.png", "--out", "out"];
     stdout_of(&mut apply(&folder, &once));
     let (code, message) = failure_of(&mut apply(&folder, &once));
     assert_eq!(code, 1);
-    assert!(message.contains("out/cat.png exists: give --force"), "{message}");
+    assert!(
+        message.contains("out/cat.png exists: give --force"),
+        "{message}"
+    );
     stdout_of(apply(&folder, &once).arg("--force"));
 }
 
@@ -111,17 +190,53 @@ fn nothing_is_written_where_outputs_would_clash() {
 fn errors_say_what_and_where_and_what_to_do() {
     let folder = folder();
     fs::write(folder.path().join("broken.png"), b"no image").unwrap();
-    fs::write(folder.path().join("bad.json"), POLICY.replace("0.9,", "1.7,")).unwrap();
+    fs::write(
+        folder.path().join("bad.json"),
+        POLICY.replace("0.9,", "1.7,"),
+    )
+    .unwrap();
     let cases: [(&[&str], i32, &str); 9] = [
-        (&["--op", "Rotat", "--value", "1", "cat.png"], 1, "did you mean `Rotate`?"),
-        (&["--op", "Rotate", "cat.png"], 2, "Rotate needs --value V (-30 … 30 degrees)"),
-        (&["--op", "Invert", "--value", "1", "cat.png"], 2, "Invert has no value"),
-        (&["--op", "Rotate", "--magnitude", "1.5", "cat.png"], 2, "a number from 0 to 1"),
-        (&["--op", "Rotate", "--value", "nan", "cat.png"], 2, "a finite number"),
+        (
+            &["--op", "Rotat", "--value", "1", "cat.png"],
+            1,
+            "did you mean `Rotate`?",
+        ),
+        (
+            &["--op", "Rotate", "cat.png"],
+            2,
+            "Rotate needs --value V (-30 … 30 degrees)",
+        ),
+        (
+            &["--op", "Invert", "--value", "1", "cat.png"],
+            2,
+            "Invert has no value",
+        ),
+        (
+            &["--op", "Rotate", "--magnitude", "1.5", "cat.png"],
+            2,
+            "a number from 0 to 1",
+        ),
+        (
+            &["--op", "Rotate", "--value", "nan", "cat.png"],
+            2,
+            "a finite number",
+        ),
         (&["cat.png"], 2, "required arguments were not provided"),
-        (&["--op", "Invert", "broken.png"], 1, "cannot read the image broken.png"),
-        (&["--policy", "nothing.json", "cat.png"], 1, "cannot read the policy nothing.json"),
-        (&["--policy", "bad.json", "cat.png"], 1, "sub_policies[0][0].probability: 1.7 is not within 0…1"),
+        (
+            &["--op", "Invert", "broken.png"],
+            1,
+            "cannot read the image broken.png",
+        ),
+        (
+            &["--policy", "nothing.json", "cat.png"],
+            1,
+            "cannot read the policy nothing.json",
+        ),
+        (
+            &["--policy", "bad.json", "cat.png"],
+            1,
+            "sub_policies[0][0].probability: 1.7 is not within 0…1",
+        ),
     ];
     for (arguments, code, message) in cases {
         let (found, errors) = failure_of(apply(&folder, arguments).args(["--out", "never"]));
@@ -135,33 +250,54 @@ fn policies_are_listed_shown_and_checked() {
     let folder = folder();
     let policy = |arguments: &[&str]| {
         let mut command = faa_runtime();
-        command.current_dir(folder.path()).arg("policy").args(arguments);
+        command
+            .current_dir(folder.path())
+            .arg("policy")
+            .args(arguments);
         command
     };
-    let listed: Vec<Value> = serde_json::from_str(&stdout_of(&mut policy(&["list", "--json"]))).unwrap();
+    let listed: Vec<Value> =
+        serde_json::from_str(&stdout_of(&mut policy(&["list", "--json"]))).unwrap();
     for shipped in listed {
         let name = shipped["name"].as_str().unwrap();
         assert!(stdout_of(&mut policy(&["check", name])).contains("valid"));
     }
     let shown = stdout_of(&mut policy(&["show", "policy.json"]));
-    assert!(shown.contains("two: 2 sub-policies") && shown.contains("±24.000 degrees"), "{shown}");
-    let checked: Value = serde_json::from_str(&stdout_of(&mut policy(&["check", "policy.json", "--json"]))).unwrap();
+    assert!(
+        shown.contains("two: 2 sub-policies") && shown.contains("±24.000 degrees"),
+        "{shown}"
+    );
+    let checked: Value =
+        serde_json::from_str(&stdout_of(&mut policy(&["check", "policy.json", "--json"]))).unwrap();
     assert_eq!(checked["valid"], true);
 
-    fs::write(folder.path().join("unknown.json"), POLICY.replace("Cutout", "CutOff")).unwrap();
+    fs::write(
+        folder.path().join("unknown.json"),
+        POLICY.replace("Cutout", "CutOff"),
+    )
+    .unwrap();
     let (code, message) = failure_of(&mut policy(&["check", "unknown.json"]));
     assert_eq!(code, 1);
-    assert!(message.contains("sub_policies[0][1].op: no op is named `CutOff`; did you mean"), "{message}");
+    assert!(
+        message.contains("sub_policies[0][1].op: no op is named `CutOff`; did you mean"),
+        "{message}"
+    );
     let (code, message) = failure_of(&mut policy(&["show", "no-such-policy"]));
     assert_eq!(code, 1);
-    assert!(message.contains("`faa-runtime policy list` shows the names"), "{message}");
+    assert!(
+        message.contains("`faa-runtime policy list` shows the names"),
+        "{message}"
+    );
 }
 
 #[test]
 fn help_has_examples_and_wrong_usage_is_status_2() {
     for command in ["search", "apply", "ops", "doctor", "completions"] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));
-        assert!(help.contains("Example") && help.contains(&format!("faa-runtime {command}")), "{help}");
+        assert!(
+            help.contains("Example") && help.contains(&format!("faa-runtime {command}")),
+            "{help}"
+        );
     }
     assert_eq!(failure_of(faa_runtime().arg("serch")).0, 2);
     let data = ["search", "--data", "glyph", "--out", "never"];
@@ -175,10 +311,17 @@ fn help_has_examples_and_wrong_usage_is_status_2() {
 fn without_libtorch_search_says_how_to_get_it_and_doctor_reports_it() {
     let folder = folder();
     let nowhere = |command: &mut std::process::Command| {
-        command.env_remove("LIBTORCH").env("FAA_CACHE_DIR", folder.path()).env("PATH", folder.path());
+        command
+            .env_remove("LIBTORCH")
+            .env("FAA_CACHE_DIR", folder.path())
+            .env("PATH", folder.path());
     };
     let mut search = faa_runtime();
-    nowhere(search.args(["search", "--data", "glyphs", "--out"]).arg(folder.path().join("run")));
+    nowhere(
+        search
+            .args(["search", "--data", "glyphs", "--out"])
+            .arg(folder.path().join("run")),
+    );
     let (code, message) = failure_of(&mut search);
     assert_eq!(code, 1);
     assert!(message.contains("run `cargo xtask libtorch`"), "{message}");

@@ -1,1 +1,219 @@
-//! x
+//! A search with the real programs and libtorch: images → policy → augmented images.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of, write_data_set};
+use serde_json::Value;
+
+/// A search that takes seconds, on a data set of 16×16 images in three classes.
+fn search(folder: &Path) -> Command {
+    build_torch();
+    let mut command = faa_runtime();
+    command.current_dir(folder).args([
+        "search",
+        "--data",
+        "folder:data",
+        "--out",
+        "run",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--model",
+        "wrn-10-1",
+        "--folds",
+        "2",
+        "--epochs",
+        "2",
+        "--batch",
+        "16",
+        "--warmup-epochs",
+        "1",
+        "--learning-rate",
+        "0.05",
+        "--rounds",
+        "2",
+        "--trials",
+        "6",
+        "--kept",
+        "2",
+        "--draws",
+        "2",
+        "--cutout",
+        "8",
+        "--final-epochs",
+        "1",
+    ]);
+    command
+}
+
+fn data_set() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_data_set(&folder.path().join("data"), 3, [20, 5]);
+    folder
+}
+
+fn policy_of(folder: &Path) -> String {
+    fs::read_to_string(folder.join("run/policy.json")).unwrap()
+}
+
+#[test]
+fn a_search_finds_a_policy_that_can_be_applied() {
+    let folder = data_set();
+    let table = stdout_of(&mut search(folder.path()));
+    for row in [
+        "crop and flip",
+        "and Cutout",
+        "and a random policy",
+        "and the found policy",
+    ] {
+        assert!(table.contains(row), "{table}");
+    }
+    let summary: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("run/summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["finals"].as_array().unwrap().len(), 4);
+    for fold in ["run/fold-0/trials.jsonl", "run/fold-1/trials.jsonl"] {
+        let lines = fs::read_to_string(folder.path().join(fold)).unwrap();
+        assert_eq!(lines.lines().count(), 12);
+        for line in lines.lines() {
+            let trial: Value = serde_json::from_str(line).unwrap();
+            assert!((0.0..=1.0).contains(&trial["any"].as_f64().unwrap()));
+            assert!(trial["any"].as_f64() >= trial["mean"].as_f64());
+            assert_eq!(trial["candidate"].as_array().unwrap().len(), 5);
+        }
+    }
+
+    let policy = |arguments: &[&str]| {
+        let mut command = faa_runtime();
+        command.current_dir(folder.path()).args(arguments);
+        command
+    };
+    let checked = stdout_of(&mut policy(&["policy", "check", "run/policy.json"]));
+    assert!(checked.contains("valid"), "{checked}");
+    let image = "data/train/class-1/000.png";
+    let apply = [
+        "apply",
+        "--policy",
+        "run/policy.json",
+        "--grid",
+        "15",
+        image,
+        "--out",
+        "sheets",
+    ];
+    stdout_of(&mut policy(&apply));
+    let sheet = image::open(folder.path().join("sheets/000.png")).unwrap();
+    assert_eq!(
+        (sheet.width(), sheet.height()),
+        (4 * (96 + 4) + 4, 4 * (96 + 4) + 4)
+    );
+}
+
+#[test]
+fn a_search_that_is_stopped_or_killed_goes_on_to_the_same_policy() {
+    let whole = data_set();
+    stdout_of(search(whole.path()).arg("--no-finals"));
+
+    let folder = data_set();
+    let fold =
+        |fold: u64| move |event: &Value| event["event"] == "trial_done" && event["fold"] == fold;
+
+    // Ctrl-C in the first fold's trials.
+    let child = wait_for(folder.path(), &fold(0));
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("stopped; the same command continues"),
+        "{message}"
+    );
+
+    // A kill in the second fold's, which the sibling notices by itself.
+    let child = wait_for(folder.path(), &fold(1));
+    signal(&child, "KILL");
+    child.wait_with_output().unwrap();
+
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let output = run(search(folder.path()).arg("--no-finals"));
+        let message = String::from_utf8(output.stderr).unwrap();
+        if output.status.success() {
+            assert!(message.contains("trials found finished"), "{message}");
+            break;
+        }
+        // The sibling of the killed program still finishes its batch.
+        assert!(message.contains("in use by another process"), "{message}");
+        assert!(std::time::Instant::now() < deadline, "{message}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(policy_of(folder.path()), policy_of(whole.path()));
+}
+
+#[test]
+fn another_configuration_in_the_same_directory_is_refused() {
+    let folder = data_set();
+    stdout_of(search(folder.path()).arg("--no-finals"));
+    let (code, message) = failure_of(search(folder.path()).args(["--no-finals", "--seed", "1"]));
+    assert_eq!(code, 1);
+    assert!(
+        message.contains("another `seed` (0, and now 1)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_the_data_is_named() {
+    let folder = data_set();
+    fs::write(
+        folder.path().join("data/train/class-0/broken.png"),
+        b"no image",
+    )
+    .unwrap();
+    let (code, message) = failure_of(&mut search(folder.path()));
+    assert_eq!(code, 1);
+    assert!(message.contains("broken.png"), "{message}");
+    let (_, message) = failure_of(search(folder.path()).args(["--model", "wrn-11-1"]));
+    assert!(
+        message.contains("broken.png") || message.contains("no WideResNet-11-1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn doctor_knows_libtorch() {
+    build_torch();
+    let report: Value =
+        serde_json::from_str(&stdout_of(faa_runtime().args(["doctor", "--json"]))).unwrap();
+    assert_eq!(report["libtorch"]["version"], "2.11.0");
+    assert_eq!(report["torch"]["onednn"], true);
+    assert!(report["torch"]["cuda_devices"].is_u64());
+}
+
+/// Starts a search and waits for an event.
+fn wait_for(folder: &Path, wanted: &dyn Fn(&Value) -> bool) -> Child {
+    let mut child = search(folder)
+        .args(["--no-finals", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
+    let seen = events
+        .by_ref()
+        .any(|line| wanted(&serde_json::from_str(&line.unwrap()).unwrap()));
+    assert!(seen, "the search ended before the event");
+    // Reading on keeps the program from meeting a closed pipe.
+    std::thread::spawn(move || events.for_each(drop));
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}

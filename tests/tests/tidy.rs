@@ -6,16 +6,30 @@ use std::path::{Path, PathBuf};
 #[test]
 fn source_files_are_short_and_finished() {
     let files = rust_files(&faa_tests::root());
-    assert!(files.len() > 40, "the control: only {} files were found", files.len());
+    assert!(
+        files.len() > 40,
+        "the control: only {} files were found",
+        files.len()
+    );
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.display();
-        assert!(text.lines().count() <= 600, "{name} has more than 600 lines");
+        assert!(
+            text.lines().count() <= 600,
+            "{name} has more than 600 lines"
+        );
         // In two parts, so that this file does not find itself.
-        for unfinished in [concat!("to", "do!("), concat!("TO", "DO"), concat!("FIX", "ME")] {
+        for unfinished in [
+            concat!("to", "do!("),
+            concat!("TO", "DO"),
+            concat!("FIX", "ME"),
+        ] {
             assert!(!text.contains(unfinished), "{name} holds {unfinished}");
         }
-        assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{name} ends in one newline");
+        assert!(
+            text.ends_with('\n') && !text.ends_with("\n\n"),
+            "{name} ends in one newline"
+        );
     }
 }
 
@@ -24,11 +38,17 @@ fn shipped_policies_are_those_of_the_folder() {
     let mut files: Vec<_> = fs::read_dir(faa_tests::root().join("policies"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort();
-    let mut shipped: Vec<_> = faa_policy::shipped().iter().map(|policy| policy.name).collect();
+    let mut shipped: Vec<_> = faa_policy::shipped()
+        .iter()
+        .map(|policy| policy.name)
+        .collect();
     shipped.sort_unstable();
     assert_eq!(files, shipped);
     assert!(!shipped.is_empty());

@@ -41,3 +41,8 @@ pub use parse::MAX_BYTES;
 pub use plan::{Plan, PlannedStep};
 pub use policy::{Policy, Provenance, Step, Strength, SubPolicy, nearest_name};
 pub use shipped::{Shipped, shipped};
+
+/// The example of the README, run as a test.
+#[cfg(all(doctest, feature = "builtin"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

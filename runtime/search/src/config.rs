@@ -242,19 +242,19 @@ impl SearchConfig {
             training: Recipe {
                 depth: 10,
                 width: 1,
-                epochs: count(30),
+                epochs: count(40),
                 batch: count(64),
                 warmup_epochs: 2,
                 ..paper.training
             },
             explore: ExploreConfig {
                 rounds: count(1),
-                trials: count(30),
+                trials: count(40),
                 kept: count(5),
                 ..paper.explore
             },
             finals: FinalConfig {
-                epochs: count(40),
+                epochs: count(60),
                 ..paper.finals
             },
             ..paper

@@ -1,5 +1,6 @@
 //! Choosing the device, and loading CUDA where it is there.
 
+use std::error::Error;
 use std::fmt;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -59,7 +60,7 @@ impl CudaSupport {
                 Self::Loaded { devices }
             }
             Err(error) => Self::Absent {
-                reason: error.to_string(),
+                reason: innermost(&error),
             },
         }
     }
@@ -121,6 +122,11 @@ pub fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     }
+}
+
+/// The loader's own words, which stand behind the library's.
+fn innermost(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 #[cfg(test)]

@@ -181,13 +181,9 @@ impl Judge for TorchJudge {
                 Ok(())
             })
         })?;
-        let Evaluation { error, loss } = tally.evaluation().map_err(torch)?;
+        let (mean, loss) = tally.right_and_loss().map_err(torch)?;
         let any = any.f_double_value(&[]).map_err(torch)? / task.images.len() as f64;
-        Ok(Verdict {
-            any,
-            mean: 1.0 - error,
-            loss,
-        })
+        Ok(Verdict { any, mean, loss })
     }
 
     fn evaluate(
@@ -347,11 +343,18 @@ impl Tally {
         self.count(logits, &cross_entropy(logits, batch)?, batch)
     }
 
-    fn evaluation(&self) -> Result<Evaluation, TchError> {
+    /// The share of images that were classified right, and the mean loss.
+    fn right_and_loss(&self) -> Result<(f64, f64), TchError> {
         let images = self.images as f64;
+        let share = |sum: &Tensor| Ok(sum.f_double_value(&[])? / images);
+        Ok((share(&self.right)?, share(&self.loss)?))
+    }
+
+    fn evaluation(&self) -> Result<Evaluation, TchError> {
+        let (right, loss) = self.right_and_loss()?;
         Ok(Evaluation {
-            error: 1.0 - self.right.f_double_value(&[])? / images,
-            loss: self.loss.f_double_value(&[])? / images,
+            error: 1.0 - right,
+            loss,
         })
     }
 }
