@@ -17,7 +17,7 @@ use faa_policy::{Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    Search(search::Search),
+    Search(Box<search::Search>),
     Apply(apply::Apply),
     Ops(ops::Ops),
     #[command(subcommand)]

@@ -242,8 +242,8 @@ impl SearchConfig {
             training: Recipe {
                 depth: 10,
                 width: 1,
-                epochs: count(40),
-                batch: count(64),
+                epochs: count(30),
+                batch: count(32),
                 warmup_epochs: 2,
                 ..paper.training
             },
@@ -254,7 +254,7 @@ impl SearchConfig {
                 ..paper.explore
             },
             finals: FinalConfig {
-                epochs: count(60),
+                epochs: count(50),
                 ..paper.finals
             },
             ..paper

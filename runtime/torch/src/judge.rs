@@ -346,7 +346,7 @@ impl Tally {
     /// The share of images that were classified right, and the mean loss.
     fn right_and_loss(&self) -> Result<(f64, f64), TchError> {
         let images = self.images as f64;
-        let share = |sum: &Tensor| Ok(sum.f_double_value(&[])? / images);
+        let share = |sum: &Tensor| sum.f_double_value(&[]).map(|sum| sum / images);
         Ok((share(&self.right)?, share(&self.loss)?))
     }
 

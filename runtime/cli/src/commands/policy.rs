@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Policy, Step, Strength, shipped};
+use faa_policy::{Policy, Shipped, Step, Strength, shipped};
 use serde_json::{Value, json};
 
 use super::find_policy;
@@ -66,7 +66,7 @@ impl PolicyCommand {
 
 impl List {
     fn text(self) -> Result<String> {
-        let policies = shipped().iter().map(|shipped| shipped.policy());
+        let policies = shipped().iter().map(Shipped::policy);
         let policies = policies.collect::<Result<Vec<_>, _>>()?;
         if self.json {
             let facts = |policy: &Policy| json!({"name": policy.name, "sub_policies": policy.sub_policies.len(), "source": source(policy)});
