@@ -80,28 +80,39 @@ impl Sibling {
         .context("cannot watch for Ctrl-C")
     }
 
-    /// Hands every message to `consume`, until the sibling is done.
-    pub(crate) fn messages(mut self, mut consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
+    /// Hands every message to `consume`, until the sibling is done or `consume` fails; the sibling
+    /// has ended when this returns.
+    pub(crate) fn messages(mut self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
         let output = BufReader::new(self.child.stdout.take().expect("standard output is piped"));
-        for line in output.lines() {
-            let line = line.with_context(|| format!("cannot read from {NAME}"))?;
-            let message = serde_json::from_str(&line)
-                .with_context(|| format!("{NAME} said something unknown: {line}"))?;
-            consume(message)?;
-        }
-        self.finish()
-    }
-
-    fn finish(mut self) -> Result<()> {
+        let told = for_each_message(output, consume);
+        self.stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let status = self
             .child
             .wait()
             .with_context(|| format!("cannot wait for {NAME}"))?;
+        told?;
         if !status.success() {
             bail!("{NAME} ended without a word ({status}); `faa-runtime doctor` may tell why");
         }
         Ok(())
     }
+}
+
+/// Closes the output on return, so that a sibling that still has things to say stops, too.
+fn for_each_message(
+    output: impl BufRead,
+    mut consume: impl FnMut(Message) -> Result<()>,
+) -> Result<()> {
+    for line in output.lines() {
+        let line = line.with_context(|| format!("cannot read from {NAME}"))?;
+        let message = serde_json::from_str(&line)
+            .with_context(|| format!("{NAME} said something unknown: {line}"))?;
+        consume(message)?;
+    }
+    Ok(())
 }
 
 fn library_path_variable() -> &'static str {

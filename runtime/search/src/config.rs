@@ -242,7 +242,7 @@ impl SearchConfig {
             training: Recipe {
                 depth: 10,
                 width: 1,
-                epochs: count(30),
+                epochs: count(60),
                 batch: count(32),
                 warmup_epochs: 2,
                 ..paper.training

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
+
+/// How files that are not whole yet are named; a kill may leave one.
+pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -52,28 +56,21 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let write = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(folder)?;
+        let mut file = partial_file(folder)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
-        // Temporary files are private; what a run leaves is for everyone whom the umask allows.
-        make_readable(file.as_file())?;
         file.persist(path)?;
         Ok(())
     };
     write().map_err(FileError::io("write", path))
 }
 
-#[cfg(unix)]
-fn make_readable(file: &fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_: &fs::File) -> io::Result<()> {
-    Ok(())
+fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; what a run leaves is for whom the umask allows.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(PARTIAL_PREFIX).tempfile_in(folder)
 }
 
 /// Writes a value as indented JSON, whole.

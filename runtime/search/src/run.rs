@@ -11,6 +11,7 @@
 //! lock                         held while a process works here
 //! ```
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Control, SearchConfig};
-use crate::files::{FileError, read_json, write_json};
+use crate::files::{FileError, PARTIAL_PREFIX, read_json, write_json};
+
+const LOCK: &str = "lock";
 
 /// A directory that belongs to one search, and while this value lives, to this process.
 #[derive(Debug)]
@@ -81,10 +84,11 @@ impl RunDirectory {
     pub fn open(path: &Path, config: &SearchConfig) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
         let run_file = path.join("run.json");
-        if !run_file.exists() && !holds_at_most_a_lock(path)? {
+        if !run_file.exists() && !is_free(path)? {
             return Err(RunError::Foreign(path.to_owned()));
         }
         let lock = lock(path)?;
+        remove_partial_files(path)?;
         let here = serde_json::to_value(config).expect("a configuration has a JSON form");
         match read_json::<RunFile>(&run_file)? {
             None => {
@@ -141,17 +145,38 @@ impl RunDirectory {
     fn folder(&self, name: &str) -> Result<PathBuf, FileError> {
         let path = self.path.join(name);
         fs::create_dir_all(&path).map_err(FileError::io("create the folder", &path))?;
+        remove_partial_files(&path)?;
         Ok(path)
     }
 }
 
-fn holds_at_most_a_lock(path: &Path) -> Result<bool, FileError> {
-    let mut entries = fs::read_dir(path).map_err(FileError::io("list", path))?;
-    Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")))
+/// Whether a search may begin here: nothing but what a search leaves that was killed as it began.
+fn is_free(path: &Path) -> Result<bool, FileError> {
+    let ours = |name: &OsStr| name == LOCK || is_partial(name);
+    Ok(names_in(path)?.iter().all(|name| ours(name)))
+}
+
+/// Removes what a kill left of files that were being written.
+fn remove_partial_files(path: &Path) -> Result<(), FileError> {
+    for name in names_in(path)?.iter().filter(|name| is_partial(name)) {
+        let file = path.join(name);
+        fs::remove_file(&file).map_err(FileError::io("remove", &file))?;
+    }
+    Ok(())
+}
+
+fn is_partial(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(PARTIAL_PREFIX)
+}
+
+fn names_in(folder: &Path) -> Result<Vec<OsString>, FileError> {
+    fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
+        .map_err(FileError::io("list", folder))
 }
 
 fn lock(path: &Path) -> Result<File, RunError> {
-    let file = path.join("lock");
+    let file = path.join(LOCK);
     let lock = File::create(&file).map_err(FileError::io("create", &file))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -224,6 +249,17 @@ mod tests {
         let _first = RunDirectory::open(folder.path(), &config()).unwrap();
         let second = RunDirectory::open(folder.path(), &config());
         assert!(matches!(second, Err(RunError::InUse(_))));
+    }
+
+    #[test]
+    fn what_a_kill_leaves_behind_is_swept_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
+        leave();
+        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        leave();
+        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        assert!(!folder.path().join(".partial-x1").exists());
     }
 
     #[test]

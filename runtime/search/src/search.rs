@@ -301,6 +301,12 @@ impl<J: Judge> Search<'_, J> {
 
     fn write_policy(&mut self, sub_policies: Vec<SubPolicy>) -> Result<Policy, SearchError> {
         let config = self.config;
+        let source = format!(
+            "Fast AutoAugment search on {}, seed {}, by faa-runtime {}",
+            config.data,
+            config.seed,
+            crate::VERSION
+        );
         let policy = Policy {
             name: format!(
                 "{}-wrn-{}-{}",
@@ -311,8 +317,7 @@ impl<J: Judge> Search<'_, J> {
             sub_policies,
             // No date and no place: the same search gives the same file, byte for byte.
             provenance: Provenance::from_iter([
-                ("program".to_owned(), json!("faa-runtime")),
-                ("version".to_owned(), json!(crate::VERSION)),
+                ("source".to_owned(), json!(source)),
                 ("config".to_owned(), json!(config)),
             ]),
         };

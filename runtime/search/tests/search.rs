@@ -237,35 +237,39 @@ fn a_search_stopped_anywhere_ends_with_the_same_policy() {
     // In the first training, in the first round, between rounds and folds, and in the finals.
     for budget in [1, 2, 5, 31, 33, 62, 63, 100, 124, 127] {
         let folder = tempfile::tempdir().unwrap();
-        let stop = StopFlag::new();
-        let mut judge = Stand {
-            budget: Some(budget),
-            ..Stand::default()
-        };
-        let config = config();
-        let first = Search {
-            config: &config,
-            labels: &labels(),
-            ops: &builtin_ops(),
-            judge: &mut judge,
-            run: &RunDirectory::open(folder.path(), &config).unwrap(),
-            stop: &stop,
-            observe: &mut |_| (),
-        };
-        assert!(
-            matches!(first.run("cpu"), Err(SearchError::Stopped)),
-            "{budget}"
-        );
-        let done = judge.judged;
+        let done = trials_before_a_stop(folder.path(), budget);
 
         let (mut judge, mut events) = (Stand::default(), Vec::new());
-        search(folder.path(), &config, &mut judge, &mut events).unwrap();
+        search(folder.path(), &config(), &mut judge, &mut events).unwrap();
         assert_eq!(
             fs::read_to_string(folder.path().join("policy.json")).unwrap(),
             expected
         );
         assert_eq!(judge.judged, 120 - done, "no trial is made twice");
     }
+}
+
+/// Stops a search after so many epochs and trials, and tells how many trials it made.
+fn trials_before_a_stop(out: &Path, budget: usize) -> usize {
+    let (config, stop) = (config(), StopFlag::new());
+    let mut judge = Stand {
+        budget: Some(budget),
+        ..Stand::default()
+    };
+    let search = Search {
+        config: &config,
+        labels: &labels(),
+        ops: &builtin_ops(),
+        judge: &mut judge,
+        run: &RunDirectory::open(out, &config).unwrap(),
+        stop: &stop,
+        observe: &mut |_| (),
+    };
+    assert!(
+        matches!(search.run("cpu"), Err(SearchError::Stopped)),
+        "{budget}"
+    );
+    judge.judged
 }
 
 #[test]
