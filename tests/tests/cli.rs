@@ -304,6 +304,12 @@ fn help_has_examples_and_wrong_usage_is_status_2() {
     let (code, message) = failure_of(faa_runtime().args(data));
     assert_eq!(code, 2);
     assert!(message.contains("folder:"), "{message}");
+    let model = [
+        "search", "--data", "glyphs", "--out", "never", "--model", "wrn-11-1",
+    ];
+    let (code, message) = failure_of(faa_runtime().args(model));
+    assert_eq!(code, 2);
+    assert!(message.contains("DEPTH is 10, 16"), "{message}");
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));
 }
 

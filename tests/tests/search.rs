@@ -176,11 +176,6 @@ fn what_is_wrong_with_the_data_is_named() {
     let (code, message) = failure_of(&mut search(folder.path()));
     assert_eq!(code, 1);
     assert!(message.contains("broken.png"), "{message}");
-    let (_, message) = failure_of(search(folder.path()).args(["--model", "wrn-11-1"]));
-    assert!(
-        message.contains("broken.png") || message.contains("no WideResNet-11-1"),
-        "{message}"
-    );
 }
 
 #[test]

@@ -21,7 +21,10 @@ impl Shipped {
 
 /// The policies that come with the crate, the folder `policies/` of the repository.
 pub fn shipped() -> &'static [Shipped] {
-    &[]
+    &[Shipped {
+        name: "glyphs-wrn-10-1",
+        json: include_str!("../../../policies/glyphs-wrn-10-1.json"),
+    }]
 }
 
 #[cfg(test)]

@@ -329,10 +329,16 @@ impl From<ControlName> for Control {
 fn parse_model(word: &str) -> Result<[usize; 2], String> {
     let numbers = word
         .strip_prefix("wrn-")
-        .and_then(|rest| rest.split_once('-'));
-    let parsed =
-        numbers.and_then(|(depth, width)| Some([depth.parse().ok()?, width.parse().ok()?]));
-    parsed.ok_or_else(|| "a network is named wrn-DEPTH-WIDTH, such as wrn-40-2".to_owned())
+        .and_then(|rest| rest.split_once('-'))
+        .and_then(|(depth, width)| Some([depth.parse().ok()?, width.parse().ok()?]));
+    match numbers {
+        Some([depth, width]) if depth >= 10 && depth % 6 == 4 && width >= 1 => Ok([depth, width]),
+        _ => Err(
+            "a network is named wrn-DEPTH-WIDTH, where DEPTH is 10, 16, 22, 28 … and WIDTH at \
+                  least 1"
+                .to_owned(),
+        ),
+    }
 }
 
 fn all_cores() -> usize {
