@@ -24,6 +24,10 @@ pub fn faa_runtime() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(PROGRAM.get_or_init(|| build("faa-runtime", "faa-runtime")));
     command.env_remove("LD_LIBRARY_PATH");
+    // Cargo's own setting; one of the user's stays.
+    if env::var_os("LIBTORCH").is_some_and(|home| Path::new(&home).ends_with(".libtorch")) {
+        command.env_remove("LIBTORCH");
+    }
     command
 }
 

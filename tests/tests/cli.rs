@@ -190,12 +190,13 @@ fn nothing_is_written_where_outputs_would_clash() {
 fn errors_say_what_and_where_and_what_to_do() {
     let folder = folder();
     fs::write(folder.path().join("broken.png"), b"no image").unwrap();
+    fs::write(folder.path().join("empty.ppm"), b"P6\n0 0\n255\n").unwrap();
     fs::write(
         folder.path().join("bad.json"),
         POLICY.replace("0.9,", "1.7,"),
     )
     .unwrap();
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 10] = [
         (
             &["--op", "Rotat", "--value", "1", "cat.png"],
             1,
@@ -225,8 +226,9 @@ fn errors_say_what_and_where_and_what_to_do() {
         (
             &["--op", "Invert", "broken.png"],
             1,
-            "cannot read the image broken.png",
+            "broken.png: its content is of no known image format",
         ),
+        (&["--op", "Invert", "empty.ppm"], 1, "empty.ppm: "),
         (
             &["--policy", "nothing.json", "cat.png"],
             1,
@@ -310,6 +312,20 @@ fn help_has_examples_and_wrong_usage_is_status_2() {
     let (code, message) = failure_of(faa_runtime().args(model));
     assert_eq!(code, 2);
     assert!(message.contains("DEPTH is 10, 16"), "{message}");
+    for (option, value, advice) in [
+        ("--device", "tpu", "auto, cpu, cuda or cuda:N"),
+        ("--learning-rate", "nan", "must be a finite number above 0"),
+        ("--held-out", "1.5", "between 0 and 1"),
+        ("--warmup-epochs", "500", "not shorter than a training"),
+        ("--ops", "Invert,Invert", "named twice"),
+    ] {
+        let search = [
+            "search", "--data", "glyphs", "--out", "never", option, value,
+        ];
+        let (code, message) = failure_of(faa_runtime().args(search));
+        assert_eq!(code, 2, "{option}: {message}");
+        assert!(message.contains(advice), "{option}: {message}");
+    }
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));
 }
 

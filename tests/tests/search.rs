@@ -14,6 +14,8 @@ fn search(folder: &Path) -> Command {
     let mut command = faa_runtime();
     command.current_dir(folder).args([
         "search",
+        "--preset",
+        "demo",
         "--data",
         "folder:data",
         "--out",
@@ -45,7 +47,7 @@ fn search(folder: &Path) -> Command {
         "--cutout",
         "8",
         "--final-epochs",
-        "1",
+        "2",
     ]);
     command
 }
@@ -65,10 +67,10 @@ fn a_search_finds_a_policy_that_can_be_applied() {
     let folder = data_set();
     let table = stdout_of(&mut search(folder.path()));
     for row in [
-        "crop and flip",
-        "and Cutout",
-        "and a random policy",
-        "and the found policy",
+        "crop, flip",
+        "crop, flip, Cutout",
+        "with a random policy",
+        "with the found policy",
     ] {
         assert!(table.contains(row), "{table}");
     }
@@ -161,6 +163,29 @@ fn another_configuration_in_the_same_directory_is_refused() {
     assert_eq!(code, 1);
     assert!(
         message.contains("another `seed` (0, and now 1)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn advice_can_be_followed_in_the_same_directory() {
+    let folder = data_set();
+    faa_tests::write_image(&folder.path().join("data/train/class-0/odd.png"), 20, 18, 1);
+    let (code, message) = failure_of(&mut search(folder.path()));
+    assert_eq!(code, 1);
+    assert!(message.contains("--image-size"), "{message}");
+    stdout_of(search(folder.path()).args(["--no-finals", "--image-size", "16"]));
+}
+
+#[test]
+fn changed_images_are_noticed() {
+    let folder = data_set();
+    stdout_of(search(folder.path()).arg("--no-finals"));
+    faa_tests::write_image(&folder.path().join("data/train/class-0/new.png"), 16, 16, 1);
+    let (code, message) = failure_of(search(folder.path()).arg("--no-finals"));
+    assert_eq!(code, 1);
+    assert!(
+        message.contains("the training images are not those"),
         "{message}"
     );
 }

@@ -8,12 +8,13 @@ mod policy;
 mod search;
 
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use faa_policy::{Policy, nearest_name, shipped};
+use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -66,6 +67,14 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
         };
         bail!("there is no file and no shipped policy named `{file_or_name}`; {hint}");
     }
-    let json = fs::read(path).with_context(|| format!("cannot read the policy {file_or_name}"))?;
+    // A byte more than the parser takes is enough for it to refuse the file.
+    let read = || {
+        let mut json = Vec::new();
+        File::open(path)?
+            .take(MAX_BYTES as u64 + 1)
+            .read_to_end(&mut json)?;
+        io::Result::Ok(json)
+    };
+    let json = read().with_context(|| format!("cannot read the policy {file_or_name}"))?;
     Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
 }

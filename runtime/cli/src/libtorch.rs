@@ -35,8 +35,7 @@ pub(crate) struct NotFound(Vec<(Origin, String)>);
 
 /// Looks for a libtorch. `LIBTORCH` wins where it is set; then one with CUDA; then the cache.
 pub(crate) fn find() -> Result<Libtorch, NotFound> {
-    if let Some(home) = env::var_os("LIBTORCH") {
-        let home = PathBuf::from(home);
+    if let Some(home) = variable("LIBTORCH").filter(|home| !is_missing_link_of_cargo(home)) {
         return check(home, Origin::Variable)
             .map_err(|why| NotFound(vec![(Origin::Variable, why)]));
     }
@@ -104,15 +103,22 @@ fn version_of(home: &Path) -> Option<String> {
 
 /// Where `cargo xtask libtorch` keeps it.
 fn cache_home() -> Option<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let cache = set("FAA_CACHE_DIR")
-        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("faa-runtime")))
-        .or_else(|| set("HOME").map(|home| home.join(".cache/faa-runtime")))?;
+    let cache = variable("FAA_CACHE_DIR")
+        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("faa-runtime")))
+        .or_else(|| variable("HOME").map(|home| home.join(".cache/faa-runtime")))?;
     Some(cache.join(format!("libtorch-{VERSION}-cpu")))
+}
+
+/// An empty variable counts as one that is not set.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// `cargo run` sets `LIBTORCH` to a link in the source tree, also before it is made.
+fn is_missing_link_of_cargo(home: &Path) -> bool {
+    home.ends_with(".libtorch") && !home.exists()
 }
 
 /// The folder of Python's `torch`, found without importing it, which would take seconds.
@@ -120,7 +126,10 @@ fn python_home() -> Result<PathBuf, String> {
     const SCRIPT: &str = "import importlib.util as u; s = u.find_spec('torch'); \
                           print(s.submodule_search_locations[0] if s else '')";
     for python in ["python3", "python"] {
-        let Ok(output) = Command::new(python).args(["-c", SCRIPT]).output() else {
+        // Python looks for modules where it is started; the user's files there are none.
+        let mut command = Command::new(python);
+        command.args(["-c", SCRIPT]).current_dir(env::temp_dir());
+        let Ok(output) = command.output() else {
             continue;
         };
         let home = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -148,9 +157,10 @@ impl fmt::Display for NotFound {
         for (origin, why) in &self.0 {
             write!(f, "{origin}: {why}; ")?;
         }
-        f.write_str(
-            "run `cargo xtask libtorch` in the source tree, or `pip install torch==2.11.0`, or set \
-             LIBTORCH to a folder that has it",
+        write!(
+            f,
+            "run `cargo xtask libtorch` in the source tree, or `pip install torch=={VERSION}`, or \
+             set LIBTORCH to a folder that has it",
         )
     }
 }

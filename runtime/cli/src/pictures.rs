@@ -1,19 +1,12 @@
 //! Image files in and out.
 
-use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use faa_op::{Channels, ImageMut};
-use image::{
-    DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, RgbaImage,
-};
-
-/// The largest side of an image that is read.
-const MAX_SIDE: u32 = 32_768;
-/// The most memory that reading an image may take.
-const MAX_BYTES: u64 = 1 << 30;
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage};
 
 /// An 8-bit image in memory.
 #[derive(Clone)]
@@ -25,24 +18,10 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Reads any format that is known by its content, turned as its EXIF orientation says. Grey
+    /// Reads any format that is known by its content, by the rules of data sets in folders. Grey
     /// stays grey and alpha stays alpha; deeper samples become 8 bits.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let read = || -> Result<DynamicImage> {
-            let mut reader =
-                ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
-            let mut limits = Limits::default();
-            limits.max_image_width = Some(MAX_SIDE);
-            limits.max_image_height = Some(MAX_SIDE);
-            limits.max_alloc = Some(MAX_BYTES);
-            reader.limits(limits);
-            let mut decoder = reader.into_decoder()?;
-            let orientation = decoder.orientation()?;
-            let mut image = DynamicImage::from_decoder(decoder)?;
-            image.apply_orientation(orientation);
-            Ok(image)
-        };
-        let image = read().with_context(|| format!("cannot read the image {}", path.display()))?;
+        let image = faa_search::data::read_image(path)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
         let color = image.color();
         let (samples, channels) = match (color.has_color(), color.has_alpha()) {
@@ -85,32 +64,68 @@ impl Picture {
     }
 }
 
-/// Tiles of equal size side by side and below each other, as a PNG file.
-pub(crate) fn contact_sheet(tiles: Vec<Picture>) -> Result<Vec<u8>> {
-    /// Smaller tiles are enlarged by a whole factor, so that people see something.
+/// Pictures of one size, side by side and below each other, that are drawn one at a time.
+pub(crate) struct ContactSheet {
+    sheet: RgbImage,
+    tile: (u32, u32),
+    columns: u32,
+    drawn: u32,
+}
+
+impl ContactSheet {
+    /// Smaller pictures are enlarged by a whole factor, so that people see something.
     const READABLE: u32 = 96;
+    /// Larger ones are shrunk, so that a sheet of photographs stays a picture.
+    const LARGE: u32 = 256;
     const GAP: u32 = 4;
-    let (width, height) = (tiles[0].width as u32, tiles[0].height as u32);
-    let zoom = (READABLE / width.min(height)).max(1);
-    let (width, height) = (width * zoom, height * zoom);
-    let columns = (tiles.len() as f64).sqrt().ceil() as u32;
-    let rows = (tiles.len() as u32).div_ceil(columns);
-    let mut sheet = RgbImage::from_pixel(
-        columns * (width + GAP) + GAP,
-        rows * (height + GAP) + GAP,
-        image::Rgb([255; 3]),
-    );
-    for (place, tile) in (0_u32..).zip(tiles) {
-        let nearest = image::imageops::FilterType::Nearest;
-        let tile = tile
-            .into_dynamic()
-            .resize_exact(width, height, nearest)
-            .into_rgb8();
-        let (x, y) = (place % columns, place / columns);
-        let (x, y) = (GAP + x * (width + GAP), GAP + y * (height + GAP));
-        image::imageops::replace(&mut sheet, &tile, x.into(), y.into());
+
+    /// A sheet for `count` pictures of the size of `first`.
+    pub(crate) fn new(first: &Picture, count: u32) -> Self {
+        let (width, height) = (first.width as u32, first.height as u32);
+        let longer = width.max(height);
+        let tile = if longer > Self::LARGE {
+            let shrunk = |side: u32| (side * Self::LARGE / longer).max(1);
+            (shrunk(width), shrunk(height))
+        } else {
+            let zoom = (Self::READABLE / width.min(height)).clamp(1, Self::LARGE / longer);
+            (width * zoom, height * zoom)
+        };
+        let columns = f64::from(count).sqrt().ceil() as u32;
+        let side = |tiles: u32, side: u32| tiles * (side + Self::GAP) + Self::GAP;
+        let (width, height) = (side(columns, tile.0), side(count.div_ceil(columns), tile.1));
+        let sheet = RgbImage::from_pixel(width, height, image::Rgb([255; 3]));
+        Self {
+            sheet,
+            tile,
+            columns,
+            drawn: 0,
+        }
     }
-    png_of(&sheet.into())
+
+    /// Draws the next picture.
+    pub(crate) fn draw(&mut self, picture: Picture) {
+        let (width, height) = self.tile;
+        let enlarged = width as usize >= picture.width;
+        let filter = if enlarged {
+            FilterType::Nearest
+        } else {
+            FilterType::Triangle
+        };
+        let tile = picture
+            .into_dynamic()
+            .resize_exact(width, height, filter)
+            .into_rgb8();
+        let (column, row) = (self.drawn % self.columns, self.drawn / self.columns);
+        let x = Self::GAP + column * (width + Self::GAP);
+        let y = Self::GAP + row * (height + Self::GAP);
+        imageops::replace(&mut self.sheet, &tile, x.into(), y.into());
+        self.drawn += 1;
+    }
+
+    /// The sheet as a PNG file.
+    pub(crate) fn into_png(self) -> Result<Vec<u8>> {
+        png_of(&self.sheet.into())
+    }
 }
 
 fn png_of(image: &DynamicImage) -> Result<Vec<u8>> {

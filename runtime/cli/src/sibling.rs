@@ -1,10 +1,12 @@
 //! Starting `faa-runtime-torch` and talking with it.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use faa_search::protocol::{Message, Request};
@@ -15,7 +17,8 @@ const NAME: &str = "faa-runtime-torch";
 
 /// A sibling at work.
 pub(crate) struct Sibling {
-    child: Child,
+    child: Arc<Mutex<Child>>,
+    output: ChildStdout,
     // Closing it asks the sibling to stop; see `faa_search::protocol`.
     stop: Arc<Mutex<Option<ChildStdin>>>,
 }
@@ -48,12 +51,14 @@ impl Sibling {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut stdin = child.stdin.take().expect("standard input is piped");
+        let output = child.stdout.take().expect("standard output is piped");
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         // A sibling that ended at once, for want of a library, is reported by `finish`.
         let _ = stdin.write_all(&line);
         Ok(Self {
-            child,
+            child: Arc::new(Mutex::new(child)),
+            output,
             stop: Arc::new(Mutex::new(Some(stdin))),
         })
     }
@@ -65,14 +70,11 @@ impl Sibling {
 
     /// Lets Ctrl-C stop the sibling cleanly the first time, and everything the second time.
     pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
-        let stop = Arc::clone(&self.stop);
+        let (stop, child) = (Arc::clone(&self.stop), Arc::clone(&self.child));
         ctrlc::set_handler(move || {
-            if stop
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .is_none()
-            {
+            if lock(&stop).take().is_none() {
+                // Whether or not the sibling still lives, this program ends.
+                let _ = lock(&child).kill();
                 std::process::exit(1);
             }
             eprintln!("\nstopping; press Ctrl-C again to end at once");
@@ -82,23 +84,30 @@ impl Sibling {
 
     /// Hands every message to `consume`, until the sibling is done or `consume` fails; the sibling
     /// has ended when this returns.
-    pub(crate) fn messages(mut self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
-        let output = BufReader::new(self.child.stdout.take().expect("standard output is piped"));
-        let told = for_each_message(output, consume);
-        self.stop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let status = self
-            .child
-            .wait()
-            .with_context(|| format!("cannot wait for {NAME}"))?;
+    pub(crate) fn messages(self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
+        let told = for_each_message(BufReader::new(self.output), consume);
+        lock(&self.stop).take();
+        let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
         told?;
         if !status.success() {
             bail!("{NAME} ended without a word ({status}); `faa-runtime doctor` may tell why");
         }
         Ok(())
     }
+}
+
+/// Waits without holding the lock, which the second Ctrl-C needs.
+fn wait(child: &Mutex<Child>) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = lock(child).try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Closes the output on return, so that a sibling that still has things to say stops, too.

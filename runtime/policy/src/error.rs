@@ -59,6 +59,8 @@ pub enum Problem {
     },
     /// A list that needs at least one element is empty.
     Empty,
+    /// A value is stated for an op that has none.
+    NoValue,
     /// No op has this name.
     UnknownOp {
         /// The name.
@@ -116,6 +118,7 @@ impl fmt::Display for Problem {
                 write!(f, "{value} is not within {low}…{high}")
             }
             Self::Empty => f.write_str("at least one element is needed"),
+            Self::NoValue => f.write_str("the op has no value"),
             Self::UnknownOp { op, nearest } => {
                 write!(f, "no op is named `{op}`")?;
                 match nearest {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use faa_op::{Call, DrawKey, ImageMut, Op, OpSet, Scratch, Stream};
 
-use crate::policy::step_place;
-use crate::{ApplyError, Plan, PlannedStep, Policy, PolicyError, Problem};
+use crate::policy::Resolved;
+use crate::{ApplyError, Plan, PlannedStep, Policy, PolicyError};
 
 /// A policy, ready to be applied: ops looked up and values computed. `Send + Sync`.
 ///
@@ -20,6 +20,25 @@ struct ReadyStep {
     probability: f64,
     value: f64,
     mirrored: Option<f64>,
+}
+
+impl From<Resolved> for ReadyStep {
+    fn from(
+        Resolved {
+            op,
+            probability,
+            value,
+        }: Resolved,
+    ) -> Self {
+        let centre = op.spec().value_range().and_then(|range| range.centre);
+        let mirrored = centre.map(|centre| 2.0 * centre - value);
+        Self {
+            op,
+            probability,
+            value,
+            mirrored,
+        }
+    }
 }
 
 /// Working memory of one thread, kept from image to image.
@@ -50,29 +69,11 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// Those of [`Policy::check`], and a policy or sub-policy without elements.
+    /// Those of [`Policy::check`].
     pub fn new(policy: &Policy, ops: &OpSet) -> Result<Self, PolicyError> {
-        policy.check(ops)?;
-        if policy.sub_policies.is_empty() {
-            return Err(PolicyError::new("sub_policies", Problem::Empty));
-        }
-        let sub_policies = policy.sub_policies.iter().enumerate().map(|(i, steps)| {
-            let ready = steps.iter().enumerate().map(|(j, step)| {
-                let located = |(key, problem)| PolicyError::new(step_place(i, j, key), problem);
-                let value = step.resolve(ops).map_err(located)?;
-                let op = ops.get(&step.op).expect("resolved above").clone();
-                let centre = op.spec().value_range().and_then(|range| range.centre);
-                Ok(ReadyStep {
-                    op,
-                    probability: step.probability,
-                    value,
-                    mirrored: centre.map(|centre| 2.0 * centre - value),
-                })
-            });
-            ready.collect()
-        });
+        let ready = |steps: Vec<Resolved>| steps.into_iter().map(ReadyStep::from).collect();
         Ok(Self {
-            sub_policies: sub_policies.collect::<Result<_, PolicyError>>()?,
+            sub_policies: policy.resolve(ops)?.into_iter().map(ready).collect(),
         })
     }
 
@@ -381,11 +382,31 @@ mod tests {
             error(&beyond),
             "sub_policies[0][0].value: 10.5 is not within 0…10"
         );
+        beyond.sub_policies[0][0].strength = Strength::Magnitude(f64::NAN);
+        assert_eq!(
+            error(&beyond),
+            "sub_policies[0][0].magnitude: NaN is not within 0…1"
+        );
         beyond.sub_policies[0][0].strength = Strength::Unstated;
         assert_eq!(error(&beyond), "sub_policies[0][0].magnitude: missing");
         assert_eq!(
             error(&policy(&[])),
             "sub_policies: at least one element is needed"
+        );
+        assert_eq!(
+            error(&policy(&[&[]])),
+            "sub_policies[0]: at least one element is needed"
+        );
+        let likely = policy(&[&[("Plain", 1.5, 0.0)]]);
+        assert_eq!(
+            error(&likely),
+            "sub_policies[0][0].probability: 1.5 is not within 0…1"
+        );
+        let mut valued = policy(&[&[("Failing", 1.0, 0.0)]]);
+        valued.sub_policies[0][0].strength = Strength::Value(1.0);
+        assert_eq!(
+            error(&valued),
+            "sub_policies[0][0].value: the op has no value"
         );
     }
 }

@@ -1,4 +1,6 @@
-use faa_op::{OpSet, ValueRange};
+use std::sync::Arc;
+
+use faa_op::{Op, OpSet};
 
 use crate::{PolicyError, Problem};
 
@@ -46,22 +48,45 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The first step that names an unknown op, states no strength where its op needs one, or a
-    /// value outside the op's range.
+    /// The first thing that is wrong: no sub-policy, or one without steps; a probability or
+    /// magnitude that is not within 0…1; an unknown op; no strength where the op needs one; a value
+    /// outside the op's range, or for an op that has none.
     pub fn check(&self, ops: &OpSet) -> Result<(), PolicyError> {
-        for (i, sub_policy) in self.sub_policies.iter().enumerate() {
-            for (j, step) in sub_policy.iter().enumerate() {
-                step.resolve(ops)
-                    .map_err(|(key, problem)| PolicyError::new(step_place(i, j, key), problem))?;
-            }
+        self.resolve(ops).map(drop)
+    }
+
+    /// Every step with its op, and with the value before mirroring, which is 0 where it has none.
+    pub(crate) fn resolve(&self, ops: &OpSet) -> Result<Vec<Vec<Resolved>>, PolicyError> {
+        if self.sub_policies.is_empty() {
+            return Err(PolicyError::new("sub_policies", Problem::Empty));
         }
-        Ok(())
+        let resolve = |(i, steps): (usize, &SubPolicy)| {
+            if steps.is_empty() {
+                return Err(PolicyError::new(
+                    format!("sub_policies[{i}]"),
+                    Problem::Empty,
+                ));
+            }
+            let resolve = |(j, step): (usize, &Step)| {
+                step.resolve(ops)
+                    .map_err(|(key, problem)| PolicyError::new(step_place(i, j, key), problem))
+            };
+            steps.iter().enumerate().map(resolve).collect()
+        };
+        self.sub_policies.iter().enumerate().map(resolve).collect()
     }
 }
 
+/// A step whose op is found.
+pub(crate) struct Resolved {
+    pub(crate) op: Arc<dyn Op>,
+    pub(crate) probability: f64,
+    pub(crate) value: f64,
+}
+
 impl Step {
-    /// The value before mirroring; 0 for an op without one. An error comes with the key at fault.
-    pub(crate) fn resolve(&self, ops: &OpSet) -> Result<f64, (&'static str, Problem)> {
+    /// An error comes with the key at fault.
+    fn resolve(&self, ops: &OpSet) -> Result<Resolved, (&'static str, Problem)> {
         let Some(op) = ops.get(&self.op) else {
             let unknown = Problem::UnknownOp {
                 op: self.op.clone(),
@@ -69,22 +94,37 @@ impl Step {
             };
             return Err(("op", unknown));
         };
-        match op.spec().value_range() {
-            None => Ok(0.0),
-            Some(range) => self.value_within(range),
+        within("probability", self.probability, 0.0, 1.0)?;
+        if let Strength::Magnitude(magnitude) = self.strength {
+            within("magnitude", magnitude, 0.0, 1.0)?;
         }
-    }
-
-    fn value_within(&self, range: &ValueRange) -> Result<f64, (&'static str, Problem)> {
-        match self.strength {
-            Strength::Unstated => Err(("magnitude", Problem::Missing)),
-            Strength::Magnitude(magnitude) => Ok(range.value_at(magnitude)),
-            Strength::Value(value) if range.contains(value) => Ok(value),
-            Strength::Value(value) => {
-                let (low, high) = (range.low, range.high);
-                Err(("value", Problem::OutOfRange { value, low, high }))
+        let value = match (op.spec().value_range(), self.strength) {
+            (None, Strength::Value(_)) => return Err(("value", Problem::NoValue)),
+            (None, _) => 0.0,
+            (Some(_), Strength::Unstated) => return Err(("magnitude", Problem::Missing)),
+            (Some(range), Strength::Magnitude(magnitude)) => range.value_at(magnitude),
+            (Some(range), Strength::Value(value)) => {
+                within("value", value, range.low, range.high)?;
+                value
             }
-        }
+        };
+        Ok(Resolved {
+            op: op.clone(),
+            probability: self.probability,
+            value,
+        })
+    }
+}
+
+fn within(
+    key: &'static str,
+    value: f64,
+    low: f64,
+    high: f64,
+) -> Result<(), (&'static str, Problem)> {
+    match (low..=high).contains(&value) {
+        true => Ok(()),
+        false => Err((key, Problem::OutOfRange { value, low, high })),
     }
 }
 

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-/// A search. Two runs with equal configurations on one machine give equal policies.
+/// A search. Two runs with equal configurations, on one machine, device and count of threads, give
+/// equal policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchConfig {
@@ -167,6 +168,109 @@ pub const SEARCHED_OPS: [&str; 15] = [
     "Sharpness",
     "Cutout",
 ];
+
+/// A number of a configuration that makes no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number is not within its bounds.
+    #[error("`{setting}` is {value}, and must be {bounds}")]
+    OutOfBounds {
+        /// Which, as a path of keys.
+        setting: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it must be, in words.
+        bounds: &'static str,
+    },
+    /// The warm-up is not shorter than a training.
+    #[error("the warm-up of {warmup} epochs is not shorter than a training of {epochs}")]
+    Warmup {
+        /// Epochs of warm-up.
+        warmup: usize,
+        /// Epochs of the shortest training.
+        epochs: usize,
+    },
+    /// There are no ops to search over.
+    #[error("there are no ops to search over")]
+    NoOps,
+    /// An op is named twice.
+    #[error("the op `{0}` is named twice among those to search over")]
+    RepeatedOp(String),
+}
+
+impl SearchConfig {
+    /// Checks what can be checked without data, ops and network.
+    ///
+    /// # Errors
+    ///
+    /// The first number that makes no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.training.check()?;
+        if let Some(value) = self
+            .folds
+            .held_out
+            .filter(|share| !(*share > 0.0 && *share < 1.0))
+        {
+            let (setting, bounds) = ("folds.held_out", "between 0 and 1");
+            return Err(ConfigError::OutOfBounds {
+                setting,
+                value,
+                bounds,
+            });
+        }
+        let finals = (!self.finals.controls.is_empty()).then_some(self.finals.epochs);
+        let epochs = finals
+            .unwrap_or(self.training.epochs)
+            .min(self.training.epochs)
+            .get();
+        let warmup = self.training.warmup_epochs;
+        if warmup >= epochs {
+            return Err(ConfigError::Warmup { warmup, epochs });
+        }
+        let ops = &self.explore.ops;
+        if ops.is_empty() {
+            return Err(ConfigError::NoOps);
+        }
+        match ops
+            .iter()
+            .enumerate()
+            .find(|(place, op)| ops[..*place].contains(op))
+        {
+            Some((_, op)) => Err(ConfigError::RepeatedOp(op.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Recipe {
+    fn check(&self) -> Result<(), ConfigError> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let bounds = "a finite number above 0";
+        for (setting, value) in [
+            ("training.learning_rate", self.learning_rate),
+            ("training.clip_norm", self.clip_norm),
+        ] {
+            if !positive(value) {
+                return Err(ConfigError::OutOfBounds {
+                    setting,
+                    value,
+                    bounds,
+                });
+            }
+        }
+        let value = self.weight_decay;
+        if value != 0.0 && !positive(value) {
+            let (setting, bounds) = ("training.weight_decay", "0 or a finite number above 0");
+            return Err(ConfigError::OutOfBounds {
+                setting,
+                value,
+                bounds,
+            });
+        }
+        Ok(())
+    }
+}
 
 impl SearchConfig {
     /// The constants of a preset, on the given data.

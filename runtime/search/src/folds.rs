@@ -19,7 +19,9 @@ pub struct Fold {
 #[non_exhaustive]
 pub enum FoldError {
     /// A partition into one part would leave nothing to train on.
-    #[error("one fold needs a share of images to hold out; give `held_out`, or at least 2 folds")]
+    #[error(
+        "one fold needs a share of images to hold out: give one (`--held-out`), or at least 2 folds"
+    )]
     OneFold,
     /// The held-out share is not between 0 and 1.
     #[error("the held-out share {0} is not between 0 and 1")]
@@ -34,7 +36,8 @@ pub enum FoldError {
     },
     /// A class has too few images for each part to get one.
     #[error(
-        "class {class} has {found} images in use, too few for these folds: at least {needed} are needed"
+        "the class of label {class}, counted from 0 in the order of names, has {found} images in use, \
+         too few for these folds: at least {needed} are needed"
     )]
     SmallClass {
         /// The label of the class.

@@ -51,11 +51,12 @@ pub trait Judge {
     ///
     /// # Errors
     ///
-    /// What the network library reports.
+    /// As [`Judge::train`].
     fn evaluate(
         &mut self,
         network: &Self::Network,
         images: Images<'_>,
+        stop: &StopFlag,
     ) -> Result<Evaluation, JudgeError>;
 
     /// Writes a network to a file, whole or not at all.
@@ -76,8 +77,8 @@ pub trait Judge {
     ///
     /// # Errors
     ///
-    /// What the network library reports.
-    fn rates(&mut self, recipe: &Recipe) -> Result<Rates, JudgeError>;
+    /// As [`Judge::train`].
+    fn rates(&mut self, recipe: &Recipe, stop: &StopFlag) -> Result<Rates, JudgeError>;
 }
 
 /// Facts about a data set.

@@ -27,7 +27,7 @@ pub use event::Event;
 pub use files::{FileError, write_whole};
 pub use judge::Judge;
 pub use run::RunDirectory;
-pub use search::{FinalResult, Search, SearchError, Summary};
+pub use search::{FinalResult, Search, SearchError, Summary, check};
 
 /// The version of this program, which a run directory is bound to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

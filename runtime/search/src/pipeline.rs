@@ -25,8 +25,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// Makes a pipeline ready.
     ///
-    /// Cutout fills with `mean`, the data set's mean colour, which the network's normalisation
-    /// turns into 0.
+    /// `CutoutAbs`, in the policy too, fills with `mean`, the data set's mean colour, which the
+    /// network's normalisation turns into 0.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Pipeline {
         let baseline = baseline(recipe);
         Ok(Self {
             policy: policy
-                .map(|policy| Executor::new(policy, ops))
+                .map(|policy| Executor::new(policy, &with_fill))
                 .transpose()?,
             baseline: baseline
                 .map(|policy| Executor::new(&policy, &with_fill))

@@ -53,6 +53,12 @@ pub enum RunError {
         /// Its value in this search.
         here: Box<Value>,
     },
+    /// The images have changed since the search began.
+    #[error(
+        "the training images are not those that the search in {} began with: \
+         restore them to continue it, or choose another --out", .0.display()
+    )]
+    OtherData(PathBuf),
     /// The directory was written by another version of this program.
     #[error("{} was written by version {found}, and this is {}: choose another --out", path.display(), crate::VERSION)]
     OtherVersion {
@@ -73,15 +79,19 @@ pub enum RunError {
 struct RunFile {
     version: String,
     config: Value,
+    data_digest: String,
 }
 
 impl RunDirectory {
     /// Opens a directory for a search: a new one, or one that the same search was stopped in.
     ///
+    /// `data_digest` stands for the images, as [`Dataset::digest`](crate::data::Dataset::digest)
+    /// gives it.
+    ///
     /// # Errors
     ///
     /// [`RunError`] where it belongs to something else or cannot be written.
-    pub fn open(path: &Path, config: &SearchConfig) -> Result<Self, RunError> {
+    pub fn open(path: &Path, config: &SearchConfig, data_digest: u64) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
         let run_file = path.join("run.json");
         if !run_file.exists() && !is_free(path)? {
@@ -89,19 +99,14 @@ impl RunDirectory {
         }
         let lock = lock(path)?;
         remove_partial_files(path)?;
-        let here = serde_json::to_value(config).expect("a configuration has a JSON form");
+        let here = RunFile {
+            version: crate::VERSION.to_owned(),
+            config: serde_json::to_value(config).expect("a configuration has a JSON form"),
+            data_digest: format!("{data_digest:016x}"),
+        };
         match read_json::<RunFile>(&run_file)? {
-            None => {
-                let version = crate::VERSION.to_owned();
-                write_json(
-                    &run_file,
-                    &RunFile {
-                        version,
-                        config: here,
-                    },
-                )?;
-            }
-            Some(found) => check_same(path, &found, &here)?,
+            None => write_json(&run_file, &here)?,
+            Some(there) => check_same(path, &there, &here)?,
         }
         Ok(Self {
             path: path.to_owned(),
@@ -185,20 +190,25 @@ fn lock(path: &Path) -> Result<File, RunError> {
     }
 }
 
-fn check_same(path: &Path, found: &RunFile, here: &Value) -> Result<(), RunError> {
-    if found.version != crate::VERSION {
-        let (path, found) = (path.to_owned(), found.version.clone());
+fn check_same(path: &Path, there: &RunFile, here: &RunFile) -> Result<(), RunError> {
+    let path = path.to_owned();
+    if there.version != here.version {
+        let found = there.version.clone();
         return Err(RunError::OtherVersion { path, found });
     }
-    match first_difference("", &found.config, here) {
-        None => Ok(()),
-        Some((key, there, here)) => Err(RunError::OtherConfig {
-            path: path.to_owned(),
+    if let Some((key, there, here)) = first_difference("", &there.config, &here.config) {
+        let (there, here) = (Box::new(there.clone()), Box::new(here.clone()));
+        return Err(RunError::OtherConfig {
+            path,
             key,
-            there: Box::new(there.clone()),
-            here: Box::new(here.clone()),
-        }),
+            there,
+            here,
+        });
     }
+    if there.data_digest != here.data_digest {
+        return Err(RunError::OtherData(path));
+    }
+    Ok(())
 }
 
 /// The innermost key whose values differ.
@@ -230,11 +240,11 @@ mod tests {
     #[test]
     fn the_same_search_may_come_back_and_another_may_not() {
         let folder = tempfile::tempdir().unwrap();
-        drop(RunDirectory::open(folder.path(), &config()).unwrap());
-        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
+        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
         let mut other = config();
         other.training.learning_rate = 0.2;
-        let error = RunDirectory::open(folder.path(), &other)
+        let error = RunDirectory::open(folder.path(), &other, 1)
             .unwrap_err()
             .to_string();
         assert!(
@@ -244,10 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn other_images_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
+        let other = RunDirectory::open(folder.path(), &config(), 2);
+        assert!(matches!(other, Err(RunError::OtherData(_))));
+    }
+
+    #[test]
     fn one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = RunDirectory::open(folder.path(), &config()).unwrap();
-        let second = RunDirectory::open(folder.path(), &config());
+        let _first = RunDirectory::open(folder.path(), &config(), 1).unwrap();
+        let second = RunDirectory::open(folder.path(), &config(), 1);
         assert!(matches!(second, Err(RunError::InUse(_))));
     }
 
@@ -256,9 +274,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
         leave();
-        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
         leave();
-        drop(RunDirectory::open(folder.path(), &config()).unwrap());
+        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
         assert!(!folder.path().join(".partial-x1").exists());
     }
 
@@ -266,17 +284,17 @@ mod tests {
     fn foreign_folders_and_other_versions_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
-        let foreign = RunDirectory::open(folder.path(), &config());
+        let foreign = RunDirectory::open(folder.path(), &config(), 1);
         assert!(matches!(foreign, Err(RunError::Foreign(_))));
         assert!(!folder.path().join("lock").exists());
 
         let folder = tempfile::tempdir().unwrap();
         fs::write(
             folder.path().join("run.json"),
-            r#"{"version": "0.0.1", "config": {}}"#,
+            r#"{"version": "0.0.1", "config": {}, "data_digest": ""}"#,
         )
         .unwrap();
-        let error = RunDirectory::open(folder.path(), &config()).unwrap_err();
+        let error = RunDirectory::open(folder.path(), &config(), 1).unwrap_err();
         assert!(matches!(error, RunError::OtherVersion { .. }));
     }
 }

@@ -8,7 +8,7 @@ use faa_policy::{Policy, PolicyError, Problem, Provenance, SubPolicy, nearest_na
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::config::{Control, Recipe, SearchConfig};
+use crate::config::{ConfigError, Control, Recipe, SearchConfig};
 use crate::event::{Event, Plan, Training};
 use crate::files::{FileError, append_line, read_json, read_lines, write_json, write_whole};
 use crate::folds::{Fold, FoldError, stratified_folds};
@@ -66,6 +66,9 @@ pub enum SearchError {
     /// On request; the same search, started again, goes on.
     #[error("stopped on request")]
     Stopped,
+    /// A number of the configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The images do not split as configured.
     #[error("cannot split the training images")]
     Folds(#[from] FoldError),
@@ -86,6 +89,14 @@ pub enum SearchError {
         expected: String,
         /// The trial that stands there.
         found: String,
+    },
+    /// A network that gives figures which are infinite or not a number.
+    #[error(
+        "{stage} gave a loss that is infinite or not a number: the network has diverged; try a lower learning rate"
+    )]
+    NotFinite {
+        /// What was being done.
+        stage: String,
     },
     /// A reward that is not a number.
     #[error("the sampler refused a trial")]
@@ -109,8 +120,8 @@ impl<J: Judge> Search<'_, J> {
     ///
     /// [`SearchError`]; what was finished before stays in the run directory.
     pub fn run(mut self, device: &str) -> Result<Summary, SearchError> {
+        check(self.config, self.labels, self.ops)?;
         let folds = stratified_folds(self.labels, &self.config.folds, self.config.seed)?;
-        self.check_ops()?;
         let plan = self.plan(&folds, device)?;
         (self.observe)(Event::Planned(plan));
 
@@ -127,24 +138,6 @@ impl<J: Judge> Search<'_, J> {
         write_json(&self.run.summary_file(), &summary)?;
         (self.observe)(Event::Finished(summary.clone()));
         Ok(summary)
-    }
-
-    /// Looks at what would otherwise fail only after the first training.
-    fn check_ops(&self) -> Result<(), SearchError> {
-        for op in &self.config.explore.ops {
-            if self.ops.get(op).is_none() {
-                let names = self.ops.iter().map(|op| op.spec().name());
-                let nearest = nearest_name(op, names);
-                let problem = Problem::UnknownOp {
-                    op: op.clone(),
-                    nearest,
-                };
-                return Err(SearchError::Ops(PolicyError::new("explore.ops", problem)));
-            }
-        }
-        Pipeline::new(None, &self.config.training, self.ops, [0; 3], 0)
-            .map(drop)
-            .map_err(SearchError::Ops)
     }
 
     fn plan(&mut self, folds: &[Fold], device: &str) -> Result<Plan, SearchError> {
@@ -165,8 +158,8 @@ impl<J: Judge> Search<'_, J> {
                 learn += self.labels.len() * finals.epochs.get();
             }
         }
-        let rates =
-            (self.judge.rates(&config.training)).map_err(failed("the first measurement"))?;
+        let rates = (self.judge.rates(&config.training, self.stop))
+            .map_err(failed("the first measurement"))?;
         let facts = self.judge.facts();
         Ok(Plan {
             run: self.run.path().to_owned(),
@@ -216,7 +209,7 @@ impl<J: Judge> Search<'_, J> {
         let (network, resumed) = self.train(Training::Fold(place), task, &folder)?;
         let training = Training::Fold(place);
         let evaluation = (self.judge)
-            .evaluate(&network, Images::Train(&fold.judge))
+            .evaluate(&network, Images::Train(&fold.judge), self.stop)
             .map_err(failed(&training.to_string()))?;
         (self.observe)(Event::TrainingDone {
             training,
@@ -239,13 +232,14 @@ impl<J: Judge> Search<'_, J> {
         let space = Space::new(explore);
         let log = trials_file(&self.run.fold(place)?);
         let mut sampler = Sampler::new(&space.dimensions());
+        let earlier = round * explore.trials.get();
         let mut best = f64::NEG_INFINITY;
         for trial in trials.iter() {
             let point = space
                 .point(&trial.candidate)
                 .ok_or_else(|| SearchError::ForeignTrial {
                     path: log.clone(),
-                    line: trial.trial + 1,
+                    line: earlier + trial.trial + 1,
                     expected: "a candidate of this search's ops".to_owned(),
                     found: "another".to_owned(),
                 })?;
@@ -274,6 +268,7 @@ impl<J: Judge> Search<'_, J> {
             };
             let stage = format!("trial {number} of fold {place}");
             let verdict = (self.judge.judge(network, &task, self.stop)).map_err(failed(&stage))?;
+            check_finite(&stage, &[verdict.any, verdict.mean, verdict.loss])?;
             let trial = Trial {
                 round,
                 trial: number,
@@ -387,8 +382,9 @@ impl<J: Judge> Search<'_, J> {
         };
         let (network, _) = self.train(training, task, &folder)?;
         let evaluation = (self.judge)
-            .evaluate(&network, Images::Test)
+            .evaluate(&network, Images::Test, self.stop)
             .map_err(failed(&training.to_string()))?;
+        check_finite(&training.to_string(), &[evaluation.error, evaluation.loss])?;
         write_json(&result_file(&folder), &evaluation)?;
         (self.observe)(Event::TrainingDone {
             training,
@@ -453,6 +449,29 @@ impl<J: Judge> Search<'_, J> {
     }
 }
 
+/// Looks at what would otherwise fail only after the first training, or make no sense.
+///
+/// # Errors
+///
+/// [`SearchError::Config`], [`SearchError::Folds`] or [`SearchError::Ops`].
+pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), SearchError> {
+    config.check()?;
+    stratified_folds(labels, &config.folds, config.seed)?;
+    for op in &config.explore.ops {
+        if ops.get(op).is_none() {
+            let nearest = nearest_name(op, ops.iter().map(|op| op.spec().name()));
+            let problem = Problem::UnknownOp {
+                op: op.clone(),
+                nearest,
+            };
+            return Err(SearchError::Ops(PolicyError::new("explore.ops", problem)));
+        }
+    }
+    Pipeline::new(None, &config.training, ops, [0; 3], 0)
+        .map(drop)
+        .map_err(SearchError::Ops)
+}
+
 /// A candidate as a policy, for the executor.
 fn candidate_policy(sub_policies: Vec<SubPolicy>) -> Policy {
     Policy {
@@ -486,6 +505,16 @@ fn failed(stage: &str) -> impl FnOnce(JudgeError) -> SearchError {
     move |source| match source {
         JudgeError::Stopped => SearchError::Stopped,
         source => SearchError::Judge { stage, source },
+    }
+}
+
+/// JSON has no form for other numbers, and a search could not go on from them.
+fn check_finite(stage: &str, figures: &[f64]) -> Result<(), SearchError> {
+    match figures.iter().all(|figure| figure.is_finite()) {
+        true => Ok(()),
+        false => Err(SearchError::NotFinite {
+            stage: stage.to_owned(),
+        }),
     }
 }
 

@@ -3,28 +3,30 @@
 use faa_op::{DrawKey, Stream};
 
 /// What a seed is for. Parts of a run that share a purpose are told apart by their places.
+///
+/// The numbers are part of every recorded search: they are never given anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Which images are used at all, and which of them are held out.
-    Folds,
+    Folds = 0,
     /// A network's first weights.
-    Weights,
+    Weights = 1,
     /// The order of images in an epoch.
-    Shuffle,
+    Shuffle = 2,
     /// The draws of crop, flip and Cutout.
-    Baseline,
+    Baseline = 3,
     /// The draws of the policy under trial or in use.
-    Policy,
+    Policy = 4,
     /// The sampler's proposals.
-    Sampler,
+    Sampler = 5,
     /// The policies that serve as a control.
-    RandomPolicy,
+    RandomPolicy = 6,
     /// The training of a fold's network.
-    FoldTraining,
+    FoldTraining = 7,
     /// The judging of a candidate.
-    Trial,
+    Trial = 8,
     /// A final training.
-    FinalTraining,
+    FinalTraining = 9,
 }
 
 /// A seed that depends on the parent seed, the purpose and the places, and on nothing else.

@@ -91,7 +91,7 @@ impl Judge for Stand {
         })
     }
 
-    fn evaluate(&mut self, (): &(), _: Images<'_>) -> Result<Evaluation, JudgeError> {
+    fn evaluate(&mut self, (): &(), _: Images<'_>, _: &StopFlag) -> Result<Evaluation, JudgeError> {
         Ok(Evaluation {
             error: 0.25,
             loss: 1.0,
@@ -106,7 +106,7 @@ impl Judge for Stand {
         Ok(())
     }
 
-    fn rates(&mut self, _: &Recipe) -> Result<Rates, JudgeError> {
+    fn rates(&mut self, _: &Recipe, _: &StopFlag) -> Result<Rates, JudgeError> {
         Ok(Rates {
             train: 100.0,
             classify: 400.0,
@@ -139,7 +139,7 @@ fn search(
         labels: &labels(),
         ops: &builtin_ops(),
         judge,
-        run: &RunDirectory::open(out, config).unwrap(),
+        run: &RunDirectory::open(out, config, 1).unwrap(),
         stop: &StopFlag::new(),
         observe: &mut |event| events.push(event),
     };
@@ -261,7 +261,7 @@ fn trials_before_a_stop(out: &Path, budget: usize) -> usize {
         labels: &labels(),
         ops: &builtin_ops(),
         judge: &mut judge,
-        run: &RunDirectory::open(out, &config).unwrap(),
+        run: &RunDirectory::open(out, &config, 1).unwrap(),
         stop: &stop,
         observe: &mut |_| (),
     };
@@ -366,7 +366,12 @@ fn a_failing_judge_is_named_with_its_stage() {
         ) -> Result<Verdict, JudgeError> {
             unreachable!("nothing was trained")
         }
-        fn evaluate(&mut self, (): &(), _: Images<'_>) -> Result<Evaluation, JudgeError> {
+        fn evaluate(
+            &mut self,
+            (): &(),
+            _: Images<'_>,
+            _: &StopFlag,
+        ) -> Result<Evaluation, JudgeError> {
             unreachable!("nothing was trained")
         }
         fn save(&self, (): &(), _: &Path) -> Result<(), JudgeError> {
@@ -375,7 +380,7 @@ fn a_failing_judge_is_named_with_its_stage() {
         fn load(&mut self, _: &Recipe, _: &Path) -> Result<(), JudgeError> {
             unreachable!("nothing was trained")
         }
-        fn rates(&mut self, _: &Recipe) -> Result<Rates, JudgeError> {
+        fn rates(&mut self, _: &Recipe, _: &StopFlag) -> Result<Rates, JudgeError> {
             Ok(Rates {
                 train: 1.0,
                 classify: 1.0,
@@ -389,7 +394,7 @@ fn a_failing_judge_is_named_with_its_stage() {
         labels: &labels(),
         ops: &builtin_ops(),
         judge: &mut Failing,
-        run: &RunDirectory::open(folder.path(), &config).unwrap(),
+        run: &RunDirectory::open(folder.path(), &config, 1).unwrap(),
         stop: &StopFlag::new(),
         observe: &mut |_| (),
     };

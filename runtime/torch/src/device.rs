@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Cuda, Device};
@@ -42,16 +44,26 @@ pub enum DeviceError {
 }
 
 impl CudaSupport {
-    /// Loads the CUDA half of libtorch, if the library path has one.
+    /// Loads the CUDA half of libtorch, if it lies beside the half that is in use.
     ///
     /// To be called before anything else of libtorch's CUDA interface: its kernels register
     /// themselves as the library is loaded, and libtorch asks only once. That is also why this
     /// program is not linked against it, so that one program serves both.
     pub fn load() -> Self {
+        let Some(library) = beside_libtorch(CUDA_LIBRARY) else {
+            return Self::Absent {
+                reason: "the libtorch in use is not to be found".to_owned(),
+            };
+        };
+        if !library.exists() {
+            return Self::Absent {
+                reason: format!("there is no {}", library.display()),
+            };
+        }
         // SAFETY: the initialisers of libtorch_cuda.so are made to run at load time, beside the
-        // libtorch_cpu.so of the same build that is already loaded.
+        // libtorch_cpu.so of the same folder that is already loaded.
         #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
-        let library = unsafe { Library::open(Some(CUDA_LIBRARY), RTLD_NOW | RTLD_GLOBAL) };
+        let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) };
         match library {
             Ok(library) => {
                 // It stays for the life of the process: kernels point into it.
@@ -122,6 +134,19 @@ pub fn name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     }
+}
+
+/// A file in the folder from which this process has loaded libtorch.
+fn beside_libtorch(name: &str) -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let libtorch = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])))
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name == "libtorch_cpu.so")
+        })?;
+    Some(libtorch.with_file_name(name))
 }
 
 /// The loader's own words, which stand behind the library's.

@@ -51,6 +51,15 @@ impl TorchJudge {
         })
     }
 
+    /// Checks what only the network knows of a recipe.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no WideResNet of that depth and width.
+    pub fn check(&self, recipe: &Recipe) -> Result<(), JudgeError> {
+        self.shape(recipe).map(drop)
+    }
+
     fn shape(&self, recipe: &Recipe) -> Result<Shape, JudgeError> {
         Shape::new(recipe.depth, recipe.width, self.dataset.classes.len())
             .map_err(JudgeError::other)
@@ -190,6 +199,7 @@ impl Judge for TorchJudge {
         &mut self,
         network: &WideResNet,
         images: Images<'_>,
+        stop: &StopFlag,
     ) -> Result<Evaluation, JudgeError> {
         let draw = |image| Draw { image, epoch: 0 };
         let draws: Vec<Draw> = match images {
@@ -202,7 +212,7 @@ impl Judge for TorchJudge {
                 &draws,
                 CLASSIFY_BATCH,
                 &self.normalise,
-                &StopFlag::new(),
+                stop,
                 |batch| {
                     let logits = network.forward(&batch.images, Mode::Evaluate)?;
                     tally.add_losses(&logits, &batch).map(drop)
@@ -220,14 +230,14 @@ impl Judge for TorchJudge {
         checkpoint::load(self.shape(recipe)?, self.device, file).map_err(JudgeError::other)
     }
 
-    fn rates(&mut self, recipe: &Recipe) -> Result<Rates, JudgeError> {
+    fn rates(&mut self, recipe: &Recipe, stop: &StopFlag) -> Result<Rates, JudgeError> {
         let network = self.new_network(recipe, 0)?;
         let mut sgd =
             Sgd::new(&network, recipe.weight_decay, recipe.clip_norm).map_err(JudgeError::other)?;
         let pipeline =
             Pipeline::new(None, recipe, &self.ops, self.mean, 0).map_err(JudgeError::other)?;
         let source = self.source(&Images::Train(&[]), Some(&pipeline));
-        let train = self.rate(&source, recipe.batch.get(), |batch| {
+        let train = self.rate(&source, recipe.batch.get(), stop, |batch| {
             let logits = network.forward(&batch.images, Mode::Train)?;
             sgd.step(
                 &network,
@@ -237,7 +247,7 @@ impl Judge for TorchJudge {
             .map(drop)
         })?;
         let classify = no_grad(|| {
-            self.rate(&source, CLASSIFY_BATCH, |batch| {
+            self.rate(&source, CLASSIFY_BATCH, stop, |batch| {
                 network.forward(&batch.images, Mode::Evaluate).map(drop)
             })
         })?;
@@ -251,6 +261,7 @@ impl TorchJudge {
         &self,
         source: &Source<'_>,
         batch: usize,
+        stop: &StopFlag,
         mut work: impl FnMut(Batch) -> Result<(), TchError>,
     ) -> Result<f64, JudgeError> {
         const LONG_ENOUGH: Duration = Duration::from_secs(1);
@@ -263,7 +274,7 @@ impl TorchJudge {
             };
             let draws: Vec<Draw> = (0..batch * 4).map(draw).collect();
             let started = Instant::now();
-            source.for_each(&draws, batch, &self.normalise, &StopFlag::new(), &mut work)?;
+            source.for_each(&draws, batch, &self.normalise, stop, &mut work)?;
             synchronise(self.device);
             // The first batches pay for the choice of algorithms and for memory.
             if epoch > 0 {

@@ -4,6 +4,7 @@
 //! protocol of [`faa_search::protocol`]; people do not call it.
 
 use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
@@ -14,6 +15,7 @@ use faa_search::protocol::{End, Message, Request, TorchReport};
 use faa_search::{RunDirectory, Search, SearchConfig, SearchError};
 use faa_torch::TorchJudge;
 use faa_torch::device::{self, CudaSupport};
+use tch::Device;
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
@@ -50,9 +52,9 @@ fn read_request(stop: &StopFlag) -> Result<Request> {
 }
 
 fn answer(request: Request, stop: &StopFlag) -> Result<()> {
-    let cuda = CudaSupport::load();
     match request {
         Request::Doctor => {
+            let cuda = CudaSupport::load();
             let doctor = TorchReport {
                 onednn: tch::utils::has_mkldnn(),
                 cuda_devices: cuda.devices(),
@@ -72,26 +74,30 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build_global()?;
-            search(&config, &out, cuda.choose(&device)?, stop)
+            // Loading CUDA takes seconds, which a search on the CPU need not wait for.
+            let device = match device.as_str() {
+                "cpu" => Device::Cpu,
+                word => CudaSupport::load().choose(word)?,
+            };
+            search(&config, &out, device, stop)
         }
         _ => anyhow::bail!("this request is newer than this program"),
     }
 }
 
-fn search(
-    config: &SearchConfig,
-    out: &std::path::Path,
-    device: tch::Device,
-    stop: &StopFlag,
-) -> Result<()> {
-    let run = RunDirectory::open(out, config)?;
+fn search(config: &SearchConfig, out: &Path, device: Device, stop: &StopFlag) -> Result<()> {
     let options = LoadOptions {
         image_size: config.image_size,
     };
     let dataset = Dataset::load(&config.data.parse()?, &options)?;
     let ops = faa_ops_builtin::builtin_ops();
-    let labels = dataset.train.labels.clone();
+    let (labels, digest) = (dataset.train.labels.clone(), dataset.digest());
     let mut judge = TorchJudge::new(dataset, ops.clone(), device)?;
+    // The directory is bound to its first configuration, so what can be seen to be wrong with one
+    // is told before.
+    judge.check(&config.training)?;
+    faa_search::check(config, &labels, &ops)?;
+    let run = RunDirectory::open(out, config, digest)?;
     let search = Search {
         config,
         labels: &labels,

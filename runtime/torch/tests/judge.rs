@@ -66,11 +66,13 @@ fn train(recipe: &Recipe, seed: u64) -> (Result<WideResNet, JudgeError>, Vec<Epo
     (network, epochs)
 }
 
-fn weights(network: &WideResNet) -> Vec<f64> {
+/// All numbers of a network.
+fn weights(network: &WideResNet) -> Vec<f32> {
+    let values = |tensor: &tch::Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1]));
     network
         .store()
         .iter()
-        .map(|(_, tensor)| tensor.sum(tch::Kind::Double).double_value(&[]))
+        .flat_map(|(_, tensor)| values(tensor).unwrap())
         .collect()
 }
 
@@ -86,7 +88,9 @@ fn a_network_learns_and_says_how() {
     // Six steps an epoch; the last of all 24 has the last rate of the cosine.
     let rate = 0.05 * 0.5 * (1.0 + (std::f64::consts::PI * 17.0 / 18.0).cos());
     assert!((epochs[3].learning_rate - rate).abs() < 1e-15);
-    let test = judge().evaluate(&network, Images::Test).unwrap();
+    let test = judge()
+        .evaluate(&network, Images::Test, &StopFlag::new())
+        .unwrap();
     assert!(test.error < 0.1, "{test:?}");
 }
 
@@ -106,7 +110,11 @@ fn a_saved_network_comes_back_and_a_damaged_one_is_named() {
     judge.save(&network, &file).unwrap();
     let loaded = judge.load(&recipe, &file).unwrap();
     assert_eq!(weights(&loaded), weights(&network));
-    let evaluate = |judge: &mut TorchJudge, network| judge.evaluate(network, Images::Test).unwrap();
+    let evaluate = |judge: &mut TorchJudge, network| {
+        judge
+            .evaluate(network, Images::Test, &StopFlag::new())
+            .unwrap()
+    };
     assert_eq!(
         evaluate(&mut judge, &loaded),
         evaluate(&mut judge, &network)
@@ -160,7 +168,7 @@ fn a_candidate_that_does_nothing_is_judged_like_the_images_themselves() {
     };
     let (never, always, sometimes) = (verdict(0.0), verdict(1.0), verdict(0.5));
     let evaluation = self::judge()
-        .evaluate(&network, Images::Train(&images))
+        .evaluate(&network, Images::Train(&images), &StopFlag::new())
         .unwrap();
     assert_eq!(never.any, never.mean);
     assert_eq!(evaluation.error, 1.0 - never.mean);

@@ -66,8 +66,7 @@ const ALL: &[Check] = &[
         "examples in the documentation",
         "test --release --workspace --doc --no-fail-fast",
     ),
-    // Not `--all-targets`: the lints have compiled the benchmarks, and here
-    // they would run.
+    // Not `--all-targets`, which would run benchmarks.
     check(
         "tests",
         "test --release --workspace --lib --bins --tests --examples \

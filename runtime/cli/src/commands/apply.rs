@@ -13,7 +13,7 @@ use faa_search::write_whole;
 use serde_json::{Value, json};
 
 use super::{Usage, find_policy};
-use crate::pictures::{Picture, contact_sheet};
+use crate::pictures::{ContactSheet, Picture};
 
 /// Apply a policy or a single op to image files, and write PNG files.
 #[derive(Args)]
@@ -131,11 +131,12 @@ impl Apply {
     }
 
     fn sheet(&self, work: &Work, picture: &Picture, draws: u32, index: u64) -> Result<Vec<u8>> {
-        let mut tiles = vec![picture.clone()];
+        let mut sheet = ContactSheet::new(picture, draws + 1);
+        sheet.draw(picture.clone());
         for epoch in 0..draws {
-            tiles.push(self.augmented(work, picture.clone(), epoch, index)?);
+            sheet.draw(self.augmented(work, picture.clone(), epoch, index)?);
         }
-        contact_sheet(tiles)
+        sheet.into_png()
     }
 
     fn work(&self) -> Result<Work> {

@@ -19,6 +19,9 @@ pub(crate) enum PolicyCommand {
 
 /// List the policies that come with the program.
 #[derive(Args)]
+#[command(after_help = "\
+Example:
+  faa-runtime policy list")]
 pub(crate) struct List {
     /// Print JSON for programs.
     #[arg(long)]

@@ -24,8 +24,8 @@ Data sets:
   folder:DIR            DIR/train/<class>/* and DIR/test/<class>/*
 
 Examples:
-  faa-runtime search --data glyphs --out runs/demo
-  faa-runtime search --data folder:pets --image-size 32 --out runs/pets --trials 100
+  faa-runtime search --data glyphs --preset demo --out runs/demo
+  faa-runtime search --data folder:pets --image-size 32 --model wrn-16-2 --out runs/pets
   faa-runtime search --data folder:cifar10 --preset cifar10-reduced --out runs/reduced")]
 pub(crate) struct Search {
     /// The data set: glyphs, or folder:DIR.
@@ -35,10 +35,10 @@ pub(crate) struct Search {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Where the numbers come from that are not given below.
-    #[arg(long, value_enum, default_value_t = PresetName::Demo)]
+    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
     preset: PresetName,
     /// auto, cpu, cuda, or cuda:N.
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: String,
     /// CPU threads; all cores where not given.
     #[arg(long, value_name = "N")]
@@ -230,6 +230,7 @@ impl Search {
         };
         let mut config = SearchConfig::preset(preset, &self.data);
         self.settings.change(&mut config);
+        config.check().map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }
 
@@ -249,11 +250,15 @@ impl Search {
             text = format!("{}\n", render(&table));
         }
         let policy = summary.policy.display();
+        // As it was called, so that the lines can be pasted.
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "faa-runtime".to_owned());
         text + &format!(
             "policy: {policy} ({} sub-policies)\n\n\
              next:\n  \
-             faa-runtime policy show {policy}\n  \
-             faa-runtime apply --policy {policy} --grid 15 IMAGE --out sheets",
+             {program} policy show {policy}\n  \
+             {program} apply --policy {policy} --grid 15 IMAGE --out sheets",
             summary.sub_policies
         )
     }
@@ -341,16 +346,24 @@ fn parse_model(word: &str) -> Result<[usize; 2], String> {
     }
 }
 
+fn parse_device(word: &str) -> Result<String, String> {
+    let index = word.strip_prefix("cuda:").map(str::parse::<usize>);
+    if matches!(word, "auto" | "cpu" | "cuda") || matches!(index, Some(Ok(_))) {
+        return Ok(word.to_owned());
+    }
+    Err("a device is auto, cpu, cuda or cuda:N".to_owned())
+}
+
 fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 fn described(control: Control) -> &'static str {
     match control {
-        Control::None => "crop and flip",
-        Control::Cutout => "… and Cutout",
-        Control::Random => "… and a random policy",
-        Control::Policy => "… and the found policy",
+        Control::None => "crop, flip",
+        Control::Cutout => "crop, flip, Cutout",
+        Control::Random => "the same, with a random policy",
+        Control::Policy => "the same, with the found policy",
     }
 }
 

@@ -125,6 +125,8 @@ impl fmt::Display for Unreadable {
     }
 }
 
+impl std::error::Error for Unreadable {}
+
 /// How many unreadable files a message names; the error itself holds all of them.
 const SHOWN: usize = 10;
 

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::{DataError, Dataset, LoadOptions, Split, Unreadable};
 use decode::Refusal;
 
-mod decode;
+pub(super) mod decode;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,10 @@
 //! orientation is applied; of an animation, the first frame counts. Files that are no images, and
 //! those that claim over 16,384 pixels a side or 256 MiB of memory, are reported together, by name.
 
+use std::path::Path;
+
 use faa_op::math;
+use image::DynamicImage;
 
 mod error;
 mod folder;
@@ -17,6 +20,18 @@ mod spec;
 
 pub use error::{DataError, Unreadable};
 pub use spec::{DataSpec, ParseDataSpecError};
+
+/// Reads one image file, by the rules of data sets in folders, but with the channels that it has.
+///
+/// # Errors
+///
+/// [`Unreadable`] where the file cannot be read, holds no image, or one that is too large.
+pub fn read_image(path: &Path) -> Result<DynamicImage, Unreadable> {
+    folder::decode::open(path).map_err(|refusal| Unreadable {
+        path: path.to_owned(),
+        reason: refusal.0,
+    })
+}
 
 /// What can be chosen when a data set is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +127,23 @@ fn mean_and_deviation(histogram: &[u64; 256]) -> (f64, f64) {
     (sum as f64 / scale, math::sqrt(spread) / scale)
 }
 
+impl Dataset {
+    /// A number that differs, most likely, between data sets that differ in any pixel or label of
+    /// the training split: FNV-1a over 64 bits.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let labels = self
+            .train
+            .labels
+            .iter()
+            .flat_map(|label| label.to_le_bytes());
+        let bytes = labels.chain(self.train.pixels.iter().copied());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+}
+
 impl Split {
     /// How many images there are.
     #[must_use]
@@ -191,6 +223,17 @@ mod tests {
         let ChannelStatistics { mean, std } = tiny().channel_statistics();
         assert_eq!(mean, [0.5, 0.3, 1.0]);
         assert_eq!(std, [0.5, 0.1, 0.0]);
+    }
+
+    #[test]
+    fn the_digest_sees_every_pixel_and_label() {
+        let digest = tiny().digest();
+        let mut pixel = tiny();
+        pixel.train.pixels[11] ^= 1;
+        let mut label = tiny();
+        label.train.labels[1] = 1;
+        assert!(digest == tiny().digest());
+        assert!(digest != pixel.digest() && digest != label.digest());
     }
 
     #[test]

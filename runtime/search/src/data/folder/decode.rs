@@ -35,7 +35,7 @@ pub(super) struct Picture {
 
 /// Why a file is no picture.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) String);
+pub(in crate::data) struct Refusal(pub(in crate::data) String);
 
 impl Picture {
     pub(super) fn size(&self) -> (u32, u32) {
@@ -45,13 +45,7 @@ impl Picture {
 
 /// Reads one file and, where `side` is given, brings it to a square of that side.
 pub(super) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
-    let bytes = read_bytes(path)?;
-    // Decoders are many and their inputs hostile. One that panics shall cost its file, not the run.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
-    let mut image = match decoded {
-        Ok(image) => image?,
-        Err(_) => return Err(Refusal("its decoder failed on it".into())),
-    };
+    let mut image = open(path)?.into_rgb8();
     if let Some(side) = side {
         image = centre_square(image, side);
     }
@@ -60,6 +54,14 @@ pub(super) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
         height: image.height(),
         samples: image.into_raw(),
     })
+}
+
+/// Reads one file with the channels that it has.
+pub(in crate::data) fn open(path: &Path) -> Result<DynamicImage, Refusal> {
+    let bytes = read_bytes(path)?;
+    // Decoders are many and their inputs hostile. One that panics shall cost its file, not the run.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
+    decoded.unwrap_or_else(|_| Err(Refusal("its decoder failed on it".into())))
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Refusal> {
@@ -77,7 +79,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn decode(bytes: Vec<u8>) -> Result<RgbImage, Refusal> {
+fn decode(bytes: Vec<u8>) -> Result<DynamicImage, Refusal> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -102,7 +104,7 @@ fn decode(bytes: Vec<u8>) -> Result<RgbImage, Refusal> {
     if image.width() == 0 || image.height() == 0 {
         return Err(Refusal("the image has no pixels".into()));
     }
-    Ok(image.into_rgb8())
+    Ok(image)
 }
 
 fn centre_square(image: RgbImage, side: u32) -> RgbImage {
