@@ -117,6 +117,7 @@ impl Judge for Stand {
 fn config() -> SearchConfig {
     let mut config = SearchConfig::preset(Preset::Demo, "glyphs");
     config.training.epochs = 2.try_into().unwrap();
+    config.training.warmup_epochs = 1;
     config.explore.trials = 30.try_into().unwrap();
     config.explore.rounds = 2.try_into().unwrap();
     config.explore.kept = 3.try_into().unwrap();
