@@ -1,6 +1,7 @@
 //! The dependencies of the workspace's packages run one way, and the executor's stay few.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
@@ -85,6 +86,33 @@ fn the_executor_is_light() {
     for heavy in ["tch", "wasmtime", "image", "clap"] {
         assert!(!needs.contains(heavy), "faa-policy needs {heavy}");
     }
+}
+
+#[test]
+fn the_executor_needs_at_most_twelve_packages() {
+    // Cargo's own tree has the features of this package alone, not those of the whole workspace.
+    let tree = faa_tests::stdout_of(
+        Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--package",
+                "faa-policy",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+            ])
+            .current_dir(faa_tests::root()),
+    );
+    let packages: BTreeSet<_> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(
+        packages.contains("faa-ops-builtin"),
+        "the control: {packages:?}"
+    );
+    assert!(packages.len() <= 12, "{packages:?}");
 }
 
 /// Who needs whom, at run time, with the features that the whole workspace switches on.

@@ -163,6 +163,22 @@ mod tests {
         }
     }
 
+    /// Worked out by another program.
+    #[test]
+    fn numbers_are_made_of_words_as_documented() {
+        let mut stream = Stream::for_image(DrawKey {
+            seed: 42,
+            epoch: 0,
+            index: 1,
+        });
+        let units = [stream.unit(), stream.unit()];
+        assert_eq!(units, [0.126_249_854_222_419_3, 0.711_612_737_791_628_1]);
+        let integers = [(); 6].map(|()| stream.below(10));
+        assert_eq!(integers, [9, 2, 1, 3, 6, 0]);
+        // Half of all draws for this count fall into the uneven rest.
+        assert_eq!(stream.below((1 << 63) + 1), 5_418_314_175_974_406_166);
+    }
+
     #[test]
     fn streams_differ_in_seed_epoch_and_index() {
         let first =

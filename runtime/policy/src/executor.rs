@@ -291,6 +291,45 @@ mod tests {
         assert_eq!(applied, [("Plain", 5.0), ("Mirrored", 2.0), ("Plain", 1.0)]);
     }
 
+    /// Worked out by another program from the documented order of draws; it holds the order within
+    /// version 1 of the policy format.
+    #[test]
+    fn draws_are_the_documented_ones() {
+        type Steps = &'static [(usize, f64, u64)];
+        let policy = policy(&[
+            &[("Mirrored", 0.5, 1.0), ("Plain", 0.9, 0.5)],
+            &[("Plain", 1.0, 0.25), ("Mirrored", 0.8, 0.75)],
+            &[("Mirrored", 1.0, 0.25)],
+        ]);
+        let executor = Executor::new(&policy, &ops()).unwrap();
+        let key = |seed, epoch, index| DrawKey { seed, epoch, index };
+        let cases: [(DrawKey, usize, Steps); 3] = [
+            (
+                key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
+                2,
+                &[(0, -1.0, 0xef1f_2810_eba3_fb92)],
+            ),
+            (key(0, 0, 0), 2, &[(0, 1.0, 0x097e_ff67_b1a5_74eb)]),
+            (
+                key(7, 1, 5),
+                1,
+                &[
+                    (0, 2.5, 0x4b90_487c_e9c2_e5a6),
+                    (1, 1.0, 0xb0f4_9fc5_f18b_6e80),
+                ],
+            ),
+        ];
+        for (key, sub_policy, steps) in cases {
+            let plan = executor.plan(key);
+            let found: Vec<_> = plan
+                .steps
+                .iter()
+                .map(|step| (step.step, step.value, step.seed))
+                .collect();
+            assert_eq!((plan.sub_policy, found.as_slice()), (sub_policy, steps));
+        }
+    }
+
     #[test]
     fn draws_follow_their_probabilities() {
         let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);

@@ -1,24 +1,23 @@
 //! Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019, algorithm 1).
 
+mod explore;
+mod training;
+
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use faa_op::OpSet;
 use faa_policy::{Policy, PolicyError, Problem, Provenance, SubPolicy, nearest_name};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::config::{ConfigError, Control, Recipe, SearchConfig};
-use crate::event::{Event, Plan, Training};
-use crate::files::{FileError, append_line, read_json, read_lines, write_json, write_whole};
+use crate::config::{ConfigError, Control, SearchConfig};
+use crate::event::{Event, Plan};
+use crate::files::{FileError, read_lines, write_json, write_whole};
 use crate::folds::{Fold, FoldError, stratified_folds};
-use crate::judge::{Evaluation, Images, Judge, JudgeError, JudgeTask, StopFlag, TrainTask};
-use crate::merge::best_sub_policies;
+use crate::judge::{Judge, JudgeError, StopFlag};
 use crate::pipeline::Pipeline;
 use crate::run::RunDirectory;
-use crate::sampler::{ObserveError, Sampler};
-use crate::seeds::{Purpose, derive};
-use crate::space::Space;
+use crate::sampler::ObserveError;
 use crate::trial::Trial;
 
 /// A search, with everything that it needs.
@@ -126,8 +125,8 @@ impl<J: Judge> Search<'_, J> {
         (self.observe)(Event::Planned(plan));
 
         let mut sub_policies = Vec::new();
-        for (place, fold) in folds.iter().enumerate() {
-            sub_policies.extend(self.search_fold(place, fold)?);
+        for (number, fold) in folds.iter().enumerate() {
+            sub_policies.extend(self.search_fold(number, fold)?);
         }
         let policy = self.write_policy(sub_policies)?;
         let summary = Summary {
@@ -145,8 +144,8 @@ impl<J: Judge> Search<'_, J> {
         let (explore, finals) = (&config.explore, &config.finals);
         let trials_a_fold = explore.rounds.get() * explore.trials.get();
         let (mut learn, mut classify) = (0, 0);
-        for (place, fold) in folds.iter().enumerate() {
-            let folder = self.run.fold(place)?;
+        for (number, fold) in folds.iter().enumerate() {
+            let folder = self.run.fold(number)?;
             if !network_file(&folder).exists() {
                 learn += fold.train.len() * config.training.epochs.get();
             }
@@ -177,123 +176,6 @@ impl<J: Judge> Search<'_, J> {
         })
     }
 
-    /// The sub-policies that one fold contributes.
-    fn search_fold(&mut self, place: usize, fold: &Fold) -> Result<Vec<SubPolicy>, SearchError> {
-        let network = self.fold_network(place, fold)?;
-        let log = trials_file(&self.run.fold(place)?);
-        let mut recorded = read_lines::<Trial>(&log)?
-            .into_iter()
-            .enumerate()
-            .peekable();
-        let mut sub_policies = Vec::new();
-        for round in 0..self.config.explore.rounds.get() {
-            let mut trials = Vec::new();
-            while let Some((line, trial)) = recorded.next_if(|(_, trial)| trial.round <= round) {
-                check_place(&log, line + 1, &trial, round, trials.len())?;
-                trials.push(trial);
-            }
-            self.explore(place, fold, round, &network, &mut trials)?;
-            sub_policies.extend(best_sub_policies(&trials, self.config.explore.kept.get()));
-        }
-        Ok(sub_policies)
-    }
-
-    fn fold_network(&mut self, place: usize, fold: &Fold) -> Result<J::Network, SearchError> {
-        let task = TrainTask {
-            images: &fold.train,
-            recipe: &self.config.training,
-            policy: None,
-            seed: derive(self.config.seed, Purpose::FoldTraining, &[place as u64]),
-        };
-        let folder = self.run.fold(place)?;
-        let (network, resumed) = self.train(Training::Fold(place), task, &folder)?;
-        let training = Training::Fold(place);
-        let evaluation = (self.judge)
-            .evaluate(&network, Images::Train(&fold.judge), self.stop)
-            .map_err(failed(&training.to_string()))?;
-        (self.observe)(Event::TrainingDone {
-            training,
-            evaluation,
-            resumed,
-        });
-        Ok(network)
-    }
-
-    /// Makes the trials of a round that are not recorded yet.
-    fn explore(
-        &mut self,
-        place: usize,
-        fold: &Fold,
-        round: usize,
-        network: &J::Network,
-        trials: &mut Vec<Trial>,
-    ) -> Result<(), SearchError> {
-        let explore = &self.config.explore;
-        let space = Space::new(explore);
-        let log = trials_file(&self.run.fold(place)?);
-        let mut sampler = Sampler::new(&space.dimensions());
-        let earlier = round * explore.trials.get();
-        let mut best = f64::NEG_INFINITY;
-        for trial in trials.iter() {
-            let point = space
-                .point(&trial.candidate)
-                .ok_or_else(|| SearchError::ForeignTrial {
-                    path: log.clone(),
-                    line: earlier + trial.trial + 1,
-                    expected: "a candidate of this search's ops".to_owned(),
-                    found: "another".to_owned(),
-                })?;
-            sampler.observe(&point, -trial.reward)?;
-            best = best.max(trial.reward);
-        }
-        (self.observe)(Event::RoundStarted {
-            fold: place,
-            round,
-            trials: explore.trials.get(),
-            resumed: trials.len(),
-        });
-        for number in trials.len()..explore.trials.get() {
-            self.stop.check().map_err(failed("the search"))?;
-            let places = [place as u64, round as u64, number as u64];
-            let seed = |purpose| derive(self.config.seed, purpose, &places);
-            let point = sampler.propose(seed(Purpose::Sampler));
-            let started = Instant::now();
-            let candidate = candidate_policy(space.candidate(&point));
-            let task = JudgeTask {
-                images: &fold.judge,
-                recipe: &self.config.training,
-                candidate: &candidate,
-                draws: explore.draws.get(),
-                seed: seed(Purpose::Trial),
-            };
-            let stage = format!("trial {number} of fold {place}");
-            let verdict = (self.judge.judge(network, &task, self.stop)).map_err(failed(&stage))?;
-            check_finite(&stage, &[verdict.any, verdict.mean, verdict.loss])?;
-            let trial = Trial {
-                round,
-                trial: number,
-                reward: verdict.reward(explore.reward),
-                verdict,
-                seconds: started.elapsed().as_secs_f64(),
-                candidate: candidate.sub_policies,
-            };
-            append_line(&log, &trial)?;
-            sampler.observe(&point, -trial.reward)?;
-            best = best.max(trial.reward);
-            (self.observe)(Event::TrialDone {
-                fold: place,
-                round,
-                trial: number,
-                reward: trial.reward,
-                best,
-                images: fold.judge.len() * explore.draws.get(),
-                seconds: trial.seconds,
-            });
-            trials.push(trial);
-        }
-        Ok(())
-    }
-
     fn write_policy(&mut self, sub_policies: Vec<SubPolicy>) -> Result<Policy, SearchError> {
         let config = self.config;
         let source = format!(
@@ -322,131 +204,6 @@ impl<J: Judge> Search<'_, J> {
         (self.observe)(Event::PolicyWritten { file, sub_policies });
         Ok(policy)
     }
-
-    fn train_finals(&mut self, policy: &Policy) -> Result<Vec<FinalResult>, SearchError> {
-        let mut results: Vec<FinalResult> = Vec::new();
-        for (control, seed) in self.final_trainings() {
-            let evaluation = self.train_final(policy, control, seed)?;
-            match results.iter_mut().find(|result| result.control == control) {
-                Some(result) => result.errors.push(evaluation.error),
-                None => results.push(FinalResult {
-                    control,
-                    errors: vec![evaluation.error],
-                }),
-            }
-        }
-        Ok(results)
-    }
-
-    /// One training on all images of the training split, measured on the test split.
-    fn train_final(
-        &mut self,
-        policy: &Policy,
-        control: Control,
-        seed: usize,
-    ) -> Result<Evaluation, SearchError> {
-        let training = Training::Final { control, seed };
-        let folder = self.run.final_training(control, seed)?;
-        if let Some(evaluation) = read_json::<Evaluation>(&result_file(&folder))? {
-            (self.observe)(Event::TrainingDone {
-                training,
-                evaluation,
-                resumed: true,
-            });
-            return Ok(evaluation);
-        }
-        let config = self.config;
-        let random = || {
-            let seed = derive(config.seed, Purpose::RandomPolicy, &[seed as u64]);
-            Space::new(&config.explore).random_policy("random", policy.sub_policies.len(), seed)
-        };
-        let (policy, cutout) = match control {
-            Control::None => (None, 0),
-            Control::Cutout => (None, config.training.cutout),
-            Control::Random => (Some(random()), config.training.cutout),
-            Control::Policy => (Some(policy.clone()), config.training.cutout),
-        };
-        let epochs = config.finals.epochs;
-        let recipe = Recipe {
-            epochs,
-            cutout,
-            ..config.training.clone()
-        };
-        let images: Vec<usize> = (0..self.labels.len()).collect();
-        let task = TrainTask {
-            images: &images,
-            recipe: &recipe,
-            policy: policy.as_ref(),
-            // Controls of one seed share first weights and the order of images.
-            seed: derive(config.seed, Purpose::FinalTraining, &[seed as u64]),
-        };
-        let (network, _) = self.train(training, task, &folder)?;
-        let evaluation = (self.judge)
-            .evaluate(&network, Images::Test, self.stop)
-            .map_err(failed(&training.to_string()))?;
-        check_finite(&training.to_string(), &[evaluation.error, evaluation.loss])?;
-        write_json(&result_file(&folder), &evaluation)?;
-        (self.observe)(Event::TrainingDone {
-            training,
-            evaluation,
-            resumed: false,
-        });
-        Ok(evaluation)
-    }
-
-    /// Trains a network, or finds it trained; says which.
-    fn train(
-        &mut self,
-        training: Training,
-        task: TrainTask<'_>,
-        folder: &Path,
-    ) -> Result<(J::Network, bool), SearchError> {
-        let stage = training.to_string();
-        let file = network_file(folder);
-        let epochs = task.recipe.epochs.get();
-        (self.observe)(Event::TrainingStarted { training, epochs });
-        if file.exists() {
-            let network = self
-                .judge
-                .load(task.recipe, &file)
-                .map_err(failed(&stage))?;
-            return Ok((network, true));
-        }
-        let log = folder.join("epochs.jsonl");
-        // A training that was stopped begins again, and its log with it.
-        write_whole(&log, b"")?;
-        let mut logged = Ok(());
-        let observe = &mut self.observe;
-        let on_epoch = &mut |epoch: &crate::judge::Epoch| {
-            if logged.is_ok() {
-                logged = append_line(&log, epoch);
-            }
-            observe(Event::EpochDone {
-                training,
-                epoch: *epoch,
-            });
-        };
-        let network = self
-            .judge
-            .train(&task, on_epoch, self.stop)
-            .map_err(failed(&stage))?;
-        logged?;
-        self.judge.save(&network, &file).map_err(failed(&stage))?;
-        Ok((network, false))
-    }
-
-    fn final_trainings(&self) -> impl Iterator<Item = (Control, usize)> + use<J> {
-        let (controls, seeds) = (
-            self.config.finals.controls.clone(),
-            self.config.finals.seeds.get(),
-        );
-        (0..seeds).flat_map(move |seed| {
-            controls
-                .clone()
-                .into_iter()
-                .map(move |control| (control, seed))
-        })
-    }
 }
 
 /// Looks at what would otherwise fail only after the first training, or make no sense.
@@ -470,33 +227,6 @@ pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), S
     Pipeline::new(None, &config.training, ops, [0; 3], 0)
         .map(drop)
         .map_err(SearchError::Ops)
-}
-
-/// A candidate as a policy, for the executor.
-fn candidate_policy(sub_policies: Vec<SubPolicy>) -> Policy {
-    Policy {
-        name: "candidate".to_owned(),
-        sub_policies,
-        provenance: Provenance::new(),
-    }
-}
-
-fn check_place(
-    log: &Path,
-    line: usize,
-    trial: &Trial,
-    round: usize,
-    number: usize,
-) -> Result<(), SearchError> {
-    if (trial.round, trial.trial) == (round, number) {
-        return Ok(());
-    }
-    Err(SearchError::ForeignTrial {
-        path: log.to_owned(),
-        line,
-        expected: format!("{round}.{number}"),
-        found: format!("{}.{}", trial.round, trial.trial),
-    })
 }
 
 /// For `map_err`: what was being done.
