@@ -25,7 +25,7 @@ impl Progress {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         bar.set_style(
-            ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg}")
+            ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}")
                 .expect("the template is valid"),
         );
         Self {
@@ -38,6 +38,11 @@ impl Progress {
             started: Instant::now(),
             last_line: Instant::now(),
         }
+    }
+
+    /// Tells of what comes before the first event, which takes a while with a large network.
+    pub(crate) fn wait(&mut self) {
+        self.line("loading the images and measuring how fast this machine is …");
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -141,7 +146,8 @@ impl Progress {
 
     /// Tells of work in progress, with the time that is left.
     fn step(&mut self, what: &str) {
-        let text = format!("{what}, {} left", HumanDuration(self.left()));
+        // First, so that a narrow terminal does not cut it off.
+        let text = format!("{} left; {what}", HumanDuration(self.left()));
         if !self.bar.is_hidden() {
             self.bar.set_message(text);
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {

@@ -184,6 +184,7 @@ impl Search {
         let sibling = Sibling::start_with_any(&request)?;
         sibling.stop_on_ctrl_c()?;
         let mut progress = Progress::new();
+        progress.wait();
         let mut summary = None;
         let outcome = sibling.messages(|message| match message {
             Message::Event(event) => {
