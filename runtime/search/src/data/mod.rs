@@ -185,20 +185,6 @@ impl Split {
         let images = self.pixels.chunks_exact(self.stride().max(1));
         images.zip(self.labels.iter().copied())
     }
-
-    /// How many images each of `classes` classes has.
-    ///
-    /// # Panics
-    ///
-    /// Where a label is not below `classes`.
-    #[must_use]
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
-        let mut counts = vec![0; classes];
-        for &label in &self.labels {
-            counts[label as usize] += 1;
-        }
-        counts
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +239,6 @@ mod tests {
             train.iter().collect::<Vec<_>>(),
             [(train.image(0), 1), (train.image(1), 0)]
         );
-        assert_eq!(train.class_counts(3), [1, 1, 0]);
         assert!(test.is_empty());
         assert_eq!((test.stride(), test.iter().len()), (0, 0));
     }
