@@ -1,4 +1,4 @@
-use faa_op::{Call, Channels, ImageMut, ImageRef, OpSpec};
+use faa_op::{Call, Channels, ImageMut, OpSpec};
 
 use crate::pixel::{luma, map_colors, table};
 
@@ -50,7 +50,7 @@ pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
 }
 
 fn contrast(image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) {
-    let mean = mean_luma(image.as_ref());
+    let mean = mean_luma(image);
     map_colors(image, &table(|level| blend(mean, level, value as f32)));
 }
 
@@ -77,7 +77,7 @@ fn color_pixels<const N: usize>(image: &mut ImageMut<'_>, factor: f32) {
     }
 }
 
-fn mean_luma(image: ImageRef<'_>) -> u8 {
+fn mean_luma(image: &ImageMut<'_>) -> u8 {
     let sum = match image.channels() {
         Channels::L => image.samples().iter().copied().map(u64::from).sum(),
         Channels::Rgb => luma_sum::<3>(image),
@@ -87,7 +87,7 @@ fn mean_luma(image: ImageRef<'_>) -> u8 {
     (sum as f64 / pixels as f64 + 0.5) as u8
 }
 
-fn luma_sum<const N: usize>(image: ImageRef<'_>) -> u64 {
+fn luma_sum<const N: usize>(image: &ImageMut<'_>) -> u64 {
     let pixels = image.samples().as_chunks::<N>().0.iter();
     pixels
         .map(|pixel| u64::from(luma([pixel[0], pixel[1], pixel[2]])))

@@ -1,6 +1,6 @@
 use core::array;
 
-use faa_op::{Call, Channels, ImageMut, ImageRef, OpSpec};
+use faa_op::{Call, Channels, ImageMut, OpSpec};
 
 use crate::pixel::{Table, map_each_color, table};
 
@@ -69,9 +69,9 @@ fn equalize(image: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {
 /// alone where that makes none.
 fn map_by_histogram(image: &mut ImageMut<'_>, table_of: impl Fn(&Histogram) -> Option<Table>) {
     let histograms = match image.channels() {
-        Channels::L => histograms::<1>(image.as_ref()),
-        Channels::Rgb => histograms::<3>(image.as_ref()),
-        Channels::Rgba => histograms::<4>(image.as_ref()),
+        Channels::L => histograms::<1>(image),
+        Channels::Rgb => histograms::<3>(image),
+        Channels::Rgba => histograms::<4>(image),
     };
     let tables = array::from_fn(|channel| table_of(&histograms[channel]));
     if tables.iter().any(Option::is_some) {
@@ -81,7 +81,7 @@ fn map_by_histogram(image: &mut ImageMut<'_>, table_of: impl Fn(&Histogram) -> O
 }
 
 /// The histograms of the colour channels; those that the image lacks are empty.
-fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
+fn histograms<const N: usize>(image: &ImageMut<'_>) -> [Histogram; 3] {
     let mut histograms = [[0; 256]; 3];
     for pixel in image.samples().as_chunks::<N>().0 {
         for (&sample, histogram) in pixel.iter().zip(&mut histograms) {

@@ -26,6 +26,8 @@ pub enum OpError {
     NoPartner,
     /// The partner image has another shape than the image.
     PartnerShape,
+    /// The source has another shape than the image that its result is written to.
+    SourceShape,
     /// Anything else, in the op's own words.
     Failed(String),
 }
@@ -46,6 +48,9 @@ impl fmt::Display for OpError {
             Self::NoPartner => f.write_str("the op mixes in a partner image, and none was given"),
             Self::PartnerShape => {
                 f.write_str("the partner image has another size or other channels than the image")
+            }
+            Self::SourceShape => {
+                f.write_str("the source has another size or other channels than the result")
             }
             Self::Failed(message) => f.write_str(message),
         }
@@ -69,6 +74,17 @@ pub enum ShapeError {
         /// The buffer's length, in bytes.
         found: usize,
     },
+    /// The rows lie closer together than they are long.
+    Stride {
+        /// The length of a row, in bytes.
+        row: usize,
+        /// The distance from row to row that was given, in bytes.
+        found: usize,
+    },
+    /// A part does not lie within its image.
+    Outside,
+    /// Two images that must have one shape have two.
+    Differs,
 }
 
 impl fmt::Display for ShapeError {
@@ -80,6 +96,11 @@ impl fmt::Display for ShapeError {
                 f,
                 "the pixels take {found} bytes where the shape needs {expected}"
             ),
+            Self::Stride { row, found } => {
+                write!(f, "rows of {row} bytes cannot start {found} bytes apart")
+            }
+            Self::Outside => f.write_str("the part does not lie within the image"),
+            Self::Differs => f.write_str("the images differ in size or channels"),
         }
     }
 }

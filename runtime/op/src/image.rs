@@ -37,17 +37,22 @@ impl Channels {
     }
 }
 
-/// A borrowed image: 8 bits a sample, channels interleaved, rows from the top without padding.
+/// A borrowed image: 8 bits a sample, channels interleaved, rows from the top.
+///
+/// Rows may lie apart, so that a part of a larger image is an image too.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageRef<'a> {
+    /// From the first sample of the first row to the last of the last row.
     samples: &'a [u8],
     width: usize,
     height: usize,
     channels: Channels,
+    /// From the start of a row to that of the next, in bytes.
+    stride: usize,
 }
 
 impl<'a> ImageRef<'a> {
-    /// Views `samples` as an image.
+    /// Views `samples` as an image whose rows follow each other without padding.
     ///
     /// # Errors
     ///
@@ -64,7 +69,73 @@ impl<'a> ImageRef<'a> {
             width,
             height,
             channels,
+            stride: width * channels.count(),
         })
+    }
+
+    /// Views `samples` as an image whose rows start `stride` bytes apart. What lies between the end
+    /// of a row and the start of the next is never read; it need not be there after the last row.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] where a side is zero, the stride is shorter than a row, or `samples` is
+    /// shorter than `stride × (height − 1)` and a row.
+    pub fn with_stride(
+        samples: &'a [u8],
+        width: usize,
+        height: usize,
+        channels: Channels,
+        stride: usize,
+    ) -> Result<Self, ShapeError> {
+        if width == 0 || height == 0 {
+            return Err(ShapeError::Empty);
+        }
+        let row = width
+            .checked_mul(channels.count())
+            .ok_or(ShapeError::TooLarge)?;
+        if stride < row {
+            return Err(ShapeError::Stride { row, found: stride });
+        }
+        let expected = stride
+            .checked_mul(height - 1)
+            .and_then(|above| above.checked_add(row))
+            .ok_or(ShapeError::TooLarge)?;
+        let found = samples.len();
+        Ok(Self {
+            samples: samples
+                .get(..expected)
+                .ok_or(ShapeError::Length { expected, found })?,
+            width,
+            height,
+            channels,
+            stride,
+        })
+    }
+
+    /// The part of the image with its upper left corner at (`x`, `y`); nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] where the part is empty or does not lie within the image.
+    pub fn crop(
+        &self,
+        x: usize,
+        y: usize,
+        width: usize,
+        height: usize,
+    ) -> Result<ImageRef<'a>, ShapeError> {
+        let inside = |start: usize, length: usize, whole: usize| {
+            start.checked_add(length).is_some_and(|end| end <= whole)
+        };
+        if width == 0 || height == 0 {
+            return Err(ShapeError::Empty);
+        }
+        if !inside(x, width, self.width) || !inside(y, height, self.height) {
+            return Err(ShapeError::Outside);
+        }
+        let start = y * self.stride + x * self.channels.count();
+        let samples = &self.samples[start..];
+        Self::with_stride(samples, width, height, self.channels, self.stride)
     }
 
     /// Width in pixels, at least 1.
@@ -82,13 +153,34 @@ impl<'a> ImageRef<'a> {
         self.channels
     }
 
-    /// All samples, `width × height × channels` of them.
-    pub fn samples(&self) -> &'a [u8] {
+    /// From the start of a row to that of the next, in bytes; at least `width × channels`.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// All samples, `width × height × channels` of them, where no row is followed by padding.
+    pub fn contiguous(&self) -> Option<&'a [u8]> {
+        let row = self.width * self.channels.count();
+        (self.stride == row || self.height == 1).then_some(self.samples)
+    }
+
+    /// All samples with the padding between the rows, from the first sample of the first row to
+    /// the last of the last.
+    pub fn strided_samples(&self) -> &'a [u8] {
         self.samples
+    }
+
+    /// The rows from the top, `width × channels` samples each.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let row = self.width * self.channels.count();
+        self.samples
+            .chunks(self.stride)
+            .map(move |chunk| &chunk[..row])
     }
 }
 
-/// A mutably borrowed image, laid out like [`ImageRef`].
+/// A mutably borrowed image: 8 bits a sample, channels interleaved, rows from the top without
+/// padding.
 #[derive(Debug)]
 pub struct ImageMut<'a> {
     samples: &'a mut [u8],
@@ -160,7 +252,33 @@ impl<'a> ImageMut<'a> {
             width: self.width,
             height: self.height,
             channels: self.channels,
+            stride: self.width * self.channels.count(),
         }
+    }
+
+    /// Whether `other` has as many columns, rows and channels.
+    pub fn has_shape_of(&self, other: ImageRef<'_>) -> bool {
+        (self.width, self.height, self.channels) == (other.width, other.height, other.channels)
+    }
+
+    /// Overwrites the image with one of the same shape.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::Differs`] where the shapes are not the same; the image stays as it was.
+    pub fn copy_from(&mut self, source: ImageRef<'_>) -> Result<(), ShapeError> {
+        if !self.has_shape_of(source) {
+            return Err(ShapeError::Differs);
+        }
+        if let Some(samples) = source.contiguous() {
+            self.samples.copy_from_slice(samples);
+        } else {
+            let row = self.width * self.channels.count();
+            for (to, from) in self.samples.chunks_exact_mut(row).zip(source.rows()) {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -185,6 +303,8 @@ fn check_shape(
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -204,9 +324,59 @@ mod tests {
     }
 
     #[test]
+    fn a_stride_that_does_not_fit_is_refused() {
+        let error = |length, width, height, stride| {
+            let samples = &[0; 64][..length];
+            ImageRef::with_stride(samples, width, height, Channels::Rgb, stride).unwrap_err()
+        };
+        assert_eq!(error(64, 0, 1, 9), ShapeError::Empty);
+        assert_eq!(error(64, 1, 0, 9), ShapeError::Empty);
+        assert_eq!(
+            error(64, 4, 1, 11),
+            ShapeError::Stride { row: 12, found: 11 }
+        );
+        assert_eq!(error(64, usize::MAX, 1, 11), ShapeError::TooLarge);
+        assert_eq!(error(64, 1, 3, usize::MAX / 2), ShapeError::TooLarge);
+        let length = ShapeError::Length {
+            expected: 13 + 9,
+            found: 21,
+        };
+        assert_eq!(error(21, 3, 2, 13), length);
+    }
+
+    #[test]
     fn rows_follow_each_other_without_padding() {
         let mut samples = [1, 2, 3, 4, 5, 6];
         let mut image = ImageMut::new(&mut samples, 2, 3, Channels::L).unwrap();
         assert_eq!(image.row_mut(2), [5, 6]);
+    }
+
+    #[test]
+    fn a_part_of_an_image_has_the_rows_of_that_part() {
+        let samples: Vec<u8> = (0..30).collect();
+        let whole = ImageRef::new(&samples, 5, 6, Channels::L).unwrap();
+        let part = whole.crop(3, 1, 2, 3).unwrap();
+        assert_eq!(
+            part.rows().collect::<Vec<_>>(),
+            [[8, 9], [13, 14], [18, 19]]
+        );
+        assert_eq!(part.contiguous(), None);
+        let inner = part.crop(1, 2, 1, 1).unwrap();
+        assert_eq!(inner.contiguous(), Some(&[19][..]));
+        assert_eq!(
+            whole.crop(0, 0, 5, 6).unwrap().contiguous(),
+            Some(&*samples)
+        );
+
+        let mut copied = [0; 6];
+        let mut image = ImageMut::new(&mut copied, 2, 3, Channels::L).unwrap();
+        image.copy_from(part).unwrap();
+        assert_eq!(image.copy_from(whole), Err(ShapeError::Differs));
+        assert_eq!(copied, [8, 9, 13, 14, 18, 19]);
+        for (x, y, width, height) in [(4, 0, 2, 1), (0, 5, 1, 2), (usize::MAX, 0, 1, 1)] {
+            let error = whole.crop(x, y, width, height).unwrap_err();
+            assert_eq!(error, ShapeError::Outside);
+        }
+        assert_eq!(whole.crop(1, 1, 0, 1).unwrap_err(), ShapeError::Empty);
     }
 }

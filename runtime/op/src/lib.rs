@@ -42,6 +42,7 @@ mod call;
 mod error;
 mod image;
 pub mod math;
+mod point;
 mod set;
 mod spec;
 mod stream;
@@ -49,6 +50,7 @@ mod stream;
 pub use call::{Call, Scratch};
 pub use error::{OpError, ShapeError};
 pub use image::{Channels, ImageMut, ImageRef};
+pub use point::PointTables;
 pub use set::{DuplicateOp, OpSet};
 pub use spec::{OpSpec, ValueRange};
 pub use stream::{DrawKey, Stream};
@@ -76,4 +78,33 @@ pub trait Op: Send + Sync {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError>;
+
+    /// Overwrites `image` with what [`Op::apply`] makes of `source`, an image of the same shape.
+    ///
+    /// The same bytes as a copy followed by `apply`, which is what is done where an op does not
+    /// know better. An op that reads each pixel once can save the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`OpError::SourceShape`], and what `apply` returns.
+    fn apply_from(
+        &self,
+        source: ImageRef<'_>,
+        image: &mut ImageMut<'_>,
+        value: f64,
+        call: &mut Call<'_>,
+    ) -> Result<(), OpError> {
+        image.copy_from(source).map_err(|_| OpError::SourceShape)?;
+        self.apply(image, value, call)
+    }
+
+    /// The op's tables, if all that it does to a sample follows from the sample's channel and level
+    /// and from `value`: neighbouring point ops are then one pass over the pixels.
+    ///
+    /// Applying the tables gives the same bytes as [`Op::apply`] with any seed. `None` also where
+    /// `apply` would fail.
+    fn point(&self, value: f64, channels: Channels) -> Option<PointTables> {
+        let _ = (value, channels);
+        None
+    }
 }

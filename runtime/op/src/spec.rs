@@ -6,6 +6,7 @@ pub struct OpSpec {
     name: Cow<'static, str>,
     summary: Cow<'static, str>,
     range: Option<ValueRange>,
+    mixes: bool,
 }
 
 /// The values between which policies choose.
@@ -30,6 +31,7 @@ impl OpSpec {
             name: name.into(),
             summary: summary.into(),
             range: None,
+            mixes: false,
         }
     }
 
@@ -56,6 +58,13 @@ impl OpSpec {
         self
     }
 
+    /// The same op, which mixes in a partner image: whoever applies it gives it one.
+    #[must_use]
+    pub fn mixing(mut self) -> Self {
+        self.mixes = true;
+        self
+    }
+
     /// The name by which policies call the op.
     pub fn name(&self) -> &str {
         &self.name
@@ -69,6 +78,11 @@ impl OpSpec {
     /// The range of the op's value, where it has one.
     pub fn value_range(&self) -> Option<&ValueRange> {
         self.range.as_ref()
+    }
+
+    /// Whether the op needs a partner image.
+    pub fn mixes(&self) -> bool {
+        self.mixes
     }
 }
 
