@@ -1,15 +1,18 @@
-//! Luminance, and pixels taken apart into their channels.
+//! Luminance.
 
 use faa_op::{Channels, ImageRef};
 
 use crate::SimdLevel;
-use crate::simd::each_level;
+use crate::simd::{Level, each_level};
 
-/// How many pixels are taken apart at once.
-pub(crate) const PIXELS: usize = 64;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 
-/// One channel of a block of pixels.
-pub(crate) type Plane = [u8; PIXELS];
+/// How many pixels are worked on at once.
+const PIXELS: usize = 64;
+
+/// A level for each pixel of a block.
+type Plane = [u8; PIXELS];
 
 /// The luminance of a colour: ITU-R 601-2 luma with weights in 16-bit fixed point, rounded to the
 /// nearest level, as Pillow's conversion to L has it.
@@ -19,9 +22,39 @@ pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
     ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) as u8
 }
 
-/// The luminance of each pixel of a block.
+/// A way to find the luminance of a block of pixels.
+pub(crate) trait Luma: Copy {
+    /// The luminance of each pixel of a block, for all `N` samples of the pixel.
+    fn spread<const N: usize, const B: usize>(self, block: &[u8; B]) -> [u8; B];
+}
+
+/// What the compiler makes of plain code.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain;
+
+impl Luma for Plain {
+    #[inline(always)]
+    fn spread<const N: usize, const B: usize>(self, block: &[u8; B]) -> [u8; B] {
+        let plane = luma_plane::<N, B>(block);
+        let mut spread = [0; B];
+        for (pixel, &level) in spread.as_chunks_mut::<N>().0.iter_mut().zip(&plane) {
+            *pixel = [level; N];
+        }
+        spread
+    }
+}
+
 #[inline(always)]
-pub(crate) fn luma_plane([red, green, blue]: &[Plane; 3]) -> Plane {
+fn luma_plane<const N: usize, const B: usize>(block: &[u8; B]) -> Plane {
+    const { assert!(B == N * PIXELS && N >= 3) };
+    // Planes first: together with the arithmetic, the steps of N samples are not vectorised.
+    let mut planes = [[0; PIXELS]; 3];
+    for place in 0..PIXELS {
+        planes[0][place] = block[N * place];
+        planes[1][place] = block[N * place + 1];
+        planes[2][place] = block[N * place + 2];
+    }
+    let [red, green, blue] = &planes;
     let mut plane = [0; PIXELS];
     for (place, level) in plane.iter_mut().enumerate() {
         *level = luma([red[place], green[place], blue[place]]);
@@ -29,62 +62,53 @@ pub(crate) fn luma_plane([red, green, blue]: &[Plane; 3]) -> Plane {
     plane
 }
 
-/// The colour channels of a block of `B / N` = [`PIXELS`] pixels.
-#[inline(always)]
-pub(crate) fn split<const N: usize, const B: usize>(block: &[u8; B]) -> [Plane; 3] {
-    const { assert!(B == N * PIXELS && N >= 3) };
-    let mut planes = [[0; PIXELS]; 3];
-    for place in 0..PIXELS {
-        planes[0][place] = block[N * place];
-        planes[1][place] = block[N * place + 1];
-        planes[2][place] = block[N * place + 2];
-    }
-    planes
-}
-
-/// Puts the colour channels of a block of pixels in their places; alpha stays.
-#[inline(always)]
-pub(crate) fn join<const N: usize, const B: usize>(block: &mut [u8; B], planes: &[Plane; 3]) {
-    const { assert!(B == N * PIXELS && N >= 3) };
-    for place in 0..PIXELS {
-        block[N * place] = planes[0][place];
-        block[N * place + 1] = planes[1][place];
-        block[N * place + 2] = planes[2][place];
-    }
-}
-
 /// The sum of the luminance of all pixels.
 pub(crate) fn luma_sum(level: SimdLevel, image: ImageRef<'_>) -> u64 {
-    each_level! {
-        fn sum(samples: &[u8]) -> u64 {
-            samples.iter().map(|&level| u64::from(level)).sum()
-        }
-    }
-    each_level! {
-        fn sum_of_colors<const N: usize>(samples: &[u8]) -> u64 {
-            match N {
-                3 => colors::<3, 192>(samples),
-                _ => colors::<4, 256>(samples),
-            }
-        }
-    }
-    let sum_row = match image.channels() {
-        Channels::L => sum,
-        Channels::Rgb => sum_of_colors::<3>,
-        Channels::Rgba => sum_of_colors::<4>,
+    let sum = match image.channels() {
+        Channels::L => sum_of_levels,
+        Channels::Rgb => sum_of_colors::<3, 192>,
+        Channels::Rgba => sum_of_colors::<4, 256>,
     };
     match image.contiguous() {
-        Some(samples) => sum_row(level, samples),
-        None => image.rows().map(|row| sum_row(level, row)).sum(),
+        Some(samples) => sum(level, samples),
+        None => image.rows().map(|row| sum(level, row)).sum(),
+    }
+}
+
+each_level! {
+    fn sum_of_levels(samples: &[u8]) -> u64 {
+        samples.iter().map(|&level| u64::from(level)).sum()
+    }
+}
+
+fn sum_of_colors<const N: usize, const B: usize>(level: SimdLevel, samples: &[u8]) -> u64 {
+    match level.level() {
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "the features were found at run time")]
+        Level::Avx512 => {
+            // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+            unsafe { avx512::sum::<N, B>(samples) }
+        }
+        _ if N == 3 => sum_of_blocks::<3>(level, samples),
+        _ => sum_of_blocks::<4>(level, samples),
+    }
+}
+
+each_level! {
+    fn sum_of_blocks<const N: usize>(samples: &[u8]) -> u64 {
+        match N {
+            3 => plain_sum::<3, 192>(samples),
+            _ => plain_sum::<4, 256>(samples),
+        }
     }
 }
 
 #[inline(always)]
-fn colors<const N: usize, const B: usize>(samples: &[u8]) -> u64 {
+fn plain_sum<const N: usize, const B: usize>(samples: &[u8]) -> u64 {
     let (blocks, rest) = samples.as_chunks::<B>();
     let mut sum = 0;
     for block in blocks {
-        let plane = luma_plane(&split::<N, B>(block));
+        let plane = luma_plane::<N, B>(block);
         sum += u64::from(plane.iter().map(|&level| u32::from(level)).sum::<u32>());
     }
     for pixel in rest.as_chunks::<N>().0 {

@@ -2,10 +2,12 @@ use faa_op::{Channels, ImageRef, OpSpec, PointTables};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
-use crate::color::{PIXELS, join, luma_plane, luma_sum, split};
+#[cfg(target_arch = "x86_64")]
+use crate::color::avx512::InVectors;
+use crate::color::{Luma, Plain, luma_sum};
 use crate::lookup::look_up;
-use crate::pixels::Pixels;
-use crate::simd::each_level;
+use crate::pixels::{BlockMap, Pixels};
+use crate::simd::{Level, each_level};
 
 builtin! {
     /// Moves all levels towards or away from the image's mean luminance.
@@ -51,9 +53,18 @@ builtin! {
 /// A factor that overflows an `f32` makes NaN of equal levels and so 0, here as there; but there it
 /// does that to alpha too.
 #[inline(always)]
+#[expect(
+    unsafe_code,
+    reason = "a checked conversion to an integer is not vectorised"
+)]
 pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
     let (base, level) = (f32::from(base), f32::from(level));
-    (base + factor * (level - base)) as u8
+    let blended = base + factor * (level - base);
+    // Written so that each comparison is one instruction, and NaN becomes 0.
+    let blended = if blended > 0.0 { blended } else { 0.0 };
+    let blended = if blended < 255.0 { blended } else { 255.0 };
+    // SAFETY: it is a number from 0 to 255.
+    unsafe { blended.to_int_unchecked::<i32>() as u8 }
 }
 
 fn brightness(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
@@ -81,32 +92,61 @@ fn mean_luma(level: SimdLevel, image: ImageRef<'_>) -> u8 {
 
 fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     each_level! {
-        fn color_pixels(pixels: Pixels<'_, '_>, factor: f32) {
-            match pixels.channels() {
-                // Every pixel is its own luminance.
-                Channels::L => pixels.keep(),
-                Channels::Rgb => color_blocks::<3, 192>(pixels, factor),
-                Channels::Rgba => color_blocks::<4, 256>(pixels, factor),
-            }
+        fn in_plain_code(pixels: Pixels<'_, '_>, factor: f32) {
+            recolor(pixels, factor, Plain);
         }
     }
-    color_pixels(level, pixels, value as f32);
+    let factor = value as f32;
+    match level.level() {
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "the features were found at run time")]
+        Level::Avx512 => {
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+            fn in_vectors(pixels: Pixels<'_, '_>, factor: f32) {
+                recolor(pixels, factor, InVectors::new());
+            }
+            // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+            unsafe { in_vectors(pixels, factor) }
+        }
+        _ => in_plain_code(level, pixels, factor),
+    }
 }
 
 #[inline(always)]
-fn color_blocks<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, factor: f32) {
-    pixels.map_blocks::<B>(N, |mut block| {
-        let mut planes = split::<N, B>(&block);
-        let base = luma_plane(&planes);
-        for plane in &mut planes {
-            for place in 0..PIXELS {
-                plane[place] = blend(base[place], plane[place], factor);
+fn recolor(pixels: Pixels<'_, '_>, factor: f32, luma: impl Luma) {
+    match pixels.channels() {
+        // Every pixel is its own luminance.
+        Channels::L => pixels.keep(),
+        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, 3> { factor, luma }),
+        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, 4> { factor, luma }),
+    }
+}
+
+/// Moves pixels of `N` channels away from their luminance.
+#[derive(Clone, Copy)]
+struct Recolor<L, const N: usize> {
+    factor: f32,
+    luma: L,
+}
+
+impl<L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<L, N> {
+    #[inline(always)]
+    fn map(self, block: &[u8; B]) -> [u8; B] {
+        let bases = self.luma.spread::<N, B>(block);
+        let mut result = *block;
+        for part in (0..B).step_by(PART) {
+            for place in part..part + PART {
+                let blended = blend(bases[place], block[place], self.factor);
+                let is_alpha = N == 4 && place % 4 == 3;
+                result[place] = if is_alpha { block[place] } else { blended };
             }
         }
-        join::<N, B>(&mut block, &planes);
-        block
-    });
+        result
+    }
 }
+
+/// How many levels are blended in one go, so that the compiler makes vectors of the loop.
+const PART: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -56,7 +56,8 @@ fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &PointTables) {
 
 fn pixels_one_by_one<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, tables: &PointTables) {
     let tables = tables.tables();
-    pixels.map_blocks::<B>(N, |mut block| {
+    pixels.map_blocks::<B>(N, |block: &[u8; B]| {
+        let mut block = *block;
         for pixel in block.as_chunks_mut::<N>().0 {
             // There is no fourth table, so alpha falls out of the pairs.
             for (sample, table) in pixel.iter_mut().zip(tables) {
@@ -93,8 +94,8 @@ mod avx512 {
     fn one_table<const N: usize>(pixels: Pixels<'_, '_>, table: &[u8; 256]) {
         let table = Table::new(table);
         let alpha = channel_mask(3, 4, 0);
-        pixels.map_blocks::<64>(N, |block| {
-            let levels = load_64(&block);
+        pixels.map_blocks::<64>(N, |block: &[u8; 64]| {
+            let levels = load_64(block);
             let found = table.look_up(levels);
             bytes_64(match N {
                 4 => _mm512_mask_blend_epi8(alpha, found, levels),
@@ -111,7 +112,8 @@ mod avx512 {
             Table::new(&tables[1]),
             Table::new(&tables[2]),
         ];
-        pixels.map_blocks::<B>(N, |mut block| {
+        pixels.map_blocks::<B>(N, |block: &[u8; B]| {
+            let mut block = *block;
             for (place, part) in block.as_chunks_mut::<64>().0.iter_mut().enumerate() {
                 let levels = load_64(part);
                 let mut found = levels;
@@ -210,11 +212,11 @@ mod avx2 {
             *row = _mm256_broadcastsi128_si256(load_16(levels));
         }
         match pixels.channels() {
-            Channels::L | Channels::Rgb => {
-                pixels.map_blocks::<32>(1, |block| bytes_32(look_up_32(&rows, load_32(&block))))
-            }
-            Channels::Rgba => pixels.map_blocks::<32>(4, |block| {
-                let levels = load_32(&block);
+            Channels::L | Channels::Rgb => pixels.map_blocks::<32>(1, |block: &[u8; 32]| {
+                bytes_32(look_up_32(&rows, load_32(block)))
+            }),
+            Channels::Rgba => pixels.map_blocks::<32>(4, |block: &[u8; 32]| {
+                let levels = load_32(block);
                 // The highest bit of each byte chooses: alpha is the last byte of a pixel.
                 let alpha = _mm256_set1_epi32(i32::MIN);
                 bytes_32(_mm256_blendv_epi8(look_up_32(&rows, levels), levels, alpha))

@@ -2,6 +2,21 @@
 
 use faa_op::{Channels, ImageMut, ImageRef};
 
+/// What becomes of a block of samples.
+///
+/// Small closures will do. A larger body belongs into a type of its own, with an `inline(always)`
+/// function: only inlined code is compiled for the vector instructions of its caller.
+pub(crate) trait BlockMap<const B: usize>: Copy {
+    fn map(self, block: &[u8; B]) -> [u8; B];
+}
+
+impl<const B: usize, F: Fn(&[u8; B]) -> [u8; B] + Copy> BlockMap<B> for F {
+    #[inline(always)]
+    fn map(self, block: &[u8; B]) -> [u8; B] {
+        self(block)
+    }
+}
+
 /// The pixels of one call: changed in place, or read from one image and written to another of the
 /// same shape.
 pub(crate) enum Pixels<'a, 'b> {
@@ -32,15 +47,17 @@ impl Pixels<'_, '_> {
 
     /// Maps every level of the colour channels.
     #[inline(always)]
-    pub(crate) fn map_levels(self, map: impl Fn(u8) -> u8) {
+    pub(crate) fn map_levels(self, map: impl Fn(u8) -> u8 + Copy) {
         match self.channels() {
-            Channels::L | Channels::Rgb => self.map_blocks::<64>(1, |mut block| {
+            Channels::L | Channels::Rgb => self.map_blocks::<64>(1, |block: &[u8; 64]| {
+                let mut block = *block;
                 for sample in &mut block {
                     *sample = map(*sample);
                 }
                 block
             }),
-            Channels::Rgba => self.map_blocks::<64>(4, |mut block| {
+            Channels::Rgba => self.map_blocks::<64>(4, |block: &[u8; 64]| {
+                let mut block = *block;
                 for (place, sample) in block.iter_mut().enumerate() {
                     *sample = if place % 4 == 3 {
                         *sample
@@ -57,11 +74,7 @@ impl Pixels<'_, '_> {
     /// of channels repeats as far as it matters to `map`; it divides `B`, and blocks start at
     /// multiples of it.
     #[inline(always)]
-    pub(crate) fn map_blocks<const B: usize>(
-        self,
-        phase: usize,
-        map: impl Fn([u8; B]) -> [u8; B] + Copy,
-    ) {
+    pub(crate) fn map_blocks<const B: usize>(self, phase: usize, map: impl BlockMap<B>) {
         match self {
             Self::InPlace(image) => change(image.samples_mut(), phase, map),
             Self::Between(source, image) => match source.contiguous() {
@@ -77,38 +90,29 @@ impl Pixels<'_, '_> {
 }
 
 #[inline(always)]
-fn change<const B: usize>(
-    samples: &mut [u8],
-    phase: usize,
-    map: impl Fn([u8; B]) -> [u8; B] + Copy,
-) {
+fn change<const B: usize>(samples: &mut [u8], phase: usize, map: impl BlockMap<B>) {
     let (head, rest) = samples.split_at_mut(unaligned::<B>(samples, phase));
     let (blocks, tail) = rest.as_chunks_mut::<B>();
     change_part(head, map);
     for block in blocks {
-        *block = map(*block);
+        *block = map.map(block);
     }
     change_part(tail, map);
 }
 
 /// Less than a block.
 #[inline(always)]
-fn change_part<const B: usize>(samples: &mut [u8], map: impl Fn([u8; B]) -> [u8; B]) {
+fn change_part<const B: usize>(samples: &mut [u8], map: impl BlockMap<B>) {
     if samples.is_empty() {
         return;
     }
     let mut block = [0; B];
     block[..samples.len()].copy_from_slice(samples);
-    samples.copy_from_slice(&map(block)[..samples.len()]);
+    samples.copy_from_slice(&map.map(&block)[..samples.len()]);
 }
 
 #[inline(always)]
-fn transfer<const B: usize>(
-    source: &[u8],
-    target: &mut [u8],
-    phase: usize,
-    map: impl Fn([u8; B]) -> [u8; B] + Copy,
-) {
+fn transfer<const B: usize>(source: &[u8], target: &mut [u8], phase: usize, map: impl BlockMap<B>) {
     let lead = unaligned::<B>(target, phase);
     let (source_head, source) = source.split_at(lead);
     let (head, target) = target.split_at_mut(lead);
@@ -116,24 +120,20 @@ fn transfer<const B: usize>(
     let (blocks, tail) = target.as_chunks_mut::<B>();
     transfer_part(source_head, head, map);
     for (from, to) in source_blocks.iter().zip(blocks) {
-        *to = map(*from);
+        *to = map.map(from);
     }
     transfer_part(source_tail, tail, map);
 }
 
 /// Less than a block.
 #[inline(always)]
-fn transfer_part<const B: usize>(
-    source: &[u8],
-    target: &mut [u8],
-    map: impl Fn([u8; B]) -> [u8; B],
-) {
+fn transfer_part<const B: usize>(source: &[u8], target: &mut [u8], map: impl BlockMap<B>) {
     if source.is_empty() {
         return;
     }
     let mut block = [0; B];
     block[..source.len()].copy_from_slice(source);
-    target.copy_from_slice(&map(block)[..source.len()]);
+    target.copy_from_slice(&map.map(&block)[..source.len()]);
 }
 
 /// How many samples come before a place where a cache line starts and so does a phase: stores that

@@ -70,30 +70,71 @@ fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32)
     }
 }
 
+/// How many samples are sharpened at once: a few vectors, which stay in registers.
+const BLOCK: usize = 64;
+
 /// Sharpens a row without its outermost pixels; `around` are the three rows about it, whole.
 #[inline(always)]
 fn sharpen_inner<const N: usize>(inner: &mut [u8], around: [&[u8]; 3], factor: f32) {
-    let length = inner.len();
-    // Nine slices of one length, shifted against each other, so that the loop needs no bounds
-    // checks.
-    let neighbours: [&[u8]; 9] =
-        array::from_fn(|place| &around[place / 3][place % 3 * N..][..length]);
-    for (place, result) in inner.iter_mut().enumerate() {
-        let level = neighbours[4][place];
-        let mut sum = 4 * u16::from(level);
-        for row in neighbours {
-            sum += u16::from(row[place]);
+    let mut start = 0;
+    while start < inner.len() {
+        let length = BLOCK.min(inner.len() - start);
+        // The last block begins earlier and does some samples again, where there are enough.
+        let from = if length < BLOCK && inner.len() >= BLOCK {
+            inner.len() - BLOCK
+        } else {
+            start
+        };
+        let to = start + length;
+        let neighbours: [[u8; BLOCK]; 9] = array::from_fn(|place| {
+            let row = &around[place / 3][place % 3 * N..][..inner.len()];
+            match row[from..].first_chunk() {
+                Some(block) => *block,
+                None => padded(&row[from..]),
+            }
+        });
+        let sharp = sharpen_block(&neighbours, factor);
+        let inner = &mut inner[from..to];
+        match inner.first_chunk_mut() {
+            Some(block) => *block = sharp,
+            None => inner.copy_from_slice(&sharp[..inner.len()]),
         }
+        start = to;
+    }
+    if N == 4 {
+        let levels = &around[1][N..][..inner.len()];
+        for (sharp, level) in inner.chunks_exact_mut(N).zip(levels.chunks_exact(N)) {
+            sharp[3] = level[3];
+        }
+    }
+}
+
+#[inline(always)]
+fn padded(samples: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..samples.len()].copy_from_slice(samples);
+    block
+}
+
+/// The middle of each 3 × 3 samples, sharpened.
+#[inline(always)]
+fn sharpen_block(neighbours: &[[u8; BLOCK]; 9], factor: f32) -> [u8; BLOCK] {
+    let mut sums = [0_u16; BLOCK];
+    for row in neighbours {
+        for (sum, &level) in sums.iter_mut().zip(row) {
+            *sum += u16::from(level);
+        }
+    }
+    let levels = &neighbours[4];
+    let mut result = [0; BLOCK];
+    for place in 0..BLOCK {
+        let sum = sums[place] + 4 * u16::from(levels[place]);
         // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
         // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
         let smooth = ((2 * sum + 13) / 26) as u8;
-        let sharp = blend(smooth, level, factor);
-        *result = if N == 4 && place % 4 == 3 {
-            level
-        } else {
-            sharp
-        };
+        result[place] = blend(smooth, levels[place], factor);
     }
+    result
 }
 
 #[cfg(test)]

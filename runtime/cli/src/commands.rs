@@ -1,6 +1,7 @@
 //! What `faa-runtime` can be told to do.
 
 mod apply;
+mod bench;
 mod completions;
 mod doctor;
 mod ops;
@@ -20,6 +21,7 @@ use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 pub(crate) enum Command {
     Search(Box<search::Search>),
     Apply(apply::Apply),
+    Bench(bench::Bench),
     Ops(ops::Ops),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -32,6 +34,7 @@ impl Command {
         match self {
             Self::Search(search) => search.run(),
             Self::Apply(apply) => apply.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Ops(ops) => ops.run(),
             Self::Policy(policy) => policy.run(),
             Self::Doctor(doctor) => doctor.run(),

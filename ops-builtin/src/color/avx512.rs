@@ -1,0 +1,151 @@
+//! The luminance of 64 pixels at once.
+
+use core::arch::x86_64::{
+    __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_madd_epi16, _mm512_maskz_permutexvar_epi8,
+    _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_epi64, _mm512_sad_epu8,
+    _mm512_set1_epi32, _mm512_setzero_si512,
+};
+
+use super::{Luma, PIXELS, luma};
+use crate::simd::x86::{bytes_64, load_64};
+
+/// Proof that the CPU has AVX-512 with VBMI: made only by code that is compiled for it.
+#[derive(Clone, Copy)]
+pub(crate) struct InVectors(());
+
+impl InVectors {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Luma for InVectors {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "`self` proves that the instructions are there")]
+    fn spread<const N: usize, const B: usize>(self, block: &[u8; B]) -> [u8; B] {
+        // SAFETY: `self` was made by code that is compiled for these instructions.
+        unsafe { spread::<N, B>(block) }
+    }
+}
+
+/// The sum of the luminance of pixels of `N` channels.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(crate) fn sum<const N: usize, const B: usize>(samples: &[u8]) -> u64 {
+    let (blocks, rest) = samples.as_chunks::<B>();
+    let mut sums = _mm512_setzero_si512();
+    for block in blocks {
+        let levels = luma_plane::<N, B>(block);
+        sums = _mm512_add_epi64(sums, _mm512_sad_epu8(levels, _mm512_setzero_si512()));
+    }
+    let rest = rest.as_chunks::<N>().0.iter();
+    _mm512_reduce_add_epi64(sums) as u64
+        + rest
+            .map(|pixel| u64::from(luma([pixel[0], pixel[1], pixel[2]])))
+            .sum::<u64>()
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn spread<const N: usize, const B: usize>(block: &[u8; B]) -> [u8; B] {
+    let plane = luma_plane::<N, B>(block);
+    let mut result = [0; B];
+    for (part, to) in result.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let pixels = const { pixels_of_samples::<N>() }[part];
+        *to = bytes_64(_mm512_permutexvar_epi8(load_64(&pixels), plane));
+    }
+    result
+}
+
+/// Which pixel each of the samples of `N` vectors belongs to.
+const fn pixels_of_samples<const N: usize>() -> [[u8; 64]; N] {
+    let mut pixels = [[0; 64]; N];
+    let mut sample = 0;
+    while sample < 64 * N {
+        pixels[sample / 64][sample % 64] = (sample / N) as u8;
+        sample += 1;
+    }
+    pixels
+}
+
+/// The luminance of each of 64 pixels.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn luma_plane<const N: usize, const B: usize>(block: &[u8; B]) -> __m512i {
+    const { assert!(B == N * PIXELS) };
+    let quarters = [
+        weighted_sums::<N, B>(block, 0),
+        weighted_sums::<N, B>(block, 1),
+        weighted_sums::<N, B>(block, 2),
+        weighted_sums::<N, B>(block, 3),
+    ];
+    // The level is the third byte of each sum.
+    let halves = load_64(const { &every_fourth_byte() });
+    let low = _mm512_permutex2var_epi8(quarters[0], halves, quarters[1]);
+    let high = _mm512_permutex2var_epi8(quarters[2], halves, quarters[3]);
+    _mm512_permutex2var_epi8(low, load_64(const { &two_halves() }), high)
+}
+
+/// `19595 R + 38470 G + 7471 B + 0x8000` for each of 16 pixels of a block.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn weighted_sums<const N: usize, const B: usize>(block: &[u8; B], quarter: usize) -> __m512i {
+    // The last quarter of a block of three channels is read from where a whole vector still fits.
+    let start = 16 * N * quarter;
+    let from = if start + 64 > B { B - 64 } else { start };
+    let samples = load_64(block[from..].first_chunk().expect("a vector fits"));
+    let [red_green, green_blue] = const { [indices::<N>(0), indices::<N>(1)] };
+    let shift = _mm512_set1_epi32(0x0001_0001 * (start - from) as i32);
+    let pick = |indices: &[u8; 64]| {
+        // Every other byte is zero, so that samples become 16 bits wide.
+        let indices = _mm512_add_epi32(load_64(indices), shift);
+        _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, indices, samples)
+    };
+    // The weight of green does not fit 15 bits, so green comes twice with half of it.
+    let first = _mm512_madd_epi16(pick(&red_green), pair(19595, 38470 / 2));
+    let second = _mm512_madd_epi16(pick(&green_blue), pair(38470 / 2, 7471));
+    let sum = _mm512_add_epi32(first, second);
+    _mm512_add_epi32(sum, _mm512_set1_epi32(0x8000))
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn pair(low: i32, high: i32) -> __m512i {
+    _mm512_set1_epi32(high << 16 | low)
+}
+
+/// Where the samples of two neighbouring channels of 16 pixels are, each with a byte after it that
+/// does not count.
+const fn indices<const N: usize>(channel: usize) -> [u8; 64] {
+    let mut indices = [0; 64];
+    let mut pixel = 0;
+    while pixel < 16 {
+        indices[4 * pixel] = (N * pixel + channel) as u8;
+        indices[4 * pixel + 2] = (N * pixel + channel + 1) as u8;
+        pixel += 1;
+    }
+    indices
+}
+
+/// The third byte of each four, out of two vectors.
+const fn every_fourth_byte() -> [u8; 64] {
+    let mut indices = [0; 64];
+    let mut place = 0;
+    while place < 32 {
+        indices[place] = (4 * place + 2) as u8;
+        place += 1;
+    }
+    indices
+}
+
+/// The low halves of two vectors.
+const fn two_halves() -> [u8; 64] {
+    let mut indices = [0; 64];
+    let mut place = 0;
+    while place < 32 {
+        indices[place] = place as u8;
+        indices[32 + place] = (64 + place) as u8;
+        place += 1;
+    }
+    indices
+}
