@@ -3,14 +3,14 @@ use std::fmt;
 
 use faa_op::OpError;
 
-/// What is wrong with a policy, and where.
+/// What is wrong with a policy, a plan or a file that becomes one, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyError {
     place: String,
     problem: Problem,
 }
 
-/// The kinds of things that can be wrong with a policy.
+/// The kinds of things that can be wrong.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -19,7 +19,9 @@ pub enum Problem {
         /// The file's size in bytes.
         bytes: usize,
     },
-    /// The file is not JSON, or nested too deeply, or holds a number beyond what a float can be.
+    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) lists and objects stand inside each other.
+    TooDeep,
+    /// The file is not JSON, or holds a number beyond what a float can be.
     NotJson(
         /// What the JSON parser says.
         String,
@@ -38,8 +40,15 @@ pub enum Problem {
     Missing,
     /// A key is not part of the format.
     UnknownKey,
+    /// An object has a key twice.
+    DuplicateKey,
     /// Two keys were given of which only one can count.
     Both(
+        /// The other key.
+        &'static str,
+    ),
+    /// Neither of two keys was given of which one is needed.
+    Neither(
         /// The other key.
         &'static str,
     ),
@@ -57,10 +66,24 @@ pub enum Problem {
         /// The most that is allowed.
         high: f64,
     },
+    /// A number is not finite, or leads to one that is not.
+    NotFinite {
+        /// That number.
+        value: f64,
+    },
     /// A list that needs at least one element is empty.
     Empty,
     /// A value is stated for an op that has none.
     NoValue,
+    /// A partner is stated for an op that mixes none in.
+    NoPartner,
+    /// A partner that the set of partners does not have.
+    NotInSet {
+        /// The partner's place.
+        place: u64,
+        /// How many images the set has.
+        count: u64,
+    },
     /// No op has this name.
     UnknownOp {
         /// The name.
@@ -105,20 +128,34 @@ impl fmt::Display for Problem {
         match self {
             Self::TooLarge { bytes } => {
                 let most = crate::MAX_BYTES;
-                write!(f, "a policy has at most {most} bytes, and this has {bytes}")
+                write!(f, "at most {most} bytes are read, and this has {bytes}")
+            }
+            Self::TooDeep => {
+                let most = crate::MAX_DEPTH;
+                write!(
+                    f,
+                    "more than {most} lists and objects stand inside each other"
+                )
             }
             Self::NotJson(message) => write!(f, "not valid JSON: {message}"),
             Self::WrongFormat(found) => write!(f, "expected \"faa-policy\", found {found}"),
             Self::WrongVersion(found) => write!(f, "version {found} is not supported, only 1 is"),
             Self::Missing => f.write_str("missing"),
             Self::UnknownKey => f.write_str("not a key of this format"),
+            Self::DuplicateKey => f.write_str("stands here twice"),
             Self::Both(other) => write!(f, "cannot stand beside `{other}`"),
+            Self::Neither(other) => write!(f, "missing, and so is `{other}`"),
             Self::WrongType { expected } => write!(f, "expected {expected}"),
             Self::OutOfRange { value, low, high } => {
                 write!(f, "{value} is not within {low}…{high}")
             }
+            Self::NotFinite { value } => write!(f, "{value} is not a finite number"),
             Self::Empty => f.write_str("at least one element is needed"),
             Self::NoValue => f.write_str("the op has no value"),
+            Self::NoPartner => f.write_str("the op mixes in no partner"),
+            Self::NotInSet { place, count } => {
+                write!(f, "there is no image {place} among {count} partners")
+            }
             Self::UnknownOp { op, nearest } => {
                 write!(f, "no op is named `{op}`")?;
                 match nearest {
@@ -132,28 +169,83 @@ impl fmt::Display for Problem {
 
 impl Error for PolicyError {}
 
-/// An op that failed while a policy was applied.
+/// `value` lies between two ends, which belong to the range.
+pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), Problem> {
+    match (low..=high).contains(&value) {
+        true => Ok(()),
+        false => Err(Problem::OutOfRange { value, low, high }),
+    }
+}
+
+/// Why a policy could not be applied to an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
-    pub(crate) op: String,
-    pub(crate) source: OpError,
+    op: Option<String>,
+    cause: OpError,
 }
 
 impl ApplyError {
-    /// The name of the op.
-    pub fn op(&self) -> &str {
-        &self.op
+    pub(crate) fn of_op(op: &str, cause: OpError) -> Self {
+        Self {
+            op: Some(op.to_owned()),
+            cause,
+        }
+    }
+
+    pub(crate) fn without_op(cause: OpError) -> Self {
+        Self { op: None, cause }
+    }
+
+    /// The name of the op that failed; `None` where the images did not fit before any op.
+    pub fn op(&self) -> Option<&str> {
+        self.op.as_deref()
+    }
+
+    /// What went wrong.
+    pub fn cause(&self) -> &OpError {
+        &self.cause
     }
 }
 
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "op `{}` failed", self.op)
+        match &self.op {
+            Some(op) => write!(f, "op `{op}` failed"),
+            None => f.write_str("the policy cannot be applied"),
+        }
     }
 }
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+        Some(&self.cause)
+    }
+}
+
+/// Why a plan could not be replayed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The plan does not fit the ops or the partners at hand.
+    Plan(PolicyError),
+    /// An op failed.
+    Apply(ApplyError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(_) => f.write_str("the plan cannot be replayed"),
+            Self::Apply(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ReplayError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Plan(error) => Some(error),
+            Self::Apply(error) => error.source(),
+        }
     }
 }

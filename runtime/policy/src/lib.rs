@@ -17,7 +17,7 @@
 //! let key = DrawKey { seed: 1, epoch: 0, index: 7 };
 //! let plan = executor.plan(key); // What will be applied, to be logged or replayed.
 //! executor.apply(&mut image, key, &mut Workspace::new())?;
-//! # assert_eq!(plan.sub_policy, 0);
+//! # assert_eq!(plan.sub_policy, Some(0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -27,20 +27,33 @@
 //! **Untrusted input.** [`Policy::parse`] refuses what is malformed with an error that names the
 //! place, and never panics; a file may have 1 MiB.
 
+mod draw;
 mod error;
 mod executor;
+#[cfg(feature = "image")]
+pub mod interop;
 mod parse;
+mod partners;
 mod plan;
+mod points;
 mod policy;
+mod resolve;
+mod sampler;
 mod shipped;
+mod steps;
+mod tree;
+mod workspace;
 mod write;
 
-pub use error::{ApplyError, PolicyError, Problem};
-pub use executor::{Executor, Workspace};
-pub use parse::MAX_BYTES;
+pub use error::{ApplyError, PolicyError, Problem, ReplayError};
+pub use executor::{Executor, Paired};
+pub use partners::{PackedImages, Partners};
 pub use plan::{Plan, PlannedStep};
-pub use policy::{Policy, Provenance, Step, Strength, SubPolicy, nearest_name};
+pub use policy::{Policy, Provenance, Rule, Step, Strength, SubPolicy, nearest_name};
+pub use sampler::{Sampler, SamplerOp, SamplerValues};
 pub use shipped::{Shipped, shipped};
+pub use tree::{MAX_BYTES, MAX_DEPTH};
+pub use workspace::Workspace;
 
 /// The example of the README, run as a test.
 #[cfg(all(doctest, feature = "builtin"))]

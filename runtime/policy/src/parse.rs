@@ -1,10 +1,13 @@
-use serde_json::{Map, Value};
+use std::fmt;
 
-use crate::policy::step_place;
-use crate::{Policy, PolicyError, Problem, Provenance, Step, Strength, SubPolicy};
+use serde_json::Value;
 
-/// The largest policy file that is read: 1 MiB.
-pub const MAX_BYTES: usize = 1 << 20;
+use crate::error::within;
+use crate::tree::{self, Tree};
+use crate::{
+    Policy, PolicyError, Problem, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step,
+    Strength, SubPolicy,
+};
 
 pub(crate) const FORMAT: &str = "faa-policy";
 pub(crate) const VERSION: u64 = 1;
@@ -18,20 +21,20 @@ impl Policy {
     ///
     /// Whatever is malformed, with its place; numbers are never clamped.
     pub fn parse(json: &[u8]) -> Result<Self, PolicyError> {
-        if json.len() > MAX_BYTES {
-            return Err(PolicyError::new(
-                "",
-                Problem::TooLarge { bytes: json.len() },
-            ));
-        }
-        let root: Value = serde_json::from_slice(json)
-            .map_err(|error| PolicyError::new("", Problem::NotJson(error.to_string())))?;
-        let root = Object::new("", &root)?;
+        let tree = tree::read(json)?;
+        let root = Object::new(Place::root(), &tree)?;
         check_header(&root)?;
-        root.allow(&["format", "version", "name", "sub_policies", "provenance"])?;
+        root.allow(&[
+            "format",
+            "version",
+            "name",
+            "sub_policies",
+            "sampler",
+            "provenance",
+        ])?;
         Ok(Self {
             name: root.string("name")?.to_owned(),
-            sub_policies: parse_sub_policies(root.list("sub_policies")?)?,
+            rule: parse_rule(&root)?,
             provenance: parse_provenance(&root)?,
         })
     }
@@ -39,55 +42,62 @@ impl Policy {
 
 fn check_header(root: &Object<'_>) -> Result<(), PolicyError> {
     let format = root.get("format")?;
-    if format != FORMAT {
-        return Err(PolicyError::new(
-            "format",
-            Problem::WrongFormat(format.to_string()),
-        ));
+    if *format != Tree::Text(FORMAT.to_owned()) {
+        let problem = Problem::WrongFormat(format.to_string());
+        return Err(root.error("format", problem));
     }
     let version = root.get("version")?;
-    if *version != VERSION {
-        return Err(PolicyError::new(
-            "version",
-            Problem::WrongVersion(version.to_string()),
-        ));
+    if *version != Tree::Unsigned(VERSION) {
+        let problem = Problem::WrongVersion(version.to_string());
+        return Err(root.error("version", problem));
     }
     Ok(())
 }
 
 fn parse_provenance(root: &Object<'_>) -> Result<Provenance, PolicyError> {
-    match root.map.get("provenance") {
+    match root.find("provenance").cloned().map(Value::from) {
         None => Ok(Provenance::new()),
-        Some(Value::Object(provenance)) => Ok(provenance.clone()),
-        Some(_) => Err(wrong_type("provenance", "an object")),
+        Some(Value::Object(provenance)) => Ok(provenance),
+        Some(_) => Err(root.wrong_type("provenance", "an object")),
     }
 }
 
-fn parse_sub_policies(sub_policies: &[Value]) -> Result<Vec<SubPolicy>, PolicyError> {
-    let parse = |(i, steps): (usize, &Value)| {
-        let place = format!("sub_policies[{i}]");
-        let steps = steps
-            .as_array()
-            .ok_or_else(|| wrong_type(&place, "a list of steps"))?;
-        if steps.is_empty() {
-            return Err(PolicyError::new(place, Problem::Empty));
+fn parse_rule(root: &Object<'_>) -> Result<Rule, PolicyError> {
+    match (root.find("sub_policies"), root.find("sampler")) {
+        (Some(_), Some(_)) => Err(root.error("sampler", Problem::Both("sub_policies"))),
+        (None, None) => Err(root.error("sub_policies", Problem::Neither("sampler"))),
+        (Some(_), None) => parse_sub_policies(root).map(Rule::SubPolicies),
+        (None, Some(sampler)) => {
+            let sampler = Object::new(root.place("sampler"), sampler)?;
+            parse_sampler(&sampler).map(Rule::Sampler)
         }
-        let step = |(j, step)| parse_step(&Object::new(step_place(i, j, ""), step)?);
+    }
+}
+
+fn parse_sub_policies(root: &Object<'_>) -> Result<Vec<SubPolicy>, PolicyError> {
+    let parse = |(i, steps): (usize, &Tree)| {
+        let place = root.place("sub_policies").item(i);
+        let Tree::List(steps) = steps else {
+            let expected = "a list of steps";
+            return Err(place.error(Problem::WrongType { expected }));
+        };
+        if steps.is_empty() {
+            return Err(place.error(Problem::Empty));
+        }
+        let step = |(j, step)| parse_step(&Object::new(place.item(j), step)?);
         steps.iter().enumerate().map(step).collect()
     };
-    sub_policies.iter().enumerate().map(parse).collect()
+    let sub_policies = root.list("sub_policies")?.iter();
+    sub_policies.enumerate().map(parse).collect()
 }
 
 fn parse_step(step: &Object<'_>) -> Result<Step, PolicyError> {
     step.allow(&["op", "probability", "magnitude", "value"])?;
-    let strength = match (
-        step.map.contains_key("magnitude"),
-        step.map.contains_key("value"),
-    ) {
-        (false, false) => Strength::Unstated,
-        (true, false) => Strength::Magnitude(step.share("magnitude")?),
-        (false, true) => Strength::Value(step.number("value")?),
-        (true, true) => return Err(step.error("value", Problem::Both("magnitude"))),
+    let strength = match (step.find("magnitude"), step.find("value")) {
+        (None, None) => Strength::Unstated,
+        (Some(_), None) => Strength::Magnitude(step.share("magnitude")?),
+        (None, Some(_)) => Strength::Value(step.number("value")?),
+        (Some(_), Some(_)) => return Err(step.error("value", Problem::Both("magnitude"))),
     };
     Ok(Step {
         op: step.string("op")?.to_owned(),
@@ -96,208 +106,205 @@ fn parse_step(step: &Object<'_>) -> Result<Step, PolicyError> {
     })
 }
 
-/// A JSON object that knows where it stands in the file. `place` ends in a dot, or is empty.
-struct Object<'a> {
-    place: String,
-    map: &'a Map<String, Value>,
+fn parse_sampler(sampler: &Object<'_>) -> Result<Sampler, PolicyError> {
+    sampler.allow(&["count", "bins", "bin", "ops"])?;
+    let place = sampler.place("ops");
+    let ops = sampler.list("ops")?.iter().enumerate();
+    let op = |(i, op)| parse_sampler_op(&Object::new(place.item(i), op)?);
+    let parsed = Sampler {
+        count: sampler.small("count")?,
+        bins: sampler.small("bins")?,
+        bin: sampler.optional("bin", Object::small)?,
+        ops: ops.map(op).collect::<Result<_, _>>()?,
+    };
+    parsed.check_numbers()?;
+    Ok(parsed)
+}
+
+fn parse_sampler_op(op: &Object<'_>) -> Result<SamplerOp, PolicyError> {
+    op.allow(&["op", "low", "high", "centre", "integer"])?;
+    let stated = ["low", "high", "centre", "integer"].map(|key| op.find(key).is_some());
+    let values = if stated == [false; 4] {
+        None
+    } else {
+        Some(SamplerValues {
+            low: op.number("low")?,
+            high: op.number("high")?,
+            centre: op.optional("centre", Object::number)?,
+            integer: op.optional("integer", Object::truth)?.unwrap_or(false),
+        })
+    };
+    Ok(SamplerOp {
+        op: op.string("op")?.to_owned(),
+        values,
+    })
+}
+
+/// Where something stands in a file: a path of keys and indices.
+#[derive(Clone)]
+pub(crate) struct Place(String);
+
+impl Place {
+    pub(crate) fn root() -> Self {
+        Self(String::new())
+    }
+
+    pub(crate) fn item(&self, index: usize) -> Self {
+        Self(format!("{self}[{index}]"))
+    }
+
+    pub(crate) fn key(&self, key: &str) -> Self {
+        let dot = if self.0.is_empty() { "" } else { "." };
+        Self(format!("{self}{dot}{key}"))
+    }
+
+    pub(crate) fn error(&self, problem: Problem) -> PolicyError {
+        PolicyError::new(self.0.clone(), problem)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A JSON object that knows where it stands in the file.
+pub(crate) struct Object<'a> {
+    place: Place,
+    entries: &'a [(String, Tree)],
 }
 
 impl<'a> Object<'a> {
-    fn new(place: impl Into<String>, value: &'a Value) -> Result<Self, PolicyError> {
-        let place = place.into();
-        match value {
-            Value::Object(map) => Ok(Self { place, map }),
-            _ => Err(wrong_type(place.trim_end_matches('.'), "an object")),
+    pub(crate) fn new(place: Place, tree: &'a Tree) -> Result<Self, PolicyError> {
+        let expected = "an object";
+        match tree {
+            Tree::Object(entries) => Ok(Self { place, entries }),
+            _ => Err(place.error(Problem::WrongType { expected })),
         }
     }
 
-    fn allow(&self, keys: &[&str]) -> Result<(), PolicyError> {
-        match self.map.keys().find(|key| !keys.contains(&key.as_str())) {
-            Some(key) => Err(self.error(key, Problem::UnknownKey)),
+    pub(crate) fn place(&self, key: &str) -> Place {
+        self.place.key(key)
+    }
+
+    pub(crate) fn allow(&self, keys: &[&str]) -> Result<(), PolicyError> {
+        let unknown = |(key, _): &&(String, Tree)| !keys.contains(&key.as_str());
+        match self.entries.iter().find(unknown) {
+            Some((key, _)) => Err(self.error(key, Problem::UnknownKey)),
             None => Ok(()),
         }
     }
 
-    fn get(&self, key: &str) -> Result<&'a Value, PolicyError> {
-        self.map
-            .get(key)
+    pub(crate) fn find(&self, key: &str) -> Option<&'a Tree> {
+        let (_, value) = self.entries.iter().find(|(own, _)| own == key)?;
+        Some(value)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Result<&'a Tree, PolicyError> {
+        self.find(key)
             .ok_or_else(|| self.error(key, Problem::Missing))
     }
 
-    fn string(&self, key: &str) -> Result<&'a str, PolicyError> {
-        let expected = || {
-            self.error(
-                key,
-                Problem::WrongType {
-                    expected: "a string",
-                },
-            )
-        };
-        self.get(key)?.as_str().ok_or_else(expected)
+    /// What `read` makes of a key that may be left away.
+    pub(crate) fn optional<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&Self, &str) -> Result<T, PolicyError>,
+    ) -> Result<Option<T>, PolicyError> {
+        self.find(key).map(|_| read(self, key)).transpose()
     }
 
-    fn list(&self, key: &str) -> Result<&'a [Value], PolicyError> {
+    pub(crate) fn string(&self, key: &str) -> Result<&'a str, PolicyError> {
         match self.get(key)? {
-            Value::Array(list) if list.is_empty() => Err(self.error(key, Problem::Empty)),
-            Value::Array(list) => Ok(list),
-            _ => Err(self.error(key, Problem::WrongType { expected: "a list" })),
+            Tree::Text(text) => Ok(text),
+            _ => Err(self.wrong_type(key, "a string")),
         }
     }
 
-    fn number(&self, key: &str) -> Result<f64, PolicyError> {
-        let expected = || {
-            self.error(
-                key,
-                Problem::WrongType {
-                    expected: "a number",
-                },
-            )
-        };
-        self.get(key)?.as_f64().ok_or_else(expected)
+    fn truth(&self, key: &str) -> Result<bool, PolicyError> {
+        match self.get(key)? {
+            Tree::Bool(truth) => Ok(*truth),
+            _ => Err(self.wrong_type(key, "true or false")),
+        }
+    }
+
+    pub(crate) fn list_or_empty(&self, key: &str) -> Result<&'a [Tree], PolicyError> {
+        match self.get(key)? {
+            Tree::List(list) => Ok(list),
+            _ => Err(self.wrong_type(key, "a list")),
+        }
+    }
+
+    fn list(&self, key: &str) -> Result<&'a [Tree], PolicyError> {
+        match self.list_or_empty(key)? {
+            [] => Err(self.error(key, Problem::Empty)),
+            list => Ok(list),
+        }
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Result<f64, PolicyError> {
+        (self.get(key)?.as_number()).ok_or_else(|| self.wrong_type(key, "a number"))
     }
 
     /// A number from 0 to 1.
     fn share(&self, key: &str) -> Result<f64, PolicyError> {
         let value = self.number(key)?;
-        if (0.0..=1.0).contains(&value) {
-            return Ok(value);
-        }
-        let (low, high) = (0.0, 1.0);
-        Err(self.error(key, Problem::OutOfRange { value, low, high }))
+        within(value, 0.0, 1.0).map_err(|problem| self.error(key, problem))?;
+        Ok(value)
     }
 
-    fn error(&self, key: &str, problem: Problem) -> PolicyError {
-        PolicyError::new(format!("{}{key}", self.place), problem)
+    pub(crate) fn whole(&self, key: &str) -> Result<u64, PolicyError> {
+        match self.get(key)? {
+            Tree::Unsigned(value) => Ok(*value),
+            _ => Err(self.wrong_type(key, "a whole number from 0 up, of 64 bits")),
+        }
+    }
+
+    pub(crate) fn index(&self, key: &str) -> Result<usize, PolicyError> {
+        let whole = self.whole(key)?;
+        usize::try_from(whole).map_err(|_| {
+            self.error(
+                key,
+                Problem::OutOfRange {
+                    value: whole as f64,
+                    low: 0.0,
+                    high: usize::MAX as f64,
+                },
+            )
+        })
+    }
+
+    fn small(&self, key: &str) -> Result<u32, PolicyError> {
+        let whole = self.whole(key)?;
+        u32::try_from(whole).map_err(|_| {
+            self.error(
+                key,
+                Problem::OutOfRange {
+                    value: whole as f64,
+                    low: 0.0,
+                    high: u32::MAX.into(),
+                },
+            )
+        })
+    }
+
+    pub(crate) fn error(&self, key: &str, problem: Problem) -> PolicyError {
+        self.place(key).error(problem)
+    }
+
+    fn wrong_type(&self, key: &str, expected: &'static str) -> PolicyError {
+        self.error(key, Problem::WrongType { expected })
     }
 }
 
-fn wrong_type(place: &str, expected: &'static str) -> PolicyError {
-    PolicyError::new(place, Problem::WrongType { expected })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error_of(json: &str) -> String {
-        Policy::parse(json.as_bytes()).unwrap_err().to_string()
-    }
-
-    fn with_step(step: &str) -> String {
-        let fine = r#"[{"op": "Invert", "probability": 1}]"#;
-        format!(
-            r#"{{"format": "faa-policy", "version": 1, "name": "p",
-                "sub_policies": [{fine}, [{{"op": "Invert", "probability": 0}}, {step}]]}}"#
-        )
-    }
-
-    #[test]
-    fn every_malformation_is_named_with_its_place() {
-        let header = |rest: &str| format!(r#"{{"format": "faa-policy", "version": 1, {rest}}}"#);
-        let cases = [
-            ("[]".to_owned(), "expected an object"),
-            (
-                "{".to_owned(),
-                "not valid JSON: EOF while parsing an object at line 1 column 1",
-            ),
-            ("{}".to_owned(), "format: missing"),
-            (
-                r#"{"format": "faa"}"#.to_owned(),
-                r#"format: expected "faa-policy", found "faa""#,
-            ),
-            (r#"{"format": "faa-policy"}"#.to_owned(), "version: missing"),
-            (
-                r#"{"format": "faa-policy", "version": 2}"#.to_owned(),
-                "version: version 2 is not supported, only 1 is",
-            ),
-            (header(r#""names": 1"#), "names: not a key of this format"),
-            (header(r#""name": 1"#), "name: expected a string"),
-            (header(r#""name": "p""#), "sub_policies: missing"),
-            (
-                header(r#""name": "p", "sub_policies": {}"#),
-                "sub_policies: expected a list",
-            ),
-            (
-                header(r#""name": "p", "sub_policies": []"#),
-                "sub_policies: at least one element is needed",
-            ),
-            (
-                header(r#""name": "p", "sub_policies": [[]]"#),
-                "sub_policies[0]: at least one element is needed",
-            ),
-            (
-                header(r#""name": "p", "sub_policies": [1]"#),
-                "sub_policies[0]: expected a list of steps",
-            ),
-            (with_step("3"), "sub_policies[1][1]: expected an object"),
-            (
-                with_step(r#"{"probability": 1}"#),
-                "sub_policies[1][1].op: missing",
-            ),
-            (
-                with_step(r#"{"op": "Invert"}"#),
-                "sub_policies[1][1].probability: missing",
-            ),
-            (
-                with_step(r#"{"op": "Invert", "probability": "1"}"#),
-                "sub_policies[1][1].probability: expected a number",
-            ),
-            (
-                with_step(r#"{"op": "Rotate", "probability": 1, "magnitude": 1.7}"#),
-                "sub_policies[1][1].magnitude: 1.7 is not within 0…1",
-            ),
-            (
-                with_step(r#"{"op": "Rotate", "probability": -0.1, "magnitude": 1}"#),
-                "sub_policies[1][1].probability: -0.1 is not within 0…1",
-            ),
-            (
-                with_step(r#"{"op": "Rotate", "probability": 1, "magnitude": 1, "value": 2}"#),
-                "sub_policies[1][1].value: cannot stand beside `magnitude`",
-            ),
-            (
-                with_step(r#"{"op": "Rotate", "probability": 1, "magnitud": 1}"#),
-                "sub_policies[1][1].magnitud: not a key of this format",
-            ),
-        ];
-        for (json, message) in cases {
-            assert_eq!(error_of(&json), message, "{json}");
+impl Tree {
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        match self {
+            Self::Unsigned(value) => Some(*value as f64),
+            Self::Signed(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            _ => None,
         }
-        let overflowing = with_step(r#"{"op": "Rotate", "probability": 1, "value": 1e999}"#);
-        assert!(error_of(&overflowing).starts_with("not valid JSON: number out of range"));
-    }
-
-    #[test]
-    fn size_and_depth_are_bounded() {
-        let large = vec![b' '; MAX_BYTES + 1];
-        let error = Policy::parse(&large).unwrap_err();
-        assert_eq!(
-            *error.problem(),
-            Problem::TooLarge {
-                bytes: MAX_BYTES + 1
-            }
-        );
-        let deep = format!(r#"{{"provenance": {}"#, "[".repeat(100_000));
-        assert!(error_of(&deep).contains("recursion limit"));
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_exactly() {
-        let step = |op: &str, probability, strength| Step {
-            op: op.into(),
-            probability,
-            strength,
-        };
-        let policy = Policy {
-            name: "a \"quoted\" näme".into(),
-            sub_policies: vec![
-                vec![
-                    step("ShearX", 0.1 + 0.2, Strength::Magnitude(1.0 / 3.0)),
-                    step("Rotate", 1.0, Strength::Value(-17.25)),
-                ],
-                vec![step("Invert", f64::MIN_POSITIVE, Strength::Unstated)],
-            ],
-            provenance: Provenance::from_iter([("seed".into(), 7.into())]),
-        };
-        assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
     }
 }

@@ -1,18 +1,25 @@
-use std::sync::Arc;
+use faa_op::OpSet;
 
-use faa_op::{Op, OpSet};
+use crate::{PolicyError, Sampler};
 
-use crate::{PolicyError, Problem};
-
-/// A set of sub-policies; each image draws one, uniformly.
+/// A rule by which every image draws its ops, with a name and an origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// What people call it.
     pub name: String,
-    /// At least one.
-    pub sub_policies: Vec<SubPolicy>,
+    /// How an image's ops are drawn.
+    pub rule: Rule,
     /// Where it came from: free-form, kept as it is.
     pub provenance: Provenance,
+}
+
+/// How an image's ops are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// At least one sub-policy, of which each image draws one, uniformly.
+    SubPolicies(Vec<SubPolicy>),
+    /// Ops drawn one by one, as RandAugment and TrivialAugment do.
+    Sampler(Sampler),
 }
 
 /// Steps that are applied in order; at least one.
@@ -44,92 +51,43 @@ pub enum Strength {
 }
 
 impl Policy {
+    /// A policy of sub-policies, without provenance.
+    pub fn of_sub_policies(name: impl Into<String>, sub_policies: Vec<SubPolicy>) -> Self {
+        Self {
+            name: name.into(),
+            rule: Rule::SubPolicies(sub_policies),
+            provenance: Provenance::new(),
+        }
+    }
+
+    /// The sub-policies; none where the rule is a sampler.
+    pub fn sub_policies(&self) -> &[SubPolicy] {
+        match &self.rule {
+            Rule::SubPolicies(sub_policies) => sub_policies,
+            Rule::Sampler(_) => &[],
+        }
+    }
+
+    /// The sampler, where the rule is one.
+    pub fn sampler(&self) -> Option<&Sampler> {
+        match &self.rule {
+            Rule::SubPolicies(_) => None,
+            Rule::Sampler(sampler) => Some(sampler),
+        }
+    }
+
     /// Checks the policy against the ops that are to be had.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong: no sub-policy, or one without steps; a probability or
-    /// magnitude that is not within 0…1; an unknown op; no strength where the op needs one; a value
-    /// outside the op's range, or for an op that has none.
+    /// The first thing that is wrong. In sub-policies: none at all, or one without steps; a
+    /// probability or magnitude that is not within 0…1; an unknown op; no strength where the op
+    /// needs one; a value outside the op's range, or for an op that has none. In a sampler: a
+    /// count, bins or a bin beyond their bounds; no ops, or an unknown one; values for an op that
+    /// has none, or values that are not finite.
     pub fn check(&self, ops: &OpSet) -> Result<(), PolicyError> {
         self.resolve(ops).map(drop)
     }
-
-    /// Every step with its op, and with the value before mirroring, which is 0 where it has none.
-    pub(crate) fn resolve(&self, ops: &OpSet) -> Result<Vec<Vec<Resolved>>, PolicyError> {
-        if self.sub_policies.is_empty() {
-            return Err(PolicyError::new("sub_policies", Problem::Empty));
-        }
-        let resolve = |(i, steps): (usize, &SubPolicy)| {
-            if steps.is_empty() {
-                return Err(PolicyError::new(
-                    format!("sub_policies[{i}]"),
-                    Problem::Empty,
-                ));
-            }
-            let resolve = |(j, step): (usize, &Step)| {
-                step.resolve(ops)
-                    .map_err(|(key, problem)| PolicyError::new(step_place(i, j, key), problem))
-            };
-            steps.iter().enumerate().map(resolve).collect()
-        };
-        self.sub_policies.iter().enumerate().map(resolve).collect()
-    }
-}
-
-/// A step whose op is found.
-pub(crate) struct Resolved {
-    pub(crate) op: Arc<dyn Op>,
-    pub(crate) probability: f64,
-    pub(crate) value: f64,
-}
-
-impl Step {
-    /// An error comes with the key at fault.
-    fn resolve(&self, ops: &OpSet) -> Result<Resolved, (&'static str, Problem)> {
-        let Some(op) = ops.get(&self.op) else {
-            let unknown = Problem::UnknownOp {
-                op: self.op.clone(),
-                nearest: nearest_name(&self.op, ops.iter().map(|op| op.spec().name())),
-            };
-            return Err(("op", unknown));
-        };
-        within("probability", self.probability, 0.0, 1.0)?;
-        if let Strength::Magnitude(magnitude) = self.strength {
-            within("magnitude", magnitude, 0.0, 1.0)?;
-        }
-        let value = match (op.spec().value_range(), self.strength) {
-            (None, Strength::Value(_)) => return Err(("value", Problem::NoValue)),
-            (None, _) => 0.0,
-            (Some(_), Strength::Unstated) => return Err(("magnitude", Problem::Missing)),
-            (Some(range), Strength::Magnitude(magnitude)) => range.value_at(magnitude),
-            (Some(range), Strength::Value(value)) => {
-                within("value", value, range.low, range.high)?;
-                value
-            }
-        };
-        Ok(Resolved {
-            op: op.clone(),
-            probability: self.probability,
-            value,
-        })
-    }
-}
-
-fn within(
-    key: &'static str,
-    value: f64,
-    low: f64,
-    high: f64,
-) -> Result<(), (&'static str, Problem)> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err((key, Problem::OutOfRange { value, low, high })),
-    }
-}
-
-pub(crate) fn step_place(sub_policy: usize, step: usize, key: &str) -> String {
-    format!("sub_policies[{sub_policy}][{step}].{key}")
 }
 
 /// The candidate most like `name`, for "did you mean": `None` where nothing is close.

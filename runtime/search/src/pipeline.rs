@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use faa_op::{DrawKey, ImageMut, OpSet};
 use faa_ops_builtin::CutoutAbs;
-use faa_policy::{
-    ApplyError, Executor, Policy, PolicyError, Provenance, Step, Strength, Workspace,
-};
+use faa_policy::{ApplyError, Executor, Policy, PolicyError, Step, Strength, Workspace};
 
 use crate::config::Recipe;
 use crate::seeds::{Purpose, derive};
@@ -103,11 +101,7 @@ fn baseline(recipe: &Recipe) -> Option<Policy> {
             Strength::Value(recipe.cutout as f64),
         ));
     }
-    (!steps.is_empty()).then(|| Policy {
-        name: "baseline".to_owned(),
-        sub_policies: vec![steps],
-        provenance: Provenance::new(),
-    })
+    (!steps.is_empty()).then(|| Policy::of_sub_policies("baseline", vec![steps]))
 }
 
 #[cfg(test)]
@@ -160,15 +154,12 @@ mod tests {
 
     #[test]
     fn the_baseline_follows_the_policy() {
-        let invert = Policy {
-            name: "invert".into(),
-            sub_policies: vec![vec![Step {
-                op: "Invert".into(),
-                probability: 1.0,
-                strength: Strength::Unstated,
-            }]],
-            provenance: Provenance::new(),
+        let invert = Step {
+            op: "Invert".into(),
+            probability: 1.0,
+            strength: Strength::Unstated,
         };
+        let invert = Policy::of_sub_policies("invert", vec![vec![invert]]);
         let recipe = Recipe {
             crop_padding: 0,
             flip: false,

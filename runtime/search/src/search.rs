@@ -6,7 +6,7 @@ mod training;
 use std::path::{Path, PathBuf};
 
 use faa_op::OpSet;
-use faa_policy::{Policy, PolicyError, Problem, Provenance, SubPolicy, nearest_name};
+use faa_policy::{Policy, PolicyError, Problem, Provenance, Rule, SubPolicy, nearest_name};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -74,6 +74,11 @@ pub enum SearchError {
     /// The ops, crop or Cutout of the configuration do not exist or have other ranges.
     #[error("the configuration does not fit the ops: {0}")]
     Ops(PolicyError),
+    /// An op of the search space needs partner images, and a search has no set of them yet.
+    #[error(
+        "explore.ops: `{0}` mixes in a partner image, and a search has none to give it: leave the op away"
+    )]
+    MixingOp(String),
     /// A file of the run could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -131,7 +136,7 @@ impl<J: Judge> Search<'_, J> {
         let policy = self.write_policy(sub_policies)?;
         let summary = Summary {
             policy: self.run.policy_file(),
-            sub_policies: policy.sub_policies.len(),
+            sub_policies: policy.sub_policies().len(),
             finals: self.train_finals(&policy)?,
         };
         write_json(&self.run.summary_file(), &summary)?;
@@ -191,7 +196,7 @@ impl<J: Judge> Search<'_, J> {
                 config.training.depth,
                 config.training.width
             ),
-            sub_policies,
+            rule: Rule::SubPolicies(sub_policies),
             // No date and no place: the same search gives the same file, byte for byte.
             provenance: Provenance::from_iter([
                 ("source".to_owned(), json!(source)),
@@ -200,7 +205,7 @@ impl<J: Judge> Search<'_, J> {
         };
         let file = self.run.policy_file();
         write_whole(&file, policy.to_json().as_bytes())?;
-        let sub_policies = policy.sub_policies.len();
+        let sub_policies = policy.sub_policies().len();
         (self.observe)(Event::PolicyWritten { file, sub_policies });
         Ok(policy)
     }
@@ -210,18 +215,22 @@ impl<J: Judge> Search<'_, J> {
 ///
 /// # Errors
 ///
-/// [`SearchError::Config`], [`SearchError::Folds`] or [`SearchError::Ops`].
+/// [`SearchError::Config`], [`SearchError::Folds`], [`SearchError::Ops`] or
+/// [`SearchError::MixingOp`].
 pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), SearchError> {
     config.check()?;
     stratified_folds(labels, &config.folds, config.seed)?;
-    for op in &config.explore.ops {
-        if ops.get(op).is_none() {
-            let nearest = nearest_name(op, ops.iter().map(|op| op.spec().name()));
+    for name in &config.explore.ops {
+        let Some(op) = ops.get(name) else {
+            let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
             let problem = Problem::UnknownOp {
-                op: op.clone(),
+                op: name.clone(),
                 nearest,
             };
             return Err(SearchError::Ops(PolicyError::new("explore.ops", problem)));
+        };
+        if op.spec().mixes() {
+            return Err(SearchError::MixingOp(name.clone()));
         }
     }
     Pipeline::new(None, &config.training, ops, [0; 3], 0)

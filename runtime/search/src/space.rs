@@ -1,7 +1,7 @@
 //! The space of candidate policies.
 
 use faa_op::Stream;
-use faa_policy::{Policy, Provenance, Step, Strength, SubPolicy};
+use faa_policy::{Policy, Step, Strength, SubPolicy};
 
 use crate::config::ExploreConfig;
 use crate::sampler::Dimension;
@@ -88,11 +88,7 @@ impl Space {
             strength: Strength::Magnitude(stream.unit()),
         };
         let sub_policies = (0..count).map(|_| (0..self.steps).map(|_| step()).collect());
-        Policy {
-            name: name.to_owned(),
-            sub_policies: sub_policies.collect(),
-            provenance: Provenance::new(),
-        }
+        Policy::of_sub_policies(name, sub_policies.collect())
     }
 }
 
@@ -146,8 +142,13 @@ mod tests {
     #[test]
     fn a_random_policy_has_the_size_asked_for_and_depends_on_its_seed() {
         let policy = |seed| space().random_policy("random", 7, seed);
-        assert_eq!(policy(1).sub_policies.len(), 7);
-        assert!(policy(1).sub_policies.iter().all(|steps| steps.len() == 2));
+        assert_eq!(policy(1).sub_policies().len(), 7);
+        assert!(
+            policy(1)
+                .sub_policies()
+                .iter()
+                .all(|steps| steps.len() == 2)
+        );
         assert_eq!(policy(1), policy(1));
         assert_ne!(policy(1), policy(2));
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Strength};
 use faa_search::config::{Control, Preset, Recipe, SearchConfig};
@@ -12,7 +14,7 @@ use faa_search::judge::{
     Epoch, Evaluation, Facts, Images, JudgeError, JudgeTask, Rates, StopFlag, TrainTask,
 };
 use faa_search::trial::Verdict;
-use faa_search::{Event, Judge, RunDirectory, Search, SearchError, Summary};
+use faa_search::{Event, Judge, RunDirectory, Search, SearchError, Summary, check};
 
 /// A judge without a network: it likes strong and likely Rotate, and nothing else.
 #[derive(Default)]
@@ -76,7 +78,7 @@ impl Judge for Stand {
         stop: &StopFlag,
     ) -> Result<Verdict, JudgeError> {
         stop.check()?;
-        let steps: Vec<_> = task.candidate.sub_policies.iter().flatten().collect();
+        let steps: Vec<_> = task.candidate.sub_policies().iter().flatten().collect();
         let liked = steps.iter().map(|step| match step.strength {
             Strength::Magnitude(magnitude) if step.op == "Rotate" => step.probability * magnitude,
             _ => 0.0,
@@ -156,13 +158,13 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     // Two folds of two rounds of three candidates of five sub-policies; repeats are dropped.
     let policy = Policy::parse(&fs::read(&summary.policy).unwrap()).unwrap();
     assert!(
-        (12..=60).contains(&policy.sub_policies.len()),
+        (12..=60).contains(&policy.sub_policies().len()),
         "{}",
-        policy.sub_policies.len()
+        policy.sub_policies().len()
     );
     policy.check(&builtin_ops()).unwrap();
     let mut uses = BTreeMap::<&str, usize>::new();
-    for step in policy.sub_policies.iter().flatten() {
+    for step in policy.sub_policies().iter().flatten() {
         *uses.entry(&step.op).or_default() += 1;
     }
     let most_used = uses.iter().max_by_key(|(_, count)| **count).unwrap().0;
@@ -188,6 +190,30 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
             Control::Policy
         ]
     );
+}
+
+#[test]
+fn an_op_that_mixes_is_refused_before_anything_is_trained() {
+    struct Mixing(OpSpec);
+
+    impl Op for Mixing {
+        fn spec(&self) -> &OpSpec {
+            &self.0
+        }
+
+        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+            Ok(())
+        }
+    }
+
+    let mut ops = builtin_ops();
+    let spec = OpSpec::new("Mix", "").range(0.0, 1.0, "weight").mixing();
+    ops.insert(Arc::new(Mixing(spec))).unwrap();
+    let mut config = config();
+    config.explore.ops.push("Mix".to_owned());
+    let error = check(&config, &labels(), &ops).unwrap_err();
+    assert!(matches!(&error, SearchError::MixingOp(op) if op == "Mix"));
+    assert!(error.to_string().contains("`Mix` mixes in a partner image"));
 }
 
 #[test]

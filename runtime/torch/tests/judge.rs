@@ -4,7 +4,7 @@ use std::fs;
 
 use faa_op::Stream;
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Policy, Provenance, Step, Strength};
+use faa_policy::{Policy, Step, Strength};
 use faa_search::Judge;
 use faa_search::config::{Preset, Recipe, SearchConfig};
 use faa_search::data::{Dataset, Split};
@@ -189,11 +189,7 @@ fn darken(probability: f64) -> Policy {
         probability,
         strength: Strength::Magnitude(0.0),
     };
-    Policy {
-        name: "dark".into(),
-        sub_policies: vec![vec![dark(probability); 4]],
-        provenance: Provenance::new(),
-    }
+    Policy::of_sub_policies("dark", vec![vec![dark(probability); 4]])
 }
 
 #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{Call, DrawKey, ImageMut, Op, Scratch, Stream};
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Executor, Workspace, nearest_name};
+use faa_policy::{Executor, Plan, PlannedStep, Workspace, nearest_name};
 use faa_search::write_whole;
 use serde_json::{Value, json};
 
@@ -94,8 +94,9 @@ impl Apply {
             applied.push(json!({
                 "input": input, "output": output,
                 "draws": (0..self.grid.unwrap_or(1))
-                    .map(|epoch| work.describe(self.key(epoch, index)))
-                    .collect::<Vec<_>>(),
+                    .map(|epoch| work.plan(self.key(epoch, index)).to_json())
+                    .map(|plan| serde_json::from_str(&plan))
+                    .collect::<Result<Vec<Value>, _>>()?,
             }));
         }
         if self.json {
@@ -225,18 +226,20 @@ impl Work {
         Ok(())
     }
 
-    /// What is applied with this key, for programs.
-    fn describe(&self, key: DrawKey) -> Value {
+    /// What is applied with this key, in the form in which plans are written.
+    fn plan(&self, key: DrawKey) -> Plan {
         match self {
-            Self::Op { op, value } => {
-                json!([{"op": op.spec().name(), "value": value, "seed": op_seed(key)}])
-            }
-            Self::Policy(executor) => {
-                let steps = executor.plan(key).steps.into_iter();
-                steps
-                    .map(|s| json!({"op": s.op, "value": s.value, "seed": s.seed}))
-                    .collect()
-            }
+            Self::Op { op, value } => Plan {
+                sub_policy: None,
+                steps: vec![PlannedStep {
+                    step: 0,
+                    op: op.spec().name().to_owned(),
+                    value: *value,
+                    seed: op_seed(key),
+                    partner: None,
+                }],
+            },
+            Self::Policy(executor) => executor.plan(key),
         }
     }
 }

@@ -72,7 +72,7 @@ impl List {
         let policies = shipped().iter().map(Shipped::policy);
         let policies = policies.collect::<Result<Vec<_>, _>>()?;
         if self.json {
-            let facts = |policy: &Policy| json!({"name": policy.name, "sub_policies": policy.sub_policies.len(), "source": source(policy)});
+            let facts = |policy: &Policy| json!({"name": policy.name, "sub_policies": policy.sub_policies().len(), "source": source(policy)});
             let rows: Vec<Value> = policies.iter().map(facts).collect();
             return Ok(format!("{:#}\n", Value::from(rows)));
         }
@@ -80,7 +80,7 @@ impl List {
         for policy in &policies {
             table.add_row([
                 &policy.name,
-                &policy.sub_policies.len().to_string(),
+                &policy.sub_policies().len().to_string(),
                 source(policy),
             ]);
         }
@@ -96,7 +96,7 @@ impl Show {
         }
         let mut table = table(&["sub-policy", "op", "probability", "magnitude", "value"]);
         let ops = builtin_ops();
-        for (place, steps) in policy.sub_policies.iter().enumerate() {
+        for (place, steps) in policy.sub_policies().iter().enumerate() {
             for (step_place, step) in steps.iter().enumerate() {
                 let number = if step_place == 0 {
                     place.to_string()
@@ -109,7 +109,7 @@ impl Show {
                 table.add_row([number, step.op.clone(), probability, magnitude, value]);
             }
         }
-        let count = policy.sub_policies.len();
+        let count = policy.sub_policies().len();
         Ok(format!(
             "{}: {count} sub-policies\n\n{}",
             policy.name,
@@ -124,7 +124,7 @@ impl Check {
         policy
             .check(&builtin_ops())
             .with_context(|| format!("{} does not fit the known ops", self.policy))?;
-        let (name, count) = (&policy.name, policy.sub_policies.len());
+        let (name, count) = (&policy.name, policy.sub_policies().len());
         Ok(if self.json {
             format!(
                 "{}\n",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use faa_policy::{Policy, Provenance, SubPolicy};
+use faa_policy::{Policy, SubPolicy};
 
 use super::{Search, SearchError, check_finite, failed, trials_file};
 use crate::event::Event;
@@ -106,11 +106,8 @@ impl<J: Judge> Search<'_, J> {
             derive(self.config.seed, purpose, &places)
         };
         let point = sampler.propose(seed(Purpose::Sampler));
-        let candidate = Policy {
-            name: "candidate".to_owned(),
-            sub_policies: space.candidate(&point),
-            provenance: Provenance::new(),
-        };
+        let sub_policies = space.candidate(&point);
+        let candidate = Policy::of_sub_policies("candidate", sub_policies.clone());
         let task = JudgeTask {
             images: round.images,
             recipe: &self.config.training,
@@ -130,7 +127,7 @@ impl<J: Judge> Search<'_, J> {
             reward: verdict.reward(self.config.explore.reward),
             verdict,
             seconds: started.elapsed().as_secs_f64(),
-            candidate: candidate.sub_policies,
+            candidate: sub_policies,
         };
         append_line(&round.log, &trial)?;
         sampler.observe(&point, -trial.reward)?;

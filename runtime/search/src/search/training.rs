@@ -77,7 +77,7 @@ impl<J: Judge> Search<'_, J> {
         let config = self.config;
         let random = || {
             let seed = derive(config.seed, Purpose::RandomPolicy, &[seed as u64]);
-            Space::new(&config.explore).random_policy("random", policy.sub_policies.len(), seed)
+            Space::new(&config.explore).random_policy("random", policy.sub_policies().len(), seed)
         };
         let (policy, cutout) = match control {
             Control::None => (None, 0),

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use faa_op::{Channels, Op, OpSet};
+
+use crate::error::within;
+use crate::policy::nearest_name;
+use crate::sampler::sampler_op_place;
+use crate::{
+    Policy, PolicyError, Problem, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+};
+
+/// A rule whose ops are found and whose values are computed.
+pub(crate) enum Resolved {
+    SubPolicies(Vec<Vec<ResolvedStep>>),
+    Sampler(ResolvedSampler),
+}
+
+/// A step whose op is found. `value` is the one before mirroring, and 0 where the op has none.
+pub(crate) struct ResolvedStep {
+    pub(crate) op: Arc<dyn Op>,
+    pub(crate) probability: f64,
+    pub(crate) value: f64,
+    pub(crate) centre: Option<f64>,
+    pub(crate) fusing: Fusing,
+}
+
+pub(crate) struct ResolvedSampler {
+    pub(crate) count: u32,
+    pub(crate) bins: u32,
+    pub(crate) bin: Option<u32>,
+    pub(crate) ops: Vec<ResolvedOp>,
+}
+
+/// An op of a sampler that is found. `values` is `None` where the op has no value.
+pub(crate) struct ResolvedOp {
+    pub(crate) op: Arc<dyn Op>,
+    pub(crate) values: Option<SamplerValues>,
+    pub(crate) fusing: Fusing,
+}
+
+/// For which channels it is worth asking an op for its tables.
+///
+/// A table costs about as much as a small image, so they are made only where two neighbours are
+/// likely to have them.
+#[derive(Clone, Copy)]
+pub(crate) struct Fusing(u8);
+
+impl Fusing {
+    pub(crate) const ALWAYS: Self = Self(u8::MAX);
+
+    fn of(op: &dyn Op, value: f64) -> Self {
+        let all = [Channels::L, Channels::Rgb, Channels::Rgba];
+        let likely = all
+            .into_iter()
+            .filter(|channels| !op.spec().mixes() && op.point(value, *channels).is_some());
+        Self(likely.fold(0, |bits, channels| bits | Self::bit(channels)))
+    }
+
+    pub(crate) fn likely(self, channels: Channels) -> bool {
+        self.0 & Self::bit(channels) != 0
+    }
+
+    fn bit(channels: Channels) -> u8 {
+        1 << channels.count()
+    }
+}
+
+impl Resolved {
+    /// The name of the first op that mixes in a partner.
+    pub(crate) fn mixing_op(&self) -> Option<&str> {
+        let mixing = |op: &&Arc<dyn Op>| op.spec().mixes();
+        let op = match self {
+            Self::SubPolicies(all) => all.iter().flatten().map(|step| &step.op).find(mixing),
+            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(mixing),
+        };
+        op.map(|op| op.spec().name())
+    }
+}
+
+impl Policy {
+    pub(crate) fn resolve(&self, ops: &OpSet) -> Result<Resolved, PolicyError> {
+        match &self.rule {
+            Rule::SubPolicies(sub_policies) => {
+                if sub_policies.is_empty() {
+                    return Err(PolicyError::new("sub_policies", Problem::Empty));
+                }
+                let resolve = |(i, steps): (usize, &Vec<Step>)| resolve_steps(i, steps, ops);
+                let resolved: Result<_, _> = sub_policies.iter().enumerate().map(resolve).collect();
+                resolved.map(Resolved::SubPolicies)
+            }
+            Rule::Sampler(sampler) => sampler.resolve(ops).map(Resolved::Sampler),
+        }
+    }
+}
+
+fn resolve_steps(
+    sub_policy: usize,
+    steps: &[Step],
+    ops: &OpSet,
+) -> Result<Vec<ResolvedStep>, PolicyError> {
+    if steps.is_empty() {
+        let place = format!("sub_policies[{sub_policy}]");
+        return Err(PolicyError::new(place, Problem::Empty));
+    }
+    let resolve = |(place, step): (usize, &Step)| {
+        step.resolve(ops)
+            .map_err(|(key, problem)| PolicyError::new(step_place(sub_policy, place, key), problem))
+    };
+    steps.iter().enumerate().map(resolve).collect()
+}
+
+impl Step {
+    /// An error comes with the key at fault.
+    fn resolve(&self, ops: &OpSet) -> Result<ResolvedStep, (&'static str, Problem)> {
+        let op = find(&self.op, ops).map_err(|problem| ("op", problem))?;
+        let share = |key, value| within(value, 0.0, 1.0).map_err(|problem| (key, problem));
+        share("probability", self.probability)?;
+        if let Strength::Magnitude(magnitude) = self.strength {
+            share("magnitude", magnitude)?;
+        }
+        let range = op.spec().value_range();
+        let value = match (range, self.strength) {
+            (None, Strength::Value(_)) => return Err(("value", Problem::NoValue)),
+            (None, _) => 0.0,
+            (Some(_), Strength::Unstated) => return Err(("magnitude", Problem::Missing)),
+            (Some(range), Strength::Magnitude(magnitude)) => range.value_at(magnitude),
+            (Some(range), Strength::Value(value)) => {
+                within(value, range.low, range.high).map_err(|problem| ("value", problem))?;
+                value
+            }
+        };
+        Ok(ResolvedStep {
+            op: op.clone(),
+            probability: self.probability,
+            value,
+            centre: range.and_then(|range| range.centre),
+            fusing: Fusing::of(op.as_ref(), value),
+        })
+    }
+}
+
+impl Sampler {
+    fn resolve(&self, ops: &OpSet) -> Result<ResolvedSampler, PolicyError> {
+        self.check_numbers()?;
+        let resolve = |(place, op): (usize, &SamplerOp)| {
+            op.resolve(ops)
+                .map_err(|(key, problem)| PolicyError::new(sampler_op_place(place, key), problem))
+        };
+        Ok(ResolvedSampler {
+            count: self.count,
+            bins: self.bins,
+            bin: self.bin,
+            ops: (self.ops.iter().enumerate().map(resolve)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl SamplerOp {
+    /// An error comes with the key at fault.
+    fn resolve(&self, ops: &OpSet) -> Result<ResolvedOp, (&'static str, Problem)> {
+        let op = find(&self.op, ops).map_err(|problem| ("op", problem))?;
+        let values = match (op.spec().value_range(), self.values) {
+            (None, Some(_)) => return Err(("low", Problem::NoValue)),
+            (None, None) => None,
+            (Some(_), Some(stated)) => Some(stated),
+            (Some(range), None) => Some(SamplerValues {
+                low: range.low,
+                high: range.high,
+                centre: range.centre,
+                integer: false,
+            }),
+        };
+        Ok(ResolvedOp {
+            op: op.clone(),
+            values,
+            fusing: Fusing::of(op.as_ref(), values.map_or(0.0, |values| values.low)),
+        })
+    }
+}
+
+/// The op of a name, or the problem of there being none.
+pub(crate) fn find<'a>(name: &str, ops: &'a OpSet) -> Result<&'a Arc<dyn Op>, Problem> {
+    ops.get(name).ok_or_else(|| Problem::UnknownOp {
+        op: name.to_owned(),
+        nearest: nearest_name(name, ops.iter().map(|op| op.spec().name())),
+    })
+}
+
+pub(crate) fn step_place(sub_policy: usize, step: usize, key: &str) -> String {
+    format!("sub_policies[{sub_policy}][{step}].{key}")
+}

@@ -1,0 +1,73 @@
+use faa_op::{Call, ImageMut, ImageRef, OpError, PointTables, Scratch};
+
+use crate::draw::Drawn;
+use crate::points::apply_tables;
+use crate::{ApplyError, Partners};
+
+/// Where steps are applied, and what they need for it.
+pub(crate) struct Target<'a, 'image> {
+    /// What is read first; the image itself where there is none.
+    pub(crate) source: Option<ImageRef<'a>>,
+    pub(crate) image: &'a mut ImageMut<'image>,
+    pub(crate) partners: Option<&'a dyn Partners>,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl Target<'_, '_> {
+    /// Applies steps in order. Neighbours that have tables become one pass over the pixels.
+    pub(crate) fn apply<'s>(
+        mut self,
+        steps: impl Iterator<Item = Drawn<'s>>,
+    ) -> Result<(), ApplyError> {
+        let channels = self.image.channels();
+        let mut steps = steps.peekable();
+        while let Some(step) = steps.next() {
+            let mut fused: Option<PointTables> = None;
+            while let Some(next) = steps.peek()
+                && step.fusing.likely(channels)
+                && next.fusing.likely(channels)
+                && let Some(first) = fused.take().or_else(|| step.op.point(step.value, channels))
+            {
+                match next.op.point(next.value, channels) {
+                    Some(second) => fused = Some(first.then(&second)),
+                    None => {
+                        fused = Some(first);
+                        break;
+                    }
+                }
+                steps.next();
+            }
+            match fused {
+                Some(tables) => apply_tables(&tables, self.source.take(), self.image)
+                    .map_err(|_| OpError::SourceShape),
+                None => self.apply_alone(&step),
+            }
+            .map_err(|cause| ApplyError::of_op(step.op.spec().name(), cause))?;
+        }
+        match self.source {
+            Some(source) => (self.image.copy_from(source))
+                .map_err(|_| ApplyError::without_op(OpError::SourceShape)),
+            None => Ok(()),
+        }
+    }
+
+    fn apply_alone(&mut self, step: &Drawn<'_>) -> Result<(), OpError> {
+        let mut call = Call::new(step.seed, self.scratch);
+        if step.op.spec().mixes() {
+            let partner = step.partner.zip(self.partners);
+            let (index, partners) = partner.ok_or(OpError::NoPartner)?;
+            if index >= partners.count() {
+                return Err(OpError::NoPartner);
+            }
+            let partner = partners.image(index);
+            if !self.image.has_shape_of(partner) {
+                return Err(OpError::PartnerShape);
+            }
+            call = call.with_partner(partner);
+        }
+        match self.source.take() {
+            Some(source) => (step.op).apply_from(source, self.image, step.value, &mut call),
+            None => step.op.apply(self.image, step.value, &mut call),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use faa_policy::{Executor, Plan};
+
+use crate::doubles::{doubles, key, policy, sampler};
+
+fn keys(count: u64) -> impl Iterator<Item = faa_op::DrawKey> {
+    (0..count).map(|index| key(5, 2, index))
+}
+
+#[test]
+fn order_and_repeats_of_ops_are_kept() {
+    let policy = policy(&[&[
+        ("Plain", 1.0, 0.5),
+        ("Mirrored", 1.0, 1.0),
+        ("Plain", 1.0, 0.1),
+    ]]);
+    let plan = Executor::new(&policy, &doubles())
+        .unwrap()
+        .plan(key(0, 0, 0));
+    let applied: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| (step.op.as_str(), step.value.abs()))
+        .collect();
+    assert_eq!(applied, [("Plain", 5.0), ("Mirrored", 2.0), ("Plain", 1.0)]);
+}
+
+/// Worked out by another program from the documented order of draws; it holds the order within
+/// version 1 of the policy format.
+#[test]
+fn draws_are_the_documented_ones() {
+    type Steps = &'static [(usize, f64, u64)];
+    let policy = policy(&[
+        &[("Mirrored", 0.5, 1.0), ("Plain", 0.9, 0.5)],
+        &[("Plain", 1.0, 0.25), ("Mirrored", 0.8, 0.75)],
+        &[("Mirrored", 1.0, 0.25)],
+    ]);
+    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let cases: [(_, usize, Steps); 3] = [
+        (
+            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
+            2,
+            &[(0, -1.0, 0xef1f_2810_eba3_fb92)],
+        ),
+        (key(0, 0, 0), 2, &[(0, 1.0, 0x097e_ff67_b1a5_74eb)]),
+        (
+            key(7, 1, 5),
+            1,
+            &[
+                (0, 2.5, 0x4b90_487c_e9c2_e5a6),
+                (1, 1.0, 0xb0f4_9fc5_f18b_6e80),
+            ],
+        ),
+    ];
+    for (key, sub_policy, steps) in cases {
+        let plan = executor.plan(key);
+        let found: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| (step.step, step.value, step.seed))
+            .collect();
+        assert_eq!(
+            (plan.sub_policy, found.as_slice()),
+            (Some(sub_policy), steps)
+        );
+    }
+}
+
+/// Worked out by another program from the documented order of draws.
+#[test]
+fn draws_of_samplers_are_the_documented_ones() {
+    let cases = [
+        (
+            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
+            None,
+            [
+                (2, 0.0, 0xb555_1675_1eab_2549),
+                (2, 0.0, 0xef1f_2810_eba3_fb92),
+                (0, 0.3999999999999999, 0x14c2_8f4f_b386_7edf),
+            ],
+        ),
+        (
+            key(0, 0, 0),
+            None,
+            [
+                (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
+                (1, -6.0, 0x4591_35e4_2415_13ad),
+                (1, 3.0, 0xeabe_fd5a_f12f_66bc),
+            ],
+        ),
+        (
+            key(7, 1, 5),
+            None,
+            [
+                (1, 6.0, 0x68cc_4c21_067a_56d1),
+                (1, 0.0, 0x3bb3_1a7b_2671_0d6a),
+                (1, 7.0, 0x5fb1_ad5b_b891_c277),
+            ],
+        ),
+        (
+            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
+            Some(3),
+            [
+                (2, 0.0, 0xb555_1675_1eab_2549),
+                (2, 0.0, 0xef1f_2810_eba3_fb92),
+                (0, 0.8, 0x5389_4149_c561_3ac2),
+            ],
+        ),
+        (
+            key(0, 0, 0),
+            Some(3),
+            [
+                (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
+                (1, -2.0, 0x51c7_32a6_04fa_a329),
+                (0, 0.8, 0x6d41_3e04_9ac9_134f),
+            ],
+        ),
+        (
+            key(7, 1, 5),
+            Some(3),
+            [
+                (1, 4.0, 0x4b90_487c_e9c2_e5a6),
+                (1, 4.0, 0xb0f4_9fc5_f18b_6e80),
+                (2, 0.0, 0x3bb3_1a7b_2671_0d6a),
+            ],
+        ),
+    ];
+    for (key, bin, expected) in cases {
+        let plan = Executor::new(&sampler(3, bin), &doubles())
+            .unwrap()
+            .plan(key);
+        let found: Vec<_> = plan
+            .steps
+            .iter()
+            .map(|step| (step.step, step.value, step.seed))
+            .collect();
+        assert_eq!((plan.sub_policy, found), (None, expected.to_vec()));
+    }
+}
+
+#[test]
+fn draws_follow_their_probabilities() {
+    let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);
+    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let plans: Vec<_> = keys(40_000).map(|key| executor.plan(key)).collect();
+    let count = |wanted: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| wanted(plan)).count();
+    let value_is =
+        |value: f64| move |plan: &Plan| plan.steps.first().is_some_and(|step| step.value == value);
+    // Six standard deviations of the binomial counts are below 600 and 400.
+    assert!(count(&|plan| plan.sub_policy == Some(0)).abs_diff(20_000) < 600);
+    assert!(count(&value_is(2.0)).abs_diff(2500) < 400);
+    assert!(count(&value_is(-2.0)).abs_diff(2500) < 400);
+    assert_eq!(
+        count(&|plan| plan.sub_policy == Some(1) && !plan.steps.is_empty()),
+        0
+    );
+}
+
+#[test]
+fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
+    let executor = Executor::new(&sampler(2, None), &doubles()).unwrap();
+    let steps: Vec<_> = keys(30_000)
+        .flat_map(|key| {
+            let plan = executor.plan(key);
+            assert_eq!((plan.sub_policy, plan.steps.len()), (None, 2));
+            plan.steps
+        })
+        .collect();
+    let count = |op: &str, value: Option<f64>| {
+        let wanted = steps
+            .iter()
+            .filter(|step| step.op == op && value.is_none_or(|value| step.value == value));
+        wanted.count()
+    };
+    // Six standard deviations of the binomial counts are below 700 and 240.
+    for op in ["Mirrored", "Plain", "Fixed"] {
+        assert!(count(op, None).abs_diff(20_000) < 700, "{op}");
+    }
+    assert_eq!(count("Fixed", Some(0.0)), count("Fixed", None));
+    // From 8 down to -4 in steps of 1.2, rounded, and half of all mirrored about 1.
+    for value in [8.0, 7.0, 6.0, 4.0, 3.0, -2.0, -6.0] {
+        let bins = match value {
+            6.0 | 4.0 | -2.0 => 2, // A bin of its own, and the mirror image of another.
+            _ => 1,
+        };
+        let expected = 20_000 * bins / 22;
+        assert!(
+            count("Plain", Some(value)).abs_diff(expected) < 240,
+            "{value}"
+        );
+    }
+    // Bins of the op's own range, mirrored about 0: -2 comes from both ends.
+    assert!(count("Mirrored", Some(-2.0)).abs_diff(20_000 / 11) < 240);
+}
+
+#[test]
+fn a_stated_bin_is_the_strength_of_every_op() {
+    let executor = Executor::new(&sampler(3, Some(10)), &doubles()).unwrap();
+    for step in keys(200).flat_map(|key| executor.plan(key).steps) {
+        let value = match step.op.as_str() {
+            "Mirrored" => step.value.abs() == 2.0,
+            "Plain" => [-4.0, 6.0].contains(&step.value),
+            _ => step.value == 0.0,
+        };
+        assert!(value, "{step:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! What the executor does to images, with the built-in ops and with doubles of the tests.
+#![cfg(feature = "builtin")]
+
+mod determinism;
+mod doubles;
+mod draws;
+mod partners;
+mod passes;
+mod refusals;

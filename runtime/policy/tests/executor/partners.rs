@@ -1,0 +1,211 @@
+use faa_op::{Channels, ImageMut, ImageRef, OpError};
+use faa_policy::{
+    Executor, PackedImages, Partners, Plan, PolicyError, Problem, ReplayError, Workspace,
+};
+
+use crate::doubles::{doubles, key, noise, policy};
+
+fn mixing() -> Executor {
+    let policy = policy(&[&[
+        ("Plain", 0.5, 0.5),
+        ("Mixing", 0.5, 0.5),
+        ("Plain", 1.0, 0.2),
+    ]]);
+    Executor::new(&policy, &doubles()).unwrap()
+}
+
+/// Image by image: step, seed and partner.
+type Partnered = (u64, &'static [(usize, u64, Option<u64>)]);
+
+const PARTNERED: [Partnered; 6] = [
+    (
+        0,
+        &[
+            (0, 0x4c17_32db_2783_90fe, None),
+            (2, 0x6a6b_ca11_2389_5bda, None),
+        ],
+    ),
+    (
+        1,
+        &[
+            (1, 0xdf69_90ca_35d1_1e81, Some(60)),
+            (2, 0x52dd_0242_c067_b02f, None),
+        ],
+    ),
+    (
+        2,
+        &[
+            (0, 0xa70f_20b8_934c_e474, None),
+            (2, 0x19e8_21f4_dc67_e700, None),
+        ],
+    ),
+    (
+        3,
+        &[
+            (0, 0x1706_c0e8_cef5_cc09, None),
+            (1, 0x5853_a3ff_f097_7892, Some(432)),
+            (2, 0x29de_7593_eb2e_6468, None),
+        ],
+    ),
+    (
+        4,
+        &[
+            (1, 0x0382_4b49_80c5_4c9d, Some(197)),
+            (2, 0xe7dc_7f23_66f8_65a1, None),
+        ],
+    ),
+    (5, &[(2, 0x72d7_012a_a274_96d8, None)]),
+];
+
+fn image(pixels: &mut [u8]) -> ImageMut<'_> {
+    ImageMut::new(pixels, 4, 3, Channels::L).unwrap()
+}
+
+#[test]
+fn partners_come_from_the_images_own_stream() {
+    let executor = mixing();
+    let pixels = noise(5, (4, 3), Channels::L);
+    let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
+    let listed: Vec<ImageRef<'_>> = (0..5).map(|index| packed.image(index)).collect();
+    let (packed, listed) = (
+        executor.with_partners(&packed),
+        executor.with_partners(&listed),
+    );
+    let mut drawn = [0; 5];
+    for index in 0..400 {
+        let key = key(3, 1, index);
+        let plan = packed.plan(key);
+        for step in &plan.steps {
+            assert_eq!(step.partner.is_some(), step.op == "Mixing");
+            drawn[step.partner.unwrap_or(0) as usize] += usize::from(step.partner.is_some());
+        }
+        assert_eq!(plan, listed.plan(key));
+        let (mut first, mut second, mut third) = ([7; 12], [7; 12], [0; 12]);
+        let own = &mut Workspace::new();
+        packed.apply(&mut image(&mut first), key, own).unwrap();
+        let source = [7; 12];
+        let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
+        listed
+            .apply_to(source, &mut image(&mut second), key, own)
+            .unwrap();
+        listed.apply_batch(&mut [(key, image(&mut third))]).unwrap();
+        assert_eq!(first, second);
+        // The third began with other pixels.
+        assert_ne!(first, third);
+    }
+    assert!(drawn.iter().all(|count| *count > 15), "{drawn:?}");
+}
+
+/// Worked out by another program from the documented order of draws.
+#[test]
+fn draws_of_partners_are_the_documented_ones() {
+    let executor = mixing();
+    let pixels = noise(1000, (4, 3), Channels::L);
+    let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
+    let paired = executor.with_partners(&packed);
+    let steps = |index| -> Vec<_> {
+        let steps = paired.plan(key(11, 2, index)).steps;
+        steps
+            .into_iter()
+            .map(|step| (step.step, step.seed, step.partner))
+            .collect()
+    };
+    for (index, expected) in PARTNERED {
+        assert_eq!(steps(index), expected);
+    }
+}
+
+#[test]
+fn without_partners_every_apply_is_refused() {
+    let executor = mixing();
+    assert_eq!(executor.mixing_op(), Some("Mixing"));
+    let none: [ImageRef<'_>; 0] = [];
+    for index in 0..20 {
+        let own = &mut Workspace::new();
+        let mut pixels = [0; 12];
+        let key = key(0, 0, index);
+        for error in [
+            executor.apply(&mut image(&mut pixels), key, own),
+            executor
+                .with_partners(&none)
+                .apply(&mut image(&mut pixels), key, own),
+            executor.apply_batch(&mut [(key, image(&mut pixels))]),
+        ] {
+            let error = error.unwrap_err();
+            assert_eq!(
+                (error.op(), error.cause()),
+                (Some("Mixing"), &OpError::NoPartner)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_partner_of_another_shape_is_refused() {
+    let policy = policy(&[&[("Mixing", 1.0, 0.5)]]);
+    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let pixels = [0; 12];
+    let partners = [ImageRef::new(&pixels, 3, 4, Channels::L).unwrap()];
+    let error = executor
+        .with_partners(&partners)
+        .apply(
+            &mut image(&mut [0; 12]),
+            key(0, 0, 0),
+            &mut Workspace::new(),
+        )
+        .unwrap_err();
+    assert_eq!(
+        (error.op(), error.cause()),
+        (Some("Mixing"), &OpError::PartnerShape)
+    );
+}
+
+#[test]
+fn a_plan_that_does_not_fit_is_refused_with_its_place() {
+    let plan = |steps: &str| Plan::parse(format!(r#"{{"steps": [{steps}]}}"#).as_bytes()).unwrap();
+    let pixels = [0; 24];
+    let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
+    let replay = |plan: &Plan, partners: Option<&dyn Partners>| {
+        let mut pixels = [0; 12];
+        let own = &mut Workspace::new();
+        plan.replay(&doubles(), &mut image(&mut pixels), partners, own)
+    };
+    let error = |steps: &str, partners: Option<&dyn Partners>| -> PolicyError {
+        match replay(&plan(steps), partners).unwrap_err() {
+            ReplayError::Plan(error) => error,
+            error => panic!("{error}"),
+        }
+    };
+    let unknown = error(r#"{"step": 0, "op": "Plan", "value": 1, "seed": 0}"#, None);
+    assert_eq!(unknown.place(), "steps[0].op");
+    let stray = r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0, "partner": 0}"#;
+    let stray = error(stray, Some(&packed));
+    assert_eq!(
+        (stray.place(), stray.problem()),
+        ("steps[0].partner", &Problem::NoPartner)
+    );
+    let without = error(
+        r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0}"#,
+        None,
+    );
+    assert_eq!(
+        (without.place(), without.problem()),
+        ("steps[0].partner", &Problem::Missing)
+    );
+    let third = r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0, "partner": 2}"#;
+    let beyond = error(third, Some(&packed));
+    let not_in_set = Problem::NotInSet { place: 2, count: 2 };
+    assert_eq!(beyond.problem(), &not_in_set);
+
+    let mut infinite = plan(r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0}"#);
+    assert_eq!(replay(&infinite, None), Ok(()));
+    infinite.steps[0].value = f64::INFINITY;
+    let error = replay(&infinite, None).unwrap_err();
+    assert_eq!(error.to_string(), "the plan cannot be replayed");
+
+    let failing = plan(r#"{"step": 0, "op": "Failing", "value": 0, "seed": 0}"#);
+    assert!(matches!(
+        replay(&failing, None),
+        Err(ReplayError::Apply(error)) if error.op() == Some("Failing")
+    ));
+}

@@ -1,0 +1,128 @@
+use faa_op::{Channels, ImageMut, OpError};
+use faa_policy::{Executor, Policy, Problem, Rule, Sampler, Step, Strength, Workspace};
+
+use crate::doubles::{doubles, key, policy, sampler};
+
+#[test]
+fn a_failing_op_is_named() {
+    let executor = Executor::new(&policy(&[&[("Failing", 1.0, 0.0)]]), &doubles()).unwrap();
+    let mut pixels = [0];
+    let mut image = ImageMut::new(&mut pixels, 1, 1, Channels::L).unwrap();
+    let error = executor
+        .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
+        .unwrap_err();
+    assert_eq!(error.op(), Some("Failing"));
+    assert_eq!(*error.cause(), OpError::Failed("on purpose".into()));
+}
+
+fn refusal(policy: &Policy) -> String {
+    Executor::new(policy, &doubles()).err().unwrap().to_string()
+}
+
+#[test]
+fn steps_that_cannot_be_resolved_are_refused_with_their_place() {
+    let unknown = policy(&[&[("Plain", 1.0, 0.0)], &[("Miror", 1.0, 0.0)]]);
+    let message = "sub_policies[1][0].op: no op is named `Miror`; did you mean `Mirrored`?";
+    assert_eq!(refusal(&unknown), message);
+    let strength = |op: &str, strength| {
+        let step = Step {
+            op: op.into(),
+            probability: 1.0,
+            strength,
+        };
+        refusal(&Policy::of_sub_policies("test", vec![vec![step]]))
+    };
+    assert_eq!(
+        strength("Plain", Strength::Value(10.5)),
+        "sub_policies[0][0].value: 10.5 is not within 0…10"
+    );
+    assert_eq!(
+        strength("Plain", Strength::Magnitude(f64::NAN)),
+        "sub_policies[0][0].magnitude: NaN is not within 0…1"
+    );
+    assert_eq!(
+        strength("Plain", Strength::Unstated),
+        "sub_policies[0][0].magnitude: missing"
+    );
+    assert_eq!(
+        strength("Failing", Strength::Value(1.0)),
+        "sub_policies[0][0].value: the op has no value"
+    );
+    assert_eq!(
+        refusal(&policy(&[])),
+        "sub_policies: at least one element is needed"
+    );
+    assert_eq!(
+        refusal(&policy(&[&[]])),
+        "sub_policies[0]: at least one element is needed"
+    );
+    assert_eq!(
+        refusal(&policy(&[&[("Plain", 1.5, 0.0)]])),
+        "sub_policies[0][0].probability: 1.5 is not within 0…1"
+    );
+}
+
+#[test]
+fn samplers_that_cannot_be_resolved_are_refused_with_their_place() {
+    let refusal = |change: &dyn Fn(&mut Sampler)| {
+        let mut policy = sampler(1, None);
+        if let Rule::Sampler(sampler) = &mut policy.rule {
+            change(sampler);
+        }
+        refusal(&policy)
+    };
+    assert_eq!(
+        refusal(&|sampler| sampler.count = 0),
+        "sampler.count: 0 is not within 1…64"
+    );
+    assert_eq!(
+        refusal(&|sampler| sampler.bins = 1),
+        "sampler.bins: 1 is not within 2…65536"
+    );
+    assert_eq!(
+        refusal(&|sampler| sampler.bin = Some(11)),
+        "sampler.bin: 11 is not within 0…10"
+    );
+    assert_eq!(
+        refusal(&|sampler| sampler.ops.clear()),
+        "sampler.ops: at least one element is needed"
+    );
+    assert_eq!(
+        refusal(&|sampler| sampler.ops[1].op = "Plane".into()),
+        "sampler.ops[1].op: no op is named `Plane`; did you mean `Plain`?"
+    );
+    assert_eq!(
+        refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values),
+        "sampler.ops[2].low: the op has no value"
+    );
+    let value = |low, high, centre| {
+        refusal(&|sampler| {
+            let values = sampler.ops[1].values.as_mut().unwrap();
+            (values.low, values.high, values.centre) = (low, high, centre);
+        })
+    };
+    let not_finite = "is not a finite number";
+    assert_eq!(
+        value(f64::NAN, 0.0, None),
+        format!("sampler.ops[1].low: NaN {not_finite}")
+    );
+    assert_eq!(
+        value(-1e308, 1e308, None),
+        format!("sampler.ops[1].high: {} {not_finite}", f64::INFINITY)
+    );
+    assert_eq!(
+        value(0.0, 1.0, Some(f64::NEG_INFINITY)),
+        format!("sampler.ops[1].centre: -inf {not_finite}")
+    );
+    assert_eq!(
+        value(1e308, 1e308, Some(-1e308)),
+        format!("sampler.ops[1].centre: -inf {not_finite}")
+    );
+}
+
+#[test]
+fn a_check_finds_what_the_executor_would_refuse() {
+    let error = policy(&[]).check(&doubles()).unwrap_err();
+    assert_eq!(*error.problem(), Problem::Empty);
+    assert_eq!(sampler(1, None).check(&doubles()), Ok(()));
+}
