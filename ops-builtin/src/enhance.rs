@@ -1,6 +1,11 @@
-use faa_op::{Call, Channels, ImageMut, OpSpec};
+use faa_op::{Channels, ImageRef, OpSpec, PointTables};
 
-use crate::pixel::{luma, map_colors, table};
+use crate::SimdLevel;
+use crate::builtin::builtin;
+use crate::color::{PIXELS, join, luma_plane, luma_sum, split};
+use crate::lookup::look_up;
+use crate::pixels::Pixels;
+use crate::simd::each_level;
 
 builtin! {
     /// Moves all levels towards or away from the image's mean luminance.
@@ -12,7 +17,7 @@ builtin! {
     /// Source: Pillow's `ImageEnhance.Contrast`.
     Contrast,
     OpSpec::new("Contrast", "moves all levels away from the mean luminance").range(0.1, 1.9, "factor"),
-    contrast
+    maps contrast
 }
 
 builtin! {
@@ -24,7 +29,7 @@ builtin! {
     /// Source: Pillow's `ImageEnhance.Color`.
     Color,
     OpSpec::new("Color", "moves every pixel away from its luminance").range(0.1, 1.9, "factor"),
-    color
+    maps color
 }
 
 builtin! {
@@ -36,7 +41,8 @@ builtin! {
     /// Source: Pillow's `ImageEnhance.Brightness`.
     Brightness,
     OpSpec::new("Brightness", "multiplies all levels").range(0.1, 1.9, "factor"),
-    brightness
+    maps brightness,
+    points brightness_tables
 }
 
 /// A level on the line from `base` at factor 0 to `level` at factor 1: Pillow's `Image.blend`, which
@@ -44,54 +50,62 @@ builtin! {
 ///
 /// A factor that overflows an `f32` makes NaN of equal levels and so 0, here as there; but there it
 /// does that to alpha too.
+#[inline(always)]
 pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
     let (base, level) = (f32::from(base), f32::from(level));
     (base + factor * (level - base)) as u8
 }
 
-fn contrast(image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) {
-    let mean = mean_luma(image);
-    map_colors(image, &table(|level| blend(mean, level, value as f32)));
+fn brightness(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
+    look_up(level, pixels, &brightness_tables(value));
 }
 
-fn brightness(image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) {
-    map_colors(image, &table(|level| blend(0, level, value as f32)));
+fn brightness_tables(value: f64) -> PointTables {
+    blend_tables(0, value)
 }
 
-fn color(image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) {
-    let factor = value as f32;
-    match image.channels() {
-        // Every pixel is its own luminance.
-        Channels::L => {}
-        Channels::Rgb => color_pixels::<3>(image, factor),
-        Channels::Rgba => color_pixels::<4>(image, factor),
-    }
+fn contrast(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
+    let mean = mean_luma(level, pixels.source());
+    look_up(level, pixels, &blend_tables(mean, value));
 }
 
-fn color_pixels<const N: usize>(image: &mut ImageMut<'_>, factor: f32) {
-    for pixel in image.samples_mut().as_chunks_mut::<N>().0 {
-        let base = luma([pixel[0], pixel[1], pixel[2]]);
-        for sample in &mut pixel[..3] {
-            *sample = blend(base, *sample, factor);
+fn blend_tables(base: u8, value: f64) -> PointTables {
+    PointTables::uniform(|level| blend(base, level, value as f32))
+}
+
+/// The mean luminance, rounded to a level.
+fn mean_luma(level: SimdLevel, image: ImageRef<'_>) -> u8 {
+    let pixels = image.width() * image.height();
+    (luma_sum(level, image) as f64 / pixels as f64 + 0.5) as u8
+}
+
+fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
+    each_level! {
+        fn color_pixels(pixels: Pixels<'_, '_>, factor: f32) {
+            match pixels.channels() {
+                // Every pixel is its own luminance.
+                Channels::L => pixels.keep(),
+                Channels::Rgb => color_blocks::<3, 192>(pixels, factor),
+                Channels::Rgba => color_blocks::<4, 256>(pixels, factor),
+            }
         }
     }
+    color_pixels(level, pixels, value as f32);
 }
 
-fn mean_luma(image: &ImageMut<'_>) -> u8 {
-    let sum = match image.channels() {
-        Channels::L => image.samples().iter().copied().map(u64::from).sum(),
-        Channels::Rgb => luma_sum::<3>(image),
-        Channels::Rgba => luma_sum::<4>(image),
-    };
-    let pixels = image.width() * image.height();
-    (sum as f64 / pixels as f64 + 0.5) as u8
-}
-
-fn luma_sum<const N: usize>(image: &ImageMut<'_>) -> u64 {
-    let pixels = image.samples().as_chunks::<N>().0.iter();
-    pixels
-        .map(|pixel| u64::from(luma([pixel[0], pixel[1], pixel[2]])))
-        .sum()
+#[inline(always)]
+fn color_blocks<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, factor: f32) {
+    pixels.map_blocks::<B>(N, |mut block| {
+        let mut planes = split::<N, B>(&block);
+        let base = luma_plane(&planes);
+        for plane in &mut planes {
+            for place in 0..PIXELS {
+                plane[place] = blend(base[place], plane[place], factor);
+            }
+        }
+        join::<N, B>(&mut block, &planes);
+        block
+    });
 }
 
 #[cfg(test)]

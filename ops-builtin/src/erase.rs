@@ -1,9 +1,9 @@
 use core::ops::Range;
 
-use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec};
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec, Stream};
 
-use crate::check_value;
-use crate::pixel::luma;
+use crate::builtin::{builtin, check_value};
+use crate::color::luma;
 
 /// The fill of [`Cutout`], and of [`CutoutAbs`] where the caller names none: about the mean colour
 /// of CIFAR-10, as in the public codes of AutoAugment's followers.
@@ -24,15 +24,15 @@ builtin! {
     /// Source: the `Cutout` of Fast AutoAugment's public code, with Pillow's `ImageDraw.rectangle`.
     Cutout,
     OpSpec::new("Cutout", "paints a square at a random place").range(0.0, 0.2, "fraction of width"),
-    cutout
+    paints cutout
 }
 
-fn cutout(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn cutout(image: &mut ImageMut<'_>, value: f64, seed: u64) {
     if value <= 0.0 {
         return;
     }
     let side = value * image.width() as f64;
-    let mut stream = call.stream();
+    let mut stream = Stream::for_op(seed);
     let columns = drawn_span(stream.unit(), side, image.width());
     let rows = drawn_span(stream.unit(), side, image.height());
     fill(image, columns, rows, FILL);

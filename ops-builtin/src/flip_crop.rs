@@ -1,4 +1,7 @@
-use faa_op::{Call, Channels, ImageMut, OpSpec};
+use faa_op::{Channels, ImageMut, ImageRef, OpSpec, Stream};
+
+use crate::SimdLevel;
+use crate::builtin::builtin;
 
 builtin! {
     /// Leaves the image as it is.
@@ -6,7 +9,7 @@ builtin! {
     /// It has no value and draws nothing from its seed.
     Identity,
     OpSpec::new("Identity", "leaves the image as it is"),
-    identity
+    paints identity
 }
 
 builtin! {
@@ -18,7 +21,19 @@ builtin! {
     /// Source: Pillow's `ImageOps.mirror`.
     FlipX,
     OpSpec::new("FlipX", "mirrors the image left to right"),
-    flip_x
+    moves flip_x
+}
+
+builtin! {
+    /// Mirrors the image top to bottom, always: the probability is the policy's.
+    ///
+    /// It has no value and draws nothing from its seed. L, RGB and RGBA alike: alpha moves with its
+    /// pixel.
+    ///
+    /// Source: Pillow's `ImageOps.flip`.
+    FlipY,
+    OpSpec::new("FlipY", "mirrors the image top to bottom"),
+    moves flip_y
 }
 
 builtin! {
@@ -36,43 +51,55 @@ builtin! {
     CropPad,
     OpSpec::new("CropPad", "pads with zeros and crops back at a random place")
         .range(0.0, 16.0, "pixels"),
-    crop_pad
+    moves crop_pad
 }
 
-fn identity(_: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {}
+fn identity(_: &mut ImageMut<'_>, _: f64, _: u64) {}
 
-fn flip_x(image: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {
-    let channels = image.channels();
-    let stride = image.width() * channels.count();
-    for row in image.samples_mut().chunks_exact_mut(stride) {
-        match channels {
-            Channels::L => row.reverse(),
-            Channels::Rgb => row.as_chunks_mut::<3>().0.reverse(),
-            Channels::Rgba => row.as_chunks_mut::<4>().0.reverse(),
+fn flip_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
+    fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
+        let pixels = from.as_chunks::<N>().0.iter().rev();
+        for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
+            *to = *from;
         }
     }
+    let reverse = match image.channels() {
+        Channels::L => reverse::<1>,
+        Channels::Rgb => reverse::<3>,
+        Channels::Rgba => reverse::<4>,
+    };
+    for (y, row) in source.rows().enumerate() {
+        reverse(row, image.row_mut(y));
+    }
 }
 
-fn crop_pad(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn flip_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
+    let last = image.height() - 1;
+    for (y, row) in source.rows().enumerate() {
+        image.row_mut(last - y).copy_from_slice(row);
+    }
+}
+
+fn crop_pad(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, seed: u64) {
     // Far less than 2³² pixels of padding move any image out of sight.
     let padding = value as u32;
-    let mut stream = call.stream();
+    let mut stream = Stream::for_op(seed);
     let mut distance = || stream.below(2 * u64::from(padding) + 1) as i64 - i64::from(padding);
-    let (right, down) = (distance(), distance());
-    if (right, down) == (0, 0) {
-        return;
-    }
+    let columns = overlap(distance(), image.width());
+    let rows = overlap(distance(), image.height());
     let channels = image.channels().count();
-    let width = image.width();
-    let source = call.scratch.copy_of(image.samples());
-    let columns = overlap(right, width);
-    let rows = overlap(down, image.height());
-    image.samples_mut().fill(0);
-    for row in 0..rows.length {
-        let from = ((rows.from + row) * width + columns.from) * channels;
-        let to = ((rows.to + row) * width + columns.to) * channels;
-        let length = columns.length * channels;
-        image.samples_mut()[to..][..length].copy_from_slice(&source[from..][..length]);
+    let start = columns.to * channels;
+    let end = start + columns.length * channels;
+    let mut from_rows = source.rows().skip(rows.from);
+    for y in 0..image.height() {
+        let row = image.row_mut(y);
+        if !(rows.to..rows.to + rows.length).contains(&y) {
+            row.fill(0);
+        } else if let Some(from) = from_rows.next() {
+            row[..start].fill(0);
+            row[start..end].copy_from_slice(&from[columns.from * channels..][..end - start]);
+            row[end..].fill(0);
+        }
     }
 }
 
@@ -110,6 +137,9 @@ mod tests {
         let flip = |source: &[u8]| apply("FlipX", 0.0, 0, (5, 3), Channels::Rgba, source);
         assert_ne!(flip(&source), source);
         assert_eq!(flip(&flip(&source)), source);
+        let source = [1, 2, 3, 4, 5, 6];
+        let result = apply("FlipY", 0.0, 0, (2, 3), Channels::L, &source);
+        assert_eq!(result, [5, 6, 3, 4, 1, 2]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 use core::f64::consts::PI;
 
-use faa_op::{Call, Channels, ImageMut, OpSpec, math};
+use faa_op::{Channels, ImageMut, ImageRef, OpSpec, math};
 
+use crate::SimdLevel;
 use crate::affine;
+use crate::builtin::builtin;
 
 builtin! {
     /// Slants the image sideways: the pixel at (x, y) is taken from (x + value · y, y).
@@ -16,7 +18,7 @@ builtin! {
     OpSpec::new("ShearX", "slants the image sideways")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
-    shear_x
+    moves shear_x
 }
 
 builtin! {
@@ -31,7 +33,7 @@ builtin! {
     OpSpec::new("ShearY", "slants the image up or down")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
-    shear_y
+    moves shear_y
 }
 
 builtin! {
@@ -47,7 +49,7 @@ builtin! {
     OpSpec::new("TranslateX", "moves the image sideways")
         .range(-0.45, 0.45, "fraction of width")
         .mirrored(),
-    translate_x
+    moves translate_x
 }
 
 builtin! {
@@ -63,7 +65,39 @@ builtin! {
     OpSpec::new("TranslateY", "moves the image up or down")
         .range(-0.45, 0.45, "fraction of height")
         .mirrored(),
-    translate_y
+    moves translate_y
+}
+
+builtin! {
+    /// Moves the image sideways by pixels, to the left for positive values: the pixel at (x, y) is
+    /// taken from (x + value, y).
+    ///
+    /// The value is in pixels, −150 … 150, mirrored; fractions count. Pixels are sampled with
+    /// nearest neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
+    /// Draws nothing from its seed.
+    ///
+    /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, value, 0, 1, 0))`.
+    TranslateXAbs,
+    OpSpec::new("TranslateXAbs", "moves the image sideways by pixels")
+        .range(-150.0, 150.0, "pixels")
+        .mirrored(),
+    moves translate_x_abs
+}
+
+builtin! {
+    /// Moves the image up or down by pixels, up for positive values: the pixel at (x, y) is taken
+    /// from (x, y + value).
+    ///
+    /// The value is in pixels, −150 … 150, mirrored; fractions count. Pixels are sampled with
+    /// nearest neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
+    /// Draws nothing from its seed.
+    ///
+    /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, 0, 1, value))`.
+    TranslateYAbs,
+    OpSpec::new("TranslateYAbs", "moves the image up or down by pixels")
+        .range(-150.0, 150.0, "pixels")
+        .mirrored(),
+    moves translate_y_abs
 }
 
 builtin! {
@@ -78,28 +112,48 @@ builtin! {
     OpSpec::new("Rotate", "turns the image about its centre")
         .range(-30.0, 30.0, "degrees")
         .mirrored(),
-    rotate
+    moves rotate
 }
 
-fn shear_x(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
-    affine::transform(image, [1.0, value, 0.0, 0.0, 1.0, 0.0], call);
+fn shear_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+    affine::transform(source, image, [1.0, value, 0.0, 0.0, 1.0, 0.0]);
 }
 
-fn shear_y(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
-    affine::transform(image, [1.0, 0.0, 0.0, value, 1.0, 0.0], call);
+fn shear_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+    affine::transform(source, image, [1.0, 0.0, 0.0, value, 1.0, 0.0]);
 }
 
-fn translate_x(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn translate_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     let distance = value * image.width() as f64;
-    affine::transform(image, [1.0, 0.0, distance, 0.0, 1.0, 0.0], call);
+    affine::transform(source, image, [1.0, 0.0, distance, 0.0, 1.0, 0.0]);
 }
 
-fn translate_y(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn translate_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     let distance = value * image.height() as f64;
-    affine::transform(image, [1.0, 0.0, 0.0, 0.0, 1.0, distance], call);
+    affine::transform(source, image, [1.0, 0.0, 0.0, 0.0, 1.0, distance]);
 }
 
-fn rotate(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn translate_x_abs(
+    _: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    value: f64,
+    _: u64,
+) {
+    affine::transform(source, image, [1.0, 0.0, value, 0.0, 1.0, 0.0]);
+}
+
+fn translate_y_abs(
+    _: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    value: f64,
+    _: u64,
+) {
+    affine::transform(source, image, [1.0, 0.0, 0.0, 0.0, 1.0, value]);
+}
+
+fn rotate(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     // The remainder is exact, so it is the same on every platform.
     let mut angle = value % 360.0;
     if angle < 0.0 {
@@ -107,17 +161,19 @@ fn rotate(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
         // its matrix is the identity all the same.
         angle += 360.0;
     }
-    let square = image.width() == image.height();
+    let (width, height) = (image.width(), image.height());
+    let (right, bottom) = (width - 1, height - 1);
+    let square = width == height;
     if angle == 0.0 {
-        // The image stays as it is.
+        place(source, image, |x, y| (x, y));
     } else if angle == 180.0 {
-        reverse(image);
+        place(source, image, |x, y| (right - x, bottom - y));
     } else if square && angle == 90.0 {
-        turn(image, call, |x, y, last| (last - y, x));
+        place(source, image, |x, y| (right - y, x));
     } else if square && angle == 270.0 {
-        turn(image, call, |x, y, last| (y, last - x));
+        place(source, image, |x, y| (y, right - x));
     } else {
-        affine::transform(image, rotation(angle, image.width(), image.height()), call);
+        affine::transform(source, image, rotation(angle, width, height));
     }
 }
 
@@ -162,42 +218,30 @@ fn round_15(value: f64) -> f64 {
     (decimal as f64 / SCALE as f64).copysign(value)
 }
 
-fn reverse(image: &mut ImageMut<'_>) {
-    let channels = image.channels();
-    let samples = image.samples_mut();
-    match channels {
-        Channels::L => samples.reverse(),
-        Channels::Rgb => samples.as_chunks_mut::<3>().0.reverse(),
-        Channels::Rgba => samples.as_chunks_mut::<4>().0.reverse(),
-    }
-}
-
-/// Takes the pixel at (x, y) of a square image from `from(x, y, last)`, where `last` is the last row
-/// and column.
-fn turn(
+/// Takes the pixel at (x, y) from `from(x, y)`, which lies within the image.
+fn place(
+    source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
-    call: &mut Call<'_>,
-    from: impl Fn(usize, usize, usize) -> (usize, usize),
+    from: impl Fn(usize, usize) -> (usize, usize),
 ) {
     match image.channels() {
-        Channels::L => turn_pixels::<1>(image, call, from),
-        Channels::Rgb => turn_pixels::<3>(image, call, from),
-        Channels::Rgba => turn_pixels::<4>(image, call, from),
+        Channels::L => place_pixels::<1>(source, image, from),
+        Channels::Rgb => place_pixels::<3>(source, image, from),
+        Channels::Rgba => place_pixels::<4>(source, image, from),
     }
 }
 
-fn turn_pixels<const N: usize>(
+fn place_pixels<const N: usize>(
+    source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
-    call: &mut Call<'_>,
-    from: impl Fn(usize, usize, usize) -> (usize, usize),
+    from: impl Fn(usize, usize) -> (usize, usize),
 ) {
-    let side = image.width();
-    let source = call.scratch.copy_of(image.samples()).as_chunks::<N>().0;
-    let result = image.samples_mut().as_chunks_mut::<N>().0;
-    for (y, row) in result.chunks_exact_mut(side).enumerate() {
+    let samples = source.strided_samples();
+    for y in 0..image.height() {
+        let row = image.row_mut(y).as_chunks_mut::<N>().0;
         for (x, pixel) in row.iter_mut().enumerate() {
-            let (x, y) = from(x, y, side - 1);
-            *pixel = source[y * side + x];
+            let (x, y) = from(x, y);
+            pixel.copy_from_slice(&samples[y * source.stride() + x * N..][..N]);
         }
     }
 }

@@ -1,8 +1,12 @@
 use core::array;
 
-use faa_op::{Call, Channels, ImageMut, OpSpec};
+use faa_op::{Channels, ImageRef, OpSpec, PointTables};
 
-use crate::pixel::{Table, map_each_color, table};
+use crate::SimdLevel;
+use crate::builtin::builtin;
+use crate::lookup::look_up;
+use crate::pixels::Pixels;
+use crate::simd::each_level;
 
 builtin! {
     /// Stretches the levels of each channel so that the darkest becomes 0 and the lightest 255.
@@ -13,7 +17,7 @@ builtin! {
     /// Source: Pillow's `ImageOps.autocontrast` with no cutoff.
     AutoContrast,
     OpSpec::new("AutoContrast", "stretches each channel to the full range of levels"),
-    auto_contrast
+    maps auto_contrast
 }
 
 builtin! {
@@ -26,69 +30,149 @@ builtin! {
     /// Source: Pillow's `ImageOps.equalize`.
     Equalize,
     OpSpec::new("Equalize", "makes all levels of each channel about equally frequent"),
-    equalize
+    maps equalize
+}
+
+/// What each level of a channel becomes.
+type Table = [u8; 256];
+
+fn auto_contrast(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
+    let (darkest, lightest) = extremes(level, pixels.source());
+    let table = |channel: usize| stretched(darkest[channel], lightest[channel]);
+    map_each(level, pixels, array::from_fn(table));
+}
+
+/// The table that stretches the levels from `darkest` to `lightest`; none where they are one.
+fn stretched(darkest: u8, lightest: u8) -> Option<Table> {
+    if lightest <= darkest {
+        return None;
+    }
+    let scale = 255.0 / f64::from(lightest - darkest);
+    let offset = -f64::from(darkest) * scale;
+    // The cast truncates and keeps to 0 … 255, as Pillow does in two steps.
+    Some(array::from_fn(|level| {
+        (level as f64 * scale + offset) as u8
+    }))
+}
+
+/// The darkest and the lightest level of each colour channel.
+fn extremes(level: SimdLevel, image: ImageRef<'_>) -> ([u8; 3], [u8; 3]) {
+    each_level! {
+        fn widen<const N: usize>(samples: &[u8], darkest: &mut [u8; 3], lightest: &mut [u8; 3]) {
+            // Blocks of a length in which channels repeat, so that each place of a block has a
+            // channel of its own.
+            let mut low = [u8::MAX; 192];
+            let mut high = [0; 192];
+            let (blocks, rest) = samples.as_chunks::<192>();
+            for block in blocks {
+                for place in 0..192 {
+                    low[place] = low[place].min(block[place]);
+                    high[place] = high[place].max(block[place]);
+                }
+            }
+            for (place, &sample) in rest.iter().enumerate() {
+                low[place] = low[place].min(sample);
+                high[place] = high[place].max(sample);
+            }
+            for place in 0..192 {
+                if place % N < 3 {
+                    darkest[place % N] = darkest[place % N].min(low[place]);
+                    lightest[place % N] = lightest[place % N].max(high[place]);
+                }
+            }
+        }
+    }
+    let (mut darkest, mut lightest) = ([u8::MAX; 3], [0; 3]);
+    let mut widen = |samples: &[u8]| match image.channels() {
+        Channels::L => widen::<1>(level, samples, &mut darkest, &mut lightest),
+        Channels::Rgb => widen::<3>(level, samples, &mut darkest, &mut lightest),
+        Channels::Rgba => widen::<4>(level, samples, &mut darkest, &mut lightest),
+    };
+    match image.contiguous() {
+        Some(samples) => widen(samples),
+        None => image.rows().for_each(widen),
+    }
+    (darkest, lightest)
+}
+
+fn equalize(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
+    let source = pixels.source();
+    let histograms = match source.channels() {
+        Channels::L => histograms::<1>(source),
+        Channels::Rgb => histograms::<3>(source),
+        Channels::Rgba => histograms::<4>(source),
+    };
+    let count = source.width() * source.height();
+    let table = |channel: usize| equalized(level, &histograms[channel], count);
+    let tables = array::from_fn(table);
+    map_each(level, pixels, tables);
 }
 
 /// How many pixels of a channel have each level.
 type Histogram = [usize; 256];
 
-fn auto_contrast(image: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {
-    map_by_histogram(image, |histogram| {
-        let darkest = histogram.iter().position(|&count| count > 0)?;
-        let lightest = histogram.iter().rposition(|&count| count > 0)?;
-        if lightest == darkest {
-            return None;
+/// The table that spreads the levels; none where that needs more pixels than there are.
+fn equalized(level: SimdLevel, histogram: &Histogram, pixels: usize) -> Option<Table> {
+    each_level! {
+        fn divide(numbers: &[f64; 256], by: f64) -> Table {
+            let mut quotients = [0; 256];
+            for (quotient, &number) in quotients.iter_mut().zip(numbers) {
+                // Both are whole numbers far below 2⁵³, whose quotient never rounds up to a whole
+                // number, so truncating it divides as integers do. Where the division by 255 left
+                // a rest, it can exceed 255; Pillow clips it as well.
+                *quotient = (number / by) as u8;
+            }
+            quotients
         }
-        let scale = 255.0 / (lightest - darkest) as f64;
-        let offset = -(darkest as f64) * scale;
-        // The cast truncates and keeps to 0 … 255, as Pillow does in two steps.
-        Some(table(|level| (f64::from(level) * scale + offset) as u8))
-    });
-}
-
-fn equalize(image: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) {
-    let pixels = image.width() * image.height();
-    map_by_histogram(image, |histogram| {
-        let lightest = histogram.iter().rfind(|&&count| count > 0)?;
-        // A channel of one level has no pixels below it, so its step is 0 too.
-        let step = (pixels - lightest) / 255;
-        if step == 0 {
-            return None;
-        }
-        let mut below = step / 2;
-        Some(histogram.map(|count| {
-            // Where the division by 255 left a rest, this can exceed 255; Pillow clips it as well.
-            let level = (below / step).min(255) as u8;
-            below += count;
-            level
-        }))
-    });
-}
-
-/// Sends each colour channel through the table that `table_of` makes of its histogram, or leaves it
-/// alone where that makes none.
-fn map_by_histogram(image: &mut ImageMut<'_>, table_of: impl Fn(&Histogram) -> Option<Table>) {
-    let histograms = match image.channels() {
-        Channels::L => histograms::<1>(image),
-        Channels::Rgb => histograms::<3>(image),
-        Channels::Rgba => histograms::<4>(image),
-    };
-    let tables = array::from_fn(|channel| table_of(&histograms[channel]));
-    if tables.iter().any(Option::is_some) {
-        let tables = tables.map(|found| found.unwrap_or_else(|| table(|level| level)));
-        map_each_color(image, &tables);
     }
+    let lightest = histogram.iter().rfind(|&&count| count > 0)?;
+    // A channel of one level has no pixels below it, so its step is 0 too.
+    let step = (pixels - lightest) / 255;
+    if step == 0 {
+        return None;
+    }
+    let mut below = step / 2;
+    let sums = histogram.map(|count| {
+        let sum = below as f64;
+        below += count;
+        sum
+    });
+    Some(divide(level, &sums, step as f64))
 }
 
 /// The histograms of the colour channels; those that the image lacks are empty.
-fn histograms<const N: usize>(image: &ImageMut<'_>) -> [Histogram; 3] {
-    let mut histograms = [[0; 256]; 3];
-    for pixel in image.samples().as_chunks::<N>().0 {
-        for (&sample, histogram) in pixel.iter().zip(&mut histograms) {
-            histogram[usize::from(sample)] += 1;
+fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
+    // Neighbouring pixels are often of one level, and to count into a place again at once is to
+    // wait for the first time to be done. So they count into tables of their own.
+    let mut even: [Histogram; 3] = [[0; 256]; 3];
+    let mut odd = even;
+    for row in image.rows() {
+        let (pairs, rest) = row.as_chunks::<N>().0.as_chunks::<2>();
+        for [first, second] in pairs {
+            // There is no fourth table, so alpha falls out of the pairs.
+            for channel in 0..N.min(3) {
+                even[channel][usize::from(first[channel])] += 1;
+                odd[channel][usize::from(second[channel])] += 1;
+            }
+        }
+        for pixel in rest {
+            for channel in 0..N.min(3) {
+                even[channel][usize::from(pixel[channel])] += 1;
+            }
         }
     }
-    histograms
+    array::from_fn(|channel| array::from_fn(|level| even[channel][level] + odd[channel][level]))
+}
+
+/// Sends each colour channel through its table, or leaves it alone where it has none.
+fn map_each(level: SimdLevel, pixels: Pixels<'_, '_>, tables: [Option<Table>; 3]) {
+    if tables.iter().all(Option::is_none) {
+        pixels.keep();
+    } else {
+        let same = || array::from_fn(|level| level as u8);
+        let tables = tables.map(|table| table.unwrap_or_else(same));
+        look_up(level, pixels, &PointTables::per_channel(tables));
+    }
 }
 
 #[cfg(test)]

@@ -33,63 +33,37 @@
 
 extern crate alloc;
 
-/// Declares a built-in op: its public type, and the trait on top of a plain function.
-///
-/// The check of the value stands here because it is the same for all.
-macro_rules! builtin {
-    ($(#[$docs:meta])* $name:ident, $spec:expr, $apply:path) => {
-        $(#[$docs])*
-        #[derive(Clone, Debug)]
-        pub struct $name(::faa_op::OpSpec);
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self($spec)
-            }
-        }
-
-        impl ::faa_op::Op for $name {
-            fn spec(&self) -> &::faa_op::OpSpec {
-                &self.0
-            }
-
-            fn apply(
-                &self,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                call: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                $crate::check_value(&self.0, value)?;
-                $apply(image, value, call);
-                Ok(())
-            }
-        }
-    };
-}
-
 mod affine;
+mod builtin;
+mod color;
 mod enhance;
 mod erase;
 mod flip_crop;
 mod geometry;
 mod histogram;
-mod pixel;
+mod lookup;
+mod mixing;
+mod pixels;
 mod sharpness;
+mod simd;
 #[cfg(test)]
 mod testing;
 mod tone;
 
 use alloc::sync::Arc;
 
-use faa_op::{Op, OpError, OpSet, OpSpec};
+use faa_op::{Op, OpSet};
 
 pub use enhance::{Brightness, Color, Contrast};
 pub use erase::{Cutout, CutoutAbs};
-pub use flip_crop::{CropPad, FlipX, Identity};
-pub use geometry::{Rotate, ShearX, ShearY, TranslateX, TranslateY};
+pub use flip_crop::{CropPad, FlipX, FlipY, Identity};
+pub use geometry::{Rotate, ShearX, ShearY, TranslateX, TranslateXAbs, TranslateY, TranslateYAbs};
 pub use histogram::{AutoContrast, Equalize};
+pub use lookup::{map_levels, map_levels_from};
+pub use mixing::SamplePairing;
 pub use sharpness::Sharpness;
-pub use tone::{Invert, Posterize, Solarize};
+pub use simd::SimdLevel;
+pub use tone::{Invert, Posterize, PosterizeBits, Solarize, SolarizeAdd};
 
 /// All built-in ops: those of the Fast AutoAugment paper in the order of its table, then the
 /// supporting ones.
@@ -104,26 +78,38 @@ pub use tone::{Invert, Posterize, Solarize};
 /// ops.replace(std::sync::Arc::new(CutoutAbs::with_fill([125, 123, 114])));
 /// ```
 pub fn builtin_ops() -> OpSet {
-    let ops: [Arc<dyn Op>; 19] = [
-        Arc::new(ShearX::default()),
-        Arc::new(ShearY::default()),
-        Arc::new(TranslateX::default()),
-        Arc::new(TranslateY::default()),
-        Arc::new(Rotate::default()),
-        Arc::new(AutoContrast::default()),
-        Arc::new(Invert::default()),
-        Arc::new(Equalize::default()),
-        Arc::new(Solarize::default()),
-        Arc::new(Posterize::default()),
-        Arc::new(Contrast::default()),
-        Arc::new(Color::default()),
-        Arc::new(Brightness::default()),
-        Arc::new(Sharpness::default()),
-        Arc::new(Cutout::default()),
-        Arc::new(Identity::default()),
-        Arc::new(FlipX::default()),
-        Arc::new(CropPad::default()),
+    builtin_ops_at(SimdLevel::best())
+}
+
+/// All built-in ops, made to use no better vector instructions than these. The pixels are the same
+/// at every level.
+pub fn builtin_ops_at(level: SimdLevel) -> OpSet {
+    let ops: [Arc<dyn Op>; 25] = [
+        Arc::new(ShearX::at(level)),
+        Arc::new(ShearY::at(level)),
+        Arc::new(TranslateX::at(level)),
+        Arc::new(TranslateY::at(level)),
+        Arc::new(Rotate::at(level)),
+        Arc::new(AutoContrast::at(level)),
+        Arc::new(Invert::at(level)),
+        Arc::new(Equalize::at(level)),
+        Arc::new(Solarize::at(level)),
+        Arc::new(Posterize::at(level)),
+        Arc::new(Contrast::at(level)),
+        Arc::new(Color::at(level)),
+        Arc::new(Brightness::at(level)),
+        Arc::new(Sharpness::at(level)),
+        Arc::new(Cutout::at(level)),
+        Arc::new(SamplePairing::at(level)),
+        Arc::new(Identity::at(level)),
+        Arc::new(FlipX::at(level)),
+        Arc::new(FlipY::at(level)),
+        Arc::new(CropPad::at(level)),
         Arc::new(CutoutAbs::default()),
+        Arc::new(TranslateXAbs::at(level)),
+        Arc::new(TranslateYAbs::at(level)),
+        Arc::new(SolarizeAdd::at(level)),
+        Arc::new(PosterizeBits::at(level)),
     ];
     let mut set = OpSet::new();
     for op in ops {
@@ -132,25 +118,18 @@ pub fn builtin_ops() -> OpSet {
     set
 }
 
-fn check_value(spec: &OpSpec, value: f64) -> Result<(), OpError> {
-    if spec.value_range().is_some() && !value.is_finite() {
-        return Err(OpError::NotFinite { value });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use faa_op::{Call, Channels, ImageMut, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, OpError, OpSpec, PointTables, Scratch};
 
     use super::*;
     use crate::testing::{SHAPES, apply, noise};
 
     /// Name, low, high, unit, mirrored; as in the design's table.
-    const TABLE: [(&str, f64, f64, &str, bool); 19] = [
+    const TABLE: [(&str, f64, f64, &str, bool); 25] = [
         ("ShearX", -0.3, 0.3, "shear factor", true),
         ("ShearY", -0.3, 0.3, "shear factor", true),
         ("TranslateX", -0.45, 0.45, "fraction of width", true),
@@ -166,10 +145,16 @@ mod tests {
         ("Brightness", 0.1, 1.9, "factor", false),
         ("Sharpness", 0.1, 1.9, "factor", false),
         ("Cutout", 0.0, 0.2, "fraction of width", false),
+        ("SamplePairing", 0.0, 0.4, "weight", false),
         ("Identity", 0.0, 0.0, "", false),
         ("FlipX", 0.0, 0.0, "", false),
+        ("FlipY", 0.0, 0.0, "", false),
         ("CropPad", 0.0, 16.0, "pixels", false),
         ("CutoutAbs", 0.0, 64.0, "pixels", false),
+        ("TranslateXAbs", -150.0, 150.0, "pixels", true),
+        ("TranslateYAbs", -150.0, 150.0, "pixels", true),
+        ("SolarizeAdd", 0.0, 110.0, "levels", false),
+        ("PosterizeBits", 0.0, 8.0, "bits", false),
     ];
 
     #[test]
@@ -189,25 +174,120 @@ mod tests {
         }
     }
 
+    /// In place, from a source, and from a part of a larger image; with fresh and with used scratch;
+    /// at every level of vector instructions.
     #[test]
-    fn any_shape_and_value_gives_the_same_bytes_twice_and_never_a_panic() {
-        let ops = builtin_ops();
+    fn any_shape_and_value_gives_the_same_bytes_every_way_and_never_a_panic() {
+        let sets: Vec<OpSet> = SimdLevel::available().map(builtin_ops_at).collect();
         let mut used = Scratch::new();
-        for (shape, channels) in SHAPES {
+        for (shape, channels) in SHAPES.into_iter().chain(LONG_SHAPES) {
+            let (width, height) = shape;
             let source = noise(shape, channels);
-            for op in ops.iter() {
-                let spec = op.spec();
-                for value in values(spec) {
-                    let run = |scratch: &mut Scratch| {
-                        let mut samples = source.clone();
-                        let mut image =
-                            ImageMut::new(&mut samples, shape.0, shape.1, channels).unwrap();
-                        op.apply(&mut image, value, &mut Call::new(7, scratch))
+            let source = ImageRef::new(&source, width, height, channels).unwrap();
+            let padded = padded(source);
+            let part = ImageRef::new(&padded, width + 5, height + 3, channels)
+                .and_then(|whole| whole.crop(2, 1, width, height))
+                .unwrap();
+            let partner: Vec<u8> = source.rows().flatten().map(|level| !level).collect();
+            let partner = ImageRef::new(&partner, width, height, channels).unwrap();
+            for (place, op) in sets[0].iter().enumerate() {
+                let name = op.spec().name();
+                for value in values(op.spec()) {
+                    let mut expected = None;
+                    for set in &sets {
+                        let op = set.iter().nth(place).unwrap();
+                        let mut run = |from: Option<ImageRef<'_>>, scratch: &mut Scratch| {
+                            let mut samples = vec![77; source.contiguous().unwrap().len()];
+                            let mut image =
+                                ImageMut::new(&mut samples, width, height, channels).unwrap();
+                            let mut call = Call::new(7, scratch).with_partner(partner);
+                            match from {
+                                Some(from) => op.apply_from(from, &mut image, value, &mut call),
+                                None => {
+                                    image.copy_from(source).unwrap();
+                                    op.apply(&mut image, value, &mut call)
+                                }
+                            }
                             .unwrap();
-                        samples
-                    };
-                    let fresh = run(&mut Scratch::new());
-                    assert_eq!(run(&mut used), fresh, "{} {value}", spec.name());
+                            let expected = expected.get_or_insert_with(|| samples.clone());
+                            assert!(
+                                samples == *expected,
+                                "{name} {value} {shape:?} {channels:?}"
+                            );
+                        };
+                        run(None, &mut Scratch::new());
+                        run(None, &mut used);
+                        run(Some(source), &mut used);
+                        run(Some(part), &mut used);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Long enough for whole blocks of every kind, and for what is left beside them.
+    const LONG_SHAPES: [((usize, usize), Channels); 6] = [
+        ((301, 3), Channels::L),
+        ((301, 3), Channels::Rgb),
+        ((301, 3), Channels::Rgba),
+        ((5, 167), Channels::Rgb),
+        ((67, 64), Channels::Rgba),
+        ((64, 64), Channels::Rgb),
+    ];
+
+    /// The image with noise about it: two columns to its left, three to its right, a row above it
+    /// and two below.
+    fn padded(image: ImageRef<'_>) -> Vec<u8> {
+        let channels = image.channels();
+        let mut samples = noise((image.width() + 5, image.height() + 3), channels);
+        let stride = (image.width() + 5) * channels.count();
+        for (row, to) in image.rows().zip(samples.chunks_exact_mut(stride).skip(1)) {
+            to[2 * channels.count()..][..row.len()].copy_from_slice(row);
+        }
+        samples
+    }
+
+    #[test]
+    fn tables_do_what_the_op_does() {
+        let levels: Vec<u8> = (0..=255).cycle().take(3 * 256).collect();
+        let mut with_tables = 0;
+        for op in builtin_ops().iter() {
+            for value in values(op.spec()) {
+                let Some(tables) = op.point(value, Channels::Rgb) else {
+                    continue;
+                };
+                with_tables += 1;
+                let mut by_tables = levels.clone();
+                let mut image = ImageMut::new(&mut by_tables, 256, 1, Channels::Rgb).unwrap();
+                tables.apply(&mut image);
+                let shape = (256, 1);
+                let applied = apply(op.spec().name(), value, 0, shape, Channels::Rgb, &levels);
+                assert_eq!(by_tables, applied, "{} {value}", op.spec().name());
+            }
+        }
+        assert!(with_tables > 50);
+    }
+
+    /// Tables that differ from channel to channel, which no op has at every level and shape.
+    #[test]
+    fn levels_are_looked_up_alike_at_every_level() {
+        let table = |factor: usize| core::array::from_fn(|level| (level * factor + 3) as u8);
+        let each = PointTables::per_channel([table(7), table(11), table(13)]);
+        for tables in [each, PointTables::uniform(|level| level.wrapping_mul(5))] {
+            for (shape, channels) in SHAPES.into_iter().chain(LONG_SHAPES) {
+                let (width, height) = shape;
+                let source = noise(shape, channels);
+                let mut expected = source.clone();
+                tables.apply(&mut ImageMut::new(&mut expected, width, height, channels).unwrap());
+                let source = ImageRef::new(&source, width, height, channels).unwrap();
+                for level in SimdLevel::available() {
+                    let mut found = vec![0; expected.len()];
+                    let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
+                    map_levels_from(level, &tables, source, &mut image);
+                    assert_eq!(image.samples(), expected, "{level} {shape:?} {channels:?}");
+                    image.copy_from(source).unwrap();
+                    map_levels(level, &tables, &mut image);
+                    assert_eq!(found, expected, "{level} {shape:?} {channels:?}");
                 }
             }
         }
@@ -234,7 +314,10 @@ mod tests {
             for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 let mut samples = [1, 2, 3];
                 let mut image = ImageMut::new(&mut samples, 1, 1, Channels::Rgb).unwrap();
-                let result = op.apply(&mut image, value, &mut Call::new(0, &mut Scratch::new()));
+                let partner = ImageRef::new(&[4, 5, 6], 1, 1, Channels::Rgb).unwrap();
+                let mut scratch = Scratch::new();
+                let mut call = Call::new(0, &mut scratch).with_partner(partner);
+                let result = op.apply(&mut image, value, &mut call);
                 let refused = matches!(result, Err(OpError::NotFinite { .. }));
                 let name = op.spec().name();
                 assert_eq!(refused, op.spec().value_range().is_some(), "{name}");
@@ -261,6 +344,11 @@ mod tests {
             ("Identity", 0.0),
             ("CropPad", 0.9),
             ("CutoutAbs", 1.9),
+            ("SamplePairing", 0.0),
+            ("TranslateXAbs", 0.0),
+            ("TranslateYAbs", 0.0),
+            ("SolarizeAdd", 0.9),
+            ("PosterizeBits", 8.0),
         ];
         for (shape, channels) in SHAPES {
             let source = noise(shape, channels);
@@ -285,6 +373,8 @@ mod tests {
             ("Sharpness", 3.0),
             ("Cutout", 0.7),
             ("CutoutAbs", 6.0),
+            ("SolarizeAdd", 90.0),
+            ("PosterizeBits", 0.0),
         ];
         // Enough pixels for Equalize to have an effect.
         let shape = (23, 19);

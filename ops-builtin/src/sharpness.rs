@@ -1,8 +1,11 @@
 use core::array;
 
-use faa_op::{Call, Channels, ImageMut, OpSpec};
+use faa_op::{Channels, ImageMut, ImageRef, OpSpec};
 
+use crate::SimdLevel;
+use crate::builtin::builtin;
 use crate::enhance::blend;
+use crate::simd::each_level;
 
 builtin! {
     /// Moves the image towards or away from a smoothed copy of itself.
@@ -16,66 +19,80 @@ builtin! {
     /// Source: Pillow's `ImageEnhance.Sharpness`, with `ImageFilter.SMOOTH`.
     Sharpness,
     OpSpec::new("Sharpness", "moves the image away from a smoothed copy").range(0.1, 1.9, "factor"),
-    sharpness
+    moves sharpness
 }
 
-fn sharpness(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) {
+fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+    each_level! {
+        fn sharpen<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
+            sharpen_rows::<N>(source, image, factor);
+        }
+    }
+    let factor = value as f32;
     match image.channels() {
-        Channels::L => sharpen::<1>(image, value as f32, call),
-        Channels::Rgb => sharpen::<3>(image, value as f32, call),
-        Channels::Rgba => sharpen::<4>(image, value as f32, call),
+        Channels::L => sharpen::<1>(level, source, image, factor),
+        Channels::Rgb => sharpen::<3>(level, source, image, factor),
+        Channels::Rgba => sharpen::<4>(level, source, image, factor),
     }
 }
 
-fn sharpen<const N: usize>(image: &mut ImageMut<'_>, factor: f32, call: &mut Call<'_>) {
-    let stride = image.width() * N;
+#[inline(always)]
+fn sharpen_rows<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
     let height = image.height();
-    let source = call.scratch.copy_of(image.samples());
+    let length = image.width() * N;
+    let samples = source.strided_samples();
+    let row_at = |y: usize| &samples[y * source.stride()..][..length];
     for y in 0..height {
         let row = image.row_mut(y);
         // The border is blended with itself, which changes it only where the factor overflows.
-        if y == 0 || y == height - 1 || stride < 3 * N {
-            sharpen_border(row, factor);
+        if y == 0 || y == height - 1 || length < 3 * N {
+            sharpen_border::<N>(row, row_at(y), factor);
             continue;
         }
-        let around = &source[(y - 1) * stride..][..3 * stride];
+        let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
         let (first, rest) = row.split_at_mut(N);
-        let (inner, last) = rest.split_at_mut(rest.len() - N);
-        sharpen_border(first, factor);
+        let (inner, last) = rest.split_at_mut(length - 2 * N);
+        sharpen_border::<N>(first, &around[1][..N], factor);
         sharpen_inner::<N>(inner, around, factor);
-        sharpen_border(last, factor);
-    }
-    if N == 4 {
-        // Blending alpha with the rest and putting it back keeps the loops above free of a case.
-        let copies = source.as_chunks::<N>().0;
-        let pixels = image.samples_mut().as_chunks_mut::<N>().0;
-        for (pixel, copy) in pixels.iter_mut().zip(copies) {
-            pixel[N - 1] = copy[N - 1];
-        }
+        sharpen_border::<N>(last, &around[1][length - N..], factor);
     }
 }
 
-fn sharpen_border(samples: &mut [u8], factor: f32) {
-    for sample in samples {
-        *sample = blend(*sample, *sample, factor);
+#[inline(always)]
+fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32) {
+    for (to, from) in target.chunks_exact_mut(N).zip(source.chunks_exact(N)) {
+        for channel in 0..N {
+            to[channel] = match channel {
+                3 => from[channel],
+                _ => blend(from[channel], from[channel], factor),
+            };
+        }
     }
 }
 
 /// Sharpens a row without its outermost pixels; `around` are the three rows about it, whole.
-fn sharpen_inner<const N: usize>(inner: &mut [u8], around: &[u8], factor: f32) {
+#[inline(always)]
+fn sharpen_inner<const N: usize>(inner: &mut [u8], around: [&[u8]; 3], factor: f32) {
     let length = inner.len();
-    let stride = around.len() / 3;
     // Nine slices of one length, shifted against each other, so that the loop needs no bounds
     // checks.
     let neighbours: [&[u8]; 9] =
-        array::from_fn(|place| &around[place / 3 * stride + place % 3 * N..][..length]);
-    for (place, sample) in inner.iter_mut().enumerate() {
-        let sum: u32 = neighbours.iter().map(|row| u32::from(row[place])).sum();
-        let sum = sum + 4 * u32::from(*sample);
+        array::from_fn(|place| &around[place / 3][place % 3 * N..][..length]);
+    for (place, result) in inner.iter_mut().enumerate() {
+        let level = neighbours[4][place];
+        let mut sum = 4 * u16::from(level);
+        for row in neighbours {
+            sum += u16::from(row[place]);
+        }
         // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
         // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
         let smooth = ((2 * sum + 13) / 26) as u8;
-        *sample = blend(smooth, *sample, factor);
+        let sharp = blend(smooth, level, factor);
+        *result = if N == 4 && place % 4 == 3 {
+            level
+        } else {
+            sharp
+        };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use faa_op::{Call, Channels, ImageMut, Scratch, Stream};
+use faa_op::{Call, Channels, ImageMut, ImageRef, Scratch, Stream};
 
 use crate::builtin_ops;
 
@@ -34,7 +34,7 @@ pub(crate) fn noise((width, height): Shape, channels: Channels) -> Vec<u8> {
         .collect()
 }
 
-/// The samples that the built-in op of that name makes of `source`.
+/// The samples that the built-in op of that name makes of `source`, with its negative as partner.
 pub(crate) fn apply(
     name: &str,
     value: f64,
@@ -47,7 +47,10 @@ pub(crate) fn apply(
     let mut image = ImageMut::new(&mut samples, width, height, channels).unwrap();
     let ops = builtin_ops();
     let op = ops.get(name).unwrap();
-    op.apply(&mut image, value, &mut Call::new(seed, &mut Scratch::new()))
-        .unwrap();
+    let partner: Vec<u8> = source.iter().map(|level| !level).collect();
+    let partner = ImageRef::new(&partner, width, height, channels).unwrap();
+    let mut scratch = Scratch::new();
+    let mut call = Call::new(seed, &mut scratch).with_partner(partner);
+    op.apply(&mut image, value, &mut call).unwrap();
     samples
 }

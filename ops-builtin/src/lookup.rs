@@ -1,0 +1,248 @@
+//! Sends samples through tables of 256 levels.
+
+use faa_op::{Channels, ImageMut, ImageRef, PointTables};
+
+use crate::SimdLevel;
+use crate::pixels::Pixels;
+use crate::simd::Level;
+
+/// Sends every sample of an image through the table of its channel: [`PointTables::apply`] with
+/// vector instructions. Alpha stays.
+pub fn map_levels(level: SimdLevel, tables: &PointTables, image: &mut ImageMut<'_>) {
+    look_up(level, Pixels::InPlace(image), tables);
+}
+
+/// Overwrites `image` with what [`map_levels`] makes of `source`.
+///
+/// # Panics
+///
+/// Where the images differ in shape.
+pub fn map_levels_from(
+    level: SimdLevel,
+    tables: &PointTables,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+) {
+    assert!(image.has_shape_of(source), "the images differ in shape");
+    look_up(level, Pixels::Between(source, image), tables);
+}
+
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the features were found at run time")
+)]
+pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &PointTables) {
+    match level.level() {
+        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::look_up(pixels, tables) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => match tables.as_uniform() {
+            // SAFETY: as above.
+            Some(table) => unsafe { avx2::look_up(pixels, table) },
+            None => look_up_one_by_one(pixels, tables),
+        },
+        Level::Compiled => look_up_one_by_one(pixels, tables),
+    }
+}
+
+fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &PointTables) {
+    match pixels.channels() {
+        Channels::L => pixels_one_by_one::<1, 64>(pixels, tables),
+        Channels::Rgb => pixels_one_by_one::<3, 192>(pixels, tables),
+        Channels::Rgba => pixels_one_by_one::<4, 64>(pixels, tables),
+    }
+}
+
+fn pixels_one_by_one<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, tables: &PointTables) {
+    let tables = tables.tables();
+    pixels.map_blocks::<B>(N, |mut block| {
+        for pixel in block.as_chunks_mut::<N>().0 {
+            // There is no fourth table, so alpha falls out of the pairs.
+            for (sample, table) in pixel.iter_mut().zip(tables) {
+                *sample = table[usize::from(*sample)];
+            }
+        }
+        block
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use core::arch::x86_64::{
+        __m512i, _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
+    };
+    use faa_op::{Channels, PointTables};
+
+    use crate::pixels::Pixels;
+    use crate::simd::x86::{bytes_64, load_64};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) fn look_up(pixels: Pixels<'_, '_>, tables: &PointTables) {
+        match (pixels.channels(), tables.as_uniform()) {
+            (Channels::L, _) => one_table::<1>(pixels, &tables.tables()[0]),
+            (Channels::Rgb, Some(table)) => one_table::<1>(pixels, table),
+            (Channels::Rgb, None) => table_each::<3, 192>(pixels, tables.tables()),
+            (Channels::Rgba, Some(table)) => one_table::<4>(pixels, table),
+            (Channels::Rgba, None) => table_each::<4, 64>(pixels, tables.tables()),
+        }
+    }
+
+    /// A table for all samples; with `N` = 4, for all but every fourth.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn one_table<const N: usize>(pixels: Pixels<'_, '_>, table: &[u8; 256]) {
+        let table = Table::new(table);
+        let alpha = channel_mask(3, 4, 0);
+        pixels.map_blocks::<64>(N, |block| {
+            let levels = load_64(&block);
+            let found = table.look_up(levels);
+            bytes_64(match N {
+                4 => _mm512_mask_blend_epi8(alpha, found, levels),
+                _ => found,
+            })
+        });
+    }
+
+    /// A table for each of three channels out of `N`; `B` samples start with the first channel.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn table_each<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, tables: &[[u8; 256]; 3]) {
+        let tables = [
+            Table::new(&tables[0]),
+            Table::new(&tables[1]),
+            Table::new(&tables[2]),
+        ];
+        pixels.map_blocks::<B>(N, |mut block| {
+            for (place, part) in block.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+                let levels = load_64(part);
+                let mut found = levels;
+                for (channel, table) in tables.iter().enumerate() {
+                    let mask = channel_mask(channel, N, place);
+                    found = _mm512_mask_blend_epi8(mask, found, table.look_up(levels));
+                }
+                *part = bytes_64(found);
+            }
+            block
+        });
+    }
+
+    /// Which of the 64 samples of the vector at `place` belong to a channel.
+    const fn channel_mask(channel: usize, channels: usize, place: usize) -> u64 {
+        let mut mask = 0;
+        let mut sample = 0;
+        while sample < 64 {
+            if (64 * place + sample) % channels == channel {
+                mask |= 1 << sample;
+            }
+            sample += 1;
+        }
+        mask
+    }
+
+    /// A table of 256 levels in four registers.
+    #[derive(Clone, Copy)]
+    struct Table([__m512i; 4]);
+
+    impl Table {
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn new(table: &[u8; 256]) -> Self {
+            let quarters = table.as_chunks::<64>().0;
+            Self([
+                load_64(&quarters[0]),
+                load_64(&quarters[1]),
+                load_64(&quarters[2]),
+                load_64(&quarters[3]),
+            ])
+        }
+
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+        #[inline]
+        fn look_up(&self, levels: __m512i) -> __m512i {
+            let [a, b, c, d] = self.0;
+            // Each permutation looks at the low seven bits and finds one of 128 levels; the eighth
+            // bit chooses between the two.
+            let dark = _mm512_permutex2var_epi8(a, levels, b);
+            let light = _mm512_permutex2var_epi8(c, levels, d);
+            _mm512_mask_blend_epi8(_mm512_movepi8_mask(levels), dark, light)
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use core::array;
+
+        use super::*;
+
+        #[test]
+        fn masks_follow_the_channels_over_vectors() {
+            for channels in [3, 4] {
+                for place in 0..channels {
+                    let masks: [u64; 3] = array::from_fn(|c| channel_mask(c, channels, place));
+                    for sample in 0..64 {
+                        let expected = (64 * place + sample) % channels;
+                        let found = masks.iter().position(|mask| mask >> sample & 1 == 1);
+                        assert_eq!(found, (expected < 3).then_some(expected));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use core::arch::x86_64::{
+        __m128i, __m256i, _mm_loadu_si128, _mm256_adds_epu8, _mm256_blendv_epi8,
+        _mm256_broadcastsi128_si256, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sub_epi8,
+    };
+
+    use faa_op::Channels;
+
+    use crate::pixels::Pixels;
+    use crate::simd::x86::{bytes_32, load_32};
+
+    /// One table for all colour channels.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn look_up(pixels: Pixels<'_, '_>, table: &[u8; 256]) {
+        let mut rows = [_mm256_setzero_si256(); 16];
+        for (row, levels) in rows.iter_mut().zip(table.as_chunks::<16>().0) {
+            *row = _mm256_broadcastsi128_si256(load_16(levels));
+        }
+        match pixels.channels() {
+            Channels::L | Channels::Rgb => {
+                pixels.map_blocks::<32>(1, |block| bytes_32(look_up_32(&rows, load_32(&block))))
+            }
+            Channels::Rgba => pixels.map_blocks::<32>(4, |block| {
+                let levels = load_32(&block);
+                // The highest bit of each byte chooses: alpha is the last byte of a pixel.
+                let alpha = _mm256_set1_epi32(i32::MIN);
+                bytes_32(_mm256_blendv_epi8(look_up_32(&rows, levels), levels, alpha))
+            }),
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn look_up_32(rows: &[__m256i; 16], levels: __m256i) -> __m256i {
+        let mut found = _mm256_setzero_si256();
+        let mut below = levels;
+        for row in rows {
+            // Of the levels less the row's first one, those of the row are 0 … 15. Raised by 0x70
+            // they keep the low four bits and a clear eighth bit; all others come to have it set,
+            // for which the shuffle gives 0.
+            let place = _mm256_adds_epu8(below, _mm256_set1_epi8(0x70));
+            found = _mm256_or_si256(found, _mm256_shuffle_epi8(*row, place));
+            below = _mm256_sub_epi8(below, _mm256_set1_epi8(16));
+        }
+        found
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    #[expect(unsafe_code, reason = "vectors are loaded through pointers")]
+    fn load_16(bytes: &[u8; 16]) -> __m128i {
+        // SAFETY: the reference is to 16 readable bytes, and the load needs no alignment.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+}

@@ -1,0 +1,149 @@
+//! Where an op that treats every pixel alike reads its pixels and writes its results.
+
+use faa_op::{Channels, ImageMut, ImageRef};
+
+/// The pixels of one call: changed in place, or read from one image and written to another of the
+/// same shape.
+pub(crate) enum Pixels<'a, 'b> {
+    InPlace(&'a mut ImageMut<'b>),
+    Between(ImageRef<'a>, &'a mut ImageMut<'b>),
+}
+
+impl Pixels<'_, '_> {
+    /// The image as it is before the op.
+    pub(crate) fn source(&self) -> ImageRef<'_> {
+        match self {
+            Self::InPlace(image) => image.as_ref(),
+            Self::Between(source, _) => *source,
+        }
+    }
+
+    pub(crate) fn channels(&self) -> Channels {
+        self.source().channels()
+    }
+
+    /// Leaves every pixel as it is.
+    pub(crate) fn keep(self) {
+        if let Self::Between(source, image) = self {
+            let same_shape = image.copy_from(source);
+            debug_assert!(same_shape.is_ok());
+        }
+    }
+
+    /// Maps every level of the colour channels.
+    #[inline(always)]
+    pub(crate) fn map_levels(self, map: impl Fn(u8) -> u8) {
+        match self.channels() {
+            Channels::L | Channels::Rgb => self.map_blocks::<64>(1, |mut block| {
+                for sample in &mut block {
+                    *sample = map(*sample);
+                }
+                block
+            }),
+            Channels::Rgba => self.map_blocks::<64>(4, |mut block| {
+                for (place, sample) in block.iter_mut().enumerate() {
+                    *sample = if place % 4 == 3 {
+                        *sample
+                    } else {
+                        map(*sample)
+                    };
+                }
+                block
+            }),
+        }
+    }
+
+    /// Maps the samples block by block. `phase` is the number of samples after which the pattern
+    /// of channels repeats as far as it matters to `map`; it divides `B`, and blocks start at
+    /// multiples of it.
+    #[inline(always)]
+    pub(crate) fn map_blocks<const B: usize>(
+        self,
+        phase: usize,
+        map: impl Fn([u8; B]) -> [u8; B] + Copy,
+    ) {
+        match self {
+            Self::InPlace(image) => change(image.samples_mut(), phase, map),
+            Self::Between(source, image) => match source.contiguous() {
+                Some(samples) => transfer(samples, image.samples_mut(), phase, map),
+                None => {
+                    for (y, row) in source.rows().enumerate() {
+                        transfer(row, image.row_mut(y), phase, map);
+                    }
+                }
+            },
+        }
+    }
+}
+
+#[inline(always)]
+fn change<const B: usize>(
+    samples: &mut [u8],
+    phase: usize,
+    map: impl Fn([u8; B]) -> [u8; B] + Copy,
+) {
+    let (head, rest) = samples.split_at_mut(unaligned::<B>(samples, phase));
+    let (blocks, tail) = rest.as_chunks_mut::<B>();
+    change_part(head, map);
+    for block in blocks {
+        *block = map(*block);
+    }
+    change_part(tail, map);
+}
+
+/// Less than a block.
+#[inline(always)]
+fn change_part<const B: usize>(samples: &mut [u8], map: impl Fn([u8; B]) -> [u8; B]) {
+    if samples.is_empty() {
+        return;
+    }
+    let mut block = [0; B];
+    block[..samples.len()].copy_from_slice(samples);
+    samples.copy_from_slice(&map(block)[..samples.len()]);
+}
+
+#[inline(always)]
+fn transfer<const B: usize>(
+    source: &[u8],
+    target: &mut [u8],
+    phase: usize,
+    map: impl Fn([u8; B]) -> [u8; B] + Copy,
+) {
+    let lead = unaligned::<B>(target, phase);
+    let (source_head, source) = source.split_at(lead);
+    let (head, target) = target.split_at_mut(lead);
+    let (source_blocks, source_tail) = source.as_chunks::<B>();
+    let (blocks, tail) = target.as_chunks_mut::<B>();
+    transfer_part(source_head, head, map);
+    for (from, to) in source_blocks.iter().zip(blocks) {
+        *to = map(*from);
+    }
+    transfer_part(source_tail, tail, map);
+}
+
+/// Less than a block.
+#[inline(always)]
+fn transfer_part<const B: usize>(
+    source: &[u8],
+    target: &mut [u8],
+    map: impl Fn([u8; B]) -> [u8; B],
+) {
+    if source.is_empty() {
+        return;
+    }
+    let mut block = [0; B];
+    block[..source.len()].copy_from_slice(source);
+    target.copy_from_slice(&map(block)[..source.len()]);
+}
+
+/// How many samples come before a place where a cache line starts and so does a phase: stores that
+/// straddle two lines cost twice. 0 where that takes a block or more, or lies past the end.
+fn unaligned<const B: usize>(samples: &[u8], phase: usize) -> usize {
+    const LINE: usize = 64;
+    let first = samples.as_ptr().align_offset(LINE);
+    (0..phase)
+        .map(|lines| first.saturating_add(lines * LINE))
+        .find(|lead| lead.is_multiple_of(phase))
+        .filter(|&lead| lead < B.min(samples.len()))
+        .unwrap_or(0)
+}

@@ -1,0 +1,148 @@
+//! Which vector instructions the ops use, decided when an op is made.
+
+use core::fmt;
+
+/// Loads and stores of whole vectors.
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
+
+/// The vector instructions that an op may use. The pixels are the same at every level.
+///
+/// There is a value only for what the CPU at hand has, so holding one proves that its instructions
+/// can run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SimdLevel(Level);
+
+/// Levels from the least to the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// What the program was compiled for, such as SSE2 on x86-64.
+    Compiled,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with byte permutations (VBMI): Intel since Ice Lake, AMD since Zen 4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl SimdLevel {
+    /// The best level of the CPU at hand.
+    pub fn best() -> Self {
+        Self::available()
+            .last()
+            .expect("what the program was compiled for is always there")
+    }
+
+    /// All levels of the CPU at hand, from the least to the best.
+    pub fn available() -> impl Iterator<Item = Self> {
+        let levels = [
+            Some(Level::Compiled),
+            #[cfg(target_arch = "x86_64")]
+            has_avx2::get().then_some(Level::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            (has_avx2::get() && has_avx512::get()).then_some(Level::Avx512),
+        ];
+        levels.into_iter().flatten().map(Self)
+    }
+
+    pub(crate) fn level(self) -> Level {
+        self.0
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(has_avx2, "avx2");
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(
+    has_avx512,
+    "avx512f",
+    "avx512bw",
+    "avx512dq",
+    "avx512vl",
+    "avx512vbmi"
+);
+
+impl fmt::Display for SimdLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Level::Compiled => "compiled",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        })
+    }
+}
+
+impl fmt::Debug for SimdLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Compiles a function once for each level, and calls the one for the level that becomes its first
+/// argument.
+///
+/// The body is ordinary code that the compiler vectorises. What it calls must be `inline(always)`
+/// to be compiled with it.
+macro_rules! each_level {
+    (
+        $(#[$docs:meta])*
+        $visible:vis fn $name:ident $(<const $constant:ident: $kind:ty>)? (
+            $($argument:ident: $type:ty),* $(,)?
+        ) $(-> $result:ty)? $body:block
+    ) => {
+        $(#[$docs])*
+        $visible fn $name $(<const $constant: $kind>)? (
+            level: $crate::SimdLevel,
+            $($argument: $type),*
+        ) $(-> $result)? {
+            #[inline(always)]
+            fn compiled $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2 $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? {
+                compiled $(::<$constant>)? ($($argument),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+            fn avx512 $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? {
+                compiled $(::<$constant>)? ($($argument),*)
+            }
+
+            match level.level() {
+                $crate::simd::Level::Compiled => compiled $(::<$constant>)? ($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                #[expect(unsafe_code, reason = "the features were found at run time")]
+                $crate::simd::Level::Avx2 => {
+                    // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+                    unsafe { avx2 $(::<$constant>)? ($($argument),*) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                #[expect(unsafe_code, reason = "the features were found at run time")]
+                $crate::simd::Level::Avx512 => {
+                    // SAFETY: as above.
+                    unsafe { avx512 $(::<$constant>)? ($($argument),*) }
+                }
+            }
+        }
+    };
+}
+pub(crate) use each_level;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn levels_rise_from_what_was_compiled_to_the_best() {
+        let levels: Vec<SimdLevel> = SimdLevel::available().collect();
+        assert_eq!(levels[0].level(), Level::Compiled);
+        assert!(levels.is_sorted());
+        assert_eq!(levels.last(), Some(&SimdLevel::best()));
+    }
+}
