@@ -1,6 +1,7 @@
 //! The ways in which an op can be called, which must all give the same bytes.
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpSet, Scratch};
+use faa_ops_builtin::{SimdLevel, builtin_ops_at, map_levels};
 
 /// An image of one's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +78,24 @@ pub enum Way {
     FromWhole,
     /// [`Op::apply_from`] a part of a larger image, with a partner that is one too.
     FromPart,
+    /// [`map_levels`] with the op's tables, where it has some; else as in place.
+    Tables,
 }
 
 impl Way {
     /// All ways.
-    pub const ALL: [Self; 3] = [Self::InPlace, Self::FromWhole, Self::FromPart];
+    pub const ALL: [Self; 4] = [Self::InPlace, Self::FromWhole, Self::FromPart, Self::Tables];
 
-    /// What the op makes of `source`.
+    /// What the op, which was made at that level, makes of `source`.
     ///
     /// # Errors
     ///
     /// Those of the op.
+    #[allow(clippy::too_many_arguments, reason = "a call of an op has as many")]
     pub fn apply(
         self,
         op: &dyn Op,
+        level: SimdLevel,
         source: &Picture,
         value: f64,
         seed: u64,
@@ -105,9 +110,13 @@ impl Way {
             Some(framed) => Some(part(framed, source)),
             None => partner.map(Picture::view),
         };
-        if self == Self::InPlace {
+        if matches!(self, Self::InPlace | Self::Tables) {
             let mut result = source.clone();
-            op.apply(&mut result.view_mut(), value, &mut call)?;
+            let tables = op.point(value, source.channels);
+            match tables.filter(|_| self == Self::Tables) {
+                Some(tables) => map_levels(level, &tables, &mut result.view_mut()),
+                None => op.apply(&mut result.view_mut(), value, &mut call)?,
+            }
             return Ok(result);
         }
         let framed = (self == Self::FromPart).then(|| source.framed());
@@ -130,9 +139,11 @@ fn part<'a>(framed: &'a Picture, source: &Picture) -> ImageRef<'a> {
         .expect("the frame surrounds the picture")
 }
 
-/// The built-in ops at every level of SIMD that this machine has, each with the level's name.
-pub fn builtin_ops_by_level() -> Vec<(String, OpSet)> {
-    vec![("Default".to_owned(), faa_ops_builtin::builtin_ops())]
+/// The built-in ops at every level of vector instructions that this machine has.
+pub fn builtin_ops_by_level() -> Vec<(SimdLevel, OpSet)> {
+    SimdLevel::available()
+        .map(|level| (level, builtin_ops_at(level)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -149,13 +160,16 @@ mod tests {
             height,
             channels,
         };
-        for (_, ops) in builtin_ops_by_level() {
-            let [one, other, part] = Way::ALL.map(|way| {
+        for (level, ops) in builtin_ops_by_level() {
+            for (name, value) in [("ShearX", 0.3), ("Solarize", 100.0)] {
+                let op = ops.get(name).unwrap().as_ref();
                 let mut scratch = Scratch::new();
-                let op = ops.get("ShearX").unwrap().as_ref();
-                way.apply(op, &source, 0.3, 0, None, &mut scratch).unwrap()
-            });
-            assert!(one == other && one == part && one != source);
+                let [first, others @ ..] = Way::ALL.map(|way| {
+                    way.apply(op, level, &source, value, 0, None, &mut scratch)
+                        .unwrap()
+                });
+                assert!(first != source && others.iter().all(|other| *other == first));
+            }
         }
     }
 

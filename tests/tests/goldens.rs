@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use faa_op::{Channels, OpSet, Scratch};
+use faa_ops_builtin::SimdLevel;
 use faa_tests::pictures::{Kind, channels_of, digest, mode_of, partner, picture};
 use faa_tests::ways::{Picture, Way, builtin_ops_by_level};
 use image::ColorType;
@@ -173,7 +174,7 @@ struct Failure {
 }
 
 /// Checks the cases of one source image.
-fn check_group(source: &Source, cases: &[&Case], levels: &[(String, OpSet)]) -> Vec<Failure> {
+fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) -> Vec<Failure> {
     let image = source.picture();
     let partner = source.partner();
     let mut scratch = Scratch::new();
@@ -189,7 +190,15 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(String, OpSet)]) -> 
             let partner = op.spec().mixes().then_some(&partner);
             for way in Way::ALL {
                 let op = op.as_ref();
-                let result = way.apply(op, &image, case.value, case.seed, partner, &mut scratch);
+                let result = way.apply(
+                    op,
+                    *level,
+                    &image,
+                    case.value,
+                    case.seed,
+                    partner,
+                    &mut scratch,
+                );
                 let problem = match &result {
                     Ok(result) if right.as_ref() == Some(result) => continue,
                     Ok(result) if digest(&result.samples) == case.digest => {

@@ -1,8 +1,10 @@
 //! Random cases: an op alone, or a policy with its plan.
 
 use std::error::Error;
+use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, OpSet, Scratch, Stream};
+use faa_op::{Channels, DrawKey, Op, OpSet, Scratch, Stream};
+use faa_ops_builtin::SimdLevel;
 use faa_policy::{Executor, Policy, Provenance, Step, Strength, Workspace};
 use faa_tests::pictures::{Kind, mode_of, partner, picture};
 use faa_tests::ways::{Picture, Way};
@@ -22,8 +24,15 @@ pub(crate) struct Case {
 }
 
 enum Work {
-    Op { step: Applied, way: Way },
-    Policy { policy: Policy, key: DrawKey, plan: Vec<Applied> },
+    Op {
+        step: Applied,
+        way: Way,
+    },
+    Policy {
+        policy: Policy,
+        key: DrawKey,
+        plan: Vec<Applied>,
+    },
 }
 
 /// An op as it is applied, which is what Pillow repeats.
@@ -93,7 +102,11 @@ impl Case {
     }
 
     /// What this side makes of it, with the ops of one level of SIMD.
-    pub(crate) fn result(&self, ops: &OpSet) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn result(
+        &self,
+        level: SimdLevel,
+        ops: &OpSet,
+    ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
         let (width, height, channels) = (self.width, self.height, self.channels);
         let around = |samples| Picture {
             samples,
@@ -104,13 +117,20 @@ impl Case {
         let mut image = around(picture(self.kind, self.image_seed, width, height, channels));
         match &self.work {
             Work::Op { step, way } => {
-                let partner = step
-                    .partner
-                    .map(|number| around(partner(self.image_seed, number, width, height, channels)));
+                let partner = step.partner.map(|number| {
+                    around(partner(self.image_seed, number, width, height, channels))
+                });
                 let op = ops.get(&step.op).ok_or("the op is not there")?.as_ref();
                 let scratch = &mut Scratch::new();
-                let result =
-                    way.apply(op, &image, step.value, step.seed, partner.as_ref(), scratch)?;
+                let result = way.apply(
+                    op,
+                    level,
+                    &image,
+                    step.value,
+                    step.seed,
+                    partner.as_ref(),
+                    scratch,
+                )?;
                 Ok(result.samples)
             }
             Work::Policy { policy, key, .. } => {
@@ -151,7 +171,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet) -> Work {
     let sub_policies = (0..=stream.below(3))
         .map(|_| {
             (0..=stream.below(4))
-                .map(|_| draw_step(stream, pick(stream, &single).spec().name()))
+                .map(|_| draw_step(stream, &single))
                 .collect()
         })
         .collect();
@@ -181,7 +201,8 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet) -> Work {
     }
 }
 
-fn draw_step(stream: &mut Stream, op: &str) -> Step {
+fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {
+    let op = pick(stream, ops).spec().name().to_owned();
     let probability = match stream.below(3) {
         0 => stream.unit(),
         _ => 1.0,
@@ -192,7 +213,7 @@ fn draw_step(stream: &mut Stream, op: &str) -> Step {
         _ => stream.unit(),
     };
     Step {
-        op: op.to_owned(),
+        op,
         probability,
         strength: Strength::Magnitude(magnitude),
     }

@@ -16,6 +16,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use faa_op::OpSet;
+use faa_ops_builtin::SimdLevel;
 use faa_tests::ways::builtin_ops_by_level;
 use serde_json::json;
 
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
 fn run(out: &mut impl Write, seed: u64, first: u64, count: u64) -> io::Result<()> {
     let levels = builtin_ops_by_level();
     let names: Vec<&str> = levels[0].1.iter().map(|op| op.spec().name()).collect();
-    let level_names: Vec<&str> = levels.iter().map(|(name, _)| name.as_str()).collect();
+    let level_names: Vec<String> = levels.iter().map(|(level, _)| level.to_string()).collect();
     let about = json!({
         "seed": seed, "first": first, "cases": count, "ops": names, "levels": level_names,
     });
@@ -60,13 +61,13 @@ fn write_case(
     out: &mut impl Write,
     seed: u64,
     number: u64,
-    levels: &[(String, OpSet)],
+    levels: &[(SimdLevel, OpSet)],
 ) -> io::Result<()> {
     let (level, ops) = &levels[(number % levels.len() as u64) as usize];
     let case = Case::draw(seed, number, ops);
-    let mut result = case.result(ops).map_err(io::Error::other)?;
+    let mut result = case.result(*level, ops).map_err(io::Error::other)?;
     let mut record = case.record();
-    record["level"] = json!(level);
+    record["level"] = json!(level.to_string());
     writeln!(out, "{record}")?;
     out.write_all(&result)?;
     if number.is_multiple_of(ALTERED_EVERY) {
@@ -119,7 +120,9 @@ mod tests {
         let [_, (_, result), (altered, copy), _] = &records[..] else {
             panic!("{} records", records.len());
         };
-        let differing: Vec<usize> = (0..result.len()).filter(|&i| result[i] != copy[i]).collect();
+        let differing: Vec<usize> = (0..result.len())
+            .filter(|&i| result[i] != copy[i])
+            .collect();
         assert_eq!(differing.len(), 1);
         assert_eq!(altered["altered"].as_u64(), Some(differing[0] as u64));
     }
@@ -136,7 +139,10 @@ mod tests {
         let wanted = names.chain(["L", "RGB", "RGBA", "noise", "grain", "constant", "FromPart"]);
         for word in wanted {
             let quoted = format!("\"{word}\"");
-            assert!(text.iter().any(|record| record.contains(&quoted)), "no {word}");
+            assert!(
+                text.iter().any(|record| record.contains(&quoted)),
+                "no {word}"
+            );
         }
         assert!(text.iter().any(|record| record.contains("\"policy\"")));
     }

@@ -23,7 +23,11 @@ pub(crate) fn draw_value(
         _ => *pick(stream, most_absurd(name)),
     };
     // Padding costs Pillow memory, and nothing is left to compare where no pixel stays.
-    if name == "CropPad" { value.min(200.0) } else { value }
+    if name == "CropPad" {
+        value.min(200.0)
+    } else {
+        value
+    }
 }
 
 /// Values from which little is left of any image, as far as Pillow agrees with our rules.
@@ -34,7 +38,9 @@ fn most_absurd(name: &str) -> &'static [f64] {
         "Contrast" | "Color" | "Brightness" | "Sharpness" | "SamplePairing" => {
             &[1e6, -1e6, 1e20, -1e20, 1e37, -1e37, 5e-324, -5e-324]
         }
-        _ => &[1e6, -1e6, 32768.0, -40000.0, 1e20, -1e20, 1e300, -1e300, 5e-324, -5e-324],
+        _ => &[
+            1e6, -1e6, 32768.0, -40000.0, 1e20, -1e20, 1e300, -1e300, 5e-324, -5e-324,
+        ],
     }
 }
 
