@@ -222,7 +222,8 @@ fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {
 fn draw_size(stream: &mut Stream) -> (usize, usize) {
     let mut to = |most: u64| 1 + stream.below(most) as usize;
     match to(20) {
-        1 => (to(300), to(300)),
+        1 if to(5) == 1 => (to(700), to(500)),
+        1 => (to(200), to(200)),
         2 => (1, to(80)),
         3 => (to(80), 1),
         4 | 5 => (to(6), to(6)),
