@@ -37,13 +37,15 @@ RANGES = {
 SIZES = [
     (1, 1), (1, 7), (7, 1), (2, 2), (3, 3), (2, 9), (9, 2), (5, 4), (16, 17),
     (31, 33), (32, 32), (65, 63), (100, 1), (1, 100), (128, 48), (224, 224), (641, 427),
+    # Coordinates that leave 16 bits.
+    (33000, 2), (1, 33000),
 ]  # fmt: skip
 
 # An odd number of values for each size and mode: with an even one, some values would meet some
 # modes only.
 VALUES_OF_A_SHAPE = 3
 
-# The first size of which some buffers do not fit a processor's cache.
+# Larger than a processor's caches.
 LARGE = (4096, 4096)
 
 HEADER = """\
@@ -106,6 +108,7 @@ def values_of(op, width, height, mode, stream):
         return [0.0]
     low, high = RANGES[op]
     inside = [low + stream.unit() * (high - low) for _ in range(4)]
+    huge = [1e300, -1e300] if may_be_huge(op, mode) else []
     beyond = [
         low - 10 * stream.unit() * (high - low),
         high + 10 * stream.unit() * (high - low),
@@ -113,15 +116,19 @@ def values_of(op, width, height, mode, stream):
     ]  # fmt: skip
     return [inside[0], low, inside[1], high, *inside[2:], 0.0, -0.0] + [
         *special_of(op, width, height),
-        # Beyond 1e37 an enhancement's factor could overflow, where alpha has a rule of ours.
-        *([1e300, -1e300] if may_be_huge(op, mode) else []),
+        *huge,
         *(value for value in beyond if op != "CropPad" or value < 100),
     ]
 
 
 def may_be_huge(op, mode):
-    enhances = op in ("Contrast", "Color", "Brightness", "Sharpness", "SamplePairing")
-    return op != "CropPad" and not enhances
+    """Whether Pillow and our rule agree on values that overflow a single-precision number.
+
+    A factor that does so makes Pillow's alpha 0, and leaves ours alone: the one rule of ours where
+    Pillow has another. And padding as large as that takes Pillow's memory.
+    """
+    enhances = op in ("Contrast", "Color", "Brightness", "Sharpness")
+    return op != "CropPad" and not (enhances and mode == "RGBA")
 
 
 def special_of(op, width, height):

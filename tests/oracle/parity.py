@@ -34,6 +34,8 @@ def main():
     tally = Tally()
     progress = Progress(total)
     for line in source:
+        if not line.endswith(b"\n"):
+            sys.exit("error: the cases end in the middle of one")
         record = json.loads(line)
         found = source.read(record["length"])
         difference = compare(record, found)

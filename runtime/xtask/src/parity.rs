@@ -17,6 +17,9 @@ const PROGRAM: &str = "parity";
 const COMPARE: &str = "tests/oracle/parity.py";
 const MAKE_GOLDENS: &str = "tests/oracle/make_goldens.py";
 
+/// Python's option that keeps folders of bytecode out of the checkout.
+const NO_BYTECODE: &str = "-B";
+
 /// The goldens, from the root of the checkout.
 const GOLDENS: &str = "tests/goldens/ops.txt";
 
@@ -60,6 +63,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
         .with_context(|| format!("cannot run {}", program.display()))?;
     let cases = ours.stdout.take().context("the cases have no pipe")?;
     let compared = Command::new(&python)
+        .arg(NO_BYTECODE)
         .arg(host.root.join(COMPARE))
         .stdin(cases)
         .status()
@@ -81,7 +85,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
 pub(crate) fn make_goldens(host: &Host) -> Result<ExitCode> {
     let python = pillow::ensure(host)?;
     let status = Command::new(&python)
-        .arg(MAKE_GOLDENS)
+        .args([NO_BYTECODE, MAKE_GOLDENS])
         .arg(GOLDENS)
         .current_dir(&host.root)
         .stdin(Stdio::null())

@@ -224,6 +224,9 @@ fn draw_size(stream: &mut Stream) -> (usize, usize) {
     match to(20) {
         1 if to(5) == 1 => (to(700), to(500)),
         1 => (to(200), to(200)),
+        // Long enough for coordinates that leave 16 bits.
+        2 if to(10) == 1 => (to(2), to(40_000)),
+        3 if to(10) == 1 => (to(40_000), to(2)),
         2 => (1, to(80)),
         3 => (to(80), 1),
         4 | 5 => (to(6), to(6)),

@@ -14,13 +14,14 @@ pub(crate) fn draw_value(
         return 0.0;
     };
     let name = spec.name();
+    let (width, height, channels) = shape;
     let span = range.high - range.low;
     let value = match stream.below(10) {
         0..4 => range.value_at(stream.unit()),
         4 => *pick(stream, &[range.low, range.high, 0.0, -0.0, 1.0, 0.5]),
         5 | 6 => range.low - 5.0 * span + 11.0 * span * stream.unit(),
-        7 | 8 => special(stream, name, shape),
-        _ => *pick(stream, most_absurd(name)),
+        7 | 8 => special(stream, name, width as f64, height as f64),
+        _ => *pick(stream, absurd(name, channels)),
     };
     // Padding costs Pillow memory, and nothing is left to compare where no pixel stays.
     if name == "CropPad" {
@@ -31,23 +32,22 @@ pub(crate) fn draw_value(
 }
 
 /// Values from which little is left of any image, as far as Pillow agrees with our rules.
-fn most_absurd(name: &str) -> &'static [f64] {
-    match name {
-        // A factor that overflows a single makes Pillow's alpha 0, and leaves ours alone: the
-        // one rule of ours where Pillow has another. So these factors end at 1e37.
-        "Contrast" | "Color" | "Brightness" | "Sharpness" | "SamplePairing" => {
-            &[1e6, -1e6, 1e20, -1e20, 1e37, -1e37, 5e-324, -5e-324]
-        }
-        _ => &[
-            1e6, -1e6, 32768.0, -40000.0, 1e20, -1e20, 1e300, -1e300, 5e-324, -5e-324,
-        ],
+fn absurd(name: &str, channels: Channels) -> &'static [f64] {
+    let all = &[
+        1e6, -1e6, 32768.0, -40000.0, 1e20, -1e20, 1e37, -1e37, 5e-324, -5e-324, 1e300, -1e300,
+    ];
+    let enhances = ["Contrast", "Color", "Brightness", "Sharpness"].contains(&name);
+    if enhances && channels == Channels::Rgba {
+        // A factor that overflows a single makes Pillow's alpha 0, and leaves ours alone: the one
+        // rule of ours where Pillow has another. So the last two are not for these.
+        &all[..10]
+    } else {
+        all
     }
 }
 
 /// A value close to where the op's result jumps.
-fn special(stream: &mut Stream, name: &str, shape: (usize, usize, Channels)) -> f64 {
-    let (width, height, _) = shape;
-    let (width, height) = (width as f64, height as f64);
+fn special(stream: &mut Stream, name: &str, width: f64, height: f64) -> f64 {
     let value = match name {
         // Shifts by half a pixel, and corners that leave 16-bit coordinates.
         "ShearX" => corner(stream) / height,
