@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 
 use image::{Rgb, RgbImage};
 
+pub mod pictures;
+pub mod ways;
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

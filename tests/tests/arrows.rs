@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
     ),
     ("xtask", &[]),
-    ("faa-tests", &["faa-op", "faa-policy"]),
+    ("faa-tests", &["faa-op", "faa-ops-builtin", "faa-policy"]),
 ];
 
 fn metadata() -> Metadata {

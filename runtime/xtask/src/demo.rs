@@ -1,15 +1,12 @@
 //! `cargo xtask demo`: from a fresh checkout to a found policy.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
 use crate::host::Host;
-use crate::{in_words, libtorch};
+use crate::{in_words, libtorch, program};
 
 /// The program that is run, and the package that it is in.
 const PROGRAM: &str = "faa-runtime";
@@ -31,7 +28,10 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
         libtorch::ensure(host)
     })?;
     eprintln!("building {PROGRAM} …");
-    let program = timed(&mut times, "build", || build(host))?;
+    let build = ["build", "--release", "-p", PROGRAM, "-p", "faa-torch"];
+    let program = timed(&mut times, "build", || {
+        program::build(host, &build, PROGRAM, "bin")
+    })?;
     let arguments = search_arguments(extra);
     eprintln!("{PROGRAM} {}", arguments.join(" "));
     let status = timed(&mut times, "search", || {
@@ -60,33 +60,6 @@ fn timed<T>(
     let result = work()?;
     times.push((name, start.elapsed()));
     Ok(result)
-}
-
-/// Builds both programs and returns the path of the one to call, which cargo
-/// reports: it depends on the target folder, the target and the profile, each
-/// of which has several places to be set in.
-fn build(host: &Host) -> Result<PathBuf> {
-    let mut command = host.cargo(&["build", "--release", "-p", PROGRAM, "-p", "faa-torch"]);
-    command
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped());
-    let mut cargo = command.spawn().context("cannot run cargo")?;
-    let mut program = None;
-    if let Some(messages) = cargo.stdout.take() {
-        for line in BufReader::new(messages).lines() {
-            program = executable(&line?).or(program);
-        }
-    }
-    let status = cargo.wait()?;
-    ensure!(status.success(), "the build ended with {status}");
-    program.with_context(|| format!("cargo built no program {PROGRAM}"))
-}
-
-/// The program's path, if this message of cargo's says it.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_program = message["target"]["name"] == PROGRAM && message["target"]["kind"][0] == "bin";
-    is_program.then(|| message["executable"].as_str().map(PathBuf::from))?
 }
 
 /// The demo's options, less those that the user gives, and the user's.
@@ -119,20 +92,5 @@ mod tests {
             search_arguments(&words("--out=a --seed 7 --data folder:x")).join(" "),
             "search --preset demo --out=a --seed 7 --data folder:x"
         );
-    }
-
-    #[test]
-    fn cargo_tells_where_the_program_is() {
-        let message = |name: &str, kind: &str| {
-            format!(
-                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{name}"}},
-                "executable":"/target/release/{name}"}}"#
-            )
-        };
-        let found = executable(&message("faa-runtime", "bin"));
-        assert_eq!(found, Some(PathBuf::from("/target/release/faa-runtime")));
-        assert_eq!(executable(&message("faa-runtime-torch", "bin")), None);
-        assert_eq!(executable(&message("faa-runtime", "lib")), None);
-        assert_eq!(executable("warning: not JSON"), None);
     }
 }

@@ -9,7 +9,10 @@ mod demo;
 mod host;
 mod libtorch;
 mod manifest;
+mod parity;
+mod pillow;
 mod pip;
+mod program;
 mod requirements;
 mod steps;
 mod wheel;
@@ -43,6 +46,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         search: Vec<String>,
     },
+    /// Compare the built-in ops with Pillow on random cases.
+    ///
+    /// Pillow is installed into a virtual environment in the cache folder,
+    /// once. Ends with status 1 at the first byte that differs, and says how
+    /// to repeat that case.
+    Parity(parity::Options),
+    /// Have Pillow make the cases in tests/goldens again.
+    Goldens,
     /// Run every check, in the order of continuous integration.
     Test {
         /// Only the formatting, and the tests that need no libtorch.
@@ -64,6 +75,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Demo { search } => demo::run(&host, &search),
+        Command::Parity(options) => parity::run(&host, &options),
+        Command::Goldens => parity::make_goldens(&host),
         Command::Test { fast } => Ok(checks::run(&host, fast)),
     };
     done.unwrap_or_else(|error| {

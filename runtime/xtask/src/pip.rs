@@ -171,15 +171,19 @@ fn explain(said: &str) -> String {
          machine that has it, or set LIBTORCH to a libtorch that is already there; behind a \
          proxy or a mirror, set it in pip's configuration"
     };
+    match last_words(said).as_str() {
+        "" => format!("{meaning}. pip said nothing"),
+        last => format!("{meaning}. pip's last words:\n    {last}"),
+    }
+}
+
+/// The last lines of what a program has said, to stand below an error.
+pub(crate) fn last_words(said: &str) -> String {
     let lines: Vec<_> = said
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let last = &lines[lines.len().saturating_sub(8)..];
-    if last.is_empty() {
-        return format!("{meaning}. pip said nothing");
-    }
-    format!("{meaning}. pip's last words:\n    {}", last.join("\n    "))
+    lines[lines.len().saturating_sub(8)..].join("\n    ")
 }
 
 #[cfg(all(test, unix))]

@@ -1,0 +1,244 @@
+//! Test images that Rust and Python make alike, so that a case is a line of text.
+//!
+//! The other side is `tests/oracle/pictures.py`; `tests/oracle/known.txt` holds answers that both
+//! are checked against. An image is its random bytes, SHAKE-128 of `faa <kind> <seed>`, read in one
+//! of several ways: eight bytes of the first 32 for each channel say how, and the samples follow.
+
+use std::array;
+use std::fmt;
+
+use faa_op::Channels;
+use sha2::{Digest, Sha256};
+use sha3::Shake128;
+use sha3::digest::{ExtendableOutput, Update, XofReader};
+
+/// What a test image looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Every level in every place.
+    Noise,
+    /// Noise within a range of levels, another one for each channel.
+    Narrow,
+    /// Noise of at most four levels a channel.
+    Few,
+    /// Levels that rise evenly to the right and downwards.
+    Gradient,
+    /// A gradient under a little noise, more like a photograph than the others.
+    Grain,
+    /// One colour.
+    Constant,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Noise,
+        Self::Narrow,
+        Self::Few,
+        Self::Gradient,
+        Self::Grain,
+        Self::Constant,
+    ];
+
+    /// The kind's name in lists of cases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Narrow => "narrow",
+            Self::Few => "few",
+            Self::Gradient => "gradient",
+            Self::Grain => "grain",
+            Self::Constant => "constant",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How many bytes at the head of an image's random bytes say how the others are read.
+const HEAD: usize = 32;
+
+/// The samples of the test image of that kind and seed.
+pub fn picture(kind: Kind, seed: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
+    let mut bytes = random_bytes(kind, seed);
+    let mut head = [0; HEAD];
+    bytes.read(&mut head);
+    let (heads, _) = head.as_chunks::<8>();
+    let heads = &heads[..channels.count()];
+    let mut noise = || {
+        let mut samples = vec![0; width * height * channels.count()];
+        bytes.read(&mut samples);
+        samples
+    };
+    match kind {
+        Kind::Noise => noise(),
+        Kind::Narrow => by_channel(noise(), heads, narrow),
+        Kind::Few => by_channel(noise(), heads, few),
+        Kind::Gradient => gradient(heads, width, height),
+        Kind::Grain => gradient(heads, width, height)
+            .into_iter()
+            .zip(noise())
+            .map(|(smooth, rough)| (u16::from(smooth) * 15 / 16) as u8 + rough / 16)
+            .collect(),
+        Kind::Constant => {
+            let color: Vec<u8> = heads.iter().map(|head| head[0]).collect();
+            color.repeat(width * height)
+        }
+    }
+}
+
+/// The image that a mixing op blends in: number 0, 1, … of the partners of image `seed`.
+pub fn partner(seed: u64, number: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
+    let seed = seed.wrapping_add(1).wrapping_add(number);
+    picture(Kind::Noise, seed, width, height, channels)
+}
+
+/// What lists of cases hold in place of an image: 16 hexadecimal digits of its SHA-256.
+pub fn digest(samples: &[u8]) -> String {
+    let hash: [u8; 32] = Sha256::digest(samples).into();
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name by which Pillow calls these channels.
+pub fn mode_of(channels: Channels) -> &'static str {
+    match channels {
+        Channels::L => "L",
+        Channels::Rgb => "RGB",
+        Channels::Rgba => "RGBA",
+    }
+}
+
+/// The channels that Pillow calls by this name.
+pub fn channels_of(mode: &str) -> Option<Channels> {
+    [Channels::L, Channels::Rgb, Channels::Rgba]
+        .into_iter()
+        .find(|&channels| mode_of(channels) == mode)
+}
+
+fn random_bytes(kind: Kind, seed: u64) -> impl XofReader {
+    let mut shake = Shake128::default();
+    shake.update(format!("faa {kind} {seed}").as_bytes());
+    shake.finalize_xof()
+}
+
+/// Sends the samples of every channel through a table that the channel's head makes.
+fn by_channel(
+    mut samples: Vec<u8>,
+    heads: &[[u8; 8]],
+    level: impl Fn(&[u8; 8], usize) -> u8,
+) -> Vec<u8> {
+    let tables: Vec<[u8; 256]> = heads
+        .iter()
+        .map(|head| array::from_fn(|old| level(head, old)))
+        .collect();
+    for pixel in samples.chunks_exact_mut(heads.len()) {
+        for (sample, table) in pixel.iter_mut().zip(&tables) {
+            *sample = table[usize::from(*sample)];
+        }
+    }
+    samples
+}
+
+/// All levels, brought into a range that two bytes span.
+fn narrow(head: &[u8; 8], level: usize) -> u8 {
+    let (low, high) = (head[0].min(head[1]), head[0].max(head[1]));
+    low + (level * (usize::from(high - low) + 1) / 256) as u8
+}
+
+/// All levels, brought to one of one to four.
+fn few(head: &[u8; 8], level: usize) -> u8 {
+    let count = 1 + usize::from(head[4] % 4);
+    head[level % count]
+}
+
+/// Levels that rise by up to 4 a pixel, and start again from 0 after 255.
+fn gradient(heads: &[[u8; 8]], width: usize, height: usize) -> Vec<u8> {
+    let first_row: Vec<u8> = (0..width)
+        .flat_map(|x| {
+            heads
+                .iter()
+                .map(move |head| (usize::from(head[0]) + x * usize::from(head[1]) / 64) as u8)
+        })
+        .collect();
+    let down = usize::from(heads[0][2]);
+    (0..height)
+        .flat_map(|y| {
+            let moved = (y * down / 64) as u8;
+            first_row.iter().map(move |level| level.wrapping_add(moved))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use faa_op::Stream;
+
+    use super::*;
+
+    #[test]
+    fn both_sides_make_the_same_images_and_numbers() {
+        let mut seen = BTreeSet::new();
+        let lines = include_str!("../oracle/known.txt").lines();
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let found = match words[..] {
+                ["stream", seed, _] => {
+                    let mut stream = Stream::for_op(seed.parse().unwrap());
+                    let (word, unit) = (stream.next_u32(), stream.unit());
+                    format!("{word},{unit},{}", stream.below((1 << 63) + 1))
+                }
+                [kind, seed, width, height, mode, _] => digest(&picture(
+                    Kind::from_name(kind).unwrap(),
+                    seed.parse().unwrap(),
+                    width.parse().unwrap(),
+                    height.parse().unwrap(),
+                    channels_of(mode).unwrap(),
+                )),
+                _ => panic!("not a case: {line}"),
+            };
+            assert_eq!(Some(found.as_str()), words.last().copied(), "{line}");
+            seen.insert(words[0]);
+        }
+        assert_eq!(seen.len(), 1 + Kind::ALL.len(), "{seen:?}");
+    }
+
+    #[test]
+    fn kinds_look_as_described() {
+        let levels = |kind, seed| -> BTreeSet<u8> {
+            picture(kind, seed, 200, 100, Channels::L)
+                .into_iter()
+                .collect()
+        };
+        assert_eq!(levels(Kind::Noise, 1).len(), 256);
+        for seed in 0..20 {
+            assert!((1..=4).contains(&levels(Kind::Few, seed).len()));
+            assert_eq!(levels(Kind::Constant, seed).len(), 1);
+            let narrow = levels(Kind::Narrow, seed);
+            let span = narrow.last().unwrap() - narrow.first().unwrap();
+            assert_eq!(narrow.len(), usize::from(span) + 1);
+        }
+        let row = picture(Kind::Gradient, 3, 50, 1, Channels::L);
+        assert!(
+            row.array_windows()
+                .all(|[one, next]| next.wrapping_sub(*one) <= 4)
+        );
+    }
+
+    #[test]
+    fn a_partner_is_another_image() {
+        let image = picture(Kind::Noise, 5, 4, 4, Channels::Rgb);
+        let partners = [0, 1].map(|number| partner(5, number, 4, 4, Channels::Rgb));
+        assert!(image != partners[0] && partners[0] != partners[1]);
+    }
+}
