@@ -4,6 +4,7 @@ mod apply;
 mod bench;
 mod completions;
 mod doctor;
+mod one_op;
 mod ops;
 mod policy;
 mod search;
