@@ -27,6 +27,7 @@
 //! **Untrusted input.** [`Policy::parse`] refuses what is malformed with an error that names the
 //! place, and never panics; a file may have 1 MiB.
 
+mod convert;
 mod draw;
 mod error;
 mod executor;
@@ -45,6 +46,7 @@ mod tree;
 mod workspace;
 mod write;
 
+pub use convert::{Converted, Warning, convert};
 pub use error::{ApplyError, PolicyError, Problem, ReplayError};
 pub use executor::{Executor, Paired};
 pub use partners::{PackedImages, Partners};
