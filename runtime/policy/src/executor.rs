@@ -1,6 +1,7 @@
 use faa_op::{DrawKey, ImageMut, ImageRef, OpError, OpSet};
 
 use crate::draw::Draw;
+use crate::points::one_pass_pays;
 use crate::resolve::Resolved;
 use crate::steps::Target;
 use crate::workspace::Pool;
@@ -22,7 +23,9 @@ use crate::{ApplyError, Partners, Plan, Policy, PolicyError, Workspace};
 ///    (`below` the number of partners; below 1 where there are none).
 ///
 /// **Passes.** Neighbouring ops that have tables ([`Op::point`](faa_op::Op::point)) are applied in
-/// one pass. It gives the bytes of one op after the other.
+/// one pass where that is faster: to images of 64×64 RGB pixels or more, and with the feature
+/// `builtin` on CPUs that look up 64 bytes at once (AVX-512 VBMI). It gives the bytes of one op after
+/// the other.
 ///
 /// **Memory.** Once workspaces have grown to the largest image, nothing is allocated for an image.
 pub struct Executor {
@@ -214,11 +217,13 @@ impl Paired<'_> {
         {
             return Err(ApplyError::of_op(op, OpError::NoPartner));
         }
+        let one_pass = one_pass_pays(image.samples().len());
         let target = Target {
             source,
             image,
             partners: self.partners,
             scratch: &mut workspace.scratch,
+            one_pass,
         };
         target.apply(self.draw(key))
     }

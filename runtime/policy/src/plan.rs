@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use crate::draw::Drawn;
 use crate::parse::{Object, Place};
+use crate::points::one_pass_pays;
 use crate::resolve::{Fusing, find};
 use crate::steps::Target;
 use crate::{ApplyError, Partners, PolicyError, Problem, ReplayError, Workspace};
@@ -65,11 +66,13 @@ impl Plan {
             })?;
             drawn.push(step);
         }
+        let one_pass = one_pass_pays(image.samples().len());
         let target = Target {
             source: None,
             image,
             partners,
             scratch: &mut workspace.scratch,
+            one_pass,
         };
         target.apply(drawn.into_iter()).map_err(ReplayError::from)
     }

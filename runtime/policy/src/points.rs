@@ -1,6 +1,55 @@
 use faa_op::{ImageMut, ImageRef, PointTables, ShapeError};
 
+/// From how many samples on one pass through tables can beat the passes that it replaces; 64×64 RGB
+/// pixels are as many. Below it, making the tables takes longer than everything else.
+const LEAST_SAMPLES: usize = 12 * 1024;
+
+/// Whether one pass through tables beats a pass for each op.
+///
+/// Measured with two to four built-in ops, which are a few instructions for a whole vector each:
+/// with byte permutations of 512 bits one pass is up to twice as fast at 224×224 and above; with
+/// shorter vectors it is three to six times slower, so there every op makes its own pass.
+pub(crate) fn one_pass_pays(samples: usize) -> bool {
+    samples >= LEAST_SAMPLES && lookups_are_fast()
+}
+
+#[cfg(feature = "builtin")]
+fn lookups_are_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx512vbmi")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Without the built-in ops, all ops are somebody's own, and likely to look at sample after sample.
+#[cfg(not(feature = "builtin"))]
+fn lookups_are_fast() -> bool {
+    true
+}
+
 /// Sends the image, or the source where there is one, through tables and into the image.
+#[cfg(feature = "builtin")]
+pub(crate) fn apply_tables(
+    tables: &PointTables,
+    source: Option<ImageRef<'_>>,
+    image: &mut ImageMut<'_>,
+) -> Result<(), ShapeError> {
+    use faa_ops_builtin::{SimdLevel, map_levels, map_levels_from};
+
+    match source {
+        Some(source) if !image.has_shape_of(source) => return Err(ShapeError::Differs),
+        Some(source) => map_levels_from(SimdLevel::best(), tables, source, image),
+        None => map_levels(SimdLevel::best(), tables, image),
+    }
+    Ok(())
+}
+
+/// Sends the image, or the source where there is one, through tables and into the image.
+#[cfg(not(feature = "builtin"))]
 pub(crate) fn apply_tables(
     tables: &PointTables,
     source: Option<ImageRef<'_>>,

@@ -1,3 +1,6 @@
+#[cfg(all(test, feature = "builtin"))]
+mod tests;
+
 use faa_op::{Call, ImageMut, ImageRef, OpError, PointTables, Scratch};
 
 use crate::draw::Drawn;
@@ -11,10 +14,12 @@ pub(crate) struct Target<'a, 'image> {
     pub(crate) image: &'a mut ImageMut<'image>,
     pub(crate) partners: Option<&'a dyn Partners>,
     pub(crate) scratch: &'a mut Scratch,
+    /// Whether neighbours that have tables become one pass over the pixels.
+    pub(crate) one_pass: bool,
 }
 
 impl Target<'_, '_> {
-    /// Applies steps in order. Neighbours that have tables become one pass over the pixels.
+    /// Applies steps in order.
     pub(crate) fn apply<'s>(
         mut self,
         steps: impl Iterator<Item = Drawn<'s>>,
@@ -24,6 +29,7 @@ impl Target<'_, '_> {
         while let Some(step) = steps.next() {
             let mut fused: Option<PointTables> = None;
             while let Some(next) = steps.peek()
+                && self.one_pass
                 && step.fusing.likely(channels)
                 && next.fusing.likely(channels)
                 && let Some(first) = fused.take().or_else(|| step.op.point(step.value, channels))

@@ -1,56 +1,10 @@
 //! One pass or several, in place or from a source: the bytes are the same.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use faa_op::{
-    Call, Channels, ImageMut, ImageRef, Op, OpError, OpSet, OpSpec, PointTables, Scratch, Stream,
-};
+use faa_op::{Call, Channels, ImageMut, ImageRef, OpError, OpSet, Scratch, Stream};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Executor, Plan, Policy, Step, Strength, Workspace};
 
 use crate::doubles::{key, noise, policy};
-
-/// A threshold that has tables, and counts how it is used.
-struct Point {
-    spec: OpSpec,
-    tables: Arc<AtomicUsize>,
-    passes: Arc<AtomicUsize>,
-}
-
-impl Op for Point {
-    fn spec(&self) -> &OpSpec {
-        &self.spec
-    }
-
-    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-        self.passes.fetch_add(1, Ordering::Relaxed);
-        let tables = self.point(value, image.channels()).expect("for any value");
-        tables.apply(image);
-        Ok(())
-    }
-
-    fn point(&self, value: f64, _: Channels) -> Option<PointTables> {
-        self.tables.fetch_add(1, Ordering::Relaxed);
-        let shift = value as u8;
-        Some(PointTables::uniform(|level| level.rotate_left(3) ^ shift))
-    }
-}
-
-/// The built-in ops, and two point ops, `A` and `B`, with their counts of tables and passes.
-fn ops() -> (OpSet, [Arc<AtomicUsize>; 2]) {
-    let counts: [Arc<AtomicUsize>; 2] = Default::default();
-    let mut ops = builtin_ops();
-    for name in ["A", "B"] {
-        let op = Point {
-            spec: OpSpec::new(name, "").range(0.0, 255.0, "bits"),
-            tables: counts[0].clone(),
-            passes: counts[1].clone(),
-        };
-        ops.insert(Arc::new(op)).unwrap();
-    }
-    (ops, counts)
-}
 
 /// A policy of `count` sub-policies of four steps each, every choice random.
 fn random_policy(ops: &OpSet, count: usize, seed: u64) -> Policy {
@@ -85,17 +39,19 @@ fn of<'a>(shape: ImageRef<'_>, pixels: &'a mut [u8]) -> ImageMut<'a> {
 
 #[test]
 fn every_way_to_apply_gives_the_bytes_of_one_op_after_the_other() {
-    let (ops, _) = ops();
+    let ops = builtin_ops();
     let own = &mut Workspace::new();
-    for (shape, channels) in [
-        ((9, 7), Channels::Rgb),
-        ((5, 11), Channels::Rgba),
-        ((13, 4), Channels::L),
+    for (shape, channels, images) in [
+        ((9, 7), Channels::Rgb, 1000),
+        ((5, 11), Channels::Rgba, 1000),
+        ((13, 4), Channels::L, 1000),
+        // Large enough for fused passes.
+        ((71, 65), Channels::Rgb, 300),
     ] {
         let source = noise(1, shape, channels);
         let view = ImageRef::new(&source, shape.0, shape.1, channels).unwrap();
         let executor = Executor::new(&random_policy(&ops, 300, 1), &ops).unwrap();
-        for index in 0..1500 {
+        for index in 0..images {
             let key = key(1, 0, index);
             let plan = executor.plan(key);
             let (mut expected, mut found) = (source.clone(), source.clone());
@@ -117,28 +73,6 @@ fn every_way_to_apply_gives_the_bytes_of_one_op_after_the_other() {
             assert_eq!(found, expected, "replayed: {plan:?}");
         }
     }
-}
-
-#[test]
-fn neighbours_with_tables_are_one_pass_and_a_lone_op_has_no_table() {
-    let (ops, [tables, passes]) = ops();
-    let counted = |steps: &[(&str, f64, f64)]| {
-        let executor = Executor::new(&policy(&[steps]), &ops).unwrap();
-        let before = [&tables, &passes].map(|count| count.load(Ordering::Relaxed));
-        let mut pixels = [1, 2, 3];
-        let mut image = ImageMut::new(&mut pixels, 1, 1, Channels::Rgb).unwrap();
-        executor
-            .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
-            .unwrap();
-        let after = [&tables, &passes].map(|count| count.load(Ordering::Relaxed));
-        [after[0] - before[0], after[1] - before[1]]
-    };
-    let (a, b, between) = (("A", 1.0, 0.3), ("B", 1.0, 0.6), ("Rotate", 1.0, 0.9));
-    assert_eq!(counted(&[a, b, a]), [3, 0]);
-    assert_eq!(counted(&[a, b, between, b, a]), [4, 0]);
-    // The double's own pass asks for its table.
-    assert_eq!(counted(&[a]), [1, 1]);
-    assert_eq!(counted(&[a, between, b]), [2, 2]);
 }
 
 #[test]
