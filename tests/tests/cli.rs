@@ -248,51 +248,6 @@ fn errors_say_what_and_where_and_what_to_do() {
 }
 
 #[test]
-fn policies_are_listed_shown_and_checked() {
-    let folder = folder();
-    let policy = |arguments: &[&str]| {
-        let mut command = faa_runtime();
-        command
-            .current_dir(folder.path())
-            .arg("policy")
-            .args(arguments);
-        command
-    };
-    let listed: Vec<Value> =
-        serde_json::from_str(&stdout_of(&mut policy(&["list", "--json"]))).unwrap();
-    for shipped in listed {
-        let name = shipped["name"].as_str().unwrap();
-        assert!(stdout_of(&mut policy(&["check", name])).contains("valid"));
-    }
-    let shown = stdout_of(&mut policy(&["show", "policy.json"]));
-    assert!(
-        shown.contains("two: 2 sub-policies") && shown.contains("±24.000 degrees"),
-        "{shown}"
-    );
-    let checked: Value =
-        serde_json::from_str(&stdout_of(&mut policy(&["check", "policy.json", "--json"]))).unwrap();
-    assert_eq!(checked["valid"], true);
-
-    fs::write(
-        folder.path().join("unknown.json"),
-        POLICY.replace("Cutout", "CutOff"),
-    )
-    .unwrap();
-    let (code, message) = failure_of(&mut policy(&["check", "unknown.json"]));
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("sub_policies[0][1].op: no op is named `CutOff`; did you mean"),
-        "{message}"
-    );
-    let (code, message) = failure_of(&mut policy(&["show", "no-such-policy"]));
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("`faa-runtime policy list` shows the names"),
-        "{message}"
-    );
-}
-
-#[test]
 fn help_has_examples_and_wrong_usage_is_status_2() {
     for command in ["search", "apply", "ops", "doctor", "completions"] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));

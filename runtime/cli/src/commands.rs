@@ -71,14 +71,16 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
         };
         bail!("there is no file and no shipped policy named `{file_or_name}`; {hint}");
     }
-    // A byte more than the parser takes is enough for it to refuse the file.
-    let read = || {
-        let mut json = Vec::new();
-        File::open(path)?
-            .take(MAX_BYTES as u64 + 1)
-            .read_to_end(&mut json)?;
-        io::Result::Ok(json)
-    };
-    let json = read().with_context(|| format!("cannot read the policy {file_or_name}"))?;
+    let json =
+        read_bounded(path).with_context(|| format!("cannot read the policy {file_or_name}"))?;
     Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
+}
+
+/// Reads a file; of one that is larger than the parsers take, just so much that they refuse it.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut json)?;
+    Ok(json)
 }

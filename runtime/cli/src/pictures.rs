@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Result;
-use faa_op::{Channels, ImageMut};
+use faa_op::{Channels, ImageMut, ImageRef};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage};
 
@@ -35,6 +35,21 @@ impl Picture {
             height,
             channels,
         })
+    }
+
+    pub(crate) fn as_ref(&self) -> ImageRef<'_> {
+        ImageRef::new(&self.samples, self.width, self.height, self.channels)
+            .expect("decoded images have the length of their shape")
+    }
+
+    /// Size and channels, for people.
+    pub(crate) fn shape(&self) -> String {
+        let channels = match self.channels {
+            Channels::L => "L",
+            Channels::Rgb => "RGB",
+            Channels::Rgba => "RGBA",
+        };
+        format!("{}×{} {channels}", self.width, self.height)
     }
 
     pub(crate) fn as_mut(&mut self) -> ImageMut<'_> {

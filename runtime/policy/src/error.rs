@@ -36,7 +36,9 @@ pub enum Problem {
         /// What it says instead.
         String,
     ),
-    /// A key is missing.
+    /// What was to be converted is a policy file already.
+    NotForeign,
+    /// A key, or an element of a list, is missing.
     Missing,
     /// A key is not part of the format.
     UnknownKey,
@@ -140,6 +142,7 @@ impl fmt::Display for Problem {
             Self::NotJson(message) => write!(f, "not valid JSON: {message}"),
             Self::WrongFormat(found) => write!(f, "expected \"faa-policy\", found {found}"),
             Self::WrongVersion(found) => write!(f, "version {found} is not supported, only 1 is"),
+            Self::NotForeign => f.write_str("this is a policy file already"),
             Self::Missing => f.write_str("missing"),
             Self::UnknownKey => f.write_str("not a key of this format"),
             Self::DuplicateKey => f.write_str("stands here twice"),

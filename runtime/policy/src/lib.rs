@@ -1,32 +1,109 @@
 //! Augmentation policies: the file format, and the executor that applies them.
 //!
 //! ```
-//! use faa_op::{Channels, DrawKey, ImageMut};
+//! use faa_op::{Channels, DrawKey, ImageMut, ImageRef};
 //! use faa_policy::{Executor, Policy, Workspace};
 //!
+//! // Or one that is shipped: faa_policy::shipped().
 //! let policy = Policy::parse(
 //!     br#"{"format": "faa-policy", "version": 1, "name": "example", "sub_policies": [
 //!         [{"op": "Rotate", "probability": 0.8, "magnitude": 0.7},
-//!          {"op": "Brightness", "probability": 0.5, "magnitude": 0.4}]
+//!          {"op": "Brightness", "probability": 0.5, "value": 1.3}]
 //!     ]}"#,
 //! )?;
-//! let executor = Executor::builtin(&policy)?;
+//! let executor = Executor::builtin(&policy)?; // Once; it is Send + Sync.
+//! let workspace = &mut Workspace::new(); // One a thread.
 //!
+//! // One image, in place: pass 0 of a training with seed 1 over image 7 of the data set.
 //! let mut pixels = vec![128; 32 * 32 * 3];
 //! let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb)?;
 //! let key = DrawKey { seed: 1, epoch: 0, index: 7 };
-//! let plan = executor.plan(key); // What will be applied, to be logged or replayed.
-//! executor.apply(&mut image, key, &mut Workspace::new())?;
-//! # assert_eq!(plan.sub_policy, Some(0));
+//! executor.apply(&mut image, key, workspace)?;
+//!
+//! // From a decoder's buffer into a batch's.
+//! let decoded = vec![128; 32 * 32 * 3];
+//! let decoded = ImageRef::new(&decoded, 32, 32, Channels::Rgb)?;
+//! executor.apply_to(decoded, &mut image, key, workspace)?;
+//!
+//! // A batch, on all cores with the feature `rayon`.
+//! let mut batch = vec![128; 64 * 32 * 32 * 3];
+//! let mut images = Vec::new();
+//! for (index, pixels) in (0..).zip(batch.chunks_exact_mut(32 * 32 * 3)) {
+//!     let image = ImageMut::new(pixels, 32, 32, Channels::Rgb)?;
+//!     images.push((DrawKey { seed: 1, epoch: 0, index }, image));
+//! }
+//! executor.apply_batch(&mut images)?;
+//! # drop(images);
+//! assert_eq!(pixels, batch[7 * 32 * 32 * 3..][..32 * 32 * 3]);
+//!
+//! // What was drawn, to be logged, and replayed without the policy.
+//! let line = executor.plan(key).to_json();
+//! let plan = faa_policy::Plan::parse(line.as_bytes())?;
+//! let mut again = vec![128; 32 * 32 * 3];
+//! let mut image = ImageMut::new(&mut again, 32, 32, Channels::Rgb)?;
+//! plan.replay(&faa_ops_builtin::builtin_ops(), &mut image, None, workspace)?;
+//! assert_eq!(again, pixels);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Unlike torchvision's or timm's random augmentation, a draw here depends on the seed, the epoch
-//! and the image's index alone, and never on threads, batches or what was drawn before.
+//! An op of one's own is an implementation of [`Op`](faa_op::Op) in the set that the executor is
+//! built with:
 //!
-//! **Untrusted input.** [`Policy::parse`] refuses what is malformed with an error that names the
-//! place, and never panics; a file may have 1 MiB.
+//! ```
+//! use std::sync::Arc;
+//!
+//! use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
+//! use faa_policy::{Executor, Policy};
+//!
+//! /// Darkens rows at random places, as many as the value says.
+//! struct Scanlines(OpSpec);
+//!
+//! impl Op for Scanlines {
+//!     fn spec(&self) -> &OpSpec {
+//!         &self.0
+//!     }
+//!
+//!     fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> Result<(), OpError> {
+//!         let mut stream = call.stream(); // All of an op's randomness comes from its seed.
+//!         for _ in 0..value as usize {
+//!             let y = stream.below(image.height() as u64) as usize;
+//!             image.row_mut(y).iter_mut().for_each(|sample| *sample /= 2);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut ops = faa_ops_builtin::builtin_ops();
+//! let spec = OpSpec::new("Scanlines", "darkens some rows").range(0.0, 20.0, "rows");
+//! ops.insert(Arc::new(Scanlines(spec)))?;
+//! let policy = Policy::parse(
+//!     br#"{"format": "faa-policy", "version": 1, "name": "mine", "sampler": {
+//!         "count": 2, "bins": 31, "ops": [
+//!             {"op": "Scanlines"},
+//!             {"op": "Rotate", "low": 0, "high": 135, "centre": 0},
+//!             {"op": "Identity"}]}}"#,
+//! )?;
+//! let executor = Executor::new(&policy, &ops)?;
+//! # assert_eq!(executor.mixing_op(), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **What is different.** Unlike in torchvision's or timm's random augmentation, a draw depends on
+//! the seed, the epoch and the image's index alone, and never on threads, batches or what was drawn
+//! before; [`Executor`] documents every number that is drawn. Pixels are Pillow's, byte for byte.
+//! Ops such as SamplePairing, which mix another image in, are given a set of images to choose from
+//! ([`Executor::with_partners`]); without one they are an error and not skipped.
+//!
+//! **Untrusted input.** [`Policy::parse`], [`Plan::parse`] and [`convert`] refuse what is malformed
+//! with an error that names the place, and never panic or clamp. They read at most [`MAX_BYTES`]
+//! bytes with at most [`MAX_DEPTH`] levels. A policy can ask for as many ops an image as fit into
+//! that size, so how long an image takes is bounded by the file and not by the format.
+//!
+//! **Features.** `builtin` (on by default): the built-in ops, for [`Executor::builtin`]. `rayon`:
+//! [`Executor::apply_batch`] on all threads of the current pool. `image`: buffers of the crate
+//! `image` as images of this one (the module `interop`).
 
+mod convert;
 mod draw;
 mod error;
 mod executor;
@@ -45,6 +122,7 @@ mod tree;
 mod workspace;
 mod write;
 
+pub use convert::{Converted, Warning, convert};
 pub use error::{ApplyError, PolicyError, Problem, ReplayError};
 pub use executor::{Executor, Paired};
 pub use partners::{PackedImages, Partners};

@@ -188,6 +188,10 @@ impl<'a> Object<'a> {
         self.place.key(key)
     }
 
+    pub(crate) fn entries(&self) -> &'a [(String, Tree)] {
+        self.entries
+    }
+
     pub(crate) fn allow(&self, keys: &[&str]) -> Result<(), PolicyError> {
         let unknown = |(key, _): &&(String, Tree)| !keys.contains(&key.as_str());
         match self.entries.iter().find(unknown) {

@@ -21,11 +21,27 @@ impl Shipped {
 
 /// The policies that come with the crate, the folder `policies/` of the repository.
 pub fn shipped() -> &'static [Shipped] {
-    &[Shipped {
-        name: "glyphs-wrn-10-1",
-        json: include_str!("../../../policies/glyphs-wrn-10-1.json"),
-    }]
+    SHIPPED
 }
+
+/// Declares the list by names, each of which names its file.
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Shipped {
+            name: $name,
+            json: include_str!(concat!("../../../policies/", $name, ".json")),
+        }),+]
+    };
+}
+
+const SHIPPED: &[Shipped] = shipped![
+    "autoaugment-cifar10",
+    "autoaugment-svhn",
+    "autoaugment-imagenet",
+    "randaugment",
+    "trivialaugment-wide",
+    "glyphs-wrn-10-1",
+];
 
 #[cfg(test)]
 mod tests {

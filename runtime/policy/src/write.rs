@@ -7,8 +7,8 @@ impl Policy {
     /// The policy as a file: JSON with a line for every step. Numbers survive exactly.
     ///
     /// Numbers that are not finite have no form in JSON and become `null`, which the parser
-    /// refuses; so does a provenance that is nested more deeply than
-    /// [`MAX_DEPTH`](crate::MAX_DEPTH) allows.
+    /// refuses. It also refuses a file that provenance makes larger than
+    /// [`MAX_BYTES`](crate::MAX_BYTES) or deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
     pub fn to_json(&self) -> String {
         let rule = match &self.rule {
             Rule::SubPolicies(sub_policies) => sub_policies_json(sub_policies),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use faa_op::{Channels, DrawKey, Op, OpSet, Scratch, Stream};
 use faa_ops_builtin::SimdLevel;
-use faa_policy::{Executor, Policy, Provenance, Step, Strength, Workspace};
+use faa_policy::{Executor, Policy, Step, Strength, Workspace};
 use faa_tests::pictures::{Kind, mode_of, partner, picture};
 use faa_tests::ways::{Picture, Way};
 use serde_json::{Value, json};
@@ -175,11 +175,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet) -> Work {
                 .collect()
         })
         .collect();
-    let policy = Policy {
-        name: "parity".to_owned(),
-        sub_policies,
-        provenance: Provenance::new(),
-    };
+    let policy = Policy::of_sub_policies("parity", sub_policies);
     let key = DrawKey {
         seed: stream.next_u64(),
         epoch: stream.below(u64::from(u32::MAX)) as u32,

@@ -8,10 +8,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{Call, DrawKey, ImageMut, Op, Scratch, Stream};
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Executor, Plan, PlannedStep, Workspace, nearest_name};
+use faa_policy::{Executor, Partners, Plan, PlannedStep, Workspace};
 use faa_search::write_whole;
 use serde_json::{Value, json};
 
+use super::one_op::OneOp;
 use super::{Usage, find_policy};
 use crate::pictures::{ContactSheet, Picture};
 
@@ -26,34 +27,27 @@ would share an output, or where an output exists and --force is not given.
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented
   faa-runtime apply --policy runs/demo/policy.json --grid 15 cat.jpg --out sheets
+  faa-runtime apply --policy autoaugment-imagenet --grid 8 cat.jpg --out sheets
   faa-runtime apply --op Rotate --value 30 cat.jpg --out turned
+  faa-runtime apply --op SamplePairing --value 0.4 --partner dog.jpg cat.jpg --out mixed
   faa-runtime apply --op Equalize cat.jpg --out equalized"
 )]
 pub(crate) struct Apply {
     /// A policy: a file, or the name of a shipped one.
     #[arg(long, value_name = "FILE|NAME")]
     policy: Option<String>,
-    /// A single op, applied with exactly the value given: never skipped, never mirrored.
-    #[arg(long, value_name = "NAME")]
-    op: Option<String>,
-    /// The op's value, in its own unit.
-    #[arg(
-        long,
-        value_name = "V",
-        requires = "op",
-        conflicts_with = "magnitude",
-        allow_negative_numbers = true
-    )]
-    value: Option<f64>,
-    /// The op's magnitude, from 0 to 1 over its range.
-    #[arg(long, value_name = "M", requires = "op")]
-    magnitude: Option<f64>,
+    #[command(flatten)]
+    op: OneOp,
     /// The seed of all draws. An input's draw depends on the seed and on its place in the list.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Write a contact sheet for every input: the image itself, and then this many draws.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     grid: Option<u32>,
+    /// An image that ops such as SamplePairing may mix in; it has the inputs' size. Where it is
+    /// given several times, the seed chooses.
+    #[arg(long = "partner", value_name = "IMAGE")]
+    partners: Vec<PathBuf>,
     /// Overwrite outputs that exist.
     #[arg(long)]
     force: bool,
@@ -69,7 +63,12 @@ pub(crate) struct Apply {
 }
 
 /// What is applied to every image.
-enum Work {
+struct Work {
+    rule: Rule,
+    partners: Vec<Picture>,
+}
+
+enum Rule {
     Policy(Executor),
     Op { op: Arc<dyn Op>, value: f64 },
 }
@@ -83,6 +82,7 @@ impl Apply {
         let mut applied = Vec::new();
         for (index, (input, output)) in (0_u64..).zip(self.inputs.iter().zip(&outputs)) {
             let picture = Picture::read(input)?;
+            self.check_partners(&work, input, &picture)?;
             let png = match self.grid {
                 None => self
                     .augmented(&work, picture, 0, index)
@@ -141,50 +141,47 @@ impl Apply {
     }
 
     fn work(&self) -> Result<Work> {
+        let rule = self.rule()?;
+        match (rule.mixing_op(), self.partners.is_empty()) {
+            (Some(op), true) => bail!(Usage(format!(
+                "{op} mixes another image in: name one of the input's size with --partner IMAGE"
+            ))),
+            (None, false) => bail!(Usage(
+                "nothing that is applied mixes another image in: leave --partner away".to_owned()
+            )),
+            _ => {}
+        }
+        let partners = self.partners.iter().map(|path| Picture::read(path));
+        Ok(Work {
+            rule,
+            partners: partners.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Every partner must fit, whichever is drawn.
+    fn check_partners(&self, work: &Work, input: &Path, picture: &Picture) -> Result<()> {
+        for (path, partner) in self.partners.iter().zip(&work.partners) {
+            let (found, expected) = (partner.shape(), picture.shape());
+            if found != expected {
+                let (path, input) = (path.display(), input.display());
+                bail!(
+                    "the partner {path} is {found}, and {input} is {expected}: both must be alike"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&self) -> Result<Rule> {
         let ops = builtin_ops();
         if let Some(policy) = &self.policy {
             let executor = Executor::new(&find_policy(policy)?, &ops)
                 .with_context(|| format!("cannot apply the policy {policy}"))?;
-            return Ok(Work::Policy(executor));
+            return Ok(Rule::Policy(executor));
         }
-        let name = self.op.as_deref().expect("clap asks for a policy or an op");
-        let op = ops.get(name).ok_or_else(|| {
-            let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
-            match nearest {
-                Some(nearest) => anyhow!("no op is named `{name}`; did you mean `{nearest}`?"),
-                None => anyhow!("no op is named `{name}`; `faa-runtime ops` lists them"),
-            }
-        })?;
-        Ok(Work::Op {
-            op: op.clone(),
-            value: self.value_of(op.as_ref())?,
-        })
-    }
-
-    fn value_of(&self, op: &dyn Op) -> Result<f64> {
-        let name = op.spec().name();
-        let Some(range) = op.spec().value_range() else {
-            if self.value.is_some() || self.magnitude.is_some() {
-                bail!(Usage(format!(
-                    "{name} has no value: leave --value and --magnitude away"
-                )));
-            }
-            return Ok(0.0);
-        };
-        match (self.value, self.magnitude) {
-            (Some(value), _) if value.is_finite() => Ok(value),
-            (_, Some(magnitude)) if (0.0..=1.0).contains(&magnitude) => {
-                Ok(range.value_at(magnitude))
-            }
-            (None, None) => {
-                let (low, high, unit) = (range.low, range.high, &range.unit);
-                bail!(Usage(format!(
-                    "{name} needs --value V ({low} … {high} {unit}) or --magnitude M (0 … 1)"
-                )))
-            }
-            (Some(_), _) => bail!(Usage("--value needs a finite number".to_owned())),
-            (_, Some(_)) => bail!(Usage("--magnitude is a number from 0 to 1".to_owned())),
-        }
+        let op = self.op.find(&ops)?;
+        let value = self.op.value(op.as_ref())?;
+        Ok(Rule::Op { op, value })
     }
 
     /// Where each input's result goes; refuses before anything is written.
@@ -211,16 +208,31 @@ impl Apply {
     }
 }
 
+impl Rule {
+    fn mixing_op(&self) -> Option<&str> {
+        match self {
+            Self::Policy(executor) => executor.mixing_op(),
+            Self::Op { op, .. } => op.spec().mixes().then(|| op.spec().name()),
+        }
+    }
+}
+
 impl Work {
     fn apply(&self, image: &mut ImageMut<'_>, key: DrawKey) -> Result<()> {
-        match self {
-            Self::Policy(executor) => executor.apply(image, key, &mut Workspace::new())?,
-            Self::Op { op, value } => {
-                op.apply(
-                    image,
-                    *value,
-                    &mut Call::new(op_seed(key), &mut Scratch::new()),
-                )?;
+        let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
+        match &self.rule {
+            Rule::Policy(executor) => {
+                let paired = executor.with_partners(&partners);
+                paired.apply(image, key, &mut Workspace::new())?;
+            }
+            Rule::Op { op, value } => {
+                let (seed, partner) = self.op_draws(key);
+                let scratch = &mut Scratch::new();
+                let mut call = Call::new(seed, scratch);
+                if let Some(partner) = partner {
+                    call = call.with_partner(partners.image(partner));
+                }
+                op.apply(image, *value, &mut call)?;
             }
         }
         Ok(())
@@ -228,23 +240,33 @@ impl Work {
 
     /// What is applied with this key, in the form in which plans are written.
     fn plan(&self, key: DrawKey) -> Plan {
-        match self {
-            Self::Op { op, value } => Plan {
-                sub_policy: None,
-                steps: vec![PlannedStep {
+        match &self.rule {
+            Rule::Op { op, value } => {
+                let (seed, partner) = self.op_draws(key);
+                let step = PlannedStep {
                     step: 0,
                     op: op.spec().name().to_owned(),
                     value: *value,
-                    seed: op_seed(key),
-                    partner: None,
-                }],
-            },
-            Self::Policy(executor) => executor.plan(key),
+                    seed,
+                    partner,
+                };
+                Plan {
+                    sub_policy: None,
+                    steps: vec![step],
+                }
+            }
+            Rule::Policy(executor) => {
+                let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
+                executor.with_partners(&partners).plan(key)
+            }
         }
     }
-}
 
-/// The seed of a single op: the first 64 bits of the image's stream.
-fn op_seed(key: DrawKey) -> u64 {
-    Stream::for_image(key).next_u64()
+    /// The seed of a single op, the first 64 bits of the image's stream, and then its partner.
+    fn op_draws(&self, key: DrawKey) -> (u64, Option<u64>) {
+        let mut stream = Stream::for_image(key);
+        let seed = stream.next_u64();
+        let count = self.partners.len() as u64;
+        (seed, (count > 0).then(|| stream.below(count)))
+    }
 }

@@ -1,20 +1,24 @@
+mod convert;
+mod show;
+
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Policy, Shipped, Step, Strength, shipped};
+use faa_policy::{Policy, Rule, Shipped, shipped};
 use serde_json::{Value, json};
 
 use super::find_policy;
 use crate::table::{render, table};
 
-/// List, show and check policies.
+/// List, show, check and convert policies.
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
     List(List),
-    Show(Show),
+    Show(show::Show),
     Check(Check),
+    Convert(convert::Convert),
 }
 
 /// List the policies that come with the program.
@@ -24,20 +28,6 @@ Example:
   faa-runtime policy list")]
 pub(crate) struct List {
     /// Print JSON for programs.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Show a policy as a table.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  faa-runtime policy show runs/demo/policy.json
-  faa-runtime policy show glyphs-wrn-10-1")]
-pub(crate) struct Show {
-    /// A file, or the name of a shipped policy.
-    policy: String,
-    /// Print the policy file itself.
     #[arg(long)]
     json: bool,
 }
@@ -61,6 +51,7 @@ impl PolicyCommand {
             Self::List(list) => list.text()?,
             Self::Show(show) => show.text()?,
             Self::Check(check) => check.text()?,
+            Self::Convert(convert) => convert.text()?,
         };
         io::stdout().write_all(text.as_bytes())?;
         Ok(())
@@ -72,49 +63,19 @@ impl List {
         let policies = shipped().iter().map(Shipped::policy);
         let policies = policies.collect::<Result<Vec<_>, _>>()?;
         if self.json {
-            let facts = |policy: &Policy| json!({"name": policy.name, "sub_policies": policy.sub_policies().len(), "source": source(policy)});
+            let facts = |policy: &Policy| {
+                let mut facts = facts(policy);
+                facts["source"] = source(policy).into();
+                facts
+            };
             let rows: Vec<Value> = policies.iter().map(facts).collect();
             return Ok(format!("{:#}\n", Value::from(rows)));
         }
-        let mut table = table(&["name", "sub-policies", "where it came from"]);
+        let mut table = table(&["name", "each image draws", "where it came from"]);
         for policy in &policies {
-            table.add_row([
-                &policy.name,
-                &policy.sub_policies().len().to_string(),
-                source(policy),
-            ]);
+            table.add_row([&policy.name, &summary(policy), source(policy)]);
         }
         Ok(render(&table))
-    }
-}
-
-impl Show {
-    fn text(self) -> Result<String> {
-        let policy = find_policy(&self.policy)?;
-        if self.json {
-            return Ok(policy.to_json());
-        }
-        let mut table = table(&["sub-policy", "op", "probability", "magnitude", "value"]);
-        let ops = builtin_ops();
-        for (place, steps) in policy.sub_policies().iter().enumerate() {
-            for (step_place, step) in steps.iter().enumerate() {
-                let number = if step_place == 0 {
-                    place.to_string()
-                } else {
-                    String::new()
-                };
-                let range = ops.get(&step.op).and_then(|op| op.spec().value_range());
-                let [magnitude, value] = strength(step, range);
-                let probability = format!("{:.2}", step.probability);
-                table.add_row([number, step.op.clone(), probability, magnitude, value]);
-            }
-        }
-        let count = policy.sub_policies().len();
-        Ok(format!(
-            "{}: {count} sub-policies\n\n{}",
-            policy.name,
-            render(&table)
-        ))
     }
 }
 
@@ -124,15 +85,41 @@ impl Check {
         policy
             .check(&builtin_ops())
             .with_context(|| format!("{} does not fit the known ops", self.policy))?;
-        let (name, count) = (&policy.name, policy.sub_policies().len());
         Ok(if self.json {
-            format!(
-                "{}\n",
-                json!({"valid": true, "name": name, "sub_policies": count})
-            )
+            let mut facts = facts(&policy);
+            facts["valid"] = true.into();
+            format!("{facts}\n")
         } else {
-            format!("{}: valid, {count} sub-policies\n", self.policy)
+            format!("{}: valid, {}\n", self.policy, summary(&policy))
         })
+    }
+}
+
+/// What an image draws, for people.
+fn summary(policy: &Policy) -> String {
+    match &policy.rule {
+        Rule::SubPolicies(sub_policies) => format!("one of {} sub-policies", sub_policies.len()),
+        Rule::Sampler(sampler) => {
+            let (count, ops, bins) = (sampler.count, sampler.ops.len(), sampler.bins);
+            match sampler.bin {
+                Some(bin) => format!("{count} of {ops} ops, at bin {bin} of 0…{}", bins - 1),
+                None => format!("{count} of {ops} ops, at any of {bins} bins"),
+            }
+        }
+    }
+}
+
+/// Name and size of a policy, for programs.
+fn facts(policy: &Policy) -> Value {
+    match &policy.rule {
+        Rule::SubPolicies(sub_policies) => {
+            json!({"name": policy.name, "sub_policies": sub_policies.len()})
+        }
+        Rule::Sampler(sampler) => {
+            let (count, ops, bins) = (sampler.count, sampler.ops.len(), sampler.bins);
+            let sampler = json!({"count": count, "ops": ops, "bins": bins, "bin": sampler.bin});
+            json!({"name": policy.name, "sampler": sampler})
+        }
     }
 }
 
@@ -143,23 +130,4 @@ fn source(policy: &Policy) -> &str {
         .get("source")
         .and_then(Value::as_str)
         .unwrap_or_default()
-}
-
-/// Magnitude and value of a step, as far as they are stated or follow.
-fn strength(step: &Step, range: Option<&faa_op::ValueRange>) -> [String; 2] {
-    let Some(range) = range else {
-        return [String::new(), String::new()];
-    };
-    let sign = if range.centre.is_some() { "±" } else { "" };
-    let value = |value: f64| match range.centre {
-        Some(0.0) => format!("{sign}{:.3} {}", value.abs(), range.unit),
-        _ => format!("{value:.3} {}", range.unit),
-    };
-    match step.strength {
-        Strength::Unstated => [String::new(), String::new()],
-        Strength::Magnitude(magnitude) => {
-            [format!("{magnitude:.2}"), value(range.value_at(magnitude))]
-        }
-        Strength::Value(stated) => [String::new(), value(stated)],
-    }
 }

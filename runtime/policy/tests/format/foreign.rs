@@ -1,1 +1,186 @@
+//! Policies that other programs wrote.
 
+use faa_ops_builtin::builtin_ops;
+use faa_policy::{
+    Converted, MAX_BYTES, Policy, PolicyError, Problem, Step, Strength, Warning, convert,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn converted(json: &str) -> Result<Converted, PolicyError> {
+    convert(json.as_bytes(), "converted", &builtin_ops())
+}
+
+fn step(op: &str, probability: f64, strength: Strength) -> Step {
+    Step {
+        op: op.to_owned(),
+        probability,
+        strength,
+    }
+}
+
+#[test]
+fn the_list_form_keeps_order_and_repeats() {
+    let json = r#"[[["TranslateX", 0.42, 0.39], ["Contrast", 0.83, 0.5]],
+                   [["Invert", 1, 0.7], ["Rotate", 0, 1], ["Invert", 0.5, null]]]"#;
+    let Converted { policy, warnings } = converted(json).unwrap();
+    let expected = vec![
+        vec![
+            step("TranslateX", 0.42, Strength::Magnitude(0.39)),
+            step("Contrast", 0.83, Strength::Magnitude(0.5)),
+        ],
+        vec![
+            step("Invert", 1.0, Strength::Unstated),
+            step("Rotate", 0.0, Strength::Magnitude(1.0)),
+            step("Invert", 0.5, Strength::Unstated),
+        ],
+    ];
+    assert_eq!(policy.sub_policies(), expected);
+    assert_eq!((policy.name.as_str(), warnings), ("converted", vec![]));
+    assert!(policy.provenance["source"].is_string());
+    assert_eq!(policy.check(&builtin_ops()), Ok(()));
+    assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
+}
+
+#[test]
+fn the_object_form_keeps_the_files_order_and_warns() {
+    let json = r#"{"0": {"Sharpness": [0.5, 0.25], "AutoContrast": [0.006, "None"]},
+                   "1": {"Color": [1.0, 0.75]}}"#;
+    let Converted { policy, warnings } = converted(json).unwrap();
+    let expected = vec![
+        vec![
+            step("Sharpness", 0.5, Strength::Magnitude(0.25)),
+            step("AutoContrast", 0.006, Strength::Unstated),
+        ],
+        vec![step("Color", 1.0, Strength::Magnitude(0.75))],
+    ];
+    assert_eq!(policy.sub_policies(), expected);
+    assert_eq!(warnings, [Warning::OrderLost]);
+    // A single op has no order to lose.
+    let single = converted(r#"{"0": {"Color": [1, 1]}}"#).unwrap();
+    assert_eq!(single.warnings, []);
+}
+
+#[test]
+fn an_op_that_the_paper_does_not_search_over_is_pointed_out() {
+    let warnings = converted(r#"[[["CutoutAbs", 1, 0.5], ["FlipX", 1, 0.5]]]"#)
+        .unwrap()
+        .warnings;
+    let other = Warning::OtherRange {
+        place: "[0][0][0]".into(),
+        op: "CutoutAbs".into(),
+    };
+    assert_eq!(warnings, [other]);
+}
+
+#[test]
+fn whatever_is_malformed_is_named_with_its_place() {
+    let number = Problem::WrongType {
+        expected: "a number",
+    };
+    let object = Problem::WrongType {
+        expected: "an object",
+    };
+    let beyond = |value| Problem::OutOfRange {
+        value,
+        low: 0.0,
+        high: 1.0,
+    };
+    let unknown = |op: &str, nearest: &str| Problem::UnknownOp {
+        op: op.to_owned(),
+        nearest: Some(nearest.to_owned()),
+    };
+    let steps = Problem::WrongType {
+        expected: "a list of steps",
+    };
+    let three = Problem::WrongType {
+        expected: "a list of an op, a probability and a magnitude",
+    };
+    let two = Problem::WrongType {
+        expected: "a list of a probability and a magnitude",
+    };
+    let text = Problem::WrongType {
+        expected: "a string",
+    };
+    let cases = [
+        ("[]", "", Problem::Empty),
+        ("[[]]", "[0]", Problem::Empty),
+        ("[1]", "[0]", steps),
+        (r#"[[["Rotate", 1]]]"#, "[0][0]", three.clone()),
+        (r#"[[["Rotate", 1, 1, 1]]]"#, "[0][0]", three.clone()),
+        (r#"[[{"op": "Rotate"}]]"#, "[0][0]", three),
+        ("[[[1, 1, 1]]]", "[0][0][0]", text),
+        (
+            r#"[[["Rotat", 1, 1]]]"#,
+            "[0][0][0]",
+            unknown("Rotat", "Rotate"),
+        ),
+        (r#"[[["Rotate", "1", 1]]]"#, "[0][0][1]", number.clone()),
+        (r#"[[["Rotate", 1.5, 1]]]"#, "[0][0][1]", beyond(1.5)),
+        (r#"[[["Rotate", 1, -1]]]"#, "[0][0][2]", beyond(-1.0)),
+        (r#"[[["Rotate", 1, null]]]"#, "[0][0][2]", Problem::Missing),
+        (r#"[[["Invert", 1, "no"]]]"#, "[0][0][2]", number),
+        ("{}", "", Problem::Empty),
+        (r#"{"0": {}}"#, "0", Problem::Empty),
+        (r#"{"0": []}"#, "0", object.clone()),
+        (r#"{"0": {"Color": 1}}"#, "0.Color", two.clone()),
+        (r#"{"0": {"Color": [1]}}"#, "0.Color", two),
+        (
+            r#"{"0": {"Colour": [1, 1]}}"#,
+            "0.Colour",
+            unknown("Colour", "Color"),
+        ),
+        (
+            r#"{"0": {"Color": [1, "None"]}}"#,
+            "0.Color[1]",
+            Problem::Missing,
+        ),
+        (
+            r#"{"0": {"Color": [1, 1], "Color": [1, 1]}}"#,
+            "0.Color",
+            Problem::DuplicateKey,
+        ),
+        (r#"{"format": "faa-policy"}"#, "format", Problem::NotForeign),
+        ("1", "", object),
+    ];
+    for (json, place, problem) in cases {
+        let error = converted(json).unwrap_err();
+        assert_eq!(
+            (error.place(), error.problem()),
+            (place, &problem),
+            "{json}"
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_read_again_is_refused() {
+    let step = r#"["Invert",1,0]"#;
+    let many = format!("[[{}]]", vec![step; MAX_BYTES / 16].join(","));
+    assert!(many.len() < MAX_BYTES);
+    let error = converted(&many).unwrap_err();
+    assert!(matches!(error.problem(), Problem::TooLarge { .. }));
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_are_converted_or_refused(
+        object in any::<bool>(),
+        place in any::<prop::sample::Index>(),
+        cut in 0..12_usize,
+        patch in vec(prop_oneof![any::<u8>(), Just(b'['), Just(b'"'), Just(b'9')], 0..4),
+    ) {
+        let json = if object {
+            r#"{"0": {"Color": [0.79, 0.55], "Invert": [0.1, "None"]}, "1": {"Cutout": [1, 0]}}"#
+        } else {
+            r#"[[["Contrast", 0.83, 0.5], ["TranslateX", 0.42, 0.39]], [["Invert", 1, 0]]]"#
+        };
+        let mut bytes = json.as_bytes().to_vec();
+        let start = place.index(bytes.len());
+        let end = (start + cut).min(bytes.len());
+        bytes.splice(start..end, patch);
+        if let Ok(converted) = convert(&bytes, "damaged", &builtin_ops()) {
+            prop_assert_eq!(converted.policy.check(&builtin_ops()), Ok(()));
+        }
+    }
+}

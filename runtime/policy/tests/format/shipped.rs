@@ -1,1 +1,244 @@
+//! Facts about the shipped policies that can be counted in the papers' tables.
 
+use std::collections::BTreeMap;
+
+use faa_op::DrawKey;
+use faa_ops_builtin::builtin_ops;
+use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, shipped};
+
+fn policy(name: &str) -> Policy {
+    let found = shipped().iter().find(|policy| policy.name == name);
+    found.unwrap().policy().unwrap()
+}
+
+#[test]
+fn every_policy_fits_the_built_in_ops_and_says_where_it_came_from() {
+    for shipped in shipped() {
+        let policy = shipped.policy().unwrap();
+        assert_eq!(policy.name, shipped.name);
+        policy.check(&builtin_ops()).unwrap();
+        let source = policy.provenance["source"].as_str().unwrap();
+        assert!(!source.is_empty() && !source.contains('\n'), "{source}");
+    }
+}
+
+/// How often each op of a policy occurs.
+fn uses(policy: &Policy) -> BTreeMap<&str, usize> {
+    let mut uses = BTreeMap::new();
+    for step in policy.sub_policies().iter().flatten() {
+        *uses.entry(step.op.as_str()).or_default() += 1;
+    }
+    uses
+}
+
+fn auto_augment(name: &str, expected: &[(&str, usize)]) -> Policy {
+    let policy = policy(name);
+    assert_eq!(policy.sub_policies().len(), 25);
+    assert!(policy.sub_policies().iter().all(|steps| steps.len() == 2));
+    assert_eq!(uses(&policy), expected.iter().copied().collect());
+    for step in policy.sub_policies().iter().flatten() {
+        assert!(
+            (step.probability * 10.0).fract() < 1e-9,
+            "probabilities are tenths: {step:?}"
+        );
+        let bin = bin_of(step);
+        assert!((bin - bin.round()).abs() < 1e-9, "{step:?} is at {bin}");
+        assert!((0.0..=9.0).contains(&bin.round()), "{step:?}");
+    }
+    for key in ["paper", "bins"] {
+        assert!(policy.provenance[key].is_string());
+    }
+    policy
+}
+
+/// The paper's bin that a step's value stands for; 0 where there is none.
+fn bin_of(step: &Step) -> f64 {
+    let Strength::Value(value) = step.strength else {
+        return 0.0;
+    };
+    let share = match step.op.as_str() {
+        "ShearX" | "ShearY" => value / 0.3,
+        "TranslateX" | "TranslateY" => value / 0.45,
+        "Rotate" => value / 30.0,
+        // Several bins share a number of bits.
+        "Posterize" => return 8.0 - value,
+        "Solarize" => 1.0 - value / 256.0,
+        _ => (value - 0.1) / 1.8,
+    };
+    9.0 * share
+}
+
+fn step(op: &str, probability: f64, value: Option<f64>) -> Step {
+    Step {
+        op: op.to_owned(),
+        probability,
+        strength: value.map_or(Strength::Unstated, Strength::Value),
+    }
+}
+
+#[test]
+fn autoaugment_for_cifar10_is_the_papers_table() {
+    let policy = auto_augment(
+        "autoaugment-cifar10",
+        &[
+            ("AutoContrast", 7),
+            ("Brightness", 4),
+            ("Color", 5),
+            ("Contrast", 2),
+            ("Equalize", 9),
+            ("Invert", 3),
+            ("Posterize", 1),
+            ("Rotate", 1),
+            ("Sharpness", 5),
+            ("ShearY", 2),
+            ("Solarize", 4),
+            ("TranslateX", 2),
+            ("TranslateY", 5),
+        ],
+    );
+    let all = policy.sub_policies();
+    let first = [step("Invert", 0.1, None), step("Contrast", 0.2, Some(1.3))];
+    assert_eq!(all[0], first);
+    assert_eq!(all[5][1], step("Posterize", 0.3, Some(5.0)));
+    let moved = [
+        step("TranslateY", 0.9, Some(0.45)),
+        step("TranslateY", 0.7, Some(0.45)),
+    ];
+    assert_eq!(all[21], moved);
+}
+
+#[test]
+fn autoaugment_for_svhn_is_the_papers_table() {
+    let policy = auto_augment(
+        "autoaugment-svhn",
+        &[
+            ("AutoContrast", 3),
+            ("Contrast", 1),
+            ("Equalize", 6),
+            ("Invert", 12),
+            ("Rotate", 4),
+            ("ShearX", 6),
+            ("ShearY", 8),
+            ("Solarize", 5),
+            ("TranslateX", 1),
+            ("TranslateY", 4),
+        ],
+    );
+    let strongest = &policy.sub_policies()[22][0];
+    assert_eq!(*strongest, step("ShearX", 0.7, Some(0.3)));
+}
+
+#[test]
+fn autoaugment_for_imagenet_is_the_papers_table() {
+    let policy = auto_augment(
+        "autoaugment-imagenet",
+        &[
+            ("AutoContrast", 2),
+            ("Color", 6),
+            ("Contrast", 2),
+            ("Equalize", 17),
+            ("Invert", 3),
+            ("Posterize", 5),
+            ("Rotate", 6),
+            ("Sharpness", 1),
+            ("ShearX", 1),
+            ("Solarize", 7),
+        ],
+    );
+    let first = [
+        step("Posterize", 0.4, Some(4.0)),
+        step("Rotate", 0.6, Some(30.0)),
+    ];
+    assert_eq!(policy.sub_policies()[0], first);
+    let weakest = &policy.sub_policies()[10][1];
+    assert_eq!(*weakest, step("Color", 0.4, Some(0.1)));
+}
+
+fn sampler(name: &str, [count, bins]: [u32; 2], bin: Option<u32>) -> Sampler {
+    let policy = policy(name);
+    let sampler = policy.sampler().unwrap();
+    assert_eq!(
+        (sampler.count, sampler.bins, sampler.bin),
+        (count, bins, bin)
+    );
+    assert_eq!(sampler.ops.len(), 14);
+    for op in ["Identity", "AutoContrast", "Equalize"] {
+        assert_eq!(values(sampler, op), None);
+    }
+    sampler.clone()
+}
+
+fn values(sampler: &Sampler, op: &str) -> Option<SamplerValues> {
+    let mut found = sampler.ops.iter().filter(|entry| entry.op == op);
+    let values = found.next().unwrap().values;
+    assert!(found.next().is_none(), "{op} stands there once");
+    values
+}
+
+fn ends(low: f64, high: f64, centre: Option<f64>, integer: bool) -> Option<SamplerValues> {
+    Some(SamplerValues {
+        low,
+        high,
+        centre,
+        integer,
+    })
+}
+
+#[test]
+fn randaugment_has_the_published_ranges() {
+    let sampler = sampler("randaugment", [2, 31], Some(9));
+    for op in ["ShearX", "ShearY"] {
+        assert_eq!(values(&sampler, op), ends(0.0, 0.3, Some(0.0), false));
+    }
+    for op in ["TranslateX", "TranslateY"] {
+        assert_eq!(values(&sampler, op), ends(0.0, 0.45, Some(0.0), false));
+    }
+    assert_eq!(
+        values(&sampler, "Rotate"),
+        ends(0.0, 30.0, Some(0.0), false)
+    );
+    for op in ["Brightness", "Color", "Contrast", "Sharpness"] {
+        assert_eq!(values(&sampler, op), ends(1.0, 1.9, Some(1.0), false));
+    }
+    assert_eq!(values(&sampler, "Posterize"), ends(8.0, 4.0, None, true));
+    assert_eq!(values(&sampler, "Solarize"), ends(255.0, 0.0, None, false));
+
+    // Bin 9 of 31 is three tenths of the way.
+    let executor = Executor::builtin(&policy("randaugment")).unwrap();
+    let key = |index| DrawKey {
+        seed: 1,
+        epoch: 0,
+        index,
+    };
+    for step in (0..500).flat_map(|index| executor.plan(key(index)).steps) {
+        let expected: &[f64] = match step.op.as_str() {
+            "Posterize" => &[7.0],
+            "Solarize" => &[178.5],
+            "Rotate" => &[9.0, -9.0],
+            "Color" => &[1.27, 0.73],
+            _ => continue,
+        };
+        let close = |value: &f64| (value - step.value).abs() < 1e-9;
+        assert!(expected.iter().any(close), "{step:?}");
+    }
+}
+
+#[test]
+fn trivialaugment_has_its_wide_ranges() {
+    let sampler = sampler("trivialaugment-wide", [1, 31], None);
+    for op in ["ShearX", "ShearY"] {
+        assert_eq!(values(&sampler, op), ends(0.0, 0.99, Some(0.0), false));
+    }
+    for op in ["TranslateXAbs", "TranslateYAbs"] {
+        assert_eq!(values(&sampler, op), ends(0.0, 32.0, Some(0.0), false));
+    }
+    assert_eq!(
+        values(&sampler, "Rotate"),
+        ends(0.0, 135.0, Some(0.0), false)
+    );
+    for op in ["Brightness", "Color", "Contrast", "Sharpness"] {
+        assert_eq!(values(&sampler, op), ends(1.0, 1.99, Some(1.0), false));
+    }
+    assert_eq!(values(&sampler, "Posterize"), ends(8.0, 2.0, None, true));
+    assert_eq!(values(&sampler, "Solarize"), ends(255.0, 0.0, None, false));
+}

@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use faa_ops_builtin::builtin_ops;
+use faa_policy::Converted;
+use faa_search::write_whole;
+use serde_json::json;
+
+use super::super::read_bounded;
+
+/// Convert a policy that another program wrote.
+#[derive(Args)]
+#[command(after_help = "\
+Two forms are known. The list form of Fast AutoAugment's public code:
+  [[[\"Contrast\", 0.83, 0.5], [\"TranslateX\", 0.42, 0.39]], …]
+And the object form of a port of it, which does not keep the order of ops:
+  {\"0\": {\"Color\": [0.79, 0.55], \"AutoContrast\": [0.01, \"None\"]}, …}
+
+Examples:
+  faa-runtime policy convert fa_reduced_cifar10.json reduced-cifar10.json
+  faa-runtime policy convert optimal_policy.json mine.json --name cifar10-seed --force")]
+pub(crate) struct Convert {
+    /// The file to read.
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The policy file to write.
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// What the policy is called; the name of OUT without its ending where it is not given.
+    #[arg(long, value_name = "N")]
+    name: Option<String>,
+    /// Overwrite OUT where it exists.
+    #[arg(long)]
+    force: bool,
+    /// Print JSON for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Convert {
+    pub(crate) fn text(self) -> Result<String> {
+        let (input, output) = (self.input.display(), self.output.display());
+        if self.output.exists() && !self.force {
+            bail!("{output} exists: give --force to overwrite it");
+        }
+        let json = read_bounded(&self.input).with_context(|| format!("cannot read {input}"))?;
+        let name = match (self.name, self.output.file_stem()) {
+            (Some(name), _) => name,
+            (None, Some(stem)) => stem.to_string_lossy().into_owned(),
+            (None, None) => bail!("{output} is no file name"),
+        };
+        let Converted { policy, warnings } = faa_policy::convert(&json, &name, &builtin_ops())
+            .with_context(|| format!("cannot convert {input}"))?;
+        write_whole(&self.output, policy.to_json().as_bytes())?;
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
+        let count = policy.sub_policies().len();
+        Ok(if self.json {
+            let facts = json!({
+                "output": self.output, "name": name, "sub_policies": count, "warnings": warnings,
+            });
+            format!("{facts}\n")
+        } else {
+            format!("{output}: {count} sub-policies\n")
+        })
+    }
+}
