@@ -4,6 +4,7 @@
 
 use core::array;
 use core::cmp::Ordering;
+use core::hint::black_box;
 use core::ops::Range;
 
 use faa_op::{Channels, ImageMut, ImageRef, math};
@@ -153,10 +154,29 @@ fn sample_fixed<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, 
         step: fixed(d),
     };
     let (down_x, down_y) = (fixed(b), fixed(e));
+    if y.step != 0 {
+        fetch(source);
+    }
     for row in 0..image.height() {
         sample_row::<N>(source, image.row_mut(row), x, y);
         x.start = x.start.wrapping_add(down_x);
         y.start = y.start.wrapping_add(down_y);
+    }
+}
+
+/// Reads a byte of every cache line of the source in order, before it is read across the rows: an
+/// outer cache is fast in order and slow out of it (with prefetch instructions, too many of which
+/// are dropped). A source that does not fit the inner caches would only push itself out.
+fn fetch(source: ImageRef<'_>) {
+    const LINE: usize = 64;
+    const MOST: usize = 512 << 10;
+    let samples = source.strided_samples();
+    if samples.len() <= MOST {
+        let all = samples
+            .iter()
+            .step_by(LINE)
+            .fold(0, |all, &sample| all ^ sample);
+        black_box(all);
     }
 }
 

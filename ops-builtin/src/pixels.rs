@@ -136,10 +136,12 @@ fn transfer_part<const B: usize>(source: &[u8], target: &mut [u8], map: impl Blo
     target.copy_from_slice(&map.map(&block)[..source.len()]);
 }
 
+/// The length of a cache line.
+const LINE: usize = 64;
+
 /// How many samples come before a place where a cache line starts and so does a phase: stores that
 /// straddle two lines cost twice. 0 where that takes a block or more, or lies past the end.
 fn unaligned<const B: usize>(samples: &[u8], phase: usize) -> usize {
-    const LINE: usize = 64;
     let first = samples.as_ptr().align_offset(LINE);
     (0..phase)
         .map(|lines| first.saturating_add(lines * LINE))

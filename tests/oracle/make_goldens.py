@@ -98,6 +98,12 @@ def cases():
                     value = values[turn % len(values)]
                     yield op, value, stream.next_u64(), *size, mode, kind, image_seed
                     turn += 1
+    # Halves of a step of Pillow's fixed point, whose rounding adds up to a pixel over many rows.
+    for numerator in (13107, -13107, 9175, -1, 1, 20001):
+        for op in ("ShearX", "ShearY"):
+            for nudge in (-1e-9, 0.0, 1e-9):
+                value = numerator / 131072 + nudge
+                yield op, value, 0, 641, 427, "L", "noise", 1
     for op, value, mode in [("Rotate", 17.3, "L"), ("ShearY", -0.21, "RGB"), ("Contrast", 1.7, "L")]:
         yield op, value, 0, *LARGE, mode, "noise", 1
 

@@ -105,7 +105,7 @@ class Difference:
             f"case {record['case']} differs in {self.count} of {record['length']} samples",
             f"  image: {record['kind']} {record['image_seed']}, {width}x{record['height']} "
             f"{record['mode']}",
-            f"  level: {record['level']}, way: {record.get('way', 'policy')}",
+            f"  level: {record['level']}, way: {record['way']}",
         ]
         for step in record["steps"]:
             partner = "" if step["partner"] is None else f", partner {step['partner']}"

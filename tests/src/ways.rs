@@ -37,8 +37,8 @@ impl Picture {
             .expect("the shape is that of the samples")
     }
 
-    /// A larger picture that holds this one at [`MARGIN`], surrounded by other levels.
-    fn framed(&self) -> Self {
+    /// A larger picture that holds this one, surrounded by other levels.
+    pub fn framed(&self) -> Framed {
         let (left, top) = MARGIN;
         let pixel = self.channels.count();
         let (width, height) = (self.width + 2 * left, self.height + 2 * top);
@@ -48,20 +48,38 @@ impl Picture {
         for (to, from) in rows.zip(self.view().rows()) {
             to[left * pixel..][..from.len()].copy_from_slice(from);
         }
-        Self {
+        Framed(Self {
             samples,
             width,
             height,
             channels: self.channels,
-        }
+        })
     }
 
     /// Another picture of this shape, with nothing of a result in it.
-    fn spoilt(&self) -> Self {
+    pub fn spoilt(&self) -> Self {
         Self {
             samples: vec![0x5a; self.samples.len()],
             ..*self
         }
+    }
+}
+
+/// A picture within a larger one.
+#[derive(Clone, Debug)]
+pub struct Framed(Picture);
+
+impl Framed {
+    /// The picture without its frame, so that padding follows every row.
+    ///
+    /// # Panics
+    ///
+    /// Never: the frame surrounds the picture.
+    pub fn part(&self) -> ImageRef<'_> {
+        let (left, top) = MARGIN;
+        let (width, height) = (self.0.width - 2 * left, self.0.height - 2 * top);
+        let part = self.0.view().crop(left, top, width, height);
+        part.expect("the frame surrounds the picture")
     }
 }
 
@@ -107,7 +125,7 @@ impl Way {
             .map(Picture::framed);
         let mut call = Call::new(seed, scratch);
         call.partner = match &framed_partner {
-            Some(framed) => Some(part(framed, source)),
+            Some(framed) => Some(framed.part()),
             None => partner.map(Picture::view),
         };
         if matches!(self, Self::InPlace | Self::Tables) {
@@ -121,22 +139,13 @@ impl Way {
         }
         let framed = (self == Self::FromPart).then(|| source.framed());
         let from = match &framed {
-            Some(framed) => part(framed, source),
+            Some(framed) => framed.part(),
             None => source.view(),
         };
         let mut result = source.spoilt();
         op.apply_from(from, &mut result.view_mut(), value, &mut call)?;
         Ok(result)
     }
-}
-
-/// The part of a framed picture that has the shape of `source`.
-fn part<'a>(framed: &'a Picture, source: &Picture) -> ImageRef<'a> {
-    let (left, top) = MARGIN;
-    framed
-        .view()
-        .crop(left, top, source.width, source.height)
-        .expect("the frame surrounds the picture")
 }
 
 /// The built-in ops at every level of vector instructions that this machine has.
@@ -182,8 +191,8 @@ mod tests {
             channels: Channels::L,
         };
         let framed = source.framed();
-        let rows: Vec<&[u8]> = part(&framed, &source).rows().collect();
+        let rows: Vec<&[u8]> = framed.part().rows().collect();
         assert_eq!(rows, [[1, 2, 3], [4, 5, 6]]);
-        assert_eq!((framed.width, framed.height), (9, 4));
+        assert_eq!((framed.0.width, framed.0.height), (9, 4));
     }
 }

@@ -1,4 +1,4 @@
-//! Vectors in memory: the only places where an op touches memory through a pointer on x86-64.
+//! Vectors in memory.
 #![expect(unsafe_code, reason = "vectors are loaded and stored through pointers")]
 
 use core::arch::x86_64::{

@@ -1,15 +1,14 @@
-//! Random cases: an op alone, or a policy with its plan.
+//! Random cases: an image, and an op alone or a policy.
 
 use std::error::Error;
-use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, Op, OpSet, Scratch, Stream};
+use faa_op::{Channels, DrawKey, OpSet, Scratch, Stream};
 use faa_ops_builtin::SimdLevel;
-use faa_policy::{Executor, Policy, Step, Strength, Workspace};
 use faa_tests::pictures::{Kind, mode_of, partner, picture};
 use faa_tests::ways::{Picture, Way};
 use serde_json::{Value, json};
 
+use crate::policies::PolicyRun;
 use crate::values::draw_value;
 
 /// Everything that a result depends on.
@@ -24,24 +23,17 @@ pub(crate) struct Case {
 }
 
 enum Work {
-    Op {
-        step: Applied,
-        way: Way,
-    },
-    Policy {
-        policy: Policy,
-        key: DrawKey,
-        plan: Vec<Applied>,
-    },
+    Op { step: Applied, way: Way },
+    Policy(PolicyRun),
 }
 
 /// An op as it is applied, which is what Pillow repeats.
-struct Applied {
-    op: String,
-    value: f64,
-    seed: u64,
+pub(crate) struct Applied {
+    pub(crate) op: String,
+    pub(crate) value: f64,
+    pub(crate) seed: u64,
     /// Which of the image's partners a mixing op is given.
-    partner: Option<u64>,
+    pub(crate) partner: Option<u64>,
 }
 
 impl Case {
@@ -62,7 +54,7 @@ impl Case {
             height,
             channels,
             work: if stream.chance(0.25) {
-                draw_policy(stream, ops)
+                Work::Policy(PolicyRun::draw(stream, ops, channels))
             } else {
                 draw_op(stream, ops, (width, height, channels))
             },
@@ -93,10 +85,7 @@ impl Case {
         record["steps"] = json!(steps);
         match &self.work {
             Work::Op { way, .. } => record["way"] = json!(format!("{way:?}")),
-            Work::Policy { policy, key, .. } => {
-                record["key"] = json!([key.seed, key.epoch, key.index]);
-                record["policy"] = sub_policies(policy);
-            }
+            Work::Policy(run) => run.describe(&mut record),
         }
         record
     }
@@ -114,7 +103,7 @@ impl Case {
             height,
             channels,
         };
-        let mut image = around(picture(self.kind, self.image_seed, width, height, channels));
+        let image = around(picture(self.kind, self.image_seed, width, height, channels));
         match &self.work {
             Work::Op { step, way } => {
                 let partner = step.partner.map(|number| {
@@ -133,10 +122,9 @@ impl Case {
                 )?;
                 Ok(result.samples)
             }
-            Work::Policy { policy, key, .. } => {
-                let executor = Executor::new(policy, ops)?;
-                executor.apply(&mut image.view_mut(), *key, &mut Workspace::new())?;
-                Ok(image.samples)
+            Work::Policy(run) => {
+                let partners = |number| partner(self.image_seed, number, width, height, channels);
+                run.result(ops, &image, partners)
             }
         }
     }
@@ -146,7 +134,7 @@ impl Work {
     fn steps(&self) -> &[Applied] {
         match self {
             Self::Op { step, .. } => std::slice::from_ref(step),
-            Self::Policy { plan, .. } => plan,
+            Self::Policy(run) => run.plan(),
         }
     }
 }
@@ -162,57 +150,6 @@ fn draw_op(stream: &mut Stream, ops: &OpSet, shape: (usize, usize, Channels)) ->
     };
     let way = *pick(stream, &Way::ALL);
     Work::Op { step, way }
-}
-
-/// A policy of one to three sub-policies of one to four steps, with a plan of it.
-fn draw_policy(stream: &mut Stream, ops: &OpSet) -> Work {
-    // A mixing op needs a set of partners, which the executor does not take.
-    let single: Vec<_> = ops.iter().filter(|op| !op.spec().mixes()).collect();
-    let sub_policies = (0..=stream.below(3))
-        .map(|_| {
-            (0..=stream.below(4))
-                .map(|_| draw_step(stream, &single))
-                .collect()
-        })
-        .collect();
-    let policy = Policy::of_sub_policies("parity", sub_policies);
-    let key = DrawKey {
-        seed: stream.next_u64(),
-        epoch: stream.below(u64::from(u32::MAX)) as u32,
-        index: stream.next_u64(),
-    };
-    let plan = Executor::new(&policy, ops)
-        .expect("all ops are there and all numbers in range")
-        .plan(key);
-    let plan = plan.steps.into_iter().map(|step| Applied {
-        op: step.op,
-        value: step.value,
-        seed: step.seed,
-        partner: None,
-    });
-    Work::Policy {
-        plan: plan.collect(),
-        policy,
-        key,
-    }
-}
-
-fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {
-    let op = pick(stream, ops).spec().name().to_owned();
-    let probability = match stream.below(3) {
-        0 => stream.unit(),
-        _ => 1.0,
-    };
-    let magnitude = match stream.below(8) {
-        0 => 0.0,
-        1 => 1.0,
-        _ => stream.unit(),
-    };
-    Step {
-        op,
-        probability,
-        strength: Strength::Magnitude(magnitude),
-    }
 }
 
 fn draw_size(stream: &mut Stream) -> (usize, usize) {
@@ -234,12 +171,6 @@ fn draw_size(stream: &mut Stream) -> (usize, usize) {
         8 | 9 => (16 * to(5) + to(3) - 2, to(20)),
         _ => (to(64), to(64)),
     }
-}
-
-/// The steps of a policy as its file has them.
-fn sub_policies(policy: &Policy) -> Value {
-    let file: Value = serde_json::from_str(&policy.to_json()).expect("policies are written well");
-    file["sub_policies"].clone()
 }
 
 /// One of several things.

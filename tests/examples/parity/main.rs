@@ -9,6 +9,7 @@
 //! must find it, or its comparison is blind.
 
 mod cases;
+mod policies;
 mod values;
 
 use std::env;
