@@ -1,6 +1,6 @@
 //! Sends samples through tables of 256 levels.
 
-use faa_op::{Channels, ImageMut, ImageRef, PointTables};
+use faa_op::{Channels, ImageMut, ImageRef, PointTables, ShapeError};
 
 use crate::SimdLevel;
 use crate::pixels::Pixels;
@@ -14,17 +14,20 @@ pub fn map_levels(level: SimdLevel, tables: &PointTables, image: &mut ImageMut<'
 
 /// Overwrites `image` with what [`map_levels`] makes of `source`.
 ///
-/// # Panics
+/// # Errors
 ///
-/// Where the images differ in shape.
+/// [`ShapeError::Differs`] where the shapes are not the same; the image stays as it was.
 pub fn map_levels_from(
     level: SimdLevel,
     tables: &PointTables,
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
-) {
-    assert!(image.has_shape_of(source), "the images differ in shape");
+) -> Result<(), ShapeError> {
+    if !image.has_shape_of(source) {
+        return Err(ShapeError::Differs);
+    }
     look_up(level, Pixels::Between(source, image), tables);
+    Ok(())
 }
 
 #[cfg_attr(

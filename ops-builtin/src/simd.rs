@@ -45,6 +45,16 @@ impl SimdLevel {
         levels.into_iter().flatten().map(Self)
     }
 
+    /// Whether a pass through tables ([`map_levels`](crate::map_levels)) costs about as much as a
+    /// copy; elsewhere it takes several times as long as the arithmetic of most point ops.
+    pub fn looks_up_fast(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn level(self) -> Level {
         self.0
     }

@@ -15,14 +15,7 @@ pub(crate) fn one_pass_pays(samples: usize) -> bool {
 
 #[cfg(feature = "builtin")]
 fn lookups_are_fast() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        std::arch::is_x86_feature_detected!("avx512vbmi")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
+    faa_ops_builtin::SimdLevel::best().looks_up_fast()
 }
 
 /// Without the built-in ops, all ops are somebody's own, and likely to look at sample after sample.
@@ -41,8 +34,7 @@ pub(crate) fn apply_tables(
     use faa_ops_builtin::{SimdLevel, map_levels, map_levels_from};
 
     match source {
-        Some(source) if !image.has_shape_of(source) => return Err(ShapeError::Differs),
-        Some(source) => map_levels_from(SimdLevel::best(), tables, source, image),
+        Some(source) => map_levels_from(SimdLevel::best(), tables, source, image)?,
         None => map_levels(SimdLevel::best(), tables, image),
     }
     Ok(())
