@@ -95,8 +95,8 @@ fn single_images_allocate_nothing() {
     }
 }
 
-/// A batch in which every thread has long had its share.
-fn settled(executor: &Executor, side: usize) {
+/// Applies the executor to a batch again and again, as often as `enough` asks for.
+fn repeat(executor: &Executor, side: usize, mut enough: impl FnMut(&mut dyn FnMut()) -> bool) {
     const IMAGES: usize = 48;
     let mut pixels: Vec<u8> = (0..IMAGES * side * side * 3)
         .map(|place| place as u8)
@@ -108,20 +108,11 @@ fn settled(executor: &Executor, side: usize) {
             (key(index), image)
         })
         .collect();
-    // A thread may be idle for many batches and then begin with an empty workspace, and other
-    // threads of this program allocate now and then. So what is asked is that allocations come to
-    // an end: many images in a row for which there are none.
-    let mut quiet = 0;
-    for _ in 0..2000 {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        executor.apply_batch(&mut batch).unwrap();
-        let none = ALLOCATIONS.load(Ordering::Relaxed) == before;
-        quiet = if none { quiet + 1 } else { 0 };
-        if quiet == 20 {
-            return;
-        }
-    }
-    panic!("batches of {side}×{side} never stop allocating");
+    let mut apply = || executor.apply_batch(&mut batch).unwrap();
+    assert!(
+        (0..2000).any(|_| enough(&mut apply)),
+        "batches of {side}×{side} never stop allocating"
+    );
 }
 
 #[cfg(not(feature = "rayon"))]
@@ -129,11 +120,20 @@ fn settled(executor: &Executor, side: usize) {
 fn batches_allocate_nothing_for_an_image() {
     for executor in executors() {
         for side in SIDES {
-            settled(&executor, side);
+            repeat(&executor, side, |apply| {
+                apply();
+                let before = OWN.get();
+                (0..20).for_each(|_| apply());
+                assert_eq!(OWN.get() - before, 0, "at {side}×{side}");
+                true
+            });
         }
     }
 }
 
+/// A thread may be idle for many batches and then begin with an empty workspace, and other threads
+/// of this program allocate now and then. So what is asked is that allocations come to an end: many
+/// images in a row for which there are none.
 #[cfg(feature = "rayon")]
 #[test]
 fn batches_on_any_number_of_threads_allocate_nothing_for_an_image() {
@@ -144,7 +144,15 @@ fn batches_on_any_number_of_threads_allocate_nothing_for_an_image() {
             .unwrap();
         for executor in executors() {
             for side in SIDES {
-                pool.install(|| settled(&executor, side));
+                let mut quiet = 0;
+                let enough = |apply: &mut dyn FnMut()| {
+                    let before = ALLOCATIONS.load(Ordering::Relaxed);
+                    apply();
+                    let none = ALLOCATIONS.load(Ordering::Relaxed) == before;
+                    quiet = if none { quiet + 1 } else { 0 };
+                    quiet == 20
+                };
+                pool.install(|| repeat(&executor, side, enough));
             }
         }
     }

@@ -1,4 +1,5 @@
 use faa_op::{Channels, ImageMut, ImageRef, OpError};
+use faa_ops_builtin::builtin_ops;
 use faa_policy::{
     Executor, PackedImages, Partners, Plan, PolicyError, Problem, ReplayError, Workspace,
 };
@@ -112,6 +113,34 @@ fn draws_of_partners_are_the_documented_ones() {
     };
     for (index, expected) in PARTNERED {
         assert_eq!(steps(index), expected);
+    }
+}
+
+#[test]
+fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
+    let policy = policy(&[&[
+        ("Cutout", 0.9, 1.0),
+        ("SamplePairing", 0.9, 0.8),
+        ("Rotate", 0.5, 0.9),
+    ]]);
+    let executor = Executor::builtin(&policy).unwrap();
+    let pixels = noise(20, (4, 3), Channels::L);
+    let partners = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
+    let own = &mut Workspace::new();
+    for index in 0..200 {
+        let key = key(2, 6, index);
+        let paired = executor.with_partners(&partners);
+        let (mut applied, mut replayed) = ([99; 12], [99; 12]);
+        paired.apply(&mut image(&mut applied), key, own).unwrap();
+        let plan = Plan::parse(paired.plan(key).to_json().as_bytes()).unwrap();
+        plan.replay(
+            &builtin_ops(),
+            &mut image(&mut replayed),
+            Some(&partners),
+            own,
+        )
+        .unwrap();
+        assert_eq!(applied, replayed, "{plan:?}");
     }
 }
 
