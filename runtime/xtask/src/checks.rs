@@ -61,6 +61,10 @@ const ALL: &[Check] = &[
         "check --release -p faa-policy --no-default-features --features rayon",
     ),
     check("faa-policy alone", "check --release -p faa-policy"),
+    check(
+        "faa-policy with all features",
+        "test --release -p faa-policy --all-features --no-fail-fast",
+    ),
     check("faa-search alone", "check --release -p faa-search"),
     check(
         "examples in the documentation",
