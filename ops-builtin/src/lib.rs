@@ -20,12 +20,18 @@
 //! - Colour ops leave the alpha of RGBA images alone; geometric ops move it with its pixel, and what
 //!   they bring in from outside the image is 0 in every channel.
 //! - Values outside the range of the specification work too; the range only bounds what policies
-//!   and searches draw. A value that is not finite is [`OpError::NotFinite`], except to an op
+//!   and searches draw. A value that is not finite is [`OpError::NotFinite`](faa_op::OpError::NotFinite), except to an op
 //!   without a value, which ignores it.
 //! - An op draws from [`Call::stream`](faa_op::Call::stream) what its page names, in that order, and
 //!   nothing else. The sign of a mirrored op's value is not among it: whoever draws the value
 //!   mirrors it.
 //! - No image and no value makes an op panic, and an op allocates nothing beyond the call's scratch.
+//! - [`Op::apply_from`] reads each pixel of a source once and writes the result straight into the
+//!   image; the source may be a part of a larger image.
+//! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
+//!   pixels are the same at every level: the tests force each.
+//!
+//! `BENCHMARKS.md` has the speed beside Pillow, torchvision and albumentations.
 //!
 //! The crate needs no `std`.
 
