@@ -3,7 +3,9 @@
 use faa_op::{Channels, ImageRef};
 
 use crate::SimdLevel;
-use crate::simd::{Level, each_level};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
+use crate::simd::each_level;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
@@ -82,14 +84,14 @@ each_level! {
 }
 
 fn sum_of_colors<const N: usize, const B: usize>(level: SimdLevel, samples: &[u8]) -> u64 {
-    match level.level() {
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "the features were found at run time")]
-        Level::Avx512 => {
-            // SAFETY: there is a `SimdLevel` only for features that the CPU has.
-            unsafe { avx512::sum::<N, B>(samples) }
-        }
-        _ if N == 3 => sum_of_blocks::<3>(level, samples),
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "the features were found at run time")]
+    if level.level() == Level::Avx512 {
+        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+        return unsafe { avx512::sum::<N, B>(samples) };
+    }
+    match N {
+        3 => sum_of_blocks::<3>(level, samples),
         _ => sum_of_blocks::<4>(level, samples),
     }
 }

@@ -7,7 +7,9 @@ use crate::color::avx512::InVectors;
 use crate::color::{Luma, Plain, luma_sum};
 use crate::lookup::look_up;
 use crate::pixels::{BlockMap, Pixels};
-use crate::simd::{Level, each_level};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
+use crate::simd::each_level;
 
 builtin! {
     /// Moves all levels towards or away from the image's mean luminance.
@@ -97,19 +99,17 @@ fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
         }
     }
     let factor = value as f32;
-    match level.level() {
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "the features were found at run time")]
-        Level::Avx512 => {
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-            fn in_vectors(pixels: Pixels<'_, '_>, factor: f32) {
-                recolor(pixels, factor, InVectors::new());
-            }
-            // SAFETY: there is a `SimdLevel` only for features that the CPU has.
-            unsafe { in_vectors(pixels, factor) }
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "the features were found at run time")]
+    if level.level() == Level::Avx512 {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+        fn in_vectors(pixels: Pixels<'_, '_>, factor: f32) {
+            recolor(pixels, factor, InVectors::new());
         }
-        _ => in_plain_code(level, pixels, factor),
+        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+        return unsafe { in_vectors(pixels, factor) };
     }
+    in_plain_code(level, pixels, factor);
 }
 
 #[inline(always)]

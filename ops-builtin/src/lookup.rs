@@ -197,9 +197,9 @@ mod avx512 {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_adds_epu8, _mm256_blendv_epi8,
-        _mm256_broadcastsi128_si256, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32,
-        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sub_epi8,
+        __m128i, __m256i, _mm_loadu_si128, _mm256_blendv_epi8, _mm256_broadcastsi128_si256,
+        _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
+        _mm256_subs_epi8, _mm256_xor_si256,
     };
 
     use faa_op::Channels;
@@ -210,35 +210,60 @@ mod avx2 {
     /// One table for all colour channels.
     #[target_feature(enable = "avx2")]
     pub(super) fn look_up(pixels: Pixels<'_, '_>, table: &[u8; 256]) {
-        let mut rows = [_mm256_setzero_si256(); 16];
-        for (row, levels) in rows.iter_mut().zip(table.as_chunks::<16>().0) {
-            *row = _mm256_broadcastsi128_si256(load_16(levels));
-        }
+        let table = Table::new(table);
         match pixels.channels() {
             Channels::L | Channels::Rgb => pixels.map_blocks::<32>(1, |block: &[u8; 32]| {
-                bytes_32(look_up_32(&rows, load_32(block)))
+                bytes_32(table.look_up(load_32(block)))
             }),
             Channels::Rgba => pixels.map_blocks::<32>(4, |block: &[u8; 32]| {
                 let levels = load_32(block);
                 // The highest bit of each byte chooses: alpha is the last byte of a pixel.
                 let alpha = _mm256_set1_epi32(i32::MIN);
-                bytes_32(_mm256_blendv_epi8(look_up_32(&rows, levels), levels, alpha))
+                bytes_32(_mm256_blendv_epi8(table.look_up(levels), levels, alpha))
             }),
         }
     }
 
+    /// A table of 256 levels as two halves of eight rows of 16. The first row of a half is the
+    /// table's; each other one is what it takes to make the row out of the one before it.
+    struct Table([[__m256i; 8]; 2]);
+
+    impl Table {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn new(table: &[u8; 256]) -> Self {
+            let mut halves = [[_mm256_setzero_si256(); 8]; 2];
+            for (half, levels) in halves.iter_mut().zip(table.as_chunks::<128>().0) {
+                let mut before = _mm256_setzero_si256();
+                for (row, levels) in half.iter_mut().zip(levels.as_chunks::<16>().0) {
+                    let levels = _mm256_broadcastsi128_si256(load_16(levels));
+                    *row = _mm256_xor_si256(levels, before);
+                    before = levels;
+                }
+            }
+            Self(halves)
+        }
+
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn look_up(&self, levels: __m256i) -> __m256i {
+            let [dark, light] = &self.0;
+            let upper = _mm256_xor_si256(levels, _mm256_set1_epi8(i8::MIN));
+            _mm256_xor_si256(look_up_half(dark, levels), look_up_half(light, upper))
+        }
+    }
+
+    /// Finds the levels from 0 to 127 in half a table; others, which are negative here, give 0.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn look_up_32(rows: &[__m256i; 16], levels: __m256i) -> __m256i {
-        let mut found = _mm256_setzero_si256();
-        let mut below = levels;
-        for row in rows {
-            // Of the levels less the row's first one, those of the row are 0 … 15. Raised by 0x70
-            // they keep the low four bits and a clear eighth bit; all others come to have it set,
-            // for which the shuffle gives 0.
-            let place = _mm256_adds_epu8(below, _mm256_set1_epi8(0x70));
-            found = _mm256_or_si256(found, _mm256_shuffle_epi8(*row, place));
-            below = _mm256_sub_epi8(below, _mm256_set1_epi8(16));
+    fn look_up_half(rows: &[__m256i; 8], mut levels: __m256i) -> __m256i {
+        // A shuffle looks at the low four bits, and gives 0 where the eighth is set. So a level is
+        // found in the first row, and changed into that of each next row until its own, from where
+        // on less 16 makes it negative.
+        let mut found = _mm256_shuffle_epi8(rows[0], levels);
+        for row in &rows[1..] {
+            levels = _mm256_subs_epi8(levels, _mm256_set1_epi8(16));
+            found = _mm256_xor_si256(found, _mm256_shuffle_epi8(*row, levels));
         }
         found
     }
