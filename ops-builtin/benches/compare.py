@@ -7,8 +7,9 @@
 Everything runs on one thread, in one run, op by op, the libraries and ours in turn. All do the same
 work: 64 different smooth images of low contrast (levels about 30 to 210, so that no op leaves them
 as they are), one after the other, each from a ready image in the library's own form (a PIL image, a
-uint8 tensor, an array) to a new one; no decoding and no conversion is counted. A rate is the best of
-three rounds of a third of SECONDS (0.3 by default). A library that is not installed is left out.
+uint8 tensor, an array) to a new one; no decoding and no conversion is counted. Identity is a copy,
+the limit of what reads and writes every pixel. A rate is the best of three rounds of a third of
+SECONDS (0.3 by default). A library that is not installed is left out.
 `faa-runtime bench` makes images of the same kind and has the same values as defaults.
 """
 import importlib.metadata
@@ -71,6 +72,7 @@ def pillow(size):
         return lambda image: image.transform(image.size, affine, matrix)
 
     return {
+        "Identity": lambda image: image.copy(),
         "ShearX": move(1, 0.2, 0, 0, 1, 0),
         "ShearY": move(1, 0, 0, 0.2, 1, 0),
         "TranslateX": move(1, 0, 0.3 * size, 0, 1, 0),
@@ -99,6 +101,7 @@ def torchvision(size):
     move, side = int(0.3 * size), size // 5
     black = torch.zeros(3, 1, 1, dtype=torch.uint8)
     return {
+        "Identity": lambda image: image.clone(),
         "ShearX": lambda image: ops.affine(image, 0, [0, 0], 1.0, [11.3, 0], nearest),
         "ShearY": lambda image: ops.affine(image, 0, [0, 0], 1.0, [0, 11.3], nearest),
         "TranslateX": lambda image: ops.affine(image, 0, [move, 0], 1.0, [0, 0], nearest),
@@ -133,6 +136,7 @@ def albumentations(size):
 
     none = (0, 0)
     return {
+        "Identity": lambda image: image.copy(),
         "ShearX": affine(shear={"x": (11.3, 11.3), "y": none}),
         "ShearY": affine(shear={"x": none, "y": (11.3, 11.3)}),
         "TranslateX": affine(translate_percent={"x": (0.3, 0.3), "y": none}),
