@@ -40,24 +40,39 @@ pub fn build_torch() {
     PROGRAM.get_or_init(|| build("faa-torch", "faa-runtime-torch"));
 }
 
+/// A program of `examples/`, whose package has its name.
+pub fn example(program: &str) -> Command {
+    Command::new(build(program, program))
+}
+
 /// Builds a program with the profile of the running test, and tells where it is.
 fn build(package: &str, program: &str) -> PathBuf {
-    let test = env::current_exe().expect("a test knows its own path");
-    let folder = test
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in a profile's folder `deps`");
+    let arguments = ["build", "--quiet", "--package", package, "--bin", program];
+    let status = cargo(&arguments).status().expect("cargo can be started");
+    assert!(status.success(), "building {program} failed");
+    profile_folder().join(program)
+}
+
+/// Cargo with these arguments, in the repository and with the profile of the running test.
+pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
-    if folder.ends_with("release") {
+    cargo.current_dir(root()).args(arguments);
+    if profile_folder().ends_with("release") {
         cargo.arg("--release");
     }
-    let status = cargo
-        .current_dir(root())
-        .status()
-        .expect("cargo can be started");
-    assert!(status.success(), "building {program} failed");
-    folder.join(program)
+    cargo
+}
+
+/// Where programs lie that were built with the profile of the running test.
+///
+/// # Panics
+///
+/// Where what runs is no test.
+pub fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own path");
+    let folder = test.ancestors().nth(2);
+    let folder = folder.expect("tests lie in a profile's folder `deps`");
+    folder.to_owned()
 }
 
 /// Runs a program to its end.

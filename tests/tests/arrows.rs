@@ -20,6 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
     ),
     ("xtask", &[]),
+    ("embed-pipeline", &["faa-op", "faa-policy"]),
+    ("single-core", &["faa-op", "faa-ops-builtin", "faa-policy"]),
     ("faa-tests", &["faa-op", "faa-ops-builtin", "faa-policy"]),
 ];
 
@@ -90,29 +92,40 @@ fn the_executor_is_light() {
 
 #[test]
 fn the_executor_needs_at_most_twelve_packages() {
-    // Cargo's own tree has the features of this package alone, not those of the whole workspace.
-    let tree = faa_tests::stdout_of(
-        Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--package",
-                "faa-policy",
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-            ])
-            .current_dir(faa_tests::root()),
-    );
-    let packages: BTreeSet<_> = tree
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .collect();
+    let packages = alone("faa-policy");
     assert!(
         packages.contains("faa-ops-builtin"),
         "the control: {packages:?}"
     );
     assert!(packages.len() <= 12, "{packages:?}");
+    for heavy in ["rayon", "serde_derive"] {
+        assert!(!packages.contains(heavy), "faa-policy needs {heavy}");
+    }
+}
+
+#[test]
+fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
+    let packages = alone("single-core");
+    assert!(packages.contains("faa-policy"), "the control: {packages:?}");
+    for heavy in ["rayon", "image", "clap"] {
+        assert!(!packages.contains(heavy), "single-core needs {heavy}");
+    }
+    let all = packages.len();
+    assert!(all <= alone("faa-policy").len() + 1, "{packages:?}");
+}
+
+/// What a package needs at run time and itself, with the features of this package alone and not
+/// those of the whole workspace, which only cargo's own tree has.
+fn alone(package: &str) -> BTreeSet<String> {
+    let arguments = ["tree", "--package", package, "--edges", "normal"];
+    let tree = faa_tests::stdout_of(
+        Command::new(env!("CARGO"))
+            .args(arguments)
+            .args(["--prefix", "none"])
+            .current_dir(faa_tests::root()),
+    );
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    names.map(ToOwned::to_owned).collect()
 }
 
 /// Who needs whom, at run time, with the features that the whole workspace switches on.

@@ -1,0 +1,113 @@
+//! How a file becomes a square of 8-bit RGB pixels.
+//!
+//! Grey becomes RGB, alpha is dropped, deeper samples become 8 bits. The EXIF orientation is
+//! applied. The largest square in the middle is scaled to the size by a triangle filter, which
+//! averages where it shrinks.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+
+/// Decodes and resizes, in memory that it keeps from image to image.
+pub(crate) struct Decoder {
+    size: u32,
+    whole: Vec<u8>,
+    square: Vec<u8>,
+    resizer: Resizer,
+}
+
+impl Decoder {
+    pub(crate) fn new(size: u32) -> Self {
+        let side = size as usize;
+        Self {
+            size,
+            whole: Vec::new(),
+            square: vec![0; side * side * 3],
+            resizer: Resizer::new(),
+        }
+    }
+
+    /// The image in a file, `size × size × 3` samples. The file's format is told by its content.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<&mut [u8], Box<dyn Error>> {
+        let file = BufReader::new(File::open(path)?);
+        let mut decoder = ImageReader::new(file)
+            .with_guessed_format()?
+            .into_decoder()?;
+        // A file of a few bytes can claim any size, and decoders do not count what they decode into.
+        Limits::default().reserve(decoder.total_bytes())?;
+        // A damaged EXIF block is no reason to lose an image that decodes.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let plain =
+            decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms;
+        let (width, height) = if plain {
+            let dimensions = decoder.dimensions();
+            self.whole
+                .resize(usize::try_from(decoder.total_bytes())?, 0);
+            decoder.read_image(&mut self.whole)?;
+            dimensions
+        } else {
+            let mut image = DynamicImage::from_decoder(decoder)?;
+            image.apply_orientation(orientation);
+            let image = image.into_rgb8();
+            let dimensions = image.dimensions();
+            self.whole = image.into_raw();
+            dimensions
+        };
+        self.resize(width, height)?;
+        Ok(&mut self.square)
+    }
+
+    fn resize(&mut self, width: u32, height: u32) -> Result<(), Box<dyn Error>> {
+        let from = ImageRef::new(width, height, &self.whole, PixelType::U8x3)?;
+        let mut to = Image::from_slice_u8(self.size, self.size, &mut self.square, PixelType::U8x3)?;
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .fit_into_destination(None);
+        Ok(self.resizer.resize(&from, &mut to, &options)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    use super::*;
+
+    #[test]
+    fn the_middle_of_an_image_is_scaled_to_the_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let wide = folder.path().join("wide.png");
+        // The filter looks a pixel beyond the square.
+        let middle_is_red = |x, _| Rgb([if (3..13).contains(&x) { 200 } else { 0 }, 9, 9]);
+        RgbImage::from_fn(16, 8, middle_is_red).save(&wide).unwrap();
+        let grey = folder.path().join("grey.png");
+        GrayImage::from_pixel(1, 7, Luma([30])).save(&grey).unwrap();
+
+        let mut decoder = Decoder::new(4);
+        assert_eq!(decoder.read(&wide).unwrap(), [200, 9, 9].repeat(16));
+        assert_eq!(decoder.read(&grey).unwrap(), [30; 48]);
+    }
+
+    #[test]
+    fn what_is_no_image_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut decoder = Decoder::new(4);
+        assert!(decoder.read(&folder.path().join("missing")).is_err());
+        let text = folder.path().join("text.png");
+        fs::write(&text, "no image").unwrap();
+        assert!(decoder.read(&text).is_err());
+        let cut = folder.path().join("cut.png");
+        RgbImage::new(20, 20).save(&cut).unwrap();
+        let whole = fs::read(&cut).unwrap();
+        fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+        assert!(decoder.read(&cut).is_err());
+    }
+}

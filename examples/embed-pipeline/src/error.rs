@@ -1,0 +1,54 @@
+use std::io;
+use std::path::PathBuf;
+
+use faa_policy::ApplyError;
+
+/// Why there are no batches, or no more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A folder cannot be listed.
+    #[error("cannot list {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A folder holds no files where images are looked for.
+    #[error("{path} holds no files")]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An option is 0 that cannot be.
+    #[error("{0} must be at least 1")]
+    Zero(
+        /// The option's name.
+        &'static str,
+    ),
+    /// The policy mixes other images in, which this loader does not keep; see
+    /// [`Executor::with_partners`](faa_policy::Executor::with_partners).
+    #[error("the policy's op {0} mixes other images in, which this loader cannot give it")]
+    Mixes(
+        /// The op's name.
+        String,
+    ),
+    /// The operating system starts no more threads.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The policy cannot be applied to an image.
+    #[error("cannot augment {path}")]
+    Augment {
+        /// The image's file.
+        path: PathBuf,
+        /// The op that failed, and why.
+        source: ApplyError,
+    },
+    /// A thread panicked.
+    #[error("a thread of the loader panicked: {0}")]
+    Panicked(
+        /// The panic's message.
+        String,
+    ),
+}

@@ -1,0 +1,94 @@
+//! Loads a folder of images, augmented, and prints how fast that goes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use embed_pipeline::{Folder, Loader, Options};
+use faa_policy::{Executor, Policy, shipped};
+
+/// Load a folder of images as augmented batches, and print how fast that goes.
+#[derive(Parser)]
+struct Arguments {
+    /// The folder, with images in `<class>/*`, or without classes.
+    folder: PathBuf,
+    /// A policy: the name of a shipped one, or a file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "autoaugment-imagenet")]
+    policy: String,
+    /// Images a batch.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Threads that decode and augment [default: one a core].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Passes over the folder.
+    #[arg(long, default_value_t = 1)]
+    epochs: u32,
+    /// The seed of all draws and of the order.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Width and height of the images in a batch.
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    size: u32,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let defaults = Options::default();
+    let options = Options {
+        size: arguments.size,
+        batch: arguments.batch,
+        threads: arguments.threads.unwrap_or(defaults.threads),
+        seed: arguments.seed,
+        ..defaults
+    };
+    let threads = options.threads;
+    let executor = Executor::builtin(&policy(&arguments.policy)?)?;
+    let folder = Folder::open(&arguments.folder)?;
+    let (files, classes) = (folder.files.len(), folder.classes.len());
+    let loader = Loader::new(folder, executor, options)?;
+
+    let mut out = io::stdout();
+    writeln!(out, "{files} files, {classes} classes, {threads} threads")?;
+    let mut told = BTreeSet::new();
+    for epoch in 0..arguments.epochs {
+        let started = Instant::now();
+        let (mut images, mut batches, mut sum, mut samples) = (0, 0, 0.0, 0);
+        for batch in loader.epoch(epoch)? {
+            let batch = batch?;
+            for file in &batch.skipped {
+                if told.insert(file.path.clone()) {
+                    eprintln!("skipped {}: {}", file.path.display(), file.reason);
+                }
+            }
+            // In place of a training step.
+            sum += batch.images.iter().copied().map(f64::from).sum::<f64>();
+            samples += batch.images.len();
+            images += batch.labels.len();
+            batches += 1;
+        }
+        if images == 0 {
+            bail!("no file in {} is an image", arguments.folder.display());
+        }
+        let rate = images as f64 / started.elapsed().as_secs_f64();
+        let mean = sum / samples as f64;
+        writeln!(
+            out,
+            "epoch {epoch}: {images} images in {batches} batches, mean {mean:.6}, {rate:.0} images/s"
+        )?;
+    }
+    Ok(())
+}
+
+fn policy(name_or_file: &str) -> Result<Policy> {
+    if let Some(shipped) = shipped().iter().find(|policy| policy.name == name_or_file) {
+        return Ok(shipped.policy()?);
+    }
+    let json = fs::read(name_or_file)
+        .with_context(|| format!("{name_or_file} is no shipped policy and no file"))?;
+    Policy::parse(&json).with_context(|| format!("{name_or_file} is not a valid policy"))
+}

@@ -1,0 +1,43 @@
+use std::sync::{Mutex, PoisonError};
+
+/// Memory of batches, which goes from a worker to the consumer and back.
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Vec<f32>>>,
+    /// The most floats that a batch has.
+    length: usize,
+}
+
+impl Pool {
+    pub(crate) fn new(length: usize) -> Self {
+        Self {
+            idle: Mutex::default(),
+            length,
+        }
+    }
+
+    /// Empty memory that a whole batch fits in.
+    pub(crate) fn take(&self) -> Vec<f32> {
+        let idle = self.with_idle(Vec::pop);
+        idle.unwrap_or_else(|| Vec::with_capacity(self.length))
+    }
+
+    pub(crate) fn give(&self, mut memory: Vec<f32>) {
+        memory.clear();
+        // A consumer may have kept a batch's floats and left an empty vector in their place.
+        if memory.capacity() >= self.length {
+            self.with_idle(|idle| idle.push(memory));
+        }
+    }
+
+    fn with_idle<T>(&self, action: impl FnOnce(&mut Vec<Vec<f32>>) -> T) -> T {
+        // A panic elsewhere cannot leave the list in a state that matters here.
+        action(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    pub(crate) fn idle(&self) -> usize {
+        self.with_idle(|idle| idle.len())
+    }
+}

@@ -1,0 +1,3 @@
+//! The program that `tests/budget.rs` takes as the size of a program without an executor.
+
+fn main() {}

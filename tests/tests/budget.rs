@@ -1,0 +1,125 @@
+//! What embedding the executor costs, and that the ops need no `std`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use cargo_metadata::Message;
+use faa_tests::{cargo, profile_folder, root, stdout_of};
+
+/// The most bytes that the executor with all built-in ops may add to a stripped program.
+const MAX_ADDED: u64 = 1_000_000;
+
+#[test]
+fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
+    let (without, with) = (stripped("empty"), stripped("executor"));
+    let size = |program: &PathBuf| fs::metadata(program).unwrap().len();
+    let added = size(&with) - size(&without);
+    println!(
+        "{added} bytes: {} with the executor, {} without",
+        size(&with),
+        size(&without)
+    );
+
+    // The control: what is measured does apply policies, with whichever ops they name.
+    let policy = root().join("policies/autoaugment-cifar10.json");
+    let mut command = Command::new(&with);
+    command.stdin(fs::File::open(policy).unwrap());
+    let pixels = faa_tests::run(&mut command).stdout;
+    assert_eq!(pixels.len(), 32 * 32 * 3);
+    assert!(added > 50_000, "only {added} bytes");
+    assert!(added < MAX_ADDED, "{added} bytes");
+}
+
+/// An example of this package without symbols. They are left out of this one link, so everything
+/// that is linked is there already.
+fn stripped(example: &str) -> PathBuf {
+    let arguments = ["rustc", "--quiet", "--package", "faa-tests", "--example"];
+    let mut link = cargo(&arguments);
+    stdout_of(link.args([example, "--", "-C", "strip=symbols"]));
+    profile_folder().join("examples").join(example)
+}
+
+/// A crate that brings its own panic handler cannot be compiled together with `std`, which has one
+/// too: the compiler refuses two. So where it compiles, neither the ops nor anything that they
+/// depend on has loaded `std`. Unlike a build for a machine without an operating system, that needs
+/// no target which has to be installed.
+#[test]
+fn the_ops_need_no_std() {
+    let libraries = libraries("faa-policy");
+    let ops = "use faa_op as _; use faa_ops_builtin as _;";
+    let output = compile_with_own_panic_handler(ops, &libraries);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+
+    // The control: it does not compile with a crate that needs `std`.
+    let output = compile_with_own_panic_handler("use faa_policy as _;", &libraries);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        errors.contains("E0152") && errors.contains("panic_impl"),
+        "{errors}"
+    );
+}
+
+/// Builds a package, and tells where its library and those that it depends on are.
+fn libraries(package: &str) -> BTreeMap<String, PathBuf> {
+    let arguments = ["build", "--quiet", "--package", package];
+    let messages = stdout_of(cargo(&arguments).arg("--message-format=json"));
+    let messages = Message::parse_stream(BufReader::new(messages.as_bytes()));
+    let mut found = BTreeMap::new();
+    for message in messages {
+        let Message::CompilerArtifact(artifact) = message.unwrap() else {
+            continue;
+        };
+        let library = (artifact.filenames.iter()).find(|file| file.extension() == Some("rlib"));
+        if let Some(library) = library {
+            found.insert(artifact.target.name.clone(), library.into());
+        }
+    }
+    found
+}
+
+fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathBuf>) -> Output {
+    let source = format!(
+        "#![no_std] {uses} \
+         #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! {{ loop {{}} }}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "rlib",
+            "--crate-name",
+            "alone",
+            "-",
+        ])
+        .arg("--out-dir")
+        .arg(folder.path())
+        .arg("-L")
+        .arg(dependencies(&profile_folder().join("deps")));
+    for name in ["faa_op", "faa_ops_builtin", "faa_policy"] {
+        let library = libraries[name].display();
+        command.args(["--extern", &format!("{name}={library}")]);
+    }
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut compiler = command.spawn().unwrap();
+    let mut input = compiler.stdin.take().unwrap();
+    input.write_all(source.as_bytes()).unwrap();
+    drop(input);
+    compiler.wait_with_output().unwrap()
+}
+
+fn dependencies(folder: &std::path::Path) -> OsString {
+    let mut argument = OsString::from("dependency=");
+    argument.push(folder);
+    argument
+}

@@ -1,0 +1,130 @@
+//! The programs of `examples/`, run as people run them.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use faa_tests::{example, failure_of, run, stdout_of, write_image};
+use tempfile::TempDir;
+
+/// Two classes with seven images, of two sizes, in all.
+fn pets() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..7 {
+        let class = ["cats", "dogs"][number as usize % 2];
+        let path = folder.path().join(format!("{class}/{number}.png"));
+        write_image(&path, 40 + 9 * (number % 3), 40, number);
+    }
+    folder
+}
+
+fn embed_pipeline(folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = example("embed-pipeline");
+    command
+        .arg(folder.path())
+        .args(["--size", "32", "--batch", "3"])
+        .args(arguments);
+    command
+}
+
+/// What is printed but for the number of threads and the rates, which are checked to be there.
+fn without_rates(printed: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let (start, end) = line.rsplit_once(", ").unwrap();
+        assert!(
+            end.ends_with(" images/s") || end.ends_with(" threads"),
+            "{line}"
+        );
+        start.to_owned()
+    };
+    printed.lines().map(line).collect()
+}
+
+#[test]
+fn the_loader_gives_the_same_batches_on_any_number_of_threads() {
+    let folder = pets();
+    let printed = |threads: &str| {
+        let arguments = ["--epochs", "2", "--threads", threads];
+        without_rates(&stdout_of(&mut embed_pipeline(&folder, &arguments)))
+    };
+    let one = printed("1");
+    assert_eq!(one[0], "7 files, 2 classes");
+    assert_eq!(one.len(), 3);
+    assert!(one[1].starts_with("epoch 0: 7 images in 3 batches, mean "));
+    let mean = |line: &str| line.rsplit_once(' ').unwrap().1.to_owned();
+    assert_ne!(mean(&one[1]), mean(&one[2]));
+    assert_eq!(printed("4"), one);
+
+    let other_seed = ["--epochs", "2", "--seed", "1"];
+    let other_seed = stdout_of(&mut embed_pipeline(&folder, &other_seed));
+    assert_ne!(without_rates(&other_seed), one);
+}
+
+#[test]
+fn the_loader_names_what_it_cannot_read_and_takes_policies_from_files() {
+    let folder = pets();
+    fs::write(folder.path().join("dogs/broken.png"), "no image").unwrap();
+    let policy = folder.path().join("policy.json");
+    fs::write(
+        &policy,
+        r#"{"format": "faa-policy", "version": 1, "name": "mine", "sub_policies": [
+            [{"op": "Invert", "probability": 1}]]}"#,
+    )
+    .unwrap();
+    let arguments = ["--policy", policy.to_str().unwrap(), "--epochs", "2"];
+    let output = run(&mut embed_pipeline(&folder, &arguments));
+    let (printed, errors) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(output.status.success(), "{errors}");
+    assert!(printed.contains("epoch 1: 7 images in"), "{printed}");
+    assert!(errors.contains("broken.png"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+
+    let (_, errors) = failure_of(&mut embed_pipeline(&folder, &["--policy", "unknown"]));
+    assert!(errors.contains("unknown is no shipped policy"), "{errors}");
+}
+
+#[test]
+fn one_core_augments_images_from_input_to_output() {
+    let image = |level: u8| {
+        let header = b"P6\n16 8\n255\n".to_vec();
+        let levels = (0..16 * 8 * 3).map(|place| level.wrapping_add(place as u8));
+        header.into_iter().chain(levels).collect::<Vec<_>>()
+    };
+    let (first, second) = (image(3), image(90));
+    let both = [first.clone(), second].concat();
+    let output = single_core("5", &both);
+    assert!(output.status.success());
+    assert_eq!(output.stdout.len(), both.len());
+    assert_ne!(output.stdout, both);
+    // An image does not depend on those after it, and the seed alone makes it another.
+    assert_eq!(
+        single_core("5", &first).stdout,
+        output.stdout[..first.len()]
+    );
+    let others = (0..8).map(|seed| single_core(&seed.to_string(), &first).stdout);
+    let mut others: Vec<_> = others.collect();
+    others.sort();
+    others.dedup();
+    assert!(others.len() > 2, "{} different results", others.len());
+
+    let cut = single_core("5", &first[..40]);
+    assert!(!cut.status.success());
+    assert!(String::from_utf8_lossy(&cut.stderr).starts_with("single-core: "));
+}
+
+fn single_core(seed: &str, input: &[u8]) -> Output {
+    let mut program = example("single-core")
+        .arg(seed)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = program.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    drop(stdin);
+    program.wait_with_output().unwrap()
+}
