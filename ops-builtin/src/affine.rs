@@ -323,3 +323,79 @@ fn sample_double<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>,
         row_start.1 += e;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::testing::noise;
+
+    /// Matrices whose pixels are sampled in fixed point, many of them from the first and the last
+    /// row and column. `right` and `bottom` are the last pixel's place.
+    fn matrices(right: f64, bottom: f64) -> [Matrix; 8] {
+        [
+            // All but the image itself; and the same turned by half.
+            [1.0, 1e-4, 0.0, 1e-4, 1.0, 0.0],
+            [-1.0, 1e-4, right + 0.99, 1e-4, -1.0, bottom + 0.99],
+            // The corner pixels alone.
+            [1e-4, 1e-4, right, 1e-4, 1e-4, bottom],
+            [-1e-4, 1e-4, 0.5, 1e-4, -1e-4, 0.5],
+            // Every row ends in the last one, or begins there.
+            [1.0, 0.3, 0.0, bottom / (right + 1.0), 1e-4, 0.4],
+            [1.0, 0.3, 0.0, -bottom / (right + 1.0), 1e-4, bottom + 0.6],
+            // Shears, and a turn that leaves the corners outside.
+            [1.0, 0.3, 0.0, 0.0, 1.0, 0.0],
+            [0.8, 0.6, -0.3 * bottom, -0.6, 0.8, 0.4 * right],
+        ]
+    }
+
+    /// The pixels that the matrix leads to, found one by one and with every check.
+    fn slowly(source: ImageRef<'_>, [a, b, c, d, e, f]: Matrix) -> Vec<u8> {
+        let fixed = |value: f64| math::floor(value * 65536.0 + 0.5) as i64;
+        let n = source.channels().count();
+        let mut result = Vec::new();
+        for row in 0..source.height() as i64 {
+            for column in 0..source.width() as i64 {
+                let at = |start, right, down| {
+                    (fixed(start) + fixed(right) * column + fixed(down) * row) >> 16
+                };
+                let x = at(c + a * 0.5 + b * 0.5, a, b);
+                let y = at(f + d * 0.5 + e * 0.5, d, e);
+                let found = usize::try_from(y).ok().zip(usize::try_from(x).ok());
+                let pixel = found.and_then(|(y, x)| source.rows().nth(y)?.get(x * n..(x + 1) * n));
+                result.extend_from_slice(pixel.unwrap_or(&[0; 4][..n]));
+            }
+        }
+        result
+    }
+
+    /// The source's memory ends with its last pixel, and the result's too, so that Miri and
+    /// sanitizers notice what is read or written beyond.
+    #[test]
+    fn the_last_row_and_pixel_are_sampled_without_reaching_beyond_them() {
+        let shapes = [(1, 1), (1, 4), (4, 1), (2, 2), (5, 4), (9, 3)];
+        for (width, height) in shapes {
+            for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
+                for padding in [0, 5] {
+                    let row = width * channels.count();
+                    let stride = row + padding;
+                    let mut samples = noise((stride, height), Channels::L);
+                    samples.truncate(stride * (height - 1) + row);
+                    let samples = samples.into_boxed_slice();
+                    let source =
+                        ImageRef::with_stride(&samples, width, height, channels, stride).unwrap();
+                    for matrix in matrices((width - 1) as f64, (height - 1) as f64) {
+                        assert!(fits_fixed_point(source, matrix));
+                        let mut found = vec![77; row * height].into_boxed_slice();
+                        let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
+                        transform(source, &mut image, matrix);
+                        let context = (width, height, channels, padding, matrix);
+                        assert_eq!(*found, slowly(source, matrix), "{context:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -348,6 +348,10 @@ mod tests {
 
     /// In fixed point, columns from 32,768 on would become negative and their pixels 0.
     #[test]
+    #[cfg_attr(
+        miri,
+        ignore = "so many pixels take a minute, and large values lead here too"
+    )]
     fn images_beyond_the_reach_of_fixed_point_keep_their_pixels() {
         let shape = (33_000, 1);
         let source = noise(shape, Channels::L);

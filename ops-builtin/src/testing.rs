@@ -1,8 +1,11 @@
 //! What the tests of several files share.
 
-use alloc::vec::Vec;
+extern crate std;
 
-use faa_op::{Call, Channels, ImageMut, ImageRef, Scratch, Stream};
+use alloc::vec::Vec;
+use std::sync::LazyLock;
+
+use faa_op::{Call, Channels, ImageMut, ImageRef, OpSet, Scratch, Stream};
 
 use crate::builtin_ops;
 
@@ -11,20 +14,14 @@ pub(crate) type Shape = (usize, usize);
 
 const ALL_CHANNELS: [Channels; 3] = [Channels::L, Channels::Rgb, Channels::Rgba];
 
-/// Every shape from 1×1 to 9×9, with each kind of channels.
-pub(crate) const SHAPES: [(Shape, Channels); 243] = {
-    let mut shapes = [((1, 1), Channels::L); 243];
-    let mut place = 0;
-    while place < shapes.len() {
-        let size = place / ALL_CHANNELS.len();
-        shapes[place] = (
-            (size % 9 + 1, size / 9 + 1),
-            ALL_CHANNELS[place % ALL_CHANNELS.len()],
-        );
-        place += 1;
-    }
-    shapes
-};
+/// Every shape from 1×1 to 9×9, with each kind of channels; in Miri, which is a thousand times
+/// slower, eleven of them, with all kinds of channels and all heights.
+pub(crate) fn shapes() -> impl Iterator<Item = (Shape, Channels)> {
+    let all = (1..=9).flat_map(|height| {
+        (1..=9).flat_map(move |width| ALL_CHANNELS.map(|channels| ((width, height), channels)))
+    });
+    all.step_by(if cfg!(miri) { 23 } else { 1 })
+}
 
 /// The samples of an image without structure, always the same.
 pub(crate) fn noise((width, height): Shape, channels: Channels) -> Vec<u8> {
@@ -45,8 +42,7 @@ pub(crate) fn apply(
 ) -> Vec<u8> {
     let mut samples = source.to_vec();
     let mut image = ImageMut::new(&mut samples, width, height, channels).unwrap();
-    let ops = builtin_ops();
-    let op = ops.get(name).unwrap();
+    let op = OPS.get(name).unwrap();
     let partner: Vec<u8> = source.iter().map(|level| !level).collect();
     let partner = ImageRef::new(&partner, width, height, channels).unwrap();
     let mut scratch = Scratch::new();
@@ -54,3 +50,6 @@ pub(crate) fn apply(
     op.apply(&mut image, value, &mut call).unwrap();
     samples
 }
+
+/// Made once: in Miri that takes longer than applying one.
+static OPS: LazyLock<OpSet> = LazyLock::new(builtin_ops);

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use image::{Rgb, RgbImage};
 
+pub mod fuzz;
 pub mod pictures;
 pub mod ways;
 

@@ -195,6 +195,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        miri,
+        ignore = "so many draws take a minute, and none of them is unsafe"
+    )]
     fn integers_are_uniform_and_reach_both_ends() {
         let mut stream = Stream::for_op(3);
         let mut counts = [0_u32; 7];

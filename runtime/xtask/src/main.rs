@@ -9,6 +9,7 @@ mod demo;
 mod host;
 mod libtorch;
 mod manifest;
+mod nightly;
 mod parity;
 mod pillow;
 mod pip;
@@ -54,6 +55,15 @@ enum Command {
     Parity(parity::Options),
     /// Have Pillow make the cases in tests/goldens again.
     Goldens,
+    /// Look for inputs that the libraries mishandle.
+    ///
+    /// Needs nightly Rust and cargo-fuzz. Ends with status 1 at the first
+    /// finding, and says where the input lies and how to repeat it.
+    Fuzz(nightly::FuzzOptions),
+    /// Run the tests of the packages with unsafe code in Miri, some minutes.
+    ///
+    /// Needs nightly Rust with the components miri and rust-src.
+    Miri,
     /// Run every check, in the order of continuous integration.
     Test {
         /// Only the formatting, and the tests that need no libtorch.
@@ -77,6 +87,8 @@ fn main() -> ExitCode {
         Command::Demo { search } => demo::run(&host, &search),
         Command::Parity(options) => parity::run(&host, &options),
         Command::Goldens => parity::make_goldens(&host),
+        Command::Fuzz(options) => nightly::fuzz(&host, &options),
+        Command::Miri => nightly::miri(&host),
         Command::Test { fast } => Ok(checks::run(&host, fast)),
     };
     done.unwrap_or_else(|error| {

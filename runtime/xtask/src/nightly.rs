@@ -1,0 +1,146 @@
+//! What needs a nightly compiler: `cargo xtask fuzz` and `cargo xtask miri`.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::host::Host;
+use crate::steps;
+
+/// The fuzz targets' package, from the root of the checkout.
+const FUZZ: &str = "tests/fuzz";
+
+/// Words for targets that read files.
+const DICTIONARY: &str = "tests/fuzz/json.dict";
+
+/// What Miri runs: the packages with unsafe code, and those between them and users.
+const MIRI: &str = "miri test --no-fail-fast -p faa-op -p faa-ops-builtin -p faa-policy";
+
+/// The vector instructions that Miri knows. It tells programs of those alone that they were
+/// compiled for.
+const AVX2: &str = "-Ctarget-feature=+avx2";
+
+/// The options of `cargo xtask fuzz`.
+#[derive(Args)]
+pub(crate) struct FuzzOptions {
+    /// The target to run; all of them, one after the other, where none is named.
+    target: Option<String>,
+    /// For how long each target is run.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+}
+
+/// Runs fuzz targets, and stops at the first that finds something.
+pub(crate) fn fuzz(host: &Host, options: &FuzzOptions) -> Result<ExitCode> {
+    need(host, &["fuzz", "--version"], "cargo install cargo-fuzz")?;
+    let listed = nightly(host, &["fuzz", "list", "--fuzz-dir", FUZZ]).output()?;
+    ensure!(listed.status.success(), "the targets cannot be listed");
+    let listed = String::from_utf8(listed.stdout)?;
+    let mut targets: Vec<&str> = listed.lines().collect();
+    if let Some(wanted) = &options.target {
+        if !targets.contains(&wanted.as_str()) {
+            bail!("there is no target {wanted}, only {}", targets.join(", "));
+        }
+        targets.retain(|target| target == wanted);
+    }
+    for target in targets {
+        steps::step(target, || fuzz_one(host, target, options.seconds))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fuzz_one(host: &Host, target: &str, seconds: u32) -> Result<()> {
+    let folder = |kind: &str| format!("{FUZZ}/{kind}/{target}");
+    let corpus = folder("corpus");
+    std::fs::create_dir_all(host.root.join(&corpus))
+        .with_context(|| format!("cannot make the folder {corpus}"))?;
+    let mut command = nightly(host, &["fuzz", "run", "--fuzz-dir", FUZZ, target, &corpus]);
+    let [seeds, regressions] = ["seeds", "regressions"].map(folder);
+    let there = [&seeds, &regressions].into_iter();
+    command.args(there.filter(|folder| host.root.join(folder).is_dir()));
+    command.arg("--").arg(format!("-max_total_time={seconds}"));
+    // A policy within the size limit can take long, but none of the fuzzer's size does.
+    command.args(["-timeout=20", "-print_final_stats=1"]);
+    if host.root.join(&seeds).is_dir() {
+        command.arg(format!("-dict={DICTIONARY}"));
+    } else {
+        // Numbers instead of text, in which every length is as good as a short one.
+        command.args(["-max_len=512", "-len_control=0"]);
+    }
+    let status = command.status().context("cannot run the fuzzer")?;
+    // The fuzzer has said itself where the input lies, and how to repeat it.
+    ensure!(status.success(), "{target}: the fuzzer ended with {status}");
+    Ok(())
+}
+
+/// Runs the tests of the packages with unsafe code in Miri: as compiled for any processor, and for
+/// one with the best vector instructions that Miri knows.
+pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
+    let install = "rustup component add miri rust-src --toolchain nightly";
+    need(host, &["miri", "--version"], install)?;
+    for (name, flags) in [("plain code", ""), ("AVX2", AVX2)] {
+        steps::step(name, || {
+            let mut command = nightly(host, &MIRI.split(' ').collect::<Vec<_>>());
+            command.env("RUSTFLAGS", flags);
+            let status = command.status().context("cannot run Miri")?;
+            ensure!(status.success(), "Miri ended with {status}");
+            Ok(())
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A cargo command of the nightly compiler, in the root of the checkout.
+fn nightly(host: &Host, arguments: &[&str]) -> Command {
+    let mut command = Command::new("rustup");
+    command
+        .args(["run", "nightly", "cargo"])
+        .args(arguments)
+        .current_dir(&host.root)
+        // Of the compiler that built this program.
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Fails early, with what would help, where a cargo command of the nightly
+/// compiler is not there.
+fn need(host: &Host, arguments: &[&str], install: &str) -> Result<()> {
+    if !runs(&mut nightly(host, &["--version"])) {
+        bail!("no nightly Rust: rustup toolchain install nightly");
+    }
+    if !runs(&mut nightly(host, arguments)) {
+        bail!("`cargo {}` is missing: {install}", arguments[0]);
+    }
+    Ok(())
+}
+
+/// Whether a command is there and succeeds.
+fn runs(command: &mut Command) -> bool {
+    let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ended.is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tests::host;
+
+    #[test]
+    fn dictionary_and_targets_are_there() {
+        let root = Host::of_process().root;
+        assert!(root.join(DICTIONARY).is_file());
+        assert!(root.join(FUZZ).join("Cargo.toml").is_file());
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_does_not_run() {
+        assert!(!runs(&mut Command::new("no-such-program")));
+        let folder = tempfile::tempdir().unwrap();
+        let command = nightly(&host(folder.path(), &[]), &["fuzz", "list"]);
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["run", "nightly", "cargo", "fuzz", "list"]);
+    }
+}

@@ -1,0 +1,220 @@
+//! Whole policies.
+
+use std::sync::LazyLock;
+
+use arbitrary::{Result, Unstructured};
+use faa_op::{DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec};
+use faa_ops_builtin::SimdLevel;
+use faa_policy::{
+    ApplyError, Executor, Plan, Policy, Provenance, ReplayError, Rule, Sampler, SamplerOp,
+    SamplerValues, Step, Strength, Workspace,
+};
+
+use super::input::{number, picture, picture_like, share};
+use crate::ways::{Picture, builtin_ops_by_level};
+
+/// Applies any policy to any image, with partners or without, in every way, which must all give the
+/// same bytes or the same error.
+///
+/// # Panics
+///
+/// Where they do not.
+pub fn executor(bytes: &[u8]) {
+    // Input that is too short is no finding.
+    let _ = apply(&mut Unstructured::new(bytes));
+}
+
+fn apply(input: &mut Unstructured<'_>) -> Result<()> {
+    let policy = Policy {
+        name: "any".to_owned(),
+        rule: rule(input)?,
+        provenance: Provenance::new(),
+    };
+    // What is refused are ends that lie too far apart.
+    let Ok(executor) = Executor::builtin(&policy) else {
+        return Ok(());
+    };
+    assert_eq!(Policy::parse(policy.to_json().as_bytes()), Ok(policy));
+    let key = DrawKey {
+        seed: input.arbitrary()?,
+        epoch: input.arbitrary()?,
+        index: input.arbitrary()?,
+    };
+    let source = picture(input)?;
+    let partners: Vec<Picture> = match input.int_in_range(0..=7_u8)? {
+        0 => Vec::new(),
+        1 => vec![picture(input)?],
+        count => (1..count)
+            .map(|_| picture_like(input, &source))
+            .collect::<Result<_>>()?,
+    };
+    let framed: Vec<_> = partners.iter().map(Picture::framed).collect();
+    let partners: Vec<ImageRef<'_>> = framed.iter().map(|partner| partner.part()).collect();
+    assert_draw_is_one(&executor, &source, &partners, key);
+    Ok(())
+}
+
+fn rule(input: &mut Unstructured<'_>) -> Result<Rule> {
+    if input.arbitrary()? {
+        return Ok(Rule::Sampler(sampler(input)?));
+    }
+    let sub_policy = |input: &mut Unstructured<'_>| list(input, 5, step);
+    Ok(Rule::SubPolicies(list(input, 3, sub_policy)?))
+}
+
+/// A list of one up to so many.
+fn list<'a, T>(
+    input: &mut Unstructured<'a>,
+    most: usize,
+    item: impl Fn(&mut Unstructured<'a>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let count = input.int_in_range(1..=most)?;
+    (0..count).map(|_| item(input)).collect()
+}
+
+/// A step that the policy's check accepts.
+fn step(input: &mut Unstructured<'_>) -> Result<Step> {
+    let op = any_op(input)?;
+    let probability = share(input)?;
+    let strength = match op.value_range() {
+        None if input.arbitrary()? => Strength::Unstated,
+        Some(range) if input.arbitrary()? => {
+            // Rounding may lead past the end.
+            let value = range.value_at(share(input)?);
+            Strength::Value(value.clamp(range.low, range.high))
+        }
+        _ => Strength::Magnitude(share(input)?),
+    };
+    Ok(Step {
+        op: op.name().to_owned(),
+        probability,
+        strength,
+    })
+}
+
+fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
+    let most_bins = match input.ratio(3_u8, 4_u8)? {
+        true => 31,
+        false => Sampler::MOST_BINS,
+    };
+    let bins = input.int_in_range(2..=most_bins)?;
+    let most = match input.ratio(15_u8, 16_u8)? {
+        true => 6,
+        false => Sampler::MOST_DRAWN,
+    };
+    Ok(Sampler {
+        count: input.int_in_range(1..=most)?,
+        bins,
+        bin: match input.arbitrary()? {
+            true => Some(input.int_in_range(0..=bins - 1)?),
+            false => None,
+        },
+        ops: list(input, 6, sampler_op)?,
+    })
+}
+
+fn sampler_op(input: &mut Unstructured<'_>) -> Result<SamplerOp> {
+    let op = any_op(input)?;
+    let values = if op.value_range().is_some() && input.arbitrary()? {
+        Some(SamplerValues {
+            low: finite(input)?,
+            high: finite(input)?,
+            centre: match input.arbitrary()? {
+                true => Some(finite(input)?),
+                false => None,
+            },
+            integer: input.arbitrary()?,
+        })
+    } else {
+        None
+    };
+    Ok(SamplerOp {
+        op: op.name().to_owned(),
+        values,
+    })
+}
+
+pub(super) fn any_op(input: &mut Unstructured<'_>) -> Result<&'static OpSpec> {
+    let specs: Vec<&OpSpec> = LEVELS[0].1.iter().map(|op| op.spec()).collect();
+    input.choose(&specs).copied()
+}
+
+fn finite(input: &mut Unstructured<'_>) -> Result<f64> {
+    let number = number(input)?;
+    Ok(if number.is_finite() { number } else { 0.0 })
+}
+
+/// The built-in ops at every level of vector instructions.
+pub(super) static LEVELS: LazyLock<Vec<(SimdLevel, OpSet)>> = LazyLock::new(builtin_ops_by_level);
+
+/// Applies a policy to an image in every way, and replays its plan at every level.
+pub(super) fn assert_draw_is_one(
+    executor: &Executor,
+    source: &Picture,
+    partners: &[ImageRef<'_>],
+    key: DrawKey,
+) {
+    let paired = executor.with_partners(&partners);
+    let framed = source.framed();
+    let mut workspace = Workspace::new();
+    let mut applied = |apply: &mut Apply<'_>, start: Picture| {
+        let mut result = start;
+        apply(&mut result.view_mut(), &mut workspace).map(|()| result)
+    };
+    let first = applied(
+        &mut |image, own| paired.apply(image, key, own),
+        source.clone(),
+    );
+    let again = applied(
+        &mut |image, own| paired.apply(image, key, own),
+        source.clone(),
+    );
+    assert!(first == again, "the second run differs");
+    let from_whole = applied(
+        &mut |image, own| paired.apply_to(source.view(), image, key, own),
+        source.spoilt(),
+    );
+    assert!(first == from_whole, "from a whole source");
+    let from_part = applied(
+        &mut |image, own| paired.apply_to(framed.part(), image, key, own),
+        source.spoilt(),
+    );
+    assert!(first == from_part, "from a part of a larger source");
+    let mut pair = [source.clone(), source.clone()];
+    let mut batch: Vec<_> = pair.iter_mut().map(|one| (key, one.view_mut())).collect();
+    let batched = paired.apply_batch(&mut batch);
+    let batched = batched.map(|()| pair);
+    assert!(
+        first.clone().map(|one| [one.clone(), one]) == batched,
+        "in a batch"
+    );
+    if partners.is_empty() {
+        let alone = applied(
+            &mut |image, own| executor.apply(image, key, own),
+            source.clone(),
+        );
+        assert!(first == alone, "without the empty set of partners");
+        if let Some(op) = executor.mixing_op() {
+            let error = first.expect_err("a mixing op needs partners");
+            assert_eq!((error.op(), error.cause()), (Some(op), &OpError::NoPartner));
+            return;
+        }
+    }
+    let plan = paired.plan(key);
+    assert_eq!(plan, paired.plan(key));
+    // A value that is not finite would not come back.
+    assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
+    for (level, ops) in LEVELS.iter() {
+        let mut result = source.clone();
+        let replayed = plan.replay(ops, &mut result.view_mut(), Some(&partners), &mut workspace);
+        let replayed = match replayed {
+            Ok(()) => Ok(result),
+            Err(ReplayError::Apply(error)) => Err(error),
+            Err(error) => panic!("the plan is refused: {error:?}"),
+        };
+        assert!(first == replayed, "{plan:?} differs at {level}");
+    }
+}
+
+type Apply<'a> =
+    dyn FnMut(&mut ImageMut<'_>, &mut Workspace) -> std::result::Result<(), ApplyError> + 'a;

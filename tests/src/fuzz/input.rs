@@ -1,0 +1,89 @@
+//! Reading a fuzzer's bytes as shapes, pictures and numbers.
+//!
+//! Where the bytes end, all of these become the plainest there is: the smallest shape, the least
+//! number. So a finding becomes plainer as its bytes become fewer.
+
+use arbitrary::{Result, Unstructured};
+use faa_op::{Channels, Stream};
+
+use crate::ways::Picture;
+
+/// A picture of any shape: mostly small ones, which are fast; some of a few hundred pixels a side,
+/// as large as the policies' passes need to be fused; and some that are one pixel high or wide and
+/// long enough to leave the reach of 16.16 fixed point.
+pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
+    let channels = *input.choose(&[Channels::L, Channels::Rgb, Channels::Rgba])?;
+    let mut side = |most: usize| input.int_in_range(1..=most);
+    let (width, height) = match side(16)? {
+        1..=11 => (side(24)?, side(24)?),
+        12..=13 => (side(300)?, side(24)?),
+        14 => (side(24)?, side(300)?),
+        15 => (side(260)?, side(100)?),
+        _ => (side(70_000)?, 1),
+    };
+    let (width, height) = match input.ratio(7_u8, 8_u8)? {
+        true => (width, height),
+        false => (height, width),
+    };
+    let (seed, low, span) = (
+        input.arbitrary::<u8>()?,
+        input.arbitrary()?,
+        input.arbitrary()?,
+    );
+    let samples = noise(seed, low, span, width * height * channels.count());
+    Ok(Picture {
+        samples,
+        width,
+        height,
+        channels,
+    })
+}
+
+/// A picture that is always the same.
+pub(super) fn sample_picture(width: usize, height: usize) -> Picture {
+    Picture {
+        samples: noise(0, 0, 255, width * height * 3),
+        width,
+        height,
+        channels: Channels::Rgb,
+    }
+}
+
+/// A picture of the same shape as another one.
+pub(super) fn picture_like(input: &mut Unstructured<'_>, other: &Picture) -> Result<Picture> {
+    let samples = noise(input.arbitrary()?, 0, 255, other.samples.len());
+    Ok(Picture { samples, ..*other })
+}
+
+/// Samples from `low` on, over so many levels. A short noise is repeated, for speed; its length is
+/// a prime number, so that rows and blocks all begin elsewhere in it.
+fn noise(seed: u8, low: u8, span: u8, length: usize) -> Vec<u8> {
+    let mut stream = Stream::for_op(seed.into());
+    let sample = |word: u32| low.wrapping_add((word % (u32::from(span) + 1)) as u8);
+    let period: Vec<u8> = (0..length.min(1021))
+        .map(|_| sample(stream.next_u32()))
+        .collect();
+    period.into_iter().cycle().take(length).collect()
+}
+
+/// A number from 0 to 1, both among them.
+pub(super) fn share(input: &mut Unstructured<'_>) -> Result<f64> {
+    Ok(match input.int_in_range(0..=3)? {
+        0 => 0.0,
+        1 => 1.0,
+        _ => f64::from(input.arbitrary::<u32>()?) / f64::from(u32::MAX),
+    })
+}
+
+/// Any number that is not far from zero and from whole numbers, or just any bits.
+pub(super) fn number(input: &mut Unstructured<'_>) -> Result<f64> {
+    let whole = |input: &mut Unstructured<'_>| Ok(f64::from(input.arbitrary::<i16>()?));
+    Ok(match input.int_in_range(0..=5)? {
+        0 => f64::from(input.arbitrary::<i8>()?),
+        1 => whole(input)? / 256.0,
+        2 => whole(input)?.next_up(),
+        3 => whole(input)?.next_down(),
+        4 => f64::from(input.arbitrary::<f32>()?),
+        _ => input.arbitrary()?,
+    })
+}
