@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn every_offset_occurs() {
         let source = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-        let mut results: Vec<_> = (0..500)
+        let mut results: Vec<_> = (0..50)
             .map(|seed| apply("CropPad", 1.0, seed, (3, 3), Channels::L, &source))
             .collect();
         results.sort();

@@ -221,7 +221,9 @@ mod tests {
                                 "{name} {value} {shape:?} {channels:?}"
                             );
                         };
-                        run(None, &mut Scratch::new());
+                        if !cfg!(miri) {
+                            run(None, &mut Scratch::new());
+                        }
                         run(None, &mut used);
                         run(Some(source), &mut used);
                         run(Some(part), &mut used);
@@ -242,13 +244,9 @@ mod tests {
         ((64, 64), Channels::Rgb),
     ];
 
-    /// As few pixels as are long enough, because Miri takes a thousand times as long.
+    /// As few pixels as are long enough, because a pixel takes Miri a thousand times as long.
     #[cfg(miri)]
-    const LONG_SHAPES: [((usize, usize), Channels); 3] = [
-        ((67, 3), Channels::L),
-        ((67, 3), Channels::Rgb),
-        ((67, 3), Channels::Rgba),
-    ];
+    const LONG_SHAPES: [((usize, usize), Channels); 1] = [((67, 3), Channels::Rgb)];
 
     /// The image with noise about it: two columns to its left, three to its right, a row above it
     /// and two below.
@@ -314,8 +312,8 @@ mod tests {
             return vec![0.0, f64::NAN];
         };
         if cfg!(miri) {
-            // One for each way to compute, such as the three of affine transforms.
-            return vec![range.value_at(0.77), range.value_at(0.1), -1e6, 1e300];
+            // One for each way to compute, such as the two of shears.
+            return vec![range.value_at(0.77), 1e300];
         }
         let mut values: Vec<f64> = [0.0, 0.1, 0.5, 0.77, 1.0]
             .map(|magnitude| range.value_at(magnitude))

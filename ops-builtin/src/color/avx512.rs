@@ -1,9 +1,9 @@
 //! The luminance of 64 pixels at once.
 
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_madd_epi16, _mm512_maskz_permutexvar_epi8,
-    _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_reduce_add_epi64, _mm512_sad_epu8,
-    _mm512_set1_epi32, _mm512_setzero_si512,
+    __m512i, __mmask64, _mm512_add_epi32, _mm512_add_epi64, _mm512_madd_epi16,
+    _mm512_maskz_permutex2var_epi8, _mm512_maskz_permutexvar_epi8, _mm512_permutex2var_epi8,
+    _mm512_reduce_add_epi64, _mm512_sad_epu8, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
 use super::{Luma, PIXELS, luma};
@@ -52,7 +52,7 @@ fn spread<const N: usize, const B: usize>(block: &[u8; B]) -> [u8; B] {
     let mut result = [0; B];
     for (part, to) in result.as_chunks_mut::<64>().0.iter_mut().enumerate() {
         let pixels = const { pixels_of_samples::<N>() }[part];
-        *to = bytes_64(_mm512_permutexvar_epi8(load_64(&pixels), plane));
+        *to = bytes_64(permuted(__mmask64::MAX, load_64(&pixels), plane));
     }
     result
 }
@@ -99,13 +99,24 @@ fn weighted_sums<const N: usize, const B: usize>(block: &[u8; B], quarter: usize
     let pick = |indices: &[u8; 64]| {
         // Every other byte is zero, so that samples become 16 bits wide.
         let indices = _mm512_add_epi32(load_64(indices), shift);
-        _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, indices, samples)
+        permuted(0x5555_5555_5555_5555, indices, samples)
     };
     // The weight of green does not fit 15 bits, so green comes twice with half of it.
     let first = _mm512_madd_epi16(pick(&red_green), pair(19595, 38470 / 2));
     let second = _mm512_madd_epi16(pick(&green_blue), pair(38470 / 2, 7471));
     let sum = _mm512_add_epi32(first, second);
     _mm512_add_epi32(sum, _mm512_set1_epi32(0x8000))
+}
+
+/// The bytes at the places that `indices` name, and 0 where the mask has no bit.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn permuted(mask: __mmask64, indices: __m512i, bytes: __m512i) -> __m512i {
+    if cfg!(miri) {
+        // Miri knows permutations of two vectors alone.
+        return _mm512_maskz_permutex2var_epi8(mask, bytes, indices, bytes);
+    }
+    _mm512_maskz_permutexvar_epi8(mask, indices, bytes)
 }
 
 #[target_feature(enable = "avx512f")]

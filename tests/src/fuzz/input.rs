@@ -3,6 +3,8 @@
 //! Where the bytes end, all of these become the plainest there is: the smallest shape, the least
 //! number. So a finding becomes plainer as its bytes become fewer.
 
+use std::array;
+
 use arbitrary::{Result, Unstructured};
 use faa_op::{Channels, Stream};
 
@@ -14,11 +16,11 @@ use crate::ways::Picture;
 pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
     let channels = *input.choose(&[Channels::L, Channels::Rgb, Channels::Rgba])?;
     let mut side = |most: usize| input.int_in_range(1..=most);
-    let (width, height) = match side(16)? {
-        1..=11 => (side(24)?, side(24)?),
-        12..=13 => (side(300)?, side(24)?),
-        14 => (side(24)?, side(300)?),
-        15 => (side(260)?, side(100)?),
+    let (width, height) = match side(64)? {
+        1..=54 => (side(24)?, side(24)?),
+        55..=58 => (side(300)?, side(24)?),
+        59..=62 => (side(100)?, side(160)?),
+        63 => (side(300)?, side(100)?),
         _ => (side(70_000)?, 1),
     };
     let (width, height) = match input.ratio(7_u8, 8_u8)? {
@@ -60,10 +62,10 @@ pub(super) fn picture_like(input: &mut Unstructured<'_>, other: &Picture) -> Res
 fn noise(seed: u8, low: u8, span: u8, length: usize) -> Vec<u8> {
     let mut stream = Stream::for_op(seed.into());
     let sample = |word: u32| low.wrapping_add((word % (u32::from(span) + 1)) as u8);
-    let period: Vec<u8> = (0..length.min(1021))
-        .map(|_| sample(stream.next_u32()))
-        .collect();
-    period.into_iter().cycle().take(length).collect()
+    let period: [u8; 1021] = array::from_fn(|_| sample(stream.next_u32()));
+    let mut samples = period.repeat(length.div_ceil(period.len()));
+    samples.truncate(length);
+    samples
 }
 
 /// A number from 0 to 1, both among them.
