@@ -38,9 +38,9 @@ fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
 /// An example of this package without symbols. They are left out of this one link, so everything
 /// that is linked is there already.
 fn stripped(example: &str) -> PathBuf {
-    let arguments = ["rustc", "--quiet", "--package", "faa-tests", "--example"];
-    let mut link = cargo(&arguments);
-    stdout_of(link.args([example, "--", "-C", "strip=symbols"]));
+    let package = ["rustc", "--quiet", "--package", "faa-tests"];
+    let mut link = cargo(&package);
+    stdout_of(link.args(["--example", example, "--", "-C", "strip=symbols"]));
     profile_folder().join("examples").join(example)
 }
 

@@ -9,12 +9,14 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
 
-/// Decodes and resizes, in memory that it keeps from image to image.
+/// Decodes and resizes, in memory that it keeps from image to image; only what the decoders of
+/// `image` allocate for themselves comes and goes.
 pub(crate) struct Decoder {
     size: u32,
     whole: Vec<u8>,
@@ -64,12 +66,14 @@ impl Decoder {
     }
 
     fn resize(&mut self, width: u32, height: u32) -> Result<(), Box<dyn Error>> {
-        let from = ImageRef::new(width, height, &self.whole, PixelType::U8x3)?;
-        let mut to = Image::from_slice_u8(self.size, self.size, &mut self.square, PixelType::U8x3)?;
+        // With types: where they are to be found out, code for all that there are is compiled.
+        let from = TypedImageRef::<U8x3>::from_buffer(width, height, &self.whole)?;
+        let square = &mut self.square;
+        let mut to = TypedImage::<U8x3>::from_buffer(self.size, self.size, square)?;
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .fit_into_destination(None);
-        Ok(self.resizer.resize(&from, &mut to, &options)?)
+        Ok(self.resizer.resize_typed(&from, &mut to, &options)?)
     }
 }
 
@@ -77,7 +81,8 @@ impl Decoder {
 mod tests {
     use std::fs;
 
-    use image::{GrayImage, Luma, Rgb, RgbImage};
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{GrayImage, ImageEncoder, Luma, Rgb, RgbImage};
 
     use super::*;
 
@@ -94,6 +99,25 @@ mod tests {
         let mut decoder = Decoder::new(4);
         assert_eq!(decoder.read(&wide).unwrap(), [200, 9, 9].repeat(16));
         assert_eq!(decoder.read(&grey).unwrap(), [30; 48]);
+    }
+
+    #[test]
+    fn photographs_stand_as_viewers_show_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("turned.jpg");
+        let upper_is_white = |_, y| Rgb([if y < 8 { 255 } else { 0 }; 3]);
+        let picture = RgbImage::from_fn(16, 16, upper_is_white);
+        let mut jpeg = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 100);
+        // An EXIF block with the one entry that says "turn by 180°".
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0\0\0\0\0";
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.encode_image(&picture).unwrap();
+        fs::write(&path, jpeg).unwrap();
+        let mut decoder = Decoder::new(16);
+        let pixels = decoder.read(&path).unwrap();
+        let (first, last) = (pixels[0], pixels[16 * 16 * 3 - 1]);
+        assert!(first < 10 && last > 245, "{first} above {last}");
     }
 
     #[test]
