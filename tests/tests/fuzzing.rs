@@ -109,7 +109,7 @@ fn dictionary() -> Vec<Vec<u8>> {
 }
 
 fn noise(stream: &mut Stream) -> Vec<u8> {
-    let length = stream.below(200);
+    let length = stream.below(600);
     (0..length).map(|_| stream.next_u32() as u8).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use faa_op::{DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec};
+use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec, Scratch};
 use faa_ops_builtin::SimdLevel;
 use faa_policy::{
     ApplyError, Executor, Plan, Policy, Provenance, ReplayError, Rule, Sampler, SamplerOp,
@@ -147,7 +147,8 @@ fn finite(input: &mut Unstructured<'_>) -> Result<f64> {
 /// The built-in ops at every level of vector instructions.
 pub(super) static LEVELS: LazyLock<Vec<(SimdLevel, OpSet)>> = LazyLock::new(builtin_ops_by_level);
 
-/// Applies a policy to an image in every way, and replays its plan at every level.
+/// Applies a policy to an image in every way, replays its plan at every level, and applies the
+/// plan's ops one by one, without an executor.
 pub(super) fn assert_draw_is_one(
     executor: &Executor,
     source: &Picture,
@@ -213,7 +214,30 @@ pub(super) fn assert_draw_is_one(
             Err(error) => panic!("the plan is refused: {error:?}"),
         };
         assert!(first == replayed, "{plan:?} differs at {level}");
+        let stepwise = one_by_one(&plan, ops, source, partners);
+        let first = first.as_ref().map_err(|error| error.cause().clone());
+        assert!(
+            first == stepwise.as_ref().map_err(Clone::clone),
+            "{plan:?} at {level}"
+        );
     }
+}
+
+fn one_by_one(
+    plan: &Plan,
+    ops: &OpSet,
+    source: &Picture,
+    partners: &[ImageRef<'_>],
+) -> std::result::Result<Picture, OpError> {
+    let mut result = source.clone();
+    let mut scratch = Scratch::new();
+    for step in &plan.steps {
+        let mut call = Call::new(step.seed, &mut scratch);
+        call.partner = step.partner.map(|place| partners[place as usize]);
+        let op = ops.get(&step.op).expect("plans name ops of the set");
+        op.apply(&mut result.view_mut(), step.value, &mut call)?;
+    }
+    Ok(result)
 }
 
 type Apply<'a> =

@@ -77,15 +77,16 @@ pub(super) fn share(input: &mut Unstructured<'_>) -> Result<f64> {
     })
 }
 
-/// Any number that is not far from zero and from whole numbers, or just any bits.
+/// A number close to zero or to a whole number, or at an end of what there is, or any bits.
 pub(super) fn number(input: &mut Unstructured<'_>) -> Result<f64> {
     let whole = |input: &mut Unstructured<'_>| Ok(f64::from(input.arbitrary::<i16>()?));
-    Ok(match input.int_in_range(0..=5)? {
+    Ok(match input.int_in_range(0..=6)? {
         0 => f64::from(input.arbitrary::<i8>()?),
         1 => whole(input)? / 256.0,
         2 => whole(input)?.next_up(),
         3 => whole(input)?.next_down(),
         4 => f64::from(input.arbitrary::<f32>()?),
+        5 => *input.choose(&[f64::MAX, f64::MIN, 1e308, -1e308, 5e-324, -0.0])?,
         _ => input.arbitrary()?,
     })
 }
