@@ -9,7 +9,8 @@ work: 64 different smooth images of low contrast (levels about 30 to 210, so tha
 as they are), one after the other, each from a ready image in the library's own form (a PIL image, a
 uint8 tensor, an array) to a new one; no decoding and no conversion is counted. Identity is a copy,
 the limit of what reads and writes every pixel. A rate is the best of three rounds of a third of
-SECONDS (0.3 by default). A library that is not installed is left out.
+SECONDS (0.3 by default). A library that is not installed is left out, but
+Pillow and numpy make the images.
 `faa-runtime bench` makes images of the same kind and has the same values as defaults.
 """
 import importlib.metadata
@@ -220,6 +221,8 @@ def table_of_ops(runtime, seconds, size, libraries, lower):
 
 
 def table_of_policies(runtime, seconds):
+    if not any(name.startswith("torchvision") for name in policies(32)):
+        return
     print("\n## AutoAugment's policy for CIFAR-10, images per second on one thread\n")
     cells("size", *policies(32), "faa-runtime", "× torchvision")
     cells(*["--:"] * (len(policies(32)) + 3))

@@ -230,7 +230,8 @@ impl Line {
     /// The places from 0 to `count` at which the coordinate lies in 0 … `limit`.
     fn inside(self, count: usize, limit: usize) -> Range<usize> {
         let (start, step) = (i64::from(self.start), i64::from(self.step));
-        let limit = (limit as i64) << 16;
+        // No more than 2³¹, from where on the coordinate wraps.
+        let limit = (limit as i64).min(1 << 15) << 16;
         // The first place at which the coordinate has risen to `bound`, or fallen below it.
         let (from, to) = match step.cmp(&0) {
             Ordering::Equal if (0..limit).contains(&start) => (0, count as i64),
@@ -277,8 +278,8 @@ fn sample_inside<const N: usize>(
         debug_assert!(place + N <= samples.len());
         x.start = x.start.wrapping_add(x.step);
         y.start = y.start.wrapping_add(y.step);
-        // SAFETY: the caller chose pixels whose columns and rows lie within the source, so the N
-        // samples from `place` on are its own.
+        // SAFETY: the caller chose pixels with `Line::inside`, whose columns and rows lie within the
+        // source and below 2¹⁵, so nothing wraps and the N samples from `place` on are its own.
         unsafe { samples.as_ptr().add(place) }
     };
     for pixel in &mut pixels[..wide.start] {

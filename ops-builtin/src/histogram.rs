@@ -149,7 +149,7 @@ fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
     for row in image.rows() {
         let (pairs, rest) = row.as_chunks::<N>().0.as_chunks::<2>();
         for [first, second] in pairs {
-            // There is no fourth table, so alpha falls out of the pairs.
+            // Alpha, the fourth channel, is not counted.
             for channel in 0..N.min(3) {
                 even[channel][usize::from(first[channel])] += 1;
                 odd[channel][usize::from(second[channel])] += 1;

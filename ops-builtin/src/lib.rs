@@ -19,6 +19,8 @@
 //!
 //! - Colour ops leave the alpha of RGBA images alone; geometric ops move it with its pixel, and what
 //!   they bring in from outside the image is 0 in every channel.
+//! - Where Pillow's enhancers (Contrast, Color, Brightness, Sharpness) are given a factor that
+//!   overflows an `f32`, Pillow clears the alpha of RGBA images; here it stays.
 //! - Values outside the range of the specification work too; the range only bounds what policies
 //!   and searches draw. A value that is not finite is [`OpError::NotFinite`](faa_op::OpError::NotFinite), except to an op
 //!   without a value, which ignores it.
@@ -26,8 +28,8 @@
 //!   nothing else. The sign of a mirrored op's value is not among it: whoever draws the value
 //!   mirrors it.
 //! - No image and no value makes an op panic, and an op allocates nothing beyond the call's scratch.
-//! - [`Op::apply_from`] reads each pixel of a source once and writes the result straight into the
-//!   image; the source may be a part of a larger image.
+//! - [`Op::apply_from`] reads the source itself, without a copy first; the source may be a part of a
+//!   larger image.
 //! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
 //!   pixels are the same at every level: the tests force each.
 //!
@@ -88,7 +90,7 @@ pub fn builtin_ops() -> OpSet {
 }
 
 /// All built-in ops, made to use no better vector instructions than these. The pixels are the same
-/// at every level.
+/// at every level. An executor's passes over several ops at once use the best.
 pub fn builtin_ops_at(level: SimdLevel) -> OpSet {
     let ops: [Arc<dyn Op>; 25] = [
         Arc::new(ShearX::at(level)),

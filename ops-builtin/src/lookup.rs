@@ -40,10 +40,12 @@ pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &PointTa
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { avx512::look_up(pixels, tables) },
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => match tables.as_uniform() {
+        Level::Avx2 => match (pixels.channels(), tables.as_uniform()) {
             // SAFETY: as above.
-            Some(table) => unsafe { avx2::look_up(pixels, table) },
-            None => look_up_one_by_one(pixels, tables),
+            (Channels::L, _) => unsafe { avx2::look_up(pixels, &tables.tables()[0]) },
+            // SAFETY: as above.
+            (_, Some(table)) => unsafe { avx2::look_up(pixels, table) },
+            (_, None) => look_up_one_by_one(pixels, tables),
         },
         Level::Compiled => look_up_one_by_one(pixels, tables),
     }

@@ -101,6 +101,28 @@ fn wrong_usage_is_named() {
             "this CPU has compiled",
         ),
         (
+            &["--op", "Rotate", "--size", "8", "--threads", "100000"],
+            2,
+            "1..=1024",
+        ),
+        (
+            &["--op", "Rotate", "--size", "8", "--magnitude", "-1"],
+            2,
+            "--magnitude is a number from 0 to 1",
+        ),
+        (
+            &[
+                "--policy",
+                "randaugment",
+                "--size",
+                "8",
+                "--simd",
+                "compiled",
+            ],
+            2,
+            "cannot be used with",
+        ),
+        (
             &["--op", "Invert", "--size", "8", "--value", "3"],
             2,
             "Invert has no value",

@@ -307,3 +307,19 @@ fn policies_of_other_programs_are_converted() {
     assert!(help.contains("faa-runtime policy convert"), "{help}");
     assert_eq!(failure_of(&mut convert(&["list.json"])).0, 2);
 }
+
+/// JSON has no form for such names, and a picture has no need of it.
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_are_as_good_as_others() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder();
+    let name = OsStr::from_bytes(b"b\xff.png");
+    fs::copy(folder.path().join("cat.png"), folder.path().join(name)).unwrap();
+    let mut command = apply(&folder, &["--op", "Invert", "--json", "--out", "out"]);
+    let plans: Value = serde_json::from_str(&stdout_of(command.arg(name))).unwrap();
+    assert_eq!(plans[0]["input"], "b\u{fffd}.png");
+    assert!(folder.path().join("out").join(name).exists());
+}

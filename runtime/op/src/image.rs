@@ -74,7 +74,8 @@ impl<'a> ImageRef<'a> {
     }
 
     /// Views `samples` as an image whose rows start `stride` bytes apart. What lies between the end
-    /// of a row and the start of the next is never read; it need not be there after the last row.
+    /// of a row and the start of the next never shows in a result; it need not be there after the last
+    /// row.
     ///
     /// # Errors
     ///

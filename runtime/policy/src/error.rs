@@ -1,5 +1,5 @@
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use faa_op::OpError;
 
@@ -118,10 +118,24 @@ impl PolicyError {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names and keys come from a file that may hold anything: what is printed neither steers a
+        // terminal nor fills it.
+        const MOST: usize = 500;
+        let mut message = self.problem.to_string();
         if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
+            message = format!("{}: {message}", self.place);
         }
-        self.problem.fmt(f)
+        for character in message.chars().take(MOST) {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        if message.chars().nth(MOST).is_some() {
+            f.write_str(" …")?;
+        }
+        Ok(())
     }
 }
 

@@ -91,13 +91,17 @@ impl Apply {
             };
             let png = png.with_context(|| format!("cannot augment {}", input.display()))?;
             write_whole(output, &png)?;
-            applied.push(json!({
-                "input": input, "output": output,
-                "draws": (0..self.grid.unwrap_or(1))
-                    .map(|epoch| work.plan(self.key(epoch, index)).to_json())
-                    .map(|plan| serde_json::from_str(&plan))
-                    .collect::<Result<Vec<Value>, _>>()?,
-            }));
+            if self.json {
+                let plans = (0..self.grid.unwrap_or(1))
+                    .map(|epoch| work.plan(self.key(epoch, index)).to_json());
+                // JSON has no form for names that are not UTF-8.
+                applied.push(json!({
+                    "input": input.to_string_lossy(), "output": output.to_string_lossy(),
+                    "draws": plans
+                        .map(|plan| serde_json::from_str(&plan))
+                        .collect::<Result<Vec<Value>, _>>()?,
+                }));
+            }
         }
         if self.json {
             let text = format!("{:#}\n", Value::from(applied));

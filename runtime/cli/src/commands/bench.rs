@@ -1,6 +1,5 @@
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,19 +39,19 @@ pub(crate) struct Bench {
     #[command(flatten)]
     op: OneOp,
     /// Width and height of the images.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     size: u32,
     /// Channels of the images: 1 (L), 3 (RGB) or 4 (RGBA).
     #[arg(long, value_name = "C", default_value = "3", value_parser = parse_channels)]
     channels: Channels,
     /// How many threads work at once.
-    #[arg(long, value_name = "T", default_value = "1")]
-    threads: NonZeroUsize,
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: u32,
     /// How long to measure, in seconds.
     #[arg(long, value_name = "S", default_value = "0.3", value_parser = parse_seconds)]
     seconds: f64,
-    /// The vector instructions to use: compiled, avx2 or avx512; the best by default.
-    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    /// The vector instructions that the op uses: compiled, avx2 or avx512; the best by default.
+    #[arg(long, value_name = "LEVEL", conflicts_with = "policy", value_parser = parse_level)]
     simd: Option<SimdLevel>,
     /// Print JSON for programs.
     #[arg(long)]
@@ -70,15 +69,15 @@ impl Bench {
         let pictures = Pictures::new(self.size, self.channels);
         let rate = self.rate(&work, &pictures)?;
         let (size, threads) = (self.size, self.threads);
-        let nanoseconds = threads.get() as f64 * 1e9 / rate;
+        let nanoseconds = f64::from(threads) * 1e9 / rate;
         let text = if self.json {
             let facts = json!({
                 "what": work.name(),
                 "size": size,
                 "channels": self.channels.count(),
                 "threads": threads,
-                "images_per_second": rate.round(),
-                "ns_per_image": nanoseconds.round(),
+                "images_per_second": rate.round() as u64,
+                "ns_per_image": nanoseconds.round() as u64,
             });
             format!("{facts}\n")
         } else {
@@ -115,9 +114,11 @@ impl Bench {
         for _ in 0..ROUNDS {
             let start = Instant::now();
             let counts = thread::scope(|scope| {
-                let threads: Vec<_> = (0..self.threads.get())
-                    .map(|_| scope.spawn(|| work.repeat(pictures, start + round)))
-                    .collect();
+                let repeat = || work.repeat(pictures, start + round);
+                let threads = (0..self.threads)
+                    .map(|_| thread::Builder::new().spawn_scoped(scope, repeat))
+                    .collect::<io::Result<Vec<_>>>()
+                    .context("cannot start so many threads")?;
                 let counts = threads.into_iter().map(|thread| {
                     thread
                         .join()
@@ -248,4 +249,40 @@ fn parse_level(text: &str) -> Result<SimdLevel, String> {
                 .collect();
             format!("this CPU has {}", levels.join(", "))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_ops_builtin::builtin_ops;
+
+    use super::*;
+
+    /// Those of `ops-builtin/benches/compare.py`.
+    #[test]
+    fn default_values_are_those_of_the_comparison() {
+        let values = [
+            ("ShearX", 0.2),
+            ("ShearY", 0.2),
+            ("TranslateX", 0.3),
+            ("TranslateY", 0.3),
+            ("Rotate", 20.0),
+            ("Solarize", 128.0),
+            ("Posterize", 5.0),
+            ("Contrast", 1.4),
+            ("Color", 1.4),
+            ("Brightness", 1.4),
+            ("Sharpness", 1.4),
+            ("Cutout", 0.2),
+            ("Invert", 0.0),
+            ("CropPad", 12.0),
+        ];
+        let ops = builtin_ops();
+        for (name, value) in values {
+            assert_eq!(
+                default_value(ops.get(name).unwrap().as_ref()),
+                value,
+                "{name}"
+            );
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) struct OneOp {
     )]
     value: Option<f64>,
     /// The op's magnitude, from 0 to 1 over its range.
-    #[arg(long, value_name = "M", requires = "op")]
+    #[arg(long, value_name = "M", requires = "op", allow_negative_numbers = true)]
     magnitude: Option<f64>,
 }
 

@@ -253,3 +253,17 @@ fn empty() {
     let sampler = r#""count": 1, "bins": 2, "ops": []"#;
     refused(&with_sampler(sampler), "sampler.ops", &Problem::Empty);
 }
+
+/// What a file says is not printed as it is: it could steer a terminal, or fill it.
+#[test]
+fn messages_are_short_and_hold_no_control_characters() {
+    let escape = r#"{"format": "faa-policy", "version": 1, "\u001b[2Jkey": 1}"#;
+    let message = Policy::parse(escape.as_bytes()).unwrap_err().to_string();
+    assert_eq!(message, "\\u{1b}[2Jkey: not a key of this format");
+    let long = format!(r#"{{"format": "{}"}}"#, "é".repeat(100_000));
+    let message = Policy::parse(long.as_bytes()).unwrap_err().to_string();
+    assert!(
+        message.chars().count() < 600 && message.ends_with(" …"),
+        "{message}"
+    );
+}

@@ -60,7 +60,7 @@ impl Convert {
         let count = policy.sub_policies().len();
         Ok(if self.json {
             let facts = json!({
-                "output": self.output, "name": name, "sub_policies": count, "warnings": warnings,
+                "output": self.output.to_string_lossy(), "name": name, "sub_policies": count, "warnings": warnings,
             });
             format!("{facts}\n")
         } else {
