@@ -1,5 +1,7 @@
 //! Once it is warm, the executor allocates nothing for an image.
-#![cfg(feature = "builtin")]
+//!
+//! Not in Miri, where so many images would take hours.
+#![cfg(all(feature = "builtin", not(miri)))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

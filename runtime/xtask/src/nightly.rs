@@ -89,6 +89,7 @@ pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
     command
         .env("MIRIFLAGS", flags)
         .env("RUSTFLAGS", BEST_LEVEL)
+        .env("RUSTDOCFLAGS", BEST_LEVEL)
         .env("PROPTEST_CASES", "2");
     let status = command.status().context("cannot run Miri")?;
     ensure!(status.success(), "Miri ended with {status}");

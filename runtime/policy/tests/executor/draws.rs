@@ -138,6 +138,10 @@ fn draws_of_samplers_are_the_documented_ones() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "so many draws take minutes, and none of them is unsafe"
+)]
 fn draws_follow_their_probabilities() {
     let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);
     let executor = Executor::new(&policy, &doubles()).unwrap();
@@ -156,6 +160,10 @@ fn draws_follow_their_probabilities() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "so many draws take minutes, and none of them is unsafe"
+)]
 fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
     let executor = Executor::new(&sampler(2, None), &doubles()).unwrap();
     let steps: Vec<_> = keys(30_000)

@@ -73,8 +73,10 @@ fn partners_come_from_the_images_own_stream() {
         executor.with_partners(&listed),
     );
     let mut drawn = [0; 5];
-    for index in 0..400 {
-        let key = key(3, 1, index);
+    // Miri takes a thousand times as long.
+    let images: usize = if cfg!(miri) { 40 } else { 400 };
+    for index in 0..images {
+        let key = key(3, 1, index as u64);
         let plan = packed.plan(key);
         for step in &plan.steps {
             assert_eq!(step.partner.is_some(), step.op == "Mixing");
@@ -93,7 +95,7 @@ fn partners_come_from_the_images_own_stream() {
         assert_eq!(first, second);
         assert_eq!(first, third);
     }
-    assert!(drawn.iter().all(|count| *count > 15), "{drawn:?}");
+    assert!(drawn.iter().all(|count| *count >= images / 25), "{drawn:?}");
 }
 
 /// Worked out by another program from the documented order of draws.
@@ -126,7 +128,7 @@ fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
     let pixels = noise(20, (4, 3), Channels::L);
     let partners = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
     let own = &mut Workspace::new();
-    for index in 0..200 {
+    for index in 0..if cfg!(miri) { 5 } else { 200 } {
         let key = key(2, 6, index);
         let paired = executor.with_partners(&partners);
         let (mut applied, mut replayed) = ([99; 12], [99; 12]);

@@ -154,6 +154,7 @@ fn whatever_is_malformed_is_named_with_its_place() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reading a file of the largest size takes an hour")]
 fn what_could_not_be_read_again_is_refused() {
     let step = r#"["Invert",1,0]"#;
     let many = format!("[[{}]]", vec![step; MAX_BYTES / 16].join(","));

@@ -5,4 +5,6 @@ mod foreign;
 mod malformed;
 mod round_trip;
 #[cfg(feature = "builtin")]
+// What the files hold does not matter to Miri, and reading them takes minutes.
+#[cfg(not(miri))]
 mod shipped;

@@ -34,6 +34,7 @@ fn with_op(op: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reading a file of the largest size takes an hour")]
 fn too_large() {
     let bytes = MAX_BYTES + 1;
     refused(&" ".repeat(bytes), "", &Problem::TooLarge { bytes });
