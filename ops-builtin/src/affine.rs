@@ -9,21 +9,34 @@ use core::ops::Range;
 
 use faa_op::{Channels, ImageMut, ImageRef, math};
 
+use crate::SimdLevel;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Level;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 /// Maps the centre of a pixel of the result, `(x, y)`, to the place that it is taken from:
 /// `(a·x + b·y + c, d·x + e·y + f)` for `[a, b, c, d, e, f]`.
 pub(crate) type Matrix = [f64; 6];
 
 /// Fills `image` with the pixels of `source`, of the same shape, that lie where `matrix` says, or
 /// with 0 where that is outside.
-pub(crate) fn transform(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix: Matrix) {
+pub(crate) fn transform(
+    level: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    matrix: Matrix,
+) {
     match image.channels() {
-        Channels::L => transform_pixels::<1>(source, image, matrix),
-        Channels::Rgb => transform_pixels::<3>(source, image, matrix),
-        Channels::Rgba => transform_pixels::<4>(source, image, matrix),
+        Channels::L => transform_pixels::<1>(level, source, image, matrix),
+        Channels::Rgb => transform_pixels::<3>(level, source, image, matrix),
+        Channels::Rgba => transform_pixels::<4>(level, source, image, matrix),
     }
 }
 
 fn transform_pixels<const N: usize>(
+    level: SimdLevel,
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     matrix: Matrix,
@@ -32,7 +45,7 @@ fn transform_pixels<const N: usize>(
     if b == 0.0 && d == 0.0 {
         scale::<N>(source, image, matrix);
     } else if fits_fixed_point(source, matrix) {
-        sample_fixed::<N>(source, image, matrix);
+        sample_fixed::<N>(level, source, image, matrix);
     } else {
         sample_double::<N>(source, image, matrix);
     }
@@ -140,7 +153,12 @@ fn fits_fixed_point(source: ImageRef<'_>, matrix: Matrix) -> bool {
         .all(|(x, y)| fits(x * a + y * b + c) && fits(x * d + y * e + f))
 }
 
-fn sample_fixed<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix: Matrix) {
+fn sample_fixed<const N: usize>(
+    level: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    matrix: Matrix,
+) {
     let [a, b, c, d, e, f] = matrix;
     // The sums of coordinates keep to 32 bits because the corners do; only the step past the last
     // row or column may leave them, and nothing is read there. So they wrap.
@@ -158,7 +176,7 @@ fn sample_fixed<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, 
         fetch(source);
     }
     for row in 0..image.height() {
-        sample_row::<N>(source, image.row_mut(row), x, y);
+        sample_row::<N>(level, source, image.row_mut(row), x, y);
         x.start = x.start.wrapping_add(down_x);
         y.start = y.start.wrapping_add(down_y);
     }
@@ -187,7 +205,13 @@ struct Line {
     step: i32,
 }
 
-fn sample_row<const N: usize>(source: ImageRef<'_>, row: &mut [u8], x: Line, y: Line) {
+fn sample_row<const N: usize>(
+    level: SimdLevel,
+    source: ImageRef<'_>,
+    row: &mut [u8],
+    x: Line,
+    y: Line,
+) {
     let pixels = row.as_chunks_mut::<N>().0;
     let (columns, rows) = (
         x.inside(pixels.len(), source.width()),
@@ -208,7 +232,7 @@ fn sample_row<const N: usize>(source: ImageRef<'_>, row: &mut [u8], x: Line, y: 
         samples.copy_from_slice(&source.strided_samples()[first..][..samples.len()]);
         return;
     }
-    sample_inside(source, inside, x, y);
+    sample_inside(level, source, inside, x, y);
 }
 
 /// One pixel in fixed point.
@@ -260,10 +284,11 @@ fn rise(start: i64, step: i64, bound: i64) -> i64 {
     reason = "checks of bounds, and pixels of three bytes, cost a third of the time each"
 )]
 fn sample_inside<const N: usize>(
+    level: SimdLevel,
     source: ImageRef<'_>,
     pixels: &mut [[u8; N]],
-    mut x: Line,
-    mut y: Line,
+    x: Line,
+    y: Line,
 ) {
     let samples = source.strided_samples();
     let stride = source.stride();
@@ -271,35 +296,77 @@ fn sample_inside<const N: usize>(
     // from the last row of the source, and not to the last pixel.
     let wide = match N {
         3 => y.inside(pixels.len() - 1, source.height() - 1),
+        4 => 0..pixels.len(),
         _ => 0..0,
     };
-    let mut next = || {
-        let place = (y.start >> 16) as usize * stride + (x.start >> 16) as usize * N;
-        debug_assert!(place + N <= samples.len());
-        x.start = x.start.wrapping_add(x.step);
-        y.start = y.start.wrapping_add(y.step);
-        // SAFETY: the caller chose pixels with `Line::inside`, whose columns and rows lie within the
-        // source and below 2¹⁵, so nothing wraps and the N samples from `place` on are its own.
-        unsafe { samples.as_ptr().add(place) }
+    let from = |first: usize| (x.from(first), y.from(first));
+    let narrow = |pixels: &mut [[u8; N]], first: usize| {
+        for (pixel, place) in pixels.iter_mut().zip(places::<N>(stride, from(first))) {
+            debug_assert!(place + N <= samples.len());
+            // SAFETY: the caller chose pixels with `Line::inside`, whose columns and rows lie within
+            // the source and below 2¹⁵, so nothing wraps and the N samples are there.
+            *pixel = unsafe { samples.as_ptr().add(place).cast::<[u8; N]>().read() };
+        }
     };
-    for pixel in &mut pixels[..wide.start] {
-        // SAFETY: `next` points to N samples.
-        *pixel = unsafe { next().cast::<[u8; N]>().read() };
-    }
-    let mut target = pixels[wide.start..].as_mut_ptr();
-    for _ in wide.clone() {
-        // SAFETY: `next` points to three samples above the last row of the source, so a fourth one
-        // follows. `target` points to a pixel that is not the last, so a byte follows it as well.
+    narrow(&mut pixels[..wide.start], 0);
+    // SAFETY: the places are within the source, as above, and four bytes are there: they are the
+    // pixel itself, or a pixel of three bytes above the last row and what follows it.
+    let done = unsafe {
+        sample_vectors(
+            level,
+            samples,
+            stride,
+            &mut pixels[wide.clone()],
+            from(wide.start),
+        )
+    };
+    let rest = wide.start + done..wide.end;
+    let mut target = pixels[rest.start..].as_mut_ptr();
+    for place in places::<N>(stride, from(rest.start)).take(rest.len()) {
+        debug_assert!(place + 4 <= samples.len());
+        // SAFETY: four bytes are there, as above. `target` points to a pixel of four bytes, or to
+        // one of three that is not the last, so a byte follows it.
         unsafe {
-            target
-                .cast::<[u8; 4]>()
-                .write(next().cast::<[u8; 4]>().read());
+            let pixel = samples.as_ptr().add(place).cast::<[u8; 4]>().read();
+            target.cast::<[u8; 4]>().write(pixel);
             target = target.add(1);
         }
     }
-    for pixel in &mut pixels[wide.end..] {
-        // SAFETY: as above.
-        *pixel = unsafe { next().cast::<[u8; N]>().read() };
+    narrow(&mut pixels[wide.end..], wide.end);
+}
+
+/// Where the samples of one pixel after the other are.
+fn places<const N: usize>(
+    stride: usize,
+    (mut x, mut y): (Line, Line),
+) -> impl Iterator<Item = usize> {
+    core::iter::repeat_with(move || {
+        let place = (y.start >> 16) as usize * stride + (x.start >> 16) as usize * N;
+        x.start = x.start.wrapping_add(x.step);
+        y.start = y.start.wrapping_add(y.step);
+        place
+    })
+}
+
+/// Samples as many pixels as the vector instructions take, from the first on, and tells how many.
+///
+/// # Safety
+///
+/// All pixels are taken from within the source, and four bytes are there.
+#[expect(unsafe_code, reason = "pixels are sampled without checks of bounds")]
+unsafe fn sample_vectors<const N: usize>(
+    level: SimdLevel,
+    samples: &[u8],
+    stride: usize,
+    pixels: &mut [[u8; N]],
+    (x, y): (Line, Line),
+) -> usize {
+    match level.level() {
+        // SAFETY: there is a `SimdLevel` only for features that the CPU has; and the caller vouches
+        // for the places, whose coordinates fixed point keeps below 2¹⁵.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::sample(samples, stride, pixels, x, y) },
+        _ => 0,
     }
 }
 
@@ -376,7 +443,16 @@ mod tests {
     /// sanitizers notice what is read or written beyond.
     #[test]
     fn the_last_row_and_pixel_are_sampled_without_reaching_beyond_them() {
-        let shapes = [(1, 1), (1, 4), (4, 1), (2, 2), (5, 4), (9, 3)];
+        let shapes = [
+            (1, 1),
+            (1, 4),
+            (4, 1),
+            (2, 2),
+            (5, 4),
+            (9, 3),
+            (40, 3),
+            (37, 18),
+        ];
         for (width, height) in shapes {
             for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
                 for padding in [0, 5] {
@@ -389,11 +465,14 @@ mod tests {
                         ImageRef::with_stride(&samples, width, height, channels, stride).unwrap();
                     for matrix in matrices((width - 1) as f64, (height - 1) as f64) {
                         assert!(fits_fixed_point(source, matrix));
-                        let mut found = vec![77; row * height].into_boxed_slice();
-                        let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
-                        transform(source, &mut image, matrix);
-                        let context = (width, height, channels, padding, matrix);
-                        assert_eq!(*found, slowly(source, matrix), "{context:?}");
+                        for level in SimdLevel::available() {
+                            let mut found = vec![77; row * height].into_boxed_slice();
+                            let mut image =
+                                ImageMut::new(&mut found, width, height, channels).unwrap();
+                            transform(level, source, &mut image, matrix);
+                            let context = (level, width, height, channels, padding, matrix);
+                            assert_eq!(*found, slowly(source, matrix), "{context:?}");
+                        }
                     }
                 }
             }

@@ -115,45 +115,57 @@ builtin! {
     moves rotate
 }
 
-fn shear_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    affine::transform(source, image, [1.0, value, 0.0, 0.0, 1.0, 0.0]);
+fn shear_x(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+    affine::transform(level, source, image, [1.0, value, 0.0, 0.0, 1.0, 0.0]);
 }
 
-fn shear_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    affine::transform(source, image, [1.0, 0.0, 0.0, value, 1.0, 0.0]);
+fn shear_y(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+    affine::transform(level, source, image, [1.0, 0.0, 0.0, value, 1.0, 0.0]);
 }
 
-fn translate_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+fn translate_x(
+    level: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    value: f64,
+    _: u64,
+) {
     let distance = value * image.width() as f64;
-    affine::transform(source, image, [1.0, 0.0, distance, 0.0, 1.0, 0.0]);
+    affine::transform(level, source, image, [1.0, 0.0, distance, 0.0, 1.0, 0.0]);
 }
 
-fn translate_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+fn translate_y(
+    level: SimdLevel,
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    value: f64,
+    _: u64,
+) {
     let distance = value * image.height() as f64;
-    affine::transform(source, image, [1.0, 0.0, 0.0, 0.0, 1.0, distance]);
+    affine::transform(level, source, image, [1.0, 0.0, 0.0, 0.0, 1.0, distance]);
 }
 
 fn translate_x_abs(
-    _: SimdLevel,
+    level: SimdLevel,
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     value: f64,
     _: u64,
 ) {
-    affine::transform(source, image, [1.0, 0.0, value, 0.0, 1.0, 0.0]);
+    affine::transform(level, source, image, [1.0, 0.0, value, 0.0, 1.0, 0.0]);
 }
 
 fn translate_y_abs(
-    _: SimdLevel,
+    level: SimdLevel,
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     value: f64,
     _: u64,
 ) {
-    affine::transform(source, image, [1.0, 0.0, 0.0, 0.0, 1.0, value]);
+    affine::transform(level, source, image, [1.0, 0.0, 0.0, 0.0, 1.0, value]);
 }
 
-fn rotate(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
+fn rotate(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     // The remainder is exact, so it is the same on every platform.
     let mut angle = value % 360.0;
     if angle < 0.0 {
@@ -173,7 +185,7 @@ fn rotate(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f
     } else if square && angle == 270.0 {
         place(source, image, |x, y| (y, right - x));
     } else {
-        affine::transform(source, image, rotation(angle, width, height));
+        affine::transform(level, source, image, rotation(angle, width, height));
     }
 }
 

@@ -1,0 +1,120 @@
+//! Sixteen pixels at once.
+
+use core::arch::x86_64::{
+    __m512i, _mm512_add_epi32, _mm512_i32gather_epi32, _mm512_madd_epi16, _mm512_mask_blend_epi16,
+    _mm512_mask_storeu_epi8, _mm512_mullo_epi32, _mm512_permutexvar_epi8, _mm512_set1_epi32,
+    _mm512_srli_epi32, _mm512_storeu_si512,
+};
+
+use super::Line;
+use crate::simd::x86::load_64;
+
+/// How many pixels are moved at once.
+const LANES: usize = 16;
+
+/// The longest stride in bytes: one that is a factor of a product of 16 bits.
+const LONGEST_STRIDE: usize = i16::MAX as usize;
+
+/// Samples as many of `pixels`, from the first on, as fill whole vectors, and tells how many.
+///
+/// # Safety
+///
+/// For every pixel the place that `x` and `y` lead to has both coordinates below 2¹⁵ and none below
+/// 0, and four bytes of `samples` from there on.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[expect(
+    unsafe_code,
+    reason = "pixels are gathered and stored through pointers"
+)]
+pub(super) unsafe fn sample<const N: usize>(
+    samples: &[u8],
+    stride: usize,
+    pixels: &mut [[u8; N]],
+    x: Line,
+    y: Line,
+) -> usize {
+    let reachable = i32::try_from(samples.len()).is_ok();
+    if N == 1 || stride > LONGEST_STRIDE || !reachable {
+        return 0;
+    }
+    let packed = load_64(const { &packed_pixels::<N>() });
+    let factors = _mm512_set1_epi32((stride as i32) << 16 | N as i32);
+    let step = |line: Line| _mm512_set1_epi32(line.step.wrapping_mul(LANES as i32));
+    let (step_x, step_y) = (step(x), step(y));
+    let (mut x, mut y) = (lanes(x), lanes(y));
+    let groups = pixels.as_chunks_mut::<LANES>().0;
+    let count = groups.len() * LANES;
+    for group in groups {
+        // A row above, a column below: the product of both with their factors is the place.
+        let coordinates = _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(x), y);
+        let places = _mm512_madd_epi16(coordinates, factors);
+        // SAFETY: the caller vouches for four bytes at every place.
+        let found = unsafe { gather(places, samples) };
+        let target = group.as_flattened_mut().as_mut_ptr();
+        match N {
+            // SAFETY: a group of four-byte pixels is 64 bytes.
+            4 => unsafe { _mm512_storeu_si512(target.cast(), found) },
+            // SAFETY: a group of three-byte pixels is 48 bytes, and no more are stored.
+            _ => unsafe {
+                let pixels = _mm512_permutexvar_epi8(packed, found);
+                _mm512_mask_storeu_epi8(target.cast(), (1 << (3 * LANES)) - 1, pixels);
+            },
+        }
+        x = _mm512_add_epi32(x, step_x);
+        y = _mm512_add_epi32(y, step_y);
+    }
+    count
+}
+
+/// The coordinates of the first pixels.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn lanes(line: Line) -> __m512i {
+    const NUMBERS: [u8; 64] = {
+        let mut numbers = [0; 64];
+        let mut lane = 0;
+        while lane < LANES {
+            numbers[4 * lane] = lane as u8;
+            lane += 1;
+        }
+        numbers
+    };
+    let steps = _mm512_mullo_epi32(load_64(&NUMBERS), _mm512_set1_epi32(line.step));
+    _mm512_add_epi32(_mm512_set1_epi32(line.start), steps)
+}
+
+/// Four bytes from each of 16 places.
+///
+/// # Safety
+///
+/// `samples` has them.
+#[target_feature(enable = "avx512f")]
+#[inline]
+#[expect(unsafe_code, reason = "pixels are gathered through a pointer")]
+unsafe fn gather(places: __m512i, samples: &[u8]) -> __m512i {
+    if cfg!(miri) {
+        // Miri does not know gathers.
+        let places = crate::simd::x86::bytes_64(places);
+        let mut found = [0; 64];
+        for (four, place) in (found.as_chunks_mut().0.iter_mut()).zip(places.as_chunks().0) {
+            let place = i32::from_le_bytes(*place) as usize;
+            *four = *samples[place..]
+                .first_chunk::<4>()
+                .expect("four bytes follow");
+        }
+        return load_64(&found);
+    }
+    // SAFETY: the caller vouches for the places, and the scale is one byte.
+    unsafe { _mm512_i32gather_epi32::<1>(places, samples.as_ptr().cast()) }
+}
+
+/// The first `N` bytes of every four, one pixel after the other.
+const fn packed_pixels<const N: usize>() -> [u8; 64] {
+    let mut indices = [0; 64];
+    let mut sample = 0;
+    while sample < LANES * N {
+        indices[sample] = (sample / N * 4 + sample % N) as u8;
+        sample += 1;
+    }
+    indices
+}
