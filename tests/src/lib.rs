@@ -13,6 +13,7 @@ use image::{Rgb, RgbImage};
 
 pub mod fuzz;
 pub mod pictures;
+pub mod plugins;
 pub mod ways;
 
 /// The repository's root.

@@ -1,0 +1,130 @@
+use core::array;
+
+use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpError, OpSpec, PointTables};
+
+/// How many samples are worked on at once: as many bytes as a SIMD register of WebAssembly has, and
+/// a whole number of RGBA pixels.
+const LANES: usize = 16;
+
+/// Fades towards mid grey.
+///
+/// The value is how much of the way is gone, 0 … 1, rounded to 256ths; below 0 it is taken as 0,
+/// and above 1 as 1. With `w` of these 256ths a level becomes
+/// `(level · (256 − w) + 128 · w + 128) >> 8`: itself at 0, and 128 at 1. Draws nothing from its
+/// seed. L and RGB alike; RGBA keeps its alpha.
+#[derive(Clone, Debug)]
+pub struct Fade {
+    spec: OpSpec,
+}
+
+impl Default for Fade {
+    fn default() -> Self {
+        let spec = OpSpec::new("Fade", "fades towards mid grey");
+        Self {
+            spec: spec.range(0.0, 1.0, "fraction of the way"),
+        }
+    }
+}
+
+impl Op for Fade {
+    fn spec(&self) -> &OpSpec {
+        &self.spec
+    }
+
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+        if !value.is_finite() {
+            return Err(OpError::NotFinite { value });
+        }
+        let weight = weight(value);
+        // Alpha is faded too, by nothing, so that all lanes do the same.
+        let is_alpha = |lane: usize| image.channels() == Channels::Rgba && lane % 4 == 3;
+        let weights = array::from_fn(|lane| if is_alpha(lane) { 0 } else { weight });
+        fade(image.samples_mut(), &weights);
+        Ok(())
+    }
+
+    fn point(&self, value: f64, _: Channels) -> Option<PointTables> {
+        let weight = value.is_finite().then(|| weight(value))?;
+        Some(PointTables::uniform(|level| faded(level, weight)))
+    }
+}
+
+/// The value in 256ths.
+fn weight(value: f64) -> u16 {
+    // The cast turns what is below 0 into 0.
+    (value.min(1.0) * 256.0 + 0.5) as u16
+}
+
+// Apart, the compiler sees sixteen weights in a row; inlined, it sees the one or two that they are
+// made of, and works on single samples.
+#[inline(never)]
+fn fade(samples: &mut [u8], weights: &[u16; LANES]) {
+    let (blocks, rest) = samples.as_chunks_mut::<LANES>();
+    for block in blocks {
+        for (sample, &weight) in block.iter_mut().zip(weights) {
+            *sample = faded(*sample, weight);
+        }
+    }
+    for (sample, &weight) in rest.iter_mut().zip(weights) {
+        *sample = faded(*sample, weight);
+    }
+}
+
+/// Fits in 16 bits, of which a SIMD register holds eight: at most 255 · 256 + 128.
+fn faded(level: u8, weight: u16) -> u8 {
+    ((u16::from(level) * (256 - weight) + 128 * weight + 128) >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_plugin_sdk::Scratch;
+
+    use super::*;
+
+    fn apply(value: f64, samples: &mut [u8], channels: Channels) -> Result<(), OpError> {
+        let width = samples.len() / channels.count();
+        let mut image = ImageMut::new(samples, width, 1, channels).unwrap();
+        let mut scratch = Scratch::new();
+        Fade::default().apply(&mut image, value, &mut Call::new(0, &mut scratch))
+    }
+
+    #[test]
+    fn levels_go_from_themselves_to_mid_grey() {
+        for (value, expected) in [
+            (-1.0, [0, 100, 255]),
+            (0.0, [0, 100, 255]),
+            (0.5, [64, 114, 192]),
+            (1.0, [128; 3]),
+            (f64::MAX, [128; 3]),
+        ] {
+            let mut samples = [0, 100, 255];
+            apply(value, &mut samples, Channels::Rgb).unwrap();
+            assert_eq!(samples, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn tables_are_the_same_as_a_pass_over_the_pixels() {
+        for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
+            for value in [-3.0, 0.0, 0.001, 0.3, 0.5, 0.999, 1.0, 7.0] {
+                // All levels, whole blocks and a rest, and every channel in the rest.
+                let mut samples: [u8; 276] = array::from_fn(|place| (place * 7) as u8);
+                let mut by_table = samples;
+                let (width, op) = (276 / channels.count(), Fade::default());
+                apply(value, &mut samples, channels).unwrap();
+                let mut image = ImageMut::new(&mut by_table, width, 1, channels).unwrap();
+                op.point(value, channels).unwrap().apply(&mut image);
+                assert_eq!(samples, by_table, "{value} {channels:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_refused_and_has_no_tables() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let result = apply(value, &mut [0], Channels::L);
+            assert!(matches!(result, Err(OpError::NotFinite { .. })), "{value}");
+            assert_eq!(Fade::default().point(value, Channels::L), None);
+        }
+    }
+}

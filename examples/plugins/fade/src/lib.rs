@@ -1,0 +1,21 @@
+//! A plugin of one op, [`Fade`], without the standard library.
+//!
+//! It shows what such a plugin has to bring along, an allocator and a panic handler, and a loop
+//! that the compiler turns into SIMD instructions.
+
+// Only in WebAssembly: a native library is built with the panic handler and the allocator that are
+// there anyway, and so are the tests.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+mod fade;
+
+pub use fade::Fade;
+
+faa_plugin_sdk::export_ops!(Fade::default());
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+#[cfg(target_family = "wasm")]
+faa_plugin_sdk::panic_handler!();

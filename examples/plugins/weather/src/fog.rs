@@ -1,0 +1,108 @@
+use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
+
+use crate::blend::{ALL, blend};
+
+/// The level of fog so thick that nothing is seen through it.
+const GREY: u8 = 225;
+
+/// Bits that the thickness has more along a row than [`ALL`] has, so that small steps add up.
+const STEP_BITS: u32 = 16;
+
+/// Lays fog over the image, thicker here than there.
+///
+/// The value is the greatest share of fog in a pixel, 0 … 0.8; at 0 or below the image stays as it
+/// is, and above 1 the value is taken as 1. A level becomes `level + (225 − level) · share`. L and
+/// RGB alike; RGBA keeps its alpha.
+///
+/// Draws the share at the corners, upper left, upper right, lower left and lower right, as
+/// `(1 + unit()) / 2 · value`; in between it is interpolated linearly in both directions.
+#[derive(Clone, Debug)]
+pub struct Fog {
+    spec: OpSpec,
+}
+
+impl Default for Fog {
+    fn default() -> Self {
+        let spec = OpSpec::new("Fog", "lays fog over the image, thicker here than there");
+        Self {
+            spec: spec.range(0.0, 0.8, "share of fog"),
+        }
+    }
+}
+
+impl Op for Fog {
+    fn spec(&self) -> &OpSpec {
+        &self.spec
+    }
+
+    fn apply(
+        &self,
+        image: &mut ImageMut<'_>,
+        value: f64,
+        call: &mut Call<'_>,
+    ) -> Result<(), OpError> {
+        if !value.is_finite() {
+            return Err(OpError::NotFinite { value });
+        }
+        let value = value.clamp(0.0, 1.0);
+        let mut stream = call.stream();
+        let [upper_left, upper_right, lower_left, lower_right] =
+            [(); 4].map(|()| ((1.0 + stream.unit()) / 2.0 * value * f64::from(ALL)) as i64);
+
+        let (width, height) = (image.width() as i64, image.height() as i64);
+        let channels = image.channels();
+        for y in 0..image.height() {
+            let down = |upper: i64, lower: i64| upper + (lower - upper) * y as i64 / height;
+            let (left, right) = (down(upper_left, lower_left), down(upper_right, lower_right));
+            let step = ((right - left) << STEP_BITS) / width;
+            let mut share = left << STEP_BITS;
+            for pixel in image.row_mut(y).chunks_exact_mut(channels.count()) {
+                let color = &mut pixel[..channels.color_count()];
+                blend(color, GREY, (share >> STEP_BITS) as u32);
+                share += step;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_plugin_sdk::{Channels, Scratch};
+
+    use super::*;
+
+    fn foggy(value: f64, seed: u64, channels: Channels, samples: &mut [u8]) {
+        let width = samples.len() / channels.count() / 2;
+        let mut image = ImageMut::new(samples, width, 2, channels).unwrap();
+        let mut scratch = Scratch::new();
+        let call = &mut Call::new(seed, &mut scratch);
+        Fog::default().apply(&mut image, value, call).unwrap();
+    }
+
+    #[test]
+    fn there_is_no_fog_at_0_and_between_half_and_all_of_the_value_elsewhere() {
+        for value in [0.0, -0.5, f64::MIN] {
+            let mut samples = [0, 99, 255, 7];
+            foggy(value, 3, Channels::L, &mut samples);
+            assert_eq!(samples, [0, 99, 255, 7]);
+        }
+        for seed in 0..50 {
+            let mut samples = [0; 64];
+            foggy(0.8, seed, Channels::L, &mut samples);
+            assert!(samples.iter().all(|level| (90..=180).contains(level)));
+            assert!(samples.iter().any(|&level| level != samples[0]));
+        }
+    }
+
+    #[test]
+    fn alpha_stays_and_the_thickest_fog_is_grey_at_most() {
+        let mut samples = [[250, 0, 90, 8]; 2];
+        foggy(f64::MAX, 1, Channels::Rgba, samples.as_flattened_mut());
+        for [red, green, blue, alpha] in samples {
+            assert_eq!(alpha, 8);
+            assert!((225..250).contains(&red));
+            assert!((112..=225).contains(&green) && (green..=225).contains(&blue));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! SHA-256.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// A digest of 32 bytes.
+pub(crate) type Sha256Digest = [u8; 32];
+
+pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// A digest as people and files have it: 64 digits of base 16.
+pub(crate) fn hex(digest: &Sha256Digest) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first example of FIPS 180-2, appendix B.
+    #[test]
+    fn digests_are_those_of_the_standard() {
+        assert_eq!(
+            hex(&sha256(b"abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

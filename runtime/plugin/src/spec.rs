@@ -1,0 +1,212 @@
+//! Specifications, as plugins state them: nothing is believed before it is checked.
+
+use faa_op::OpSpec;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Limits, SpecError};
+
+/// The most characters of a summary.
+const SUMMARY: usize = 200;
+
+/// The most characters of a unit.
+const UNIT: usize = 40;
+
+/// The most characters of a name.
+const NAME: usize = 64;
+
+/// How deep lists and objects may stand inside each other.
+const DEPTH: usize = 16;
+
+#[derive(Deserialize)]
+struct PluginSpec {
+    ops: Vec<StatedOp>,
+}
+
+#[derive(Deserialize)]
+struct StatedOp {
+    name: String,
+    #[serde(default)]
+    summary: String,
+    low: Option<f64>,
+    high: Option<f64>,
+    #[serde(default)]
+    unit: String,
+    #[serde(default)]
+    mirrored: bool,
+}
+
+/// Reads the JSON text that a plugin gives, and checks everything in it.
+///
+/// # Errors
+///
+/// [`SpecError`], the first that is found.
+pub fn parse_spec(text: &[u8], limits: &Limits) -> Result<Vec<OpSpec>, SpecError> {
+    if text.len() > limits.spec {
+        let (found, limit) = (text.len(), limits.spec);
+        return Err(SpecError::TooLong { found, limit });
+    }
+    let text = str::from_utf8(text).map_err(|_| SpecError::NotUtf8)?;
+    check_depth(text)?;
+    check_objects(text)?;
+    let spec: PluginSpec = serde_json::from_str(text).map_err(not_json)?;
+    let (found, limit) = (spec.ops.len(), limits.ops);
+    if found == 0 {
+        return Err(SpecError::NoOps);
+    }
+    if found > limit {
+        return Err(SpecError::TooManyOps { found, limit });
+    }
+    for (op, stated) in spec.ops.iter().enumerate() {
+        stated.check(op)?;
+        if spec.ops[..op].iter().any(|other| other.name == stated.name) {
+            let name = stated.name.clone();
+            return Err(SpecError::DuplicateName { op, name });
+        }
+    }
+    Ok(spec.ops.into_iter().map(StatedOp::into_spec).collect())
+}
+
+fn not_json(error: serde_json::Error) -> SpecError {
+    SpecError::NotJson(error.to_string())
+}
+
+/// A list would do for an object, its elements for the fields in order: serde is that liberal, and
+/// the ABI is not.
+fn check_objects(text: &str) -> Result<(), SpecError> {
+    let spec: Value = serde_json::from_str(text).map_err(not_json)?;
+    let ops = spec.get("ops").and_then(Value::as_array);
+    if ops.is_some_and(|ops| ops.iter().all(Value::is_object)) {
+        return Ok(());
+    }
+    let message = "an object with a list `ops` of objects is needed";
+    Err(SpecError::NotJson(message.to_owned()))
+}
+
+/// Counts brackets outside of strings. serde_json has a limit of its own, which is far higher.
+fn check_depth(text: &str) -> Result<(), SpecError> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH {
+            let message = format!("more than {DEPTH} lists and objects stand inside each other");
+            return Err(SpecError::NotJson(message));
+        }
+    }
+    Ok(())
+}
+
+impl StatedOp {
+    fn check(&self, op: usize) -> Result<(), SpecError> {
+        if !is_name(&self.name) {
+            let name = self.name.chars().take(NAME + 1).collect();
+            return Err(SpecError::BadName { op, name });
+        }
+        for (key, text, limit) in [
+            ("summary", &self.summary, SUMMARY),
+            ("unit", &self.unit, UNIT),
+        ] {
+            if text.chars().count() > limit || text.contains(char::is_control) {
+                return Err(SpecError::BadText { op, key, limit });
+            }
+        }
+        let in_order = match (self.low, self.high) {
+            (Some(low), Some(high)) => low.is_finite() && high.is_finite() && low <= high,
+            (None, None) => true,
+            _ => false,
+        };
+        if !in_order {
+            let name = self.name.clone();
+            return Err(SpecError::BadRange { op, name });
+        }
+        Ok(())
+    }
+
+    fn into_spec(self) -> OpSpec {
+        let mut spec = OpSpec::new(self.name, self.summary);
+        if let (Some(low), Some(high)) = (self.low, self.high) {
+            spec = spec.range(low, high, self.unit);
+        }
+        if self.mirrored { spec.mirrored() } else { spec }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stated_is_taken_over() {
+        let text = br#"{"version": 9, "ops": [
+            {"name": "A_1", "summary": "does", "low": -1, "high": 2.5, "unit": "px", "mirrored": true},
+            {"name": "b", "low": null, "high": null, "later": [{}]}]}"#;
+        let specs = parse_spec(text, &Limits::default()).unwrap();
+        let first = OpSpec::new("A_1", "does").range(-1.0, 2.5, "px").mirrored();
+        assert_eq!(specs, [first, OpSpec::new("b", "")]);
+    }
+
+    #[test]
+    fn each_malformation_has_its_kind() {
+        let op = |fields: &str| format!(r#"{{"ops":[{{{fields}}}]}}"#);
+        let long = "x".repeat(65);
+        let cases = [
+            ("".to_owned(), "spec-not-json"),
+            (r#"{"ops":[]}"#.to_owned(), "spec-no-ops"),
+            ("{}".to_owned(), "spec-not-json"),
+            (r#"[[["A"]]]"#.to_owned(), "spec-not-json"),
+            (r#"{"ops":[["A"]]}"#.to_owned(), "spec-not-json"),
+            (op(r#""name":"A","low":NaN,"high":1"#), "spec-not-json"),
+            (op(r#""name":"A","low":0,"high":1e999"#), "spec-not-json"),
+            (op(r#""name":"A","name":"B""#), "spec-not-json"),
+            (op(r#""name":1"#), "spec-not-json"),
+            (
+                op(&format!(
+                    r#""name":"A","x":{}0{}"#,
+                    "[".repeat(17),
+                    "]".repeat(17)
+                )),
+                "spec-not-json",
+            ),
+            (op(r#""name":"A","low":1"#), "spec-bad-range"),
+            (op(r#""name":"A","low":1,"high":0"#), "spec-bad-range"),
+            (op(r#""name":"""#), "spec-bad-name"),
+            (op(r#""name":"1A""#), "spec-bad-name"),
+            (op(r#""name":"A b""#), "spec-bad-name"),
+            (op(r#""name":"É""#), "spec-bad-name"),
+            (op(&format!(r#""name":"{long}""#)), "spec-bad-name"),
+            (op(r#""name":"A","summary":"a\nb""#), "spec-bad-text"),
+            (
+                op(&format!(r#""name":"A","unit":"{long}""#)),
+                "spec-bad-text",
+            ),
+            (
+                r#"{"ops":[{"name":"A"},{"name":"A"}]}"#.to_owned(),
+                "spec-duplicate-name",
+            ),
+            (" ".repeat((64 << 10) + 1), "spec-too-long"),
+            (
+                format!(r#"{{"ops":[{}]}}"#, vec![r#"{"name":"A"}"#; 65].join(",")),
+                "spec-too-many-ops",
+            ),
+        ];
+        for (text, kind) in cases {
+            let error = parse_spec(text.as_bytes(), &Limits::default()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{text:.80}");
+        }
+        let error = parse_spec(b"\xff", &Limits::default()).unwrap_err();
+        assert_eq!(error, SpecError::NotUtf8);
+    }
+}

@@ -1,0 +1,5 @@
+;; The file holds no bytes at all.
+;; fails: load
+;; kind: not-wasm
+
+(module binary)

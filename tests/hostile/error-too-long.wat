@@ -1,0 +1,21 @@
+;; The op fails with a message of 1 MiB, where 4,096 bytes are allowed.
+;; fails: apply
+;; kind: failed
+
+(module
+  (@custom "faa.abi" "\01\00\00\00")
+  (memory (export "memory") 17)
+  (data (i32.const 16) "{\"ops\":[{\"name\":\"Bad\",\"low\":0,\"high\":1}]}")
+  (func (export "faa_spec") (result i64)
+    (i64.const 0x00000010_00000029)) ;; 41 bytes at 16
+  (func (export "faa_reserve") (param $size i32) (result i32)
+    (i32.const 1024))
+  (func (export "faa_apply")
+    (param $op i32) (param $pixels i32) (param $width i32) (param $height i32)
+    (param $channels i32) (param $value f64) (param $seed i64) (result i32)
+    (i32.const 2))
+  (func $start
+    (memory.fill (i32.const 65536) (i32.const 0x78) (i32.const 1048576)))
+  (start $start)
+  (func (export "faa_error") (result i64)
+    (i64.const 0x00010000_00100000))) ;; 1,048,576 bytes at 65,536

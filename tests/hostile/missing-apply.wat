@@ -1,0 +1,12 @@
+;; The function faa_apply is missing.
+;; fails: load
+;; kind: missing-export
+
+(module
+  (@custom "faa.abi" "\01\00\00\00")
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\"ops\":[{\"name\":\"Bad\",\"low\":0,\"high\":1}]}")
+  (func (export "faa_spec") (result i64)
+    (i64.const 0x00000010_00000029)) ;; 41 bytes at 16
+  (func (export "faa_reserve") (param $size i32) (result i32)
+    (i32.const 1024)))

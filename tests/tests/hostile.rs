@@ -1,0 +1,166 @@
+//! The host against every plugin of `hostile/`: the exact kind of failure, and that neither the host
+//! nor other plugins are any worse for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use faa_op::{Channels, ImageMut, Op};
+use faa_plugin::{Host, HostConfig, Plugin};
+use faa_tests::plugins::abi_example;
+
+/// What the header of a case says.
+#[derive(Debug, PartialEq)]
+struct Expected {
+    fails: String,
+    kind: Option<String>,
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == "wat"))
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn expected(text: &str) -> Expected {
+    let header = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map(|value| value.trim().to_owned())
+    };
+    Expected {
+        fails: header(";; fails:").expect("a case says where it fails"),
+        kind: header(";; kind:"),
+    }
+}
+
+/// A host that is patient enough for a busy machine, and not more.
+fn host() -> Host {
+    let mut config = HostConfig::default();
+    config.limits.call_time = Duration::from_millis(300);
+    config.limits.start_time = Duration::from_millis(300);
+    config.cache = None;
+    Host::new(config).unwrap()
+}
+
+/// Loads a module into a set with the built-in ops, and applies its first op.
+fn outcome(host: &Host, module: &[u8]) -> Expected {
+    let failed = |fails: &str, kind: &str| Expected {
+        fails: fails.to_owned(),
+        kind: Some(kind.to_owned()),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.wasm"), module).unwrap();
+    let mut ops = faa_ops_builtin::builtin_ops();
+    let found = host
+        .load_folder(folder.path(), Default::default(), &mut ops)
+        .unwrap();
+    if let Some(broken) = found.broken.first() {
+        assert!(found.loaded.is_empty());
+        assert!(!broken.error.to_string().is_empty());
+        return failed("load", broken.error.kind());
+    }
+    let plugin = &found.loaded[0];
+    let mut pixels = [100; 8 * 8 * 3];
+    let mut image = ImageMut::new(&mut pixels, 8, 8, Channels::Rgb).unwrap();
+    let op = &plugin.ops()[0];
+    // Has the tables asked for, too; whatever is wrong with them, there are none.
+    let _ = op.point(0.5, Channels::Rgb);
+    let first = op.try_apply(&mut image, 0.5, 1);
+    // A new instance fails as the first one did.
+    let second = op.try_apply(&mut image, 0.5, 1);
+    match (first, second) {
+        (Ok(()), Ok(())) => Expected {
+            fails: "never".to_owned(),
+            kind: None,
+        },
+        (Err(first), Err(second)) => {
+            assert_eq!(first.kind(), second.kind());
+            assert_eq!(op.failures(), 2);
+            assert_eq!(pixels, [100; 8 * 8 * 3], "a failure leaves the image as it was");
+            failed("apply", first.kind())
+        }
+        (first, second) => panic!("{first:?}, and then {second:?}"),
+    }
+}
+
+fn works(plugin: &Plugin) {
+    let mut pixels = [100; 12];
+    let mut image = ImageMut::new(&mut pixels, 2, 2, Channels::Rgb).unwrap();
+    plugin.ops()[0].try_apply(&mut image, 7.0, 1).unwrap();
+    assert_eq!(pixels, [107; 12]);
+}
+
+#[test]
+fn hostile_plugins_fail_as_they_should() {
+    let host = host();
+    let good = host.load(&abi_example()).unwrap();
+    let mut wrong = Vec::new();
+    let cases = cases();
+    assert!(cases.len() > 150, "there are {} cases", cases.len());
+    for case in cases {
+        let name = case.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&case).unwrap();
+        let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let start = Instant::now();
+        let (found, expected) = (outcome(&host, &module), expected(&text));
+        if found != expected {
+            wrong.push(format!("{name}: expected {expected:?}, found {found:?}"));
+        }
+        // At most a start, a specification, and two calls, each with its message.
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(5), "{name} took {took:?}");
+        works(&good);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Neither compiled nor looked at for long, whatever its size.
+#[test]
+fn what_is_too_large_to_compile_is_refused_before_that() {
+    let host = host();
+    let with_function = |instructions: usize| {
+        let body = "(drop (i32.const 1))".repeat(instructions);
+        let module = format!("(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (func {body}))");
+        wat::parse_str(module).unwrap()
+    };
+    let large = with_function(20_000);
+    let start = Instant::now();
+    let error = host.load(&large).unwrap_err();
+    assert_eq!(error.kind(), "too-complex", "{error}");
+    assert!(start.elapsed() < Duration::from_millis(500));
+    // The same with a function within the limits gets as far as its exports.
+    assert_eq!(host.load(&with_function(10)).unwrap_err().kind(), "missing-export");
+}
+
+/// Two plugins at a time: one runs into its limit again and again, the other works all along.
+#[test]
+fn one_plugin_s_limit_never_stops_another_s_call() {
+    let host = host();
+    let case = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile").join(name);
+        host.load(&wat::parse_file(path).unwrap()).unwrap()
+    };
+    let (endless, good) = (case("apply-endless-loop.wat"), host.load(&abi_example()).unwrap());
+    std::thread::scope(|scope| {
+        let looping = scope.spawn(|| {
+            let mut pixels = [0; 3];
+            let mut image = ImageMut::new(&mut pixels, 1, 1, Channels::Rgb).unwrap();
+            (0..3)
+                .map(|_| endless.ops()[0].try_apply(&mut image, 0.0, 0).unwrap_err().kind())
+                .collect::<Vec<_>>()
+        });
+        // A call that takes a good part of the limit, while others' limits pass.
+        let mut pixels = vec![100; 3000 * 3000 * 3];
+        while !looping.is_finished() {
+            let mut image = ImageMut::new(&mut pixels, 3000, 3000, Channels::Rgb).unwrap();
+            good.ops()[0].try_apply(&mut image, 1.0, 0).unwrap();
+        }
+        assert_eq!(looping.join().unwrap(), ["time"; 3]);
+    });
+}
