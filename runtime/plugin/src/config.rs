@@ -73,14 +73,18 @@ impl Default for Limits {
 pub struct CompileLimits {
     /// Bytes of a module: 16 MiB.
     pub module: usize,
-    /// Bytes of all functions together: 512 KiB.
+    /// Bytes of all functions together: 1 MiB.
     pub code: usize,
-    /// Bytes of one function: 32 KiB.
+    /// Bytes of one function: 64 KiB.
     pub function: usize,
     /// Functions: 5,000.
     pub functions: u32,
-    /// Locals of one function, parameters left out: 500.
+    /// Locals of one function, parameters left out: 1,000.
     pub locals: u32,
+    /// The estimated effort of compiling, in units of about 60 ns: 16,000,000. It grows with the
+    /// operators and with the values that are alive around them; plugins of some 100 kB have a
+    /// tenth of it.
+    pub effort: u64,
     /// Entries of each other section (types, tables, globals, exports, elements, data segments):
     /// 2,000.
     pub entries: u32,
@@ -90,10 +94,11 @@ impl Default for CompileLimits {
     fn default() -> Self {
         Self {
             module: 16 << 20,
-            code: 512 << 10,
-            function: 32 << 10,
+            code: 1 << 20,
+            function: 64 << 10,
             functions: 5_000,
-            locals: 500,
+            locals: 1_000,
+            effort: 16_000_000,
             entries: 2_000,
         }
     }

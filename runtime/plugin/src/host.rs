@@ -8,6 +8,7 @@ use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 
 use crate::cache::Cache;
 use crate::digest::sha256;
+use crate::inspect::inspect;
 use crate::native::NativePlugin;
 use crate::plugin::Code;
 use crate::wasm::WasmPlugin;
@@ -67,7 +68,7 @@ impl Host {
     /// [`PluginError`]: whatever is wrong with it, checked before it is trusted with anything.
     pub fn load(&self, module: &[u8]) -> Result<Plugin, PluginError> {
         let config = &self.inner.config;
-        let abi = crate::inspect::inspect(module, &config.limits, &config.compile)?;
+        let abi = inspect(module, &config.limits, &config.compile)?;
         let digest = sha256(module);
         let compiled = self.compiled(module, &digest)?;
         let (code, specs) = WasmPlugin::new(self.inner.clone(), compiled)?;

@@ -2,6 +2,7 @@
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::effort::effort;
 use crate::{AbiVersion, CompileLimits, Limits, PluginError};
 
 /// The name of the section that states the version of the ABI.
@@ -29,7 +30,10 @@ pub fn inspect(
     for payload in Parser::new(0).parse_all(module) {
         findings.add(payload.map_err(malformed)?)?;
     }
-    findings.check(limits, compile)
+    let version = findings.check(limits, compile)?;
+    // What is left, since it takes the longest, and is bounded by what was checked before it.
+    check("units of compiling effort", effort(module)?, compile.effort)?;
+    Ok(version)
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> PluginError {

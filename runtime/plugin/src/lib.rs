@@ -49,6 +49,7 @@
 mod cache;
 mod config;
 mod digest;
+mod effort;
 mod error;
 mod exports;
 mod folder;
