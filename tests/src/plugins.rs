@@ -1,8 +1,13 @@
 //! Plugins for tests: those of `examples/plugins`, and the one in the ABI's own text.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{LazyLock, Mutex};
 
-use crate::root;
+use tempfile::TempDir;
+
+use crate::{faa_runtime, root, stdout_of};
 
 /// The module that stands in `plugin-sdk/ABI.md`.
 ///
@@ -11,7 +16,103 @@ use crate::root;
 /// Where it is not there, or is not valid.
 pub fn abi_example() -> Vec<u8> {
     let page = fs::read_to_string(root().join("plugin-sdk/ABI.md")).expect("the page can be read");
-    let (_, rest) = page.split_once("```wat\n").expect("the page has an example");
+    let (_, rest) = page
+        .split_once("```wat\n")
+        .expect("the page has an example");
     let (text, _) = rest.split_once("```").expect("the example ends");
     wat::parse_str(text).expect("the example is valid")
+}
+
+/// The folders of the example plugins in Rust.
+pub const RUST_EXAMPLES: [&str; 3] = ["elastic", "fade", "weather"];
+
+/// Builds an example plugin in Rust to a WebAssembly module, once in a test program.
+///
+/// # Panics
+///
+/// Where it cannot be built; `faa-runtime plugin build` says why.
+pub fn module_of(example: &str) -> PathBuf {
+    build_in(modules(), &examples().join(example), &[])
+}
+
+/// Builds an example plugin in Rust to a native library.
+///
+/// # Panics
+///
+/// Where it cannot be built.
+pub fn library_of(example: &str) -> PathBuf {
+    static LIBRARIES: LazyLock<TempDir> = LazyLock::new(new_folder);
+    build_in(&LIBRARIES, &examples().join(example), &["--native"])
+}
+
+/// Builds the example in C.
+///
+/// # Panics
+///
+/// Where there is no clang that builds for WebAssembly.
+pub fn module_in_c() -> PathBuf {
+    let module = modules().path().join("halftone.wasm");
+    let source = examples().join("halftone-c/halftone.c");
+    let compilers = ["clang", "clang-22"];
+    let built = compilers.iter().any(|clang| {
+        Command::new(clang)
+            .args([
+                "--target=wasm32",
+                "-O3",
+                "-msimd128",
+                "-nostdlib",
+                "-Wl,--no-entry",
+                "-o",
+            ])
+            .args([&module, &source])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    });
+    assert!(
+        built,
+        "no clang here builds for WebAssembly: apt-get install clang-22 lld-22"
+    );
+    module
+}
+
+/// Assembles the example in text.
+///
+/// # Panics
+///
+/// Where it is not valid.
+pub fn module_in_text() -> PathBuf {
+    let module = modules().path().join("channel-swap.wasm");
+    let bytes = wat::parse_file(examples().join("channel-swap/channel-swap.wat"));
+    fs::write(&module, bytes.expect("the example is valid")).expect("the folder is there");
+    module
+}
+
+/// `faa-runtime plugin build` on a crate's folder: the plugin that it makes.
+///
+/// # Panics
+///
+/// Where it fails.
+pub fn build_in(out: &TempDir, folder: &Path, options: &[&str]) -> PathBuf {
+    // cargo must not run twice in one folder, and tests of one program run side by side.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    let mut command = faa_runtime();
+    command.args(["plugin", "build"]).arg(folder).args(options);
+    command.arg("--out").arg(out.path());
+    let printed = stdout_of(&mut command);
+    let (file, _) = printed.rsplit_once(" (").expect("it says what it made");
+    file.into()
+}
+
+fn modules() -> &'static TempDir {
+    static MODULES: LazyLock<TempDir> = LazyLock::new(new_folder);
+    &MODULES
+}
+
+fn new_folder() -> TempDir {
+    tempfile::tempdir().expect("there is a place for temporary files")
+}
+
+fn examples() -> PathBuf {
+    root().join("examples/plugins")
 }

@@ -82,7 +82,11 @@ fn outcome(host: &Host, module: &[u8]) -> Expected {
         (Err(first), Err(second)) => {
             assert_eq!(first.kind(), second.kind());
             assert_eq!(op.failures(), 2);
-            assert_eq!(pixels, [100; 8 * 8 * 3], "a failure leaves the image as it was");
+            assert_eq!(
+                pixels,
+                [100; 8 * 8 * 3],
+                "a failure leaves the image as it was"
+            );
             failed("apply", first.kind())
         }
         (first, second) => panic!("{first:?}, and then {second:?}"),
@@ -135,7 +139,10 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
     assert_eq!(error.kind(), "too-complex", "{error}");
     assert!(start.elapsed() < Duration::from_millis(500));
     // The same with a function within the limits gets as far as its exports.
-    assert_eq!(host.load(&with_function(10)).unwrap_err().kind(), "missing-export");
+    assert_eq!(
+        host.load(&with_function(10)).unwrap_err().kind(),
+        "missing-export"
+    );
 }
 
 /// Two plugins at a time: one runs into its limit again and again, the other works all along.
@@ -143,16 +150,26 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
 fn one_plugin_s_limit_never_stops_another_s_call() {
     let host = host();
     let case = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("hostile")
+            .join(name);
         host.load(&wat::parse_file(path).unwrap()).unwrap()
     };
-    let (endless, good) = (case("apply-endless-loop.wat"), host.load(&abi_example()).unwrap());
+    let (endless, good) = (
+        case("apply-endless-loop.wat"),
+        host.load(&abi_example()).unwrap(),
+    );
     std::thread::scope(|scope| {
         let looping = scope.spawn(|| {
             let mut pixels = [0; 3];
             let mut image = ImageMut::new(&mut pixels, 1, 1, Channels::Rgb).unwrap();
             (0..3)
-                .map(|_| endless.ops()[0].try_apply(&mut image, 0.0, 0).unwrap_err().kind())
+                .map(|_| {
+                    endless.ops()[0]
+                        .try_apply(&mut image, 0.0, 0)
+                        .unwrap_err()
+                        .kind()
+                })
                 .collect::<Vec<_>>()
         });
         // A call that takes a good part of the limit, while others' limits pass.

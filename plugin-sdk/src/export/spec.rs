@@ -1,8 +1,6 @@
 //! The specification as JSON.
 
-use alloc::format;
 use alloc::string::String;
-use core::fmt::Write;
 
 use super::{Box, Op, Registry};
 
@@ -37,23 +35,81 @@ fn write_op(json: &mut String, op: &Box<dyn Op>) {
     json.push_str(",\"summary\":");
     write_text(json, spec.summary());
     if let Some(range) = spec.value_range() {
-        let (low, high) = (range.low, range.high);
-        assert!(
-            low.is_finite() && high.is_finite(),
-            "the range of `{name}` is not finite"
-        );
         assert!(
             matches!(range.centre, None | Some(0.0)),
             "`{name}` is mirrored about another value than 0, which version 1 of the plugin ABI \
              has no place for"
         );
-        // The shortest digits that are read back as the same number.
-        json.push_str(&format!(",\"low\":{low:?},\"high\":{high:?},\"unit\":"));
+        for (key, end) in [(",\"low\":", range.low), (",\"high\":", range.high)] {
+            json.push_str(key);
+            let written = write_number(json, end);
+            assert!(
+                written,
+                "an end of the range of `{name}` is not finite, or too large or fine"
+            );
+        }
+        json.push_str(",\"unit\":");
         write_text(json, &range.unit);
-        let mirrored = range.centre.is_some();
-        json.push_str(&format!(",\"mirrored\":{mirrored}"));
+        if range.centre.is_some() {
+            json.push_str(",\"mirrored\":true");
+        }
     }
     json.push('}');
+}
+
+/// Writes a number with all of its decimal places, so that it is read back as the same one; `false`
+/// where it is not finite, beyond 2⁶³, or a fraction of 2⁻¹²⁰.
+///
+/// The standard library's way would be half of the code of a small plugin.
+fn write_number(json: &mut String, value: f64) -> bool {
+    const FINEST: u32 = 120;
+    let bits = value.abs().to_bits();
+    let exponent = (bits >> 52) as u32;
+    let fraction = bits & ((1 << 52) - 1);
+    if value.is_sign_negative() && value != 0.0 {
+        json.push('-');
+    }
+    // The value is `mantissa × 2^(exponent − 1075)`.
+    let mantissa = u128::from(fraction | 1 << 52);
+    let places = match exponent {
+        0 if fraction == 0 => {
+            json.push('0');
+            return true;
+        }
+        // An integer of less than 64 bits.
+        1075..=1085 => {
+            write_integer(json, (mantissa as u64) << (exponent - 1075));
+            return true;
+        }
+        _ => match 1075_u32.checked_sub(exponent) {
+            Some(places) => places - mantissa.trailing_zeros().min(places),
+            None => return false,
+        },
+    };
+    if exponent == 0 || places > FINEST {
+        return false;
+    }
+    let mantissa = mantissa >> (1075 - exponent - places);
+    let below_one = (1_u128 << places) - 1;
+    write_integer(json, (mantissa >> places) as u64);
+    let mut rest = mantissa & below_one;
+    if rest != 0 {
+        json.push('.');
+    }
+    while rest != 0 {
+        // Ten times the rest, whose whole part is the next digit.
+        rest = (rest << 3) + (rest << 1);
+        json.push(char::from(b'0' + (rest >> places) as u8));
+        rest &= below_one;
+    }
+    true
+}
+
+fn write_integer(json: &mut String, value: u64) {
+    if value > 9 {
+        write_integer(json, value / 10);
+    }
+    json.push(char::from(b'0' + (value % 10) as u8));
 }
 
 fn write_text(json: &mut String, text: &str) {
@@ -65,9 +121,12 @@ fn write_text(json: &mut String, text: &str) {
                 json.push(character);
             }
             character if character.is_control() => {
+                json.push_str("\\u");
                 let number = u32::from(character);
-                // Writing to a string does not fail.
-                let _ = write!(json, "\\u{number:04x}");
+                for place in [12, 8, 4, 0] {
+                    let digit = number >> place & 15;
+                    json.extend(char::from_digit(digit, 16));
+                }
             }
             character => json.push(character),
         }
@@ -99,14 +158,42 @@ mod tests {
     fn specifications_are_json() {
         let registry = Registry::new(|| {
             let quoted = OpSpec::new("A", "says \"a\\b\"\n");
-            let ranged = OpSpec::new("B", "").range(-0.3, 1e21, "m/s²").mirrored();
+            let ranged = OpSpec::new("B", "").range(-0.25, 1e15, "m/s²").mirrored();
             vec![Box::new(Nothing(quoted)), Box::new(Nothing(ranged))]
         });
         assert_eq!(
             registry.spec_json(),
             r#"{"ops":[{"name":"A","summary":"says \"a\\b\"\u000a"},"#.to_owned()
-                + r#"{"name":"B","summary":"","low":-0.3,"high":1e21,"unit":"m/s²","mirrored":true}]}"#
+                + r#"{"name":"B","summary":"","low":-0.25,"high":1000000000000000,"unit":"m/s²","mirrored":true}]}"#
         );
+    }
+
+    #[test]
+    fn numbers_are_read_back_as_they_were() {
+        let mut numbers = vec![
+            0.1,
+            -0.3,
+            1.9,
+            255.0,
+            1e-9,
+            0.499_999_999_999_999_94,
+            9e15,
+            1e18,
+        ];
+        let mut stream = crate::Stream::for_op(5);
+        numbers.extend(
+            (0..2000).map(|_| (stream.unit() - 0.5) * [1e-3, 1.0, 1e6][stream.below(3) as usize]),
+        );
+        for number in numbers {
+            let mut text = String::new();
+            assert!(write_number(&mut text, number), "{number}");
+            assert_eq!(text.parse(), Ok(number), "{text}");
+        }
+        for number in [f64::NAN, f64::INFINITY, 1e20, 1e-200, 5e-324] {
+            assert!(!write_number(&mut String::new(), number), "{number}");
+        }
+        let mut text = String::new();
+        assert!(write_number(&mut text, -0.0) && text == "0");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod one_op;
 mod ops;
+mod plugin;
 mod policy;
 mod search;
 
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Ops(ops::Ops),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -38,6 +41,7 @@ impl Command {
             Self::Bench(bench) => bench.run(),
             Self::Ops(ops) => ops.run(),
             Self::Policy(policy) => policy.run(),
+            Self::Plugin(plugin) => plugin.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Completions(completions) => completions.run(),
         }

@@ -5,10 +5,14 @@
 
 mod commands;
 mod libtorch;
+mod measure;
 mod pictures;
+mod plugins;
 mod progress;
 mod sibling;
 mod table;
+mod template;
+mod wasm_toolchain;
 
 use std::io;
 use std::process::ExitCode;

@@ -44,7 +44,15 @@ impl fmt::Display for OpError {
                 "the op does not support images of {width}×{height} with {} channels",
                 channels.count()
             ),
-            Self::NotFinite { value } => write!(f, "the value {value} is not a finite number"),
+            // In words of its own: the standard library's would be half of a small plugin.
+            Self::NotFinite { value } => {
+                let number = match value {
+                    value if value.is_nan() => "NaN",
+                    value if *value > 0.0 => "inf",
+                    _ => "-inf",
+                };
+                write!(f, "the value {number} is not a finite number")
+            }
             Self::NoPartner => f.write_str("the op mixes in a partner image, and none was given"),
             Self::PartnerShape => {
                 f.write_str("the partner image has another size or other channels than the image")

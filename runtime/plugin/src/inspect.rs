@@ -3,6 +3,7 @@
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::effort::effort;
+use crate::message::short;
 use crate::{AbiVersion, CompileLimits, Limits, PluginError};
 
 /// The name of the section that states the version of the ABI.
@@ -154,13 +155,4 @@ fn check(what: &'static str, found: u64, limit: u64) -> Result<(), PluginError> 
         return Err(PluginError::TooComplex { what, found, limit });
     }
     Ok(())
-}
-
-/// A name from a module, as it may be printed.
-fn short(name: &str) -> String {
-    const MOST: usize = 64;
-    name.chars()
-        .take(MOST)
-        .flat_map(char::escape_debug)
-        .collect()
 }

@@ -27,6 +27,15 @@ pub(crate) fn readable(message: &[u8]) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
+/// A name from a module, as it may be printed.
+pub(crate) fn short(name: &str) -> String {
+    const MOST: usize = 64;
+    name.chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

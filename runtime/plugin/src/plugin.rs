@@ -127,6 +127,15 @@ impl Plugin {
         &self.ops
     }
 
+    /// The names of all exports of a WebAssembly module, the ABI's and others; none of a native
+    /// library.
+    pub fn exports(&self) -> Vec<String> {
+        match &*self.ops[0].code {
+            Code::Wasm(plugin) => plugin.exports(),
+            Code::Native(_) => Vec::new(),
+        }
+    }
+
     /// Bytes of memory of the instance that this thread used last; `None` for a native library, and
     /// where there is no instance.
     pub fn memory(&self) -> Option<usize> {

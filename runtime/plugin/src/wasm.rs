@@ -80,6 +80,13 @@ impl WasmPlugin {
             .ok()?
     }
 
+    pub(crate) fn exports(&self) -> Vec<String> {
+        let names = self.module.exports();
+        names
+            .map(|export| crate::message::short(export.name()))
+            .collect()
+    }
+
     /// The size of this thread's instance.
     pub(crate) fn memory(&self) -> Option<usize> {
         let slot = self.slot().borrow();

@@ -23,6 +23,19 @@ pub struct SearchConfig {
     pub explore: ExploreConfig,
     /// What is trained in the end to show what the policy is worth.
     pub finals: FinalConfig,
+    /// Which of the ops come from plugins, sorted by name; so a search goes on with the same modules
+    /// only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<PluginOp>,
+}
+
+/// An op of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PluginOp {
+    /// The op's name.
+    pub op: String,
+    /// The SHA-256 of the plugin's module or library, as 64 digits of base 16.
+    pub sha256: String,
 }
 
 /// How the training images are split into D_M, on which networks are trained, and D_A, on which
@@ -333,6 +346,7 @@ impl SearchConfig {
                 seeds: count(1),
                 epochs: count(200),
             },
+            plugins: Vec::new(),
         }
     }
 

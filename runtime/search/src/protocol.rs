@@ -28,7 +28,23 @@ pub enum Request {
         device: String,
         /// CPU threads to work with.
         threads: usize,
+        /// The plugins that the configuration names ops of.
+        #[serde(default)]
+        plugins: Option<Plugins>,
     },
+}
+
+/// Where plugins are, and what they may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plugins {
+    /// The folders, as absolute paths.
+    pub folders: Vec<PathBuf>,
+    /// Whether native libraries are loaded too.
+    pub allow_native: bool,
+    /// Memory of a plugin, a thread, in MiB.
+    pub memory_mib: u32,
+    /// The longest that a call into a plugin may take, in seconds.
+    pub call_seconds: f64,
 }
 
 /// What the sibling answers.

@@ -189,6 +189,14 @@ impl<J: Judge> Search<'_, J> {
             config.seed,
             crate::VERSION
         );
+        // No date and no place: the same search gives the same file, byte for byte.
+        let mut provenance = Provenance::from_iter([
+            ("source".to_owned(), json!(source)),
+            ("config".to_owned(), json!(config)),
+        ]);
+        if !config.plugins.is_empty() {
+            provenance.insert("plugins".to_owned(), json!(config.plugins));
+        }
         let policy = Policy {
             name: format!(
                 "{}-wrn-{}-{}",
@@ -197,11 +205,7 @@ impl<J: Judge> Search<'_, J> {
                 config.training.width
             ),
             rule: Rule::SubPolicies(sub_policies),
-            // No date and no place: the same search gives the same file, byte for byte.
-            provenance: Provenance::from_iter([
-                ("source".to_owned(), json!(source)),
-                ("config".to_owned(), json!(config)),
-            ]),
+            provenance,
         };
         let file = self.run.policy_file();
         write_whole(&file, policy.to_json().as_bytes())?;

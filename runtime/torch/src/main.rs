@@ -7,11 +7,14 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use faa_op::{Op, OpSet};
+use faa_plugin::{Host, HostConfig, Native, Plugin};
 use faa_search::data::{Dataset, LoadOptions};
 use faa_search::judge::StopFlag;
-use faa_search::protocol::{End, Message, Request, TorchReport};
+use faa_search::protocol::{End, Message, Plugins, Request, TorchReport};
 use faa_search::{RunDirectory, Search, SearchConfig, SearchError};
 use faa_torch::TorchJudge;
 use faa_torch::device::{self, CudaSupport};
@@ -68,6 +71,7 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             out,
             device,
             threads,
+            plugins,
         } => {
             let threads = threads.max(1);
             tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
@@ -79,18 +83,24 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
                 "cpu" => Device::Cpu,
                 word => CudaSupport::load().choose(word)?,
             };
-            search(&config, &out, device, stop)
+            search(&config, &out, device, plugins.as_ref(), stop)
         }
         _ => anyhow::bail!("this request is newer than this program"),
     }
 }
 
-fn search(config: &SearchConfig, out: &Path, device: Device, stop: &StopFlag) -> Result<()> {
+fn search(
+    config: &SearchConfig,
+    out: &Path,
+    device: Device,
+    plugins: Option<&Plugins>,
+    stop: &StopFlag,
+) -> Result<()> {
     let options = LoadOptions {
         image_size: config.image_size,
     };
     let dataset = Dataset::load(&config.data.parse()?, &options)?;
-    let ops = faa_ops_builtin::builtin_ops();
+    let ops = known_ops(config, plugins)?;
     let (labels, digest) = (dataset.train.labels.clone(), dataset.digest());
     let mut judge = TorchJudge::new(dataset, ops.clone(), device)?;
     // The directory is bound to its first configuration, so what can be seen to be wrong with one
@@ -109,6 +119,42 @@ fn search(config: &SearchConfig, out: &Path, device: Device, stop: &StopFlag) ->
     };
     search.run(&device::name(device))?;
     Ok(())
+}
+
+/// The built-in ops and those of plugins, which must be the ones that the configuration names.
+fn known_ops(config: &SearchConfig, plugins: Option<&Plugins>) -> Result<OpSet> {
+    let mut ops = faa_ops_builtin::builtin_ops();
+    let Some(plugins) = plugins else {
+        return Ok(ops);
+    };
+    let mut host = HostConfig::default();
+    host.limits.memory = (plugins.memory_mib as usize) << 20;
+    host.limits.call_time = Duration::from_secs_f64(plugins.call_seconds);
+    let host = Host::new(host)?;
+    let native = if plugins.allow_native {
+        Native::Trusted
+    } else {
+        Native::Refused
+    };
+    let mut found = Vec::new();
+    for folder in &plugins.folders {
+        let in_folder = host
+            .load_folder(folder, native, &mut ops)
+            .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        found.extend(in_folder.loaded);
+    }
+    for named in &config.plugins {
+        let is_it = |plugin: &Plugin| {
+            let has_op = plugin.ops().iter().any(|op| op.spec().name() == named.op);
+            has_op && plugin.sha256() == named.sha256
+        };
+        anyhow::ensure!(
+            found.iter().any(is_it),
+            "the plugin with the op `{}` has changed since the search was started",
+            named.op
+        );
+    }
+    Ok(ops)
 }
 
 /// Writes a message. A reader that is gone ends the work like any other stop.

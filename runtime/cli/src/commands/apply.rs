@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{Call, DrawKey, ImageMut, Op, Scratch, Stream};
-use faa_ops_builtin::builtin_ops;
 use faa_policy::{Executor, Partners, Plan, PlannedStep, Workspace};
 use faa_search::write_whole;
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use super::one_op::OneOp;
 use super::{Usage, find_policy};
 use crate::pictures::{ContactSheet, Picture};
+use crate::plugins::PluginOptions;
 
 /// Apply a policy or a single op to image files, and write PNG files.
 #[derive(Args)]
@@ -30,7 +30,8 @@ Examples:
   faa-runtime apply --policy autoaugment-imagenet --grid 8 cat.jpg --out sheets
   faa-runtime apply --op Rotate --value 30 cat.jpg --out turned
   faa-runtime apply --op SamplePairing --value 0.4 --partner dog.jpg cat.jpg --out mixed
-  faa-runtime apply --op Equalize cat.jpg --out equalized"
+  faa-runtime apply --op Equalize cat.jpg --out equalized
+  faa-runtime apply --op Vignette --value 0.5 --plugins plugins cat.jpg --out dark"
 )]
 pub(crate) struct Apply {
     /// A policy: a file, or the name of a shipped one.
@@ -38,6 +39,8 @@ pub(crate) struct Apply {
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
+    #[command(flatten)]
+    plugins: PluginOptions,
     /// The seed of all draws. An input's draw depends on the seed and on its place in the list.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -177,13 +180,12 @@ impl Apply {
     }
 
     fn rule(&self) -> Result<Rule> {
-        let ops = builtin_ops();
+        let known = self.plugins.known_ops()?;
         if let Some(policy) = &self.policy {
-            let executor = Executor::new(&find_policy(policy)?, &ops)
-                .with_context(|| format!("cannot apply the policy {policy}"))?;
+            let executor = known.executor(&find_policy(policy)?, policy)?;
             return Ok(Rule::Policy(executor));
         }
-        let op = self.op.find(&ops)?;
+        let op = self.op.find(&known.ops)?;
         let value = self.op.value(op.as_ref())?;
         Ok(Rule::Op { op, value })
     }

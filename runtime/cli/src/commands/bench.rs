@@ -1,20 +1,15 @@
-use std::hint::black_box;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use clap::{ArgGroup, Args};
-use faa_op::{Call, Channels, DrawKey, ImageMut, ImageRef, Op, Scratch, Stream};
+use faa_op::Channels;
 use faa_ops_builtin::{SimdLevel, builtin_ops_at};
-use faa_policy::{Executor, Workspace};
-use image::imageops::{FilterType, resize};
-use image::{Rgba, RgbaImage};
 use serde_json::json;
 
 use super::find_policy;
 use super::one_op::OneOp;
+use crate::measure::{Pictures, Work, default_value, rate};
+use crate::plugins::PluginOptions;
 
 /// Measure how many images a second an op or a policy makes.
 #[derive(Args)]
@@ -38,6 +33,8 @@ pub(crate) struct Bench {
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
+    #[command(flatten)]
+    plugins: PluginOptions,
     /// Width and height of the images.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     size: u32,
@@ -58,16 +55,11 @@ pub(crate) struct Bench {
     json: bool,
 }
 
-/// How many images are gone over in turn.
-const IMAGES: usize = 64;
-/// The best of so many rounds counts, as in the comparison with other libraries.
-const ROUNDS: u32 = 3;
-
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         let work = self.work()?;
         let pictures = Pictures::new(self.size, self.channels);
-        let rate = self.rate(&work, &pictures)?;
+        let rate = rate(&work, &pictures, self.threads, self.seconds)?;
         let (size, threads) = (self.size, self.threads);
         let nanoseconds = f64::from(threads) * 1e9 / rate;
         let text = if self.json {
@@ -93,137 +85,18 @@ impl Bench {
     }
 
     fn work(&self) -> Result<Work> {
-        let ops = builtin_ops_at(self.simd.unwrap_or_else(SimdLevel::best));
+        let level = self.simd.unwrap_or_else(SimdLevel::best);
+        let known = self.plugins.known_ops_with(builtin_ops_at(level))?;
         if let Some(policy) = &self.policy {
-            let executor = Executor::new(&find_policy(policy)?, &ops)
-                .with_context(|| format!("cannot apply the policy {policy}"))?;
+            let executor = known.executor(&find_policy(policy)?, policy)?;
             return Ok(Work::Policy(policy.clone(), executor));
         }
-        let op = self.op.find(&ops)?;
+        let op = self.op.find(&known.ops)?;
         let value = match self.op.stated_value(op.as_ref())? {
             Some(value) => value,
             None => default_value(op.as_ref()),
         };
         Ok(Work::Op(op, value))
-    }
-
-    /// Images per second of all threads together.
-    fn rate(&self, work: &Work, pictures: &Pictures) -> Result<f64> {
-        let round = Duration::from_secs_f64(self.seconds / f64::from(ROUNDS));
-        let mut best = 0.0_f64;
-        for _ in 0..ROUNDS {
-            let start = Instant::now();
-            let counts = thread::scope(|scope| {
-                let repeat = || work.repeat(pictures, start + round);
-                let threads = (0..self.threads)
-                    .map(|_| thread::Builder::new().spawn_scoped(scope, repeat))
-                    .collect::<io::Result<Vec<_>>>()
-                    .context("cannot start so many threads")?;
-                let counts = threads.into_iter().map(|thread| {
-                    thread
-                        .join()
-                        .map_err(|_| anyhow!("a thread of the measurement panicked"))?
-                });
-                counts.sum::<Result<usize>>()
-            })?;
-            best = best.max(counts as f64 / start.elapsed().as_secs_f64());
-        }
-        Ok(best)
-    }
-}
-
-/// What is measured.
-enum Work {
-    Op(Arc<dyn Op>, f64),
-    Policy(String, Executor),
-}
-
-impl Work {
-    fn name(&self) -> &str {
-        match self {
-            Self::Op(op, _) => op.spec().name(),
-            Self::Policy(name, _) => name,
-        }
-    }
-
-    /// Goes over all images until the time is up, and tells how many it made.
-    fn repeat(&self, pictures: &Pictures, end: Instant) -> Result<usize> {
-        let sources: Vec<ImageRef<'_>> = (0..IMAGES).map(|index| pictures.image(index)).collect();
-        let mut result = pictures.samples[0].clone();
-        let (mut scratch, mut workspace) = (Scratch::new(), Workspace::new());
-        let mut count = 0_usize;
-        while count == 0 || Instant::now() < end {
-            for (index, &source) in sources.iter().enumerate() {
-                let size = pictures.size;
-                let mut image = ImageMut::new(&mut result, size, size, pictures.channels)?;
-                match self {
-                    Self::Op(op, value) => {
-                        let partner = sources[(index + 1) % IMAGES];
-                        let mut call = Call::new(count as u64, &mut scratch).with_partner(partner);
-                        op.apply_from(source, &mut image, *value, &mut call)?;
-                    }
-                    Self::Policy(_, executor) => {
-                        let key = DrawKey {
-                            seed: 0,
-                            epoch: 0,
-                            index: count as u64,
-                        };
-                        let paired = executor.with_partners(&sources);
-                        paired.apply_to(source, &mut image, key, &mut workspace)?;
-                    }
-                }
-                black_box(image.samples());
-                count += 1;
-            }
-        }
-        Ok(count)
-    }
-}
-
-/// The values at which ops are compared with other libraries.
-fn default_value(op: &dyn Op) -> f64 {
-    match op.spec().name() {
-        "ShearX" | "ShearY" | "Cutout" => 0.2,
-        "TranslateX" | "TranslateY" => 0.3,
-        "Rotate" => 20.0,
-        "Solarize" => 128.0,
-        "Posterize" => 5.0,
-        "Contrast" | "Color" | "Brightness" | "Sharpness" => 1.4,
-        _ => (op.spec().value_range()).map_or(0.0, |range| range.value_at(0.75)),
-    }
-}
-
-/// Smooth images of low contrast, about 30 … 210, so that no op leaves them as they are.
-struct Pictures {
-    samples: Vec<Vec<u8>>,
-    size: usize,
-    channels: Channels,
-}
-
-impl Pictures {
-    fn new(size: u32, channels: Channels) -> Self {
-        let mut stream = Stream::for_op(0);
-        let mut picture = || {
-            let coarse = size / 4 + 1;
-            let mut level = || 40 + stream.below(160) as u8;
-            let coarse = RgbaImage::from_fn(coarse, coarse, |_, _| {
-                Rgba([level(), level(), level(), level()])
-            });
-            let fine = resize(&coarse, size, size, FilterType::CatmullRom);
-            fine.pixels()
-                .flat_map(|pixel| pixel.0.into_iter().take(channels.count()))
-                .collect()
-        };
-        Self {
-            samples: (0..IMAGES).map(|_| picture()).collect(),
-            size: size as usize,
-            channels,
-        }
-    }
-
-    fn image(&self, index: usize) -> ImageRef<'_> {
-        ImageRef::new(&self.samples[index], self.size, self.size, self.channels)
-            .expect("pictures have the shape that they were made with")
     }
 }
 
@@ -249,40 +122,4 @@ fn parse_level(text: &str) -> Result<SimdLevel, String> {
                 .collect();
             format!("this CPU has {}", levels.join(", "))
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use faa_ops_builtin::builtin_ops;
-
-    use super::*;
-
-    /// Those of `ops-builtin/benches/compare.py`.
-    #[test]
-    fn default_values_are_those_of_the_comparison() {
-        let values = [
-            ("ShearX", 0.2),
-            ("ShearY", 0.2),
-            ("TranslateX", 0.3),
-            ("TranslateY", 0.3),
-            ("Rotate", 20.0),
-            ("Solarize", 128.0),
-            ("Posterize", 5.0),
-            ("Contrast", 1.4),
-            ("Color", 1.4),
-            ("Brightness", 1.4),
-            ("Sharpness", 1.4),
-            ("Cutout", 0.2),
-            ("Invert", 0.0),
-            ("CropPad", 12.0),
-        ];
-        let ops = builtin_ops();
-        for (name, value) in values {
-            assert_eq!(
-                default_value(ops.get(name).unwrap().as_ref()),
-                value,
-                "{name}"
-            );
-        }
-    }
 }

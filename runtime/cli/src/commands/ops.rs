@@ -3,9 +3,9 @@ use std::io::{self, Write};
 use anyhow::Result;
 use clap::Args;
 use faa_op::{OpSpec, ValueRange};
-use faa_ops_builtin::builtin_ops;
 use serde_json::{Value, json};
 
+use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
 /// List the ops, with the range and unit of their values.
@@ -13,24 +13,30 @@ use crate::table::{render, table};
 #[command(after_help = "\
 Examples:
   faa-runtime ops
+  faa-runtime ops --plugins plugins
   faa-runtime ops --json")]
 pub(crate) struct Ops {
     /// Print JSON for programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl Ops {
     pub(crate) fn run(self) -> Result<()> {
-        let ops = builtin_ops();
-        let specs: Vec<&OpSpec> = ops.iter().map(|op| op.spec()).collect();
+        let known = self.plugins.known_ops()?;
+        let specs = known.ops.iter().map(|op| op.spec());
         let text = if self.json {
-            let rows: Vec<Value> = specs.iter().map(|spec| as_json(spec)).collect();
+            let rows: Vec<Value> = specs
+                .map(|spec| as_json(spec, &known.source(spec.name())))
+                .collect();
             format!("{:#}\n", Value::from(rows))
         } else {
-            let mut table = table(&["op", "values", "unit", "mirrored", "what it does"]);
+            let mut table = table(&["op", "values", "unit", "mirrored", "what it does", "from"]);
             for spec in specs {
-                table.add_row(row(spec));
+                let source = known.source(spec.name());
+                table.add_row([&row(spec)[..], &[source]].concat());
             }
             render(&table)
         };
@@ -39,7 +45,7 @@ impl Ops {
     }
 }
 
-fn as_json(spec: &OpSpec) -> Value {
+fn as_json(spec: &OpSpec, source: &str) -> Value {
     let range = spec.value_range();
     json!({
         "name": spec.name(),
@@ -48,7 +54,7 @@ fn as_json(spec: &OpSpec) -> Value {
         "high": range.map(|range| range.high),
         "unit": range.map(|range| range.unit.as_ref()),
         "mirrored": range.is_some_and(|range| range.centre.is_some()),
-        "source": "built-in",
+        "source": source,
     })
 }
 

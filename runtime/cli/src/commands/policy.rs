@@ -3,13 +3,13 @@ mod show;
 
 use std::io::{self, Write};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Rule, Shipped, shipped};
 use serde_json::{Value, json};
 
 use super::find_policy;
+use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
 /// List, show, check and convert policies.
@@ -43,6 +43,8 @@ pub(crate) struct Check {
     /// Print JSON for programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl PolicyCommand {
@@ -82,9 +84,7 @@ impl List {
 impl Check {
     fn text(self) -> Result<String> {
         let policy = find_policy(&self.policy)?;
-        policy
-            .check(&builtin_ops())
-            .with_context(|| format!("{} does not fit the known ops", self.policy))?;
+        self.plugins.known_ops()?.check(&policy, &self.policy)?;
         Ok(if self.json {
             let mut facts = facts(&policy);
             facts["valid"] = true.into();

@@ -9,6 +9,7 @@ use faa_search::protocol::{End, Message, Request};
 use faa_search::{Event, SearchConfig, Summary};
 
 use super::Usage;
+use crate::plugins::PluginOptions;
 use crate::progress::Progress;
 use crate::sibling::Sibling;
 use crate::table::{render, table};
@@ -26,7 +27,8 @@ Data sets:
 Examples:
   faa-runtime search --data glyphs --preset demo --out runs/demo
   faa-runtime search --data folder:pets --image-size 32 --model wrn-16-2 --out runs/pets
-  faa-runtime search --data folder:cifar10 --preset cifar10-reduced --out runs/reduced")]
+  faa-runtime search --data folder:cifar10 --preset cifar10-reduced --out runs/reduced
+  faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins")]
 pub(crate) struct Search {
     /// The data set: glyphs, or folder:DIR.
     #[arg(long, value_name = "SPEC")]
@@ -48,6 +50,8 @@ pub(crate) struct Search {
     json: bool,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 /// What a preset leaves to be changed.
@@ -99,7 +103,8 @@ struct Settings {
     /// The side of the baseline's Cutout; 0 for none.
     #[arg(long, value_name = "PIXELS")]
     cutout: Option<usize>,
-    /// The ops to search over, separated by commas.
+    /// The ops to search over, separated by commas; those of plugins are searched over where not
+    /// given.
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
     /// How often the sampler starts afresh on a fold.
@@ -180,6 +185,7 @@ impl Search {
             out: self.out.clone(),
             device: self.device.clone(),
             threads: self.threads.map_or_else(all_cores, NonZeroUsize::get),
+            plugins: self.plugins.request()?,
         };
         let sibling = Sibling::start_with_any(&request)?;
         sibling.stop_on_ctrl_c()?;
@@ -230,7 +236,15 @@ impl Search {
             PresetName::Cifar10 => Preset::Cifar10,
         };
         let mut config = SearchConfig::preset(preset, &self.data);
+        let known = self.plugins.known_ops()?;
+        config.plugins = known.of_plugins();
+        // Ops of plugins are searched over like the built-in ones.
+        let plugin_ops = config.plugins.iter().map(|plugin| plugin.op.clone());
+        config.explore.ops.extend(plugin_ops);
         self.settings.change(&mut config);
+        config
+            .plugins
+            .retain(|plugin| config.explore.ops.contains(&plugin.op));
         config.check().map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }

@@ -1,11 +1,11 @@
 use anyhow::Result;
 use clap::Args;
 use faa_op::{OpSet, ValueRange};
-use faa_ops_builtin::builtin_ops;
 use faa_policy::{Rule, Sampler, Step, Strength, SubPolicy};
 
 use super::super::find_policy;
 use super::summary;
+use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
 /// Show a policy as a table.
@@ -21,6 +21,8 @@ pub(crate) struct Show {
     /// Print the policy file itself.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl Show {
@@ -29,7 +31,7 @@ impl Show {
         if self.json {
             return Ok(policy.to_json());
         }
-        let ops = builtin_ops();
+        let ops = self.plugins.known_ops()?.ops;
         let table = match &policy.rule {
             Rule::SubPolicies(sub_policies) => sub_policies_table(sub_policies, &ops),
             Rule::Sampler(sampler) => sampler_table(sampler, &ops),

@@ -1,0 +1,33 @@
+mod bench;
+mod build;
+mod check;
+mod new;
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Make, build, check and measure plugins: ops in WebAssembly.
+#[derive(Subcommand)]
+pub(crate) enum PluginCommand {
+    New(new::New),
+    Build(build::Build),
+    Check(check::Check),
+    Bench(bench::Bench),
+}
+
+impl PluginCommand {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::New(new) => new.run(),
+            Self::Build(build) => build.run(),
+            Self::Check(check) => check.run(),
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}

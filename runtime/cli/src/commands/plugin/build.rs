@@ -1,0 +1,84 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::print;
+use crate::wasm_toolchain::{self, Target};
+
+/// Build a plugin's crate to WebAssembly, with whatever tool chain there is.
+#[derive(Args)]
+#[command(after_help = "\
+Tried in this order: cargo with the target wasm32-unknown-unknown; rustup, which can add it; the
+standard library's sources of rustup or of Debian's rust-web-src, which are built with the plugin.
+
+Examples:
+  faa-runtime plugin build vignette
+  faa-runtime plugin build . --native --out libraries")]
+pub(crate) struct Build {
+    /// The crate's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Build a native library instead. It runs without a sandbox, and is loaded only with
+    /// --allow-native.
+    #[arg(long)]
+    native: bool,
+    /// The folder to put the plugin into; made where it is missing.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+impl Build {
+    pub(crate) fn run(self) -> Result<()> {
+        let folder = crate_folder(&self.folder)?;
+        let target = if self.native {
+            Target::Native
+        } else {
+            Target::Wasm
+        };
+        let built = wasm_toolchain::build(&folder, target)?;
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        let extension = built.file.extension().unwrap_or_default();
+        let plugin = self.out.join(&built.package).with_extension(extension);
+        let bytes = fs::read(&built.file)
+            .with_context(|| format!("cannot read {}", built.file.display()))?;
+        faa_search::write_whole(&plugin, &bytes)?;
+        let kilobytes = bytes.len() / 1000;
+        print(&format!("{} ({kilobytes} kB)\n", plugin.display()))
+    }
+}
+
+/// The folder itself, or the one crate of a plugin that it holds.
+fn crate_folder(folder: &Path) -> Result<PathBuf> {
+    if folder.join("Cargo.toml").is_file() {
+        return Ok(folder.to_owned());
+    }
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut plugins: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            fs::read_to_string(path.join("Cargo.toml"))
+                .is_ok_and(|manifest| manifest.contains("faa-plugin-sdk"))
+        })
+        .collect();
+    plugins.sort();
+    match &plugins[..] {
+        [plugin] => {
+            eprintln!("building {}, the one plugin here", plugin.display());
+            Ok(plugin.clone())
+        }
+        [] => bail!(
+            "{} has no Cargo.toml: name the folder of a plugin, or make one with \
+             `faa-runtime plugin new NAME`",
+            folder.display()
+        ),
+        [one, ..] => bail!(
+            "{} holds several plugins: name one, such as `faa-runtime plugin build {}`",
+            folder.display(),
+            one.display()
+        ),
+    }
+}

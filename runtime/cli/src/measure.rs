@@ -1,0 +1,173 @@
+//! How many images a second an op or a policy makes.
+
+use std::hint::black_box;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use faa_op::{Call, Channels, DrawKey, ImageMut, ImageRef, Op, Scratch, Stream};
+use faa_policy::{Executor, Workspace};
+use image::imageops::{FilterType, resize};
+use image::{Rgba, RgbaImage};
+
+/// How many images are gone over in turn.
+const IMAGES: usize = 64;
+/// The best of so many rounds counts, as in the comparison with other libraries.
+const ROUNDS: u32 = 3;
+
+/// Images per second of all threads together.
+pub(crate) fn rate(work: &Work, pictures: &Pictures, threads: u32, seconds: f64) -> Result<f64> {
+    let round = Duration::from_secs_f64(seconds / f64::from(ROUNDS));
+    let mut best = 0.0_f64;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let counts = thread::scope(|scope| {
+            let repeat = || work.repeat(pictures, start + round);
+            let threads = (0..threads)
+                .map(|_| thread::Builder::new().spawn_scoped(scope, repeat))
+                .collect::<io::Result<Vec<_>>>()
+                .context("cannot start so many threads")?;
+            let counts = threads.into_iter().map(|thread| {
+                thread
+                    .join()
+                    .map_err(|_| anyhow!("a thread of the measurement panicked"))?
+            });
+            counts.sum::<Result<usize>>()
+        })?;
+        best = best.max(counts as f64 / start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// What is measured.
+pub(crate) enum Work {
+    Op(Arc<dyn Op>, f64),
+    Policy(String, Executor),
+}
+
+impl Work {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Op(op, _) => op.spec().name(),
+            Self::Policy(name, _) => name,
+        }
+    }
+
+    /// Goes over all images until the time is up, and tells how many it made.
+    fn repeat(&self, pictures: &Pictures, end: Instant) -> Result<usize> {
+        let sources: Vec<ImageRef<'_>> = (0..IMAGES).map(|index| pictures.image(index)).collect();
+        let mut result = pictures.samples[0].clone();
+        let (mut scratch, mut workspace) = (Scratch::new(), Workspace::new());
+        let mut count = 0_usize;
+        while count == 0 || Instant::now() < end {
+            for (index, &source) in sources.iter().enumerate() {
+                let size = pictures.size;
+                let mut image = ImageMut::new(&mut result, size, size, pictures.channels)?;
+                match self {
+                    Self::Op(op, value) => {
+                        let partner = sources[(index + 1) % IMAGES];
+                        let mut call = Call::new(count as u64, &mut scratch).with_partner(partner);
+                        op.apply_from(source, &mut image, *value, &mut call)?;
+                    }
+                    Self::Policy(_, executor) => {
+                        let key = DrawKey {
+                            seed: 0,
+                            epoch: 0,
+                            index: count as u64,
+                        };
+                        let paired = executor.with_partners(&sources);
+                        paired.apply_to(source, &mut image, key, &mut workspace)?;
+                    }
+                }
+                black_box(image.samples());
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// The values at which ops are compared with other libraries.
+pub(crate) fn default_value(op: &dyn Op) -> f64 {
+    match op.spec().name() {
+        "ShearX" | "ShearY" | "Cutout" => 0.2,
+        "TranslateX" | "TranslateY" => 0.3,
+        "Rotate" => 20.0,
+        "Solarize" => 128.0,
+        "Posterize" => 5.0,
+        "Contrast" | "Color" | "Brightness" | "Sharpness" => 1.4,
+        _ => (op.spec().value_range()).map_or(0.0, |range| range.value_at(0.75)),
+    }
+}
+
+/// Smooth images of low contrast, about 30 … 210, so that no op leaves them as they are.
+pub(crate) struct Pictures {
+    samples: Vec<Vec<u8>>,
+    size: usize,
+    channels: Channels,
+}
+
+impl Pictures {
+    pub(crate) fn new(size: u32, channels: Channels) -> Self {
+        let mut stream = Stream::for_op(0);
+        let mut picture = || {
+            let coarse = size / 4 + 1;
+            let mut level = || 40 + stream.below(160) as u8;
+            let coarse = RgbaImage::from_fn(coarse, coarse, |_, _| {
+                Rgba([level(), level(), level(), level()])
+            });
+            let fine = resize(&coarse, size, size, FilterType::CatmullRom);
+            fine.pixels()
+                .flat_map(|pixel| pixel.0.into_iter().take(channels.count()))
+                .collect()
+        };
+        Self {
+            samples: (0..IMAGES).map(|_| picture()).collect(),
+            size: size as usize,
+            channels,
+        }
+    }
+
+    fn image(&self, index: usize) -> ImageRef<'_> {
+        ImageRef::new(&self.samples[index], self.size, self.size, self.channels)
+            .expect("pictures have the shape that they were made with")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_ops_builtin::builtin_ops;
+
+    use super::*;
+
+    /// Those of `ops-builtin/benches/compare.py`.
+    #[test]
+    fn default_values_are_those_of_the_comparison() {
+        let values = [
+            ("ShearX", 0.2),
+            ("ShearY", 0.2),
+            ("TranslateX", 0.3),
+            ("TranslateY", 0.3),
+            ("Rotate", 20.0),
+            ("Solarize", 128.0),
+            ("Posterize", 5.0),
+            ("Contrast", 1.4),
+            ("Color", 1.4),
+            ("Brightness", 1.4),
+            ("Sharpness", 1.4),
+            ("Cutout", 0.2),
+            ("Invert", 0.0),
+            ("CropPad", 12.0),
+        ];
+        let ops = builtin_ops();
+        for (name, value) in values {
+            assert_eq!(
+                default_value(ops.get(name).unwrap().as_ref()),
+                value,
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Plugins, made, built, checked and used as their authors and users do.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
+use faa_plugin::{Host, HostConfig, Plugin};
+use faa_tests::plugins::{
+    RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
+};
+use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
+use serde_json::Value;
+
+/// What is tried with each op, in every build: values, from below the range to beyond it.
+const CASES: &[(&str, &[f64])] = &[
+    ("Elastic", &[-1.0, 0.0, 0.03, 0.2, 5.0]),
+    ("Fade", &[-1.0, 0.0, 0.25, 0.7, 1.0, 1e9]),
+    ("Fog", &[0.0, 0.4, 0.8, 2.0]),
+    ("Rain", &[-1.0, -0.3, 0.0, 1.0, 30.0]),
+    ("Snow", &[0.0, 1.0, 77.0, 200.0, 1e4]),
+];
+const SHAPES: &[(usize, usize)] = &[(1, 1), (1, 9), (9, 1), (31, 33), (64, 48), (224, 224)];
+const CHANNELS: [Channels; 3] = [Channels::L, Channels::Rgb, Channels::Rgba];
+
+fn host() -> Host {
+    Host::new(HostConfig::default()).unwrap()
+}
+
+#[expect(unsafe_code, reason = "the libraries are this repository's own")]
+fn library(host: &Host, path: &Path) -> Plugin {
+    // SAFETY: it was built from the sources in examples/plugins, with the SDK.
+    unsafe { host.load_native(path) }.unwrap()
+}
+
+fn compiled_in() -> OpSet {
+    let mut ops = OpSet::new();
+    let all: [Arc<dyn Op>; 5] = [
+        Arc::new(plugin_elastic::Elastic::default()),
+        Arc::new(plugin_fade::Fade::default()),
+        Arc::new(plugin_weather::Fog::default()),
+        Arc::new(plugin_weather::Rain::default()),
+        Arc::new(plugin_weather::Snow::default()),
+    ];
+    for op in all {
+        ops.insert(op).unwrap();
+    }
+    ops
+}
+
+fn picture((width, height): (usize, usize), channels: Channels) -> Vec<u8> {
+    let sample = |place: usize| (place * 37 % 251 + place / 7 % 5) as u8;
+    (0..width * height * channels.count()).map(sample).collect()
+}
+
+fn applied(
+    op: &dyn Op,
+    shape: (usize, usize),
+    channels: Channels,
+    value: f64,
+    seed: u64,
+) -> Result<Vec<u8>, OpError> {
+    let mut pixels = picture(shape, channels);
+    let mut image = ImageMut::new(&mut pixels, shape.0, shape.1, channels).unwrap();
+    op.apply(&mut image, value, &mut Call::new(seed, &mut Scratch::new()))?;
+    Ok(pixels)
+}
+
+#[test]
+fn one_source_gives_the_same_bytes_in_three_builds() {
+    let host = host();
+    let (mut modules, mut libraries) = (OpSet::new(), OpSet::new());
+    for example in RUST_EXAMPLES {
+        let module = host.load_file(&module_of(example)).unwrap();
+        module.add_to(&mut modules).unwrap();
+        library(&host, &library_of(example))
+            .add_to(&mut libraries)
+            .unwrap();
+    }
+    let compiled_in = compiled_in();
+    let mut changed = 0;
+    for &(name, values) in CASES {
+        let [own, module, library] =
+            [&compiled_in, &modules, &libraries].map(|ops| ops.get(name).unwrap().as_ref());
+        assert_eq!(own.spec(), module.spec());
+        assert_eq!(own.spec(), library.spec());
+        for &value in values {
+            for &shape in SHAPES {
+                for channels in CHANNELS {
+                    for seed in [0, 1, u64::MAX] {
+                        let [expected, by_module, by_library] = [own, module, library]
+                            .map(|op| applied(op, shape, channels, value, seed));
+                        let context = (name, value, shape, channels, seed);
+                        assert!(expected.is_ok(), "{context:?}");
+                        assert_eq!(by_module, expected, "{context:?}");
+                        assert_eq!(by_library, expected, "{context:?}");
+                        changed += usize::from(expected.unwrap() != picture(shape, channels));
+                    }
+                }
+            }
+            for channels in CHANNELS {
+                let tables = own.point(value, channels);
+                assert_eq!(tables.is_some(), name == "Fade");
+                assert_eq!(module.point(value, channels), tables);
+                assert_eq!(library.point(value, channels), tables);
+            }
+        }
+    }
+    // A comparison of ops that do nothing would pass too.
+    assert!(changed > 800, "{changed}");
+}
+
+#[test]
+fn every_example_passes_the_check() {
+    let mut files: Vec<_> = RUST_EXAMPLES
+        .iter()
+        .map(|example| module_of(example))
+        .collect();
+    files.extend([module_in_c(), module_in_text()]);
+    let mut command = faa_runtime();
+    command.args(["plugin", "check", "--json"]).args(&files);
+    let reports: Value = serde_json::from_str(&stdout_of(&mut command)).unwrap();
+    for report in reports.as_array().unwrap() {
+        assert_eq!(report["ok"], true, "{report:#}");
+        assert_eq!(report["abi"]["major"], 1);
+        assert!(report["checks"].as_array().unwrap().len() >= 9);
+    }
+    let names = |report: &Value| -> Vec<String> {
+        let ops = report["ops"].as_array().unwrap();
+        ops.iter()
+            .map(|op| op["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&reports[2]), ["Fog", "Rain", "Snow"]);
+    assert_eq!(names(&reports[3]), ["Halftone"]);
+    assert_eq!(names(&reports[4]), ["ChannelSwap"]);
+    assert_eq!(reports[2]["ops"][1]["mirrored"], true);
+
+    let text = stdout_of(faa_runtime().args(["plugin", "check"]).arg(&files[1]));
+    assert!(
+        text.contains("they agree: neighbouring ops become one pass"),
+        "{text}"
+    );
+    assert!(!text.contains("FAILS"), "{text}");
+}
+
+#[test]
+fn impure_and_broken_plugins_fail_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    for (case, complaint) in [
+        ("apply-counts-calls", "the second time"),
+        ("apply-remembers-image", "after another image"),
+        ("point-differs", "other bytes than without them"),
+        ("apply-trap", "unreachable"),
+        (
+            "abi-major-2",
+            "version 2.0 of the plugin ABI, where versions 1.x are supported",
+        ),
+        ("import-wasi", "not for WASI"),
+    ] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("hostile")
+            .join(case);
+        let module = folder.path().join(case).with_extension("wasm");
+        fs::write(
+            &module,
+            wat::parse_file(source.with_extension("wat")).unwrap(),
+        )
+        .unwrap();
+        let output = run(faa_runtime().args(["plugin", "check"]).arg(&module));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{case}: {text}");
+        // The table may break a line anywhere.
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains(complaint) && words.contains('→'),
+            "{case}: {text}"
+        );
+    }
+}
+
+#[test]
+fn the_example_of_the_abi_does_as_it_says() {
+    let plugin = host().load(&abi_example()).unwrap();
+    let op = plugin.ops()[0].as_ref();
+    let mut pixels = vec![0, 100, 250, 255];
+    for (seed, expected) in [(1, [10, 110, 255, 255]), (2, [0, 100, 245, 245])] {
+        let mut image = ImageMut::new(&mut pixels, 4, 1, Channels::L).unwrap();
+        op.try_apply(&mut image, 10.0, seed).unwrap();
+        assert_eq!(pixels, expected);
+    }
+    // More memory than it begins with.
+    applied(op, (400, 400), Channels::Rgba, 1.0, 0).unwrap();
+}
+
+/// What the README and `plugin new` tell an author to do, word for word.
+#[test]
+fn from_nothing_to_an_op_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = |arguments: &str| {
+        let mut command = faa_runtime();
+        command
+            .current_dir(folder.path())
+            .args(arguments.split(' '));
+        command
+    };
+    stdout_of(&mut here("plugin new soft-glow"));
+    let again = failure_of(&mut here("plugin new soft-glow"));
+    assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
+    stdout_of(&mut here("plugin build"));
+    stdout_of(&mut here("plugin check soft-glow.wasm"));
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::copy(
+        folder.path().join("soft-glow.wasm"),
+        folder.path().join("plugins/soft-glow.wasm"),
+    )
+    .unwrap();
+
+    let ops: Value =
+        serde_json::from_str(&stdout_of(&mut here("ops --plugins plugins --json"))).unwrap();
+    let op = ops.as_array().unwrap().last().unwrap();
+    assert_eq!(op["name"], "SoftGlow");
+    assert_eq!((&op["low"], &op["high"]), (&0.0.into(), &1.0.into()));
+    assert_eq!(
+        op["source"],
+        Path::new("plugins/soft-glow.wasm").to_str().unwrap()
+    );
+
+    write_image(&folder.path().join("cat.png"), 40, 30, 1);
+    stdout_of(&mut here(
+        "apply --op SoftGlow --value 0.5 --plugins plugins cat.png --out out",
+    ));
+    let [before, after] = ["cat.png", "out/cat.png"]
+        .map(|name| image::open(folder.path().join(name)).unwrap().to_rgb8());
+    let corner = before
+        .get_pixel(39, 29)
+        .0
+        .map(|level| (f64::from(level) / 2.0).round() as u8);
+    assert_eq!(after.get_pixel(39, 29).0, corner);
+
+    let bench = stdout_of(&mut here(
+        "bench --op SoftGlow --size 32 --plugins plugins --json",
+    ));
+    let bench: Value = serde_json::from_str(&bench).unwrap();
+    assert!(
+        bench["images_per_second"].as_u64().unwrap() > 100,
+        "{bench}"
+    );
+    let bench = stdout_of(&mut here("plugin bench soft-glow.wasm --size 32"));
+    assert!(bench.contains("SoftGlow"), "{bench}");
+
+    // No path of the program that made it.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for file in [
+        "Cargo.toml",
+        "README.md",
+        "src/lib.rs",
+        "sdk/faa-plugin-sdk/Cargo.toml",
+    ] {
+        let text = fs::read_to_string(folder.path().join("soft-glow").join(file)).unwrap();
+        assert!(!text.contains(manifest.to_str().unwrap()), "{file}");
+    }
+}
+
+/// A panic reaches the host with its message and its place, and nothing else suffers.
+#[test]
+fn panics_become_errors_in_both_builds() {
+    let folder = tempfile::tempdir().unwrap();
+    stdout_of(
+        faa_runtime()
+            .current_dir(folder.path())
+            .args(["plugin", "new", "faulty"]),
+    );
+    let source = folder.path().join("faulty/src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let check =
+        "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\n        let (width,";
+    fs::write(&source, text.replacen("let (width,", check, 1)).unwrap();
+    let host = host();
+    let module = host
+        .load_file(&build_in(&folder, &folder.path().join("faulty"), &[]))
+        .unwrap();
+    let library = library(
+        &host,
+        &build_in(&folder, &folder.path().join("faulty"), &["--native"]),
+    );
+    for plugin in [module, library] {
+        let op = plugin.ops()[0].as_ref();
+        let good = || applied(op, (9, 9), Channels::Rgb, 0.5, 0);
+        let before = good().unwrap();
+        let error = applied(op, (9, 9), Channels::Rgb, 1.0, 0).unwrap_err();
+        let OpError::Failed(message) = &error else {
+            panic!("{error:?}")
+        };
+        assert!(
+            message.contains("too much: 100") && message.contains("lib.rs"),
+            "{message}"
+        );
+        assert_eq!(good().unwrap(), before);
+        assert_eq!(op.failures(), 1);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = folder.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    fs::write(plugins.join("a-broken.wasm"), "not WebAssembly").unwrap();
+    fs::write(plugins.join("flicker.wasm"), abi_example()).unwrap();
+    fs::write(plugins.join("other.wasm"), abi_example()).unwrap();
+    fs::write(plugins.join("notes.txt"), "ignored").unwrap();
+    let library = library_of("fade");
+    fs::copy(&library, plugins.join(library.file_name().unwrap())).unwrap();
+    let ops = |more: &[&str]| {
+        let mut command = faa_runtime();
+        command
+            .arg("ops")
+            .args(["--plugins"])
+            .arg(&plugins)
+            .args(more);
+        let output = run(&mut command);
+        assert!(output.status.success());
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [listed, warnings] = ops(&[]);
+    assert!(
+        listed.contains("Flicker") && !listed.contains("Fade"),
+        "{listed}"
+    );
+    for reason in [
+        "a-broken.wasm was not loaded: not a WebAssembly module",
+        "other.wasm was not loaded: its op `Flicker` has the name of an op of ",
+        "was not loaded: a native library, which runs without a sandbox",
+    ] {
+        assert!(warnings.contains(reason), "{warnings}");
+    }
+    assert!(!warnings.contains("notes.txt"), "{warnings}");
+    assert!(ops(&["--allow-native"])[0].contains("Fade"));
+
+    let missing = faa_runtime()
+        .args(["ops", "--plugins"])
+        .arg(folder.path().join("none"))
+        .output();
+    assert_eq!(missing.unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn policies_tell_which_plugins_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("plugins")).unwrap();
+    fs::write(path("plugins/flicker.wasm"), abi_example()).unwrap();
+    write_image(&path("cat.png"), 20, 20, 1);
+    let write_policy = |op: &str, sha256: &str| {
+        let policy = format!(
+            r#"{{"format": "faa-policy", "version": 1, "name": "mine",
+                "sub_policies": [[{{"op": "{op}", "probability": 1.0, "magnitude": 0.5}}]],
+                "provenance": {{"plugins": [{{"op": "{op}", "sha256": "{sha256}"}}]}}}}"#
+        );
+        fs::write(path("policy.json"), policy).unwrap();
+    };
+    let command = |arguments: &str| {
+        let mut command = faa_runtime();
+        command
+            .current_dir(folder.path())
+            .args(arguments.split(' '));
+        command
+    };
+    let sha256 = host().load(&abi_example()).unwrap().sha256();
+
+    write_policy("Flicker", &sha256);
+    stdout_of(&mut command("policy check policy.json --plugins plugins"));
+    stdout_of(&mut command(
+        "apply --policy policy.json --plugins plugins cat.png --out out",
+    ));
+    let (code, error) = failure_of(&mut command(
+        "apply --policy policy.json cat.png --out out2",
+    ));
+    assert_eq!(code, 1);
+    for part in ["policy.json", "`Flicker`", "--plugins DIR", sha256.as_str()] {
+        assert!(error.contains(part), "{error}");
+    }
+
+    // The nearest name, and the folders.
+    write_policy("Flickr", "");
+    let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
+    for part in [
+        "`Flickr`",
+        "the plugins of plugins",
+        "did you mean `Flicker`?",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+
+    // Another module under the same name.
+    write_policy("Flicker", &"0".repeat(64));
+    let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
+    assert!(error.contains("another module for `Flicker`"), "{error}");
+    let output = run(&mut command(
+        "apply --policy policy.json --plugins plugins --force cat.png --out out",
+    ));
+    assert!(output.status.success());
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        warning.contains("warning: policy.json: it was found with another module"),
+        "{warning}"
+    );
+}
