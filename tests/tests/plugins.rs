@@ -149,7 +149,7 @@ fn impure_and_broken_plugins_fail_the_check() {
     let folder = tempfile::tempdir().unwrap();
     for (case, complaint) in [
         ("apply-counts-calls", "the second time"),
-        ("apply-remembers-image", "after another image"),
+        ("apply-remembers-image", "other bytes"),
         ("point-differs", "other bytes than without them"),
         ("apply-trap", "unreachable"),
         (

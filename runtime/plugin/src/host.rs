@@ -138,7 +138,7 @@ fn engine_config(config: &HostConfig) -> Config {
     let mut engine = Config::new();
     engine
         .wasm_features(WasmFeatures::all().difference(WasmFeatures::WASM2), false)
-        .cranelift_nan_canonicalization(true)
+        .cranelift_nan_canonicalization(config.canonical_nans)
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(config.limits.stack)
         .epoch_interruption(true)

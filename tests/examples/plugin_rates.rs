@@ -1,0 +1,232 @@
+//! How fast ops are as plugins, beside the same source compiled in, as a table in Markdown.
+//!
+//! ```sh
+//! cargo run --release -p faa-tests --example plugin_rates
+//! ```
+//!
+//! It goes over 64 RGB images in turn, from a source to a result in another buffer, as `faa-runtime
+//! bench` does, and takes the best of several rounds, in which all builds take turns: machines are not
+//! equally fast at all times.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch, Stream};
+use faa_plugin::{Host, HostConfig};
+use faa_tests::plugins::{library_of, module_of};
+
+/// How many images are gone over in turn.
+const IMAGES: usize = 64;
+/// The best of so many rounds counts.
+const ROUNDS: u32 = 9;
+/// How long a round of one build takes.
+const ROUND: Duration = Duration::from_millis(60);
+
+/// An op that does nothing, so that what it takes is the host's.
+const NOTHING: &str = r#"(module
+    (@custom "faa.abi" "\01\00\00\00")
+    (memory (export "memory") 8)
+    (data (i32.const 16) "{\"ops\":[{\"name\":\"Nothing\"}]}")
+    (func (export "faa_spec") (result i64) (i64.const 0x00000010_0000001c))
+    (func (export "faa_reserve") (param i32) (result i32) (i32.const 1024))
+    (func (export "faa_apply") (param i32 i32 i32 i32 i32 f64 i64) (result i32) (i32.const 0)))"#;
+
+type AnyOp = Arc<dyn Op>;
+
+fn main() {
+    let host = Host::new(HostConfig::default()).expect("there is a host");
+    println!("## The same source in three builds\n");
+    println!(
+        "| op | size | compiled in | native library | WebAssembly | allowed | × compiled in |"
+    );
+    println!("| :-- | --: | --: | --: | --: | --: | --: |");
+    for (example, name, value, own) in ops() {
+        let module = host.load_file(&module_of(example)).expect("it loads");
+        let library = native(&host, example);
+        let in_plugin = |plugin: &faa_plugin::Plugin| -> AnyOp {
+            let mut ops = plugin.ops().iter();
+            ops.find(|op| op.spec().name() == name)
+                .expect("it has the op")
+                .clone()
+        };
+        for size in [32, 224] {
+            let pictures = pictures(size);
+            let builds = [own.clone(), in_plugin(&library), in_plugin(&module)];
+            let works: [&dyn Fn(&[u8], &mut [u8]); 4] = [
+                &|source, result| apply(&*builds[0], value, size, source, result),
+                &|source, result| apply(&*builds[1], value, size, source, result),
+                &|source, result| apply(&*builds[2], value, size, source, result),
+                &|source, result| result.copy_from_slice(source),
+            ];
+            let [own, library, module, copy] = times(&works, &pictures);
+            // At 32×32 what the host may add; at 224×224 what vectors of 128 bits and checks may.
+            let allowed = if size == 32 {
+                own + 300.0
+            } else {
+                1.5 * own + 2.0 * copy
+            };
+            println!(
+                "| {name} | {size} | {own:.0} | {library:.0} | **{module:.0}** | {allowed:.0} | {:.2} |",
+                module / own
+            );
+        }
+    }
+    println!("\nNanoseconds an image, on one thread.\n");
+
+    println!("## What the host adds\n");
+    let nothing: AnyOp = {
+        let module = wat::parse_str(NOTHING).expect("it is valid");
+        host.load(&module).expect("it loads").ops()[0].clone()
+    };
+    for size in [1, 32, 224] {
+        let pictures = pictures(size);
+        let works: [&dyn Fn(&[u8], &mut [u8]); 2] = [
+            &|source, result| apply(&*nothing, 0.0, size, source, result),
+            &|source, result| result.copy_from_slice(source),
+        ];
+        let [call, copy] = times(&works, &pictures);
+        println!(
+            "- {size}×{size}: {call:.0} ns for an op that does nothing, where a copy takes {copy:.0} ns"
+        );
+    }
+
+    println!("\n## On several threads\n");
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    for (example, name, value, _) in ops() {
+        let module = host.load_file(&module_of(example)).expect("it loads");
+        let mut ops = module.ops().iter();
+        let op: AnyOp = ops
+            .find(|op| op.spec().name() == name)
+            .expect("it has the op")
+            .clone();
+        let [one, all] = [1, cores].map(|threads| rate(&op, value, threads));
+        let share = all / one / cores as f64;
+        println!(
+            "- {name} at 224×224: {one:.0} images/s on one thread, {all:.0} on {cores}: {share:.0}",
+            share = format!("{:.0} % of linear", 100.0 * share)
+        );
+    }
+
+    println!("\n## Loading\n");
+    for example in ["elastic", "fade", "weather"] {
+        let file = module_of(example);
+        let kilobytes = std::fs::metadata(&file).map_or(0, |facts| facts.len() / 1000);
+        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        let load = |cached: bool| {
+            let mut config = HostConfig::default();
+            config.cache = cached.then(|| folder.path().join("plugins"));
+            let host = Host::new(config).expect("there is a host");
+            let start = Instant::now();
+            host.load_file(&file).expect("it loads");
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let best = |cached: bool| (0..7).map(|_| load(cached)).fold(f64::INFINITY, f64::min);
+        let (cold, cached) = (best(false), best(true));
+        println!("- {example}, {kilobytes} kB: {cold:.1} ms, {cached:.1} ms from the cache");
+    }
+}
+
+/// Example, op, value, and the op as it is compiled in.
+fn ops() -> [(&'static str, &'static str, f64, AnyOp); 4] {
+    [
+        ("fade", "Fade", 0.7, Arc::new(plugin_fade::Fade::default())),
+        (
+            "elastic",
+            "Elastic",
+            0.1,
+            Arc::new(plugin_elastic::Elastic::default()),
+        ),
+        (
+            "weather",
+            "Fog",
+            0.5,
+            Arc::new(plugin_weather::Fog::default()),
+        ),
+        (
+            "weather",
+            "Rain",
+            0.3,
+            Arc::new(plugin_weather::Rain::default()),
+        ),
+    ]
+}
+
+#[expect(unsafe_code, reason = "the library is this repository's own")]
+fn native(host: &Host, example: &str) -> faa_plugin::Plugin {
+    // SAFETY: it was built from the sources in examples/plugins, with the SDK.
+    unsafe { host.load_native(&library_of(example)) }.expect("it loads")
+}
+
+fn apply(op: &dyn Op, value: f64, size: usize, source: &[u8], result: &mut [u8]) {
+    thread_local! {
+        static SCRATCH: std::cell::RefCell<Scratch> = const { std::cell::RefCell::new(Scratch::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let source = ImageRef::new(source, size, size, Channels::Rgb).expect("it has that shape");
+        let mut image =
+            ImageMut::new(result, size, size, Channels::Rgb).expect("it has that shape");
+        op.apply_from(source, &mut image, value, &mut Call::new(5, scratch))
+            .expect("it works");
+    });
+}
+
+/// Nanoseconds an image of each work.
+fn times<const N: usize>(works: &[&dyn Fn(&[u8], &mut [u8]); N], pictures: &[Vec<u8>]) -> [f64; N] {
+    let mut best = [f64::INFINITY; N];
+    let mut result = pictures[0].clone();
+    for _ in 0..ROUNDS {
+        for (work, best) in works.iter().zip(&mut best) {
+            let (start, mut count) = (Instant::now(), 0);
+            while start.elapsed() < ROUND {
+                for picture in pictures {
+                    work(picture, &mut result);
+                    black_box(&mut result);
+                }
+                count += pictures.len();
+            }
+            *best = best.min(start.elapsed().as_secs_f64() * 1e9 / count as f64);
+        }
+    }
+    best
+}
+
+/// Images a second of several threads together.
+fn rate(op: &AnyOp, value: f64, threads: usize) -> f64 {
+    let size = 224;
+    let pictures = pictures(size);
+    let round = || {
+        let (start, mut count) = (Instant::now(), 0);
+        let mut result = pictures[0].clone();
+        while start.elapsed() < 5 * ROUND {
+            for picture in &pictures {
+                apply(&**op, value, size, picture, &mut result);
+            }
+            count += pictures.len();
+        }
+        count as f64 / start.elapsed().as_secs_f64()
+    };
+    let all = || {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(round)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("it ends"))
+                .sum()
+        })
+    };
+    (0..3).map(|_| all()).fold(0.0, f64::max)
+}
+
+fn pictures(size: usize) -> Vec<Vec<u8>> {
+    let mut stream = Stream::for_op(3);
+    let mut picture = || {
+        let slope = 1 + stream.below(5) as usize;
+        let samples = size * size * 3;
+        (0..samples)
+            .map(|place| (40 + place * slope / size % 160) as u8)
+            .collect()
+    };
+    (0..IMAGES).map(|_| picture()).collect()
+}
