@@ -6,10 +6,12 @@
 
 mod executor;
 mod input;
+mod module;
 mod op;
 mod text;
 
 pub use executor::executor;
+pub use module::{module, smith, spec};
 pub use op::op;
 pub use text::{foreign, plan, policy};
 
@@ -20,17 +22,23 @@ pub struct Target {
     pub name: &'static str,
     /// What is run.
     pub body: fn(&[u8]),
+    /// How many inputs `cargo test` makes for it.
+    pub inputs: u64,
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
-    target("policy", policy),
-    target("foreign", foreign),
-    target("plan", plan),
-    target("executor", executor),
-    target("op", op),
+pub const TARGETS: [Target; 8] = [
+    target("policy", policy, 4000),
+    target("foreign", foreign, 4000),
+    target("plan", plan, 4000),
+    target("spec", spec, 4000),
+    // Each is compiled, and some run into their limits of time.
+    target("module", module, 400),
+    target("smith", smith, 400),
+    target("executor", executor, 4000),
+    target("op", op, 4000),
 ];
 
-const fn target(name: &'static str, body: fn(&[u8])) -> Target {
-    Target { name, body }
+const fn target(name: &'static str, body: fn(&[u8]), inputs: u64) -> Target {
+    Target { name, body, inputs }
 }

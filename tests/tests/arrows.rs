@@ -13,16 +13,44 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("faa-search", &["faa-op", "faa-ops-builtin", "faa-policy"]),
     (
         "faa-torch",
-        &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
+        &[
+            "faa-op",
+            "faa-ops-builtin",
+            "faa-plugin",
+            "faa-policy",
+            "faa-search",
+        ],
     ),
     (
         "faa-runtime",
-        &["faa-op", "faa-ops-builtin", "faa-policy", "faa-search"],
+        &[
+            "faa-op",
+            "faa-ops-builtin",
+            "faa-plugin",
+            "faa-policy",
+            "faa-search",
+        ],
     ),
+    ("faa-plugin", &["faa-op"]),
+    ("faa-plugin-sdk", &["faa-op"]),
+    ("plugin-elastic", &["faa-plugin-sdk"]),
+    ("plugin-fade", &["faa-plugin-sdk"]),
+    ("plugin-weather", &["faa-plugin-sdk"]),
     ("xtask", &[]),
     ("embed-pipeline", &["faa-op", "faa-policy"]),
     ("single-core", &["faa-op", "faa-ops-builtin", "faa-policy"]),
-    ("faa-tests", &["faa-op", "faa-ops-builtin", "faa-policy"]),
+    (
+        "faa-tests",
+        &[
+            "faa-op",
+            "faa-ops-builtin",
+            "faa-plugin",
+            "faa-policy",
+            "plugin-elastic",
+            "plugin-fade",
+            "plugin-weather",
+        ],
+    ),
 ];
 
 fn metadata() -> Metadata {
@@ -72,6 +100,29 @@ fn only_the_leaf_links_libtorch() {
     assert_eq!(
         users.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         ["faa-torch"]
+    );
+}
+
+#[test]
+fn only_hosts_of_plugins_need_a_webassembly_engine() {
+    let graph = Graph::new(&metadata());
+    let users = ARROWS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| graph.needs(name).contains("wasmtime"));
+    let hosts = ["faa-torch", "faa-runtime", "faa-plugin", "faa-tests"];
+    assert_eq!(users.collect::<Vec<_>>(), hosts);
+}
+
+/// What an author's crate builds with: the SDK's two packages, and one for numbers.
+#[test]
+fn a_plugin_needs_three_packages() {
+    let expected = ["faa-op", "faa-plugin-sdk", "libm", "plugin-elastic"];
+    assert!(
+        alone("plugin-elastic")
+            .iter()
+            .map(String::as_str)
+            .eq(expected)
     );
 }
 

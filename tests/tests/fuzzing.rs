@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 use faa_op::Stream;
 use faa_tests::fuzz::{TARGETS, Target};
 
-/// How many inputs each target is given beside the seeds.
-const INPUTS: u64 = 4000;
-
 fn folder() -> PathBuf {
     faa_tests::root().join("tests/fuzz")
 }
@@ -64,7 +61,7 @@ fn nothing_is_found_in_some_thousand_inputs() {
     for target in TARGETS {
         let seeds = inputs_of(&folder().join("seeds").join(target.name));
         let mut stream = Stream::for_op(5);
-        for _ in 0..INPUTS {
+        for _ in 0..target.inputs {
             let input = match seeds.is_empty() {
                 true => noise(&mut stream),
                 false => changed(&seeds, &words, &mut stream),
@@ -76,7 +73,7 @@ fn nothing_is_found_in_some_thousand_inputs() {
 
 /// Runs a target, and saves the input where it fails.
 fn run(target: Target, input: &[u8]) {
-    let Target { name, body } = target;
+    let Target { name, body, .. } = target;
     if catch_unwind(AssertUnwindSafe(|| body(input))).is_err() {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("finding-of-{name}"));
         fs::write(&file, input).unwrap();

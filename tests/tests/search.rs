@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use faa_tests::plugins::abi_example;
 use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of, write_data_set};
 use serde_json::Value;
 
@@ -236,4 +237,76 @@ fn signal(child: &Child, name: &str) {
         .args([&format!("-{name}"), &child.id().to_string()])
         .status();
     assert!(status.unwrap().success());
+}
+
+/// The op of a plugin is searched over like a built-in one, the policy says which module it needs,
+/// and the search goes on with that module only.
+#[test]
+fn ops_of_plugins_are_searched_over() {
+    let folder = data_set();
+    let plugins = folder.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    let module = plugins.join("flicker.wasm");
+    fs::write(&module, abi_example()).unwrap();
+    let with_plugins = || {
+        let mut command = search(folder.path());
+        command.args([
+            "--plugins",
+            "plugins",
+            "--no-finals",
+            "--ops",
+            "Flicker,Invert",
+        ]);
+        command
+    };
+    stdout_of(&mut with_plugins());
+    let policy: Value = serde_json::from_str(&policy_of(folder.path())).unwrap();
+    let steps = policy["sub_policies"].as_array().unwrap().iter();
+    let ops: Vec<&str> = steps
+        .flat_map(|steps| steps.as_array().unwrap())
+        .map(|step| step["op"].as_str().unwrap())
+        .collect();
+    assert!(ops.contains(&"Flicker"), "{ops:?}");
+    let recorded = &policy["provenance"]["plugins"][0];
+    assert_eq!(recorded["op"], "Flicker");
+    let doctor = stdout_of(
+        faa_runtime()
+            .args(["doctor", "--json", "--plugins"])
+            .arg(&plugins),
+    );
+    let doctor: Value = serde_json::from_str(&doctor).unwrap();
+    assert_eq!(recorded["sha256"], doctor["plugins"]["loaded"][0]["sha256"]);
+    let mut apply = faa_runtime();
+    apply.current_dir(folder.path());
+    apply.args([
+        "apply",
+        "--policy",
+        "run/policy.json",
+        "--plugins",
+        "plugins",
+    ]);
+    stdout_of(apply.args(["data/test/class-0/000.png", "--out", "out"]));
+
+    // With nothing but another byte in a section that nobody reads.
+    let mut other = abi_example();
+    other.extend(b"\0\x02\x01x");
+    fs::write(&module, other).unwrap();
+    let (_, error) = failure_of(&mut with_plugins());
+    assert!(error.contains("another `plugins`"), "{error}");
+    // Without --ops, all built-in ops of the paper are searched over as well.
+    let mut all = search(folder.path());
+    all.args([
+        "--plugins",
+        "plugins",
+        "--no-finals",
+        "--trials",
+        "1",
+        "--out",
+        "all",
+    ]);
+    stdout_of(&mut all);
+    let run: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("all/run.json")).unwrap()).unwrap();
+    let ops = run["config"]["explore"]["ops"].as_array().unwrap();
+    assert_eq!((ops.len(), &ops[15]), (16, &"Flicker".into()));
 }

@@ -14,6 +14,11 @@ const WASM: &str = "wasm32-unknown-unknown";
 /// Where Debian's packages put cargo and rustc.
 const DEBIAN: &str = "/usr/bin";
 
+/// What makes one.
+pub(crate) const HOW_TO_GET_ONE: &str = "get one by `rustup target add wasm32-unknown-unknown`, by \
+    `rustup component add rust-src`, or on Debian by \
+    `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-22`";
+
 /// What a plugin is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -90,14 +95,8 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
     {
         return Ok(found);
     }
-    with_sources(folder).ok_or_else(|| {
-        anyhow!(
-            "no Rust tool chain here builds for {WASM}. Any of these makes one:\n  \
-             rustup target add {WASM}\n  \
-             rustup component add rust-src\n  \
-             apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-22"
-        )
-    })
+    with_sources(folder)
+        .ok_or_else(|| anyhow!("no Rust tool chain here builds for {WASM}: {HOW_TO_GET_ONE}"))
 }
 
 /// What there is already, without asking anything of the network.

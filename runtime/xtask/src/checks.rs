@@ -67,6 +67,14 @@ const ALL: &[Check] = &[
     ),
     check("faa-search alone", "check --release -p faa-search"),
     check(
+        "faa-plugin-sdk without features",
+        "check --release -p faa-plugin-sdk --no-default-features",
+    ),
+    check(
+        "faa-plugin-sdk with all features",
+        "test --release -p faa-plugin-sdk --all-features --no-fail-fast",
+    ),
+    check(
         "examples in the documentation",
         "test --release --workspace --doc --no-fail-fast",
     ),

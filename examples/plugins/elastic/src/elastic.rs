@@ -98,13 +98,21 @@ fn warp<const N: usize>(source: &[u8], image: &mut ImageMut<'_>, grid: &Grid) {
                 let mut from_x = columns.start as i64 * ONE + ONE / 2 + left[0];
                 let mut from_y = y as i64 * ONE + ONE / 2 + left[1];
                 let slope = slope(left, right, columns.len());
-                for pixel in &mut target[columns] {
+                let mut next = || {
                     let x = (from_x >> FRACTION_BITS).clamp(0, last[0]) as usize;
                     let y = (from_y >> FRACTION_BITS).clamp(0, last[1]) as usize;
-                    *pixel = source[y * width + x];
                     from_x += ONE + slope[0];
                     from_y += slope[1];
+                    source[y * width + x]
+                };
+                // Several at a time, because a host looks at the clock each time around a loop.
+                let (groups, rest) = target[columns].as_chunks_mut::<4>();
+                for group in groups {
+                    for pixel in group {
+                        *pixel = next();
+                    }
                 }
+                rest.fill_with(next);
             }
         }
     }

@@ -1,24 +1,32 @@
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use faa_op::Op;
+use faa_plugin::{Host, HostConfig, Plugin};
 use faa_search::protocol::{Message, Request, TorchReport};
 use serde_json::json;
 
 use crate::libtorch::{self, Libtorch};
+use crate::plugins::{PluginOptions, in_a_line};
 use crate::sibling::{self, Sibling};
+use crate::wasm_toolchain::{self, Toolchain};
 
-/// Tell what this machine has: libtorch, CUDA, CPU features. Exits with 1 where `search` cannot
-/// work.
+/// Tell what this machine has: libtorch, CUDA, CPU features, what builds and runs plugins. Exits with
+/// 1 where `search` cannot work.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   faa-runtime doctor
+  faa-runtime doctor --plugins plugins
   faa-runtime doctor --json")]
 pub(crate) struct Doctor {
     /// Print JSON for programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 /// What was found, or why not.
@@ -26,13 +34,21 @@ struct Findings {
     cpu: Vec<&'static str>,
     threads: usize,
     libtorch: Result<Libtorch, String>,
-    sibling: Result<std::path::PathBuf, String>,
+    sibling: Result<PathBuf, String>,
     torch: Result<TorchReport, String>,
+    /// What builds plugins.
+    toolchain: Option<Toolchain>,
+    /// Why plugins cannot run.
+    host: Result<(), String>,
+    /// Where compiled plugins are kept.
+    cache: Option<PathBuf>,
+    /// Those of the folders that were named.
+    plugins: Vec<Plugin>,
 }
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
-        let findings = Findings::gather();
+        let findings = Findings::gather(self.plugins.known_ops()?.plugins);
         let text = if self.json {
             findings.as_json()
         } else {
@@ -47,7 +63,7 @@ impl Doctor {
 }
 
 impl Findings {
-    fn gather() -> Self {
+    fn gather(plugins: Vec<Plugin>) -> Self {
         let libtorch = libtorch::find().map_err(|error| error.to_string());
         let sibling = sibling::program().map_err(|error| error.to_string());
         let torch = match (&libtorch, &sibling) {
@@ -60,6 +76,12 @@ impl Findings {
             libtorch,
             sibling,
             torch,
+            toolchain: wasm_toolchain::find_installed(Path::new(".")),
+            host: Host::new(HostConfig::default())
+                .map(drop)
+                .map_err(|error| in_a_line(&error)),
+            cache: faa_plugin::default_cache(),
+            plugins,
         }
     }
 
@@ -87,17 +109,36 @@ impl Findings {
             ),
             Err(why) => ("unknown", why.as_str()),
         };
-        format!(
+        let facts = format!(
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
              libtorch           {libtorch}\n\
              faa-runtime-torch  {sibling}\n\
              oneDNN             {onednn}\n\
-             CUDA               {cuda}\n",
+             CUDA               {cuda}\n\
+             plugins            {}; compiled ones are kept {}\n\
+             building plugins   {}\n",
             env!("CARGO_PKG_VERSION"),
             self.threads,
             self.cpu.join(", "),
-        )
+            match &self.host {
+                Ok(()) => "WebAssembly can run here",
+                Err(why) => why,
+            },
+            match &self.cache {
+                Some(folder) => format!("in {}", folder.display()),
+                None => "nowhere".to_owned(),
+            },
+            match &self.toolchain {
+                Some(toolchain) => toolchain.to_string(),
+                None => format!("MISSING: {}", wasm_toolchain::HOW_TO_GET_ONE),
+            },
+        );
+        let plugins = self.plugins.iter().map(|plugin| {
+            let path = plugin.path().unwrap_or(Path::new("?")).display();
+            format!("plugin             {path}: {}\n", names(plugin).join(", "))
+        });
+        facts + &plugins.collect::<String>()
     }
 
     fn as_json(&self) -> String {
@@ -122,9 +163,22 @@ impl Findings {
                 Ok(report) => json!(report),
                 Err(why) => json!({"error": why}),
             },
+            "plugins": {
+                "error": self.host.as_ref().err(),
+                "cache": self.cache,
+                "loaded": self.plugins.iter().map(|plugin| json!({
+                    "file": plugin.path(), "sha256": plugin.sha256(), "ops": names(plugin),
+                })).collect::<Vec<_>>(),
+                "toolchain": self.toolchain.as_ref().map(ToString::to_string),
+            },
         });
         format!("{findings:#}\n")
     }
+}
+
+fn names(plugin: &Plugin) -> Vec<&str> {
+    let ops = plugin.ops().iter();
+    ops.map(|op| op.spec().name()).collect()
 }
 
 fn ask_torch(libtorch: &Libtorch) -> Result<TorchReport> {
