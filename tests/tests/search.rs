@@ -294,19 +294,12 @@ fn ops_of_plugins_are_searched_over() {
     let (_, error) = failure_of(&mut with_plugins());
     assert!(error.contains("another `plugins`"), "{error}");
     // Without --ops, all built-in ops of the paper are searched over as well.
-    let mut all = search(folder.path());
-    all.args([
-        "--plugins",
-        "plugins",
-        "--no-finals",
-        "--trials",
-        "1",
-        "--out",
-        "all",
-    ]);
-    stdout_of(&mut all);
-    let run: Value =
-        serde_json::from_slice(&fs::read(folder.path().join("all/run.json")).unwrap()).unwrap();
+    let folder = data_set();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::write(folder.path().join("plugins/flicker.wasm"), abi_example()).unwrap();
+    stdout_of(search(folder.path()).args(["--plugins", "plugins", "--no-finals"]));
+    let run = fs::read(folder.path().join("run/run.json")).unwrap();
+    let run: Value = serde_json::from_slice(&run).unwrap();
     let ops = run["config"]["explore"]["ops"].as_array().unwrap();
     assert_eq!((ops.len(), &ops[15]), (16, &"Flicker".into()));
 }
