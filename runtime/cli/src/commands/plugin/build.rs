@@ -24,8 +24,8 @@ pub(crate) struct Build {
     /// --allow-native.
     #[arg(long)]
     native: bool,
-    /// The folder to put the plugin into; made where it is missing.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// The folder to put the plugin into, made where it is missing; here where not given.
+    #[arg(long, value_name = "DIR", default_value = "")]
     out: PathBuf,
 }
 
@@ -38,8 +38,10 @@ impl Build {
             Target::Wasm
         };
         let built = wasm_toolchain::build(&folder, target)?;
-        fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        if !self.out.as_os_str().is_empty() {
+            fs::create_dir_all(&self.out)
+                .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        }
         let extension = built.file.extension().unwrap_or_default();
         let plugin = self.out.join(&built.package).with_extension(extension);
         let bytes = fs::read(&built.file)

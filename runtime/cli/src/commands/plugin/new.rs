@@ -21,8 +21,8 @@ pub(crate) struct New {
     /// The name of the crate and of the folder: lower-case letters, digits, - and _. The op has the
     /// same name in one word: soft-glow makes SoftGlow.
     name: String,
-    /// Where to make the folder.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// Where to make the folder; here where not given.
+    #[arg(long, value_name = "DIR", default_value = "")]
     r#in: PathBuf,
 }
 
