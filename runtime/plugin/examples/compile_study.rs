@@ -137,6 +137,23 @@ const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "blocks with a result, one after the other",
+        locals: (1, "i32"),
+        unit: |n| format!("(drop (block (result i32) (i32.const {n})))"),
+    },
+    Kind {
+        name: "blocks with a result, inside each other",
+        locals: (1, "i32"),
+        unit: |_| {
+            let (open, close) = ("(i32.eqz (block (result i32) ", "))");
+            format!(
+                "(drop {}(i32.const 1){})",
+                open.repeat(900),
+                close.repeat(900)
+            )
+        },
+    },
+    Kind {
         name: "conditions inside conditions",
         locals: (800, "i32"),
         unit: |n| {
@@ -158,8 +175,12 @@ fn main() {
     }
     println!("| a module full of | bytes | effort | seconds | MB at the peak |");
     println!("| :-- | --: | --: | --: | --: |");
-    for kind in KINDS.iter().chain([&NESTED]) {
-        let module = largest_module(kind, &config);
+    let kinds = KINDS.iter().chain([&NESTED]);
+    let mut modules: Vec<_> = kinds
+        .map(|kind| (kind.name, largest_module(kind, &config)))
+        .collect();
+    modules.push((ESCAPING, escaping_functions(&config)));
+    for (name, module) in modules {
         let path = env::temp_dir().join("compile-study.wasm");
         fs::write(&path, &module).expect("the folder for temporary files can be written to");
         let program = env::current_exe().expect("a program knows its path");
@@ -168,16 +189,19 @@ fn main() {
             .output()
             .expect("it starts");
         let figures = String::from_utf8_lossy(&output.stdout);
-        println!("| {} | {} | {} |", kind.name, module.len(), figures.trim());
+        println!("| {name} | {} | {} |", module.len(), figures.trim());
     }
 }
+
+/// Functions with as many parameters as they may have, all of which others may call.
+const ESCAPING: &str = "functions with many parameters, in a table";
 
 /// Blocks inside each other, and at the innermost a table that leads to each.
 const NESTED: Kind = Kind {
     name: "blocks inside blocks, with a table to all",
     locals: (1, "i32"),
     unit: |_| {
-        let depth = 1000;
+        let depth = 900;
         let targets: String = (0..depth).fold(String::new(), |mut text, n| {
             let _ = write!(text, "{n} ");
             text
@@ -220,6 +244,22 @@ fn largest_module(kind: &Kind, config: &HostConfig) -> Vec<u8> {
     let units = largest(config.compile.function, |units| accepted(&module(units, 1)));
     let copies = largest(1 << 14, |copies| accepted(&module(units, copies)));
     module(units, copies)
+}
+
+/// As many functions as are accepted, each of which an element segment hands out.
+fn escaping_functions(config: &HostConfig) -> Vec<u8> {
+    let parameters = " i32".repeat(config.compile.parameters as usize);
+    let module = |count: usize| {
+        let functions = format!("(func (param{parameters}))").repeat(count);
+        let numbers: String = (0..count).map(|number| format!(" {number}")).collect();
+        let text = format!(
+            "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") {functions}\
+             (elem declare func{numbers}))"
+        );
+        wat::parse_str(text).expect("the study's modules are valid")
+    };
+    let accepted = |count: usize| inspect(&module(count), &config.limits, &config.compile).is_ok();
+    module(largest(1 << 14, accepted))
 }
 
 /// The largest number up to `most` that is accepted.

@@ -1,8 +1,9 @@
 //! Compiled modules, kept on disk.
 //!
 //! An entry is a file named after the SHA-256 of the module and a digest of everything else that
-//! compiled code depends on: the engine's version, its settings and the CPU. It holds the SHA-256 of
-//! the compiled code before the code itself, so that a damaged entry is noticed and made again.
+//! compiled code depends on: the engine's version, its settings and the CPU. It holds a SHA-256 of
+//! these two and the compiled code before the code itself, so that an entry that is damaged, or has
+//! another's name, is noticed and made again.
 //!
 //! That protects from damage and not from somebody who may write to the folder: compiled code is
 //! run as it is. So the folder must belong to the user who runs the program, and nobody else may be
@@ -17,16 +18,19 @@ use std::time::SystemTime;
 
 use wasmtime::{Engine, Module};
 
-use crate::digest::{Sha256Digest, sha256};
+use crate::digest::{Sha256Digest, hex, sha256};
 
 /// The most bytes that all entries together take; the ones that were written first make room.
 const CAPACITY: u64 = 256 << 20;
 
 const EXTENSION: &str = "cwasm";
 
-/// The folder in which compiled plugins are kept where nothing else is asked for:
-/// `faa-runtime/plugins` in `$FAA_CACHE_DIR`'s place for caches, `$XDG_CACHE_HOME`, or `~/.cache`.
-/// `None` where there is neither, and off Unix, where the folder's owner cannot be checked.
+/// How the names of entries begin that are being written.
+const UNFINISHED: &str = ".partial-";
+
+/// The folder in which compiled plugins are kept where nothing else is asked for: `plugins` in
+/// `$FAA_CACHE_DIR`, or else `faa-runtime/plugins` in `$XDG_CACHE_HOME` or `~/.cache`. `None` where
+/// none of them is an absolute path, and off Unix, where the folder's owner cannot be checked.
 ///
 /// It is made on first use, for its owner alone (mode 0700), and takes at most 256 MiB.
 pub fn default_cache() -> Option<PathBuf> {
@@ -63,7 +67,7 @@ impl Cache {
         }
         let entry = fs::read(self.entry(engine, module)).ok()?;
         let (digest, code) = entry.split_first_chunk::<32>()?;
-        if sha256(code) != *digest {
+        if seal(engine, module, code) != *digest {
             return None;
         }
         // SAFETY: the digest says that the code is what `keep` wrote, from an engine of the same
@@ -89,22 +93,23 @@ impl Cache {
         }
         let code = compiled.serialize().map_err(io::Error::other)?;
         self.make_room(code.len() as u64)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&sha256(&code))?;
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(&self.folder)?;
+        file.write_all(&seal(engine, module, &code))?;
         file.write_all(&code)?;
         file.persist(self.entry(engine, module))?;
         Ok(())
     }
 
     fn entry(&self, engine: &Engine, module: &Sha256Digest) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        let (module, engine) = (crate::digest::hex(module), hasher.finish());
+        let (module, engine) = (hex(module), engine_digest(engine));
         self.folder
             .join(format!("{module}-{engine:016x}.{EXTENSION}"))
     }
 
-    /// Removes the entries that were written first, until there is room.
+    /// Removes the entries that were written first, until there is room; and among them what processes
+    /// left that were killed as they wrote.
     fn make_room(&self, bytes: u64) -> io::Result<()> {
         let mut entries: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)?
             .filter_map(|entry| {
@@ -112,7 +117,7 @@ impl Cache {
                 let facts = entry.metadata().ok()?;
                 Some((facts.modified().ok()?, facts.len(), entry.path()))
             })
-            .filter(|(_, _, path)| path.extension().is_some_and(|found| found == EXTENSION))
+            .filter(|(_, _, path)| is_entry(path))
             .collect();
         entries.sort();
         let mut taken: u64 = entries.iter().map(|(_, length, _)| length).sum();
@@ -125,6 +130,30 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+fn is_entry(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(EXTENSION) || name.starts_with(UNFINISHED)
+}
+
+/// What an entry begins with.
+fn seal(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
+    sha256(
+        &[
+            module.as_slice(),
+            &engine_digest(engine).to_le_bytes(),
+            code,
+        ]
+        .concat(),
+    )
+}
+
+/// A digest of the engine's version and settings.
+fn engine_digest(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(unix)]

@@ -18,7 +18,9 @@ pub struct HostConfig {
     /// may give other pixels on another kind of processor.
     pub canonical_nans: bool,
     /// The folder in which compiled modules are kept; `None` compiles each time. The default is
-    /// [`default_cache`](crate::default_cache).
+    /// [`default_cache`](crate::default_cache). What lies there is run: on Unix it is checked that the
+    /// folder belongs to the user and nobody else may write to it; elsewhere that is up to whoever
+    /// names it.
     pub cache: Option<PathBuf>,
 }
 
@@ -41,7 +43,7 @@ pub struct Limits {
     /// Memory of an instance, in bytes: 256 MiB. An instance is kept for each thread that applies
     /// an op.
     pub memory: usize,
-    /// Elements of all tables of an instance together: 10,000.
+    /// Elements of all tables of an instance together, and of all segments that fill them: 10,000.
     pub table_elements: usize,
     /// The time of one call into a plugin: 10 s. Time is counted in steps of 10 ms, and a call may
     /// take one step more.
@@ -82,8 +84,12 @@ pub struct CompileLimits {
     pub code: usize,
     /// Bytes of one function: 64 KiB.
     pub function: usize,
-    /// Functions: 5,000.
+    /// Functions: 2,000.
     pub functions: u32,
+    /// Parameters of one function: 32.
+    pub parameters: u32,
+    /// Blocks inside each other, in one function: 1,000.
+    pub depth: u32,
     /// Locals of one function, parameters left out: 1,000.
     pub locals: u32,
     /// The estimated effort of compiling, in units of about 60 ns: 16,000,000. It grows with the
@@ -101,7 +107,9 @@ impl Default for CompileLimits {
             module: 16 << 20,
             code: 1 << 20,
             function: 64 << 10,
-            functions: 5_000,
+            functions: 2_000,
+            parameters: 32,
+            depth: 1_000,
             locals: 1_000,
             effort: 16_000_000,
             entries: 2_000,

@@ -185,7 +185,7 @@ pub enum SpecError {
     },
     /// A range has one end, or its ends are in the wrong order.
     #[error(
-        "ops[{op}]: the range of `{name}` needs a `low` and a `high`, both finite, in this order"
+        "ops[{op}]: the range of `{name}` needs a `low` and a `high` in this order, finite and not further apart than numbers reach"
     )]
     BadRange {
         /// The op's number.
@@ -262,6 +262,9 @@ pub enum CallError {
         /// The size of the memory.
         memory: u64,
     },
+    /// The tables that it named are not three of 256 levels.
+    #[error("`faa_point` named {0} bytes, where three tables have 768")]
+    Tables(usize),
     /// A new instance could not be made.
     #[error("no new instance could be made: {0}")]
     Instance(String),
@@ -339,6 +342,7 @@ impl CallError {
             Self::Failed(_) => "failed",
             Self::NoBuffer(_) => "no-buffer",
             Self::Outside { .. } => "outside",
+            Self::Tables(_) => "tables",
             Self::Instance(_) => "instance",
         }
     }

@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +10,7 @@ use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 use crate::cache::Cache;
 use crate::digest::sha256;
 use crate::inspect::inspect;
+use crate::message::shown;
 use crate::native::NativePlugin;
 use crate::plugin::Code;
 use crate::wasm::WasmPlugin;
@@ -88,13 +90,7 @@ impl Host {
     ///
     /// As [`Host::load`], and [`PluginError::Read`].
     pub fn load_file(&self, path: &Path) -> Result<Plugin, PluginError> {
-        let facts = fs::metadata(path).map_err(PluginError::Read)?;
-        let (found, limit) = (facts.len(), self.inner.config.compile.module as u64);
-        if found > limit {
-            let what = "bytes";
-            return Err(PluginError::TooComplex { what, found, limit });
-        }
-        let module = fs::read(path).map_err(PluginError::Read)?;
+        let module = read(path, self.inner.config.compile.module)?;
         Ok(self.load(&module)?.at(path))
     }
 
@@ -111,7 +107,7 @@ impl Host {
     #[expect(unsafe_code, reason = "a native library can do anything")]
     pub unsafe fn load_native(&self, path: &Path) -> Result<Plugin, PluginError> {
         let limits = &self.inner.config.limits;
-        let digest = sha256(&fs::read(path).map_err(PluginError::Read)?);
+        let digest = sha256(&read(path, LARGEST_LIBRARY)?);
         // SAFETY: the caller vouches for the library.
         let (code, specs, abi) = unsafe { NativePlugin::open(path, limits)? };
         let on_failure = self.inner.config.on_failure;
@@ -125,7 +121,7 @@ impl Host {
             return Ok(found);
         }
         let compiled = wasmtime::Module::new(engine, module)
-            .map_err(|error| PluginError::Invalid(format!("{error:#}")))?;
+            .map_err(|error| PluginError::Invalid(shown(&format!("{error:#}"))))?;
         if let Some(cache) = cache {
             cache.keep(engine, digest, &compiled);
         }
@@ -133,11 +129,34 @@ impl Host {
     }
 }
 
+/// The most bytes of a native library, which are read for their digest: 256 MiB.
+const LARGEST_LIBRARY: usize = 256 << 20;
+
+/// Reads a file of at most so many bytes. What is no file, such as a pipe that never ends, is refused.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, PluginError> {
+    let is_file = fs::metadata(path).map_err(PluginError::Read)?.is_file();
+    if !is_file {
+        let why = io::Error::new(io::ErrorKind::InvalidInput, "it is no file");
+        return Err(PluginError::Read(why));
+    }
+    let mut bytes = Vec::new();
+    let limit = limit as u64;
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(PluginError::Read)?;
+    let (what, found) = ("bytes", bytes.len() as u64);
+    if found > limit {
+        return Err(PluginError::TooComplex { what, found, limit });
+    }
+    Ok(bytes)
+}
+
 /// What compiled code depends on. All that could give other numbers on another machine is off.
 fn engine_config(config: &HostConfig) -> Config {
     let mut engine = Config::new();
     engine
         .wasm_features(WasmFeatures::all().difference(WasmFeatures::WASM2), false)
+        .wasm_features(WasmFeatures::MULTI_VALUE, false)
         .cranelift_nan_canonicalization(config.canonical_nans)
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(config.limits.stack)

@@ -1,9 +1,9 @@
 //! What is read of a module before anything is compiled.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ElementItems, Encoding, Parser, Payload};
 
 use crate::effort::effort;
-use crate::message::short;
+use crate::message::{short, shown};
 use crate::{AbiVersion, CompileLimits, Limits, PluginError};
 
 /// The name of the section that states the version of the ABI.
@@ -33,12 +33,15 @@ pub fn inspect(
     }
     let version = findings.check(limits, compile)?;
     // What is left, since it takes the longest, and is bounded by what was checked before it.
-    check("units of compiling effort", effort(module)?, compile.effort)?;
+    let effort = effort(module)?;
+    let depth = u64::from(effort.depth);
+    check("blocks inside each other", depth, u64::from(compile.depth))?;
+    check("units of compiling effort", effort.units, compile.effort)?;
     Ok(version)
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> PluginError {
-    PluginError::Malformed(error.to_string())
+    PluginError::Malformed(shown(error.message()))
 }
 
 #[derive(Default)]
@@ -53,6 +56,9 @@ struct Findings<'a> {
     code: u64,
     largest_function: u64,
     most_locals: u64,
+    most_parameters: u64,
+    /// Elements of all element segments.
+    elements: u64,
     /// The section with the most entries, and how many.
     entries: (&'static str, u64),
 }
@@ -72,7 +78,13 @@ impl<'a> Findings<'a> {
                     self.import = Some((import.module, import.name));
                 }
             }
-            Payload::TypeSection(section) => self.count("types", section.count()),
+            Payload::TypeSection(section) => {
+                self.count("types", section.count());
+                for function in section.into_iter_err_on_gc_types() {
+                    let parameters = function.map_err(malformed)?.params().len() as u64;
+                    self.most_parameters = self.most_parameters.max(parameters);
+                }
+            }
             Payload::FunctionSection(section) => self.functions = u64::from(section.count()),
             Payload::TableSection(section) => {
                 self.count("tables", section.count());
@@ -89,7 +101,15 @@ impl<'a> Findings<'a> {
             }
             Payload::GlobalSection(section) => self.count("globals", section.count()),
             Payload::ExportSection(section) => self.count("exports", section.count()),
-            Payload::ElementSection(section) => self.count("element segments", section.count()),
+            Payload::ElementSection(section) => {
+                self.count("element segments", section.count());
+                for segment in section {
+                    self.elements += match segment.map_err(malformed)?.items {
+                        ElementItems::Functions(items) => u64::from(items.count()),
+                        ElementItems::Expressions(_, items) => u64::from(items.count()),
+                    };
+                }
+            }
             Payload::DataSection(section) => self.count("data segments", section.count()),
             Payload::CodeSectionEntry(body) => {
                 let length = body.range().len() as u64;
@@ -137,6 +157,13 @@ impl<'a> Findings<'a> {
         }
         let (section, entries) = self.entries;
         check(section, entries, u64::from(compile.entries))?;
+        check(
+            "elements of segments",
+            self.elements,
+            limits.table_elements as u64,
+        )?;
+        let parameters = u64::from(compile.parameters);
+        check("parameters of a function", self.most_parameters, parameters)?;
         check("functions", self.functions, u64::from(compile.functions))?;
         check(
             "locals in a function",

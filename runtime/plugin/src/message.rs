@@ -6,25 +6,31 @@ pub(crate) const MESSAGE: usize = 4096;
 /// The most characters of a message that are kept.
 const SHOWN: usize = 500;
 
-/// A message without what could steer a terminal; `None` where nothing was said.
+/// A message without what could steer a terminal or turn its text around; `None` where nothing was
+/// said.
 pub(crate) fn readable(message: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(message);
-    let mut shown: String = text
-        .trim()
-        .chars()
-        .take(SHOWN)
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
+    let text = shown(&String::from_utf8_lossy(message));
+    (!text.is_empty()).then_some(text)
+}
+
+/// The same for text that may be empty.
+pub(crate) fn shown(text: &str) -> String {
+    let text = text.trim();
+    let mut shown: String = (text.chars().take(SHOWN))
+        .map(|character| if steers(character) { ' ' } else { character })
         .collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    (!shown.is_empty()).then_some(shown)
+    shown
+}
+
+/// Whether a character changes how others are shown: control characters, marks of direction, and
+/// characters without width.
+pub(crate) fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
 }
 
 /// A name from a module, as it may be printed.

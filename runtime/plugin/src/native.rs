@@ -2,8 +2,9 @@
 //! can be done about others.
 #![expect(unsafe_code, reason = "a native library is called through pointers")]
 
+use std::mem::offset_of;
 use std::path::Path;
-use std::{ptr, slice};
+use std::slice;
 
 use faa_op::{Channels, ImageMut, OpSpec, PointTables};
 use libloading::Library;
@@ -169,4 +170,10 @@ fn null(function: &str) -> PluginError {
     }
 }
 
-const _: () = assert!(ptr::null::<u8>().is_null() && size_of::<Header>() == 8);
+/// The layout that the ABI states, with pointers of the machine at hand.
+const _: () = {
+    let pointer = size_of::<usize>();
+    assert!(size_of::<Header>() == 8 && size_of::<Table>() == 8 + 3 * pointer);
+    assert!(offset_of!(Table, spec) == 8 && offset_of!(Table, apply) == 8 + pointer);
+    assert!(offset_of!(Table, point) == 8 + 2 * pointer);
+};

@@ -177,21 +177,63 @@ impl PluginOp {
 
     /// [`Op::apply`] with a failure that says more, and whatever is to become of the image then.
     ///
+    /// An op without a value is given 0.
+    ///
     /// # Errors
     ///
     /// [`CallError`]. The image is as it was where the plugin is a WebAssembly module; a native
     /// library may have changed it.
+    ///
+    /// # Panics
+    ///
+    /// Where the op has a value, and `value` is not finite.
     pub fn try_apply(
         &self,
         image: &mut ImageMut<'_>,
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
+        let value = self.sound(value);
         let result = match &*self.code {
             Code::Wasm(plugin) => plugin.apply(self.number, None, image, value, seed),
             Code::Native(plugin) => plugin.apply(self.number, image, value, seed),
         };
         self.counted(result)
+    }
+
+    /// [`Op::point`] with the reason where the plugin fails to give its tables. It is asked for tables
+    /// until that has happened once.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    ///
+    /// # Panics
+    ///
+    /// Where the op has a value, and `value` is not finite.
+    pub fn try_point(
+        &self,
+        value: f64,
+        channels: Channels,
+    ) -> Result<Option<PointTables>, CallError> {
+        let value = self.sound(value);
+        let result = match &*self.code {
+            Code::Wasm(plugin) => plugin.point(self.number, value, channels),
+            Code::Native(plugin) => Ok(plugin.point(self.number, value, channels)),
+        };
+        self.counted(result)
+    }
+
+    /// The value as the plugin is given it: finite, and 0 where it means nothing.
+    fn sound(&self, value: f64) -> f64 {
+        if self.spec.value_range().is_none() {
+            return 0.0;
+        }
+        assert!(
+            value.is_finite(),
+            "the value {value} is not a finite number"
+        );
+        value
     }
 
     fn counted<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
@@ -251,6 +293,7 @@ impl Op for PluginOp {
         if !image.has_shape_of(source) {
             return Err(OpError::SourceShape);
         }
+        let value = self.sound(value);
         let result = plugin.apply(self.number, Some(source), image, value, call.seed);
         match self.counted(result) {
             Err(_) if self.on_failure == OnFailure::Skip => {
@@ -263,10 +306,7 @@ impl Op for PluginOp {
     /// `None` as well where the plugin has no tables to give, or fails to.
     fn point(&self, value: f64, channels: Channels) -> Option<PointTables> {
         self.check(value).ok()?;
-        match &*self.code {
-            Code::Wasm(plugin) => plugin.point(self.number, value, channels),
-            Code::Native(plugin) => plugin.point(self.number, value, channels),
-        }
+        self.try_point(value, channels).ok()?
     }
 }
 

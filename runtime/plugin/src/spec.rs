@@ -4,6 +4,7 @@ use faa_op::OpSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::message::{shown, steers};
 use crate::{Limits, SpecError};
 
 /// The most characters of a summary.
@@ -68,7 +69,7 @@ pub fn parse_spec(text: &[u8], limits: &Limits) -> Result<Vec<OpSpec>, SpecError
 }
 
 fn not_json(error: serde_json::Error) -> SpecError {
-    SpecError::NotJson(error.to_string())
+    SpecError::NotJson(shown(&error.to_string()))
 }
 
 /// A list would do for an object, its elements for the fields in order: serde is that liberal, and
@@ -113,12 +114,12 @@ impl StatedOp {
             ("summary", &self.summary, SUMMARY),
             ("unit", &self.unit, UNIT),
         ] {
-            if text.chars().count() > limit || text.contains(char::is_control) {
+            if text.chars().count() > limit || text.contains(steers) {
                 return Err(SpecError::BadText { op, key, limit });
             }
         }
         let in_order = match (self.low, self.high) {
-            (Some(low), Some(high)) => low.is_finite() && high.is_finite() && low <= high,
+            (Some(low), Some(high)) => low <= high && (high - low).is_finite(),
             (None, None) => true,
             _ => false,
         };
@@ -182,6 +183,14 @@ mod tests {
             ),
             (op(r#""name":"A","low":1"#), "spec-bad-range"),
             (op(r#""name":"A","low":1,"high":0"#), "spec-bad-range"),
+            (
+                op(r#""name":"A","low":-1e308,"high":1e308"#),
+                "spec-bad-range",
+            ),
+            (
+                op("\"name\":\"A\",\"summary\":\"a\u{202e}b\""),
+                "spec-bad-text",
+            ),
             (op(r#""name":"""#), "spec-bad-name"),
             (op(r#""name":"1A""#), "spec-bad-name"),
             (op(r#""name":"A b""#), "spec-bad-name"),

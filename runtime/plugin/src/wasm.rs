@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use faa_op::{Channels, ImageMut, ImageRef, OpSpec, PointTables};
@@ -22,6 +23,8 @@ pub(crate) struct WasmPlugin {
     host: Arc<Inner>,
     module: Module,
     instances: ThreadLocal<RefCell<Option<Instance>>>,
+    /// Set once asking for tables has failed: it is not asked for again.
+    without_tables: AtomicBool,
 }
 
 impl WasmPlugin {
@@ -35,6 +38,7 @@ impl WasmPlugin {
             host,
             module,
             instances: ThreadLocal::new(),
+            without_tables: AtomicBool::new(false),
         };
         let limits = &plugin.host.config.limits;
         let mut instance = plugin.start().map_err(|cause| PluginError::Call {
@@ -72,12 +76,23 @@ impl WasmPlugin {
         })
     }
 
-    /// An op's tables; `None` where it has none, and where asking fails.
-    pub(crate) fn point(&self, op: u32, value: f64, channels: Channels) -> Option<PointTables> {
-        self.module.get_export("faa_point")?;
+    /// An op's tables; `None` where it has none. Once asking has failed, there are none.
+    pub(crate) fn point(
+        &self,
+        op: u32,
+        value: f64,
+        channels: Channels,
+    ) -> Result<Option<PointTables>, CallError> {
+        let has_none = self.without_tables.load(Ordering::Relaxed);
+        if has_none || self.module.get_export("faa_point").is_none() {
+            return Ok(None);
+        }
         let limits = &self.host.config.limits;
-        self.with_instance(|instance| instance.point(op, value, channels, limits))
-            .ok()?
+        let result = self.with_instance(|instance| instance.point(op, value, channels, limits));
+        if result.is_err() {
+            self.without_tables.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     pub(crate) fn exports(&self) -> Vec<String> {
@@ -254,20 +269,17 @@ impl Instance {
             value,
             seed,
         );
-        self.store.set_epoch_deadline(ticks(limits.call_time));
-        match self.apply.call(&mut self.store, arguments) {
+        let apply = self.apply.clone();
+        match self.call(&apply, arguments, limits.call_time) {
             Ok(0) => Ok(()),
             Ok(1) => Err(CallError::Shape {
                 width,
                 height,
                 channels,
             }),
-            Ok(2) => Err(CallError::Failed(self.last_message(limits))),
+            Ok(2) => Err(CallError::Failed(self.last_message(limits.call_time))),
             Ok(status) => Err(CallError::Status(status)),
-            Err(error) => {
-                let message = self.last_message(limits);
-                Err(call_error(&error, limits.call_time, message))
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -289,14 +301,15 @@ impl Instance {
         let bytes = self.bytes_at("faa_point", place)?;
         match bytes.as_chunks::<256>() {
             (&[red, green, blue], []) => Ok(Some(PointTables::per_channel([red, green, blue]))),
-            _ => Err(self.outside("faa_point", place)),
+            _ => Err(CallError::Tables(bytes.len())),
         }
     }
 
     /// What the plugin says of a failure, where it says anything; the instance is not used after.
-    fn last_message(&mut self, limits: &Limits) -> Option<String> {
-        let error = self.error.clone()?;
-        let place = self.call(&error, (), limits.start_time).ok()?;
+    fn last_message(&mut self, time: Duration) -> Option<String> {
+        let error = self.error.as_ref()?;
+        self.store.set_epoch_deadline(ticks(time));
+        let place = error.call(&mut self.store, ()).ok()?;
         let message = self.bytes_at("faa_error", place).ok()?;
         (message.len() <= MESSAGE).then(|| readable(message))?
     }
@@ -308,18 +321,23 @@ impl Instance {
         time: Duration,
     ) -> Result<R, CallError> {
         self.store.set_epoch_deadline(ticks(time));
-        function
-            .call(&mut self.store, arguments)
-            .map_err(|error| call_error(&error, time, None))
+        match function.call(&mut self.store, arguments) {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                let message = self.last_message(time);
+                Err(call_error(&error, time, message))
+            }
+        }
     }
 
     /// The bytes at a place, if there are such.
     fn bytes_at(&self, export: &'static str, place: u64) -> Result<&[u8], CallError> {
-        // Both are below 2³², so their sum is no trouble.
         let (offset, length) = ((place >> 32) as usize, (place & 0xffff_ffff) as usize);
         let memory = self.memory.data(&self.store);
-        memory
-            .get(offset..offset + length)
+        // The sum may be beyond what a host of 32 bits can address.
+        offset
+            .checked_add(length)
+            .and_then(|end| memory.get(offset..end))
             .ok_or_else(|| self.outside(export, place))
     }
 
