@@ -1,5 +1,6 @@
 ;; The function faa_point never ends. The op is applied by faa_apply then.
-;; fails: never
+;; fails: point
+;; kind: time
 
 (module
   (@custom "faa.abi" "\01\00\00\00")

@@ -1,5 +1,6 @@
 ;; The tables lie beyond the memory. The op is applied by faa_apply then.
-;; fails: never
+;; fails: point
+;; kind: outside
 
 (module
   (@custom "faa.abi" "\01\00\00\00")

@@ -1,5 +1,6 @@
 ;; The tables have 100 bytes instead of 768. The op is applied by faa_apply then.
-;; fails: never
+;; fails: point
+;; kind: tables
 
 (module
   (@custom "faa.abi" "\01\00\00\00")

@@ -1,5 +1,6 @@
 ;; The function faa_point traps. The op is applied by faa_apply then.
-;; fails: never
+;; fails: point
+;; kind: trap
 
 (module
   (@custom "faa.abi" "\01\00\00\00")

@@ -1,5 +1,6 @@
 ;; The range is finite, but the difference of its ends is not.
-;; fails: never
+;; fails: load
+;; kind: spec-bad-range
 
 (module
   (@custom "faa.abi" "\01\00\00\00")

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use faa_op::{Channels, ImageMut, Op};
+use faa_op::{Channels, ImageMut};
 use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::abi_example;
 
@@ -69,19 +69,30 @@ fn outcome(host: &Host, module: &[u8]) -> Expected {
     let mut pixels = [100; 8 * 8 * 3];
     let mut image = ImageMut::new(&mut pixels, 8, 8, Channels::Rgb).unwrap();
     let op = &plugin.ops()[0];
-    // Has the tables asked for, too; whatever is wrong with them, there are none.
-    let _ = op.point(0.5, Channels::Rgb);
+    let point = op
+        .try_point(0.5, Channels::Rgb)
+        .err()
+        .map(|error| error.kind());
+    // Once that has failed, there are none, and nothing more is asked.
+    if point.is_some() {
+        let start = Instant::now();
+        assert_eq!(op.try_point(0.5, Channels::Rgb), Ok(None));
+        assert!(start.elapsed() < Duration::from_millis(100));
+    }
     let first = op.try_apply(&mut image, 0.5, 1);
     // A new instance fails as the first one did.
     let second = op.try_apply(&mut image, 0.5, 1);
     match (first, second) {
-        (Ok(()), Ok(())) => Expected {
-            fails: "never".to_owned(),
-            kind: None,
+        (Ok(()), Ok(())) => match point {
+            Some(kind) => failed("point", kind),
+            None => Expected {
+                fails: "never".to_owned(),
+                kind: None,
+            },
         },
         (Err(first), Err(second)) => {
             assert_eq!(first.kind(), second.kind());
-            assert_eq!(op.failures(), 2);
+            assert_eq!(op.failures(), 2 + u64::from(point.is_some()));
             assert_eq!(
                 pixels,
                 [100; 8 * 8 * 3],
@@ -133,11 +144,23 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
         let module = format!("(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (func {body}))");
         wat::parse_str(module).unwrap()
     };
-    let large = with_function(20_000);
+    let large = with_function(30_000);
     let start = Instant::now();
     let error = host.load(&large).unwrap_err();
     assert_eq!(error.kind(), "too-complex", "{error}");
     assert!(start.elapsed() < Duration::from_millis(500));
+    for text in [
+        format!("(type (func (param{})))", " i32".repeat(33)),
+        format!("(func {}{})", "(block ".repeat(1001), ")".repeat(1001)),
+        format!("(func) (elem declare func{})", " 0".repeat(10_001)),
+        "(func)".repeat(2001),
+        format!("(func (local{}))", " i32".repeat(1001)),
+        format!("(func {})", "(block) ".repeat(15_000)),
+    ] {
+        let text = format!("(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") {text})");
+        let error = host.load(&wat::parse_str(text).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), "too-complex", "{error}");
+    }
     // The same with a function within the limits gets as far as its exports.
     assert_eq!(
         host.load(&with_function(10)).unwrap_err().kind(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
-use faa_plugin::{Host, HostConfig, Plugin};
+use faa_plugin::{Host, HostConfig, Native, OnFailure, Plugin};
 use faa_tests::plugins::{
     RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
 };
@@ -27,10 +27,8 @@ fn host() -> Host {
     Host::new(HostConfig::default()).unwrap()
 }
 
-#[expect(unsafe_code, reason = "the libraries are this repository's own")]
 fn library(host: &Host, path: &Path) -> Plugin {
-    // SAFETY: it was built from the sources in examples/plugins, with the SDK.
-    unsafe { host.load_native(path) }.unwrap()
+    host.load_path(path, Native::Trusted).unwrap()
 }
 
 fn compiled_in() -> OpSet {
@@ -207,7 +205,19 @@ fn from_nothing_to_an_op_in_use() {
     stdout_of(&mut here("plugin new soft-glow"));
     let again = failure_of(&mut here("plugin new soft-glow"));
     assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
+    let built_in = failure_of(&mut here("plugin new rotate"));
+    assert!(
+        built_in.0 == 2 && built_in.1.contains("a built-in op"),
+        "{built_in:?}"
+    );
     stdout_of(&mut here("plugin build"));
+    let mut cargo = std::process::Command::new("cargo");
+    let tested = stdout_of(
+        cargo
+            .args(["test", "--lib"])
+            .current_dir(folder.path().join("soft-glow")),
+    );
+    assert!(tested.contains("1 passed"), "{tested}");
     stdout_of(&mut here("plugin check soft-glow.wasm"));
     fs::create_dir(folder.path().join("plugins")).unwrap();
     fs::copy(
@@ -249,17 +259,28 @@ fn from_nothing_to_an_op_in_use() {
     let bench = stdout_of(&mut here("plugin bench soft-glow.wasm --size 32"));
     assert!(bench.contains("SoftGlow"), "{bench}");
 
-    // No path of the program that made it.
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for file in [
-        "Cargo.toml",
-        "README.md",
-        "src/lib.rs",
-        "sdk/faa-plugin-sdk/Cargo.toml",
-    ] {
-        let text = fs::read_to_string(folder.path().join("soft-glow").join(file)).unwrap();
-        assert!(!text.contains(manifest.to_str().unwrap()), "{file}");
+    // No path of the machine that made the program.
+    let made_on = faa_tests::root().display().to_string();
+    let files = files_in(&folder.path().join("soft-glow"));
+    assert!(files.len() > 15, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(&made_on), "{}", file.display());
     }
+}
+
+/// What a crate holds, but for what cargo builds.
+fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            files.push(path);
+        } else if !path.ends_with("target") {
+            files.extend(files_in(&path));
+        }
+    }
+    files
 }
 
 /// A panic reaches the host with its message and its place, and nothing else suffers.
@@ -299,6 +320,108 @@ fn panics_become_errors_in_both_builds() {
         assert_eq!(good().unwrap(), before);
         assert_eq!(op.failures(), 1);
     }
+}
+
+/// Each library has one fault; what makes it is the compiler alone.
+#[test]
+fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |header: &str, pointers: &str| {
+        format!(
+            "#[repr(C)] pub struct Table {{ header: (u16, u16, u32), pointers: [usize; 3] }}\n\
+             #[unsafe(no_mangle)] pub static faa_plugin: Table =\n\
+             Table {{ header: ({header}), pointers: [{pointers}] }};"
+        )
+    };
+    let with_symbol = |source: &str| {
+        source
+            .replace("(u16, u16, u32)", "Header")
+            .replace("header: (", "header: Header(")
+            + "#[repr(C)] pub struct Header(u16, u16, u32);"
+    };
+    let cases = [
+        ("major", table("2, 0, 32", "1, 1, 1"), "wrong-major"),
+        ("short", table("1, 0, 24", "1, 1, 1"), "wrong-export"),
+        ("no_spec", table("1, 0, 32", "0, 1, 1"), "wrong-export"),
+        ("no_apply", table("1, 0, 32", "1, 0, 1"), "wrong-export"),
+        (
+            "no_symbol",
+            "pub fn nothing() {}".to_owned(),
+            "missing-export",
+        ),
+    ];
+    let host = host();
+    for (name, source, kind) in cases {
+        let file = folder.path().join(name).with_extension("rs");
+        fs::write(&file, with_symbol(&source)).unwrap();
+        let library = folder
+            .path()
+            .join(name)
+            .with_extension(std::env::consts::DLL_EXTENSION);
+        let mut rustc = std::process::Command::new("rustc");
+        rustc.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]);
+        stdout_of(rustc.arg(&library).arg(&file));
+        let error = host.load_path(&library, Native::Trusted).unwrap_err();
+        assert_eq!(error.kind(), kind, "{name}: {error}");
+        let refused = host.load_path(&library, Native::Refused).unwrap_err();
+        assert_eq!(refused.kind(), "native-not-allowed");
+    }
+    let text = folder
+        .path()
+        .join("text")
+        .with_extension(std::env::consts::DLL_EXTENSION);
+    fs::write(&text, "no library").unwrap();
+    let error = host.load_path(&text, Native::Trusted).unwrap_err();
+    assert_eq!(error.kind(), "not-native");
+}
+
+/// A library changes the image itself, which is put back.
+#[test]
+fn a_failure_of_a_library_can_be_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    stdout_of(
+        faa_runtime()
+            .current_dir(folder.path())
+            .args(["plugin", "new", "half"]),
+    );
+    let source = folder.path().join("half/src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let end = text.find("        Ok(())\n").unwrap();
+    let text = format!(
+        "{}        panic!(\"half done\")\n{}",
+        &text[..end],
+        &text[end + 15..]
+    );
+    fs::write(&source, text).unwrap();
+    let library = build_in(&folder, &folder.path().join("half"), &["--native"]);
+    let mut config = HostConfig::default();
+    config.on_failure = OnFailure::Skip;
+    let host = Host::new(config).unwrap();
+    let plugin = host.load_path(&library, Native::Trusted).unwrap();
+    let op = plugin.ops()[0].as_ref();
+    let before = picture((9, 9), Channels::Rgb);
+    assert_eq!(applied(op, (9, 9), Channels::Rgb, 1.0, 0), Ok(before));
+    assert_eq!(op.failures(), 1);
+}
+
+/// A pipe that never ends, under a plugin's name, is neither read nor waited for.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_no_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("a.wasm");
+    stdout_of(std::process::Command::new("mkfifo").arg(&pipe));
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("b.wasm")).unwrap();
+    let mut ops = OpSet::new();
+    let found = host()
+        .load_folder(folder.path(), Native::Refused, &mut ops)
+        .unwrap();
+    let kinds: Vec<_> = found
+        .broken
+        .iter()
+        .map(|broken| broken.error.kind())
+        .collect();
+    assert_eq!(kinds, ["read", "read"]);
 }
 
 #[test]

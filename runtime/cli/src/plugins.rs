@@ -1,6 +1,6 @@
 //! The ops that a command knows: the built-in ones, and those of plugins.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -12,6 +12,7 @@ use faa_policy::{Executor, Policy, Problem};
 use faa_search::config::PluginOp;
 use faa_search::protocol::Plugins;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Where plugins are, and what they may do.
 #[derive(Args)]
@@ -56,14 +57,9 @@ struct Recorded {
 
 impl Allowance {
     pub(crate) fn host(&self) -> Result<Host> {
-        Ok(Host::new(self.host_config())?)
-    }
-
-    fn host_config(&self) -> HostConfig {
-        let mut config = HostConfig::default();
-        config.limits.memory = (self.plugin_memory as usize) << 20;
-        config.limits.call_time = Duration::from_secs_f64(self.plugin_time);
-        config
+        let memory = (self.plugin_memory as usize).saturating_mul(1 << 20);
+        let call_time = Duration::from_secs_f64(self.plugin_time);
+        Ok(Host::new(HostConfig::bounded(memory, call_time))?)
     }
 
     pub(crate) fn native(&self) -> Native {
@@ -86,19 +82,15 @@ impl PluginOptions {
         let mut plugins = Vec::new();
         if !self.folders.is_empty() {
             let host = self.allowance.host()?;
-            for folder in &self.folders {
-                let found = host
-                    .load_folder(folder, self.allowance.native(), &mut ops)
-                    .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-                for broken in found.broken {
-                    let path = broken.path.display();
-                    eprintln!(
-                        "warning: {path} was not loaded: {}",
-                        in_a_line(&broken.error)
-                    );
-                }
-                plugins.extend(found.loaded);
+            let found = host.load_folders(&self.folders, self.allowance.native(), &mut ops)?;
+            for broken in found.broken {
+                let (path, why) = (broken.path.display(), in_a_line(&broken.error));
+                eprintln!(
+                    "warning: {} was not loaded: {why}",
+                    shown(&path.to_string())
+                );
             }
+            plugins = found.loaded;
         }
         let folders = self.folders.clone();
         Ok(KnownOps {
@@ -181,13 +173,15 @@ impl KnownOps {
     /// What is said of each op that comes from another module than when the policy was found.
     fn changed(&self, policy: &Policy) -> Vec<String> {
         let changed = |recorded: Recorded| {
-            let plugin = self.plugin_of(&recorded.op)?;
-            let (op, then, now) = (&recorded.op, &recorded.sha256, plugin.sha256());
-            let file = self.source(op);
-            (now != *then).then(|| {
+            let (op, then) = (&recorded.op, &recorded.sha256);
+            // An op that is not there is an error of its own.
+            self.ops.get(op)?;
+            let now = self.plugin_of(op).map(Plugin::sha256);
+            let source = self.source(op);
+            (now.as_ref() != Some(then)).then(|| {
                 format!(
-                    "it was found with another module for `{op}` (SHA-256 {then:.12}…) than {file} \
-                     ({now:.12}…): its images may differ"
+                    "it was found with another module for `{op}` (SHA-256 {then:.12}…) than the one \
+                     here ({source}): its images may differ"
                 )
             })
         };
@@ -224,13 +218,14 @@ impl KnownOps {
     }
 }
 
+/// The entries that can be read, whose digests are digests; a policy may hold anything there.
 fn recorded(policy: &Policy) -> Vec<Recorded> {
-    let plugins = policy
-        .provenance
-        .get("plugins")
-        .cloned()
-        .unwrap_or_default();
-    serde_json::from_value(plugins).unwrap_or_default()
+    let plugins = policy.provenance.get("plugins").and_then(Value::as_array);
+    let entries = plugins.into_iter().flatten();
+    entries
+        .filter_map(|entry| Recorded::deserialize(entry).ok())
+        .filter(|it| it.sha256.len() == 64 && it.sha256.bytes().all(|b| b.is_ascii_hexdigit()))
+        .collect()
 }
 
 /// An error with its causes, in one line.
@@ -244,31 +239,16 @@ pub(crate) fn in_a_line(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// A plugin that was named itself, and not its folder.
-pub(crate) fn load_one(host: &Host, native: Native, path: &Path) -> Result<Plugin> {
-    let load = || {
-        if path
-            .extension()
-            .is_some_and(|found| found == std::env::consts::DLL_EXTENSION)
-        {
-            return load_library(host, native, path);
+/// Text from a file, fit for a terminal.
+fn shown(text: &str) -> String {
+    let fit = |character: char| {
+        if character.is_control() {
+            '\u{fffd}'
+        } else {
+            character
         }
-        host.load_file(path)
     };
-    load().with_context(|| format!("the plugin {} cannot be used", path.display()))
-}
-
-#[expect(unsafe_code, reason = "the user has said that libraries are trusted")]
-fn load_library(
-    host: &Host,
-    native: Native,
-    path: &Path,
-) -> Result<Plugin, faa_plugin::PluginError> {
-    if native == Native::Refused {
-        return Err(faa_plugin::PluginError::NativeNotAllowed);
-    }
-    // SAFETY: the user vouches for the library with --allow-native.
-    unsafe { host.load_native(path) }
+    text.chars().map(fit).take(200).collect()
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -61,6 +61,8 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
         Target::Native => {
             let mut command = cargo_in(Path::new("cargo"), folder);
             command.args(["--features", "faa-plugin-sdk/native"]);
+            // Panics are caught, so they must unwind.
+            command.args(["--config", "profile.release.panic=\"unwind\""]);
             command
         }
     };
@@ -84,6 +86,7 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
     if let Some(found) = installed(folder) {
         return Ok(found);
     }
+    eprintln!("asking rustup for the target {WASM}");
     let added = Command::new("rustup")
         .args(["target", "add", WASM])
         .current_dir(folder)
@@ -187,11 +190,15 @@ fn cargo_in(cargo: &Path, folder: &Path) -> Command {
     command
         .args(["build", "--release", "--lib"])
         .current_dir(folder);
-    // What cargo sets for programs that it runs itself is about another package.
+    // What cargo sets for programs that it runs itself is about another package; and flags and
+    // targets that are meant for other builds would replace those that a plugin needs.
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") {
             command.env_remove(name);
         }
+    }
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        command.env_remove(name);
     }
     command
 }

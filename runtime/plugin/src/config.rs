@@ -24,6 +24,16 @@ pub struct HostConfig {
     pub cache: Option<PathBuf>,
 }
 
+impl HostConfig {
+    /// The default with other limits of memory, in bytes, and of a call's time.
+    pub fn bounded(memory: usize, call_time: Duration) -> Self {
+        let mut config = Self::default();
+        config.limits.memory = memory;
+        config.limits.call_time = call_time;
+        config
+    }
+}
+
 impl Default for HostConfig {
     fn default() -> Self {
         Self {

@@ -80,8 +80,9 @@ impl<'a> Findings<'a> {
             }
             Payload::TypeSection(section) => {
                 self.count("types", section.count());
-                for function in section.into_iter_err_on_gc_types() {
-                    let parameters = function.map_err(malformed)?.params().len() as u64;
+                // What is no function's type is for the validation to refuse.
+                for function in section.into_iter_err_on_gc_types().map_while(Result::ok) {
+                    let parameters = function.params().len() as u64;
                     self.most_parameters = self.most_parameters.max(parameters);
                 }
             }

@@ -64,7 +64,7 @@ mod wasm;
 pub use cache::default_cache;
 pub use config::{CompileLimits, HostConfig, Limits, OnFailure};
 pub use error::{CallError, HostError, PluginError, SpecError};
-pub use folder::{Broken, Found, Native};
+pub use folder::{Broken, FolderError, Found, Native};
 pub use host::Host;
 pub use inspect::inspect;
 pub use plugin::{AbiVersion, Plugin, PluginOp};

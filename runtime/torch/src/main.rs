@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use faa_op::{Op, OpSet};
 use faa_plugin::{Host, HostConfig, Native, Plugin};
 use faa_search::data::{Dataset, LoadOptions};
@@ -127,32 +127,28 @@ fn known_ops(config: &SearchConfig, plugins: Option<&Plugins>) -> Result<OpSet> 
     let Some(plugins) = plugins else {
         return Ok(ops);
     };
-    let mut host = HostConfig::default();
-    host.limits.memory = (plugins.memory_mib as usize) << 20;
-    host.limits.call_time = Duration::from_secs_f64(plugins.call_seconds);
-    let host = Host::new(host)?;
+    let memory = (plugins.memory_mib as usize).saturating_mul(1 << 20);
+    let call_time = Duration::from_secs_f64(plugins.call_seconds);
+    let host = Host::new(HostConfig::bounded(memory, call_time))?;
     let native = if plugins.allow_native {
         Native::Trusted
     } else {
         Native::Refused
     };
-    let mut found = Vec::new();
-    for folder in &plugins.folders {
-        let in_folder = host
-            .load_folder(folder, native, &mut ops)
-            .with_context(|| format!("cannot read the folder {}", folder.display()))?;
-        found.extend(in_folder.loaded);
-    }
+    let found = host.load_folders(&plugins.folders, native, &mut ops)?;
     for named in &config.plugins {
         let is_it = |plugin: &Plugin| {
             let has_op = plugin.ops().iter().any(|op| op.spec().name() == named.op);
             has_op && plugin.sha256() == named.sha256
         };
-        anyhow::ensure!(
-            found.iter().any(is_it),
-            "the plugin with the op `{}` has changed since the search was started",
-            named.op
-        );
+        if !found.loaded.iter().any(is_it) {
+            let broken = found.broken.into_iter().next();
+            let error = broken.map_or_else(|| anyhow!("its file is another one"), Into::into);
+            let op = &named.op;
+            return Err(error.context(format!(
+                "the plugin with the op `{op}` has changed just now"
+            )));
+        }
     }
     Ok(ops)
 }

@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use faa_op::{Channels, Op};
 use serde_json::{Value, json};
 
 use super::print;
 use crate::measure::{Pictures, Work, default_value, rate};
-use crate::plugins::{Allowance, load_one};
+use crate::plugins::Allowance;
 use crate::table::{render, table};
 
 /// Measure how many images a second each op of a plugin makes.
@@ -38,7 +38,9 @@ const SECONDS: f64 = 0.3;
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         let host = self.allowance.host()?;
-        let plugin = load_one(&host, self.allowance.native(), &self.file)?;
+        let plugin = host
+            .load_path(&self.file, self.allowance.native())
+            .with_context(|| format!("the plugin {} cannot be used", self.file.display()))?;
         let mut rows: Vec<Value> = Vec::new();
         let mut table = table(&["op", "value", "size", "images/s", "ns an image"]);
         for size in self.sizes {

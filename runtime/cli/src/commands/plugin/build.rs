@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,8 @@ pub(crate) struct Build {
     #[arg(long)]
     native: bool,
     /// The folder to put the plugin into, made where it is missing; here where not given.
-    #[arg(long, value_name = "DIR", default_value = "")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 impl Build {
@@ -38,12 +39,15 @@ impl Build {
             Target::Wasm
         };
         let built = wasm_toolchain::build(&folder, target)?;
-        if !self.out.as_os_str().is_empty() {
-            fs::create_dir_all(&self.out)
-                .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        if let Some(out) = &self.out {
+            fs::create_dir_all(out)
+                .with_context(|| format!("cannot create the folder {}", out.display()))?;
         }
         let extension = built.file.extension().unwrap_or_default();
-        let plugin = self.out.join(&built.package).with_extension(extension);
+        let mut name = OsString::from(&built.package);
+        name.push(".");
+        name.push(extension);
+        let plugin = self.out.unwrap_or_default().join(name);
         let bytes = fs::read(&built.file)
             .with_context(|| format!("cannot read {}", built.file.display()))?;
         faa_search::write_whole(&plugin, &bytes)?;

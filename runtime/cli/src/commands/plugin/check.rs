@@ -3,14 +3,15 @@ mod behaviour;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use faa_op::Op;
-use faa_plugin::{Host, Native, Plugin};
+use faa_op::{Op, OpSet};
+use faa_ops_builtin::builtin_ops;
+use faa_plugin::{Host, Native, Plugin, PluginError};
 use serde_json::{Value, json};
 
 use super::print;
-use crate::plugins::{Allowance, in_a_line, load_one};
+use crate::plugins::{Allowance, in_a_line};
 use crate::table::{render, table};
 
 /// Check plugins: what they state, and how they behave. Exits with 1 where anything is wrong.
@@ -55,9 +56,11 @@ impl Check {
     pub(crate) fn run(self) -> Result<()> {
         let host = self.allowance.host()?;
         let native = self.allowance.native();
+        // What a folder with all of these would already have when the next one is loaded.
+        let mut others = builtin_ops();
         let reports: Vec<Report> = (self.files.iter())
-            .map(|file| Report::of(&host, native, file))
-            .collect::<Result<_>>()?;
+            .map(|file| Report::of(&host, native, file, &mut others))
+            .collect();
         if self.json {
             let reports: Vec<Value> = reports.iter().map(Report::as_json).collect();
             print(&format!("{:#}\n", Value::from(reports)))?;
@@ -89,29 +92,29 @@ impl Finding {
 }
 
 impl Report {
-    fn of(host: &Host, native: Native, file: &Path) -> Result<Self> {
-        let size = fs::metadata(file)
-            .with_context(|| format!("cannot read {}", file.display()))?
-            .len();
-        let (facts, findings) = match load_one(host, native, file) {
-            Ok(plugin) => (facts(&plugin, size), findings(&plugin, size)),
+    fn of(host: &Host, native: Native, file: &Path, others: &mut OpSet) -> Self {
+        let (facts, findings) = match host.load_path(file, native) {
+            Ok(plugin) => {
+                let size = fs::metadata(file).map_or(0, |facts| facts.len());
+                let mut findings = findings(&plugin, size);
+                findings.push(names_are_free(&plugin, others));
+                (facts(&plugin, size), findings)
+            }
             Err(error) => {
-                let cause = error.downcast_ref::<faa_plugin::PluginError>();
                 let finding = Finding {
                     what: "loads".to_owned(),
                     ok: false,
-                    detail: cause.map_or_else(|| format!("{error:#}"), |cause| in_a_line(cause)),
-                    advice: "plugin-sdk/ABI.md says what a plugin has to be like",
+                    detail: in_a_line(&error),
+                    advice: advice(&error),
                 };
-                let kind = cause.map(faa_plugin::PluginError::kind);
-                (json!({"bytes": size, "error": kind}), vec![finding])
+                (json!({"error": error.kind()}), vec![finding])
             }
         };
-        Ok(Self {
+        Self {
             file: file.to_owned(),
             facts,
             findings,
-        })
+        }
     }
 
     fn is_fine(&self) -> bool {
@@ -142,6 +145,41 @@ impl Report {
             table.add_row([mark.to_owned(), finding.what.clone(), detail]);
         }
         format!("{}\n{}\n", self.file.display(), render(&table))
+    }
+}
+
+/// What to do about a plugin that was not loaded.
+fn advice(error: &PluginError) -> &'static str {
+    match error {
+        PluginError::Read(_) => "name a file that is there and can be read",
+        PluginError::NoAbi | PluginError::BadAbi => {
+            "`export_ops!` writes the section; a tool that strips modules must leave it"
+        }
+        PluginError::MissingExport(_) => {
+            "`export_ops!` writes the exports; in other languages, tell the linker to keep them"
+        }
+        PluginError::Call { .. } => {
+            "run the tests of the ops natively: what makes them must neither fail nor take long"
+        }
+        PluginError::TooComplex { .. } => {
+            "build it with optimisation, and split large functions or mark them `#[inline(never)]`"
+        }
+        PluginError::NativeNotAllowed => "give --allow-native where you trust it",
+        _ => "see what `faa-runtime plugin new` makes, and the plugin ABI, for what is expected",
+    }
+}
+
+/// Whether the plugin can stand beside the built-in ops and the plugins that were named before it.
+fn names_are_free(plugin: &Plugin, others: &mut OpSet) -> Finding {
+    let what = "names";
+    match plugin.add_to(others) {
+        Ok(()) => Finding::good(what, "no other op has them"),
+        Err(taken) => Finding {
+            what: what.to_owned(),
+            ok: false,
+            detail: format!("{taken}, built in or of a plugin before this one"),
+            advice: "give the op another name, or leave the other plugin away",
+        },
     }
 }
 

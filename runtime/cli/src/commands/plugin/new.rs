@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use faa_ops_builtin::builtin_ops;
 
 use super::super::Usage;
 use super::print;
@@ -22,8 +23,8 @@ pub(crate) struct New {
     /// same name in one word: soft-glow makes SoftGlow.
     name: String,
     /// Where to make the folder; here where not given.
-    #[arg(long, value_name = "DIR", default_value = "")]
-    r#in: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    r#in: Option<PathBuf>,
 }
 
 impl New {
@@ -35,7 +36,12 @@ impl New {
                 self.name
             )));
         };
-        let folder = self.r#in.join(&self.name);
+        if builtin_ops().get(&op).is_some() {
+            bail!(Usage(format!(
+                "`{op}` is a built-in op, and a plugin's op cannot have its name: choose another"
+            )));
+        }
+        let folder = self.r#in.unwrap_or_default().join(&self.name);
         if folder.exists() {
             bail!(
                 "{} exists: choose another name, or another folder with --in",

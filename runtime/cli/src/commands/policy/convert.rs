@@ -2,12 +2,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use faa_ops_builtin::builtin_ops;
 use faa_policy::Converted;
 use faa_search::write_whole;
 use serde_json::json;
 
 use super::super::read_bounded;
+use crate::plugins::PluginOptions;
 
 /// Convert a policy that another program wrote.
 #[derive(Args)]
@@ -36,6 +36,8 @@ pub(crate) struct Convert {
     /// Print JSON for programs.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl Convert {
@@ -45,12 +47,13 @@ impl Convert {
             bail!("{output} exists: give --force to overwrite it");
         }
         let json = read_bounded(&self.input).with_context(|| format!("cannot read {input}"))?;
+        let known = self.plugins.known_ops()?;
         let name = match (self.name, self.output.file_stem()) {
             (Some(name), _) => name,
             (None, Some(stem)) => stem.to_string_lossy().into_owned(),
             (None, None) => bail!("{output} is no file name"),
         };
-        let Converted { policy, warnings } = faa_policy::convert(&json, &name, &builtin_ops())
+        let Converted { policy, warnings } = faa_policy::convert(&json, &name, &known.ops)
             .with_context(|| format!("cannot convert {input}"))?;
         write_whole(&self.output, policy.to_json().as_bytes())?;
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();

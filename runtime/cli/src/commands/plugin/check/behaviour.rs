@@ -1,11 +1,12 @@
 //! What an op does, tried out.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use faa_op::{Channels, ImageMut, Op, Stream};
 use faa_plugin::{CallError, Plugin, PluginOp};
 
 use super::Finding;
+use crate::measure::{Pictures, Work, rate};
 
 const SHAPES: [(usize, usize); 8] = [
     (1, 1),
@@ -33,7 +34,7 @@ struct Case {
 }
 
 /// Tries an op in every respect.
-pub(super) fn findings(plugin: &Plugin, op: &PluginOp) -> Vec<Finding> {
+pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
     let values = values(op);
     let cases: Vec<Case> = SHAPES
         .iter()
@@ -47,11 +48,16 @@ pub(super) fn findings(plugin: &Plugin, op: &PluginOp) -> Vec<Finding> {
             })
         })
         .collect();
+    let (works, error) = works(op, &cases);
+    if matches!(error, Some(CallError::Time { .. })) {
+        // Trying more would take the limit of time for each case.
+        return vec![works];
+    }
     vec![
-        works(op, &cases),
+        works,
         is_pure(plugin, op, &cases),
         tables_agree(op, &values),
-        time(op, &values),
+        time(op, values[values.len() / 2]),
     ]
 }
 
@@ -73,7 +79,8 @@ fn values(op: &PluginOp) -> Vec<f64> {
     }
 }
 
-fn works(op: &PluginOp, cases: &[Case]) -> Finding {
+/// With the first error, where there is one.
+fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
     let what = format!("{}: every shape and value", op.spec().name());
     let mut refused = 0;
     for case in cases {
@@ -81,18 +88,19 @@ fn works(op: &PluginOp, cases: &[Case]) -> Finding {
             Ok(_) => {}
             Err(CallError::Shape { .. }) => refused += 1,
             Err(error) => {
-                return Finding {
+                let finding = Finding {
                     what,
                     ok: false,
                     detail: format!("{case}: {error}"),
                     advice: "an op works on every shape and value, or returns the status for a \
                              shape that it does not support",
                 };
+                return (finding, Some(error));
             }
         }
     }
     let count = cases.len();
-    Finding {
+    let finding = Finding {
         what,
         ok: refused < count,
         detail: match refused {
@@ -103,7 +111,8 @@ fn works(op: &PluginOp, cases: &[Case]) -> Finding {
             ),
         },
         advice: "an op that supports no shape at all is of no use",
-    }
+    };
+    (finding, None)
 }
 
 /// The same call again, after another one, and in another instance.
@@ -148,8 +157,17 @@ fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
     let mut found = false;
     for &value in values {
         for channels in CHANNELS {
-            let Some(tables) = op.point(value, channels) else {
-                continue;
+            let tables = match op.try_point(value, channels) {
+                Ok(Some(tables)) => tables,
+                Ok(None) => continue,
+                Err(error) => {
+                    return Finding {
+                        what,
+                        ok: false,
+                        detail: format!("value {value}: {error}"),
+                        advice: "`point` gives tables or nothing, and fails at no value",
+                    };
+                }
             };
             found = true;
             for seed in SEEDS {
@@ -182,25 +200,17 @@ fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
     Finding::good(&what, detail)
 }
 
-fn time(op: &PluginOp, values: &[f64]) -> Finding {
-    let value = values[values.len() / 2];
-    let times = [32, 224].map(|side| {
-        let channels = Channels::Rgb;
-        let case = Case {
-            shape: (side, side),
-            channels,
-            value,
-            seed: SEEDS[0],
-        };
-        let repeats = 20;
-        let start = Instant::now();
-        for _ in 0..repeats {
-            let _ = case.apply(op);
-        }
-        let microseconds = start.elapsed().as_secs_f64() * 1e6 / f64::from(repeats);
-        format!("{microseconds:.0} µs at {side}×{side}")
-    });
+/// The best of several rounds, from a source to a result.
+fn time(op: &Arc<PluginOp>, value: f64) -> Finding {
     let what = format!("{}: time an image", op.spec().name());
+    let work = Work::Op(op.clone(), value);
+    let times = [32, 224].map(|size| {
+        let pictures = Pictures::new(size, Channels::Rgb);
+        match rate(&work, &pictures, 1, 0.1) {
+            Ok(rate) => format!("{:.1} µs at {size}×{size}", 1e6 / rate),
+            Err(error) => format!("{error:#} at {size}×{size}"),
+        }
+    });
     Finding::good(&what, times.join(", "))
 }
 
