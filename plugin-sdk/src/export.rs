@@ -9,6 +9,7 @@ mod spec;
 mod wasm;
 
 pub use alloc::boxed::Box;
+use alloc::string::ToString;
 pub use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr;
@@ -113,7 +114,8 @@ impl Registry {
         let channels = channels(shape.channels)?;
         let (width, height) = (shape.width as usize, shape.height as usize);
         let image = ImageMut::new(pixels, width, height, channels);
-        op.apply(&mut image.map_err(failed)?, value, call)
+        let mut image = image.map_err(|error| failed(&error.to_string()))?;
+        op.apply(&mut image, value, call)
     }
 
     /// The tables of an op, red's before green's before blue's.
@@ -143,8 +145,8 @@ fn channels(count: u32) -> Result<Channels, OpError> {
     Channels::from_count(count as usize).ok_or_else(|| failed("images have 1, 3 or 4 channels"))
 }
 
-fn failed(message: impl alloc::string::ToString) -> OpError {
-    OpError::Failed(message.to_string())
+fn failed(message: &str) -> OpError {
+    OpError::Failed(message.into())
 }
 
 /// The exports of a WebAssembly module.

@@ -35,6 +35,9 @@ const NOTHING: &str = r#"(module
 
 type AnyOp = Arc<dyn Op>;
 
+/// Something that makes a result out of a source.
+type Work<'a> = &'a dyn Fn(&[u8], &mut [u8]);
+
 fn main() {
     let host = Host::new(HostConfig::default()).expect("there is a host");
     println!("## The same source in three builds\n");
@@ -56,7 +59,7 @@ fn main() {
         for size in [32, 224] {
             let pictures = pictures(size);
             let builds = [own.clone(), in_plugin(&library), in_plugin(&module)];
-            let works: [&dyn Fn(&[u8], &mut [u8]); 4] = [
+            let works: [Work<'_>; 4] = [
                 &|source, result| apply(&*builds[0], value, size, source, result),
                 &|source, result| apply(&*builds[1], value, size, source, result),
                 &|source, result| apply(&*builds[2], value, size, source, result),
@@ -83,7 +86,7 @@ fn main() {
     };
     for size in [1, 32, 224] {
         let pictures = pictures(size);
-        let works: [&dyn Fn(&[u8], &mut [u8]); 2] = [
+        let works: [Work<'_>; 2] = [
             &|source, result| apply(&*nothing, 0.0, size, source, result),
             &|source, result| result.copy_from_slice(source),
         ];
@@ -168,7 +171,7 @@ fn apply(op: &dyn Op, value: f64, size: usize, source: &[u8], result: &mut [u8])
 }
 
 /// Nanoseconds an image of each work.
-fn times<const N: usize>(works: &[&dyn Fn(&[u8], &mut [u8]); N], pictures: &[Vec<u8>]) -> [f64; N] {
+fn times<const N: usize>(works: &[Work<'_>; N], pictures: &[Vec<u8>]) -> [f64; N] {
     let mut best = [f64::INFINITY; N];
     let mut result = pictures[0].clone();
     for _ in 0..ROUNDS {

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::{Box, Op, Registry};
+use super::{Op, Registry};
 
 impl Registry {
     /// The JSON text that `faa_spec` gives.
@@ -16,14 +16,14 @@ impl Registry {
             if number > 0 {
                 json.push(',');
             }
-            write_op(&mut json, op);
+            write_op(&mut json, op.as_ref());
         }
         json.push_str("]}");
         json
     }
 }
 
-fn write_op(json: &mut String, op: &Box<dyn Op>) {
+fn write_op(json: &mut String, op: &dyn Op) {
     let spec = op.spec();
     let name = spec.name();
     assert!(
@@ -137,6 +137,7 @@ fn write_text(json: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use alloc::borrow::ToOwned;
+    use alloc::boxed::Box;
     use alloc::vec;
 
     use super::*;

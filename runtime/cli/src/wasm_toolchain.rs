@@ -222,8 +222,7 @@ fn plugin_among(messages: &str, folder: &Path) -> Result<Built> {
     let artifact = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(is_library)
-        .next_back();
+        .rfind(is_library);
     let file = artifact.as_ref().and_then(|message| {
         let mut files = message["filenames"]
             .as_array()?

@@ -76,7 +76,7 @@ impl Host {
         let (code, specs) = WasmPlugin::new(self.inner.clone(), compiled)?;
         let on_failure = config.on_failure;
         Ok(Plugin::new(
-            Code::Wasm(code),
+            Code::Wasm(Box::new(code)),
             specs,
             abi,
             digest,

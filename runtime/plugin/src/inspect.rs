@@ -40,6 +40,7 @@ pub fn inspect(
     Ok(version)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn malformed(error: wasmparser::BinaryReaderError) -> PluginError {
     PluginError::Malformed(shown(error.message()))
 }
@@ -66,7 +67,10 @@ struct Findings<'a> {
 impl<'a> Findings<'a> {
     fn add(&mut self, payload: Payload<'a>) -> Result<(), PluginError> {
         match payload {
-            Payload::Version { encoding, .. } if encoding == Encoding::Component => {
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => {
                 return Err(PluginError::Component);
             }
             Payload::CustomSection(section) if section.name() == SECTION => {

@@ -49,7 +49,7 @@ struct Facts {
 }
 
 pub(crate) enum Code {
-    Wasm(WasmPlugin),
+    Wasm(Box<WasmPlugin>),
     Native(NativePlugin),
 }
 

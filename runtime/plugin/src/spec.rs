@@ -68,6 +68,7 @@ pub fn parse_spec(text: &[u8], limits: &Limits) -> Result<Vec<OpSpec>, SpecError
     Ok(spec.ops.into_iter().map(StatedOp::into_spec).collect())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn not_json(error: serde_json::Error) -> SpecError {
     SpecError::NotJson(shown(&error.to_string()))
 }

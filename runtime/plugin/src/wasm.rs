@@ -196,9 +196,8 @@ impl Instance {
         mut store: Store<StoreLimits>,
         instance: &WasmInstance,
     ) -> wasmtime::Result<Self> {
-        let memory = match instance.get_export(&mut store, "memory") {
-            Some(Extern::Memory(memory)) => memory,
-            _ => return Err(wasmtime::Error::msg("there is no memory")),
+        let Some(Extern::Memory(memory)) = instance.get_export(&mut store, "memory") else {
+            return Err(wasmtime::Error::msg("there is no memory"));
         };
         Ok(Self {
             memory,

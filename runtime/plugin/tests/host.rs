@@ -229,7 +229,7 @@ mod cache {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         works(&host(|config| {
-            config.cache = Some(folder.path().to_owned())
+            config.cache = Some(folder.path().to_owned());
         }));
         assert!(entries(folder.path()).is_empty());
     }

@@ -149,7 +149,12 @@ fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
             return failed(case, "in another instance", advice);
         }
     }
-    Finding::good(&what, "again, after other images, and in another instance")
+    let when = if plugin.is_native() {
+        "again, and after other images"
+    } else {
+        "again, after other images, and in another instance"
+    };
+    Finding::good(&what, when)
 }
 
 fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
