@@ -27,7 +27,7 @@ pub fn root() -> PathBuf {
 /// `faa-runtime`, ready to be given arguments. It must find its libraries by itself.
 pub fn faa_runtime() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let mut command = Command::new(PROGRAM.get_or_init(|| build("faa-runtime", "faa-runtime")));
+    let mut command = Command::new(PROGRAM.get_or_init(|| build("faa-runtime")));
     command.env_remove("LD_LIBRARY_PATH");
     // Cargo's own setting; one of the user's stays.
     if env::var_os("LIBTORCH").is_some_and(|home| Path::new(&home).ends_with(".libtorch")) {
@@ -39,17 +39,23 @@ pub fn faa_runtime() -> Command {
 /// Builds `faa-runtime-torch`, which `faa-runtime` starts for what needs libtorch.
 pub fn build_torch() {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build("faa-torch", "faa-runtime-torch"));
+    PROGRAM.get_or_init(|| build("faa-runtime-torch"));
 }
 
-/// A program of `examples/`, whose package has its name.
+/// A program of `examples/`.
 pub fn example(program: &str) -> Command {
-    Command::new(build(program, program))
+    Command::new(build(program))
 }
 
 /// Builds a program with the profile of the running test, and tells where it is.
-fn build(package: &str, program: &str) -> PathBuf {
-    let arguments = ["build", "--quiet", "--package", package, "--bin", program];
+///
+/// The same packages are selected as for the test, since features of dependencies are united over
+/// what is selected; otherwise most of them would be built once more.
+fn build(program: &str) -> PathBuf {
+    let mut arguments = vec!["build", "--quiet", "--bin", program];
+    if cfg!(feature = "torch") {
+        arguments.extend(["--workspace", "--features", "faa-tests/torch"]);
+    }
     let status = cargo(&arguments).status().expect("cargo can be started");
     assert!(status.success(), "building {program} failed");
     profile_folder().join(program)
