@@ -52,13 +52,27 @@ pub fn example(program: &str) -> Command {
 /// The same packages are selected as for the test, since features of dependencies are united over
 /// what is selected; otherwise most of them would be built once more.
 fn build(program: &str) -> PathBuf {
-    let mut arguments = vec!["build", "--quiet", "--bin", program];
+    build_target("--bin", program);
+    profile_folder().join(program)
+}
+
+/// Builds an example of this package, and tells where it is.
+///
+/// # Panics
+///
+/// Where it cannot be built.
+pub fn example_of_tests(example: &str) -> PathBuf {
+    build_target("--example", example);
+    profile_folder().join("examples").join(example)
+}
+
+fn build_target(kind: &str, name: &str) {
+    let mut arguments = vec!["build", "--quiet", kind, name];
     if cfg!(feature = "torch") {
         arguments.extend(["--workspace", "--features", "faa-tests/torch"]);
     }
     let status = cargo(&arguments).status().expect("cargo can be started");
-    assert!(status.success(), "building {program} failed");
-    profile_folder().join(program)
+    assert!(status.success(), "building {name} failed");
 }
 
 /// Cargo with these arguments, in the repository and with the profile of the running test.

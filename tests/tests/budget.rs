@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use cargo_metadata::Message;
-use faa_tests::{cargo, profile_folder, root, stdout_of};
+use faa_tests::{cargo, example_of_tests, profile_folder, root, stdout_of};
 
 /// The most bytes that the executor with all built-in ops may add to a stripped program.
 const MAX_ADDED: u64 = 1_000_000;
@@ -35,9 +35,9 @@ fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
     assert!(added < MAX_ADDED, "{added} bytes");
 }
 
-/// An example of this package, which was built with the test, without symbols.
+/// An example of this package, without symbols.
 fn stripped(example: &str) -> PathBuf {
-    let built = profile_folder().join("examples").join(example);
+    let built = example_of_tests(example);
     let stripped = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(example);
     stdout_of(Command::new("strip").arg("-o").args([&stripped, &built]));
     stripped
