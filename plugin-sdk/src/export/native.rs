@@ -49,7 +49,8 @@ pub struct NativePlugin {
 
 std::thread_local! {
     static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
-    static PANIC: RefCell<Message> = const { RefCell::new(Message::new()) };
+    /// What went wrong in this thread last.
+    static MESSAGE: RefCell<Message> = const { RefCell::new(Message::new()) };
 }
 
 impl NativePlugin {
@@ -108,12 +109,12 @@ impl NativePlugin {
         let status = match result {
             Some(Ok(())) => return 0,
             Some(Err(error)) => {
-                PANIC.with_borrow_mut(|message| message.set(&error));
+                MESSAGE.with_borrow_mut(|message| message.set(&error));
                 status(&error)
             }
             None => 2,
         };
-        PANIC.with_borrow(|found| {
+        MESSAGE.with_borrow(|found| {
             let found = found.as_bytes();
             let length = found.len().min(capacity);
             // SAFETY: the caller vouches for `capacity` bytes, and for the length's place.
@@ -149,7 +150,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         panic::set_hook(std::boxed::Box::new(|info| {
-            PANIC.with_borrow_mut(|message| message.set(info));
+            MESSAGE.with_borrow_mut(|message| message.set(info));
         }));
     });
     // What a panic leaves half-done is scratch memory, whose content is unspecified anyway.

@@ -78,7 +78,8 @@ impl WasmPlugin {
         record_panics();
         // SAFETY: this is an export.
         let buffer = &mut unsafe { self.state.get() }.buffer;
-        buffer.clear();
+        // Given back first, so that what fits does not depend on what was reserved before.
+        *buffer = Vec::new();
         let size = size as usize;
         if buffer.try_reserve_exact(size).is_err() {
             return 0;

@@ -209,8 +209,10 @@ impl KnownOps {
                 format!("the built-in ops and the plugins of {}", folders.join(", "))
             }
         };
-        let mut message =
-            format!("the policy {name} needs the op `{op}`, which is not among {where_looked}");
+        let shown_op = shown(op);
+        let mut message = format!(
+            "the policy {name} needs the op `{shown_op}`, which is not among {where_looked}"
+        );
         if let Some(known) = recorded(policy).into_iter().find(|known| known.op == *op) {
             message += &format!("; it was found with a plugin of SHA-256 {}", known.sha256);
         }
