@@ -23,6 +23,8 @@ pub struct SearchConfig {
     pub explore: ExploreConfig,
     /// What is trained in the end to show what the policy is worth.
     pub finals: FinalConfig,
+    /// The numbers that networks calculate with.
+    pub precision: Precision,
     /// Which of the ops come from plugins, sorted by name; so a search goes on with the same modules
     /// only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,6 +115,20 @@ pub enum Reward {
     Mean,
 }
 
+/// The numbers that networks calculate with. Weights, momentum and sums are 32-bit floats always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// [`Bf16`](Self::Bf16) where the device multiplies matrices of such numbers much faster: on
+    /// CUDA for everything, on a CPU with AMX for judging candidates, and nowhere else.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Float32,
+    /// Floats of 16 bits, 8 of them for the mantissa, in convolutions and the linear layer.
+    Bf16,
+}
+
 /// The trainings on all images that follow a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,7 +151,9 @@ pub enum Control {
     Cutout,
     /// A random policy of the found one's size, then crop, flip and Cutout.
     Random,
-    /// The found policy, then crop, flip and Cutout.
+    /// TrivialAugment (Müller and Hutter 2021, the wide space), then crop, flip and Cutout.
+    TrivialAugment,
+    /// The found or given policy, then crop, flip and Cutout.
     Policy,
 }
 
@@ -146,6 +164,7 @@ impl Control {
             Self::None => "none",
             Self::Cutout => "cutout",
             Self::Random => "random",
+            Self::TrivialAugment => "trivialaugment",
             Self::Policy => "policy",
         }
     }
@@ -204,6 +223,9 @@ pub enum ConfigError {
         /// Epochs of the shortest training.
         epochs: usize,
     },
+    /// A training with a policy was asked for, and there is none.
+    #[error("there is no policy to train with")]
+    NoPolicy,
     /// There are no ops to search over.
     #[error("there are no ops to search over")]
     NoOps,
@@ -257,7 +279,7 @@ impl SearchConfig {
 }
 
 impl Recipe {
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let bounds = "a finite number above 0";
         for (setting, value) in [
@@ -341,11 +363,13 @@ impl SearchConfig {
                     Control::None,
                     Control::Cutout,
                     Control::Random,
+                    Control::TrivialAugment,
                     Control::Policy,
                 ],
                 seeds: count(1),
                 epochs: count(200),
             },
+            precision: Precision::Auto,
             plugins: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Control;
-use crate::judge::{Epoch, Evaluation, Rates};
+use crate::judge::{Divergence, Epoch, Evaluation, Rates};
 use crate::search::Summary;
 
 /// One step of a search, in the order of their happening.
@@ -22,6 +22,8 @@ pub enum Event {
         training: Training,
         /// How many epochs it has.
         epochs: usize,
+        /// How many of them were found in the run directory.
+        resumed: usize,
     },
     /// An epoch is over.
     EpochDone {
@@ -39,6 +41,15 @@ pub enum Event {
         evaluation: Evaluation,
         /// Whether it was found finished in the run directory.
         resumed: bool,
+    },
+    /// A training has ended early, because its loss became infinite or not a number. The rest of
+    /// the run goes on without its network.
+    TrainingDiverged {
+        /// Which.
+        training: Training,
+        /// Where.
+        #[serde(flatten)]
+        divergence: Divergence,
     },
     /// The trials of a round begin.
     RoundStarted {
@@ -67,6 +78,13 @@ pub enum Event {
         images: usize,
         /// How long it took.
         seconds: f64,
+    },
+    /// A network was evaluated on the test split, on request.
+    Evaluated {
+        /// The network.
+        file: PathBuf,
+        /// How it does.
+        evaluation: Evaluation,
     },
     /// The policy is written.
     PolicyWritten {

@@ -103,14 +103,43 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, F
     serde_json::from_slice(&content).map(Some).map_err(damaged)
 }
 
+/// Removes a file, if there is one.
+///
+/// # Errors
+///
+/// [`FileError::Io`].
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a log anew, whole.
+///
+/// # Errors
+///
+/// As [`write_whole`].
+pub(crate) fn write_lines(path: &Path, values: &[impl Serialize]) -> Result<(), FileError> {
+    let lines: Vec<u8> = values.iter().flat_map(line).collect();
+    write_whole(path, &lines)
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).expect("our own types have a JSON form");
+    line.push(b'\n');
+    line
+}
+
 /// Appends a value to a log, as one line of JSON.
 ///
 /// # Errors
 ///
 /// [`FileError::Io`].
 pub(crate) fn append_line(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-    let mut line = serde_json::to_vec(value).expect("our own types have a JSON form");
-    line.push(b'\n');
+    let line = line(value);
     let append = || {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
         file.write_all(&line)?;

@@ -14,32 +14,66 @@ use crate::trial::Verdict;
 /// Trains networks, and judges candidates with them.
 ///
 /// The images are those of the data set that the judge was made with; images are named by their
-/// places in its training split.
-pub trait Judge {
-    /// A trained network.
+/// places in its training split. A search may have several judges of one data set, each on a thread
+/// of its own.
+pub trait Judge: Send {
+    /// A network, with what its training needs to go on.
     type Network;
 
     /// Facts about the data set, for people.
     fn facts(&self) -> Facts;
 
-    /// Trains a network from its first weights, telling `on_epoch` of every epoch.
+    /// A network with its first weights.
     ///
     /// # Errors
     ///
-    /// [`JudgeError::Stopped`] once `stop` is set; what the network library reports; a loss that
-    /// is not a number.
-    fn train(
+    /// Where there is no such network, or no room for it.
+    fn begin(&mut self, task: &TrainTask<'_>) -> Result<Self::Network, JudgeError>;
+
+    /// Trains for one pass over the images: number `epoch`, from 0, of the recipe's.
+    ///
+    /// The outcome depends on the network, the task and the number alone.
+    ///
+    /// # Errors
+    ///
+    /// [`JudgeError::Stopped`] once `stop` is set; [`JudgeError::Diverged`] where the loss is not a
+    /// number; what the network library reports.
+    fn epoch(
+        &mut self,
+        network: &mut Self::Network,
+        task: &TrainTask<'_>,
+        epoch: usize,
+        stop: &StopFlag,
+    ) -> Result<Epoch, JudgeError>;
+
+    /// Writes everything that the training goes on from after `epochs` passes, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    fn checkpoint(
+        &self,
+        network: &Self::Network,
+        epochs: usize,
+        file: &Path,
+    ) -> Result<(), JudgeError>;
+
+    /// Reads what [`Judge::checkpoint`] wrote: the network, and how many passes it has seen.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or holds something else.
+    fn resume(
         &mut self,
         task: &TrainTask<'_>,
-        on_epoch: &mut dyn FnMut(&Epoch),
-        stop: &StopFlag,
-    ) -> Result<Self::Network, JudgeError>;
+        file: &Path,
+    ) -> Result<(Self::Network, usize), JudgeError>;
 
     /// Judges a candidate.
     ///
     /// # Errors
     ///
-    /// As [`Judge::train`].
+    /// As [`Judge::epoch`].
     fn judge(
         &mut self,
         network: &Self::Network,
@@ -51,7 +85,7 @@ pub trait Judge {
     ///
     /// # Errors
     ///
-    /// As [`Judge::train`].
+    /// As [`Judge::epoch`].
     fn evaluate(
         &mut self,
         network: &Self::Network,
@@ -59,7 +93,7 @@ pub trait Judge {
         stop: &StopFlag,
     ) -> Result<Evaluation, JudgeError>;
 
-    /// Writes a network to a file, whole or not at all.
+    /// Writes a trained network to a file, whole or not at all.
     ///
     /// # Errors
     ///
@@ -77,7 +111,7 @@ pub trait Judge {
     ///
     /// # Errors
     ///
-    /// As [`Judge::train`].
+    /// As [`Judge::epoch`].
     fn rates(&mut self, recipe: &Recipe, stop: &StopFlag) -> Result<Rates, JudgeError>;
 }
 
@@ -166,7 +200,10 @@ pub struct Rates {
 
 /// Set once to end a search cleanly.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag {
+    set: Arc<AtomicBool>,
+    parent: Option<Arc<AtomicBool>>,
+}
 
 impl StopFlag {
     /// A flag that is not set.
@@ -174,9 +211,17 @@ impl StopFlag {
         Self::default()
     }
 
+    /// A flag that is set where this one is, and can be set without it.
+    pub fn child(&self) -> Self {
+        Self {
+            set: Arc::default(),
+            parent: Some(Arc::clone(&self.set)),
+        }
+    }
+
     /// Asks for the end.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.set.store(true, Ordering::Relaxed);
     }
 
     /// `Err(Stopped)` once the flag is set.
@@ -185,11 +230,26 @@ impl StopFlag {
     ///
     /// [`JudgeError::Stopped`].
     pub fn check(&self) -> Result<(), JudgeError> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(JudgeError::Stopped);
+        let mut flags = std::iter::once(&self.set).chain(&self.parent);
+        match flags.any(|flag| flag.load(Ordering::Relaxed)) {
+            true => Err(JudgeError::Stopped),
+            false => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// A training whose loss became infinite or not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error(
+    "the loss became infinite or not a number in epoch {} (learning rate {learning_rate}): \
+     try a lower learning rate",
+    epoch + 1
+)]
+pub struct Divergence {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// The learning rate of its last step.
+    pub learning_rate: f64,
 }
 
 /// Why a judge could not do its work.
@@ -200,18 +260,8 @@ pub enum JudgeError {
     #[error("stopped on request")]
     Stopped,
     /// The loss became infinite or not a number.
-    #[error(
-        "the loss became {loss} in epoch {epoch}, at learning rate {learning_rate}: \
-         try a lower learning rate"
-    )]
-    Diverged {
-        /// The loss.
-        loss: f64,
-        /// The epoch, from 0.
-        epoch: usize,
-        /// The learning rate of the step.
-        learning_rate: f64,
-    },
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
     /// Anything else.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),

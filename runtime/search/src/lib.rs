@@ -15,19 +15,24 @@ pub mod judge;
 mod merge;
 pub mod pipeline;
 pub mod protocol;
+pub mod report;
 pub mod run;
 pub mod sampler;
 mod search;
 pub mod seeds;
 pub mod space;
+pub mod tensorboard;
+pub mod train;
 pub mod trial;
 
 pub use config::SearchConfig;
 pub use event::Event;
 pub use files::{FileError, write_whole};
 pub use judge::Judge;
-pub use run::RunDirectory;
+pub use run::{RunDirectory, Task};
 pub use search::{FinalResult, Search, SearchError, Summary, check};
+pub use tensorboard::TensorBoard;
+pub use train::{Train, TrainConfig};
 
 /// The version of this program, which a run directory is bound to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::SearchConfig;
+use crate::config::{Precision, SearchConfig};
 use crate::event::Event;
+use crate::train::TrainConfig;
 
 /// What the sibling is asked to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,14 +25,48 @@ pub enum Request {
         config: Box<SearchConfig>,
         /// The run directory.
         out: PathBuf,
-        /// `auto`, `cpu`, `cuda` or `cuda:N`.
-        device: String,
-        /// CPU threads to work with.
-        threads: usize,
+        /// What to work with.
+        means: Means,
         /// The plugins that the configuration names ops of.
         #[serde(default)]
         plugins: Option<Plugins>,
     },
+    /// Train networks.
+    Train {
+        /// Which.
+        config: Box<TrainConfig>,
+        /// The run directory.
+        out: PathBuf,
+        /// What to work with.
+        means: Means,
+        /// The plugins that the configuration names ops of.
+        #[serde(default)]
+        plugins: Option<Plugins>,
+    },
+    /// Evaluate trained networks on a test split.
+    Evaluate {
+        /// The networks' files.
+        networks: Vec<PathBuf>,
+        /// The data set, as after `--data`.
+        data: String,
+        /// The side to which images are scaled and cropped.
+        image_size: Option<u32>,
+        /// The numbers that networks calculate with.
+        precision: Precision,
+        /// What to work with.
+        means: Means,
+    },
+}
+
+/// What a run works with. On a CPU, the outcome may depend on the numbers in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Means {
+    /// `auto`, `cpu`, `cuda` or `cuda:N`, each at least once.
+    pub devices: Vec<String>,
+    /// CPU threads in all.
+    pub threads: usize,
+    /// Folds or trainings side by side; as many as devices where not given.
+    pub jobs: Option<usize>,
 }
 
 /// Where plugins are, and what they may do.

@@ -1,14 +1,17 @@
 //! The run directory: everything that a search did, readable with ordinary tools.
 //!
 //! ```text
-//! run.json                     the program's version and the configuration
-//! fold-0/epochs.jsonl          a line for every epoch of the fold's network
-//! fold-0/network.safetensors   the fold's network
-//! fold-0/trials.jsonl          a line for every trial on the fold
-//! policy.json                  the policy that was found
-//! final/cutout-0/…             a final training: epochs, network, and result.json
-//! summary.json                 the errors of all final trainings
-//! lock                         held while a process works here
+//! run.json                        the program's version and the configuration
+//! fold-0/epochs.jsonl             a line for every epoch of the fold's network
+//! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, while it is trained
+//! fold-0/network.safetensors      the fold's network
+//! fold-0/evaluation.json          how it does on the images that candidates are judged on
+//! fold-0/diverged.json            instead of these three, where its loss became no number
+//! fold-0/trials.jsonl             a line for every trial on the fold
+//! policy.json                     the policy that was found
+//! final/cutout-0/…                a final training: as a fold's, and result.json
+//! summary.json                    the errors of all final trainings
+//! lock                            held while a process works here
 //! ```
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +23,7 @@ use serde_json::Value;
 
 use crate::config::{Control, SearchConfig};
 use crate::files::{FileError, PARTIAL_PREFIX, read_json, write_json};
+use crate::train::TrainConfig;
 
 const LOCK: &str = "lock";
 
@@ -40,7 +44,7 @@ pub enum RunError {
     InUse(PathBuf),
     /// The directory holds a search with other settings.
     #[error(
-        "{} holds a search with another `{key}` ({there}, and now {here}): \
+        "{} holds a run with another `{key}` ({there}, and now {here}): \
          repeat its settings to continue it, or choose another --out", path.display()
     )]
     OtherConfig {
@@ -53,9 +57,19 @@ pub enum RunError {
         /// Its value in this search.
         here: Box<Value>,
     },
+    /// The directory belongs to another command.
+    #[error("{} was made by `{found}`, not by `{wanted}`: choose another --out", path.display())]
+    OtherTask {
+        /// The directory.
+        path: PathBuf,
+        /// The command that made it.
+        found: String,
+        /// The command that is to work there.
+        wanted: String,
+    },
     /// The images have changed since the search began.
     #[error(
-        "the training images are not those that the search in {} began with: \
+        "the training images are not those that the run in {} began with: \
          restore them to continue it, or choose another --out", .0.display()
     )]
     OtherData(PathBuf),
@@ -68,22 +82,49 @@ pub enum RunError {
         found: String,
     },
     /// The directory has files, and none of them is a search's.
-    #[error("{} is not empty and holds no search: choose another --out", .0.display())]
+    #[error("{} is not empty and holds no run: choose another --out", .0.display())]
     Foreign(PathBuf),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
+/// What a run directory is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// A search.
+    Search(&'a SearchConfig),
+    /// Trainings.
+    Train(&'a TrainConfig),
+}
+
+impl Task<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Search(_) => "search",
+            Self::Train(_) => "train",
+        }
+    }
+
+    fn config(self) -> Value {
+        let value = match self {
+            Self::Search(config) => serde_json::to_value(config),
+            Self::Train(config) => serde_json::to_value(config),
+        };
+        value.expect("a configuration has a JSON form")
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct RunFile {
     version: String,
+    task: String,
     config: Value,
     data_digest: String,
 }
 
 impl RunDirectory {
-    /// Opens a directory for a search: a new one, or one that the same search was stopped in.
+    /// Opens a directory for a run: a new one, or one that the same run was stopped in.
     ///
     /// `data_digest` stands for the images, as [`Dataset::digest`](crate::data::Dataset::digest)
     /// gives it.
@@ -91,7 +132,7 @@ impl RunDirectory {
     /// # Errors
     ///
     /// [`RunError`] where it belongs to something else or cannot be written.
-    pub fn open(path: &Path, config: &SearchConfig, data_digest: u64) -> Result<Self, RunError> {
+    pub fn open(path: &Path, task: Task<'_>, data_digest: u64) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
         let run_file = path.join("run.json");
         if !run_file.exists() && !is_free(path)? {
@@ -101,7 +142,8 @@ impl RunDirectory {
         remove_partial_files(path)?;
         let here = RunFile {
             version: crate::VERSION.to_owned(),
-            config: serde_json::to_value(config).expect("a configuration has a JSON form"),
+            task: task.name().to_owned(),
+            config: task.config(),
             data_digest: format!("{data_digest:016x}"),
         };
         match read_json::<RunFile>(&run_file)? {
@@ -196,6 +238,14 @@ fn check_same(path: &Path, there: &RunFile, here: &RunFile) -> Result<(), RunErr
         let found = there.version.clone();
         return Err(RunError::OtherVersion { path, found });
     }
+    if there.task != here.task {
+        let (found, wanted) = (there.task.clone(), here.task.clone());
+        return Err(RunError::OtherTask {
+            path,
+            found,
+            wanted,
+        });
+    }
     if let Some((key, there, here)) = first_difference("", &there.config, &here.config) {
         let (there, here) = (Box::new(there.clone()), Box::new(here.clone()));
         return Err(RunError::OtherConfig {
@@ -240,11 +290,11 @@ mod tests {
     #[test]
     fn the_same_search_may_come_back_and_another_may_not() {
         let folder = tempfile::tempdir().unwrap();
-        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
-        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
+        drop(RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap());
+        drop(RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap());
         let mut other = config();
         other.training.learning_rate = 0.2;
-        let error = RunDirectory::open(folder.path(), &other, 1)
+        let error = RunDirectory::open(folder.path(), Task::Search(&other), 1)
             .unwrap_err()
             .to_string();
         assert!(
@@ -256,16 +306,16 @@ mod tests {
     #[test]
     fn other_images_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
-        let other = RunDirectory::open(folder.path(), &config(), 2);
+        drop(RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap());
+        let other = RunDirectory::open(folder.path(), Task::Search(&config()), 2);
         assert!(matches!(other, Err(RunError::OtherData(_))));
     }
 
     #[test]
     fn one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = RunDirectory::open(folder.path(), &config(), 1).unwrap();
-        let second = RunDirectory::open(folder.path(), &config(), 1);
+        let _first = RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap();
+        let second = RunDirectory::open(folder.path(), Task::Search(&config()), 1);
         assert!(matches!(second, Err(RunError::InUse(_))));
     }
 
@@ -274,9 +324,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
         leave();
-        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
+        drop(RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap());
         leave();
-        drop(RunDirectory::open(folder.path(), &config(), 1).unwrap());
+        drop(RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap());
         assert!(!folder.path().join(".partial-x1").exists());
     }
 
@@ -284,17 +334,17 @@ mod tests {
     fn foreign_folders_and_other_versions_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
-        let foreign = RunDirectory::open(folder.path(), &config(), 1);
+        let foreign = RunDirectory::open(folder.path(), Task::Search(&config()), 1);
         assert!(matches!(foreign, Err(RunError::Foreign(_))));
         assert!(!folder.path().join("lock").exists());
 
         let folder = tempfile::tempdir().unwrap();
         fs::write(
             folder.path().join("run.json"),
-            r#"{"version": "0.0.1", "config": {}, "data_digest": ""}"#,
+            r#"{"version": "0.0.1", "task": "search", "config": {}, "data_digest": ""}"#,
         )
         .unwrap();
-        let error = RunDirectory::open(folder.path(), &config(), 1).unwrap_err();
+        let error = RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap_err();
         assert!(matches!(error, RunError::OtherVersion { .. }));
     }
 }

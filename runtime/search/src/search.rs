@@ -1,7 +1,9 @@
 //! Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019, algorithm 1).
 
 mod explore;
+mod finals;
 mod training;
+mod workers;
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +12,20 @@ use faa_policy::{Policy, PolicyError, Problem, Provenance, Rule, SubPolicy, near
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::config::{ConfigError, Control, SearchConfig};
+use crate::config::{ConfigError, Control, Recipe, SearchConfig};
 use crate::event::{Event, Plan};
 use crate::files::{FileError, read_lines, write_json, write_whole};
 use crate::folds::{Fold, FoldError, stratified_folds};
-use crate::judge::{Judge, JudgeError, StopFlag};
+use crate::judge::{Epoch, Judge, JudgeError, Rates, StopFlag};
 use crate::pipeline::Pipeline;
 use crate::run::RunDirectory;
 use crate::sampler::ObserveError;
+use crate::space::Space;
 use crate::trial::Trial;
+use explore::FoldSearch;
+pub(crate) use finals::{Finals, every_training, images_to_learn, trivial_augment};
+pub(crate) use training::TrainingFiles;
+pub(crate) use workers::Shared;
 
 /// A search, with everything that it needs.
 pub struct Search<'a, J: Judge> {
@@ -28,21 +35,21 @@ pub struct Search<'a, J: Judge> {
     pub labels: &'a [u32],
     /// The ops that candidates may name.
     pub ops: &'a OpSet,
-    /// Trains networks and judges candidates.
-    pub judge: &'a mut J,
+    /// Train networks and judge candidates, as many folds side by side as there are judges.
+    pub judges: &'a mut [J],
     /// Where everything is written, and found again by the next try.
     pub run: &'a RunDirectory,
     /// Ends the search cleanly; a later one goes on from there.
     pub stop: &'a StopFlag,
     /// Told of every step.
-    pub observe: &'a mut dyn FnMut(Event),
+    pub observe: &'a mut (dyn FnMut(Event) + Send),
 }
 
-/// What came out of a search.
+/// What came out of a search, or of trainings alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Where the policy is.
-    pub policy: PathBuf,
+    /// Where the policy is, if there is one.
+    pub policy: Option<PathBuf>,
     /// How many sub-policies it has.
     pub sub_policies: usize,
     /// The final trainings, in the order of the configuration.
@@ -56,6 +63,9 @@ pub struct FinalResult {
     pub control: Control,
     /// The share of test images that were classified wrongly after the last epoch, a seed each.
     pub errors: Vec<f64>,
+    /// How many further seeds diverged: their loss became infinite or not a number.
+    #[serde(default)]
+    pub diverged: usize,
 }
 
 /// Why a search ended early.
@@ -94,6 +104,27 @@ pub enum SearchError {
         /// The trial that stands there.
         found: String,
     },
+    /// The log of a training has fewer epochs than its checkpoint.
+    #[error(
+        "{} holds {found} epochs, and {} was written after {expected}: \
+         remove the checkpoint to train from the beginning",
+        path.display(), checkpoint.display()
+    )]
+    MissingEpochs {
+        /// The log.
+        path: PathBuf,
+        /// Its epochs.
+        found: usize,
+        /// Those of the checkpoint.
+        expected: usize,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// No fold has a network to judge candidates with.
+    #[error(
+        "the trainings of all folds diverged: choose another --out, and a lower --learning-rate"
+    )]
+    AllDiverged,
     /// A network that gives figures which are infinite or not a number.
     #[error(
         "{stage} gave a loss that is infinite or not a number: the network has diverged; try a lower learning rate"
@@ -125,46 +156,90 @@ impl<J: Judge> Search<'_, J> {
     /// [`SearchError`]; what was finished before stays in the run directory.
     pub fn run(mut self, device: &str) -> Result<Summary, SearchError> {
         check(self.config, self.labels, self.ops)?;
-        let folds = stratified_folds(self.labels, &self.config.folds, self.config.seed)?;
+        let config = self.config;
+        let folds = stratified_folds(self.labels, &config.folds, config.seed)?;
         let plan = self.plan(&folds, device)?;
         (self.observe)(Event::Planned(plan));
 
-        let mut sub_policies = Vec::new();
-        for (number, fold) in folds.iter().enumerate() {
-            sub_policies.extend(self.search_fold(number, fold)?);
+        let shared = Shared::new(self.run, self.stop, self.observe);
+        let of_folds = shared.side_by_side(
+            self.judges,
+            folds.iter().enumerate(),
+            |worker, (number, fold)| {
+                let search = FoldSearch {
+                    config,
+                    number,
+                    fold,
+                };
+                search.run(worker)
+            },
+        )?;
+        let found: Vec<SubPolicy> = of_folds.iter().flatten().flatten().cloned().collect();
+        if found.is_empty() {
+            return Err(SearchError::AllDiverged);
         }
-        let policy = self.write_policy(sub_policies)?;
+        let diverged = (0..folds.len()).filter(|fold| of_folds[*fold].is_none());
+        let policy = write_policy(config, self.run, found, &diverged.collect::<Vec<_>>())?;
+        let (file, sub_policies) = (self.run.policy_file(), policy.sub_policies().len());
+        shared.tell(Event::PolicyWritten {
+            file: file.clone(),
+            sub_policies,
+        });
+        let finals = Finals {
+            seed: config.seed,
+            recipe: Recipe {
+                epochs: config.finals.epochs,
+                ..config.training.clone()
+            },
+            controls: &config.finals.controls,
+            seeds: config.finals.seeds.get(),
+            images: self.labels.len(),
+            policy: Some(&policy),
+            random: (Space::new(&config.explore), sub_policies),
+        };
         let summary = Summary {
-            policy: self.run.policy_file(),
-            sub_policies: policy.sub_policies().len(),
-            finals: self.train_finals(&policy)?,
+            policy: Some(file),
+            sub_policies,
+            finals: finals.train(&shared, self.judges)?,
         };
         write_json(&self.run.summary_file(), &summary)?;
-        (self.observe)(Event::Finished(summary.clone()));
+        shared.tell(Event::Finished(summary.clone()));
         Ok(summary)
     }
 
     fn plan(&mut self, folds: &[Fold], device: &str) -> Result<Plan, SearchError> {
         let config = self.config;
-        let (explore, finals) = (&config.explore, &config.finals);
+        let explore = &config.explore;
         let trials_a_fold = explore.rounds.get() * explore.trials.get();
-        let (mut learn, mut classify) = (0, 0);
+        let (mut learn, mut classify, mut seen) = (0, 0, Seen::default());
         for (number, fold) in folds.iter().enumerate() {
             let folder = self.run.fold(number)?;
-            if !network_file(&folder).exists() {
-                learn += fold.train.len() * config.training.epochs.get();
+            let files = TrainingFiles::of(&folder);
+            let epochs = files.recorded()?;
+            if !files.is_finished() {
+                learn +=
+                    fold.train.len() * config.training.epochs.get().saturating_sub(epochs.len());
             }
-            let done = read_lines::<Trial>(&trials_file(&folder))?.len();
-            classify += trials_a_fold.saturating_sub(done) * fold.judge.len() * explore.draws.get();
-        }
-        for (control, seed) in self.final_trainings() {
-            if !result_file(&self.run.final_training(control, seed)?).exists() {
-                learn += self.labels.len() * finals.epochs.get();
+            seen.add_epochs(&epochs);
+            let trials = read_lines::<Trial>(&trials_file(&folder))?;
+            let images = fold.judge.len() * explore.draws.get();
+            if !files.diverged.exists() {
+                classify += trials_a_fold.saturating_sub(trials.len()) * images;
             }
+            seen.add_trials(&trials, images);
         }
-        let rates = (self.judge.rates(&config.training, self.stop))
-            .map_err(failed("the first measurement"))?;
-        let facts = self.judge.facts();
+        let finals = every_training(&config.finals.controls, config.finals.seeds.get());
+        let epochs = config.finals.epochs.get();
+        learn += images_to_learn(self.run, finals, self.labels.len(), epochs)?;
+        let rates = match seen.rates(learn, classify) {
+            Some(rates) => rates,
+            None => {
+                let measured = self.judges[0].rates(&config.training, self.stop);
+                measured.map_err(failed("the first measurement"))?
+            }
+        };
+        let side_by_side = self.judges.len().min(folds.len()) as f64;
+        let facts = self.judges[0].facts();
         Ok(Plan {
             run: self.run.path().to_owned(),
             device: device.to_owned(),
@@ -173,46 +248,89 @@ impl<J: Judge> Search<'_, J> {
             classes: facts.classes,
             folds: folds.len(),
             trials: folds.len() * trials_a_fold,
-            finals: self.final_trainings().count(),
+            finals: config.finals.controls.len() * config.finals.seeds.get(),
             images_to_learn: learn,
             images_to_classify: classify,
-            rates,
-            estimated_seconds: learn as f64 / rates.train + classify as f64 / rates.classify,
+            rates: Rates {
+                train: rates.train * side_by_side,
+                classify: rates.classify * side_by_side,
+            },
+            estimated_seconds: (learn as f64 / rates.train + classify as f64 / rates.classify)
+                / side_by_side,
         })
     }
+}
 
-    fn write_policy(&mut self, sub_policies: Vec<SubPolicy>) -> Result<Policy, SearchError> {
-        let config = self.config;
-        let source = format!(
-            "Fast AutoAugment search on {}, seed {}, by faa-runtime {}",
-            config.data,
-            config.seed,
-            crate::VERSION
-        );
-        // No date and no place: the same search gives the same file, byte for byte.
-        let mut provenance = Provenance::from_iter([
-            ("source".to_owned(), json!(source)),
-            ("config".to_owned(), json!(config)),
-        ]);
-        if !config.plugins.is_empty() {
-            provenance.insert("plugins".to_owned(), json!(config.plugins));
-        }
-        let policy = Policy {
-            name: format!(
-                "{}-wrn-{}-{}",
-                config.data.split(':').next().unwrap_or_default(),
-                config.training.depth,
-                config.training.width
-            ),
-            rule: Rule::SubPolicies(sub_policies),
-            provenance,
-        };
-        let file = self.run.policy_file();
-        write_whole(&file, policy.to_json().as_bytes())?;
-        let sub_policies = policy.sub_policies().len();
-        (self.observe)(Event::PolicyWritten { file, sub_policies });
-        Ok(policy)
+/// What the records of a run say about how fast it goes.
+#[derive(Default)]
+pub(crate) struct Seen {
+    learnt: (usize, f64),
+    classified: (usize, f64),
+}
+
+impl Seen {
+    pub(crate) fn add_epochs(&mut self, epochs: &[Epoch]) {
+        self.learnt.0 += epochs.iter().map(|epoch| epoch.images).sum::<usize>();
+        self.learnt.1 += epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
     }
+
+    fn add_trials(&mut self, trials: &[Trial], images: usize) {
+        self.classified.0 += trials.len() * images;
+        self.classified.1 += trials.iter().map(|trial| trial.seconds).sum::<f64>();
+    }
+
+    /// Rates for what is left, so that a run that goes on need not be measured first; `None` where
+    /// the records lack one that is needed.
+    pub(crate) fn rates(&self, learn: usize, classify: usize) -> Option<Rates> {
+        let rate = |(images, seconds): (usize, f64), needed: usize| match images {
+            0 if needed > 0 => None,
+            // Nothing is left that it could be used for.
+            0 => Some(1.0),
+            _ => Some(images as f64 / seconds.max(1e-9)),
+        };
+        Some(Rates {
+            train: rate(self.learnt, learn)?,
+            classify: rate(self.classified, classify)?,
+        })
+    }
+}
+
+/// Writes what the folds have found.
+fn write_policy(
+    config: &SearchConfig,
+    run: &RunDirectory,
+    sub_policies: Vec<SubPolicy>,
+    diverged: &[usize],
+) -> Result<Policy, SearchError> {
+    let source = format!(
+        "Fast AutoAugment search on {}, seed {}, by faa-runtime {}",
+        config.data,
+        config.seed,
+        crate::VERSION
+    );
+    // No date and no place: the same search gives the same file, byte for byte.
+    let mut provenance = Provenance::from_iter([
+        ("source".to_owned(), json!(source)),
+        ("config".to_owned(), json!(config)),
+    ]);
+    if !config.plugins.is_empty() {
+        provenance.insert("plugins".to_owned(), json!(config.plugins));
+    }
+    if !diverged.is_empty() {
+        provenance.insert("diverged_folds".to_owned(), json!(diverged));
+    }
+    let policy = Policy {
+        name: format!(
+            "{}-wrn-{}-{}",
+            config.data.split(':').next().unwrap_or_default(),
+            config.training.depth,
+            config.training.width
+        ),
+        rule: Rule::SubPolicies(sub_policies),
+        provenance,
+    };
+    write_whole(&run.policy_file(), policy.to_json().as_bytes())?;
+    Ok(policy)
 }
 
 /// Looks at what would otherwise fail only after the first training, or make no sense.
@@ -243,7 +361,7 @@ pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), S
 }
 
 /// For `map_err`: what was being done.
-fn failed(stage: &str) -> impl FnOnce(JudgeError) -> SearchError {
+pub(crate) fn failed(stage: &str) -> impl FnOnce(JudgeError) -> SearchError {
     let stage = stage.to_owned();
     move |source| match source {
         JudgeError::Stopped => SearchError::Stopped,
@@ -261,8 +379,9 @@ fn check_finite(stage: &str, figures: &[f64]) -> Result<(), SearchError> {
     }
 }
 
-fn network_file(folder: &Path) -> PathBuf {
-    folder.join("network.safetensors")
+/// How a fold's network does on D_A.
+fn evaluation_file(folder: &Path) -> PathBuf {
+    folder.join("evaluation.json")
 }
 
 fn trials_file(folder: &Path) -> PathBuf {

@@ -21,10 +21,16 @@ const STEP_DIMENSIONS: usize = 3;
 impl Space {
     /// The space of a configuration.
     pub fn new(config: &ExploreConfig) -> Self {
+        let (sub_policies, steps) = (config.sub_policies.get(), config.ops_per_sub_policy.get());
+        Self::of(&config.ops, sub_policies, steps)
+    }
+
+    /// The space of candidates with so many sub-policies, of so many of these ops each.
+    pub fn of(ops: &[String], sub_policies: usize, steps: usize) -> Self {
         Self {
-            ops: config.ops.clone(),
-            sub_policies: config.sub_policies.get(),
-            steps: config.ops_per_sub_policy.get(),
+            ops: ops.to_vec(),
+            sub_policies,
+            steps,
         }
     }
 

@@ -11,6 +11,8 @@ use faa_search::pipeline::Pipeline;
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::judge::Statistics;
+
 /// How many batches may wait for the network.
 const AHEAD: usize = 2;
 
@@ -37,74 +39,101 @@ pub(crate) struct Batch {
     pub(crate) labels: Tensor,
 }
 
-impl Batch {
-    pub(crate) fn len(&self) -> i64 {
-        self.labels.size()[0]
-    }
+/// A batch in memory: pixels, `[images, height, width, 3]`, and classes.
+pub(crate) struct Raw {
+    pixels: Tensor,
+    labels: Tensor,
 }
 
-/// A batch in memory: all pixels, and the classes.
-type Raw = (Vec<u8>, Vec<i64>);
-
 impl Source<'_> {
-    /// Hands every batch of `size` draws (the last may have fewer) to `consume`, in order, on the
-    /// device of `normalise`.
-    pub(crate) fn for_each(
+    /// Hands every batch of draws to `consume`, in order, on the device of `normalise`. Batches are
+    /// augmented ahead, on CPU threads.
+    pub(crate) fn for_each<'d>(
         &self,
-        draws: &[Draw],
-        size: usize,
+        batches: impl Iterator<Item = &'d [Draw]> + Send,
         normalise: &Normalise,
         stop: &StopFlag,
         mut consume: impl FnMut(Batch) -> Result<(), TchError>,
     ) -> Result<(), JudgeError> {
+        let device = normalise.device();
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel::<Result<Raw, ApplyError>>(AHEAD);
+            let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
-                for draws in draws.chunks(size) {
+                for draws in batches {
                     // The consumer is gone once it has failed or was stopped.
-                    if sender.send(self.augment(draws)).is_err() {
+                    if sender.send(self.augment(draws, device)).is_err() {
                         break;
                     }
                 }
             });
             for raw in receiver {
                 stop.check()?;
-                let batch = self.upload(raw.map_err(JudgeError::other)?, normalise);
+                let batch = self.upload(&raw?, normalise);
                 batch.and_then(&mut consume).map_err(JudgeError::other)?;
             }
             Ok(())
         })
     }
 
-    fn augment(&self, draws: &[Draw]) -> Result<Raw, ApplyError> {
+    /// Augments a batch on this thread or, within rayon's pool, on all of its threads.
+    pub(crate) fn augment(&self, draws: &[Draw], device: Device) -> Result<Raw, JudgeError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
-        let mut pixels = vec![0; draws.len() * stride];
-        pixels
-            .par_chunks_exact_mut(stride)
-            .zip(draws)
-            .try_for_each_init(Workspace::new, |workspace, (pixels, draw)| {
-                pixels.copy_from_slice(self.split.image(draw.image));
-                let Some(pipeline) = self.pipeline else {
-                    return Ok(());
-                };
-                let mut image = ImageMut::new(pixels, width, height, Channels::Rgb)
-                    .expect("a chunk has the size of an image");
-                pipeline.apply(&mut image, draw.epoch, draw.image as u64, workspace)
-            })?;
+        let size = [draws.len() as i64, height as i64, width as i64, 3];
         let label = |draw: &Draw| i64::from(self.split.labels[draw.image]);
-        Ok((pixels, draws.iter().map(label).collect()))
+        let labels: Vec<i64> = draws.iter().map(label).collect();
+        let mut raw = Raw {
+            pixels: Tensor::f_empty(size, (Kind::Uint8, Device::Cpu)).map_err(JudgeError::other)?,
+            labels: Tensor::f_from_slice(&labels).map_err(JudgeError::other)?,
+        };
+        if device.is_cuda() {
+            // From pinned memory the upload runs beside everything else.
+            raw.pixels = raw.pixels.f_pin_memory(device).map_err(JudgeError::other)?;
+            raw.labels = raw.labels.f_pin_memory(device).map_err(JudgeError::other)?;
+        }
+        let one = |workspace: &mut Workspace, (pixels, draw): (&mut [u8], &Draw)| {
+            pixels.copy_from_slice(self.split.image(draw.image));
+            let Some(pipeline) = self.pipeline else {
+                return Ok(());
+            };
+            let mut image = ImageMut::new(pixels, width, height, Channels::Rgb)
+                .expect("a chunk has the size of an image");
+            pipeline.apply(&mut image, draw.epoch, draw.image as u64, workspace)
+        };
+        let pixels = bytes_of(&mut raw.pixels);
+        let augmented: Result<(), ApplyError> = if tch::get_num_threads() == 1 {
+            let mut workspace = Workspace::new();
+            let mut images = pixels.chunks_exact_mut(stride).zip(draws);
+            images.try_for_each(|image| one(&mut workspace, image))
+        } else {
+            let images = pixels.par_chunks_exact_mut(stride).zip(draws);
+            images.try_for_each_init(Workspace::new, one)
+        };
+        augmented.map_err(JudgeError::other)?;
+        Ok(raw)
     }
 
-    fn upload(&self, (pixels, labels): Raw, normalise: &Normalise) -> Result<Batch, TchError> {
-        let [width, height] = self.size;
-        let size = [labels.len() as i64, height as i64, width as i64, 3];
-        let pixels = Tensor::f_from_data_size(&pixels, &size, Kind::Uint8)?;
+    /// Brings a batch to the device, as bytes, and normalises it there.
+    pub(crate) fn upload(&self, raw: &Raw, normalise: &Normalise) -> Result<Batch, TchError> {
+        let to_device =
+            |tensor: &Tensor| tensor.f_to_device_(normalise.device(), tensor.kind(), true, false);
         Ok(Batch {
-            images: normalise.apply(&pixels)?,
-            labels: Tensor::f_from_slice(&labels)?.f_to_device(normalise.device())?,
+            images: normalise.apply(&to_device(&raw.pixels)?)?,
+            labels: to_device(&raw.labels)?,
         })
     }
+}
+
+/// The bytes of a new tensor of bytes in memory.
+#[expect(
+    unsafe_code,
+    reason = "tch hands out a tensor's memory as a pointer only"
+)]
+fn bytes_of(tensor: &mut Tensor) -> &mut [u8] {
+    let length = tensor.numel();
+    // SAFETY: a new tensor of bytes is contiguous, so that its memory has as many bytes as it has
+    // elements; nobody else has a handle to it, and the borrow keeps it alive.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), length) }
 }
 
 /// From bytes to what the network sees: `(byte / 255 − mean) / deviation`, channel by channel.
@@ -114,13 +143,9 @@ pub(crate) struct Normalise {
 }
 
 impl Normalise {
-    /// `mean` and `deviation` are on a scale where 255 is 1. A channel that never varies is only
-    /// shifted.
-    pub(crate) fn new(
-        mean: [f64; 3],
-        deviation: [f64; 3],
-        device: Device,
-    ) -> Result<Self, TchError> {
+    /// For images with these statistics. A channel that never varies is only shifted.
+    pub(crate) fn new(statistics: Statistics, device: Device) -> Result<Self, TchError> {
+        let Statistics { mean, deviation } = statistics;
         let deviation = deviation.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
         let scale = deviation.map(|deviation| (1.0 / (255.0 * deviation)) as f32);
         let shift = [0, 1, 2].map(|channel| (-mean[channel] / deviation[channel]) as f32);
@@ -130,15 +155,23 @@ impl Normalise {
         })
     }
 
-    /// From bytes `[images, height, width, 3]`, which travel to the device as bytes.
-    pub(crate) fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
-        let pixels = pixels.f_to_device(self.device())?.f_to_kind(Kind::Float)?;
+    /// Other handles to the same numbers, for another thread.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            scale: self.scale.shallow_clone(),
+            shift: self.shift.shallow_clone(),
+        }
+    }
+
+    /// From bytes `[images, height, width, 3]` on the device.
+    fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
+        let pixels = pixels.f_to_kind(Kind::Float)?;
         self.shift
             .f_addcmul(&pixels, &self.scale)?
             .f_permute([0, 3, 1, 2])
     }
 
-    fn device(&self) -> Device {
+    pub(crate) fn device(&self) -> Device {
         self.scale.device()
     }
 }

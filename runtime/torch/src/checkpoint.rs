@@ -1,14 +1,28 @@
 //! Networks in files, as safetensors.
+//!
+//! A trained network holds all its tensors under their names, as 32-bit floats, and in its metadata
+//! what is needed to use it: depth, width, the names of the classes, and the mean and standard
+//! deviation of the training images. A checkpoint within a training holds the tensors, the momentum
+//! of all learnt numbers, and how many epochs there were.
 
+mod description;
+
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use faa_search::FileError;
+use faa_search::config::Recipe;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 
+pub(crate) use self::description::{Description, describe};
 use crate::network::{Shape, Store, TensorSpec, WideResNet};
+use crate::sgd::Sgd;
+
+const MOMENTUM: &str = "momentum";
+const EPOCHS: &str = "epochs";
 
 /// Why a file is not the network that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -35,24 +49,64 @@ pub enum CheckpointError {
         /// Its size in the network.
         size: Vec<i64>,
     },
+    /// What stands beside the tensors is missing or makes no sense.
+    #[error("{} does not say its {what} as this program writes it", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The network tells other classes apart than the data set has.
+    #[error(
+        "{} tells {} classes apart ({}), and the data set has {} ({})",
+        path.display(), network.len(), shortened(network), data.len(), shortened(data)
+    )]
+    Classes {
+        /// The file.
+        path: PathBuf,
+        /// The network's.
+        network: Vec<String>,
+        /// The data set's.
+        data: Vec<String>,
+    },
     /// libtorch reported something.
     #[error(transparent)]
     Torch(#[from] TchError),
 }
 
-/// Writes all tensors of a network, whole or not at all.
-pub(crate) fn save(store: &Store, path: &Path) -> Result<(), CheckpointError> {
-    let tensors = store
+fn shortened(classes: &[String]) -> String {
+    let first = classes
         .iter()
-        .map(|(spec, tensor)| Ok((spec, bytes_of(tensor)?)))
-        .collect::<Result<Vec<_>, TchError>>()?;
-    let views = tensors.iter().map(|(spec, bytes)| {
-        let size = spec.size.iter().map(|side| *side as usize).collect();
-        let view = TensorView::new(Dtype::F32, size, bytes).expect("the bytes are the tensor's");
-        (&spec.name, view)
-    });
-    let file = serialize(views, None).expect("names are unique and sizes are right");
-    Ok(faa_search::write_whole(path, &file)?)
+        .take(3)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if classes.len() > 3 {
+        first + ", …"
+    } else {
+        first
+    }
+}
+
+/// Writes a trained network, whole or not at all.
+pub(crate) fn save(
+    store: &Store,
+    described: &Description,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    write(store, None, described.to_metadata(), path)
+}
+
+/// Writes what a training goes on from, whole or not at all.
+pub(crate) fn save_training(
+    store: &Store,
+    sgd: &Sgd,
+    epochs: usize,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let metadata = HashMap::from([(EPOCHS.to_owned(), epochs.to_string())]);
+    write(store, Some(sgd.velocity()), metadata, path)
 }
 
 /// Reads a network of the given shape.
@@ -62,22 +116,100 @@ pub(crate) fn load(
     path: &Path,
 ) -> Result<WideResNet, CheckpointError> {
     let file = fs::read(path).map_err(FileError::io("read", path))?;
-    let tensors = SafeTensors::deserialize(&file).map_err(|source| CheckpointError::Damaged {
-        path: path.to_owned(),
-        source,
+    network_in(&parse(&file, path)?, shape, device, path)
+}
+
+/// Reads what [`save_training`] wrote.
+pub(crate) fn load_training(
+    shape: Shape,
+    recipe: &Recipe,
+    device: Device,
+    path: &Path,
+) -> Result<(WideResNet, Sgd, usize), CheckpointError> {
+    let file = fs::read(path).map_err(FileError::io("read", path))?;
+    let tensors = parse(&file, path)?;
+    let network = network_in(&tensors, shape, device, path)?;
+    let sgd = Sgd::new(&network, recipe)?;
+    let momentum = TensorSpec {
+        name: MOMENTUM.to_owned(),
+        size: sgd.velocity().size(),
+        role: crate::network::Role::Statistic,
+    };
+    let values = values_of(&tensors, &momentum).ok_or_else(|| other(&momentum, path))?;
+    no_grad(|| {
+        sgd.velocity()
+            .shallow_clone()
+            .f_copy_(&Tensor::f_from_slice(&values)?)
     })?;
-    let specs = shape.tensors();
-    for spec in &specs {
-        if values_of(&tensors, spec).is_none() {
-            return Err(CheckpointError::Other {
-                path: path.to_owned(),
-                tensor: spec.name.clone(),
-                size: spec.size.clone(),
-            });
+    let (_, metadata) = read_metadata(&file, path)?;
+    let epochs = metadata.get(EPOCHS).and_then(|epochs| epochs.parse().ok());
+    let epochs = epochs.ok_or_else(|| CheckpointError::Metadata {
+        path: path.to_owned(),
+        what: "epochs",
+    })?;
+    Ok((network, sgd, epochs))
+}
+
+fn write(
+    store: &Store,
+    momentum: Option<&Tensor>,
+    metadata: HashMap<String, String>,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let named = store
+        .iter()
+        .map(|(spec, tensor)| (spec.name.as_str(), tensor));
+    let tensors = named
+        .chain(momentum.map(|momentum| (MOMENTUM, momentum)))
+        .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
+        .collect::<Result<Vec<_>, TchError>>()?;
+    let views = tensors.iter().map(|(name, size, bytes)| {
+        let size = size.iter().map(|side| *side as usize).collect();
+        let view = TensorView::new(Dtype::F32, size, bytes).expect("the bytes are the tensor's");
+        (*name, view)
+    });
+    let file = serialize(views, Some(metadata)).expect("names are unique and sizes are right");
+    Ok(faa_search::write_whole(path, &file)?)
+}
+
+fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointError> {
+    SafeTensors::deserialize(file).map_err(damaged(path))
+}
+
+fn read_metadata(
+    file: &[u8],
+    path: &Path,
+) -> Result<(usize, HashMap<String, String>), CheckpointError> {
+    let (length, metadata) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
+    Ok((length, metadata.metadata().clone().unwrap_or_default()))
+}
+
+fn damaged(path: &Path) -> impl FnOnce(SafeTensorError) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Damaged { path, source }
+}
+
+fn network_in(
+    tensors: &SafeTensors<'_>,
+    shape: Shape,
+    device: Device,
+    path: &Path,
+) -> Result<WideResNet, CheckpointError> {
+    for spec in &shape.tensors() {
+        if values_of(tensors, spec).is_none() {
+            return Err(other(spec, path));
         }
     }
-    let values = |spec: &TensorSpec| values_of(&tensors, spec).expect("looked at above");
+    let values = |spec: &TensorSpec| values_of(tensors, spec).expect("looked at above");
     Ok(WideResNet::new(shape, device, values)?)
+}
+
+fn other(spec: &TensorSpec, path: &Path) -> CheckpointError {
+    CheckpointError::Other {
+        path: path.to_owned(),
+        tensor: spec.name.clone(),
+        size: spec.size.clone(),
+    }
 }
 
 fn values_of(tensors: &SafeTensors<'_>, spec: &TensorSpec) -> Option<Vec<f32>> {

@@ -128,6 +128,13 @@ impl fmt::Display for CudaSupport {
     }
 }
 
+/// Whether this CPU multiplies tiles of bf16 numbers (Intel's AMX), and this system lets it.
+pub(crate) fn has_amx() -> bool {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = info.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "amx_bf16"))
+}
+
 /// The word for a device, as the command line has it.
 pub fn name(device: Device) -> String {
     match device {

@@ -1,53 +1,120 @@
+mod classify;
+mod learn;
+
+use std::cell::OnceCell;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faa_op::{OpSet, Stream};
-use faa_search::config::Recipe;
+use faa_policy::Policy;
+use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
 use faa_search::data::Dataset;
 use faa_search::judge::{
     Epoch, Evaluation, Facts, Images, Judge, JudgeError, JudgeTask, Rates, StopFlag, TrainTask,
 };
 use faa_search::pipeline::Pipeline;
-use faa_search::seeds::{Purpose, derive, shuffle};
+use faa_search::seeds::{Purpose, derive};
+use faa_search::space::Space;
 use faa_search::trial::Verdict;
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError};
 
-use crate::batches::{Batch, Draw, Normalise, Source};
-use crate::network::{Mode, Shape, WideResNet};
-use crate::schedule::Schedule;
+use crate::batches::{Draw, Normalise, Source};
+use crate::checkpoint::{self, Description};
+use crate::network::{Folded, Shape, WideResNet};
 use crate::sgd::Sgd;
-use crate::{checkpoint, init};
-
-/// Images that are classified at once; more gain nothing on a CPU and little on a GPU.
-const CLASSIFY_BATCH: usize = 250;
+use crate::{device, init, shim};
 
 /// The judge of policies that people use.
 pub struct TorchJudge {
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
     ops: OpSet,
     device: Device,
-    normalise: Normalise,
-    mean: [u8; 3],
+    threads: usize,
+    /// What candidates are judged with, and what networks learn with.
+    kinds: Kinds,
+    statistics: Statistics,
+    has_stream: bool,
+}
+
+/// What a judge works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources {
+    /// Where networks are.
+    pub device: Device,
+    /// CPU threads: for everything on a CPU, for augmentation with a GPU.
+    pub threads: usize,
+    /// The numbers that networks calculate with.
+    pub precision: Precision,
+}
+
+#[derive(Clone, Copy)]
+struct Kinds {
+    judge: Kind,
+    learn: Kind,
+}
+
+/// Of the training images: what the network's input is normalised with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Statistics {
+    pub(crate) mean: [f64; 3],
+    pub(crate) deviation: [f64; 3],
+}
+
+/// A network, and what its training needs to go on.
+#[derive(Debug)]
+pub struct TorchNetwork {
+    network: WideResNet,
+    statistics: Statistics,
+    sgd: Option<Sgd>,
+    /// As it judges candidates, made when it first does.
+    folded: OnceCell<Folded>,
+}
+
+impl TorchNetwork {
+    fn new(network: WideResNet, statistics: Statistics, sgd: Option<Sgd>) -> Self {
+        Self {
+            network,
+            statistics,
+            sgd,
+            folded: OnceCell::new(),
+        }
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &WideResNet {
+        &self.network
+    }
 }
 
 impl TorchJudge {
-    /// A judge of policies made of `ops`, on this data set and device.
+    /// A judge of policies made of `ops`, on this data set.
     ///
     /// # Errors
     ///
     /// What libtorch reports.
-    pub fn new(dataset: Dataset, ops: OpSet, device: Device) -> Result<Self, TchError> {
-        let statistics = dataset.channel_statistics();
+    pub fn new(dataset: Arc<Dataset>, ops: OpSet, resources: Resources) -> Result<Self, TchError> {
+        let Resources {
+            device,
+            threads,
+            precision,
+        } = resources;
         if device.is_cuda() {
             // Images of a run have one size, so measuring every algorithm once pays off.
             tch::Cuda::cudnn_set_benchmark(true);
         }
+        let statistics = dataset.channel_statistics();
         Ok(Self {
-            normalise: Normalise::new(statistics.mean, statistics.std, device)?,
-            mean: statistics.mean.map(|mean| (mean * 255.0).round() as u8),
+            statistics: Statistics {
+                mean: statistics.mean,
+                deviation: statistics.std,
+            },
             dataset,
             ops,
             device,
+            threads: threads.max(1),
+            kinds: Kinds::choose(precision, device),
+            has_stream: false,
         })
     }
 
@@ -58,6 +125,23 @@ impl TorchJudge {
     /// Where there is no WideResNet of that depth and width.
     pub fn check(&self, recipe: &Recipe) -> Result<(), JudgeError> {
         self.shape(recipe).map(drop)
+    }
+
+    /// Reads a network of any shape that a judge has saved. It sees images as it did when it was
+    /// trained, whatever the data set of this judge.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, holds something else, or tells other classes apart.
+    pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, JudgeError> {
+        self.prepare_thread()?;
+        let described = checkpoint::describe(file).map_err(JudgeError::other)?;
+        described
+            .check_classes(&self.dataset.classes, file)
+            .map_err(JudgeError::other)?;
+        let network = checkpoint::load(described.shape(), self.device, file);
+        let network = network.map_err(JudgeError::other)?;
+        Ok(TorchNetwork::new(network, described.statistics(), None))
     }
 
     fn shape(&self, recipe: &Recipe) -> Result<Shape, JudgeError> {
@@ -83,10 +167,73 @@ impl TorchJudge {
             pipeline,
         }
     }
+
+    fn normalise(&self, statistics: Statistics) -> Result<Normalise, JudgeError> {
+        Normalise::new(statistics, self.device).map_err(torch)
+    }
+
+    fn pipeline(&self, task: Augmentation<'_>) -> Result<Pipeline, JudgeError> {
+        let mean = self
+            .statistics
+            .mean
+            .map(|mean| (mean * 255.0).round() as u8);
+        let Augmentation {
+            policy,
+            recipe,
+            seed,
+        } = task;
+        Pipeline::new(policy, recipe, &self.ops, mean, seed).map_err(JudgeError::other)
+    }
+
+    /// To be called on the thread that works with the judge: libtorch's settings are a thread's own.
+    fn prepare_thread(&mut self) -> Result<(), JudgeError> {
+        self.use_all_threads();
+        if let (Device::Cuda(index), false) = (self.device, self.has_stream) {
+            shim::own_stream(index).map_err(torch)?;
+            self.has_stream = true;
+        }
+        Ok(())
+    }
+
+    fn use_all_threads(&self) {
+        tch::set_num_threads(i32::try_from(self.threads).unwrap_or(i32::MAX));
+    }
+}
+
+/// What a pipeline is made of.
+struct Augmentation<'a> {
+    policy: Option<&'a Policy>,
+    recipe: &'a Recipe,
+    seed: u64,
+}
+
+impl<'a> From<&TrainTask<'a>> for Augmentation<'a> {
+    fn from(task: &TrainTask<'a>) -> Self {
+        Self {
+            policy: task.policy,
+            recipe: task.recipe,
+            seed: task.seed,
+        }
+    }
+}
+
+impl Kinds {
+    fn choose(precision: Precision, device: Device) -> Self {
+        let bf16 = |yes: bool| if yes { Kind::BFloat16 } else { Kind::Float };
+        let [judge, learn] = match precision {
+            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
+            Precision::Float32 => [false; 2],
+            Precision::Bf16 => [true; 2],
+        };
+        Self {
+            judge: bf16(judge),
+            learn: bf16(learn),
+        }
+    }
 }
 
 impl Judge for TorchJudge {
-    type Network = WideResNet;
+    type Network = TorchNetwork;
 
     fn facts(&self) -> Facts {
         Facts {
@@ -96,79 +243,74 @@ impl Judge for TorchJudge {
         }
     }
 
-    fn train(
+    fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, JudgeError> {
+        self.prepare_thread()?;
+        let network = self.new_network(task.recipe, task.seed)?;
+        let sgd = Sgd::new(&network, task.recipe).map_err(torch)?;
+        Ok(TorchNetwork::new(network, self.statistics, Some(sgd)))
+    }
+
+    fn epoch(
+        &mut self,
+        network: &mut TorchNetwork,
+        task: &TrainTask<'_>,
+        epoch: usize,
+        stop: &StopFlag,
+    ) -> Result<Epoch, JudgeError> {
+        self.prepare_thread()?;
+        network.folded.take();
+        self.learn(network, task, epoch, stop)
+    }
+
+    fn checkpoint(
+        &self,
+        network: &TorchNetwork,
+        epochs: usize,
+        file: &Path,
+    ) -> Result<(), JudgeError> {
+        let Some(sgd) = &network.sgd else {
+            return Err(JudgeError::other(
+                "a network that was loaded cannot be trained on",
+            ));
+        };
+        checkpoint::save_training(network.network.store(), sgd, epochs, file)
+            .map_err(JudgeError::other)
+    }
+
+    fn resume(
         &mut self,
         task: &TrainTask<'_>,
-        on_epoch: &mut dyn FnMut(&Epoch),
-        stop: &StopFlag,
-    ) -> Result<WideResNet, JudgeError> {
-        let recipe = task.recipe;
-        let pipeline = Pipeline::new(task.policy, recipe, &self.ops, self.mean, task.seed)
+        file: &Path,
+    ) -> Result<(TorchNetwork, usize), JudgeError> {
+        self.prepare_thread()?;
+        let (shape, recipe) = (self.shape(task.recipe)?, task.recipe);
+        let (network, sgd, epochs) = checkpoint::load_training(shape, recipe, self.device, file)
             .map_err(JudgeError::other)?;
-        let network = self.new_network(recipe, task.seed)?;
-        let mut sgd =
-            Sgd::new(&network, recipe.weight_decay, recipe.clip_norm).map_err(JudgeError::other)?;
-        let batch = recipe.batch.get();
-        let steps_an_epoch = task.images.len().div_ceil(batch);
-        let schedule = Schedule {
-            peak: recipe.learning_rate,
-            warmup: recipe.warmup_epochs * steps_an_epoch,
-            steps: recipe.epochs.get() * steps_an_epoch,
-        };
-        let source = self.source(&Images::Train(task.images), Some(&pipeline));
-        for epoch in 0..recipe.epochs.get() {
-            let started = Instant::now();
-            let mut tally = Tally::new(self.device).map_err(JudgeError::other)?;
-            let mut step = epoch * steps_an_epoch;
-            source.for_each(
-                &epoch_draws(task, epoch),
-                batch,
-                &self.normalise,
-                stop,
-                |batch| {
-                    let logits = network.forward(&batch.images, Mode::Train)?;
-                    let losses = cross_entropy(&logits, &batch)?;
-                    drop(sgd.step(&network, &losses.f_mean(None)?, schedule.rate(step))?);
-                    step += 1;
-                    tally.add(&logits, &losses, &batch)
-                },
-            )?;
-            let learning_rate = schedule.rate(step - 1);
-            let Evaluation { error, loss } = tally.evaluation().map_err(JudgeError::other)?;
-            if !loss.is_finite() {
-                return Err(JudgeError::Diverged {
-                    loss,
-                    epoch,
-                    learning_rate,
-                });
-            }
-            let (seconds, images) = (started.elapsed().as_secs_f64(), task.images.len());
-            on_epoch(&Epoch {
-                epoch,
-                loss,
-                error,
-                learning_rate,
-                seconds,
-                images,
-            });
-        }
-        Ok(network)
+        Ok((
+            TorchNetwork::new(network, self.statistics, Some(sgd)),
+            epochs,
+        ))
     }
 
     fn judge(
         &mut self,
-        network: &WideResNet,
+        network: &TorchNetwork,
         task: &JudgeTask<'_>,
         stop: &StopFlag,
     ) -> Result<Verdict, JudgeError> {
-        let pipeline = Pipeline::new(
-            Some(task.candidate),
-            task.recipe,
-            &self.ops,
-            self.mean,
-            task.seed,
-        )
-        .map_err(JudgeError::other)?;
+        self.prepare_thread()?;
+        let folded = match network.folded.get() {
+            Some(folded) => folded,
+            None => {
+                let folded = Folded::new(&network.network, self.kinds.judge).map_err(torch)?;
+                network.folded.get_or_init(|| folded)
+            }
+        };
+        let pipeline = self.pipeline(Augmentation {
+            policy: Some(task.candidate),
+            recipe: task.recipe,
+            seed: task.seed,
+        })?;
         let draw = |image| {
             (0..task.draws).map(move |draw| Draw {
                 image,
@@ -176,196 +318,114 @@ impl Judge for TorchJudge {
             })
         };
         let draws: Vec<Draw> = task.images.iter().flat_map(|image| draw(*image)).collect();
-        // All draws of an image are in one batch, side by side.
-        let batch = (CLASSIFY_BATCH / task.draws).max(1) * task.draws;
-        let mut tally = Tally::new(self.device).map_err(torch)?;
-        let mut any = Tensor::f_zeros([], (Kind::Int64, self.device)).map_err(torch)?;
         let source = self.source(&Images::Train(task.images), Some(&pipeline));
-        no_grad(|| {
-            source.for_each(&draws, batch, &self.normalise, stop, |batch| {
-                let logits = network.forward(&batch.images, Mode::Evaluate)?;
-                let right = tally.add_losses(&logits, &batch)?;
-                let by_image = right.f_view((-1, task.draws as i64))?;
-                drop(any.f_add_(&by_image.f_any_dim(1, false)?.f_sum(Kind::Int64)?)?);
-                Ok(())
-            })
-        })?;
-        let (mean, loss) = tally.right_and_loss().map_err(torch)?;
-        let any = any.f_double_value(&[]).map_err(torch)? / task.images.len() as f64;
-        Ok(Verdict { any, mean, loss })
+        let normalise = self.normalise(network.statistics)?;
+        let totals = self.classify(folded, &normalise, &source, &draws, task.draws, stop)?;
+        let count = draws.len() as f64;
+        Ok(Verdict {
+            any: totals.any as f64 / task.images.len() as f64,
+            mean: totals.right as f64 / count,
+            loss: totals.loss / count,
+        })
     }
 
     fn evaluate(
         &mut self,
-        network: &WideResNet,
+        network: &TorchNetwork,
         images: Images<'_>,
         stop: &StopFlag,
     ) -> Result<Evaluation, JudgeError> {
+        self.prepare_thread()?;
+        // An error that is reported is that of the network as it was trained, not of a rounded one.
+        let folded = Folded::new(&network.network, Kind::Float).map_err(torch)?;
         let draw = |image| Draw { image, epoch: 0 };
         let draws: Vec<Draw> = match images {
             Images::Train(images) => images.iter().map(|image| draw(*image)).collect(),
             Images::Test => (0..self.dataset.test.len()).map(draw).collect(),
         };
-        let mut tally = Tally::new(self.device).map_err(torch)?;
-        no_grad(|| {
-            self.source(&images, None).for_each(
-                &draws,
-                CLASSIFY_BATCH,
-                &self.normalise,
-                stop,
-                |batch| {
-                    let logits = network.forward(&batch.images, Mode::Evaluate)?;
-                    tally.add_losses(&logits, &batch).map(drop)
-                },
-            )
-        })?;
-        tally.evaluation().map_err(torch)
+        let (source, normalise) = (
+            self.source(&images, None),
+            self.normalise(network.statistics)?,
+        );
+        let totals = self.classify(&folded, &normalise, &source, &draws, 1, stop)?;
+        let count = draws.len() as f64;
+        Ok(Evaluation {
+            error: 1.0 - totals.right as f64 / count,
+            loss: totals.loss / count,
+        })
     }
 
-    fn save(&self, network: &WideResNet, file: &Path) -> Result<(), JudgeError> {
-        checkpoint::save(network.store(), file).map_err(JudgeError::other)
+    fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), JudgeError> {
+        let described = Description::new(
+            network.network.shape(),
+            &self.dataset.classes,
+            network.statistics,
+        );
+        checkpoint::save(network.network.store(), &described, file).map_err(JudgeError::other)
     }
 
-    fn load(&mut self, recipe: &Recipe, file: &Path) -> Result<WideResNet, JudgeError> {
-        checkpoint::load(self.shape(recipe)?, self.device, file).map_err(JudgeError::other)
+    fn load(&mut self, recipe: &Recipe, file: &Path) -> Result<TorchNetwork, JudgeError> {
+        self.prepare_thread()?;
+        let network =
+            checkpoint::load(self.shape(recipe)?, self.device, file).map_err(JudgeError::other)?;
+        Ok(TorchNetwork::new(network, self.statistics, None))
     }
 
     fn rates(&mut self, recipe: &Recipe, stop: &StopFlag) -> Result<Rates, JudgeError> {
-        let network = self.new_network(recipe, 0)?;
-        let mut sgd =
-            Sgd::new(&network, recipe.weight_decay, recipe.clip_norm).map_err(JudgeError::other)?;
-        let pipeline =
-            Pipeline::new(None, recipe, &self.ops, self.mean, 0).map_err(JudgeError::other)?;
-        let source = self.source(&Images::Train(&[]), Some(&pipeline));
-        let train = self.rate(&source, recipe.batch.get(), stop, |batch| {
-            let logits = network.forward(&batch.images, Mode::Train)?;
-            sgd.step(
-                &network,
-                &cross_entropy(&logits, &batch)?.f_mean(None)?,
-                0.0,
-            )
-            .map(drop)
+        let images: Vec<usize> = (0..self.dataset.train.len()).collect();
+        // Its steps are to be timed and not to go anywhere.
+        let recipe = &Recipe {
+            learning_rate: 1e-12,
+            ..recipe.clone()
+        };
+        let task = |count: usize| TrainTask {
+            images: &images[..count.min(images.len())],
+            recipe,
+            policy: None,
+            seed: 0,
+        };
+        let mut network = self.begin(&task(0))?;
+        let batch = recipe.batch.get();
+        let train = rate(batch, |count| {
+            self.epoch(&mut network, &task(count), 0, stop)
+                .map(|epoch| epoch.images)
         })?;
-        let classify = no_grad(|| {
-            self.rate(&source, CLASSIFY_BATCH, stop, |batch| {
-                network.forward(&batch.images, Mode::Evaluate).map(drop)
-            })
+        let ops = SEARCHED_OPS.map(str::to_owned);
+        let candidate = Space::of(&ops, 5, 2).random_policy("any", 5, 0);
+        let classify = rate(250, |count| {
+            let task = JudgeTask {
+                images: &images[..(count / 5).clamp(1, images.len())],
+                recipe,
+                candidate: &candidate,
+                draws: 5,
+                seed: 0,
+            };
+            let draws = task.images.len() * task.draws;
+            self.judge(&network, &task, stop).map(|_| draws)
         })?;
         Ok(Rates { train, classify })
     }
 }
 
-impl TorchJudge {
-    /// Images per second of some work, over about a second and after a batch to warm up.
-    fn rate(
-        &self,
-        source: &Source<'_>,
-        batch: usize,
-        stop: &StopFlag,
-        mut work: impl FnMut(Batch) -> Result<(), TchError>,
-    ) -> Result<f64, JudgeError> {
-        const LONG_ENOUGH: Duration = Duration::from_secs(1);
-        let images = self.dataset.train.len();
-        let (mut done, mut elapsed, mut epoch) = (0, Duration::ZERO, 0);
-        while elapsed < LONG_ENOUGH {
-            let draw = |place| Draw {
-                image: place % images,
-                epoch,
-            };
-            let draws: Vec<Draw> = (0..batch * 4).map(draw).collect();
-            let started = Instant::now();
-            source.for_each(&draws, batch, &self.normalise, stop, &mut work)?;
-            synchronise(self.device);
-            // The first batches pay for the choice of algorithms and for memory.
-            if epoch > 0 {
-                (done, elapsed) = (done + draws.len(), elapsed + started.elapsed());
-            }
-            epoch += 1;
-        }
-        Ok(done as f64 / elapsed.as_secs_f64())
+/// Images per second of some work, over about half a second and after a first try, which pays for
+/// the choice of algorithms and for memory. `work` is told how many images to take, and tells how
+/// many it took.
+fn rate(
+    start: usize,
+    mut work: impl FnMut(usize) -> Result<usize, JudgeError>,
+) -> Result<f64, JudgeError> {
+    const LONG_ENOUGH: Duration = Duration::from_millis(400);
+    work(start)?;
+    let (mut done, mut elapsed, mut count) = (0, Duration::ZERO, start);
+    while elapsed < LONG_ENOUGH {
+        let started = Instant::now();
+        done += work(count)?;
+        elapsed += started.elapsed();
+        count *= 2;
     }
-}
-
-/// All images of a task, in the order of this epoch.
-fn epoch_draws(task: &TrainTask<'_>, epoch: usize) -> Vec<Draw> {
-    let mut images = task.images.to_vec();
-    shuffle(
-        &mut images,
-        derive(task.seed, Purpose::Shuffle, &[epoch as u64]),
-    );
-    images
-        .into_iter()
-        .map(|image| Draw {
-            image,
-            epoch: epoch as u32,
-        })
-        .collect()
+    Ok(done as f64 / elapsed.as_secs_f64())
 }
 
 fn torch(error: TchError) -> JudgeError {
     JudgeError::other(error)
-}
-
-fn cross_entropy(logits: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
-    logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::None, -100, 0.0)
-}
-
-fn synchronise(device: Device) {
-    if let Device::Cuda(index) = device {
-        tch::Cuda::synchronize(index as i64);
-    }
-}
-
-/// Sums over batches that stay on the device until they are asked for.
-struct Tally {
-    loss: Tensor,
-    right: Tensor,
-    images: i64,
-}
-
-impl Tally {
-    fn new(device: Device) -> Result<Self, TchError> {
-        Ok(Self {
-            loss: Tensor::f_zeros([], (Kind::Double, device))?,
-            right: Tensor::f_zeros([], (Kind::Int64, device))?,
-            images: 0,
-        })
-    }
-
-    /// Adds a batch whose losses are known; tells which images were classified right.
-    fn count(
-        &mut self,
-        logits: &Tensor,
-        losses: &Tensor,
-        batch: &Batch,
-    ) -> Result<Tensor, TchError> {
-        let right = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
-        drop(self.loss.f_add_(&losses.f_detach()?.f_sum(Kind::Double)?)?);
-        drop(self.right.f_add_(&right.f_sum(Kind::Int64)?)?);
-        self.images += batch.len();
-        Ok(right)
-    }
-
-    fn add(&mut self, logits: &Tensor, losses: &Tensor, batch: &Batch) -> Result<(), TchError> {
-        no_grad(|| self.count(logits, losses, batch).map(drop))
-    }
-
-    fn add_losses(&mut self, logits: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
-        self.count(logits, &cross_entropy(logits, batch)?, batch)
-    }
-
-    /// The share of images that were classified right, and the mean loss.
-    fn right_and_loss(&self) -> Result<(f64, f64), TchError> {
-        let images = self.images as f64;
-        let share = |sum: &Tensor| sum.f_double_value(&[]).map(|sum| sum / images);
-        Ok((share(&self.right)?, share(&self.loss)?))
-    }
-
-    fn evaluation(&self) -> Result<Evaluation, TchError> {
-        let (right, loss) = self.right_and_loss()?;
-        Ok(Evaluation {
-            error: 1.0 - right,
-            loss,
-        })
-    }
 }

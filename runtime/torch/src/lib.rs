@@ -12,7 +12,8 @@ mod judge;
 pub mod network;
 pub mod schedule;
 pub mod sgd;
+mod shim;
 
 pub use checkpoint::CheckpointError;
 pub use init::he_normal;
-pub use judge::TorchJudge;
+pub use judge::{Resources, TorchJudge, TorchNetwork};

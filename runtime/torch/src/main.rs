@@ -4,20 +4,21 @@
 //! protocol of [`faa_search::protocol`]; people do not call it.
 
 use std::io::{self, BufRead, Read, Write};
-use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use faa_op::{Op, OpSet};
 use faa_plugin::{Host, HostConfig, Native, Plugin};
+use faa_search::config::{PluginOp, Precision};
 use faa_search::data::{Dataset, LoadOptions};
-use faa_search::judge::StopFlag;
-use faa_search::protocol::{End, Message, Plugins, Request, TorchReport};
-use faa_search::{RunDirectory, Search, SearchConfig, SearchError};
-use faa_torch::TorchJudge;
+use faa_search::judge::{Images, StopFlag};
+use faa_search::protocol::{End, Means, Message, Plugins, Request, TorchReport};
+use faa_search::{Event, Judge, RunDirectory, Search, SearchError, Task, Train};
 use faa_torch::device::{self, CudaSupport};
+use faa_torch::{Resources, TorchJudge};
 use tch::Device;
 
 fn main() -> ExitCode {
@@ -69,60 +70,127 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
         Request::Search {
             config,
             out,
-            device,
-            threads,
+            means,
             plugins,
         } => {
-            let threads = threads.max(1);
-            tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build_global()?;
-            // Loading CUDA takes seconds, which a search on the CPU need not wait for.
-            let device = match device.as_str() {
-                "cpu" => Device::Cpu,
-                word => CudaSupport::load().choose(word)?,
+            let task = Task::Search(&config);
+            let (data, ops) = load(
+                &config.data,
+                config.image_size,
+                plugins.as_ref(),
+                &config.plugins,
+            )?;
+            let (mut judges, device) = judges(&data, &ops, config.precision, &means)?;
+            // The directory is bound to its first configuration, so what can be seen to be wrong
+            // with one is told before.
+            judges[0].check(&config.training)?;
+            faa_search::check(&config, &data.train.labels, &ops)?;
+            let search = Search {
+                config: &config,
+                labels: &data.train.labels,
+                ops: &ops,
+                judges: &mut judges,
+                run: &RunDirectory::open(&out, task, data.digest())?,
+                stop,
+                observe: &mut |event| tell(&Message::Event(event), stop),
             };
-            search(&config, &out, device, plugins.as_ref(), stop)
+            search.run(&device)?;
+            Ok(())
+        }
+        Request::Train {
+            config,
+            out,
+            means,
+            plugins,
+        } => {
+            let task = Task::Train(&config);
+            let (data, ops) = load(
+                &config.data,
+                config.image_size,
+                plugins.as_ref(),
+                &config.plugins,
+            )?;
+            let (mut judges, device) = judges(&data, &ops, config.precision, &means)?;
+            judges[0].check(&config.training)?;
+            config.check(&ops)?;
+            let train = Train {
+                config: &config,
+                images: data.train.len(),
+                ops: &ops,
+                judges: &mut judges,
+                run: &RunDirectory::open(&out, task, data.digest())?,
+                stop,
+                observe: &mut |event| tell(&Message::Event(event), stop),
+            };
+            train.run(&device)?;
+            Ok(())
+        }
+        Request::Evaluate {
+            networks,
+            data,
+            image_size,
+            precision,
+            means,
+        } => {
+            let (data, ops) = load(&data, image_size, None, &[])?;
+            let (mut judges, _) = judges(&data, &ops, precision, &means)?;
+            for file in networks {
+                let network = judges[0].load_any(&file)?;
+                let evaluation = judges[0].evaluate(&network, Images::Test, stop)?;
+                tell(&Message::Event(Event::Evaluated { file, evaluation }), stop);
+            }
+            Ok(())
         }
         _ => anyhow::bail!("this request is newer than this program"),
     }
 }
 
-fn search(
-    config: &SearchConfig,
-    out: &Path,
-    device: Device,
+/// Loads the images, and the ops that a run may use.
+fn load(
+    data: &str,
+    image_size: Option<u32>,
     plugins: Option<&Plugins>,
-    stop: &StopFlag,
-) -> Result<()> {
-    let options = LoadOptions {
-        image_size: config.image_size,
-    };
-    let dataset = Dataset::load(&config.data.parse()?, &options)?;
-    let ops = known_ops(config, plugins)?;
-    let (labels, digest) = (dataset.train.labels.clone(), dataset.digest());
-    let mut judge = TorchJudge::new(dataset, ops.clone(), device)?;
-    // The directory is bound to its first configuration, so what can be seen to be wrong with one
-    // is told before.
-    judge.check(&config.training)?;
-    faa_search::check(config, &labels, &ops)?;
-    let run = RunDirectory::open(out, config, digest)?;
-    let search = Search {
-        config,
-        labels: &labels,
-        ops: &ops,
-        judge: &mut judge,
-        run: &run,
-        stop,
-        observe: &mut |event| tell(&Message::Event(event), stop),
-    };
-    search.run(&device::name(device))?;
-    Ok(())
+    named: &[PluginOp],
+) -> Result<(Arc<Dataset>, OpSet)> {
+    let dataset = Dataset::load(&data.parse()?, &LoadOptions { image_size })?;
+    Ok((Arc::new(dataset), known_ops(named, plugins)?))
 }
 
-/// The built-in ops and those of plugins, which must be the ones that the configuration names.
-fn known_ops(config: &SearchConfig, plugins: Option<&Plugins>) -> Result<OpSet> {
+/// A judge for every job, over the devices in turn, and the devices in words.
+fn judges(
+    data: &Arc<Dataset>,
+    ops: &OpSet,
+    precision: Precision,
+    means: &Means,
+) -> Result<(Vec<TorchJudge>, String)> {
+    let threads = means.threads.max(1);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()?;
+    let on_cpu = means.devices.iter().all(|word| word == "cpu");
+    // Loading CUDA takes seconds, which work on the CPU need not wait for.
+    let cuda = (!on_cpu).then(CudaSupport::load);
+    let choose = |word: &String| match &cuda {
+        Some(cuda) => cuda.choose(word),
+        None => Ok(Device::Cpu),
+    };
+    let devices: Vec<Device> = means.devices.iter().map(choose).collect::<Result<_, _>>()?;
+    let jobs = means.jobs.unwrap_or(devices.len()).max(1);
+    let judges = devices.iter().copied().cycle().take(jobs).map(|device| {
+        let resources = Resources {
+            device,
+            threads: (threads / jobs).max(1),
+            precision,
+        };
+        TorchJudge::new(Arc::clone(data), ops.clone(), resources)
+    });
+    let judges = judges.collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = devices.into_iter().map(device::name).collect();
+    Ok((judges, names.join(", ")))
+}
+
+/// The built-in ops and those of plugins, among which must be the `named` ones.
+fn known_ops(named: &[PluginOp], plugins: Option<&Plugins>) -> Result<OpSet> {
     let mut ops = faa_ops_builtin::builtin_ops();
     let Some(plugins) = plugins else {
         return Ok(ops);
@@ -136,7 +204,7 @@ fn known_ops(config: &SearchConfig, plugins: Option<&Plugins>) -> Result<OpSet> 
         Native::Refused
     };
     let found = host.load_folders(&plugins.folders, native, &mut ops)?;
-    for named in &config.plugins {
+    for named in named {
         let is_it = |plugin: &Plugin| {
             let has_op = plugin.ops().iter().any(|op| op.spec().name() == named.op);
             has_op && plugin.sha256() == named.sha256

@@ -1,10 +1,12 @@
 //! WideResNet-d-k (Zagoruyko and Komodakis, *Wide Residual Networks*, BMVC 2016), pre-activation.
 
+mod folded;
 mod layers;
 mod store;
 
 use tch::{Device, TchError, Tensor};
 
+pub use self::folded::Folded;
 use self::layers::{BatchNorm, Block, conv3x3};
 pub use self::store::{Role, Store, TensorSpec};
 
@@ -150,6 +152,11 @@ impl WideResNet {
     /// The network's shape.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// Where the network is.
+    pub fn device(&self) -> Device {
+        self.stem.device()
     }
 
     /// All tensors of the network.

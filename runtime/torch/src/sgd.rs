@@ -1,8 +1,10 @@
 //! Stochastic gradient descent with Nesterov momentum.
 
+use faa_search::config::Recipe;
 use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::network::{Store, WideResNet};
+use crate::shim;
 
 const MOMENTUM: f64 = 0.9;
 
@@ -25,13 +27,18 @@ impl Sgd {
     /// # Errors
     ///
     /// What libtorch reports.
-    pub fn new(network: &WideResNet, weight_decay: f64, clip_norm: f64) -> Result<Self, TchError> {
+    pub fn new(network: &WideResNet, recipe: &Recipe) -> Result<Self, TchError> {
         let velocity = network.store().flat().f_zeros_like()?;
         Ok(Self {
-            weight_decay,
-            clip_norm,
+            weight_decay: recipe.weight_decay,
+            clip_norm: recipe.clip_norm,
             velocity,
         })
+    }
+
+    /// The momentum of all learnt numbers, laid out like the flat tensor of them.
+    pub(crate) fn velocity(&self) -> &Tensor {
+        &self.velocity
     }
 
     /// One step against the gradient of `loss`. Returns the gradient's norm before it was clipped,
@@ -57,25 +64,34 @@ impl Sgd {
                 .f_clamp_max(1.0)?
                 .f_to_kind(Kind::Float)?;
             drop(gradient.f_mul_(&scale)?);
-            self.descend(store, &mut gradient, learning_rate)?;
+            self.descend(store, &gradient, learning_rate)?;
             Ok(norm)
         })
     }
 
+    /// A kernel for the numbers with weight decay, and one for those without.
     fn descend(
         &mut self,
         store: &Store,
-        gradient: &mut Tensor,
+        gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<(), TchError> {
-        // What in-place operations return is another handle to the tensor that they changed.
-        let mut flat = store.flat().shallow_clone();
-        let weights = flat.f_narrow(0, 0, store.decayed())?;
-        let mut decayed = gradient.f_narrow(0, 0, store.decayed())?;
-        drop(decayed.f_add_(&weights.f_mul_scalar(self.weight_decay)?)?);
-        drop(self.velocity.f_mul_scalar_(MOMENTUM)?.f_add_(gradient)?);
-        drop(gradient.f_add_(&self.velocity.f_mul_scalar(MOMENTUM)?)?);
-        drop(flat.f_sub_(&gradient.f_mul_scalar(learning_rate)?)?);
+        let (flat, decayed) = (store.flat().f_detach()?, store.decayed());
+        let parts = [
+            (0, decayed, self.weight_decay),
+            (decayed, flat.numel() as i64 - decayed, 0.0),
+        ];
+        for (start, length, weight_decay) in parts {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            shim::fused_sgd(
+                &mut part(&flat)?,
+                &part(gradient)?,
+                &mut part(&self.velocity)?,
+                MOMENTUM,
+                weight_decay,
+                learning_rate,
+            )?;
+        }
         Ok(())
     }
 }

@@ -1,16 +1,16 @@
 //! The judge on a data set that is learnt in seconds: three classes of coloured noise.
 
 use std::fs;
+use std::sync::Arc;
 
 use faa_op::Stream;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength};
 use faa_search::Judge;
-use faa_search::config::{Preset, Recipe, SearchConfig};
+use faa_search::config::{Precision, Preset, Recipe, SearchConfig};
 use faa_search::data::{Dataset, Split};
 use faa_search::judge::{Epoch, Images, JudgeError, JudgeTask, StopFlag, TrainTask};
-use faa_torch::TorchJudge;
-use faa_torch::network::WideResNet;
+use faa_torch::{Resources, TorchJudge, TorchNetwork};
 use tch::Device;
 
 const SIDE: usize = 12;
@@ -38,8 +38,16 @@ fn dataset() -> Dataset {
 }
 
 fn judge() -> TorchJudge {
-    tch::set_num_threads(1);
-    TorchJudge::new(dataset(), builtin_ops(), Device::Cpu).unwrap()
+    judge_with(1, Precision::Float32)
+}
+
+fn judge_with(threads: usize, precision: Precision) -> TorchJudge {
+    let resources = Resources {
+        device: Device::Cpu,
+        threads,
+        precision,
+    };
+    TorchJudge::new(Arc::new(dataset()), builtin_ops(), resources).unwrap()
 }
 
 fn recipe() -> Recipe {
@@ -53,7 +61,15 @@ fn recipe() -> Recipe {
     }
 }
 
-fn train(recipe: &Recipe, seed: u64) -> (Result<WideResNet, JudgeError>, Vec<Epoch>) {
+fn train(recipe: &Recipe, seed: u64) -> (Result<TorchNetwork, JudgeError>, Vec<Epoch>) {
+    train_with(&mut judge(), recipe, seed)
+}
+
+fn train_with(
+    judge: &mut TorchJudge,
+    recipe: &Recipe,
+    seed: u64,
+) -> (Result<TorchNetwork, JudgeError>, Vec<Epoch>) {
     let images: Vec<usize> = (0..90).collect();
     let task = TrainTask {
         images: &images,
@@ -61,15 +77,21 @@ fn train(recipe: &Recipe, seed: u64) -> (Result<WideResNet, JudgeError>, Vec<Epo
         policy: None,
         seed,
     };
-    let mut epochs = Vec::new();
-    let network = judge().train(&task, &mut |epoch| epochs.push(*epoch), &StopFlag::new());
-    (network, epochs)
+    let (mut network, mut epochs) = (judge.begin(&task).unwrap(), Vec::new());
+    for number in 0..recipe.epochs.get() {
+        match judge.epoch(&mut network, &task, number, &StopFlag::new()) {
+            Ok(epoch) => epochs.push(epoch),
+            Err(error) => return (Err(error), epochs),
+        }
+    }
+    (Ok(network), epochs)
 }
 
 /// All numbers of a network.
-fn weights(network: &WideResNet) -> Vec<f32> {
+fn weights(network: &TorchNetwork) -> Vec<f32> {
     let values = |tensor: &tch::Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1]));
     network
+        .network()
         .store()
         .iter()
         .flat_map(|(_, tensor)| values(tensor).unwrap())
@@ -194,23 +216,42 @@ fn darken(probability: f64) -> Policy {
 
 #[test]
 fn a_loss_that_is_no_number_is_an_error_with_its_epoch_and_rate() {
-    let (network, _) = train(
-        &Recipe {
-            learning_rate: 1e30,
-            ..recipe()
-        },
-        1,
-    );
-    let error = network.unwrap_err();
+    let recipe = Recipe {
+        learning_rate: 1e30,
+        ..recipe()
+    };
+    let JudgeError::Diverged(divergence) = train(&recipe, 1).0.unwrap_err() else {
+        panic!("another error");
+    };
     assert!(
-        matches!(error, JudgeError::Diverged { epoch: 0 | 1, .. }),
-        "{error}"
+        divergence.epoch < 2 && divergence.learning_rate > 1e29,
+        "{divergence:?}"
     );
 }
 
 #[test]
 fn a_set_flag_stops_a_training() {
     let stop = StopFlag::new();
+    stop.set();
+    let (recipe, images, mut judge) = (recipe(), (0..90).collect::<Vec<_>>(), judge());
+    let task = TrainTask {
+        images: &images,
+        recipe: &recipe,
+        policy: None,
+        seed: 1,
+    };
+    let mut network = judge.begin(&task).unwrap();
+    let before = weights(&network);
+    let epoch = judge.epoch(&mut network, &task, 0, &stop);
+    assert!(matches!(epoch, Err(JudgeError::Stopped)));
+    assert_eq!(weights(&network), before);
+}
+
+/// Momentum and running statistics are in the checkpoint: without either, the numbers differ.
+#[test]
+fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.safetensors");
     let (recipe, images) = (recipe(), (0..90).collect::<Vec<_>>());
     let task = TrainTask {
         images: &images,
@@ -218,15 +259,109 @@ fn a_set_flag_stops_a_training() {
         policy: None,
         seed: 1,
     };
-    let mut epochs = 0;
-    let network = judge().train(
-        &task,
-        &mut |_| {
-            epochs += 1;
-            stop.set();
-        },
-        &stop,
+    let stop = StopFlag::new();
+    let mut first = judge();
+    let mut network = first.begin(&task).unwrap();
+    for number in 0..2 {
+        first.epoch(&mut network, &task, number, &stop).unwrap();
+    }
+    first.checkpoint(&network, 2, &file).unwrap();
+    let mut second = judge();
+    let (mut network, epochs) = second.resume(&task, &file).unwrap();
+    assert_eq!(epochs, 2);
+    for number in epochs..4 {
+        second.epoch(&mut network, &task, number, &stop).unwrap();
+    }
+    assert_eq!(weights(&network), weights(&train(&recipe, 1).0.unwrap()));
+
+    let bytes = fs::read(&file).unwrap();
+    for length in [0, 9, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&file, &bytes[..length]).unwrap();
+        let error = second.resume(&task, &file).unwrap_err().to_string();
+        assert!(
+            error.contains("checkpoint.safetensors is damaged"),
+            "{error}"
+        );
+    }
+    // A trained network is not a checkpoint.
+    second.save(&network, &file).unwrap();
+    let error = second.resume(&task, &file).unwrap_err().to_string();
+    assert!(error.contains("`momentum`"), "{error}");
+    let loaded = second.load(&recipe, &file).unwrap();
+    assert!(second.checkpoint(&loaded, 1, &file).is_err());
+}
+
+/// Batches are a thread's own, and sums are added in the order of the batches.
+#[test]
+fn a_verdict_does_not_depend_on_the_count_of_threads() {
+    let (images, network) = ((0..90).collect::<Vec<_>>(), train(&recipe(), 1).0.unwrap());
+    let verdict = |threads, precision| {
+        let (recipe, candidate) = (recipe(), darken(0.3));
+        let task = JudgeTask {
+            images: &images,
+            recipe: &recipe,
+            candidate: &candidate,
+            draws: 5,
+            seed: 3,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("network.safetensors");
+        let mut judge = judge_with(threads, precision);
+        judge.save(&network, &file).unwrap();
+        let network = judge.load(&recipe, &file).unwrap();
+        judge.judge(&network, &task, &StopFlag::new()).unwrap()
+    };
+    let one = verdict(1, Precision::Float32);
+    assert_eq!(one, verdict(3, Precision::Float32));
+    let bf16 = verdict(1, Precision::Bf16);
+    assert_eq!(bf16, verdict(2, Precision::Bf16));
+    assert!(one.loss != bf16.loss && (one.loss / bf16.loss - 1.0).abs() < 0.02);
+}
+
+#[test]
+fn a_network_learns_in_bf16_as_well() {
+    let mut judge = judge_with(1, Precision::Bf16);
+    let epochs = train_with(&mut judge, &recipe(), 1).1;
+    let float = train(&recipe(), 1).1;
+    assert!(epochs[3].loss < epochs[0].loss / 2.0, "{epochs:?}");
+    let ratio = epochs[0].loss / float[0].loss;
+    assert!(ratio != 1.0 && (ratio - 1.0).abs() < 0.05, "{ratio}");
+}
+
+/// The file says what the network is, so that it can be used on another data set of its classes.
+#[test]
+fn a_network_is_evaluated_from_its_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("network.safetensors");
+    let (network, mut first) = (train(&recipe(), 1).0.unwrap(), judge());
+    first.save(&network, &file).unwrap();
+    let expected = first
+        .evaluate(&network, Images::Test, &StopFlag::new())
+        .unwrap();
+
+    let mut other = dataset();
+    // Other training images have other statistics, which must not matter.
+    other.train.pixels.fill(7);
+    let resources = Resources {
+        device: Device::Cpu,
+        threads: 1,
+        precision: Precision::Auto,
+    };
+    let mut judge = TorchJudge::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let loaded = judge.load_any(&file).unwrap();
+    assert_eq!(
+        judge
+            .evaluate(&loaded, Images::Test, &StopFlag::new())
+            .unwrap(),
+        expected
     );
-    assert!(matches!(network, Err(JudgeError::Stopped)));
-    assert_eq!(epochs, 1);
+
+    let mut other = dataset();
+    other.classes[1] = "teal".into();
+    let mut judge = TorchJudge::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let error = judge.load_any(&file).unwrap_err().to_string();
+    assert!(
+        error.contains("red, green, blue") && error.contains("red, teal"),
+        "{error}"
+    );
 }

@@ -23,6 +23,9 @@ given again.
 Data sets:
   glyphs, glyphs:SEED   small coloured shapes, made by the program
   folder:DIR            DIR/train/<class>/* and DIR/test/<class>/*
+  tar:FILE              the same in a tar file, as it is or packed by gzip or zstd
+  cifar10:DIR           CIFAR-10, the files of its binary version
+  cifar100:DIR          CIFAR-100, likewise, with its fine labels
 
 Examples:
   faa-runtime search --data glyphs --preset demo --out runs/demo
@@ -30,7 +33,7 @@ Examples:
   faa-runtime search --data folder:cifar10 --preset cifar10-reduced --out runs/reduced
   faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins")]
 pub(crate) struct Search {
-    /// The data set: glyphs, or folder:DIR.
+    /// The data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR, or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
     /// The run directory: everything is written there.

@@ -3,6 +3,8 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a data set could not be loaded.
+///
+/// The path of what is within a tar file starts with that of the tar file: `ARCHIVE: inner/path`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -75,6 +77,109 @@ pub enum DataError {
         first: PathBuf,
         /// Its width and height.
         first_size: (u32, u32),
+    },
+    /// A tar file cannot be read to its end.
+    #[error(
+        "{} cannot be read beyond {entries} entries: {reason}; it is cut off, damaged, or no tar \
+            file (as it is, or packed by gzip or zstd)",
+        path.display()
+    )]
+    DamagedArchive {
+        /// The tar file.
+        path: PathBuf,
+        /// How many entries came before.
+        entries: u64,
+        /// What went wrong there.
+        reason: String,
+    },
+    /// A tar file holds more than is read from one.
+    #[error(
+        "{} holds more than {limit} bytes unpacked; unpack what is needed, and use `folder:DIR`",
+        path.display()
+    )]
+    ArchiveTooLarge {
+        /// The tar file.
+        path: PathBuf,
+        /// How many bytes it may hold.
+        limit: u64,
+    },
+    /// A tar file holds two files of one name.
+    #[error("{} is in the archive twice; make an archive that has it once", path.display())]
+    DuplicateEntry {
+        /// The tar file, and the path within it.
+        path: PathBuf,
+    },
+    /// A tar file holds several data sets, none nearer to its top than the other.
+    #[error(
+        "{} holds one data set in `{first}` and one in `{second}`; make an archive of each",
+        path.display()
+    )]
+    SeveralSets {
+        /// The tar file.
+        path: PathBuf,
+        /// The folder of one of them.
+        first: String,
+        /// The folder of another.
+        second: String,
+    },
+    /// Files of CIFAR-10 or CIFAR-100 are not there.
+    #[error(
+        "{} lacks {}; {set} is read from the files of its binary version, unpacked \
+            (https://www.cs.toronto.edu/~kriz/cifar.html)",
+        path.display(), missing.join(", ")
+    )]
+    MissingFiles {
+        /// The folder.
+        path: PathBuf,
+        /// The files that it lacks.
+        missing: Vec<String>,
+        /// The name of the data set.
+        set: &'static str,
+    },
+    /// A file of CIFAR-10 or CIFAR-100 is not made of whole records.
+    #[error(
+        "{} has {bytes} bytes, and should have one or more whole records of {record} bytes; take \
+            it from the binary version again",
+        path.display()
+    )]
+    Records {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The length of a record.
+        record: usize,
+    },
+    /// A record of CIFAR-10 or CIFAR-100 has a label that there is not.
+    #[error(
+        "record {record} of {} has the {kind} {label}, and {last} is the highest; the file is \
+            damaged, or not of the binary version",
+        path.display()
+    )]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The record; the first is 1.
+        record: u64,
+        /// Which label of the record it is.
+        kind: &'static str,
+        /// Its value.
+        label: u8,
+        /// The highest value that there is.
+        last: u8,
+    },
+    /// A file of class names has too few or too many.
+    #[error(
+        "{} names {found} classes, and there are {expected}; repair or remove it",
+        path.display()
+    )]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// How many it names.
+        found: usize,
+        /// How many classes there are.
+        expected: usize,
     },
     /// The pixels would not fit into memory.
     #[error(

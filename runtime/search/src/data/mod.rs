@@ -3,6 +3,9 @@
 //! [`Dataset::load`] reads what a [`DataSpec`] names. Sets that are too large to be held in memory
 //! (8 GiB of pixels) are refused before they fill it.
 //!
+//! Beside the built-in set there are folders of image files, the same within a tar file, and the
+//! binary versions of CIFAR-10 and CIFAR-100.
+//!
 //! Image files are taken for what they contain, not for what they are named. Grey, palettes, 16-bit
 //! samples and CMYK become 8-bit RGB; alpha is dropped and colour profiles are ignored; the EXIF
 //! orientation is applied; of an animation, the first frame counts. Files that are no images, and
@@ -13,9 +16,13 @@ use std::path::Path;
 use faa_op::math;
 use image::DynamicImage;
 
+mod archive;
+mod cifar;
+mod decode;
 mod error;
 mod folder;
 mod glyphs;
+mod listing;
 mod spec;
 
 pub use error::{DataError, Unreadable};
@@ -27,10 +34,7 @@ pub use spec::{DataSpec, ParseDataSpecError};
 ///
 /// [`Unreadable`] where the file cannot be read, holds no image, or one that is too large.
 pub fn read_image(path: &Path) -> Result<DynamicImage, Unreadable> {
-    folder::decode::open(path).map_err(|refusal| Unreadable {
-        path: path.to_owned(),
-        reason: refusal.0,
-    })
+    decode::open(path).map_err(|refusal| refusal.of(path))
 }
 
 /// What can be chosen when a data set is loaded.
@@ -88,6 +92,9 @@ impl Dataset {
         match spec {
             DataSpec::Glyphs { seed } => glyphs::load(*seed, options),
             DataSpec::Folder(folder) => folder::load(folder, options),
+            DataSpec::Tar(file) => archive::load(file, options),
+            DataSpec::Cifar10(folder) => cifar::load_10(folder, options),
+            DataSpec::Cifar100(folder) => cifar::load_100(folder, options),
         }
     }
 

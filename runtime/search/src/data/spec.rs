@@ -13,6 +13,13 @@ pub enum DataSpec {
     },
     /// `folder:DIR`: `DIR/train/<class>/*` and `DIR/test/<class>/*`.
     Folder(PathBuf),
+    /// `tar:FILE`: `train/<class>/*` and `test/<class>/*` in a tar file, which may be packed by gzip
+    /// or zstd.
+    Tar(PathBuf),
+    /// `cifar10:DIR`: the binary version of CIFAR-10.
+    Cifar10(PathBuf),
+    /// `cifar100:DIR`: the binary version of CIFAR-100, with its fine labels.
+    Cifar100(PathBuf),
 }
 
 /// Why a text names no data set.
@@ -21,7 +28,8 @@ pub enum DataSpec {
 pub enum ParseDataSpecError {
     /// The text has none of the known forms.
     #[error(
-        "`{given}` names no data set; the known forms are `glyphs`, `glyphs:SEED` and `folder:DIR`"
+        "`{given}` names no data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
+            `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`"
     )]
     UnknownForm {
         /// The text.
@@ -36,9 +44,12 @@ pub enum ParseDataSpecError {
         /// What stands in the seed's place.
         given: String,
     },
-    /// Nothing follows `folder:`.
-    #[error("`folder:` names no folder; give one, as in `folder:DIR`")]
-    NoFolder,
+    /// Nothing follows `folder:`, or another form that needs a path.
+    #[error("a path is missing; give one, as in `{form}`")]
+    NoPath {
+        /// The form, as `folder:DIR`.
+        form: &'static str,
+    },
 }
 
 impl FromStr for DataSpec {
@@ -52,11 +63,20 @@ impl FromStr for DataSpec {
                 Ok(seed) => Ok(Self::Glyphs { seed }),
                 Err(_) => Err(ParseDataSpecError::Seed { given: seed.into() }),
             },
-            Some(("folder", "")) => Err(ParseDataSpecError::NoFolder),
-            Some(("folder", folder)) => Ok(Self::Folder(folder.into())),
+            Some(("folder", path)) => Ok(Self::Folder(given(path, "folder:DIR")?)),
+            Some(("tar", path)) => Ok(Self::Tar(given(path, "tar:FILE")?)),
+            Some(("cifar10", path)) => Ok(Self::Cifar10(given(path, "cifar10:DIR")?)),
+            Some(("cifar100", path)) => Ok(Self::Cifar100(given(path, "cifar100:DIR")?)),
             _ => Err(ParseDataSpecError::UnknownForm { given: text.into() }),
         }
     }
+}
+
+fn given(path: &str, form: &'static str) -> Result<PathBuf, ParseDataSpecError> {
+    if path.is_empty() {
+        return Err(ParseDataSpecError::NoPath { form });
+    }
+    Ok(path.into())
 }
 
 impl fmt::Display for DataSpec {
@@ -65,6 +85,9 @@ impl fmt::Display for DataSpec {
             Self::Glyphs { seed: 0 } => f.write_str("glyphs"),
             Self::Glyphs { seed } => write!(f, "glyphs:{seed}"),
             Self::Folder(folder) => write!(f, "folder:{}", folder.display()),
+            Self::Tar(file) => write!(f, "tar:{}", file.display()),
+            Self::Cifar10(folder) => write!(f, "cifar10:{}", folder.display()),
+            Self::Cifar100(folder) => write!(f, "cifar100:{}", folder.display()),
         }
     }
 }
@@ -84,6 +107,9 @@ mod tests {
             ),
             ("folder:cats", DataSpec::Folder("cats".into())),
             (r"folder:C:\my cats", DataSpec::Folder(r"C:\my cats".into())),
+            ("tar:cats.tar", DataSpec::Tar("cats.tar".into())),
+            ("cifar10:data", DataSpec::Cifar10("data".into())),
+            ("cifar100:a:b", DataSpec::Cifar100("a:b".into())),
         ];
         for (text, spec) in cases {
             assert_eq!(text.parse(), Ok(spec.clone()));
@@ -98,13 +124,29 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused_by_kind() {
-        for text in ["", "glyph", "Glyphs", "imagenet:DIR", ":", "folder"] {
+        for text in [
+            "",
+            "glyph",
+            "Glyphs",
+            "imagenet:DIR",
+            ":",
+            "folder",
+            "tar",
+            "cifar:x",
+        ] {
             let error = text.parse::<DataSpec>().unwrap_err();
             assert_eq!(
                 error,
                 ParseDataSpecError::UnknownForm { given: text.into() }
             );
-            for form in ["`glyphs`", "`glyphs:SEED`", "`folder:DIR`"] {
+            for form in [
+                "`glyphs`",
+                "`glyphs:SEED`",
+                "`folder:DIR`",
+                "`tar:FILE`",
+                "`cifar10:DIR`",
+                "`cifar100:DIR`",
+            ] {
                 assert!(error.to_string().contains(form), "{error}");
             }
         }
@@ -112,9 +154,12 @@ mod tests {
             let error = format!("glyphs:{seed}").parse::<DataSpec>().unwrap_err();
             assert_eq!(error, ParseDataSpecError::Seed { given: seed.into() });
         }
-        assert_eq!(
-            "folder:".parse::<DataSpec>(),
-            Err(ParseDataSpecError::NoFolder)
-        );
+        for form in ["folder:DIR", "tar:FILE", "cifar10:DIR", "cifar100:DIR"] {
+            let (name, _) = form.split_once(':').unwrap();
+            assert_eq!(
+                format!("{name}:").parse::<DataSpec>(),
+                Err(ParseDataSpecError::NoPath { form })
+            );
+        }
     }
 }

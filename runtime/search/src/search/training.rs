@@ -1,171 +1,126 @@
-//! The trainings of a search: one for every fold, and those at the end.
+//! One training: from its first weights or its last checkpoint to a network in a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use faa_policy::Policy;
-
-use super::{FinalResult, Search, SearchError, check_finite, failed, network_file, result_file};
-use crate::config::{Control, Recipe};
+use super::workers::Worker;
+use super::{SearchError, check_finite, failed};
 use crate::event::{Event, Training};
-use crate::files::{append_line, read_json, write_json, write_whole};
-use crate::folds::Fold;
-use crate::judge::{Epoch, Evaluation, Images, Judge, TrainTask};
-use crate::seeds::{Purpose, derive};
-use crate::space::Space;
+use crate::files::{
+    FileError, append_line, read_json, read_lines, remove_if_there, write_json, write_lines,
+};
+use crate::judge::{Divergence, Epoch, Evaluation, Images, Judge, JudgeError, TrainTask};
 
-impl<J: Judge> Search<'_, J> {
-    /// The network of a fold: trained on D_M, without a policy.
-    pub(super) fn fold_network(
-        &mut self,
-        number: usize,
-        fold: &Fold,
-    ) -> Result<J::Network, SearchError> {
-        let training = Training::Fold(number);
-        let task = TrainTask {
-            images: &fold.train,
-            recipe: &self.config.training,
-            policy: None,
-            seed: derive(self.config.seed, Purpose::FoldTraining, &[number as u64]),
-        };
-        let folder = self.run.fold(number)?;
-        let (network, resumed) = self.train(training, task, &folder)?;
-        let evaluation = self.evaluate(training, &network, Images::Train(&fold.judge))?;
-        (self.observe)(Event::TrainingDone {
-            training,
-            evaluation,
-            resumed,
-        });
-        Ok(network)
-    }
+/// The files of one training.
+pub(crate) struct TrainingFiles {
+    pub(crate) epochs: PathBuf,
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) network: PathBuf,
+    pub(crate) diverged: PathBuf,
+}
 
-    /// The trainings on all images, with the policy and its controls.
-    pub(super) fn train_finals(
-        &mut self,
-        policy: &Policy,
-    ) -> Result<Vec<FinalResult>, SearchError> {
-        let mut results: Vec<FinalResult> = Vec::new();
-        for (control, seed) in self.final_trainings() {
-            let evaluation = self.train_final(policy, control, seed)?;
-            match results.iter_mut().find(|result| result.control == control) {
-                Some(result) => result.errors.push(evaluation.error),
-                None => results.push(FinalResult {
-                    control,
-                    errors: vec![evaluation.error],
-                }),
-            }
+/// A network that is trained.
+pub(crate) struct Trained<N> {
+    pub(crate) network: N,
+    /// Whether it was found in the run directory.
+    pub(crate) found: bool,
+}
+
+impl TrainingFiles {
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self {
+            epochs: folder.join("epochs.jsonl"),
+            checkpoint: folder.join("checkpoint.safetensors"),
+            network: folder.join("network.safetensors"),
+            diverged: folder.join("diverged.json"),
         }
-        Ok(results)
     }
 
-    /// One training on all images of the training split, measured on the test split.
-    fn train_final(
-        &mut self,
-        policy: &Policy,
-        control: Control,
-        seed: usize,
-    ) -> Result<Evaluation, SearchError> {
-        let training = Training::Final { control, seed };
-        let folder = self.run.final_training(control, seed)?;
-        if let Some(evaluation) = read_json::<Evaluation>(&result_file(&folder))? {
-            (self.observe)(Event::TrainingDone {
-                training,
-                evaluation,
-                resumed: true,
-            });
-            return Ok(evaluation);
-        }
-        let config = self.config;
-        let random = || {
-            let seed = derive(config.seed, Purpose::RandomPolicy, &[seed as u64]);
-            Space::new(&config.explore).random_policy("random", policy.sub_policies().len(), seed)
-        };
-        let (policy, cutout) = match control {
-            Control::None => (None, 0),
-            Control::Cutout => (None, config.training.cutout),
-            Control::Random => (Some(random()), config.training.cutout),
-            Control::Policy => (Some(policy.clone()), config.training.cutout),
-        };
-        let epochs = config.finals.epochs;
-        let recipe = Recipe {
-            epochs,
-            cutout,
-            ..config.training.clone()
-        };
-        let images: Vec<usize> = (0..self.labels.len()).collect();
-        let task = TrainTask {
-            images: &images,
-            recipe: &recipe,
-            policy: policy.as_ref(),
-            // Controls of one seed share first weights and the order of images.
-            seed: derive(config.seed, Purpose::FinalTraining, &[seed as u64]),
-        };
-        let (network, _) = self.train(training, task, &folder)?;
-        let evaluation = self.evaluate(training, &network, Images::Test)?;
-        write_json(&result_file(&folder), &evaluation)?;
-        (self.observe)(Event::TrainingDone {
-            training,
-            evaluation,
-            resumed: false,
-        });
-        Ok(evaluation)
+    /// Whether nothing is left to train.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.network.exists() || self.diverged.exists()
     }
 
-    /// Every control with every seed.
-    pub(super) fn final_trainings(&self) -> impl Iterator<Item = (Control, usize)> + use<J> {
-        let (controls, seeds) = (
-            self.config.finals.controls.clone(),
-            self.config.finals.seeds.get(),
-        );
-        (0..seeds).flat_map(move |seed| {
-            controls
-                .clone()
-                .into_iter()
-                .map(move |control| (control, seed))
-        })
+    /// The epochs that are recorded.
+    pub(crate) fn recorded(&self) -> Result<Vec<Epoch>, FileError> {
+        read_lines(&self.epochs)
     }
+}
 
-    /// Trains a network, or finds it trained; says which.
-    fn train(
+impl<J: Judge> Worker<'_, '_, J> {
+    /// Trains a network, goes on where an earlier try ended, or finds the network trained.
+    ///
+    /// A training whose loss is not a number is given up for good: with the same seed it would end
+    /// there again.
+    pub(crate) fn train(
         &mut self,
         training: Training,
-        task: TrainTask<'_>,
+        task: &TrainTask<'_>,
         folder: &Path,
-    ) -> Result<(J::Network, bool), SearchError> {
-        let (stage, file) = (training.to_string(), network_file(folder));
+    ) -> Result<Result<Trained<J::Network>, Divergence>, SearchError> {
+        let (stage, files) = (training.to_string(), TrainingFiles::of(folder));
         let epochs = task.recipe.epochs.get();
-        (self.observe)(Event::TrainingStarted { training, epochs });
-        if file.exists() {
-            let network = self
-                .judge
-                .load(task.recipe, &file)
-                .map_err(failed(&stage))?;
-            return Ok((network, true));
+        if let Some(divergence) = read_json::<Divergence>(&files.diverged)? {
+            return Ok(Err(self.tell_divergence(training, divergence)));
         }
-        let log = folder.join("epochs.jsonl");
-        // A training that was stopped begins again, and its log with it.
-        write_whole(&log, b"")?;
-        let mut logged = Ok(());
-        let observe = &mut self.observe;
-        let on_epoch = &mut |epoch: &Epoch| {
-            if logged.is_ok() {
-                logged = append_line(&log, epoch);
-            }
-            observe(Event::EpochDone {
+        if files.network.exists() {
+            remove_if_there(&files.checkpoint)?;
+            let network = self.judge.load(task.recipe, &files.network);
+            let network = network.map_err(failed(&stage))?;
+            let resumed = epochs;
+            self.tell(Event::TrainingStarted {
                 training,
-                epoch: *epoch,
+                epochs,
+                resumed,
             });
-        };
-        let network = self
-            .judge
-            .train(&task, on_epoch, self.stop)
+            return Ok(Ok(Trained {
+                network,
+                found: true,
+            }));
+        }
+        let (mut network, done) = match files.checkpoint.exists() {
+            true => self.judge.resume(task, &files.checkpoint),
+            false => self.judge.begin(task).map(|network| (network, 0)),
+        }
+        .map_err(failed(&stage))?;
+        cut_log(&files, done)?;
+        self.tell(Event::TrainingStarted {
+            training,
+            epochs,
+            resumed: done,
+        });
+        for number in done..epochs {
+            let epoch = match self
+                .judge
+                .epoch(&mut network, task, number, self.shared.stop())
+            {
+                Err(JudgeError::Diverged(divergence)) => {
+                    write_json(&files.diverged, &divergence)?;
+                    remove_if_there(&files.checkpoint)?;
+                    return Ok(Err(self.tell_divergence(training, divergence)));
+                }
+                epoch => epoch.map_err(failed(&stage))?,
+            };
+            // The log first: a checkpoint without its line could not be told from a damaged log.
+            append_line(&files.epochs, &epoch)?;
+            if number + 1 < epochs {
+                let written = self
+                    .judge
+                    .checkpoint(&network, number + 1, &files.checkpoint);
+                written.map_err(failed(&stage))?;
+            }
+            self.tell(Event::EpochDone { training, epoch });
+        }
+        self.judge
+            .save(&network, &files.network)
             .map_err(failed(&stage))?;
-        // The network is worth more than its log.
-        self.judge.save(&network, &file).map_err(failed(&stage))?;
-        logged?;
-        Ok((network, false))
+        remove_if_there(&files.checkpoint)?;
+        Ok(Ok(Trained {
+            network,
+            found: false,
+        }))
     }
 
-    fn evaluate(
+    pub(crate) fn evaluate(
         &mut self,
         training: Training,
         network: &J::Network,
@@ -174,9 +129,38 @@ impl<J: Judge> Search<'_, J> {
         let stage = training.to_string();
         let evaluation = self
             .judge
-            .evaluate(network, images, self.stop)
+            .evaluate(network, images, self.shared.stop())
             .map_err(failed(&stage))?;
         check_finite(&stage, &[evaluation.error, evaluation.loss])?;
         Ok(evaluation)
     }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.shared.tell(event);
+    }
+
+    fn tell_divergence(&self, training: Training, divergence: Divergence) -> Divergence {
+        self.tell(Event::TrainingDiverged {
+            training,
+            divergence,
+        });
+        divergence
+    }
+}
+
+/// Takes the epochs out of the log that came after the checkpoint, and will be made again.
+fn cut_log(files: &TrainingFiles, done: usize) -> Result<(), SearchError> {
+    let recorded = files.recorded()?;
+    if recorded.len() < done {
+        return Err(SearchError::MissingEpochs {
+            path: files.epochs.clone(),
+            found: recorded.len(),
+            expected: done,
+            checkpoint: files.checkpoint.clone(),
+        });
+    }
+    if recorded.len() > done {
+        write_lines(&files.epochs, &recorded[..done])?;
+    }
+    Ok(())
 }

@@ -57,12 +57,12 @@ impl BlockShape {
 /// Batch norm and ReLU before each of two 3×3 convolutions; the stride is on the first.
 #[derive(Debug)]
 pub(super) struct Block {
-    bn1: BatchNorm,
-    conv1: Tensor,
-    bn2: BatchNorm,
-    conv2: Tensor,
-    shortcut: Option<Tensor>,
-    stride: i64,
+    pub(super) bn1: BatchNorm,
+    pub(super) conv1: Tensor,
+    pub(super) bn2: BatchNorm,
+    pub(super) conv2: Tensor,
+    pub(super) shortcut: Option<Tensor>,
+    pub(super) stride: i64,
 }
 
 impl Block {
@@ -107,6 +107,20 @@ impl BatchNorm {
             running_mean: get("running_mean"),
             running_var: get("running_var"),
         }
+    }
+
+    /// What batch norm does with the learnt statistics: `scale · x + shift`, a number a channel.
+    pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor), TchError> {
+        let deviation = self
+            .running_var
+            .f_add_scalar(BATCH_NORM_EPSILON)?
+            .f_sqrt()?;
+        let scale = self.weight.f_detach()?.f_div(&deviation)?;
+        let shift = self
+            .bias
+            .f_detach()?
+            .f_sub(&self.running_mean.f_mul(&scale)?)?;
+        Ok((scale, shift))
     }
 
     /// Batch norm and then ReLU.

@@ -6,7 +6,7 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, Luma
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::DataSpec;
+use crate::data::{DataSpec, Split, Unreadable};
 
 /// A data set under construction, in a folder that goes away with it.
 struct Folder(TempDir);

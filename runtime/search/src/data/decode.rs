@@ -21,10 +21,12 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
 
+use super::Unreadable;
+
 /// The most pixels that an image may be wide or high.
 const MAX_SIDE: u32 = 16_384;
 /// The most bytes that a decoder may allocate, and that a file may have.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 /// A decoded image: 8-bit RGB, interleaved, row after row.
 pub(super) struct Picture {
@@ -33,53 +35,79 @@ pub(super) struct Picture {
     pub(super) samples: Vec<u8>,
 }
 
-/// Why a file is no picture.
-#[derive(Debug)]
-pub(in crate::data) struct Refusal(pub(in crate::data) String);
-
 impl Picture {
     pub(super) fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
 }
 
+/// Why a file is no picture.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) String);
+
+impl Refusal {
+    pub(super) fn file_too_large() -> Self {
+        let mib = MAX_BYTES >> 20;
+        Self(format!("the file is larger than {mib} MiB"))
+    }
+
+    pub(super) fn of(self, path: &Path) -> Unreadable {
+        Unreadable {
+            path: path.into(),
+            reason: self.0,
+        }
+    }
+}
+
 /// Reads one file and, where `side` is given, brings it to a square of that side.
 pub(super) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
-    let mut image = open(path)?.into_rgb8();
-    if let Some(side) = side {
-        image = centre_square(image, side);
-    }
-    Ok(Picture {
-        width: image.width(),
-        height: image.height(),
-        samples: image.into_raw(),
-    })
+    Ok(picture(open(path)?, side))
+}
+
+/// Does as [`read`] does, with a file whose content is in memory.
+pub(super) fn read_bytes(bytes: &[u8], side: Option<u32>) -> Result<Picture, Refusal> {
+    Ok(picture(decode_or_refuse(bytes)?, side))
 }
 
 /// Reads one file with the channels that it has.
-pub(in crate::data) fn open(path: &Path) -> Result<DynamicImage, Refusal> {
-    let bytes = read_bytes(path)?;
-    // Decoders are many and their inputs hostile. One that panics shall cost its file, not the run.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
-    decoded.unwrap_or_else(|_| Err(Refusal("its decoder failed on it".into())))
+pub(super) fn open(path: &Path) -> Result<DynamicImage, Refusal> {
+    decode_or_refuse(&content(path)?)
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Refusal> {
+fn picture(image: DynamicImage, side: Option<u32>) -> Picture {
+    let mut image = image.into_rgb8();
+    if let Some(side) = side {
+        image = centre_square(image, side);
+    }
+    Picture {
+        width: image.width(),
+        height: image.height(),
+        samples: image.into_raw(),
+    }
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let metadata = fs::metadata(path)?;
     // Opening a pipe could wait forever.
     if !metadata.is_file() {
         return Err(Refusal("it is not a regular file".into()));
     }
     if metadata.len() > MAX_BYTES {
-        let mib = MAX_BYTES >> 20;
-        return Err(Refusal(format!("the file is larger than {mib} MiB")));
+        return Err(Refusal::file_too_large());
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn decode(bytes: Vec<u8>) -> Result<DynamicImage, Refusal> {
+/// Decodes, and takes a panic for a refusal.
+fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
+    // Decoders are many and their inputs hostile. One that panics shall cost its file, not the run.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
+    decoded.unwrap_or_else(|_| Err(Refusal("its decoder failed on it".into())))
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -107,7 +135,8 @@ fn decode(bytes: Vec<u8>) -> Result<DynamicImage, Refusal> {
     Ok(image)
 }
 
-fn centre_square(image: RgbImage, side: u32) -> RgbImage {
+/// Cuts out the largest square in the middle and brings it to this side.
+pub(super) fn centre_square(image: RgbImage, side: u32) -> RgbImage {
     if image.dimensions() == (side, side) {
         return image;
     }

@@ -1,0 +1,169 @@
+//! A data set in a tar file: `train/<class>/*` and `test/<class>/*` within it.
+//!
+//! - The file may be packed by gzip, or by zstd with a window of up to 128 MiB. The content tells,
+//!   not the name.
+//! - The two splits may lie in a folder within the archive, at any depth, as in
+//!   `pets/train/<class>/*`. It is the folder nearest to the top that has images of both splits;
+//!   two of them at the same depth are an error. What lies elsewhere is ignored.
+//! - Within the splits, the rules are those of folders: classes are sorted by name and images by
+//!   class and file name, byte by byte, whatever their order in the archive; both splits have the
+//!   same classes, and a class holds images and no folders. A path any part of which has a name
+//!   that folders pass over is passed over here too.
+//! - So are absolute paths and those with `..` in them. Nothing is written anywhere, so they are
+//!   harmless, but they name no place in a data set.
+//! - Links are not followed: a link, a device or a sparse file in a class folder, or a link in the
+//!   place of one, is reported together with the files that are no images. Elsewhere they are
+//!   ignored. Two files of one path are an error.
+//! - The archive is read once, and the bytes of its images are held until they are decoded. Unpacked
+//!   it may have up to 8 GiB, what is ignored included; an image may have up to 256 MiB.
+//! - An archive without the mark that ends one has been cut off, and is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::listing::{self, Content, Listing, Source};
+use super::{DataError, Dataset, LoadOptions, Unreadable};
+use entries::{Entry, Found};
+
+mod entries;
+mod frames;
+#[cfg(test)]
+mod tests;
+mod unpacked;
+
+pub(super) fn load(file: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let side = listing::side(options)?;
+    let entries = entries::read(file, listing::MAX_BYTES)?;
+    list(file, entries)?.load(side)
+}
+
+/// The images of one split, by class and file name.
+type Classes = BTreeMap<String, BTreeMap<Vec<u8>, Source>>;
+
+fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
+    let root = root_of(file, &entries)?;
+    let (mut train, mut test) = (None, None);
+    let mut unreadable = Vec::new();
+    for Entry { path, found } in entries {
+        let Some(place) = path.strip_prefix(root.as_slice()) else {
+            continue;
+        };
+        let parts: Vec<&[u8]> = place.split(|&byte| byte == b'/').collect();
+        let split: &mut Option<Classes> = match parts[0] {
+            b"train" => &mut train,
+            b"test" => &mut test,
+            _ => continue,
+        };
+        match (parts.as_slice(), found) {
+            ([_], Found::Folder) => {
+                split.get_or_insert_default();
+            }
+            ([_, class], Found::Folder) => {
+                let class = class_name(file, &path, class)?;
+                split.get_or_insert_default().entry(class).or_default();
+            }
+            ([_, _], Found::Image(Content::Refused(reason))) => {
+                let path = inside(file, &path);
+                unreadable.push(Unreadable { path, reason });
+            }
+            ([_, class, image], Found::Image(content)) => {
+                let folder = &path[..path.len() - image.len() - 1];
+                let class = class_name(file, folder, class)?;
+                let images = split.get_or_insert_default().entry(class).or_default();
+                let source = Source {
+                    path: inside(file, &path),
+                    content,
+                };
+                if let Some(first) = images.insert(image.to_vec(), source) {
+                    return Err(DataError::DuplicateEntry { path: first.path });
+                }
+            }
+            ([_, _, _, deeper @ ..], _) => {
+                let below: usize = deeper.iter().map(|part| part.len() + 1).sum();
+                let path = inside(file, &path[..path.len() - below]);
+                return Err(DataError::NestedFolder { path });
+            }
+            // A file beside the class folders, or in the place of a split, has no class.
+            _ => {}
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(DataError::Unreadable { files: unreadable });
+    }
+    let path_of = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
+    let train = checked(train, path_of("train"))?;
+    let test = checked(test, path_of("test"))?;
+    listing::same_classes(file, &train, &test)?;
+    for (split, classes) in [("train", &train), ("test", &test)] {
+        if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
+            let path = path_of(&format!("{split}/{class}"));
+            return Err(DataError::EmptyClass { path });
+        }
+    }
+    Ok(Listing {
+        classes: train.keys().cloned().collect(),
+        train: images(train),
+        test: images(test),
+    })
+}
+
+/// What leads from the archive's top to both splits: nothing, or a path that ends in `/`. Where the
+/// splits are nowhere together, it leads to the one that there is.
+fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
+    let mut splits: BTreeMap<(usize, &[u8]), BTreeSet<&[u8]>> = BTreeMap::new();
+    for entry in entries {
+        let place = match entry.found {
+            Found::Image(_) => entries::image_place(&entry.path),
+            Found::Folder | Found::Other => None,
+        };
+        if let Some((root, split)) = place {
+            let depth = root.iter().filter(|&&byte| byte == b'/').count();
+            splits.entry((depth, root)).or_default().insert(split);
+        }
+    }
+    let together: Vec<(usize, &[u8])> = splits
+        .iter()
+        .filter(|(_, splits)| splits.len() == 2)
+        .map(|(&root, _)| root)
+        .collect();
+    match *together.as_slice() {
+        [(depth, first), (same, second), ..] if depth == same => Err(DataError::SeveralSets {
+            path: file.into(),
+            first: String::from_utf8_lossy(first).into_owned(),
+            second: String::from_utf8_lossy(second).into_owned(),
+        }),
+        [(_, root), ..] => Ok(root.to_vec()),
+        [] => {
+            let nearest = splits.keys().next();
+            Ok(nearest.map(|(_, root)| root.to_vec()).unwrap_or_default())
+        }
+    }
+}
+
+/// The name of the class whose folder is this, where it is Unicode.
+fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataError> {
+    String::from_utf8(class.to_vec()).map_err(|_| DataError::ClassName {
+        path: inside(file, folder),
+    })
+}
+
+/// The classes of a split that is there and has some.
+fn checked(split: Option<Classes>, path: PathBuf) -> Result<Classes, DataError> {
+    match split {
+        None => Err(DataError::MissingSplit { path }),
+        Some(classes) if classes.is_empty() => Err(DataError::NoClasses { path }),
+        Some(classes) => Ok(classes),
+    }
+}
+
+fn images(classes: Classes) -> Vec<Vec<Source>> {
+    classes
+        .into_values()
+        .map(|images| images.into_values().collect())
+        .collect()
+}
+
+/// What messages call something within an archive.
+fn inside(file: &Path, inner: &[u8]) -> PathBuf {
+    format!("{}: {}", file.display(), String::from_utf8_lossy(inner)).into()
+}

@@ -1,0 +1,82 @@
+//! The frames of a zstd file, one after another.
+//!
+//! `ruzstd` decodes frames and leaves three things to its caller: to go from one frame to the next,
+//! to pass over those that are meant for other programs, and to compare checksums.
+//!
+//! Memory is bounded by the window, 128 MiB at most, and by what one block unpacks to. Valid blocks
+//! unpack to at most 128 KiB, but the decoder does not hold hostile ones to that: one of them can
+//! take some gigabytes before it is refused.
+
+use std::io::{self, BufRead, Read};
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+/// The largest window, in bytes: that of `zstd --long=27`. It has to be given, because the decoder
+/// of itself may allow no more than 100 MB.
+const MAX_WINDOW: u64 = 128 << 20;
+
+/// Reads what a zstd file holds.
+pub(super) struct Frames<R> {
+    packed: R,
+    decoder: FrameDecoder,
+}
+
+impl<R: BufRead> Frames<R> {
+    pub(super) fn new(packed: R) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        Self { packed, decoder }
+    }
+
+    /// Begins the next frame, or passes over it where it is meant to be skipped.
+    fn begin(&mut self) -> io::Result<()> {
+        match self.decoder.reset(&mut self.packed) {
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length,
+                ..
+            })) => self.skip(u64::from(length)),
+            other => other.map_err(io::Error::other),
+        }
+    }
+
+    fn skip(&mut self, length: u64) -> io::Result<()> {
+        let mut skipped = self.packed.by_ref().take(length);
+        if io::copy(&mut skipped, &mut io::sink())? < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    /// Compares the checksums of a frame that was read to its end.
+    fn check(&self) -> io::Result<()> {
+        let stored = self.decoder.get_checksum_from_data();
+        if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
+            let reason = "the checksum of a zstd frame is not that of its content";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.decoder.can_collect() > 0 {
+                return self.decoder.read(buffer);
+            }
+            // A decoder that has not begun counts as finished.
+            if self.decoder.is_finished() {
+                self.check()?;
+                if self.packed.fill_buf()?.is_empty() {
+                    return Ok(0);
+                }
+                self.begin()?;
+            } else {
+                let strategy = BlockDecodingStrategy::UptoBlocks(1);
+                let decoded = self.decoder.decode_blocks(&mut self.packed, strategy);
+                decoded.map_err(io::Error::other)?;
+            }
+        }
+    }
+}

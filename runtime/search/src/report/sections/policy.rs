@@ -1,0 +1,188 @@
+//! The policy as a table.
+
+use faa_op::{OpSet, ValueRange};
+use faa_policy::{Policy, Sampler, SamplerOp, Step, Strength};
+use maud::{Markup, html};
+
+use super::scrolling;
+use crate::report::evidence::Evidence;
+use crate::report::record::Record;
+use crate::report::text::{count, counted, significant, sub_policies};
+
+/// More sub-policies than this are not written out.
+const MOST_ROWS: usize = 2_000;
+
+/// The policy, or what it would be if the search ended now.
+pub(in crate::report) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
+    let Some(policy) = &evidence.policy else {
+        return html! { p { "There is no policy yet: it is merged when all folds have been searched." } };
+    };
+    html! {
+        @if record.policy.is_none() && record.is_search() {
+            p {
+                strong { "The search has not written its policy yet." }
+                " This is what it would merge of the trials made so far."
+            }
+        }
+        @match policy.sampler() {
+            Some(sampler) => { (sampler_body(policy, sampler)) }
+            None => { (sub_policies_body(policy, evidence.ops)) }
+        }
+    }
+}
+
+fn sub_policies_body(policy: &Policy, ops: &OpSet) -> Markup {
+    let all = policy.sub_policies();
+    let steps = all.iter().map(Vec::len).max().unwrap_or(0);
+    let more = all.len().saturating_sub(MOST_ROWS);
+    let table = html! {
+        table {
+            caption { "Policy " code { (policy.name) } }
+            thead {
+                tr {
+                    th.number rowspan="2" scope="col" { "#" }
+                    @for step in 1..=steps {
+                        th.step colspan="4" scope="colgroup" { "Step " (step) }
+                    }
+                }
+                tr {
+                    @for _ in 0..steps {
+                        th.step scope="col" { "Op" }
+                        th.number scope="col" { "Probability" }
+                        th.number scope="col" { "Magnitude" }
+                        th scope="col" { "Value" }
+                    }
+                }
+            }
+            tbody {
+                @for (place, steps_here) in all.iter().enumerate().take(MOST_ROWS) {
+                    tr {
+                        th.number scope="row" { (place) }
+                        @for step in steps_here { (cells(step, ops)) }
+                        @if steps_here.len() < steps {
+                            td colspan=(4 * (steps - steps_here.len())) {}
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        p {
+            (sub_policies(all.len())) "; each image draws one of them, uniformly. A value with ± is "
+            "mirrored with probability ½."
+        }
+        (scrolling("The policy’s sub-policies", true, &table))
+        @if more > 0 { p.note { "… and " (sub_policies(more)) " more." } }
+    }
+}
+
+fn cells(step: &Step, ops: &OpSet) -> Markup {
+    let range = ops.get(&step.op).map(|op| op.spec().value_range());
+    let (magnitude, value) = match (step.strength, range) {
+        (Strength::Magnitude(magnitude), Some(Some(range))) => {
+            (Some(magnitude), with_unit(range.value_at(magnitude), range))
+        }
+        (Strength::Value(value), Some(Some(range))) => (None, with_unit(value, range)),
+        // The op is not at hand, so that what its magnitudes stand for is not known.
+        (Strength::Magnitude(magnitude), None) => (Some(magnitude), "–".to_owned()),
+        (Strength::Value(value), None) => (None, significant(value)),
+        _ => (None, "–".to_owned()),
+    };
+    html! {
+        td.step { (step.op) }
+        td.number { (format!("{:.2}", step.probability)) }
+        td.number { (magnitude.map_or("–".to_owned(), |magnitude| format!("{magnitude:.2}"))) }
+        td { (value) }
+    }
+}
+
+/// A value in the op's unit; where it is mirrored about 0, without its sign.
+fn with_unit(value: f64, range: &ValueRange) -> String {
+    let number = match range.centre {
+        Some(0.0) => format!("±{}", significant(value.abs())),
+        Some(centre) => {
+            let distance = significant((value - centre).abs());
+            format!("{} ± {distance}", significant(centre))
+        }
+        None => significant(value),
+    };
+    format!("{number} {}", range.unit)
+}
+
+fn sampler_body(policy: &Policy, sampler: &Sampler) -> Markup {
+    let table = html! {
+        table {
+            caption { "Policy " code { (policy.name) } }
+            thead {
+                tr {
+                    th scope="col" { "Op" }
+                    th.number scope="col" { "Lowest value" }
+                    th.number scope="col" { "Highest value" }
+                    th scope="col" { "Mirrored about" }
+                }
+            }
+            tbody {
+                @for op in &sampler.ops { (sampler_row(op)) }
+            }
+        }
+    };
+    html! {
+        p {
+            "Each image draws " (counted(sampler.count as usize, "op")) " one by one, uniformly "
+            "from " (count(sampler.ops.len())) ", and each op with a value "
+            @match sampler.bin {
+                Some(bin) => { "takes strength " (bin) " of " (sampler.bins) "." }
+                None => { "draws one of " (sampler.bins) " strengths." }
+            }
+        }
+        (scrolling("The policy’s ops", true, &table))
+    }
+}
+
+fn sampler_row(op: &SamplerOp) -> Markup {
+    let values = op.values;
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), significant);
+    html! {
+        tr {
+            th scope="row" { (op.op) }
+            td.number { (number(values.map(|values| values.low))) }
+            td.number { (number(values.map(|values| values.high))) }
+            td { (number(values.and_then(|values| values.centre))) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_ops_builtin::builtin_ops;
+
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_in_the_unit_of_its_op() {
+        let row = |op: &str, strength| {
+            let step = Step {
+                op: op.to_owned(),
+                probability: 0.25,
+                strength,
+            };
+            cells(&step, &builtin_ops()).into_string()
+        };
+        let rotate = row("Rotate", Strength::Magnitude(0.25));
+        assert!(rotate.contains("<td>±15 degrees</td>"), "{rotate}");
+        let bits = row("Posterize", Strength::Value(6.0));
+        assert!(bits.contains("<td>6 bits</td>"), "{bits}");
+        assert!(bits.contains(r#"<td class="number">–</td>"#), "{bits}");
+        let invert = row("Invert", Strength::Magnitude(0.5));
+        assert!(
+            invert.contains("<td>–</td>") && !invert.contains("0.50"),
+            "{invert}"
+        );
+        let unknown = row("<b>", Strength::Magnitude(0.5));
+        assert!(
+            unknown.contains("&lt;b&gt;") && unknown.contains("0.50"),
+            "{unknown}"
+        );
+    }
+}

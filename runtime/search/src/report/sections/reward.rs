@@ -1,0 +1,193 @@
+//! How candidates were judged, trial by trial.
+
+use maud::{Markup, html};
+
+use super::{Sign, Swatch, callout, d_a, legend};
+use crate::report::chart::{Axis, Plot};
+use crate::report::record::{FoldRecord, Record};
+use crate::report::statistics::{best_so_far, expected_best};
+use crate::report::text::{count, out_of};
+use crate::sampler::START_UP_TRIALS;
+use crate::trial::Trial;
+
+/// With fewer random trials than this, nothing is said of what random search would have found.
+const ENOUGH_RANDOM_TRIALS: usize = 10;
+/// With more trials than this on a fold, dots have no words of their own.
+const MOST_WORDS: usize = 1_000;
+/// How many points a line of expectations has.
+const LINE_POINTS: usize = 200;
+
+/// What all folds share.
+struct Layout {
+    /// The trials of a round.
+    round: usize,
+    /// Those of a fold, where that is known.
+    planned: Option<usize>,
+    trials: Axis,
+    reward: Axis,
+}
+
+impl Layout {
+    fn of(record: &Record) -> Self {
+        let most = |of: fn(&Trial) -> usize| {
+            let most = record.trials().map(|(_, trial)| of(trial)).max();
+            most.map_or(1, |most| most.saturating_add(1))
+        };
+        let planned = record.count("/explore/trials");
+        let round = planned.unwrap_or(most(|trial| trial.trial));
+        let rounds = record.count("/explore/rounds");
+        let rounds = rounds.unwrap_or(most(|trial| trial.round));
+        let rewards = || record.trials().map(|(_, trial)| trial.reward);
+        Self {
+            round,
+            planned: planned.map(|round| round.saturating_mul(rounds)),
+            trials: Axis::counts(round.saturating_mul(rounds), 5),
+            reward: Axis::rounded(
+                rewards().fold(f64::INFINITY, f64::min),
+                rewards().fold(f64::NEG_INFINITY, f64::max),
+                6,
+            ),
+        }
+    }
+
+    /// Where a trial stands when all of a fold are in sequence.
+    fn place(&self, round: usize, trial: usize) -> f64 {
+        round as f64 * self.round as f64 + trial as f64 + 1.0
+    }
+}
+
+/// Reward, best so far and what random search would have found, for every fold.
+pub(in crate::report) fn body(record: &Record) -> Markup {
+    let layout = Layout::of(record);
+    let draws = record
+        .count("/explore/draws")
+        .map_or("its".to_owned(), count);
+    html! {
+        p {
+            "The reward is the share of "
+            @if record.text("/explore/reward") == Some("mean") {
+                "all " (draws) " draws of the images of " (d_a()) " that the network gets right"
+            } @else {
+                "images of " (d_a()) " that the network gets right in at least one of " (draws) " draws"
+            }
+            "; more is better. The sampler begins afresh with every round, and so do both lines."
+        }
+        @if record.trials().next().is_none() {
+            p { "No trial has been made yet." }
+        } @else {
+            (legend(&[
+                (Swatch::Dot, "a trial"),
+                (Swatch::Line("accent"), "best so far"),
+                (Swatch::Line("second dashed"), "expected best of as many random candidates"),
+            ]))
+            div.figures {
+                @for fold in &record.folds { (figure(fold, &layout)) }
+            }
+            p.note {
+                "The first " (START_UP_TRIALS) " trials of a round are random candidates. Those of "
+                "all rounds of a fold, m of them, give the expectation: that of the best of n "
+                "drawn from them with replacement, Σ xᵢ·[(i/m)ⁿ − ((i−1)/m)ⁿ] over their rewards "
+                "in order. It is an estimate, and cannot exceed the best of the m."
+            }
+        }
+    }
+}
+
+fn figure(fold: &FoldRecord, layout: &Layout) -> Markup {
+    html! {
+        figure {
+            h3 { "Fold " (fold.number) }
+            @if fold.diverged.is_some() && fold.trials.is_empty() {
+                (callout(Sign::Warning, "No trials", &html! { "The training of this fold diverged." }))
+            } @else if fold.trials.is_empty() {
+                p { "No trial has been made yet." }
+            } @else {
+                (chart(fold, layout))
+            }
+        }
+    }
+}
+
+fn chart(fold: &FoldRecord, layout: &Layout) -> Markup {
+    let plot = Plot {
+        x: layout.trials,
+        y: layout.reward,
+        height: 230.0,
+    };
+    let random: Vec<f64> = (fold.trials.iter())
+        .filter(|trial| trial.trial < START_UP_TRIALS)
+        .map(|trial| trial.reward)
+        .collect();
+    let random = (random.len() >= ENOUGH_RANDOM_TRIALS).then_some(random);
+    let drawn = html! {
+        (dots(&plot, fold, layout))
+        @for trials in fold.rounds() {
+            @let round = trials[0].round;
+            @if round > 0 { (plot.divider(round as f64 * layout.round as f64)) }
+            @if let Some(random) = &random { (expectation(&plot, random, round, layout)) }
+            (best(&plot, trials, layout))
+        }
+    };
+    let label = format!(
+        "The rewards of fold {}’s trials and the best so far",
+        fold.number
+    );
+    html! {
+        (plot.svg(&label, ["trial", "reward"], &drawn))
+        figcaption { (caption(fold, layout, random.as_deref())) }
+    }
+}
+
+fn dots(plot: &Plot, fold: &FoldRecord, layout: &Layout) -> Markup {
+    let trials = || fold.trials.iter();
+    if fold.trials.len() > MOST_WORDS {
+        let point = |trial: &Trial| (layout.place(trial.round, trial.trial), trial.reward);
+        return plot.many_dots(trials().map(point));
+    }
+    plot.dots(trials().map(|trial| {
+        let Trial {
+            round,
+            trial: number,
+            reward,
+            ..
+        } = trial;
+        let words = format!("round {round}, trial {number}: {reward:.4}");
+        (layout.place(*round, *number), *reward, words)
+    }))
+}
+
+fn best(plot: &Plot, trials: &[Trial], layout: &Layout) -> Markup {
+    let places = (trials.iter()).map(|trial| layout.place(trial.round, trial.trial));
+    let best = best_so_far(trials.iter().map(|trial| trial.reward));
+    plot.staircase("accent", places.zip(best))
+}
+
+fn expectation(plot: &Plot, random: &[f64], round: usize, layout: &Layout) -> Markup {
+    let stride = layout.round.div_ceil(LINE_POINTS).max(1);
+    let places = (0..layout.round).step_by(stride);
+    let points = places.filter_map(|trial| {
+        let expected = expected_best(random, trial + 1)?;
+        Some((layout.place(round, trial), expected))
+    });
+    plot.line("second dashed", points)
+}
+
+fn caption(fold: &FoldRecord, layout: &Layout, random: Option<&[f64]>) -> Markup {
+    // From behind, so that the earliest of equals is named.
+    let trials = fold.trials.iter().rev();
+    let best = trials.max_by(|a, b| a.reward.total_cmp(&b.reward));
+    let expected = random.and_then(|random| expected_best(random, layout.round));
+    html! {
+        (out_of(fold.trials.len(), layout.planned)) " trials."
+        @if let Some(best) = best {
+            " Best: " (format!("{:.4}", best.reward)) ", round " (best.round) ", trial " (best.trial) "."
+        }
+        @match expected {
+            Some(expected) => {
+                " Best of " (count(layout.round)) " random candidates: "
+                (format!("{expected:.4}")) " expected."
+            }
+            None => { " Too few random trials for an expectation." }
+        }
+    }
+}

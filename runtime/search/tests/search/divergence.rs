@@ -1,0 +1,74 @@
+//! Trainings whose loss becomes no number.
+
+use std::fs;
+
+use faa_policy::Policy;
+use faa_search::event::Training;
+use faa_search::folds::stratified_folds;
+use faa_search::judge::StopFlag;
+use faa_search::{Event, SearchConfig, SearchError};
+
+use crate::stand::{Stand, config, labels, policy_of, search, search_with};
+
+/// A judge whose training of this fold diverges in its second epoch.
+fn diverging(config: &SearchConfig, fold: usize) -> Stand {
+    let folds = stratified_folds(&labels(), &config.folds, config.seed).unwrap();
+    Stand {
+        diverge: Some((folds[fold].train.clone(), 1)),
+        ..Stand::default()
+    }
+}
+
+#[test]
+fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config());
+    let (mut judges, mut events) = ([diverging(&config, 0)], Vec::new());
+    let stop = StopFlag::new();
+    search_with(folder.path(), &config, &mut judges, &stop, &mut events).unwrap();
+    assert_eq!(judges[0].judged, 60);
+    let diverged = events.iter().find_map(|event| match event {
+        Event::TrainingDiverged {
+            training,
+            divergence,
+        } => Some((*training, *divergence)),
+        _ => None,
+    });
+    let (training, divergence) = diverged.unwrap();
+    assert_eq!(training, Training::Fold(0));
+    let words = divergence.to_string();
+    assert!(words.contains("in epoch 2 (learning rate 0.1)"), "{words}");
+    let policy = Policy::parse(policy_of(folder.path()).as_bytes()).unwrap();
+    assert_eq!(policy.provenance["diverged_folds"].to_string(), "[0]");
+    assert!(!folder.path().join("fold-0/checkpoint.safetensors").exists());
+    let recorded = fs::read_to_string(folder.path().join("fold-0/diverged.json")).unwrap();
+    assert!(recorded.contains("learning_rate"), "{recorded}");
+
+    // It would end there again, and is not tried.
+    let mut judge = Stand::default();
+    search(folder.path(), &config, &mut judge).unwrap();
+    assert_eq!((judge.epochs, judge.judged), (0, 0));
+}
+
+#[test]
+fn a_final_training_that_diverges_is_counted() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config());
+    let mut judge = Stand {
+        diverge: Some(((0..60).collect(), 0)),
+        ..Stand::default()
+    };
+    let summary = search(folder.path(), &config, &mut judge).unwrap();
+    for result in &summary.finals {
+        assert_eq!((result.errors.len(), result.diverged), (0, 1));
+    }
+}
+
+#[test]
+fn a_search_without_any_network_ends_with_advice() {
+    let (folder, mut config) = (tempfile::tempdir().unwrap(), config());
+    // With one fold of independent draws, all folds diverge where the one does.
+    config.folds.count = 1.try_into().unwrap();
+    config.folds.held_out = Some(0.5);
+    let error = search(folder.path(), &config, &mut diverging(&config, 0)).unwrap_err();
+    assert!(matches!(error, SearchError::AllDiverged));
+    assert!(error.to_string().contains("--learning-rate"), "{error}");
+}

@@ -1,0 +1,180 @@
+//! The whole search with a stand-in for the network: folds, trials, merging, resuming, trainings.
+
+mod divergence;
+mod resume;
+mod stand;
+mod train;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_ops_builtin::builtin_ops;
+use faa_policy::Policy;
+use faa_search::config::Control;
+use faa_search::event::Training;
+use faa_search::judge::StopFlag;
+use faa_search::{Event, SearchError, check};
+
+use stand::{Stand, config, labels, search, search_with};
+
+#[test]
+fn a_search_ends_with_a_policy_of_the_best_candidates() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut judge = Stand::default();
+    let summary = search(folder.path(), &config(), &mut judge).unwrap();
+
+    // Two folds of two rounds of three candidates of five sub-policies; repeats are dropped.
+    let policy = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
+    assert!(
+        (12..=60).contains(&policy.sub_policies().len()),
+        "{}",
+        policy.sub_policies().len()
+    );
+    policy.check(&builtin_ops()).unwrap();
+    let mut uses = BTreeMap::<&str, usize>::new();
+    for step in policy.sub_policies().iter().flatten() {
+        *uses.entry(&step.op).or_default() += 1;
+    }
+    let most_used = uses.iter().max_by_key(|(_, count)| **count).unwrap().0;
+    assert_eq!(*most_used, "Rotate", "{uses:?}");
+
+    assert_eq!(judge.judged, 120);
+    // The folds learn with Cutout and without a policy; final trainings see every image.
+    assert_eq!(judge.trained[..2], [(30, false, 16), (30, false, 16)]);
+    let finals = [
+        (60, false, 0),
+        (60, false, 16),
+        (60, true, 16),
+        (60, true, 16),
+        (60, true, 16),
+    ];
+    assert_eq!(judge.trained[2..], finals);
+    let controls: Vec<_> = summary.finals.iter().map(|result| result.control).collect();
+    assert_eq!(
+        controls,
+        [
+            Control::None,
+            Control::Cutout,
+            Control::Random,
+            Control::TrivialAugment,
+            Control::Policy
+        ]
+    );
+}
+
+#[test]
+fn an_op_that_mixes_is_refused_before_anything_is_trained() {
+    struct Mixing(OpSpec);
+
+    impl Op for Mixing {
+        fn spec(&self) -> &OpSpec {
+            &self.0
+        }
+
+        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+            Ok(())
+        }
+    }
+
+    let mut ops = builtin_ops();
+    let spec = OpSpec::new("Mix", "").range(0.0, 1.0, "weight").mixing();
+    ops.insert(Arc::new(Mixing(spec))).unwrap();
+    let mut config = config();
+    config.explore.ops.push("Mix".to_owned());
+    let error = check(&config, &labels(), &ops).unwrap_err();
+    assert!(matches!(&error, SearchError::MixingOp(op) if op == "Mix"));
+    assert!(error.to_string().contains("`Mix` mixes in a partner image"));
+}
+
+#[test]
+fn everything_is_told_and_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut events = Vec::new();
+    let mut judges = [Stand::default()];
+    search_with(
+        folder.path(),
+        &config(),
+        &mut judges,
+        &StopFlag::new(),
+        &mut events,
+    )
+    .unwrap();
+
+    let Event::Planned(plan) = &events[0] else {
+        panic!("{:?}", events[0])
+    };
+    // Two folds of 30 images and five final trainings of 60, two epochs each; 120 trials of five
+    // draws of 30 images.
+    assert_eq!(plan.images_to_learn, 2 * 2 * 30 + 5 * 2 * 60);
+    assert_eq!(plan.images_to_classify, 120 * 5 * 30);
+    let expected = plan.images_to_learn as f64 / 100.0 + plan.images_to_classify as f64 / 400.0;
+    assert_eq!(plan.estimated_seconds, expected);
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::TrialDone { .. })), 120);
+    assert_eq!(count(|event| matches!(event, Event::EpochDone { .. })), 14);
+    assert!(matches!(events.last(), Some(Event::Finished(_))));
+
+    let lines = |file: &str| {
+        fs::read_to_string(folder.path().join(file))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(lines("fold-1/trials.jsonl"), 60);
+    assert_eq!(lines("fold-0/epochs.jsonl"), 2);
+    for file in ["run.json", "summary.json", "final/policy-0/result.json"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn trials_of_another_search_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    search(folder.path(), &config(), &mut Stand::default()).unwrap();
+    let log = folder.path().join("fold-0/trials.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    let without_third: Vec<_> = text
+        .lines()
+        .enumerate()
+        .filter(|(line, _)| *line != 2)
+        .collect();
+    let lines: String = without_third
+        .iter()
+        .map(|(_, line)| format!("{line}\n"))
+        .collect();
+    fs::write(&log, lines).unwrap();
+    let error = search(folder.path(), &config(), &mut Stand::default());
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("line 3: expected trial 0.2, found 0.3"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_op_that_is_not_there_is_named_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.explore.ops.push("Rotat".into());
+    let mut judge = Stand::default();
+    let error = search(folder.path(), &config, &mut judge).unwrap_err();
+    let message = "the configuration does not fit the ops: explore.ops: no op is named `Rotat`; \
+                   did you mean `Rotate`?";
+    assert_eq!(error.to_string(), message);
+    assert!(judge.trained.is_empty());
+}
+
+#[test]
+fn a_failing_judge_is_named_with_its_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut judge = Stand {
+        fail: true,
+        ..Stand::default()
+    };
+    let error = search(folder.path(), &config(), &mut judge).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} failed", Training::Fold(0)));
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "out of memory");
+}

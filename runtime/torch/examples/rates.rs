@@ -1,0 +1,172 @@
+//! Measures the explore stage and the training on this machine, and writes what is needed to check
+//! them against PyTorch: `runtime/torch/study/compare_pytorch.py` runs this program, and says how.
+//!
+//! ```text
+//! cargo run --release -p faa-torch --example rates -- DATA wrn-D-K IMAGES BATCH DEVICE PRECISION THREADS FOLDER
+//! ```
+//!
+//! `FOLDER` receives `network.safetensors`, and for the first test images `images.f32` (normalised,
+//! `[images, height, width, 3]`) and `logits.f32`. Rates go to standard output as a line of JSON.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use faa_ops_builtin::builtin_ops;
+use faa_search::Judge;
+use faa_search::config::{Precision, Preset, Recipe, SEARCHED_OPS, SearchConfig};
+use faa_search::data::{Dataset, LoadOptions};
+use faa_search::judge::{JudgeTask, StopFlag, TrainTask};
+use faa_search::space::Space;
+use faa_torch::device::CudaSupport;
+use faa_torch::network::Folded;
+use faa_torch::{Resources, TorchJudge};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// How often everything is measured; the median counts.
+const REPEATS: usize = 5;
+/// Images whose logits are written.
+const COMPARED: usize = 64;
+/// How often an image is augmented in a trial.
+const DRAWS: usize = 5;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [
+        data,
+        model,
+        images,
+        batch,
+        device,
+        precision,
+        threads,
+        folder,
+    ] = arguments.as_slice()
+    else {
+        bail!("eight arguments are needed; see the head of this file");
+    };
+    let (threads, images) = (threads.parse()?, images.parse()?);
+    tch::set_num_threads(i32::try_from(threads)?);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()?;
+    let dataset = Arc::new(Dataset::load(&data.parse()?, &LoadOptions::default())?);
+    ensure!(
+        dataset.train.len() >= images,
+        "the data set has fewer images"
+    );
+    let device = match device.as_str() {
+        "cpu" => Device::Cpu,
+        word => CudaSupport::load().choose(word)?,
+    };
+    let resources = Resources {
+        device,
+        threads,
+        precision: precision_of(precision)?,
+    };
+    let mut judge = TorchJudge::new(Arc::clone(&dataset), builtin_ops(), resources)?;
+    let recipe = recipe(model, batch)?;
+    let all: Vec<usize> = (0..images).collect();
+    let (train, stop) = (
+        TrainTask {
+            images: &all,
+            recipe: &recipe,
+            policy: None,
+            seed: 1,
+        },
+        StopFlag::new(),
+    );
+
+    let mut network = judge.begin(&train)?;
+    let mut epoch = 0;
+    let learnt = measure(|| {
+        judge.epoch(&mut network, &train, epoch, &stop)?;
+        epoch += 1;
+        Ok(images)
+    })?;
+    let ops = SEARCHED_OPS.map(str::to_owned);
+    let mut trial = 0;
+    let judged = measure(|| {
+        let candidate = Space::of(&ops, 5, 2).random_policy("candidate", 5, trial);
+        let task = JudgeTask {
+            images: &all,
+            recipe: &recipe,
+            candidate: &candidate,
+            draws: DRAWS,
+            seed: trial,
+        };
+        judge.judge(&network, &task, &stop)?;
+        trial += 1;
+        Ok(images * DRAWS)
+    })?;
+    println!(r#"{{"train": {learnt:.1}, "explore": {judged:.1}}}"#);
+
+    let folder = Path::new(folder);
+    fs::create_dir_all(folder)?;
+    judge.save(&network, &folder.join("network.safetensors"))?;
+    let images = normalised(&dataset)?;
+    write_floats(&folder.join("images.f32"), &images)?;
+    let images = images.to_device(device).permute([0, 3, 1, 2]);
+    for (kind, name) in [(Kind::Float, "float32"), (Kind::BFloat16, "bf16")] {
+        let folded = Folded::new(network.network(), kind)?;
+        let logits = no_grad(|| folded.forward(&images))?;
+        write_floats(&folder.join(format!("logits-{name}.f32")), &logits)?;
+    }
+    Ok(())
+}
+
+fn precision_of(word: &str) -> Result<Precision> {
+    serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
+}
+
+/// The paper's recipe for the network `wrn-D-K`.
+fn recipe(model: &str, batch: &str) -> Result<Recipe> {
+    let numbers = model
+        .strip_prefix("wrn-")
+        .and_then(|rest| rest.split_once('-'));
+    let (depth, width) = numbers.context("a network is named wrn-D-K")?;
+    Ok(Recipe {
+        depth: depth.parse()?,
+        width: width.parse()?,
+        batch: batch.parse()?,
+        ..SearchConfig::preset(Preset::Cifar10, "").training
+    })
+}
+
+/// The median of images per second, after a first run that does not count.
+fn measure(mut work: impl FnMut() -> Result<usize>) -> Result<f64> {
+    work()?;
+    let mut rates = Vec::new();
+    for _ in 0..REPEATS {
+        let started = Instant::now();
+        let images = work()?;
+        rates.push(images as f64 / started.elapsed().as_secs_f64());
+    }
+    rates.sort_by(f64::total_cmp);
+    Ok(rates[REPEATS / 2])
+}
+
+/// The first test images as the network sees them, `[images, height, width, 3]`.
+fn normalised(dataset: &Dataset) -> Result<Tensor> {
+    let statistics = dataset.channel_statistics();
+    let count = COMPARED.min(dataset.test.len());
+    let pixels = &dataset.test.pixels[..count * dataset.test.stride()];
+    let normal = |(place, byte): (usize, &u8)| {
+        let (mean, deviation) = (statistics.mean[place % 3], statistics.std[place % 3]);
+        ((f64::from(*byte) / 255.0 - mean) / deviation) as f32
+    };
+    let values: Vec<f32> = pixels.iter().enumerate().map(normal).collect();
+    let size = [count, dataset.height, dataset.width, 3].map(|side| side as i64);
+    Ok(Tensor::f_from_slice(&values)?.f_view(size)?)
+}
+
+fn write_floats(path: &Path, tensor: &Tensor) -> Result<()> {
+    let values = Vec::<f32>::try_from(tensor.to_device(Device::Cpu).contiguous().view(-1))?;
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    Ok(fs::write(path, bytes)?)
+}
