@@ -13,6 +13,11 @@ use serde::Deserialize;
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 const EVALUATED_LOGITS: f64 = 3e-5;
+/// After two steps. PyTorch itself, with channels innermost in memory as here, is 3.4e-5 away from
+/// its other layout, of which the golden values are.
+const TRAINED_LOGITS: f64 = 1e-4;
+/// Folding rounds every weight once more, in every layer.
+const FOLDED_LOGITS: f64 = 1e-4;
 /// Of the largest logit: bf16 rounds to eight bits, by up to 0.4 %, in every layer.
 const BF16_LOGITS: f64 = 0.02;
 const TRAINING: f64 = 3e-6;
@@ -121,7 +126,7 @@ fn forward_and_training_steps_are_pytorchs() {
                 assert_tensor(&network, tensor, ELEMENT);
             }
         }
-        assert_logits(&evaluate(), &case.eval_logits_after, EVALUATED_LOGITS);
+        assert_logits(&evaluate(), &case.eval_logits_after, TRAINED_LOGITS);
         assert_folded(&network, &images, &case.eval_logits_after);
     }
 }
@@ -129,7 +134,7 @@ fn forward_and_training_steps_are_pytorchs() {
 /// With batch norm folded away, logits are the same up to rounding.
 fn assert_folded(network: &WideResNet, images: &Tensor, golden: &[Vec<f64>]) {
     let logits = |kind| Folded::new(network, kind).unwrap().forward(images).unwrap();
-    assert_logits(&logits(Kind::Float), golden, EVALUATED_LOGITS);
+    assert_logits(&logits(Kind::Float), golden, FOLDED_LOGITS);
     let largest = golden
         .iter()
         .flatten()
@@ -137,7 +142,7 @@ fn assert_folded(network: &WideResNet, images: &Tensor, golden: &[Vec<f64>]) {
     assert_logits(&logits(Kind::BFloat16), golden, BF16_LOGITS * largest);
     let off = logits(Kind::BFloat16) - logits(Kind::Float);
     assert!(
-        off.abs().max().double_value(&[]) > EVALUATED_LOGITS,
+        off.abs().max().double_value(&[]) > FOLDED_LOGITS,
         "bf16 is not used"
     );
 }
