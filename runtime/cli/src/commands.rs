@@ -4,11 +4,16 @@ mod apply;
 mod bench;
 mod completions;
 mod doctor;
+mod eval;
 mod one_op;
 mod ops;
 mod plugin;
 mod policy;
+mod recipe;
+mod report;
 mod search;
+mod train;
+mod work;
 
 use std::fmt;
 use std::fs::File;
@@ -22,6 +27,9 @@ use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Search(Box<search::Search>),
+    Train(Box<train::Train>),
+    Eval(Box<eval::Eval>),
+    Report(report::Report),
     Apply(apply::Apply),
     Bench(bench::Bench),
     Ops(ops::Ops),
@@ -37,6 +45,9 @@ impl Command {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::Search(search) => search.run(),
+            Self::Train(train) => train.run(),
+            Self::Eval(eval) => eval.run(),
+            Self::Report(report) => report.run(),
             Self::Apply(apply) => apply.run(),
             Self::Bench(bench) => bench.run(),
             Self::Ops(ops) => ops.run(),

@@ -75,6 +75,23 @@ impl Progress {
                     short(*training)
                 ));
             }
+            Event::TrainingStarted {
+                training,
+                epochs,
+                resumed,
+            } if *resumed > 0 && resumed < epochs => {
+                let training = short(*training);
+                self.line(&format!(
+                    "{training}: {resumed} of {epochs} epochs found finished"
+                ));
+            }
+            Event::TrainingDiverged {
+                training,
+                divergence,
+            } => self.line(&format!(
+                "{}: {divergence}; the rest goes on without it",
+                short(*training)
+            )),
             Event::RoundStarted {
                 fold,
                 round,
@@ -87,6 +104,7 @@ impl Progress {
             }
             Event::TrialDone {
                 fold,
+                round,
                 trial,
                 reward,
                 best,
@@ -96,7 +114,7 @@ impl Progress {
             } => {
                 self.advance(*images as f64 / self.rates.classify);
                 self.step(&format!(
-                    "fold {fold}, trial {}: reward {reward:.4}, best {best:.4}, {:.0} images/s",
+                    "fold {fold}, round {round}, trial {}: reward {reward:.4}, best {best:.4}, {:.0} images/s",
                     trial + 1,
                     *images as f64 / seconds,
                 ));
@@ -112,6 +130,10 @@ impl Progress {
         }
     }
 
+    pub(crate) fn warn(&mut self, text: &str) {
+        self.line(&format!("warning: {text}"));
+    }
+
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
@@ -124,10 +146,12 @@ impl Progress {
             "{train} training and {test} test images of {width}×{height} in {} classes, on {}",
             plan.classes, plan.device
         ));
+        let search = match plan.folds {
+            0 => String::new(),
+            folds => format!("{folds} folds, {} trials, ", plan.trials),
+        };
         self.line(&format!(
-            "{} folds, {} trials, {} final trainings; everything goes to {}",
-            plan.folds,
-            plan.trials,
+            "{search}{} final trainings; everything goes to {}",
             plan.finals,
             plan.run.display()
         ));

@@ -1,0 +1,175 @@
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use faa_policy::{Policy, nearest_name};
+use faa_search::config::{Control, SEARCHED_OPS};
+use faa_search::protocol::Request;
+use faa_search::train::{RandomPolicy, TrainConfig};
+
+use super::recipe::{DATA_SETS, PresetName, RecipeOptions};
+use super::work::{MeansOptions, WatchOptions, print_line, table_of};
+use super::{Usage, find_policy};
+use crate::plugins::{KnownOps, PluginOptions};
+
+/// Train networks with a policy, and measure their error on the test split.
+#[derive(Args)]
+#[command(after_help = format!("\
+The error that counts is that of the last epoch. Trainings that were stopped go on where they were
+when the same command is given again.
+
+{DATA_SETS}
+
+Examples:
+  faa-runtime train --data glyphs --preset demo --policy runs/demo/policy.json --controls --seeds 3 --out runs/glyphs
+  faa-runtime train --data cifar10:cifar-10-batches-bin --policy autoaugment-cifar10 --out runs/aa
+  faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 --out runs/random"))]
+pub(crate) struct Train {
+    /// The data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR, or cifar100:DIR.
+    #[arg(long, value_name = "SPEC")]
+    data: String,
+    /// A policy's file or shipped name, none, or random:N for one of N sub-policies. Crop, flip and
+    /// Cutout follow it.
+    #[arg(long, value_name = "POLICY")]
+    policy: String,
+    /// The run directory: everything is written there.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Train also with crop and flip alone, with Cutout, with a random policy of the same size, and
+    /// with TrivialAugment.
+    #[arg(long)]
+    controls: bool,
+    /// Seeds of each training; their mean and standard deviation are told.
+    #[arg(long, value_name = "N", default_value = "1")]
+    seeds: NonZeroUsize,
+    /// Where the numbers come from that are not given below.
+    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
+    preset: PresetName,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    #[command(flatten)]
+    means: MeansOptions,
+    /// Trainings side by side; one a device where not given.
+    #[arg(long, value_name = "N", help_heading = "Means")]
+    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    watch: WatchOptions,
+    #[command(flatten)]
+    plugins: PluginOptions,
+}
+
+/// What `--policy` names.
+enum Choice {
+    None,
+    Random(NonZeroUsize),
+    Policy(Box<Policy>),
+}
+
+/// Sub-policies of a random control where no policy sets their number: as many as the paper's
+/// search keeps of one round of one fold, 10 candidates of 5.
+const RANDOM_SUB_POLICIES: NonZeroUsize = NonZeroUsize::new(50).expect("it is not 0");
+
+impl Train {
+    pub(crate) fn run(self) -> Result<()> {
+        let known = self.plugins.known_ops()?;
+        let config = self.config(&known)?;
+        let request = Request::Train {
+            config: Box::new(config),
+            out: self.out.clone(),
+            means: self.means.means(self.jobs),
+            plugins: self.plugins.request()?,
+        };
+        let summary = self.watch.follow(&request, &self.out, known.ops)?;
+        if !self.watch.json {
+            print_line(table_of(&summary.finals).trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn config(&self, known: &KnownOps) -> Result<TrainConfig> {
+        let preset = self.preset.config(&self.data)?;
+        let (mut training, mut seed, mut image_size) = (preset.training, 0, None);
+        // A training on all images, not on a fold's.
+        training.epochs = preset.finals.epochs;
+        self.recipe
+            .change(&mut training, &mut seed, &mut image_size);
+        let choice = self.choice()?;
+        let mut random = RandomPolicy {
+            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
+            sub_policies: RANDOM_SUB_POLICIES,
+            ops_per_sub_policy: preset.explore.ops_per_sub_policy,
+        };
+        let mut plugins = Vec::new();
+        let (chosen, policy) = match choice {
+            Choice::None if training.cutout == 0 => (Control::None, None),
+            Choice::None => (Control::Cutout, None),
+            Choice::Random(count) => {
+                random.sub_policies = count;
+                (Control::Random, None)
+            }
+            Choice::Policy(policy) => {
+                // A sampler has no sub-policies to count.
+                random.sub_policies =
+                    NonZeroUsize::new(policy.sub_policies().len()).unwrap_or(RANDOM_SUB_POLICIES);
+                let named = policy.sub_policies().iter().flatten().map(|step| &step.op);
+                let named: Vec<&String> = named.collect();
+                plugins = known.of_plugins();
+                plugins.retain(|plugin| named.contains(&&plugin.op));
+                let json = serde_json::from_str(&policy.to_json());
+                (
+                    Control::Policy,
+                    Some(json.context("the policy has no JSON form")?),
+                )
+            }
+        };
+        let mut controls = vec![chosen];
+        if self.controls {
+            let all = [
+                Control::None,
+                Control::Cutout,
+                Control::Random,
+                Control::TrivialAugment,
+            ];
+            controls.extend(all.into_iter().filter(|control| *control != chosen));
+        }
+        let config = TrainConfig {
+            data: self.data.clone(),
+            image_size,
+            seed,
+            training,
+            controls,
+            seeds: self.seeds,
+            policy,
+            random,
+            precision: self.means.precision(),
+            plugins,
+        };
+        config
+            .check(&known.ops)
+            .map_err(|error| Usage(error.to_string()))?;
+        Ok(config)
+    }
+
+    fn choice(&self) -> Result<Choice> {
+        if self.policy == "none" {
+            return Ok(Choice::None);
+        }
+        if let Some(count) = self.policy.strip_prefix("random:") {
+            let count = count.parse().map_err(|_| {
+                Usage(format!(
+                    "`{count}` is no number of sub-policies for `random:N`"
+                ))
+            })?;
+            return Ok(Choice::Random(count));
+        }
+        let words = ["none", "random:N"];
+        let policy = find_policy(&self.policy).map_err(|error| {
+            match nearest_name(&self.policy, words.into_iter()) {
+                Some(word) => error.context(format!("or did you mean `{word}`?")),
+                None => error,
+            }
+        })?;
+        Ok(Choice::Policy(Box::new(policy)))
+    }
+}
