@@ -14,6 +14,7 @@ use image::{Rgb, RgbImage};
 pub mod fuzz;
 pub mod pictures;
 pub mod plugins;
+pub mod runs;
 pub mod ways;
 
 /// The repository's root.

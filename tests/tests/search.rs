@@ -1,67 +1,11 @@
 //! A search with the real programs and libtorch: images → policy → augmented images.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use faa_tests::plugins::abi_example;
-use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of, write_data_set};
+use faa_tests::runs::{Running, data_set, policy_of, search};
+use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of};
 use serde_json::Value;
-
-/// A search that takes seconds, on a data set of 16×16 images in three classes.
-fn search(folder: &Path) -> Command {
-    build_torch();
-    let mut command = faa_runtime();
-    command.current_dir(folder).args([
-        "search",
-        "--preset",
-        "demo",
-        "--data",
-        "folder:data",
-        "--out",
-        "run",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--model",
-        "wrn-10-1",
-        "--folds",
-        "2",
-        "--epochs",
-        "2",
-        "--batch",
-        "16",
-        "--warmup-epochs",
-        "1",
-        "--learning-rate",
-        "0.05",
-        "--rounds",
-        "2",
-        "--trials",
-        "6",
-        "--kept",
-        "2",
-        "--draws",
-        "2",
-        "--cutout",
-        "8",
-        "--final-epochs",
-        "2",
-    ]);
-    command
-}
-
-fn data_set() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    write_data_set(&folder.path().join("data"), 3, [20, 5]);
-    folder
-}
-
-fn policy_of(folder: &Path) -> String {
-    fs::read_to_string(folder.join("run/policy.json")).unwrap()
-}
 
 #[test]
 fn a_search_finds_a_policy_that_can_be_applied() {
@@ -125,20 +69,21 @@ fn a_search_that_is_stopped_or_killed_goes_on_to_the_same_policy() {
         |fold: u64| move |event: &Value| event["event"] == "trial_done" && event["fold"] == fold;
 
     // Ctrl-C in the first fold's trials.
-    let child = wait_for(folder.path(), &fold(0));
-    signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    let mut running = Running::start(search(folder.path()).arg("--no-finals"));
+    running.wait_for(fold(0));
+    running.signal("INT");
+    let (code, message) = running.finish();
+    assert_eq!(code, Some(1), "{message}");
     assert!(
         message.contains("stopped; the same command continues"),
         "{message}"
     );
 
     // A kill in the second fold's, which the sibling notices by itself.
-    let child = wait_for(folder.path(), &fold(1));
-    signal(&child, "KILL");
-    child.wait_with_output().unwrap();
+    let mut running = Running::start(search(folder.path()).arg("--no-finals"));
+    running.wait_for(fold(1));
+    running.signal("KILL");
+    running.finish();
 
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
@@ -212,31 +157,6 @@ fn doctor_knows_libtorch() {
     assert_eq!(report["libtorch"]["version"], "2.11.0");
     assert_eq!(report["torch"]["onednn"], true);
     assert!(report["torch"]["cuda_devices"].is_u64());
-}
-
-/// Starts a search and waits for an event.
-fn wait_for(folder: &Path, wanted: &dyn Fn(&Value) -> bool) -> Child {
-    let mut child = search(folder)
-        .args(["--no-finals", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
-    let seen = events
-        .by_ref()
-        .any(|line| wanted(&serde_json::from_str(&line.unwrap()).unwrap()));
-    assert!(seen, "the search ended before the event");
-    // Reading on keeps the program from meeting a closed pipe.
-    std::thread::spawn(move || events.for_each(drop));
-    child
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
 }
 
 /// The op of a plugin is searched over like a built-in one, the policy says which module it needs,

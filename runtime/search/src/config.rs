@@ -71,6 +71,8 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// Epochs of linear warm-up, before the cosine that falls to 0.
     pub warmup_epochs: usize,
+    /// Nesterov's momentum.
+    pub momentum: f64,
     /// L2 penalty on the weights of convolutions and of the linear layer.
     pub weight_decay: f64,
     /// The largest norm of the gradient of all parameters together.
@@ -181,8 +183,9 @@ pub enum Preset {
     Cifar10,
 }
 
-/// The fifteen ops of the paper's sixteen that its published code searches over; the sixteenth,
-/// SamplePairing, needs a second image.
+/// The fifteen ops of the paper's sixteen that its published code searches over. The sixteenth,
+/// SamplePairing, can be named beside them; it mixes in images that the network learns from, or that
+/// candidates are judged on.
 pub const SEARCHED_OPS: [&str; 15] = [
     "ShearX",
     "ShearY",
@@ -294,6 +297,15 @@ impl Recipe {
                 });
             }
         }
+        let value = self.momentum;
+        if !(0.0..1.0).contains(&value) {
+            let (setting, bounds) = ("training.momentum", "at least 0 and below 1");
+            return Err(ConfigError::OutOfBounds {
+                setting,
+                value,
+                bounds,
+            });
+        }
         let value = self.weight_decay;
         if value != 0.0 && !positive(value) {
             let (setting, bounds) = ("training.weight_decay", "0 or a finite number above 0");
@@ -342,6 +354,7 @@ impl SearchConfig {
                 batch: count(128),
                 learning_rate: 0.1,
                 warmup_epochs: 5,
+                momentum: 0.9,
                 weight_decay: 2e-4,
                 clip_norm: 5.0,
                 crop_padding: 4,

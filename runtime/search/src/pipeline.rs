@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use faa_op::{DrawKey, ImageMut, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
 use faa_ops_builtin::CutoutAbs;
-use faa_policy::{ApplyError, Executor, Policy, PolicyError, Step, Strength, Workspace};
+use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
 use crate::config::Recipe;
+use crate::data::Split;
 use crate::seeds::{Purpose, derive};
 
 /// A policy, where there is one, and then the baseline of crop, flip and Cutout.
@@ -51,7 +52,8 @@ impl Pipeline {
         })
     }
 
-    /// Augments one image in place: pass `epoch` over image `index`.
+    /// Augments one image in place: pass `epoch` over image `index`. Ops that mix are given
+    /// `partners`.
     ///
     /// # Errors
     ///
@@ -61,6 +63,7 @@ impl Pipeline {
         image: &mut ImageMut<'_>,
         epoch: u32,
         index: u64,
+        partners: &dyn Partners,
         workspace: &mut Workspace,
     ) -> Result<(), ApplyError> {
         let stages = [
@@ -69,10 +72,37 @@ impl Pipeline {
         ];
         for (executor, seed) in stages {
             if let Some(executor) = executor {
-                executor.apply(image, DrawKey { seed, epoch, index }, workspace)?;
+                let key = DrawKey { seed, epoch, index };
+                executor
+                    .with_partners(partners)
+                    .apply(image, key, workspace)?;
             }
         }
         Ok(())
+    }
+}
+
+/// The images of a task as partners of each other, as they are before augmentation: those that a
+/// network learns from, or those that candidates are judged on.
+pub struct TaskPartners<'a> {
+    /// The split that they are in.
+    pub split: &'a Split,
+    /// Width and height, in pixels.
+    pub size: [usize; 2],
+    /// Their places in the split.
+    pub images: &'a [usize],
+}
+
+impl Partners for TaskPartners<'_> {
+    fn count(&self) -> u64 {
+        self.images.len() as u64
+    }
+
+    fn image(&self, index: u64) -> ImageRef<'_> {
+        let samples = self.split.image(self.images[index as usize]);
+        let [width, height] = self.size;
+        ImageRef::new(samples, width, height, Channels::Rgb)
+            .expect("images of a split have its size")
     }
 }
 
@@ -106,13 +136,13 @@ fn baseline(recipe: &Recipe) -> Option<Policy> {
 
 #[cfg(test)]
 mod tests {
-    use faa_op::Channels;
     use faa_ops_builtin::builtin_ops;
 
     use super::*;
     use crate::config::{Preset, SearchConfig};
 
     const MEAN: [u8; 3] = [200, 100, 50];
+    const PARTNERS: [ImageRef<'static>; 0] = [];
 
     fn recipe() -> Recipe {
         SearchConfig::preset(Preset::Cifar10, "glyphs").training
@@ -123,7 +153,7 @@ mod tests {
         let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (place % 96) as u8).collect();
         let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb).unwrap();
         pipeline
-            .apply(&mut image, epoch, index, &mut Workspace::new())
+            .apply(&mut image, epoch, index, &PARTNERS, &mut Workspace::new())
             .unwrap();
         pixels
     }
@@ -152,6 +182,39 @@ mod tests {
         assert!((64..=256).contains(&filled), "{filled}");
     }
 
+    /// Every column of the image has one value, so a result tells where it was cut out, and whether
+    /// it was mirrored.
+    #[test]
+    fn the_baseline_crops_by_up_to_its_padding_and_mirrors_half_of_the_images() {
+        let recipe = Recipe {
+            cutout: 0,
+            ..recipe()
+        };
+        let pipeline = Pipeline::new(None, &recipe, &builtin_ops(), MEAN, 1).unwrap();
+        let column = |place: usize| (place / 3 % 32 + 1) as u8;
+        let (mut mirrored, mut shifts) = (0, [0; 9]);
+        for index in 0..1000 {
+            let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(column).collect();
+            let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb).unwrap();
+            let workspace = &mut Workspace::new();
+            pipeline
+                .apply(&mut image, 0, index, &PARTNERS, workspace)
+                .unwrap();
+            let row = &pixels[16 * 32 * 3..];
+            let (left, right) = (row[10 * 3], row[11 * 3]);
+            mirrored += i32::from(right < left);
+            let first = if right < left { row[21 * 3] } else { left };
+            // Column 10 shows column 10 of the image, moved by up to four pixels.
+            shifts[usize::from(first) - 7] += 1;
+        }
+        // Six standard deviations of a binomial(1000, 1/2) are 95, of a binomial(1000, 1/9) 60.
+        assert!((405..=595).contains(&mirrored), "{mirrored}");
+        assert!(
+            shifts.iter().all(|count| (51..=171).contains(count)),
+            "{shifts:?}"
+        );
+    }
+
     #[test]
     fn the_baseline_follows_the_policy() {
         let invert = Step {
@@ -167,6 +230,45 @@ mod tests {
         };
         let pixels = augmented(&recipe, Some(&invert), 0, 0);
         assert!(pixels.chunks(3).any(|pixel| *pixel == MEAN));
+    }
+
+    /// The images of the task are mixed in, and no others.
+    #[test]
+    fn partners_are_the_images_of_the_task() {
+        let step = Step {
+            op: "SamplePairing".into(),
+            probability: 1.0,
+            strength: Strength::Magnitude(1.0),
+        };
+        let policy = Policy::of_sub_policies("mix", vec![vec![step]]);
+        let plain = Recipe {
+            crop_padding: 0,
+            flip: false,
+            cutout: 0,
+            ..recipe()
+        };
+        let pipeline = Pipeline::new(Some(&policy), &plain, &builtin_ops(), MEAN, 1).unwrap();
+        let split = Split {
+            pixels: [0_u8, 100, 200].map(|value| [value; 12]).concat(),
+            labels: vec![0; 3],
+        };
+        let partners = TaskPartners {
+            split: &split,
+            size: [2, 2],
+            images: &[0, 2],
+        };
+        let mixed = |index| {
+            let mut pixels = [50; 12];
+            let mut image = ImageMut::new(&mut pixels, 2, 2, Channels::Rgb).unwrap();
+            let workspace = &mut Workspace::new();
+            pipeline
+                .apply(&mut image, 0, index, &partners, workspace)
+                .unwrap();
+            pixels[0]
+        };
+        let seen: std::collections::BTreeSet<u8> = (0..50).map(mixed).collect();
+        // With a weight of 0.4: 0.6 of 50, and 0.4 of 0 or 200.
+        assert_eq!(seen, [30, 110].into());
     }
 
     #[test]

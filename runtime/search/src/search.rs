@@ -84,11 +84,6 @@ pub enum SearchError {
     /// The ops, crop or Cutout of the configuration do not exist or have other ranges.
     #[error("the configuration does not fit the ops: {0}")]
     Ops(PolicyError),
-    /// An op of the search space needs partner images, and a search has no set of them yet.
-    #[error(
-        "explore.ops: `{0}` mixes in a partner image, and a search has none to give it: leave the op away"
-    )]
-    MixingOp(String),
     /// A file of the run could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -337,22 +332,18 @@ fn write_policy(
 ///
 /// # Errors
 ///
-/// [`SearchError::Config`], [`SearchError::Folds`], [`SearchError::Ops`] or
-/// [`SearchError::MixingOp`].
+/// [`SearchError::Config`], [`SearchError::Folds`] or [`SearchError::Ops`].
 pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), SearchError> {
     config.check()?;
     stratified_folds(labels, &config.folds, config.seed)?;
     for name in &config.explore.ops {
-        let Some(op) = ops.get(name) else {
+        if ops.get(name).is_none() {
             let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
             let problem = Problem::UnknownOp {
                 op: name.clone(),
                 nearest,
             };
             return Err(SearchError::Ops(PolicyError::new("explore.ops", problem)));
-        };
-        if op.spec().mixes() {
-            return Err(SearchError::MixingOp(name.clone()));
         }
     }
     Pipeline::new(None, &config.training, ops, [0; 3], 0)

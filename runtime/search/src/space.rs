@@ -146,6 +146,37 @@ mod tests {
     }
 
     #[test]
+    fn a_policys_file_keeps_the_order_of_ops_and_their_own_numbers() {
+        let policy = space().random_policy("random", 40, 1);
+        let read = Policy::parse(policy.to_json().as_bytes()).unwrap();
+        assert_eq!(read.sub_policies(), policy.sub_policies());
+    }
+
+    #[test]
+    fn geometric_ops_of_a_candidate_go_both_ways() {
+        for op in ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"] {
+            let step = Step {
+                op: op.to_owned(),
+                probability: 1.0,
+                strength: Strength::Magnitude(0.9),
+            };
+            let policy = Policy::of_sub_policies("one", vec![vec![step]]);
+            let executor = faa_policy::Executor::builtin(&policy).unwrap();
+            let value = |index| {
+                let key = faa_op::DrawKey {
+                    seed: 1,
+                    epoch: 0,
+                    index,
+                };
+                executor.plan(key).steps[0].value
+            };
+            let negative = (0..1000).filter(|index| value(*index) < 0.0).count();
+            // Six standard deviations of a binomial(1000, 1/2).
+            assert!((405..=595).contains(&negative), "{op}: {negative}");
+        }
+    }
+
+    #[test]
     fn a_random_policy_has_the_size_asked_for_and_depends_on_its_seed() {
         let policy = |seed| space().random_policy("random", 7, seed);
         assert_eq!(policy(1).sub_policies().len(), 7);

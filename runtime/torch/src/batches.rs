@@ -7,7 +7,7 @@ use faa_op::{Channels, ImageMut};
 use faa_policy::{ApplyError, Workspace};
 use faa_search::data::Split;
 use faa_search::judge::{JudgeError, StopFlag};
-use faa_search::pipeline::Pipeline;
+use faa_search::pipeline::{Pipeline, TaskPartners};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -29,6 +29,8 @@ pub(crate) struct Source<'a> {
     pub(crate) size: [usize; 2],
     /// Without it, images stay as they are.
     pub(crate) pipeline: Option<&'a Pipeline>,
+    /// What ops that mix may mix in.
+    pub(crate) partners: &'a [usize],
 }
 
 /// A batch on the device.
@@ -91,6 +93,11 @@ impl Source<'_> {
             raw.pixels = raw.pixels.f_pin_memory(device).map_err(JudgeError::other)?;
             raw.labels = raw.labels.f_pin_memory(device).map_err(JudgeError::other)?;
         }
+        let partners = TaskPartners {
+            split: self.split,
+            size: self.size,
+            images: self.partners,
+        };
         let one = |workspace: &mut Workspace, (pixels, draw): (&mut [u8], &Draw)| {
             pixels.copy_from_slice(self.split.image(draw.image));
             let Some(pipeline) = self.pipeline else {
@@ -98,7 +105,13 @@ impl Source<'_> {
             };
             let mut image = ImageMut::new(pixels, width, height, Channels::Rgb)
                 .expect("a chunk has the size of an image");
-            pipeline.apply(&mut image, draw.epoch, draw.image as u64, workspace)
+            pipeline.apply(
+                &mut image,
+                draw.epoch,
+                draw.image as u64,
+                &partners,
+                workspace,
+            )
         };
         let pixels = bytes_of(&mut raw.pixels);
         let augmented: Result<(), ApplyError> = if tch::get_num_threads() == 1 {

@@ -157,14 +157,16 @@ impl TorchJudge {
         .map_err(JudgeError::other)
     }
 
-    fn source<'a>(&'a self, images: &Images<'_>, pipeline: Option<&'a Pipeline>) -> Source<'a> {
+    fn source<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> Source<'a> {
+        let (split, partners) = match images {
+            Images::Train(images) => (&self.dataset.train, images),
+            Images::Test => (&self.dataset.test, [].as_slice()),
+        };
         Source {
-            split: match images {
-                Images::Train(_) => &self.dataset.train,
-                Images::Test => &self.dataset.test,
-            },
+            split,
             size: [self.dataset.width, self.dataset.height],
             pipeline,
+            partners,
         }
     }
 
@@ -201,6 +203,7 @@ impl TorchJudge {
 }
 
 /// What a pipeline is made of.
+#[derive(Clone, Copy)]
 struct Augmentation<'a> {
     policy: Option<&'a Policy>,
     recipe: &'a Recipe,
@@ -318,7 +321,7 @@ impl Judge for TorchJudge {
             })
         };
         let draws: Vec<Draw> = task.images.iter().flat_map(|image| draw(*image)).collect();
-        let source = self.source(&Images::Train(task.images), Some(&pipeline));
+        let source = self.source(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(network.statistics)?;
         let totals = self.classify(folded, &normalise, &source, &draws, task.draws, stop)?;
         let count = draws.len() as f64;
@@ -344,7 +347,7 @@ impl Judge for TorchJudge {
             Images::Test => (0..self.dataset.test.len()).map(draw).collect(),
         };
         let (source, normalise) = (
-            self.source(&images, None),
+            self.source(images, None),
             self.normalise(network.statistics)?,
         );
         let totals = self.classify(&folded, &normalise, &source, &draws, 1, stop)?;

@@ -74,6 +74,7 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             plugins,
         } => {
             let task = Task::Search(&config);
+            make_threads(&means)?;
             let (data, ops) = load(
                 &config.data,
                 config.image_size,
@@ -104,6 +105,7 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             plugins,
         } => {
             let task = Task::Train(&config);
+            make_threads(&means)?;
             let (data, ops) = load(
                 &config.data,
                 config.image_size,
@@ -132,6 +134,7 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             precision,
             means,
         } => {
+            make_threads(&means)?;
             let (data, ops) = load(&data, image_size, None, &[])?;
             let (mut judges, _) = judges(&data, &ops, precision, &means)?;
             for file in networks {
@@ -143,6 +146,12 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
         }
         _ => anyhow::bail!("this request is newer than this program"),
     }
+}
+
+/// Rayon's pool for decoding and augmentation, before anything uses it.
+fn make_threads(means: &Means) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(means.threads.max(1));
+    Ok(pool.build_global()?)
 }
 
 /// Loads the images, and the ops that a run may use.
@@ -164,9 +173,6 @@ fn judges(
     means: &Means,
 ) -> Result<(Vec<TorchJudge>, String)> {
     let threads = means.threads.max(1);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()?;
     let on_cpu = means.devices.iter().all(|word| word == "cpu");
     // Loading CUDA takes seconds, which work on the CPU need not wait for.
     let cuda = (!on_cpu).then(CudaSupport::load);

@@ -6,8 +6,6 @@ use tch::{Kind, TchError, Tensor, no_grad};
 use crate::network::{Store, WideResNet};
 use crate::shim;
 
-const MOMENTUM: f64 = 0.9;
-
 /// The optimizer of one network.
 ///
 /// A step is that of PyTorch's `clip_grad_norm_` and then its `SGD` with `nesterov=True`: the
@@ -16,6 +14,7 @@ const MOMENTUM: f64 = 0.9;
 /// from the device.
 #[derive(Debug)]
 pub struct Sgd {
+    momentum: f64,
     weight_decay: f64,
     clip_norm: f64,
     velocity: Tensor,
@@ -30,6 +29,7 @@ impl Sgd {
     pub fn new(network: &WideResNet, recipe: &Recipe) -> Result<Self, TchError> {
         let velocity = network.store().flat().f_zeros_like()?;
         Ok(Self {
+            momentum: recipe.momentum,
             weight_decay: recipe.weight_decay,
             clip_norm: recipe.clip_norm,
             velocity,
@@ -87,7 +87,7 @@ impl Sgd {
                 &mut part(&flat)?,
                 &part(gradient)?,
                 &mut part(&self.velocity)?,
-                MOMENTUM,
+                self.momentum,
                 weight_decay,
                 learning_rate,
             )?;

@@ -204,6 +204,31 @@ fn a_candidate_that_does_nothing_is_judged_like_the_images_themselves() {
     );
 }
 
+/// The paper's sixteenth op mixes in other images of D_A.
+#[test]
+fn candidates_may_mix_images() {
+    let (mut judge, images) = (judge(), (0..90).collect::<Vec<_>>());
+    let (recipe, network) = (recipe(), train(&recipe(), 1).0.unwrap());
+    let mut mean = |magnitude| {
+        let step = Step {
+            op: "SamplePairing".into(),
+            probability: 1.0,
+            strength: Strength::Magnitude(magnitude),
+        };
+        let candidate = Policy::of_sub_policies("mixing", vec![vec![step.clone(), step]]);
+        let task = JudgeTask {
+            images: &images,
+            recipe: &recipe,
+            candidate: &candidate,
+            draws: 2,
+            seed: 3,
+        };
+        judge.judge(&network, &task, &StopFlag::new()).unwrap().loss
+    };
+    // Mixed with images of other classes, they are harder to tell.
+    assert!(mean(1.0) > mean(0.0));
+}
+
 /// Brightness so low that nothing is left, with some probability.
 fn darken(probability: f64) -> Policy {
     let dark = |probability| Step {

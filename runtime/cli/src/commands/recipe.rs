@@ -54,6 +54,9 @@ pub(crate) struct RecipeOptions {
     /// Epochs of linear warm-up.
     #[arg(long, value_name = "N")]
     warmup_epochs: Option<usize>,
+    /// Nesterov's momentum.
+    #[arg(long, value_name = "X")]
+    momentum: Option<f64>,
     /// L2 penalty on weights, batch norm's left out.
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
@@ -102,6 +105,7 @@ impl RecipeOptions {
         set(&mut training.batch, self.batch.as_ref());
         set(&mut training.learning_rate, self.learning_rate.as_ref());
         set(&mut training.warmup_epochs, self.warmup_epochs.as_ref());
+        set(&mut training.momentum, self.momentum.as_ref());
         set(&mut training.weight_decay, self.weight_decay.as_ref());
         set(&mut training.clip_norm, self.clip_norm.as_ref());
         set(&mut training.crop_padding, self.crop_padding.as_ref());

@@ -164,12 +164,11 @@ impl Train {
             return Ok(Choice::Random(count));
         }
         let words = ["none", "random:N"];
-        let policy = find_policy(&self.policy).map_err(|error| {
-            match nearest_name(&self.policy, words.into_iter()) {
+        let policy =
+            find_policy(&self.policy).map_err(|error| match nearest_name(&self.policy, words) {
                 Some(word) => error.context(format!("or did you mean `{word}`?")),
                 None => error,
-            }
-        })?;
+            })?;
         Ok(Choice::Policy(Box::new(policy)))
     }
 }

@@ -7,17 +7,15 @@ mod train;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 
-use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
+use faa_search::Event;
 use faa_search::config::Control;
 use faa_search::event::Training;
 use faa_search::judge::StopFlag;
-use faa_search::{Event, SearchError, check};
 
-use stand::{Stand, config, labels, search, search_with};
+use stand::{Stand, config, search, search_with};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
@@ -62,30 +60,6 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
             Control::Policy
         ]
     );
-}
-
-#[test]
-fn an_op_that_mixes_is_refused_before_anything_is_trained() {
-    struct Mixing(OpSpec);
-
-    impl Op for Mixing {
-        fn spec(&self) -> &OpSpec {
-            &self.0
-        }
-
-        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-            Ok(())
-        }
-    }
-
-    let mut ops = builtin_ops();
-    let spec = OpSpec::new("Mix", "").range(0.0, 1.0, "weight").mixing();
-    ops.insert(Arc::new(Mixing(spec))).unwrap();
-    let mut config = config();
-    config.explore.ops.push("Mix".to_owned());
-    let error = check(&config, &labels(), &ops).unwrap_err();
-    assert!(matches!(&error, SearchError::MixingOp(op) if op == "Mix"));
-    assert!(error.to_string().contains("`Mix` mixes in a partner image"));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl TorchJudge {
             steps: recipe.epochs.get() * steps_an_epoch,
         };
         let pipeline = self.pipeline(task.into())?;
-        let source = self.source(&Images::Train(task.images), Some(&pipeline));
+        let source = self.source(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(self.statistics)?;
         let draws = epoch_draws(task, epoch);
         let mut tally = Tally::new(self.device).map_err(torch)?;
