@@ -55,8 +55,9 @@ struct Attempt {
 #[test]
 fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
     let whole = data_set();
+    let mut command = search(whole.path());
     let started = Instant::now();
-    let mut running = Running::start(&mut search(whole.path()));
+    let mut running = Running::start(&mut command);
     running.wait_for(|event| event["event"] == "planned");
     let startup = started.elapsed();
     let (code, message) = running.finish();
@@ -109,9 +110,7 @@ fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
         }
     }
 
-    eprintln!(
-        "{kills:?}, {early} early, {within_writing} within writing; {made_again} made again"
-    );
+    eprintln!("{kills:?}, {early} early, {within_writing} within writing; {made_again} made again");
     let count: usize = kills.values().sum();
     assert!(count >= 20, "{kills:?}");
     assert_eq!(kills.len(), 4, "{kills:?}");
@@ -150,7 +149,7 @@ fn assert_same_run(expected: &Path, found: &Path) {
             // It tells the time.
             continue;
         }
-        if name.extension().is_some_and(|extension| extension == "jsonl") {
+        if name.extension().is_some_and(|end| end == "jsonl") {
             assert_eq!(timeless(found), timeless(content), "{name:?}");
         } else {
             assert!(found == content, "{name:?} is another");
@@ -196,7 +195,7 @@ fn choose(
 ) -> Moment {
     let trains = matches!(stage, Stage::FoldTrainings | Stage::FinalTrainings);
     match number % 8 {
-        7 => Moment::Early(startup.mul_f64(random.unit())),
+        0 => Moment::Early(startup.mul_f64(random.unit())),
         1 | 4 if trains => Moment::Writing,
         _ => {
             // In small steps at first, so that no stage is over before it was hit.
@@ -219,7 +218,10 @@ fn attempt(folder: &Path, moment: Option<Moment>) -> Attempt {
     let (code, message) = running.finish();
     let finished = code == Some(0);
     let died = code == Some(1) && message.contains("faa-runtime-torch ended without a word");
-    assert!(finished || (moment.is_some() && died), "{code:?}: {message}");
+    assert!(
+        finished || (moment.is_some() && died),
+        "{code:?}: {message}"
+    );
     Attempt { events, finished }
 }
 

@@ -74,7 +74,7 @@ fn main() -> Result<ExitCode> {
     let setup = Setup {
         recipe: Recipe {
             epochs: epochs.parse()?,
-            batch: 64.try_into()?,
+            batch: 64_usize.try_into()?,
             learning_rate: LEARNING_RATE,
             warmup_epochs: 1,
             ..shared::recipe(model)?
@@ -242,8 +242,9 @@ impl Setup {
         outcome: &mut Outcome,
     ) -> Result<()> {
         let (verdicts, losses) = self.work(device, file, self.threads)?;
+        let threads = (self.threads / 2).max(1);
+        let work = || self.work(device, file, threads);
         let both = thread::scope(|scope| {
-            let work = || self.work(device, file, (self.threads / 2).max(1));
             let workers = [scope.spawn(work), scope.spawn(work)];
             workers.map(|worker| match worker.join() {
                 Ok(done) => done,
@@ -354,7 +355,7 @@ impl Setup {
             height,
             train,
             ..
-        } = self.dataset.as_ref();
+        } = &*self.dataset;
         let statistics = self.dataset.channel_statistics();
         let normal = |(place, byte): (usize, &u8)| {
             let (mean, deviation) = (statistics.mean[place % 3], statistics.std[place % 3]);
