@@ -4,12 +4,14 @@
 //! on former findings and on some thousands of other inputs, without a fuzzer. The fuzzer's own
 //! targets, in `tests/fuzz`, only call them.
 
+mod dataset;
 mod executor;
 mod input;
 mod module;
 mod op;
 mod text;
 
+pub use dataset::dataset;
 pub use executor::executor;
 pub use module::{module, smith, spec};
 pub use op::op;
@@ -27,7 +29,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     target("policy", policy, 4000),
     target("foreign", foreign, 4000),
     target("plan", plan, 4000),
@@ -35,6 +37,8 @@ pub const TARGETS: [Target; 8] = [
     // Each is compiled, and some run into their limits of time.
     target("module", module, 400),
     target("smith", smith, 400),
+    // Each is a file, or six.
+    target("dataset", dataset, 1500),
     target("executor", executor, 4000),
     target("op", op, 4000),
 ];

@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "faa-ops-builtin",
             "faa-plugin",
             "faa-policy",
+            "faa-search",
             "plugin-elastic",
             "plugin-fade",
             "plugin-weather",

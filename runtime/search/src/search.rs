@@ -2,6 +2,7 @@
 
 mod explore;
 mod finals;
+mod plan;
 mod training;
 mod workers;
 
@@ -16,15 +17,16 @@ use crate::config::{ConfigError, Control, Recipe, SearchConfig};
 use crate::event::{Event, Plan};
 use crate::files::{FileError, read_lines, write_json, write_whole};
 use crate::folds::{Fold, FoldError, stratified_folds};
-use crate::judge::{Epoch, Judge, JudgeError, Rates, StopFlag};
+use crate::judge::{Judge, JudgeError, StopFlag};
 use crate::pipeline::Pipeline;
 use crate::run::RunDirectory;
 use crate::sampler::ObserveError;
 use crate::space::Space;
 use crate::trial::Trial;
 use explore::FoldSearch;
-pub(crate) use finals::{Finals, every_training, images_to_learn, trivial_augment};
-pub(crate) use training::TrainingFiles;
+pub(crate) use finals::{Finals, every_training, trivial_augment};
+pub(crate) use plan::{Left, Parts};
+use training::TrainingFiles;
 pub(crate) use workers::Shared;
 
 /// A search, with everything that it needs.
@@ -203,90 +205,33 @@ impl<J: Judge> Search<'_, J> {
     }
 
     fn plan(&mut self, folds: &[Fold], device: &str) -> Result<Plan, SearchError> {
-        let config = self.config;
-        let explore = &config.explore;
+        let SearchConfig {
+            training,
+            explore,
+            finals,
+            ..
+        } = self.config;
         let trials_a_fold = explore.rounds.get() * explore.trials.get();
-        let (mut learn, mut classify, mut seen) = (0, 0, Seen::default());
+        let mut left = Left::default();
         for (number, fold) in folds.iter().enumerate() {
             let folder = self.run.fold(number)?;
             let files = TrainingFiles::of(&folder);
-            let epochs = files.recorded()?;
-            if !files.is_finished() {
-                learn +=
-                    fold.train.len() * config.training.epochs.get().saturating_sub(epochs.len());
-            }
-            seen.add_epochs(&epochs);
-            let trials = read_lines::<Trial>(&trials_file(&folder))?;
-            let images = fold.judge.len() * explore.draws.get();
+            left.add_training(&files, fold.train.len(), training.epochs.get())?;
             if !files.diverged.exists() {
-                classify += trials_a_fold.saturating_sub(trials.len()) * images;
+                let recorded = read_lines::<Trial>(&trials_file(&folder))?;
+                let images = fold.judge.len() * explore.draws.get();
+                left.add_trials(&recorded, trials_a_fold, images);
             }
-            seen.add_trials(&trials, images);
         }
-        let finals = every_training(&config.finals.controls, config.finals.seeds.get());
-        let epochs = config.finals.epochs.get();
-        learn += images_to_learn(self.run, finals, self.labels.len(), epochs)?;
-        let rates = match seen.rates(learn, classify) {
-            Some(rates) => rates,
-            None => {
-                let measured = self.judges[0].rates(&config.training, self.stop);
-                measured.map_err(failed("the first measurement"))?
-            }
-        };
-        let side_by_side = self.judges.len().min(folds.len()) as f64;
-        let facts = self.judges[0].facts();
-        Ok(Plan {
-            run: self.run.path().to_owned(),
-            device: device.to_owned(),
-            images: facts.images,
-            size: facts.size,
-            classes: facts.classes,
+        let trainings = every_training(&finals.controls, finals.seeds.get());
+        let (images, epochs) = (self.labels.len(), finals.epochs.get());
+        left.add_finals(self.run, trainings, images, epochs)?;
+        let parts = Parts {
             folds: folds.len(),
             trials: folds.len() * trials_a_fold,
-            finals: config.finals.controls.len() * config.finals.seeds.get(),
-            images_to_learn: learn,
-            images_to_classify: classify,
-            rates: Rates {
-                train: rates.train * side_by_side,
-                classify: rates.classify * side_by_side,
-            },
-            estimated_seconds: (learn as f64 / rates.train + classify as f64 / rates.classify)
-                / side_by_side,
-        })
-    }
-}
-
-/// What the records of a run say about how fast it goes.
-#[derive(Default)]
-pub(crate) struct Seen {
-    learnt: (usize, f64),
-    classified: (usize, f64),
-}
-
-impl Seen {
-    pub(crate) fn add_epochs(&mut self, epochs: &[Epoch]) {
-        self.learnt.0 += epochs.iter().map(|epoch| epoch.images).sum::<usize>();
-        self.learnt.1 += epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
-    }
-
-    fn add_trials(&mut self, trials: &[Trial], images: usize) {
-        self.classified.0 += trials.len() * images;
-        self.classified.1 += trials.iter().map(|trial| trial.seconds).sum::<f64>();
-    }
-
-    /// Rates for what is left, so that a run that goes on need not be measured first; `None` where
-    /// the records lack one that is needed.
-    pub(crate) fn rates(&self, learn: usize, classify: usize) -> Option<Rates> {
-        let rate = |(images, seconds): (usize, f64), needed: usize| match images {
-            0 if needed > 0 => None,
-            // Nothing is left that it could be used for.
-            0 => Some(1.0),
-            _ => Some(images as f64 / seconds.max(1e-9)),
+            finals: finals.controls.len() * finals.seeds.get(),
         };
-        Some(Rates {
-            train: rate(self.learnt, learn)?,
-            classify: rate(self.classified, classify)?,
-        })
+        left.plan(self.judges, training, self.stop, (self.run, device), &parts)
     }
 }
 

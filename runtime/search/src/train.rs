@@ -10,12 +10,11 @@ use serde_json::Value;
 use crate::config::{ConfigError, Control, PluginOp, Precision, Recipe};
 use crate::event::{Event, Plan};
 use crate::files::{write_json, write_whole};
-use crate::judge::{Judge, Rates, StopFlag};
+use crate::judge::{Judge, StopFlag};
 use crate::pipeline::Pipeline;
 use crate::run::RunDirectory;
 use crate::search::{
-    Finals, SearchError, Seen, Shared, Summary, TrainingFiles, every_training, failed,
-    images_to_learn, trivial_augment,
+    Finals, Left, Parts, SearchError, Shared, Summary, every_training, trivial_augment,
 };
 use crate::space::Space;
 
@@ -166,42 +165,20 @@ impl<J: Judge> Train<'_, J> {
     }
 
     fn plan(&mut self, device: &str) -> Result<Plan, SearchError> {
-        let config = self.config;
-        let (seeds, epochs) = (config.seeds.get(), config.training.epochs.get());
-        let mut seen = Seen::default();
-        for (control, seed) in every_training(&config.controls, seeds) {
-            seen.add_epochs(
-                &TrainingFiles::of(&self.run.final_training(control, seed)?).recorded()?,
-            );
-        }
-        let all = every_training(&config.controls, seeds);
-        let learn = images_to_learn(self.run, all, self.images, epochs)?;
-        let rates = match seen.rates(learn, 0) {
-            Some(rates) => rates,
-            None => {
-                let measured = self.judges[0].rates(&config.training, self.stop);
-                measured.map_err(failed("the first measurement"))?
-            }
-        };
-        let finals = config.controls.len() * seeds;
-        let side_by_side = self.judges.len().min(finals).max(1) as f64;
-        let facts = self.judges[0].facts();
-        Ok(Plan {
-            run: self.run.path().to_owned(),
-            device: device.to_owned(),
-            images: facts.images,
-            size: facts.size,
-            classes: facts.classes,
+        let TrainConfig {
+            training,
+            controls,
+            seeds,
+            ..
+        } = self.config;
+        let mut left = Left::default();
+        let trainings = every_training(controls, seeds.get());
+        left.add_finals(self.run, trainings, self.images, training.epochs.get())?;
+        let parts = Parts {
             folds: 0,
             trials: 0,
-            finals,
-            images_to_learn: learn,
-            images_to_classify: 0,
-            rates: Rates {
-                train: rates.train * side_by_side,
-                classify: rates.classify * side_by_side,
-            },
-            estimated_seconds: learn as f64 / rates.train / side_by_side,
-        })
+            finals: controls.len() * seeds.get(),
+        };
+        left.plan(self.judges, training, self.stop, (self.run, device), &parts)
     }
 }

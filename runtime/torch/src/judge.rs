@@ -34,7 +34,6 @@ pub struct TorchJudge {
     /// What candidates are judged with, and what networks learn with.
     kinds: Kinds,
     statistics: Statistics,
-    has_stream: bool,
 }
 
 /// What a judge works with.
@@ -102,6 +101,8 @@ impl TorchJudge {
         if device.is_cuda() {
             // Images of a run have one size, so measuring every algorithm once pays off.
             tch::Cuda::cudnn_set_benchmark(true);
+            // What is called float32 is float32.
+            shim::whole_float32();
         }
         let statistics = dataset.channel_statistics();
         Ok(Self {
@@ -114,7 +115,6 @@ impl TorchJudge {
             device,
             threads: threads.max(1),
             kinds: Kinds::choose(precision, device),
-            has_stream: false,
         })
     }
 
@@ -188,13 +188,12 @@ impl TorchJudge {
     }
 
     /// To be called on the thread that works with the judge: libtorch's settings are a thread's own.
-    fn prepare_thread(&mut self) -> Result<(), JudgeError> {
+    fn prepare_thread(&self) -> Result<(), JudgeError> {
         self.use_all_threads();
-        if let (Device::Cuda(index), false) = (self.device, self.has_stream) {
-            shim::own_stream(index).map_err(torch)?;
-            self.has_stream = true;
+        match self.device {
+            Device::Cuda(index) => shim::own_stream(index).map_err(torch),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn use_all_threads(&self) {

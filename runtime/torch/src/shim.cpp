@@ -3,6 +3,7 @@
 // the interface that libtorch's CUDA half registers when it is loaded.
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -102,6 +103,9 @@ char* faa_autocast_bf16(bool cuda, bool on) {
         at::autocast::set_autocast_enabled(device, on);
     });
 }
+
+// Convolutions of 32-bit floats on CUDA calculate with all of their bits, not in TF32.
+void faa_whole_float32() { at::globalContext().setAllowTF32CuDNN(false); }
 
 // Gives this thread a stream of its own, so that its work runs beside that of other threads.
 char* faa_own_stream(int64_t device) {

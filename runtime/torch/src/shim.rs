@@ -1,6 +1,7 @@
 //! What tch has no functions for: a few lines of C++ over libtorch's own (`shim.cpp`).
 #![expect(unsafe_code, reason = "calls into C++ go through a C interface")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
@@ -33,6 +34,7 @@ unsafe extern "C" {
     ) -> Outcome;
     fn faa_autocast_bf16(cuda: bool, on: bool) -> Outcome;
     fn faa_own_stream(device: i64) -> Outcome;
+    fn faa_whole_float32();
 }
 
 /// oneDNN's convolution, with bias and ReLU in the same pass. On the CPU only.
@@ -119,11 +121,27 @@ impl Drop for AutocastBf16 {
     }
 }
 
-/// Gives this thread a stream of its own on a CUDA device, so that its work runs beside that of
-/// other threads.
+thread_local! {
+    /// The CUDA device on which this thread has a stream of its own.
+    static HAS_STREAM: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Gives this thread a stream of its own on a CUDA device, unless it has one, so that its work runs
+/// beside that of other threads.
 pub(crate) fn own_stream(device: usize) -> Result<(), TchError> {
+    if HAS_STREAM.get() != Some(device) {
+        // SAFETY: there is nothing to hold.
+        checked(unsafe { faa_own_stream(device as i64) })?;
+        HAS_STREAM.set(Some(device));
+    }
+    Ok(())
+}
+
+/// From now on, convolutions of 32-bit floats on CUDA calculate with all of their bits. libtorch
+/// would round them to TF32's eleven.
+pub(crate) fn whole_float32() {
     // SAFETY: there is nothing to hold.
-    checked(unsafe { faa_own_stream(device as i64) })
+    unsafe { faa_whole_float32() };
 }
 
 fn handle(tensor: &Tensor) -> Handle {

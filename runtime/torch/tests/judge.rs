@@ -204,6 +204,29 @@ fn a_candidate_that_does_nothing_is_judged_like_the_images_themselves() {
     );
 }
 
+/// Whatever a file of a network holds, it is read or refused.
+#[test]
+fn damaged_files_of_networks_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("network.safetensors");
+    let (network, mut judge) = (train(&recipe(), 1).0.unwrap(), judge());
+    judge.save(&network, &file).unwrap();
+    let whole = fs::read(&file).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap());
+    let mut stream = Stream::for_op(9);
+    let mut refused = 0;
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..=stream.below(3) {
+            bytes[stream.below(header) as usize] = stream.next_u32() as u8;
+        }
+        fs::write(&file, &bytes).unwrap();
+        let (plain, any) = (judge.load(&recipe(), &file), judge.load_any(&file));
+        refused += usize::from(plain.is_err() || any.is_err());
+    }
+    assert!(refused > 100, "{refused}");
+}
+
 /// The paper's sixteenth op mixes in other images of D_A.
 #[test]
 fn candidates_may_mix_images() {

@@ -6,6 +6,7 @@
 mod cache;
 mod checks;
 mod demo;
+mod gpu_pack;
 mod host;
 mod libtorch;
 mod manifest;
@@ -64,6 +65,12 @@ enum Command {
     ///
     /// Needs nightly Rust with the components miri and rust-src.
     Miri,
+    /// Pack a folder that checks, measures, searches and trains on a GPU.
+    ///
+    /// The machine with the GPU needs Linux on x86-64 and a Python that has
+    /// PyTorch 2.11, and neither cargo nor this checkout. The folder's run.sh
+    /// does the rest, and says how.
+    GpuPack(gpu_pack::Options),
     /// Run every check, in the order of continuous integration.
     Test {
         /// Only the formatting, and the tests that need no libtorch.
@@ -89,6 +96,7 @@ fn main() -> ExitCode {
         Command::Goldens => parity::make_goldens(&host),
         Command::Fuzz(options) => nightly::fuzz(&host, &options),
         Command::Miri => nightly::miri(&host),
+        Command::GpuPack(options) => gpu_pack::run(&host, &options),
         Command::Test { fast } => Ok(checks::run(&host, fast)),
     };
     done.unwrap_or_else(|error| {

@@ -2,14 +2,13 @@
 
 use faa_policy::{Policy, shipped};
 
-use super::training::{Trained, TrainingFiles};
+use super::training::Trained;
 use super::workers::{Shared, Worker};
 use super::{FinalResult, SearchError, result_file};
 use crate::config::{Control, Recipe};
 use crate::event::{Event, Training};
 use crate::files::{read_json, write_json};
 use crate::judge::{Evaluation, Images, Judge, TrainTask};
-use crate::run::RunDirectory;
 use crate::seeds::{Purpose, derive};
 use crate::space::Space;
 
@@ -134,22 +133,4 @@ pub(crate) fn every_training(
     seeds: usize,
 ) -> impl Iterator<Item = (Control, usize)> {
     (0..seeds).flat_map(|seed| controls.iter().map(move |control| (*control, seed)))
-}
-
-/// Images that are still to be learnt from.
-pub(crate) fn images_to_learn(
-    run: &RunDirectory,
-    trainings: impl Iterator<Item = (Control, usize)>,
-    images: usize,
-    epochs: usize,
-) -> Result<usize, SearchError> {
-    let mut learn = 0;
-    for (control, seed) in trainings {
-        let folder = run.final_training(control, seed)?;
-        let files = TrainingFiles::of(&folder);
-        if !result_file(&folder).exists() && !files.is_finished() {
-            learn += images * epochs.saturating_sub(files.recorded()?.len());
-        }
-    }
-    Ok(learn)
 }

@@ -1,0 +1,259 @@
+//! Measures how much of training and judging is augmentation, and how near judging comes to the
+//! network alone.
+//!
+//! ```text
+//! cargo run --release -p faa-torch --example shares -- DATA wrn-D-K IMAGES BATCH DEVICE PRECISION THREADS
+//! ```
+//!
+//! Prints a line of JSON. Rates are images per second, medians of five. `*_bare` is without any
+//! augmentation, `*_baseline` with crop, flip and Cutout, `*_policy` with a policy before these.
+//! `augment_*` is augmentation alone, on all threads, and `network` the network alone, which
+//! classifies images that lie on the device already; on a CPU its threads are within a convolution,
+//! so that it is no limit there. A share is the part of the time that augmentation adds.
+
+mod shared;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use faa_op::{Channels, ImageMut};
+use faa_ops_builtin::builtin_ops;
+use faa_policy::{Policy, Step, Strength, Workspace};
+use faa_search::Judge;
+use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
+use faa_search::data::Dataset;
+use faa_search::judge::{Images, JudgeTask, StopFlag, TrainTask};
+use faa_search::pipeline::{Pipeline, TaskPartners};
+use faa_search::space::Space;
+use faa_torch::network::Folded;
+use faa_torch::{Resources, TorchJudge, TorchNetwork};
+use rayon::prelude::*;
+use serde_json::json;
+use tch::{Kind, Tensor};
+
+/// How often everything is measured; the median counts.
+const REPEATS: usize = 5;
+/// How often an image is augmented in a trial.
+const DRAWS: usize = 5;
+/// Images that the network alone classifies at once, as many as the judge has a GPU classify.
+const AT_ONCE: usize = 2_000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [data, model, images, batch, word, precision, threads] = arguments.as_slice() else {
+        bail!("seven arguments are needed; see the head of this file");
+    };
+    let threads = threads.parse()?;
+    let device = shared::device(word)?;
+    let dataset = shared::load(data, threads)?;
+    let resources = Resources {
+        device,
+        threads,
+        precision: precision_of(precision)?,
+    };
+    let mut bench = Bench {
+        judge: TorchJudge::new(Arc::clone(&dataset), builtin_ops(), resources)?,
+        images: shared::spread(&dataset, images.parse()?),
+        stop: StopFlag::new(),
+    };
+    ensure!(!bench.images.is_empty(), "there is nothing to measure with");
+    let recipe = Recipe {
+        batch: batch.parse()?,
+        // The steps are to be timed and not to go anywhere.
+        learning_rate: 1e-12,
+        ..shared::recipe(model)?
+    };
+    let bare = Recipe {
+        crop_padding: 0,
+        flip: false,
+        cutout: 0,
+        ..recipe.clone()
+    };
+    let space = Space::of(&SEARCHED_OPS.map(str::to_owned), 5, 2);
+    let (policy, candidate) = (
+        space.random_policy("policy", 50, 0),
+        space.random_policy("candidate", 5, 1),
+    );
+
+    let (network, train_bare) = bench.train(&bare, None)?;
+    let (_, train_baseline) = bench.train(&recipe, None)?;
+    let (_, train_policy) = bench.train(&recipe, Some(&policy))?;
+    let judge_bare = bench.judge(&network, &bare, &nothing())?;
+    let judge = bench.judge(&network, &recipe, &candidate)?;
+    let evaluate = bench.evaluate(&network)?;
+    let kind = kind_of(resources);
+    let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
+    let augment_train = augment(&dataset, &bench.images, &recipe, &policy)?;
+    let augment_judge = augment(&dataset, &bench.images, &recipe, &candidate)?;
+    let share = |with: f64, without: f64| thousandths(1.0 - with / without);
+    let line = json!({
+        "model": model,
+        "images": bench.images.len(),
+        "batch": recipe.batch,
+        "device": word,
+        "precision": precision,
+        "threads": threads,
+        "train_bare": train_bare.round(),
+        "train_baseline": train_baseline.round(),
+        "train_policy": train_policy.round(),
+        "judge_bare": judge_bare.round(),
+        "judge_policy": judge.round(),
+        "evaluate": evaluate.round(),
+        "network": alone.round(),
+        "augment_train": augment_train.round(),
+        "augment_judge": augment_judge.round(),
+        "augmentation_of_training": share(train_policy, train_bare),
+        "augmentation_of_judging": share(judge, judge_bare),
+        "judging_of_network": thousandths(judge / alone),
+    });
+    println!("{line}");
+    Ok(())
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+fn precision_of(word: &str) -> Result<Precision> {
+    serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
+}
+
+/// What the judge classifies in; on a CPU with bf16 of its own, `auto` stands for more than this.
+fn kind_of(resources: Resources) -> Kind {
+    match resources.precision {
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::Auto if resources.device.is_cuda() => Kind::BFloat16,
+        Precision::Auto | Precision::Float32 => Kind::Float,
+    }
+}
+
+/// A candidate that leaves every image as it is.
+fn nothing() -> Policy {
+    let step = Step {
+        op: "Identity".to_owned(),
+        probability: 0.0,
+        strength: Strength::Unstated,
+    };
+    Policy::of_sub_policies("nothing", vec![vec![step]])
+}
+
+/// What is measured through the judge.
+struct Bench {
+    judge: TorchJudge,
+    images: Vec<usize>,
+    stop: StopFlag,
+}
+
+impl Bench {
+    /// The network that was trained, which has seen enough images for its statistics, and the rate.
+    fn train(&mut self, recipe: &Recipe, policy: Option<&Policy>) -> Result<(TorchNetwork, f64)> {
+        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+        let task = TrainTask {
+            images,
+            recipe,
+            policy,
+            seed: 1,
+        };
+        let (mut network, mut epoch) = (judge.begin(&task)?, 0);
+        let rate = measure(|| {
+            judge.epoch(&mut network, &task, epoch, stop)?;
+            epoch += 1;
+            Ok(images.len())
+        })?;
+        Ok((network, rate))
+    }
+
+    fn judge(
+        &mut self,
+        network: &TorchNetwork,
+        recipe: &Recipe,
+        candidate: &Policy,
+    ) -> Result<f64> {
+        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+        let mut seed = 0;
+        measure(|| {
+            seed += 1;
+            let task = JudgeTask {
+                images,
+                recipe,
+                candidate,
+                draws: DRAWS,
+                seed,
+            };
+            judge.judge(network, &task, stop)?;
+            Ok(images.len() * DRAWS)
+        })
+    }
+
+    /// Of images as they are, in 32-bit floats.
+    fn evaluate(&mut self, network: &TorchNetwork) -> Result<f64> {
+        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+        measure(|| {
+            judge.evaluate(network, Images::Train(images), stop)?;
+            Ok(images.len())
+        })
+    }
+}
+
+/// The network on images that are on its device.
+fn network_alone(
+    network: &TorchNetwork,
+    kind: Kind,
+    dataset: &Dataset,
+    images: usize,
+) -> Result<f64> {
+    let device = network.network().device();
+    let folded = Folded::new(network.network(), kind)?;
+    let size = [AT_ONCE, dataset.height, dataset.width, 3].map(|side| side as i64);
+    let batch = Tensor::f_randn(size, (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
+    let batches = images.div_ceil(AT_ONCE);
+    measure(|| {
+        let mut logits = folded.forward(&batch)?;
+        for _ in 1..batches {
+            logits = folded.forward(&batch)?;
+        }
+        // The device works in order, so whoever has read the last answer has waited for all.
+        let sum = logits.f_sum(Kind::Double)?.f_double_value(&[])?;
+        ensure!(sum.is_finite(), "the network gives no numbers");
+        Ok(batches * AT_ONCE)
+    })
+}
+
+/// The policy and the baseline alone, into memory.
+fn augment(dataset: &Dataset, images: &[usize], recipe: &Recipe, policy: &Policy) -> Result<f64> {
+    let pipeline = Pipeline::new(Some(policy), recipe, &builtin_ops(), [128; 3], 1)?;
+    let (width, height, stride) = (dataset.width, dataset.height, dataset.train.stride());
+    let partners = TaskPartners {
+        split: &dataset.train,
+        size: [width, height],
+        images,
+    };
+    let mut pixels = vec![0_u8; images.len() * stride];
+    let mut epoch = 0;
+    measure(|| {
+        epoch += 1;
+        let one = |workspace: &mut Workspace, (pixels, image): (&mut [u8], &usize)| {
+            pixels.copy_from_slice(dataset.train.image(*image));
+            let mut view = ImageMut::new(pixels, width, height, Channels::Rgb)
+                .expect("a chunk has the size of an image");
+            pipeline.apply(&mut view, epoch, *image as u64, &partners, workspace)
+        };
+        let chunks = pixels.par_chunks_exact_mut(stride).zip(images);
+        chunks.try_for_each_init(Workspace::new, one)?;
+        Ok(images.len())
+    })
+}
+
+/// The median of images per second, after a first run that does not count.
+fn measure(mut work: impl FnMut() -> Result<usize>) -> Result<f64> {
+    work()?;
+    let mut rates = Vec::new();
+    for _ in 0..REPEATS {
+        let started = Instant::now();
+        let images = work()?;
+        rates.push(images as f64 / started.elapsed().as_secs_f64());
+    }
+    rates.sort_by(f64::total_cmp);
+    Ok(rates[REPEATS / 2])
+}

@@ -1,0 +1,266 @@
+//! `cargo xtask gpu-pack`: a folder that tries everything on a machine with an
+//! NVIDIA GPU, a Python with PyTorch, and nothing else.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::host::Host;
+use crate::{libtorch, program};
+
+/// What the script runs: programs, and their kinds in cargo's words.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("faa-runtime", "bin"),
+    ("faa-runtime-torch", "bin"),
+    ("device_check", "example"),
+    ("rates", "example"),
+    ("shares", "example"),
+];
+
+/// Builds all of them, whichever is asked for, so that none is built twice.
+const BUILD: [&str; 8] = [
+    "build",
+    "--release",
+    "-p",
+    "faa-runtime",
+    "-p",
+    "faa-torch",
+    "--bins",
+    "--examples",
+];
+
+/// The script and what is to be read before it is run, from the root of the
+/// checkout.
+const TEXTS: [&str; 2] = ["tests/gpu/run.sh", "tests/gpu/README.md"];
+
+/// Where programs and images lie in the folder; the script knows both.
+const BIN: &str = "bin";
+const DATA: &str = "data";
+
+/// What was packed, a line a fact. The script reads the line of the images.
+const ABOUT: &str = "pack.txt";
+
+/// The options of `cargo xtask gpu-pack`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The images: a tar file of train/CLASS/* and test/CLASS/*, as it is or
+    /// packed by gzip or zstd.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Pack into a folder that is not empty; what else is there stays.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Builds the programs and packs them with the images and the script.
+pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
+    // Before the build, which takes minutes.
+    let Options { data, out, force } = options;
+    ensure!(data.is_file(), "there is no file {}", data.display());
+    check_target(out, *force)?;
+    host.need_cxx()?;
+    libtorch::ensure(host)?;
+    let mut programs = Vec::new();
+    for (name, kind) in PROGRAMS {
+        eprintln!("building {name} …");
+        programs.push(program::build(host, &BUILD, name, kind)?);
+    }
+    let texts = TEXTS.map(|text| host.root.join(text));
+    let packed = pack(&programs, &texts, data, &commit(host), out)?;
+    for name in PROGRAMS.map(|(name, _)| name) {
+        strip(host, &out.join(BIN).join(name))?;
+    }
+    eprint!("{}", told(out, &packed)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_target(out: &Path, force: bool) -> Result<()> {
+    match out.read_dir() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot look into {}", out.display())),
+        Ok(mut entries) => {
+            ensure!(
+                force || entries.next().is_none(),
+                "{} is not empty: choose another folder, or pack into it with --force",
+                out.display()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Fills the folder, and returns what is in it now, as paths in the folder.
+fn pack(
+    programs: &[PathBuf],
+    texts: &[PathBuf],
+    data: &Path,
+    commit: &str,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    let images = [data.to_owned()];
+    let mut packed = Vec::new();
+    for (files, folder) in [(programs, BIN), (images.as_slice(), DATA), (texts, "")] {
+        fs::create_dir_all(out.join(folder))
+            .with_context(|| format!("cannot create {}", out.display()))?;
+        for file in files {
+            let name = file.file_name().context("a file has no name")?;
+            let place = Path::new(folder).join(name);
+            replace(file, &out.join(&place))?;
+            packed.push(place);
+        }
+    }
+    let data = data.file_name().and_then(|name| name.to_str());
+    let data = data.context("the name of the images' file is not Unicode")?;
+    let about = format!(
+        "faa-runtime {}, commit {commit}\ndata: {DATA}/{data}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    fs::write(out.join(ABOUT), about)?;
+    packed.push(PathBuf::from(ABOUT));
+    Ok(packed)
+}
+
+/// Copies a file, with its permissions, over one that may not be writable.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    let copied = match fs::remove_file(to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => fs::copy(from, to),
+    };
+    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// Takes out what only debuggers need, most of a program's size.
+fn strip(host: &Host, program: &Path) -> Result<()> {
+    let Some(strip) = host.find_program("strip") else {
+        return Ok(());
+    };
+    let status = Command::new(&strip)
+        .arg(program)
+        .status()
+        .with_context(|| format!("cannot run {}", strip.display()))?;
+    ensure!(
+        status.success(),
+        "strip {} ended with {status}",
+        program.display()
+    );
+    Ok(())
+}
+
+/// What the programs were built from, as far as git tells.
+fn commit(host: &Host) -> String {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .current_dir(&host.root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    match git.output() {
+        Ok(told) if told.status.success() => String::from_utf8_lossy(&told.stdout).trim().into(),
+        _ => "unknown".into(),
+    }
+}
+
+/// The files and their sizes, for people.
+fn told(out: &Path, packed: &[PathBuf]) -> Result<String> {
+    let mut lines = String::new();
+    let mut all = 0;
+    for file in packed {
+        let size = out.join(file).metadata()?.len();
+        lines += &format!("  {:>7}  {}\n", megabytes(size), file.display());
+        all += size;
+    }
+    let (out, all) = (out.display(), megabytes(all));
+    Ok(format!("packed {out}, {all} MB:\n{lines}"))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const SCRIPT: &str = include_str!("../../../tests/gpu/run.sh");
+
+    fn place(folder: &Path, name: &str, mode: u32) -> PathBuf {
+        let file = folder.join(name);
+        fs::write(&file, name).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    #[test]
+    fn everything_lies_where_the_script_looks_for_it() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let out = to.path().join("a/pack");
+        check_target(&out, false).unwrap();
+        let programs = [place(from.path(), "rates", 0o755)];
+        let texts = [place(from.path(), "run.sh", 0o755)];
+        // As in a folder that is only to be read.
+        let data = place(from.path(), "pets.tar.zst", 0o444);
+        let pack = || pack(&programs, &texts, &data, "abc", &out).unwrap();
+        let packed = pack();
+        assert_eq!(
+            packed,
+            ["bin/rates", "data/pets.tar.zst", "run.sh", "pack.txt"].map(PathBuf::from)
+        );
+        let about = fs::read_to_string(out.join(ABOUT)).unwrap();
+        assert!(about.starts_with("faa-runtime ") && about.contains("commit abc"));
+        assert!(about.lines().any(|line| line == "data: data/pets.tar.zst"));
+        for name in ["bin/rates", "run.sh"] {
+            let mode = out.join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{name}");
+        }
+        let lines = told(&out, &packed).unwrap();
+        assert!(
+            lines.contains("MB:\n") && lines.ends_with("pack.txt\n"),
+            "{lines}"
+        );
+
+        // Results of earlier runs stay.
+        fs::write(out.join("summary.txt"), "mine").unwrap();
+        let refusal = check_target(&out, false).unwrap_err().to_string();
+        assert!(refusal.contains("--force"), "{refusal}");
+        check_target(&out, true).unwrap();
+        assert_eq!(pack(), packed);
+        assert!(out.join("summary.txt").exists());
+    }
+
+    #[test]
+    fn a_file_in_the_folder_s_place_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = place(folder.path(), "pack", 0o644);
+        let error = check_target(&file, true).unwrap_err().to_string();
+        assert!(error.contains(&file.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn the_script_runs_what_is_packed() {
+        for (name, _) in PROGRAMS {
+            // The sibling is started by the program beside it.
+            let runs = SCRIPT.contains(&format!("{BIN}/{name} "));
+            assert!(runs || name == "faa-runtime-torch", "{name}");
+        }
+        assert!(SCRIPT.contains(ABOUT));
+    }
+
+    #[test]
+    fn the_script_is_one_of_bash_s() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let script = root.join(TEXTS[0]);
+        let mode = script.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "it cannot be run");
+        let status = Command::new("bash").arg("-n").arg(&script).status();
+        assert!(status.unwrap().success());
+    }
+}

@@ -1,0 +1,324 @@
+//! Runs whose files are damaged, cannot be written, or are in use: what is wrong is named, and
+//! nothing else is lost.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use faa_tests::runs::{
+    Running, data_set, files_in, json_in, json_lines_in, partial_files_in, policy_of, search_with,
+    write_files,
+};
+use faa_tests::{failure_of, stdout_of};
+use serde_json::json;
+
+/// A search that was stopped while the network of its second fold was trained, and what it would
+/// have found.
+struct Stopped {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    policy: String,
+}
+
+static STOPPED: LazyLock<Stopped> = LazyLock::new(Stopped::new);
+
+/// What is wrong with a run.
+struct Case {
+    /// The file that is damaged.
+    file: &'static str,
+    damage: fn(&[u8]) -> Vec<u8>,
+    /// What must be said.
+    told: [&'static str; 2],
+    remedy: Remedy,
+}
+
+/// What the message says to do, or what else helps.
+enum Remedy {
+    Remove(&'static str),
+    Restore,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        file: "fold-1/checkpoint.safetensors",
+        damage: half,
+        told: [
+            "run/fold-1/checkpoint.safetensors is damaged",
+            "move it away to train its network again",
+        ],
+        remedy: Remedy::Remove("fold-1/checkpoint.safetensors"),
+    },
+    Case {
+        file: "fold-1/epochs.jsonl",
+        damage: nothing,
+        told: [
+            "run/fold-1/epochs.jsonl holds 0 epochs",
+            "remove the checkpoint to train from the beginning",
+        ],
+        remedy: Remedy::Remove("fold-1/checkpoint.safetensors"),
+    },
+    Case {
+        file: "fold-0/network.safetensors",
+        damage: half,
+        told: [
+            "run/fold-0/network.safetensors is damaged",
+            "move it away to train its network again",
+        ],
+        remedy: Remedy::Remove("fold-0/network.safetensors"),
+    },
+    Case {
+        file: "fold-0/evaluation.json",
+        damage: half,
+        told: [
+            "run/fold-0/evaluation.json, line ",
+            "is damaged: move the file away",
+        ],
+        remedy: Remedy::Remove("fold-0/evaluation.json"),
+    },
+    Case {
+        file: "fold-0/trials.jsonl",
+        damage: second_line_cut,
+        told: [
+            "run/fold-0/trials.jsonl, line 2, is damaged",
+            "move the file away",
+        ],
+        remedy: Remedy::Remove("fold-0/trials.jsonl"),
+    },
+    Case {
+        file: "fold-0/trials.jsonl",
+        damage: first_line_missing,
+        told: [
+            "run/fold-0/trials.jsonl, line 1: expected trial 0.0, found 0.1",
+            "move the file away to do its trials again",
+        ],
+        remedy: Remedy::Remove("fold-0/trials.jsonl"),
+    },
+    Case {
+        file: "run.json",
+        damage: of_another_version,
+        told: ["run was written by version 0.0.1", "choose another --out"],
+        remedy: Remedy::Restore,
+    },
+    Case {
+        file: "run.json",
+        damage: half,
+        told: ["run/run.json, line ", "is damaged"],
+        remedy: Remedy::Restore,
+    },
+];
+
+#[test]
+fn damaged_files_are_named_with_what_to_do_and_nothing_else_is_lost() {
+    let stopped = &*STOPPED;
+    for case in CASES {
+        let folder = data_set();
+        let run = folder.path().join("run");
+        write_files(&run, &stopped.files);
+        let file = run.join(case.file);
+        let content = fs::read(&file).unwrap();
+        fs::write(&file, (case.damage)(&content)).unwrap();
+        let before = files_in(&run);
+
+        let (code, message) = failure_of(&mut search(folder.path()));
+        assert_eq!(code, 1, "{message}");
+        for words in case.told {
+            assert!(message.contains(words), "{}: {message}", case.file);
+        }
+        assert!(files_in(&run) == before, "{}: more is damaged", case.file);
+
+        match case.remedy {
+            Remedy::Remove(name) => fs::remove_file(run.join(name)).unwrap(),
+            Remedy::Restore => fs::write(&file, content).unwrap(),
+        }
+        stdout_of(&mut search(folder.path()));
+        assert_eq!(policy_of(folder.path()), stopped.policy, "{}", case.file);
+    }
+}
+
+#[test]
+fn a_run_that_was_torn_is_repaired_and_one_in_use_is_left_alone() {
+    let stopped = &*STOPPED;
+    let folder = data_set();
+    let run = folder.path().join("run");
+    write_files(&run, &stopped.files);
+    let (trials, epochs) = (
+        run.join("fold-0/trials.jsonl"),
+        run.join("fold-1/epochs.jsonl"),
+    );
+    let mut torn = fs::read(&trials).unwrap();
+    torn.truncate(torn.len() - 40);
+    fs::write(&trials, torn).unwrap();
+    let mut torn = fs::read(&epochs).unwrap();
+    torn.extend(br#"{"epoch":1,"lo"#);
+    fs::write(&epochs, torn).unwrap();
+
+    let before = files_in(&run);
+    let lock = File::create(run.join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let (code, message) = failure_of(&mut search(folder.path()));
+    assert_eq!(code, 1, "{message}");
+    assert!(
+        message.contains("run is in use by another process: wait for it, or choose another --out"),
+        "{message}"
+    );
+    assert!(files_in(&run) == before, "something has changed");
+    drop(lock);
+
+    stdout_of(&mut search(folder.path()));
+    assert_eq!(policy_of(folder.path()), stopped.policy);
+    for (log, lines) in [(trials, 12), (epochs, EPOCHS)] {
+        assert_eq!(json_lines_in(&fs::read(log).unwrap()).len(), lines);
+    }
+}
+
+/// A limit on the size of files stands for a disk that is full.
+#[test]
+fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
+    let stopped = &*STOPPED;
+    let folder = data_set();
+    let run = folder.path().join("run");
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 300));
+    assert_eq!(code, 1, "{message}");
+    let words = "cannot write run/fold-0/checkpoint.safetensors";
+    assert!(message.contains(words), "{message}");
+    assert!(partial_files_in(&run).is_empty());
+    assert!(!run.join("fold-0/checkpoint.safetensors").exists());
+    stdout_of(&mut search(folder.path()));
+    assert_eq!(policy_of(folder.path()), stopped.policy);
+
+    // In the middle of a line.
+    let trials = run.join("fold-0/trials.jsonl");
+    fs::remove_file(&trials).unwrap();
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 3));
+    assert_eq!(code, 1, "{message}");
+    let words = "cannot append to run/fold-0/trials.jsonl";
+    assert!(message.contains(words), "{message}");
+    let torn = fs::read(&trials).unwrap();
+    assert!(!torn.ends_with(b"\n"), "the control");
+    stdout_of(&mut search(folder.path()));
+    assert_eq!(json_lines_in(&fs::read(&trials).unwrap()).len(), 12);
+    assert_eq!(policy_of(folder.path()), stopped.policy);
+}
+
+#[test]
+fn trainings_that_diverge_end_the_search_with_advice() {
+    let folder = data_set();
+    let search = || {
+        let mut command = search_with(folder.path(), &[("--learning-rate", "1e30")]);
+        command.arg("--no-finals");
+        command
+    };
+    let mut running = Running::start(&mut search());
+    for fold in [0, 1] {
+        let event = running.wait_for(|event| event["event"] == "training_diverged");
+        assert_eq!(event["training"]["fold"], fold);
+        assert_eq!(event["epoch"], 0);
+        assert_eq!(event["learning_rate"], 1e30);
+    }
+    let (code, message) = running.finish();
+    assert_eq!(code, Some(1), "{message}");
+    let advice =
+        "the trainings of all folds diverged: choose another --out, and a lower --learning-rate";
+    assert!(message.contains(advice), "{message}");
+    let diverged = folder.path().join("run/fold-0/diverged.json");
+    assert_eq!(
+        json_in(&diverged),
+        json!({"epoch": 0, "learning_rate": 1e30})
+    );
+
+    // With the same seed it would diverge again, so nothing is trained again.
+    let mut running = Running::start(&mut search());
+    let told: Vec<_> = running
+        .by_ref()
+        .map(|event| event["event"].clone())
+        .collect();
+    assert_eq!(
+        told,
+        ["planned", "training_diverged", "training_diverged"],
+        "{told:?}"
+    );
+    let (code, message) = running.finish();
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains(advice), "{message}");
+}
+
+/// Of a training: so many that one is stopped in time.
+const EPOCHS: usize = 20;
+
+fn search(folder: &Path) -> Command {
+    let epochs = EPOCHS.to_string();
+    let mut command = search_with(folder, &[("--epochs", epochs.as_str())]);
+    command.arg("--no-finals");
+    command
+}
+
+impl Stopped {
+    fn new() -> Self {
+        let folder = data_set();
+        let run = folder.path().join("run");
+        let mut running = Running::start(&mut search(folder.path()));
+        running.wait_for(|event| event["event"] == "epoch_done" && event["training"]["fold"] == 1);
+        running.signal("INT");
+        let (code, message) = running.finish();
+        assert_eq!(code, Some(1), "{message}");
+        let files = files_in(&run);
+        for name in [
+            "fold-0/network.safetensors",
+            "fold-1/checkpoint.safetensors",
+        ] {
+            assert!(files.contains_key(Path::new(name)), "no {name}");
+        }
+        fs::remove_dir_all(&run).unwrap();
+        stdout_of(&mut search(folder.path()));
+        let policy = policy_of(folder.path());
+        Self { files, policy }
+    }
+}
+
+/// The same command where no file may become larger than so many KiB, and where that is an error
+/// like any other.
+fn limited(command: &Command, kib: u32) -> Command {
+    let script = format!("ulimit -f {kib}; trap '' XFSZ; exec \"$0\" \"$@\"");
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", script.as_str()])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
+fn half(content: &[u8]) -> Vec<u8> {
+    content[..content.len() / 2].to_vec()
+}
+
+fn nothing(_: &[u8]) -> Vec<u8> {
+    Vec::new()
+}
+
+fn second_line_cut(content: &[u8]) -> Vec<u8> {
+    let mut lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
+    lines[1] = b"{\"round\":0,\"tri\n";
+    lines.concat()
+}
+
+fn first_line_missing(content: &[u8]) -> Vec<u8> {
+    let lines = content.split_inclusive(|byte| *byte == b'\n');
+    lines.skip(1).collect::<Vec<_>>().concat()
+}
+
+fn of_another_version(content: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(content);
+    let changed = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    assert_ne!(changed, text, "the control");
+    changed.into_bytes()
+}

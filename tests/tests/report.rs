@@ -1,0 +1,251 @@
+//! The report of a run as a file, and as a browser shows it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use faa_tests::runs::{data_set, files_in, search_with, write_files};
+use faa_tests::{faa_runtime, failure_of, stdout_of};
+use tempfile::TempDir;
+
+/// The files of a search that is finished, its report among them.
+static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
+    let folder = data_set();
+    let finals = [("--finals", "cutout,policy")];
+    stdout_of(&mut search_with(folder.path(), &finals));
+    files_in(&folder.path().join("run"))
+});
+
+const SECTIONS: [&str; 7] = [
+    "configuration",
+    "training",
+    "reward",
+    "ops",
+    "policy",
+    "images",
+    "finals",
+];
+
+/// A data set, and the finished search on it.
+fn finished() -> TempDir {
+    let folder = data_set();
+    write_files(&folder.path().join("run"), &FINISHED);
+    folder
+}
+
+fn report(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = faa_runtime();
+    command
+        .current_dir(folder)
+        .args(["report", "run"])
+        .args(arguments);
+    command
+}
+
+#[test]
+fn a_search_leaves_a_page_that_needs_nothing_else() {
+    let folder = finished();
+    let left = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    let told = stdout_of(&mut report(folder.path(), &["--out", "page.html"]));
+    assert_eq!(told, "page.html\n");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page == left, "a page of the same run is another");
+    assert_whole(&page);
+
+    stdout_of(&mut report(folder.path(), &["--images", "0"]));
+    let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(!page.contains("<img "));
+    assert!(page.contains("No images are shown"));
+}
+
+/// Everything is there, and nothing comes from elsewhere.
+fn assert_whole(page: &str) {
+    assert!(page.contains("<title>Search on folder:data</title>"));
+    for section in SECTIONS {
+        let start = format!("<section id=\"{section}\">");
+        assert!(page.contains(&start), "no {start}");
+    }
+    for element in ["<table", "<figure", "<svg", "<img", "finished", "24 of 24"] {
+        assert!(page.contains(element), "no {element}");
+    }
+    let lower = page.to_lowercase();
+    for from_elsewhere in ["<script", "<link", "<iframe", "@import", "url(", "://"] {
+        assert!(!lower.contains(from_elsewhere), "{from_elsewhere}");
+    }
+    for (attribute, allowed) in [("src=\"", "data:image/png;base64,"), ("href=\"", "#")] {
+        let values: Vec<&str> = page.split(attribute).skip(1).collect();
+        assert!(!values.is_empty(), "the control: {attribute}");
+        for value in values {
+            let start: String = value.chars().take(40).collect();
+            assert!(start.starts_with(allowed), "{attribute}{start}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_unfinished_and_in_use_has_a_report_and_stays_as_it_is() {
+    let folder = data_set();
+    let run = folder.path().join("run");
+    let mut files = FINISHED.clone();
+    files.retain(|name, _| name.starts_with("fold-0") || name.ends_with("run.json"));
+    let log = Path::new("fold-0/trials.jsonl");
+    let trials = files.get_mut(log).unwrap();
+    trials.truncate(trials.len() - 40);
+    files.insert(PathBuf::from("lock"), Vec::new());
+    write_files(&run, &files);
+    let lock = File::create(run.join("lock")).unwrap();
+    lock.try_lock().unwrap();
+
+    let told = stdout_of(&mut report(folder.path(), &[]));
+    assert_eq!(told, "run/report.html\n");
+    let mut after = files_in(&run);
+    let page = after.remove(Path::new("report.html")).unwrap();
+    assert!(after == files, "the run has changed");
+    let page = String::from_utf8(page).unwrap();
+    for words in ["unfinished", "11 of 24 trials", "0 of 2 final trainings"] {
+        assert!(page.contains(words), "no {words}");
+    }
+}
+
+#[test]
+fn what_has_no_report_is_named() {
+    let folder = finished();
+    fs::rename(folder.path().join("run"), folder.path().join("whole")).unwrap();
+    fs::create_dir(folder.path().join("run")).unwrap();
+    let (code, message) = failure_of(&mut report(folder.path(), &[]));
+    assert_eq!(code, 1, "{message}");
+    let words = "run holds no run: there is no run.json in it";
+    assert!(message.contains(words), "{message}");
+
+    let log = folder.path().join("whole/fold-1/epochs.jsonl");
+    let content = fs::read_to_string(&log).unwrap();
+    fs::write(&log, content.replacen('{', "", 1)).unwrap();
+    fs::remove_dir(folder.path().join("run")).unwrap();
+    fs::rename(folder.path().join("whole"), folder.path().join("run")).unwrap();
+    let (code, message) = failure_of(&mut report(folder.path(), &[]));
+    assert_eq!(code, 1, "{message}");
+    let words = "run/fold-1/epochs.jsonl, line 1, is damaged: move the file away";
+    assert!(message.contains(words), "{message}");
+}
+
+#[test]
+fn a_browser_shows_the_page_in_light_and_in_dark() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = finished();
+    let page = folder.path().join("run/report.html");
+    let shown = browser.show(&["--dump-dom"], &page);
+    assert_whole(&String::from_utf8(shown).unwrap());
+
+    for width in [1200, 400] {
+        // In Chromium's own words, 0 is dark and 1 is light.
+        let [dark, light] = [0, 1].map(|scheme| {
+            let file = folder.path().join(format!("{width}-{scheme}.png"));
+            let arguments = [
+                format!("--blink-settings=preferredColorScheme={scheme}"),
+                format!("--window-size={width},900"),
+                format!("--screenshot={}", file.display()),
+            ];
+            browser.show(&arguments.each_ref().map(String::as_str), &page);
+            let image = image::open(&file).unwrap().into_luma8();
+            assert_eq!(image.dimensions(), (width, 900));
+            let sum: u64 = image.as_raw().iter().copied().map(u64::from).sum();
+            sum / image.as_raw().len() as u64
+        });
+        assert!(light > 200, "{width}: the mean luminance is {light}");
+        assert!(dark < 80, "{width}: the mean luminance is {dark}");
+    }
+}
+
+/// What is too wide scrolls within its own box.
+#[test]
+fn a_narrow_page_does_not_scroll_sideways() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = finished();
+    let wide = "<!DOCTYPE html><div style=\"width: 700px\">wide</div>";
+    fs::write(folder.path().join("wide.html"), wide).unwrap();
+    for (page, width, fits) in [
+        ("wide.html", 400, false),
+        ("run/report.html", 400, true),
+        ("run/report.html", 320, true),
+    ] {
+        let frame = format!(
+            "<!DOCTYPE html><body><iframe src=\"{page}\" style=\"width: {width}px; height: 900px\">\
+             </iframe><script>addEventListener('load', () => {{\
+             const page = document.querySelector('iframe').contentDocument.documentElement;\
+             document.body.append(`fits: ${{page.scrollWidth <= page.clientWidth}}, ` +\
+             `sections: ${{page.querySelectorAll('section').length}}`)}})</script>"
+        );
+        let file = folder.path().join("frame.html");
+        fs::write(&file, frame).unwrap();
+        let shown = browser.show(&["--allow-file-access-from-files", "--dump-dom"], &file);
+        let shown = String::from_utf8(shown).unwrap();
+        let sections = if page == "wide.html" { 0 } else { 7 };
+        let expected = format!("fits: {fits}, sections: {sections}");
+        assert!(shown.contains(&expected), "{page}, {width} px: {shown}");
+    }
+}
+
+/// A browser that needs no screen.
+struct Browser {
+    program: &'static str,
+    profile: TempDir,
+}
+
+impl Browser {
+    /// The one that is installed. `None` where there is none and none is needed.
+    fn find() -> Option<Self> {
+        let works = |program: &&str| {
+            let output = Command::new(program).arg("--version").output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        let programs = ["chromium", "chromium-browser", "google-chrome"];
+        let Some(program) = programs.into_iter().find(works) else {
+            let needed = env::var_os("CI").is_some()
+                || env::var_os("FAA_NEED_CHROMIUM").is_some_and(|value| value == "1");
+            assert!(!needed, "there is none of {programs:?}");
+            eprintln!("skipped: there is none of {programs:?}");
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        Some(Self { program, profile })
+    }
+
+    /// What it prints about a page.
+    fn show(&self, arguments: &[&str], page: &Path) -> Vec<u8> {
+        let printed = self.profile.path().join("printed");
+        let errors = self.profile.path().join("errors");
+        let mut command = Command::new(self.program);
+        command
+            .args(["--headless", "--no-sandbox", "--disable-gpu"])
+            .args(["--disable-quic", "--disable-sync", "--no-first-run"])
+            .args(["--disable-background-networking"])
+            .args(["--disable-component-update"])
+            .arg(format!("--user-data-dir={}", self.profile.path().display()))
+            .args(arguments)
+            .arg(format!("file://{}", page.display()))
+            .stdin(Stdio::null())
+            .stdout(File::create(&printed).unwrap())
+            .stderr(File::create(&errors).unwrap());
+        let mut child = command.spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Of one that has ended, nothing is left to be killed.
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        let errors = fs::read(errors).unwrap();
+        let errors = String::from_utf8_lossy(&errors);
+        assert!(status.success(), "{arguments:?}: {status}: {errors}");
+        fs::read(printed).unwrap()
+    }
+}

@@ -1,0 +1,258 @@
+//! Trainings without a search, the evaluation of what they leave, and other ways to run both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use faa_tests::runs::{
+    Running, data_set, files_in, json_in, policy_of, search, search_with, train_with,
+};
+use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_data_set};
+use serde_json::Value;
+
+const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "sub_policies": [
+    [{"op": "Rotate", "probability": 0.9, "magnitude": 0.9},
+     {"op": "Cutout", "probability": 0.8, "magnitude": 1.0}],
+    [{"op": "Invert", "probability": 0.7}]
+]}"#;
+
+/// The controls beside a policy, and what they are called in the table.
+const ROWS: [(&str, &str); 5] = [
+    ("policy", "the same, with the policy"),
+    ("none", "crop, flip"),
+    ("cutout", "crop, flip, Cutout"),
+    ("random", "the same, with a random policy"),
+    ("trivialaugment", "the same, with TrivialAugment"),
+];
+
+fn eval(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = faa_runtime();
+    command
+        .current_dir(folder)
+        .args(["eval", "--device", "cpu", "--threads", "1"])
+        .args(arguments);
+    command
+}
+
+#[test]
+fn a_policy_and_its_controls_are_trained_and_measured() {
+    let folder = data_set();
+    let at = folder.path();
+    fs::write(at.join("mine.json"), POLICY).unwrap();
+    let changed = [("--policy", "mine.json"), ("--seeds", "2")];
+    let table = stdout_of(train_with(at, &changed).arg("--controls"));
+
+    let summary = json_in(&at.join("run/summary.json"));
+    assert_eq!(summary["policy"], "run/policy.json");
+    assert_eq!(summary["sub_policies"], 2);
+    let policy: Value = serde_json::from_str(&policy_of(at)).unwrap();
+    assert_eq!(policy["name"], "two");
+    let finals = summary["finals"].as_array().unwrap();
+    assert_eq!((finals.len(), table.lines().count()), (5, 6), "{table}");
+    for ((result, line), (control, row)) in finals.iter().zip(table.lines().skip(1)).zip(ROWS) {
+        assert_eq!(result["control"], control);
+        let [first, second] = errors_of(result)[..] else {
+            panic!("{result}");
+        };
+        let mean = (first + second) / 2.0;
+        // Each is half of the difference away from the mean, and there is one degree of freedom.
+        let deviation = (first - second).abs() / 2.0_f64.sqrt();
+        let error = format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation);
+        let (trained_with, rest) = line.split_at(row.len());
+        assert_eq!(trained_with, row, "{table}");
+        let rest: Vec<&str> = rest.split("  ").map(str::trim).collect();
+        let rest: Vec<&str> = rest.into_iter().filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(rest, [error.as_str(), "2"], "{table}");
+    }
+    let page = fs::read_to_string(at.join("run/report.html")).unwrap();
+    assert!(page.contains("<title>Training on folder:data</title>"));
+
+    // What was measured in the end can be measured again.
+    let lines = stdout_of(&mut eval(at, &["run", "--data", "folder:data", "--json"]));
+    let mut measured: BTreeMap<String, f64> = BTreeMap::new();
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let network = line["network"].as_str().unwrap().to_owned();
+        measured.insert(network, line["error"].as_f64().unwrap());
+    }
+    let mut told: BTreeMap<String, f64> = BTreeMap::new();
+    for result in finals {
+        let control = result["control"].as_str().unwrap();
+        for (seed, error) in errors_of(result).into_iter().enumerate() {
+            let network = format!("run/final/{control}-{seed}/network.safetensors");
+            told.insert(network, error);
+        }
+    }
+    assert_eq!(measured, told);
+    let network = "run/final/policy-1/network.safetensors";
+    let table = stdout_of(&mut eval(at, &[network, "--data", "folder:data"]));
+    let error = format!("{:.2} %", 100.0 * told[network]);
+    assert!(table.contains(network), "{table}");
+    assert!(table.contains(&error), "{table}");
+    assert_eq!(table.lines().count(), 2, "{table}");
+}
+
+#[test]
+fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
+    for (changed, rows) in [
+        ([("--policy", "none"), ("--cutout", "8")], "cutout"),
+        ([("--policy", "none"), ("--cutout", "0")], "none"),
+        ([("--policy", "random:3"), ("--cutout", "8")], "random"),
+    ] {
+        let folder = data_set();
+        let table = stdout_of(&mut train_with(folder.path(), &changed));
+        let (_, row) = ROWS.iter().find(|(control, _)| *control == rows).unwrap();
+        let line = table.lines().nth(1).unwrap();
+        assert!(line.starts_with(&format!("{row}  ")), "{table}");
+        assert_eq!(table.lines().count(), 2, "{table}");
+        let run = folder.path().join("run");
+        let summary = json_in(&run.join("summary.json"));
+        assert_eq!(summary["finals"][0]["control"], rows);
+        assert_eq!(summary["policy"], Value::Null);
+        if rows == "random" {
+            let begun = json_in(&run.join("run.json"));
+            assert_eq!(begun["config"]["random"]["sub_policies"], 3);
+        }
+    }
+}
+
+#[test]
+fn trainings_that_are_stopped_go_on_to_the_same_networks() {
+    let changed = [("--policy", "random:3"), ("--epochs", "10")];
+    let start = |folder: &Path| {
+        let mut command = train_with(folder, &changed);
+        command.arg("--controls");
+        command
+    };
+    let whole = data_set();
+    stdout_of(&mut start(whole.path()));
+
+    let folder = data_set();
+    let mut running = Running::start(&mut start(folder.path()));
+    running.wait_for(|event| {
+        event["event"] == "epoch_done" && event["training"]["final"]["control"] == "cutout"
+    });
+    running.signal("INT");
+    let (code, message) = running.finish();
+    assert_eq!(code, Some(1), "{message}");
+    let words = "stopped; the same command continues in run";
+    assert!(message.contains(words), "{message}");
+    assert!(!folder.path().join("run/summary.json").exists());
+    let output = run(&mut start(folder.path()));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("(found finished)"), "{message}");
+    assert!(message.contains("of 10 epochs found finished"), "{message}");
+
+    let results = |folder: &Path| {
+        let mut files = files_in(&folder.join("run"));
+        let is_result =
+            |name: &Path| name.ends_with("summary.json") || name.ends_with("network.safetensors");
+        files.retain(|name, _| is_result(name));
+        files
+    };
+    let (found, expected) = (results(folder.path()), results(whole.path()));
+    let names: Vec<&PathBuf> = expected.keys().collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), names);
+    assert_eq!(names.len(), 1 + 4, "the control: {names:?}");
+    assert!(found == expected, "the networks or their errors are others");
+}
+
+#[test]
+fn a_run_belongs_to_the_command_that_made_it() {
+    let training = [("--policy", "none")];
+    let folder = data_set();
+    stdout_of(&mut train_with(folder.path(), &training));
+    let before = files_in(&folder.path().join("run"));
+    let (code, message) = failure_of(&mut search(folder.path()));
+    assert_eq!(code, 1, "{message}");
+    let words = "run was made by `train`, not by `search`: choose another --out";
+    assert!(message.contains(words), "{message}");
+    assert!(files_in(&folder.path().join("run")) == before);
+
+    let folder = data_set();
+    stdout_of(search(folder.path()).arg("--no-finals"));
+    let before = files_in(&folder.path().join("run"));
+    let (code, message) = failure_of(&mut train_with(folder.path(), &training));
+    assert_eq!(code, 1, "{message}");
+    let words = "run was made by `search`, not by `train`: choose another --out";
+    assert!(message.contains(words), "{message}");
+    assert!(files_in(&folder.path().join("run")) == before);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_named() {
+    let folder = data_set();
+    let at = folder.path();
+    stdout_of(&mut train_with(at, &[("--policy", "none")]));
+    write_data_set(&at.join("two"), 2, [2, 2]);
+    let network = at.join("run/final/cutout-0/network.safetensors");
+    let mut content = fs::read(network).unwrap();
+    content.pop();
+    fs::write(at.join("torn.safetensors"), content).unwrap();
+    fs::create_dir_all(at.join("begun/final/cutout-0")).unwrap();
+
+    for (network, data, told) in [
+        (
+            "run",
+            "folder:two",
+            "run/final/cutout-0/network.safetensors tells 3 classes apart (class-0, class-1, \
+             class-2), and the data set has 2 (class-0, class-1)",
+        ),
+        (
+            "torn.safetensors",
+            "folder:data",
+            "torn.safetensors is damaged",
+        ),
+        (
+            "missing.safetensors",
+            "folder:data",
+            "cannot read missing.safetensors",
+        ),
+        (
+            "data",
+            "folder:data",
+            "data has no final trainings: there is no data/final",
+        ),
+        (
+            "begun",
+            "folder:data",
+            "begun/final holds no trained network yet",
+        ),
+    ] {
+        let (code, message) = failure_of(&mut eval(at, &[network, "--data", data]));
+        assert_eq!(code, 1, "{message}");
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[test]
+fn jobs_side_by_side_and_curves_change_nothing() {
+    let (one, two) = (data_set(), data_set());
+    stdout_of(search(one.path()).arg("--no-finals"));
+    let jobs = [("--threads", "2"), ("--jobs", "2")];
+    stdout_of(search_with(two.path(), &jobs).args(["--no-finals", "--tensorboard"]));
+    assert_eq!(policy_of(two.path()), policy_of(one.path()));
+
+    assert!(!one.path().join("run/tensorboard").exists());
+    let curves = files_in(&two.path().join("run/tensorboard"));
+    for fold in ["fold-0", "fold-1"] {
+        let of_fold = curves.iter().filter(|(name, _)| name.starts_with(fold));
+        let of_fold: Vec<_> = of_fold.collect();
+        let [(name, content)] = of_fold[..] else {
+            panic!("{fold} has {} files", of_fold.len());
+        };
+        let name = name.file_name().unwrap().to_string_lossy();
+        assert!(name.starts_with("events.out.tfevents."), "{name}");
+        let content = String::from_utf8_lossy(content);
+        for curve in ["train/loss", "explore/best", "held_out/error"] {
+            assert!(content.contains(curve), "{fold} has no {curve}");
+        }
+    }
+}
+
+fn errors_of(result: &Value) -> Vec<f64> {
+    let errors = result["errors"].as_array().unwrap().iter();
+    errors.map(|error| error.as_f64().unwrap()).collect()
+}
