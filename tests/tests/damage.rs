@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
         damage: half,
         told: [
             "run/fold-1/checkpoint.safetensors is damaged",
-            "move it away to train its network again",
+            "the run that it belongs to trains its network again",
         ],
         remedy: Remedy::Remove("fold-1/checkpoint.safetensors"),
     },
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         damage: half,
         told: [
             "run/fold-0/network.safetensors is damaged",
-            "move it away to train its network again",
+            "the run that it belongs to trains its network again",
         ],
         remedy: Remedy::Remove("fold-0/network.safetensors"),
     },
@@ -103,7 +103,10 @@ const CASES: &[Case] = &[
     Case {
         file: "run.json",
         damage: half,
-        told: ["run/run.json, line ", "is damaged"],
+        told: [
+            "run/run.json is damaged",
+            "restore it, or choose another --out",
+        ],
         remedy: Remedy::Restore,
     },
 ];

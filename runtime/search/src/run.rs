@@ -73,6 +73,14 @@ pub enum RunError {
          restore them to continue it, or choose another --out", .0.display()
     )]
     OtherData(PathBuf),
+    /// What the directory is for cannot be read any more.
+    #[error("{} is damaged: restore it, or choose another --out", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<FileError>,
+    },
     /// The directory was written by another version of this program.
     #[error("{} was written by version {found}, and this is {}: choose another --out", path.display(), crate::VERSION)]
     OtherVersion {
@@ -146,7 +154,14 @@ impl RunDirectory {
             config: task.config(),
             data_digest: format!("{data_digest:016x}"),
         };
-        match read_json::<RunFile>(&run_file)? {
+        let there = read_json::<RunFile>(&run_file).map_err(|source| match source {
+            FileError::Damaged { .. } => RunError::Damaged {
+                path: run_file.clone(),
+                source: Box::new(source),
+            },
+            other => other.into(),
+        })?;
+        match there {
             None => write_json(&run_file, &here)?,
             Some(there) => check_same(path, &there, &here)?,
         }

@@ -32,7 +32,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is not safetensors, or damaged.
-    #[error("{} is damaged: move it away to train its network again", path.display())]
+    #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
