@@ -15,13 +15,14 @@ fn a_search_finds_a_policy_that_can_be_applied() {
         "crop, flip",
         "crop, flip, Cutout",
         "with a random policy",
-        "with the found policy",
+        "with TrivialAugment",
+        "with the policy",
     ] {
         assert!(table.contains(row), "{table}");
     }
     let summary: Value =
         serde_json::from_slice(&fs::read(folder.path().join("run/summary.json")).unwrap()).unwrap();
-    assert_eq!(summary["finals"].as_array().unwrap().len(), 4);
+    assert_eq!(summary["finals"].as_array().unwrap().len(), 5);
     for fold in ["run/fold-0/trials.jsonl", "run/fold-1/trials.jsonl"] {
         let lines = fs::read_to_string(folder.path().join(fold)).unwrap();
         assert_eq!(lines.lines().count(), 12);
