@@ -28,7 +28,7 @@ Options are variables of the environment; paths are taken from the folder of thi
   SEED      of every random choice [0]
   JOBS      folds side by side [5]
   THREADS   CPU threads [all]
-  POLICY    the policy that `train` uses [that of `search`]
+  POLICY    the policy that `train` uses: a file of sub-policies, no sampler's [that of `search`]
   DATA      the images [those that were packed]
   PYTHON    a Python that has PyTorch 2.11 [python3]
   LIBTORCH  a libtorch 2.11.0, in place of PyTorch's
@@ -182,15 +182,25 @@ search() {
 
 train() {
     local policy=${POLICY:-$OUT/search/policy.json} count
-    [[ -r $policy ]] || die "there is no $policy: ./run.sh search finds one"
-    count=$("$PYTHON" -c \
-        'import json, sys; print(len(json.load(open(sys.argv[1]))["sub_policies"]))' "$policy")
+    # What is wrong with one that was named is told before hours of work.
+    if [[ -n ${POLICY:-} ]]; then
+        count=$(sub_policies_of "$policy")
+    fi
     train_with cutout --policy none
+    count=$(sub_policies_of "$policy")
     train_with policy --policy "$policy"
     train_with none --policy none --cutout 0
     train_with trivialaugment --policy trivialaugment-wide
     # Of the found policy's size.
     train_with random --policy "random:$count"
+}
+
+# How many there are in the file of a policy.
+sub_policies_of() {
+    local count='import json, sys; print(len(json.load(open(sys.argv[1]))["sub_policies"]))'
+    [[ -r $1 ]] || die "there is no $1: ./run.sh search finds one, or POLICY names one"
+    "$PYTHON" -c "$count" "$1" 2>/dev/null ||
+        die "POLICY must be a file of sub-policies, as a search finds them, and $1 is none"
 }
 
 train_with() {

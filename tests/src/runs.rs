@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,6 +89,9 @@ fn command(
 pub struct Running {
     child: Child,
     events: Lines<BufReader<ChildStdout>>,
+    errors: BufReader<ChildStderr>,
+    /// What was read of them.
+    read: String,
 }
 
 impl Running {
@@ -104,9 +109,12 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let output = child.stdout.take().expect("standard output is piped");
+        let errors = child.stderr.take().expect("standard error is piped");
         Self {
             child,
             events: BufReader::new(output).lines(),
+            errors: BufReader::new(errors),
+            read: String::new(),
         }
     }
 
@@ -140,6 +148,51 @@ impl Running {
         assert!(status.success(), "there is nothing left to send {name} to");
     }
 
+    /// The process that works for this one, as soon as there is one; for Linux.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none after half a minute.
+    pub fn worker(&self) -> u32 {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            // Processes come and go meanwhile.
+            let processes = fs::read_dir("/proc").expect("Linux has it").flatten();
+            let mut stats = processes
+                .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+            if let Some(worker) = stats.find_map(|stat| worker_in(&stat, self.id())) {
+                return worker;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("process {} has started no `faa-runtime-torch`", self.id())
+    }
+
+    /// Reads on to an event, and presses Ctrl-C within the work that follows on it: on Linux,
+    /// however little that is, since the worker is held until it was told to stop.
+    ///
+    /// # Panics
+    ///
+    /// Where the command ends before.
+    pub fn interrupt_at(&mut self, wanted: impl Fn(&Value) -> bool) {
+        let worker = cfg!(target_os = "linux").then(|| self.worker());
+        let hold = worker.map(|worker| Shot::aim("STOP", worker));
+        self.wait_for(wanted);
+        if let Some(hold) = hold {
+            hold.fire();
+        }
+        self.signal("INT");
+        // It says so once it has told the worker.
+        while !self.read.contains("stopping; press Ctrl-C again") {
+            let count = self.errors.read_line(&mut self.read);
+            let count = count.expect("programs print UTF-8");
+            assert!(count > 0, "the command ended by itself: {}", self.read);
+        }
+        if let Some(worker) = worker {
+            Shot::aim("CONT", worker).fire();
+        }
+    }
+
     /// Waits for the end: the exit code, where no signal ended it, and all of standard error.
     ///
     /// # Panics
@@ -154,11 +207,10 @@ impl Running {
     }
 
     fn errors(&mut self) -> String {
-        let mut errors = String::new();
-        let mut from = self.child.stderr.take().expect("standard error is piped");
-        from.read_to_string(&mut errors)
+        self.errors
+            .read_to_string(&mut self.read)
             .expect("programs print UTF-8");
-        errors
+        self.read.clone()
     }
 }
 
@@ -170,6 +222,100 @@ impl Iterator for Running {
         let event = serde_json::from_str(&line);
         Some(event.unwrap_or_else(|error| panic!("an event is no JSON ({error}): {line}")))
     }
+}
+
+/// The number of a process where its line in `/proc` says that it is the worker of `parent`.
+fn worker_in(stat: &str, parent: u32) -> Option<u32> {
+    let (head, tail) = stat.rsplit_once(')')?;
+    let (number, name) = head.split_once(" (")?;
+    let its_parent = tail.split_whitespace().nth(1)?;
+    // Linux keeps 15 bytes of a name.
+    let is_it = name == "faa-runtime-tor" && its_parent.parse() == Ok(parent);
+    is_it.then(|| number.parse().ok()).flatten()
+}
+
+/// Waits until a process has ended, whether or not its parent has asked how; for Linux.
+///
+/// # Panics
+///
+/// Where it is still at work after half a minute.
+pub fn wait_for_the_end_of(process: u32) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) {
+        let state = stat.rsplit_once(") ").map(|(_, tail)| &tail[..1]);
+        if matches!(state, Some("Z" | "X")) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it goes on: {stat}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A process that sends another one a signal as soon as it is told to, with nothing left to be
+/// started.
+pub struct Shot(Child);
+
+impl Shot {
+    /// Makes ready to send a signal, given by its name without `SIG`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no shell.
+    pub fn aim(signal: &str, at: u32) -> Self {
+        let script = format!("read -r line && kill -{signal} {at}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script.as_str()]);
+        shell.stdin(Stdio::piped()).stderr(Stdio::null());
+        Self(shell.spawn().expect("there is a shell"))
+    }
+
+    /// Sends it. Where nothing is left to send it to, nothing happens.
+    ///
+    /// # Panics
+    ///
+    /// Where the shell has ended.
+    pub fn fire(mut self) {
+        let mut trigger = self.0.stdin.take().expect("it is piped");
+        trigger.write_all(b"\n").expect("the shell waits for it");
+        self.0.wait().expect("a child can be waited for");
+    }
+}
+
+/// What becomes of a program that writes more into a file than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtLimit {
+    /// It is told of an error like any other.
+    Fails,
+    /// It is killed in the middle of writing.
+    Dies,
+}
+
+/// The same command where no file may become larger than so many KiB.
+pub fn limited(command: &Command, kib: u32, at_limit: AtLimit) -> Command {
+    let rest = match at_limit {
+        AtLimit::Fails => "trap '' XFSZ; exec \"$0\" \"$@\"",
+        // A shell cannot undo it where whoever started the tests ignores the signal.
+        AtLimit::Dies => {
+            "ulimit -c 0; as_usual='env --default-signal=XFSZ'; \
+             $as_usual true 2>/dev/null || as_usual=; exec $as_usual \"$0\" \"$@\""
+        }
+    };
+    let script = format!("ulimit -f {kib}; {rest}");
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", script.as_str()])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// The policy that the search in this folder has found.

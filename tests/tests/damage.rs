@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use faa_tests::runs::{
-    Running, data_set, files_in, json_in, json_lines_in, partial_files_in, policy_of, search_with,
-    write_files,
+    AtLimit, Running, data_set, files_in, json_in, json_lines_in, limited, partial_files_in,
+    policy_of, search_with, write_files,
 };
 use faa_tests::{failure_of, stdout_of};
 use serde_json::json;
@@ -181,7 +181,7 @@ fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
     let stopped = &*STOPPED;
     let folder = data_set();
     let run = folder.path().join("run");
-    let (code, message) = failure_of(&mut limited(&search(folder.path()), 300));
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 300, AtLimit::Fails));
     assert_eq!(code, 1, "{message}");
     let words = "cannot write run/fold-0/checkpoint.safetensors";
     assert!(message.contains(words), "{message}");
@@ -193,7 +193,7 @@ fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
     // In the middle of a line.
     let trials = run.join("fold-0/trials.jsonl");
     fs::remove_file(&trials).unwrap();
-    let (code, message) = failure_of(&mut limited(&search(folder.path()), 3));
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 3, AtLimit::Fails));
     assert_eq!(code, 1, "{message}");
     let words = "cannot append to run/fold-0/trials.jsonl";
     assert!(message.contains(words), "{message}");
@@ -221,8 +221,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     }
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");
-    let advice =
-        "the trainings of all folds diverged: choose another --out, and a lower --learning-rate";
+    let advice = "all trainings diverged: choose another --out, and a lower --learning-rate";
     assert!(message.contains(advice), "{message}");
     let diverged = folder.path().join("run/fold-0/diverged.json");
     assert_eq!(
@@ -246,7 +245,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     assert!(message.contains(advice), "{message}");
 }
 
-/// Of a training: so many that one is stopped in time.
+/// Of a training: so many that one is stopped in time, also where its worker cannot be held.
 const EPOCHS: usize = 20;
 
 fn search(folder: &Path) -> Command {
@@ -261,8 +260,8 @@ impl Stopped {
         let folder = data_set();
         let run = folder.path().join("run");
         let mut running = Running::start(&mut search(folder.path()));
-        running.wait_for(|event| event["event"] == "epoch_done" && event["training"]["fold"] == 1);
-        running.signal("INT");
+        running
+            .interrupt_at(|event| event["event"] == "epoch_done" && event["training"]["fold"] == 1);
         let (code, message) = running.finish();
         assert_eq!(code, Some(1), "{message}");
         let files = files_in(&run);
@@ -277,27 +276,6 @@ impl Stopped {
         let policy = policy_of(folder.path());
         Self { files, policy }
     }
-}
-
-/// The same command where no file may become larger than so many KiB, and where that is an error
-/// like any other.
-fn limited(command: &Command, kib: u32) -> Command {
-    let script = format!("ulimit -f {kib}; trap '' XFSZ; exec \"$0\" \"$@\"");
-    let mut limited = Command::new("bash");
-    limited
-        .args(["-c", script.as_str()])
-        .arg(command.get_program())
-        .args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        limited.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    limited
 }
 
 fn half(content: &[u8]) -> Vec<u8> {

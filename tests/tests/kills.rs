@@ -5,22 +5,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::Stream;
-use faa_tests::runs::{Running, files_in, json_lines_in, partial_files_in, search_with};
+use faa_tests::runs::{
+    AtLimit, Running, Shot, files_in, json_lines_in, limited, partial_files_in, search_with,
+    wait_for_the_end_of,
+};
 use faa_tests::write_data_set;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Of every training.
-const EPOCHS: usize = 5;
-/// Of every round.
-const TRIALS: usize = 6;
+/// Of every training. A stage has two of them, and a kill costs it one or two epochs.
+const EPOCHS: usize = 7;
+/// Of every round; a stage has two.
+const TRIALS: usize = 8;
+/// How often every stage is to be hit.
+const HITS: usize = 6;
 
 /// The stages of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,16 +35,29 @@ enum Stage {
     FinalTrainings,
 }
 
-/// When an attempt is killed.
+const STAGES: [Stage; 4] = [
+    Stage::FoldTrainings,
+    Stage::FirstRounds,
+    Stage::SecondRounds,
+    Stage::FinalTrainings,
+];
+
+/// When an attempt is killed, and what of it: the process that works, where nothing else is said.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// So long after its start, before it goes on.
     Early(Duration),
-    /// After so many epochs and trials, and then this share of the time that the last one took.
+    /// After so many epochs and trials of stages that are still to be hit, and then this share of
+    /// the time that the last one took.
     Within(usize, f64),
-    /// After an epoch, as soon as a file is being written.
-    Writing,
+    /// After one of them, and then as above: the program that people started.
+    Above(f64),
+    /// In the middle of writing, which is so many KiB into the first file that is larger.
+    Writing(u32),
 }
+
+/// How often each stage was hit.
+type Hits = BTreeMap<Stage, usize>;
 
 /// How many whole lines each log of a run has.
 type Logs = BTreeMap<PathBuf, usize>;
@@ -55,29 +72,21 @@ struct Attempt {
 #[test]
 fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
     let whole = data_set();
-    let mut command = search(whole.path());
-    let started = Instant::now();
-    let mut running = Running::start(&mut command);
-    running.wait_for(|event| event["event"] == "planned");
-    let startup = started.elapsed();
-    let (code, message) = running.finish();
-    assert_eq!(code, Some(0), "{message}");
+    let (fresh, resumed) = (startup(whole.path()), startup(whole.path()));
 
     let folder = data_set();
     let run = folder.path().join("run");
     let mut random = Stream::for_op(20);
-    let mut kills: BTreeMap<Stage, usize> = BTreeMap::new();
-    let (mut early, mut within_writing, mut made_again) = (0, 0, 0);
+    let mut kills = Hits::new();
+    let (mut early, mut above, mut writing, mut made_again) = (0, 0, 0, 0);
     let mut told: BTreeMap<(PathBuf, usize), usize> = BTreeMap::new();
     let mut stage = Stage::FoldTrainings;
-    let mut planted = false;
+    let (mut startup, mut planted) = (fresh, false);
     for number in 0.. {
         assert!(number < 100, "it does not come to an end: {kills:?}");
-        let hits = kills.get(&stage).copied().unwrap_or_default();
-        let enough = kills.values().sum::<usize>() >= 22 && kills.len() == 4 && hits >= 3;
-        let moment = (!enough).then(|| choose(&mut random, number, stage, hits, startup));
+        let moment = choose(&mut random, number, stage, &kills, startup);
         let before = logs_in(&run);
-        let attempt = attempt(folder.path(), moment);
+        let attempt = attempt(folder.path(), moment, &kills);
         let after = logs_in(&run);
 
         for place in attempt.events.iter().filter_map(place_of) {
@@ -92,7 +101,6 @@ fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
         if attempt.finished {
             break;
         }
-        within_writing += usize::from(run.exists() && !partial_files_in(&run).is_empty());
         stage = attempt
             .events
             .iter()
@@ -101,21 +109,34 @@ fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
             .unwrap_or(stage);
         match moment {
             Some(Moment::Early(_)) => early += 1,
+            Some(Moment::Above(_)) => above += 1,
             _ => *kills.entry(stage).or_default() += 1,
+        }
+        if let Some(Moment::Writing(_)) = moment {
+            let partial = partial_files_in(&run);
+            let is_its = |file: &PathBuf| !file.ends_with(PLANTED);
+            assert!(partial.iter().any(is_its), "{moment:?} left {partial:?}");
+            writing += 1;
         }
         let has_trials = after.get(Path::new("fold-0/trials.jsonl"));
         if !planted && has_trials.is_some_and(|lines| *lines > 0) {
             plant(&run);
             planted = true;
+            // Rates are not measured any more.
+            startup = resumed;
         }
     }
 
-    eprintln!("{kills:?}, {early} early, {within_writing} within writing; {made_again} made again");
+    eprintln!(
+        "{kills:?}, {writing} of them in writing; {early} early, {above} of the program above; \
+         {made_again} made again"
+    );
     let count: usize = kills.values().sum();
     assert!(count >= 20, "{kills:?}");
     assert_eq!(kills.len(), 4, "{kills:?}");
     assert!(kills.values().all(|hits| *hits >= 3), "{kills:?}");
     assert!(early > 0 && planted);
+    assert!(writing > 0 && above >= 2, "{writing}, {above}");
     // An epoch is told when its checkpoint is written, the last one before its network is. A trial
     // is told when it is recorded.
     for ((log, place), times) in &told {
@@ -123,7 +144,7 @@ fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
         assert!(*times == 1 || is_last_epoch, "{log:?}, {place}: {times}");
     }
     let told_again: usize = told.values().map(|times| times - 1).sum();
-    assert!(told_again <= count + early, "{told:?}");
+    assert!(told_again <= count + early + above, "{told:?}");
     assert_same_run(&whole.path().join("run"), &run);
 }
 
@@ -149,7 +170,7 @@ fn assert_same_run(expected: &Path, found: &Path) {
             // It tells the time.
             continue;
         }
-        if name.extension().is_some_and(|end| end == "jsonl") {
+        if is_log(name) {
             assert_eq!(timeless(found), timeless(content), "{name:?}");
         } else {
             assert!(found == content, "{name:?} is another");
@@ -185,34 +206,74 @@ fn search(folder: &Path) -> Command {
     search_with(folder, &changed)
 }
 
-/// A moment for the next kill, at random.
+/// How long a start takes, up to the plan; the search then goes on to its end.
+fn startup(folder: &Path) -> Duration {
+    let mut command = search(folder);
+    let started = Instant::now();
+    let mut running = Running::start(&mut command);
+    running.wait_for(|event| event["event"] == "planned");
+    let startup = started.elapsed();
+    let (code, message) = running.finish();
+    assert_eq!(code, Some(0), "{message}");
+    startup
+}
+
+fn is_open(hits: &Hits, stage: Stage) -> bool {
+    hits.get(&stage).is_none_or(|times| *times < HITS)
+}
+
+/// A moment for the next kill, at random; `None` where all stages were hit often enough.
 fn choose(
     random: &mut Stream,
     number: usize,
     stage: Stage,
-    hits: usize,
+    hits: &Hits,
     startup: Duration,
-) -> Moment {
-    let trains = matches!(stage, Stage::FoldTrainings | Stage::FinalTrainings);
-    match number % 8 {
-        0 => Moment::Early(startup.mul_f64(random.unit())),
-        1 | 4 if trains => Moment::Writing,
-        _ => {
-            // In small steps at first, so that no stage is over before it was hit.
-            let steps = if hits < 4 { 1 } else { 1 + random.below(2) };
-            Moment::Within(steps as usize, random.unit())
-        }
+) -> Option<Moment> {
+    if !STAGES.iter().any(|stage| is_open(hits, *stage)) {
+        return None;
     }
+    let times = hits.get(&stage).copied().unwrap_or_default();
+    let trains = matches!(stage, Stage::FoldTrainings | Stage::FinalTrainings);
+    // Not all of it, so that the next epoch or trial is seldom over, too.
+    let share = 0.9 * random.unit();
+    Some(match number % 8 {
+        0 => Moment::Early(startup.mul_f64(random.unit())),
+        5 => Moment::Above(share),
+        // Checkpoints and networks are larger, and nothing else is.
+        _ if trains && times == 1 => Moment::Writing(20 + random.below(200) as u32),
+        // In small steps at first, so that no stage is over before it was hit.
+        _ if times < 4 => Moment::Within(1, share),
+        _ => Moment::Within(1 + random.below(2) as usize, share),
+    })
 }
 
-/// Starts the search once more, and kills what works for it at a moment, if one is given.
-fn attempt(folder: &Path, moment: Option<Moment>) -> Attempt {
-    let mut running = Running::start(&mut search(folder));
+/// Starts the search once more, and kills it at a moment, if one is given.
+fn attempt(folder: &Path, moment: Option<Moment>, hits: &Hits) -> Attempt {
+    let mut command = search(folder);
+    if let Some(Moment::Writing(kib)) = moment {
+        command = limited(&command, kib, AtLimit::Dies);
+    }
+    let mut running = Running::start(&mut command);
     let mut events = Vec::new();
-    if let Some(moment) = moment {
-        let killer = Killer::aim(worker_of(running.id()));
-        wait_for(moment, folder, &mut running, &mut events);
-        killer.fire();
+    match moment {
+        None | Some(Moment::Writing(_)) => {}
+        Some(moment @ Moment::Above(_)) => {
+            let worker = running.worker();
+            wait_for(moment, hits, &mut running, &mut events);
+            running.signal("KILL");
+            let (code, message) = running.finish();
+            // The worker notices, and stops by itself. The run is in use until then.
+            wait_for_the_end_of(worker);
+            let finished = code == Some(0);
+            assert!(finished || code.is_none(), "{code:?}: {message}");
+            return Attempt { events, finished };
+        }
+        Some(moment) => {
+            let kill = Shot::aim("KILL", running.worker());
+            wait_for(moment, hits, &mut running, &mut events);
+            kill.fire();
+        }
     }
     events.extend(running.by_ref());
     let (code, message) = running.finish();
@@ -225,55 +286,48 @@ fn attempt(folder: &Path, moment: Option<Moment>) -> Attempt {
     Attempt { events, finished }
 }
 
-fn wait_for(moment: Moment, folder: &Path, running: &mut Running, events: &mut Vec<Value>) {
-    let steps = match moment {
+fn wait_for(moment: Moment, hits: &Hits, running: &mut Running, events: &mut Vec<Value>) {
+    let (mut left, share) = match moment {
         Moment::Early(delay) => return thread::sleep(delay),
-        Moment::Within(steps, _) => steps,
-        Moment::Writing => 1,
+        Moment::Within(steps, share) => (steps, share),
+        Moment::Above(share) => (1, share),
+        Moment::Writing(_) => return,
     };
-    let mut left = steps;
+    let mut took = 0.0;
     while left > 0 {
         let Some(event) = running.next() else { return };
-        left -= usize::from(place_of(&event).is_some());
+        let is_open = stage_of(&event).is_some_and(|stage| is_open(hits, stage));
+        if is_open && place_of(&event).is_some() {
+            left -= 1;
+            took = event["seconds"].as_f64().unwrap();
+        }
         events.push(event);
     }
-    let Some(last) = events.last() else { return };
-    let took = Duration::from_secs_f64(last["seconds"].as_f64().unwrap());
-    match moment {
-        Moment::Writing if last["event"] == "epoch_done" => {
-            let folder = folder.join("run").join(folder_of(&last["training"]));
-            let deadline = Instant::now() + took * 2;
-            while !is_written_to(&folder) && Instant::now() < deadline {}
-        }
-        Moment::Within(_, share) => thread::sleep(took.mul_f64(share)),
-        _ => {}
-    }
+    thread::sleep(Duration::from_secs_f64(took * share));
 }
 
-/// Whether a file is being written here.
-fn is_written_to(folder: &Path) -> bool {
-    let is_partial = |entry: fs::DirEntry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with(".partial-")
-    };
-    fs::read_dir(folder).unwrap().flatten().any(is_partial)
-}
+/// How a half file is called that no kill has left.
+const PLANTED: &str = ".partial-x";
 
 /// What a crash of the whole machine may leave: half a line, and half a file.
 fn plant(run: &Path) {
     let log = run.join("fold-0/trials.jsonl");
     let lines = fs::read(&log).unwrap();
     fs::write(&log, [&lines[..], &lines[..100]].concat()).unwrap();
-    for name in [".partial-x", "fold-0/.partial-x"] {
-        fs::write(run.join(name), "half").unwrap();
+    for folder in [run.to_owned(), run.join("fold-0")] {
+        fs::write(folder.join(PLANTED), "half").unwrap();
     }
+}
+
+/// Whether this file tells of epochs or trials, a line each.
+fn is_log(name: &Path) -> bool {
+    name.ends_with("epochs.jsonl") || name.ends_with("trials.jsonl")
 }
 
 fn logs_in(run: &Path) -> Logs {
     if !run.exists() {
         return Logs::new();
     }
-    let is_log = |name: &Path| name.extension().is_some_and(|end| end == "jsonl");
     let ends = |content: &[u8]| content.iter().filter(|byte| **byte == b'\n').count();
     let files = files_in(run).into_iter();
     files
@@ -336,51 +390,5 @@ fn stage_of(event: &Value) -> Option<Stage> {
         }),
         "policy_written" | "finished" => Some(Stage::FinalTrainings),
         _ => None,
-    }
-}
-
-/// The process that works for this `faa-runtime`.
-fn worker_of(parent: u32) -> u32 {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < deadline {
-        // Processes come and go meanwhile.
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let mut stats =
-            processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
-        if let Some(worker) = stats.find_map(|stat| worker_in(&stat, parent)) {
-            return worker;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    panic!("process {parent} has started no `faa-runtime-torch`")
-}
-
-/// The number of a process where its line in `/proc` says that it is the worker of `parent`.
-fn worker_in(stat: &str, parent: u32) -> Option<u32> {
-    let (head, tail) = stat.rsplit_once(')')?;
-    let (number, name) = head.split_once(" (")?;
-    let its_parent = tail.split_whitespace().nth(1)?;
-    // Linux keeps 15 bytes of a name.
-    let is_it = name == "faa-runtime-tor" && its_parent.parse() == Ok(parent);
-    is_it.then(|| number.parse().ok()).flatten()
-}
-
-/// A process that kills another one as soon as it is told to, with nothing left to be started.
-struct Killer(Child);
-
-impl Killer {
-    fn aim(at: u32) -> Self {
-        let script = format!("read -r line && kill -KILL {at}");
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script.as_str()]);
-        shell.stdin(Stdio::piped()).stderr(Stdio::null());
-        Self(shell.spawn().expect("there is a shell"))
-    }
-
-    fn fire(mut self) {
-        let mut trigger = self.0.stdin.take().expect("it is piped");
-        trigger.write_all(b"\n").unwrap();
-        // It fails where nothing is left to kill, which the end of the attempt tells, too.
-        self.0.wait().unwrap();
     }
 }

@@ -19,11 +19,11 @@ const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "s
 
 /// The controls beside a policy, and what they are called in the table.
 const ROWS: [(&str, &str); 5] = [
-    ("policy", "the same, with the policy"),
+    ("policy", "the policy, then the baseline"),
     ("none", "crop, flip"),
     ("cutout", "crop, flip, Cutout"),
-    ("random", "the same, with a random policy"),
-    ("trivialaugment", "the same, with TrivialAugment"),
+    ("random", "a random policy, then the baseline"),
+    ("trivialaugment", "TrivialAugment, then the baseline"),
 ];
 
 fn eval(folder: &Path, arguments: &[&str]) -> Command {
@@ -130,10 +130,9 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
 
     let folder = data_set();
     let mut running = Running::start(&mut start(folder.path()));
-    running.wait_for(|event| {
+    running.interrupt_at(|event| {
         event["event"] == "epoch_done" && event["training"]["final"]["control"] == "cutout"
     });
-    running.signal("INT");
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");
     let words = "stopped; the same command continues in run";

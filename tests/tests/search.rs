@@ -14,9 +14,9 @@ fn a_search_finds_a_policy_that_can_be_applied() {
     for row in [
         "crop, flip",
         "crop, flip, Cutout",
-        "with a random policy",
-        "with TrivialAugment",
-        "with the policy",
+        "a random policy",
+        "TrivialAugment",
+        "the policy",
     ] {
         assert!(table.contains(row), "{table}");
     }

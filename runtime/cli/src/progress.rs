@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use faa_search::Event;
 use faa_search::event::{Plan, Training};
 use faa_search::judge::Rates;
+use faa_search::run::WorkedWith;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often plain output tells of work in progress.
@@ -75,6 +76,11 @@ impl Progress {
                     short(*training)
                 ));
             }
+            Event::MeansChanged { before, now } => self.warn(&format!(
+                "this run was worked on with {}, and now with {}: figures may differ in rounding",
+                in_words(before),
+                in_words(now)
+            )),
             Event::TrainingStarted {
                 training,
                 epochs,
@@ -194,6 +200,13 @@ impl Progress {
             eprintln!("{text}");
         }
     }
+}
+
+fn in_words(with: &WorkedWith) -> String {
+    format!(
+        "{}, {} threads, {} jobs, judging in {}, training in {}, {}",
+        with.device, with.threads, with.jobs, with.judging, with.training, with.processor
+    )
 }
 
 fn short(training: Training) -> String {

@@ -170,6 +170,17 @@ impl Control {
             Self::Policy => "policy",
         }
     }
+
+    /// What it is, for people. The baseline is crop, flip and Cutout.
+    pub fn described(self) -> &'static str {
+        match self {
+            Self::None => "crop, flip",
+            Self::Cutout => "crop, flip, Cutout",
+            Self::Random => "a random policy, then the baseline",
+            Self::TrivialAugment => "TrivialAugment, then the baseline",
+            Self::Policy => "the policy, then the baseline",
+        }
+    }
 }
 
 /// A named set of constants.
@@ -219,13 +230,22 @@ pub enum ConfigError {
         bounds: &'static str,
     },
     /// The warm-up is not shorter than a training.
-    #[error("the warm-up of {warmup} epochs is not shorter than a training of {epochs}")]
+    #[error(
+        "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: choose fewer \
+         with --warmup-epochs, or more --epochs"
+    )]
     Warmup {
         /// Epochs of warm-up.
         warmup: usize,
         /// Epochs of the shortest training.
         epochs: usize,
     },
+    /// A training with Cutout alone was asked for, and Cutout is left out.
+    #[error("a training with Cutout needs --cutout above 0")]
+    NoCutout,
+    /// So many sub-policies are not drawn at random.
+    #[error("a random policy of {0} sub-policies is too large: at most 10,000 are drawn")]
+    RandomTooLarge(usize),
     /// A training with a policy was asked for, and there is none.
     #[error("there is no policy to train with")]
     NoPolicy,
@@ -265,6 +285,9 @@ impl SearchConfig {
         let warmup = self.training.warmup_epochs;
         if warmup >= epochs {
             return Err(ConfigError::Warmup { warmup, epochs });
+        }
+        if self.finals.controls.contains(&Control::Cutout) && self.training.cutout == 0 {
+            return Err(ConfigError::NoCutout);
         }
         let ops = &self.explore.ops;
         if ops.is_empty() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Control;
 use crate::judge::{Divergence, Epoch, Evaluation, Rates};
+use crate::run::WorkedWith;
 use crate::search::Summary;
 
 /// One step of a search, in the order of their happening.
@@ -16,6 +17,14 @@ use crate::search::Summary;
 pub enum Event {
     /// What the search will do, told before it begins.
     Planned(Plan),
+    /// The run goes on with another device, other threads or other numbers than before, so that
+    /// figures may differ from those of an uninterrupted run in their rounding.
+    MeansChanged {
+        /// With what it was worked on.
+        before: WorkedWith,
+        /// With what it is now.
+        now: WorkedWith,
+    },
     /// A training begins or is found finished.
     TrainingStarted {
         /// Of what.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Precision, SearchConfig};
+use crate::config::SearchConfig;
 use crate::event::Event;
 use crate::train::TrainConfig;
 
@@ -51,8 +51,6 @@ pub enum Request {
         data: String,
         /// The side to which images are scaled and cropped.
         image_size: Option<u32>,
-        /// The numbers that networks calculate with.
-        precision: Precision,
         /// What to work with.
         means: Means,
     },

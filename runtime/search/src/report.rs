@@ -15,7 +15,10 @@
 //! with real images under it, and the final trainings. Whether the search has fallen back to doing
 //! nothing is said at the top: it has where the kept candidates leave an image untouched more than
 //! 1.5 times as often as uniformly random ones, or where the policy changes a pixel by less than
-//! half as much as random policies do.
+//! half as much as random policies do. Where the latter was not measured, it is left open.
+//!
+//! What random search is expected to find is estimated from a fold's start-up trials, which are
+//! random, without replacement: for no more candidates than there are such trials.
 //!
 //! **What is read.** A run may be unfinished, and a search may be writing to it: nothing in it is
 //! changed but the page, and the last line of a log is passed over while it is not whole. Two
@@ -75,7 +78,7 @@ impl Default for ReportOptions {
 #[non_exhaustive]
 pub enum ReportError {
     /// The folder holds no run.
-    #[error("{} holds no run: there is no run.json in it", .0.display())]
+    #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
     NoRun(PathBuf),
     /// A file is too large to be one of a run.
     #[error("{} has more than {} bytes, too many for a file of a run", .0.display(), record::MOST_BYTES)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! run.json                        the program's version and the configuration
+//! means.jsonl                     the device, threads and numbers that it was worked on with
 //! fold-0/epochs.jsonl             a line for every epoch of the fold's network
 //! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, while it is trained
 //! fold-0/network.safetensors      the fold's network
@@ -11,6 +12,7 @@
 //! policy.json                     the policy that was found
 //! final/cutout-0/…                a final training: as a fold's, and result.json
 //! summary.json                    the errors of all final trainings
+//! report.html, tensorboard/       made from all of this, for people
 //! lock                            held while a process works here
 //! ```
 
@@ -22,10 +24,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Control, SearchConfig};
-use crate::files::{FileError, PARTIAL_PREFIX, read_json, write_json};
+use crate::files::{FileError, PARTIAL_PREFIX, append_line, read_json, read_lines, write_json};
 use crate::train::TrainConfig;
 
 const LOCK: &str = "lock";
+
+/// What a run is worked on with: the figures of a run depend on it in their rounding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkedWith {
+    /// The devices: `cpu`, `cuda:0`.
+    pub device: String,
+    /// CPU threads in all.
+    pub threads: usize,
+    /// Folds or trainings side by side.
+    pub jobs: usize,
+    /// The numbers that candidates are judged with: `float32` or `bf16`.
+    pub judging: String,
+    /// The numbers that networks learn with.
+    pub training: String,
+    /// The processor's name.
+    pub processor: String,
+}
 
 /// A directory that belongs to one search, and while this value lives, to this process.
 #[derive(Debug)]
@@ -69,7 +88,7 @@ pub enum RunError {
     },
     /// The images have changed since the search began.
     #[error(
-        "the training images are not those that the run in {} began with: \
+        "the images are not those that the run in {} began with: \
          restore them to continue it, or choose another --out", .0.display()
     )]
     OtherData(PathBuf),
@@ -169,6 +188,22 @@ impl RunDirectory {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Writes down what the run is worked on with, where that is not what it was worked on with
+    /// last. Returns that, where there was something else: figures may then differ in rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where it cannot be read or written.
+    pub fn record_means(&self, now: &WorkedWith) -> Result<Option<WorkedWith>, FileError> {
+        let file = self.path.join("means.jsonl");
+        let before = read_lines::<WorkedWith>(&file)?.pop();
+        if before.as_ref() == Some(now) {
+            return Ok(None);
+        }
+        append_line(&file, now)?;
+        Ok(before)
     }
 
     /// The directory itself.
@@ -316,6 +351,26 @@ mod tests {
             error.contains("another `training.learning_rate` (0.1, and now 0.2)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn other_means_are_written_down_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::open(folder.path(), Task::Search(&config()), 1).unwrap();
+        let with = |threads| WorkedWith {
+            device: "cpu".into(),
+            threads,
+            jobs: 1,
+            judging: "bf16".into(),
+            training: "float32".into(),
+            processor: "any".into(),
+        };
+        let told: Vec<_> = [2, 2, 4, 2]
+            .map(|threads| run.record_means(&with(threads)).unwrap())
+            .into();
+        assert_eq!(told, [None, None, Some(with(2)), Some(with(4))]);
+        let lines = fs::read_to_string(folder.path().join("means.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), 3);
     }
 
     #[test]

@@ -117,10 +117,8 @@ pub enum SearchError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
-    /// No fold has a network to judge candidates with.
-    #[error(
-        "the trainings of all folds diverged: choose another --out, and a lower --learning-rate"
-    )]
+    /// No fold has a network to judge candidates with, or no training came to its end.
+    #[error("all trainings diverged: choose another --out, and a lower --learning-rate")]
     AllDiverged,
     /// A network that gives figures which are infinite or not a number.
     #[error(
@@ -262,7 +260,7 @@ fn write_policy(
     let policy = Policy {
         name: format!(
             "{}-wrn-{}-{}",
-            config.data.split(':').next().unwrap_or_default(),
+            data_name(&config.data),
             config.training.depth,
             config.training.width
         ),
@@ -271,6 +269,19 @@ fn write_policy(
     };
     write_whole(&run.policy_file(), policy.to_json().as_bytes())?;
     Ok(policy)
+}
+
+/// A short name of a data set: that of its file or folder, or the word that stands for it.
+fn data_name(data: &str) -> String {
+    let (word, path) = data.split_once(':').unwrap_or((data, ""));
+    let file = Path::new(path)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    match (word, file.split('.').next().unwrap_or_default()) {
+        ("folder" | "tar", name) if !name.is_empty() => name.to_owned(),
+        _ => word.to_owned(),
+    }
 }
 
 /// Looks at what would otherwise fail only after the first training, or make no sense.

@@ -58,6 +58,9 @@ pub struct RandomPolicy {
     pub ops_per_sub_policy: NonZeroUsize,
 }
 
+/// The most sub-policies of a random policy.
+const MOST_RANDOM_SUB_POLICIES: usize = 10_000;
+
 /// Trainings, with everything that they need.
 pub struct Train<'a, J: Judge> {
     /// What to do.
@@ -87,6 +90,13 @@ impl TrainConfig {
         let (warmup, epochs) = (self.training.warmup_epochs, self.training.epochs.get());
         if warmup >= epochs {
             return Err(ConfigError::Warmup { warmup, epochs }.into());
+        }
+        if self.controls.contains(&Control::Cutout) && self.training.cutout == 0 {
+            return Err(ConfigError::NoCutout.into());
+        }
+        let random = self.random.sub_policies.get();
+        if random > MOST_RANDOM_SUB_POLICIES {
+            return Err(ConfigError::RandomTooLarge(random).into());
         }
         let mut policies = vec![];
         if self.controls.contains(&Control::Policy) {
@@ -160,6 +170,9 @@ impl<J: Judge> Train<'_, J> {
             finals: finals.train(&shared, self.judges)?,
         };
         write_json(&self.run.summary_file(), &summary)?;
+        if summary.finals.iter().all(|result| result.errors.is_empty()) {
+            return Err(SearchError::AllDiverged);
+        }
         shared.tell(Event::Finished(summary.clone()));
         Ok(summary)
     }

@@ -70,6 +70,20 @@ pub enum CheckpointError {
         /// The data set's.
         data: Vec<String>,
     },
+    /// The network learnt from images of another size than the data set has.
+    #[error(
+        "{} learnt from images of {}×{}, and those of the data set are {}×{}: bring them to that \
+         size with --image-size",
+        path.display(), network[0], network[1], data[0], data[1]
+    )]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Width and height that it learnt from.
+        network: [usize; 2],
+        /// Those of the data set.
+        data: [usize; 2],
+    },
     /// libtorch reported something.
     #[error(transparent)]
     Torch(#[from] TchError),

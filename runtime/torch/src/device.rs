@@ -130,9 +130,25 @@ impl fmt::Display for CudaSupport {
 
 /// Whether this CPU multiplies tiles of bf16 numbers (Intel's AMX), and this system lets it.
 pub(crate) fn has_amx() -> bool {
+    cpu_info("flags")
+        .split_whitespace()
+        .any(|flag| flag == "amx_bf16")
+}
+
+/// The processor's name.
+pub fn processor() -> String {
+    match cpu_info("model name") {
+        name if name.is_empty() => "unknown".to_owned(),
+        name => name,
+    }
+}
+
+/// What Linux says of the first processor under a key; nothing elsewhere.
+fn cpu_info(key: &str) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = info.lines().find(|line| line.starts_with("flags"));
-    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "amx_bf16"))
+    let line = info.lines().find(|line| line.starts_with(key));
+    let value = line.and_then(|line| line.split_once(':'));
+    value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
 /// The word for a device, as the command line has it.

@@ -118,6 +118,15 @@ impl TorchJudge {
         })
     }
 
+    /// The numbers that candidates are judged with, and that networks learn with: `float32` or
+    /// `bf16`.
+    pub fn numbers(&self) -> [&'static str; 2] {
+        [self.kinds.judge, self.kinds.learn].map(|kind| match kind {
+            Kind::BFloat16 => "bf16",
+            _ => "float32",
+        })
+    }
+
     /// Checks what only the network knows of a recipe.
     ///
     /// # Errors
@@ -132,12 +141,13 @@ impl TorchJudge {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds something else, or tells other classes apart.
+    /// Where the file cannot be read, holds something else, tells other classes apart, or learnt
+    /// from images of another size.
     pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, JudgeError> {
         self.prepare_thread()?;
         let described = checkpoint::describe(file).map_err(JudgeError::other)?;
         described
-            .check_classes(&self.dataset.classes, file)
+            .check(&self.dataset, file)
             .map_err(JudgeError::other)?;
         let network = checkpoint::load(described.shape(), self.device, file);
         let network = network.map_err(JudgeError::other)?;
@@ -358,11 +368,8 @@ impl Judge for TorchJudge {
     }
 
     fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), JudgeError> {
-        let described = Description::new(
-            network.network.shape(),
-            &self.dataset.classes,
-            network.statistics,
-        );
+        let described =
+            Description::new(network.network.shape(), &self.dataset, network.statistics);
         checkpoint::save(network.network.store(), &described, file).map_err(JudgeError::other)
     }
 

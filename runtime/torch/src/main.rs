@@ -16,6 +16,7 @@ use faa_search::config::{PluginOp, Precision};
 use faa_search::data::{Dataset, LoadOptions};
 use faa_search::judge::{Images, StopFlag};
 use faa_search::protocol::{End, Means, Message, Plugins, Request, TorchReport};
+use faa_search::run::WorkedWith;
 use faa_search::{Event, Judge, RunDirectory, Search, SearchError, Task, Train};
 use faa_torch::device::{self, CudaSupport};
 use faa_torch::{Resources, TorchJudge};
@@ -86,12 +87,14 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             // with one is told before.
             judges[0].check(&config.training)?;
             faa_search::check(&config, &data.train.labels, &ops)?;
+            let run = RunDirectory::open(&out, task, data.digest())?;
+            note_means(&run, &judges, &device, &means, stop)?;
             let search = Search {
                 config: &config,
                 labels: &data.train.labels,
                 ops: &ops,
                 judges: &mut judges,
-                run: &RunDirectory::open(&out, task, data.digest())?,
+                run: &run,
                 stop,
                 observe: &mut |event| tell(&Message::Event(event), stop),
             };
@@ -115,12 +118,14 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             let (mut judges, device) = judges(&data, &ops, config.precision, &means)?;
             judges[0].check(&config.training)?;
             config.check(&ops)?;
+            let run = RunDirectory::open(&out, task, data.digest())?;
+            note_means(&run, &judges, &device, &means, stop)?;
             let train = Train {
                 config: &config,
                 images: data.train.len(),
                 ops: &ops,
                 judges: &mut judges,
-                run: &RunDirectory::open(&out, task, data.digest())?,
+                run: &run,
                 stop,
                 observe: &mut |event| tell(&Message::Event(event), stop),
             };
@@ -131,12 +136,11 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             networks,
             data,
             image_size,
-            precision,
             means,
         } => {
             make_threads(&means)?;
             let (data, ops) = load(&data, image_size, None, &[])?;
-            let (mut judges, _) = judges(&data, &ops, precision, &means)?;
+            let (mut judges, _) = judges(&data, &ops, Precision::Float32, &means)?;
             for file in networks {
                 let network = judges[0].load_any(&file)?;
                 let evaluation = judges[0].evaluate(&network, Images::Test, stop)?;
@@ -146,6 +150,29 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
         }
         _ => anyhow::bail!("this request is newer than this program"),
     }
+}
+
+/// Writes down what the run is worked on with, and tells where it was something else before.
+fn note_means(
+    run: &RunDirectory,
+    judges: &[TorchJudge],
+    device: &str,
+    means: &Means,
+    stop: &StopFlag,
+) -> Result<()> {
+    let [judging, training] = judges[0].numbers().map(str::to_owned);
+    let now = WorkedWith {
+        device: device.to_owned(),
+        threads: means.threads,
+        jobs: judges.len(),
+        judging,
+        training,
+        processor: device::processor(),
+    };
+    if let Some(before) = run.record_means(&now)? {
+        tell(&Message::Event(Event::MeansChanged { before, now }), stop);
+    }
+    Ok(())
 }
 
 /// Rayon's pool for decoding and augmentation, before anything uses it.

@@ -405,6 +405,16 @@ fn a_network_is_evaluated_from_its_file_alone() {
     );
 
     let mut other = dataset();
+    // Every image as two of half the height.
+    other.height /= 2;
+    for split in [&mut other.train, &mut other.test] {
+        split.labels = split.labels.iter().flat_map(|label| [*label; 2]).collect();
+    }
+    let mut judge = TorchJudge::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let error = judge.load_any(&file).unwrap_err().to_string();
+    assert!(error.contains("12×12") && error.contains("12×6"), "{error}");
+
+    let mut other = dataset();
     other.classes[1] = "teal".into();
     let mut judge = TorchJudge::new(Arc::new(other), builtin_ops(), resources).unwrap();
     let error = judge.load_any(&file).unwrap_err().to_string();

@@ -10,8 +10,9 @@ use image::{ImageFormat, RgbImage};
 /// Reads an archive or files of CIFAR that the input makes. What can be read is a data set that
 /// holds together; what cannot has a reason.
 ///
-/// The first byte chooses: the rest as an archive; changes of a small archive that is in order,
-/// three bytes each, a place and a value; or the rest as every file of CIFAR-10 or CIFAR-100.
+/// The first byte chooses by its two lowest bits: the rest as an archive; changes of a small archive
+/// that is in order, three bytes each, a place and a value; or the rest as every file of records of
+/// CIFAR-10 or CIFAR-100. By the third bit, the archive's checksums are made to fit the changes.
 ///
 /// # Panics
 ///
@@ -28,7 +29,7 @@ pub fn dataset(input: &[u8]) {
             DataSpec::Tar(file)
         }
         1 => {
-            write(&file, &changed(rest));
+            write(&file, &changed(rest, choice & 4 != 0));
             DataSpec::Tar(file)
         }
         2 => {
@@ -45,7 +46,7 @@ pub fn dataset(input: &[u8]) {
             DataSpec::Cifar10(folder.path().to_owned())
         }
         _ => {
-            for name in ["train.bin", "test.bin", "fine_label_names.txt"] {
+            for name in ["train.bin", "test.bin"] {
                 write(&folder.path().join(name), rest);
             }
             DataSpec::Cifar100(folder.path().to_owned())
@@ -77,17 +78,34 @@ fn write(path: &Path, content: &[u8]) {
 }
 
 /// The small archive, with some of its bytes changed and perhaps its end cut off.
-fn changed(changes: &[u8]) -> Vec<u8> {
+fn changed(changes: &[u8], mend: bool) -> Vec<u8> {
     let mut archive = ARCHIVE.clone();
     let (whole, rest) = changes.as_chunks::<3>();
     for [high, low, value] in whole {
         let place = usize::from(u16::from_be_bytes([*high, *low])) % archive.len();
         archive[place] = *value;
     }
+    if mend {
+        mend_checksums(&mut archive);
+    }
     if let [high, low] = rest {
         archive.truncate(usize::from(u16::from_be_bytes([*high, *low])) % archive.len());
     }
     archive
+}
+
+/// Gives every header the checksum that it should have, so that more than the checksum is tried.
+fn mend_checksums(archive: &mut [u8]) {
+    let blocks = archive.as_chunks_mut::<512>().0.iter_mut();
+    for (block, before) in blocks.zip(ARCHIVE.as_chunks::<512>().0) {
+        // What was a header before it was changed.
+        if before[257..].starts_with(b"ustar") {
+            let mut header = tar::Header::new_old();
+            *header.as_mut_bytes() = *block;
+            header.set_cksum();
+            *block = *header.as_bytes();
+        }
+    }
 }
 
 /// Two classes of one image a split.

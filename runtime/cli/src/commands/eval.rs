@@ -6,7 +6,7 @@ use faa_search::event::Event;
 use faa_search::protocol::Request;
 use serde_json::json;
 
-use super::recipe::{DATA_SETS, PresetName};
+use super::recipe::{DATA_SETS, check_data};
 use super::work::{MeansOptions, print_line, talk};
 use crate::table::{render, table};
 
@@ -29,7 +29,7 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "SPEC")]
     data: String,
     /// Scale and crop all images to squares of this side.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     image_size: Option<u32>,
     #[command(flatten)]
     means: MeansOptions,
@@ -40,7 +40,7 @@ pub(crate) struct Eval {
 
 impl Eval {
     pub(crate) fn run(self) -> Result<()> {
-        PresetName::Demo.config(&self.data)?;
+        check_data(&self.data)?;
         let mut networks = Vec::new();
         for path in &self.networks {
             networks.extend(networks_in(path)?);
@@ -49,11 +49,10 @@ impl Eval {
             networks,
             data: self.data.clone(),
             image_size: self.image_size,
-            precision: self.means.precision(),
             means: self.means.means(None),
         };
         let mut table = table(&["network", "test error", "loss"]);
-        talk(&request, Path::new("."), |event| {
+        talk(&request, None, |event| {
             let Event::Evaluated { file, evaluation } = event else {
                 return Ok(());
             };

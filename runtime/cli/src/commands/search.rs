@@ -1,15 +1,16 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use faa_policy::nearest_name;
 use faa_search::config::{Control, Reward};
 use faa_search::protocol::Request;
 use faa_search::{SearchConfig, Summary};
 
 use super::Usage;
 use super::recipe::{DATA_SETS, PresetName, RecipeOptions, set};
-use super::work::{MeansOptions, WatchOptions, print_line, program, table_of};
+use super::work::{LearningOptions, MeansOptions, WatchOptions, print_line, program, table_of};
 use crate::plugins::{KnownOps, PluginOptions};
 
 /// Search for a policy on a labelled image set.
@@ -42,9 +43,8 @@ pub(crate) struct Search {
     settings: Settings,
     #[command(flatten)]
     means: MeansOptions,
-    /// Folds, and final trainings, side by side; one a device where not given.
-    #[arg(long, value_name = "N", help_heading = "Means")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    learning: LearningOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -137,7 +137,7 @@ impl Search {
         let request = Request::Search {
             config: Box::new(self.config(&known)?),
             out: self.out.clone(),
-            means: self.means.means(self.jobs),
+            means: self.means.means(Some(&self.learning)),
             plugins: self.plugins.request()?,
         };
         let summary = self.watch.follow(&request, &self.out, known.ops)?;
@@ -153,14 +153,28 @@ impl Search {
         // Ops of plugins are searched over like the built-in ones.
         let plugin_ops = config.plugins.iter().map(|plugin| plugin.op.clone());
         config.explore.ops.extend(plugin_ops);
-        config.precision = self.means.precision();
+        config.precision = self.learning.precision();
         let (training, seed) = (&mut config.training, &mut config.seed);
         self.recipe.change(training, seed, &mut config.image_size);
         self.settings.change(&mut config);
         config
             .plugins
             .retain(|plugin| config.explore.ops.contains(&plugin.op));
+        if self.settings.finals.is_none() && config.training.cutout == 0 {
+            let controls = &mut config.finals.controls;
+            controls.retain(|control| *control != Control::Cutout);
+        }
         config.check().map_err(|error| Usage(error.to_string()))?;
+        let names = || known.ops.iter().map(|op| op.spec().name());
+        for op in &config.explore.ops {
+            if known.ops.get(op).is_none() {
+                let hint = match nearest_name(op, names()) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => "`faa-runtime ops` lists them".to_owned(),
+                };
+                bail!(Usage(format!("no op is named `{op}`; {hint}")));
+            }
+        }
         Ok(config)
     }
 }

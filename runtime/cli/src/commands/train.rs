@@ -3,13 +3,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use faa_policy::{Policy, nearest_name};
+use faa_policy::Policy;
 use faa_search::config::{Control, SEARCHED_OPS};
 use faa_search::protocol::Request;
 use faa_search::train::{RandomPolicy, TrainConfig};
 
 use super::recipe::{DATA_SETS, PresetName, RecipeOptions};
-use super::work::{MeansOptions, WatchOptions, print_line, table_of};
+use super::work::{LearningOptions, MeansOptions, WatchOptions, print_line, table_of};
 use super::{Usage, find_policy};
 use crate::plugins::{KnownOps, PluginOptions};
 
@@ -50,9 +50,8 @@ pub(crate) struct Train {
     recipe: RecipeOptions,
     #[command(flatten)]
     means: MeansOptions,
-    /// Trainings side by side; one a device where not given.
-    #[arg(long, value_name = "N", help_heading = "Means")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    learning: LearningOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -77,7 +76,7 @@ impl Train {
         let request = Request::Train {
             config: Box::new(config),
             out: self.out.clone(),
-            means: self.means.means(self.jobs),
+            means: self.means.means(Some(&self.learning)),
             plugins: self.plugins.request()?,
         };
         let summary = self.watch.follow(&request, &self.out, known.ops)?;
@@ -112,10 +111,11 @@ impl Train {
                 // A sampler has no sub-policies to count.
                 random.sub_policies =
                     NonZeroUsize::new(policy.sub_policies().len()).unwrap_or(RANDOM_SUB_POLICIES);
-                let named = policy.sub_policies().iter().flatten().map(|step| &step.op);
-                let named: Vec<&String> = named.collect();
+                // Warns of ops that are not those that the policy was found with.
+                known.executor(&policy, &self.policy)?;
+                let named = ops_of(&policy);
                 plugins = known.of_plugins();
-                plugins.retain(|plugin| named.contains(&&plugin.op));
+                plugins.retain(|plugin| named.contains(&plugin.op.as_str()));
                 let json = serde_json::from_str(&policy.to_json());
                 (
                     Control::Policy,
@@ -131,7 +131,11 @@ impl Train {
                 Control::Random,
                 Control::TrivialAugment,
             ];
-            controls.extend(all.into_iter().filter(|control| *control != chosen));
+            // Without Cutout it would be the same as crop and flip alone.
+            let is_new = |control: &Control| {
+                *control != chosen && (*control != Control::Cutout || training.cutout > 0)
+            };
+            controls.extend(all.into_iter().filter(is_new));
         }
         let config = TrainConfig {
             data: self.data.clone(),
@@ -142,7 +146,7 @@ impl Train {
             seeds: self.seeds,
             policy,
             random,
-            precision: self.means.precision(),
+            precision: self.learning.precision(),
             plugins,
         };
         config
@@ -158,17 +162,26 @@ impl Train {
         if let Some(count) = self.policy.strip_prefix("random:") {
             let count = count.parse().map_err(|_| {
                 Usage(format!(
-                    "`{count}` is no number of sub-policies for `random:N`"
+                    "`{count}` is no number of sub-policies for `random:N`; give a whole number \
+                     from 1 to 10,000"
                 ))
             })?;
             return Ok(Choice::Random(count));
         }
-        let words = ["none", "random:N"];
-        let policy =
-            find_policy(&self.policy).map_err(|error| match nearest_name(&self.policy, words) {
-                Some(word) => error.context(format!("or did you mean `{word}`?")),
-                None => error,
-            })?;
-        Ok(Choice::Policy(Box::new(policy)))
+        Ok(Choice::Policy(Box::new(find_policy(&self.policy)?)))
     }
+}
+
+/// The ops that a policy names.
+fn ops_of(policy: &Policy) -> Vec<&str> {
+    let of_steps = policy
+        .sub_policies()
+        .iter()
+        .flatten()
+        .map(|step| step.op.as_str());
+    let sampler = policy
+        .sampler()
+        .into_iter()
+        .flat_map(|sampler| &sampler.ops);
+    of_steps.chain(sampler.map(|op| op.op.as_str())).collect()
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use faa_op::OpSet;
-use faa_search::config::{Control, Precision};
+use faa_search::config::Precision;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Means, Message, Request};
 use faa_search::report::{self, ReportOptions};
@@ -28,10 +28,19 @@ pub(crate) struct MeansOptions {
     /// CPU threads; all cores where not given.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+/// What networks that learn are worked on with.
+#[derive(Args)]
+#[command(next_help_heading = "Means")]
+pub(crate) struct LearningOptions {
     /// Numbers of networks: float32, bf16, or auto, which is bf16 on CUDA, and for judging
-    /// candidates on a CPU with AMX.
+    /// candidates on a CPU with AMX. Test errors are float32's always.
     #[arg(long, value_enum, value_name = "NUMBERS", default_value_t = PrecisionName::Auto)]
     precision: PrecisionName,
+    /// Folds, or trainings, side by side; one a device where not given.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 }
 
 /// How the work is watched.
@@ -54,14 +63,17 @@ enum PrecisionName {
 }
 
 impl MeansOptions {
-    pub(crate) fn means(&self, jobs: Option<NonZeroUsize>) -> Means {
+    pub(crate) fn means(&self, learning: Option<&LearningOptions>) -> Means {
+        let jobs = learning.and_then(|learning| learning.jobs);
         Means {
             devices: self.device.clone(),
             threads: self.threads.map_or_else(all_cores, NonZeroUsize::get),
             jobs: jobs.map(NonZeroUsize::get),
         }
     }
+}
 
+impl LearningOptions {
     pub(crate) fn precision(&self) -> Precision {
         match self.precision {
             PrecisionName::Auto => Precision::Auto,
@@ -79,7 +91,7 @@ impl WatchOptions {
         progress.wait();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
-        let outcome = talk(request, out, |event| {
+        let outcome = talk(request, Some(out), |event| {
             progress.show(&event);
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
                 // The run is worth more than its curves.
@@ -112,7 +124,7 @@ impl WatchOptions {
 /// Hands every event of the sibling's work to `consume`.
 pub(crate) fn talk(
     request: &Request,
-    out: &Path,
+    out: Option<&Path>,
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let sibling = Sibling::start_with_any(request)?;
@@ -124,7 +136,10 @@ pub(crate) fn talk(
         } => Err(as_error(causes)),
         Message::Ended {
             ended: End::Stopped,
-        } => bail!("stopped; the same command continues in {}", out.display()),
+        } => match out {
+            Some(out) => bail!("stopped; the same command continues in {}", out.display()),
+            None => bail!("stopped"),
+        },
         _ => Ok(()),
     })
 }
@@ -141,7 +156,7 @@ pub(crate) fn table_of(finals: &[FinalResult]) -> String {
             diverged => format!("{}, and {diverged} diverged", result.errors.len()),
         };
         table.add_row([
-            described(result.control).to_owned(),
+            result.control.described().to_owned(),
             percent(&result.errors),
             seeds,
         ]);
@@ -160,16 +175,6 @@ pub(crate) fn print_line(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
-}
-
-fn described(control: Control) -> &'static str {
-    match control {
-        Control::None => "crop, flip",
-        Control::Cutout => "crop, flip, Cutout",
-        Control::Random => "the same, with a random policy",
-        Control::TrivialAugment => "the same, with TrivialAugment",
-        Control::Policy => "the same, with the policy",
-    }
 }
 
 /// The mean of some shares, with their sample standard deviation where there are several.

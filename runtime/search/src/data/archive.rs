@@ -9,16 +9,17 @@
 //!   class and file name, byte by byte, whatever their order in the archive; both splits have the
 //!   same classes, and a class holds images and no folders. A path any part of which has a name
 //!   that folders pass over is passed over here too.
-//! - So are absolute paths and those with `..` in them. Nothing is written anywhere, so they are
-//!   harmless, but they name no place in a data set.
+//! - So are absolute paths, those with `..` in them and those over 4,096 bytes. Nothing is written
+//!   anywhere, so they are harmless, but they name no place in a data set.
 //! - Links are not followed: a link, a device or a sparse file in a class folder, or a link in the
 //!   place of one, is reported together with the files that are no images. Elsewhere they are
 //!   ignored. Two files of one path are an error.
 //! - The archive is read once, and the bytes of its images are held until they are decoded. Unpacked
 //!   it may have up to 8 GiB, what is ignored included; an image may have up to 256 MiB.
+//!   There may be up to 4,000,000 entries, and the headers of one may have up to 1 MiB.
 //! - An archive without the mark that ends one has been cut off, and is an error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::listing::{self, Content, Listing, Source};
@@ -33,7 +34,7 @@ mod unpacked;
 
 pub(super) fn load(file: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     let side = listing::side(options)?;
-    let entries = entries::read(file, listing::MAX_BYTES)?;
+    let entries = entries::read(file, entries::LIMITS)?;
     list(file, entries)?.load(side)
 }
 
@@ -63,8 +64,10 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
                 split.get_or_insert_default().entry(class).or_default();
             }
             ([_, _], Found::Image(Content::Refused(reason))) => {
-                let path = inside(file, &path);
-                unreadable.push(Unreadable { path, reason });
+                unreadable.push(Unreadable {
+                    path: inside(file, &path),
+                    reason: reason.into_owned(),
+                });
             }
             ([_, class, image], Found::Image(content)) => {
                 let folder = &path[..path.len() - image.len() - 1];
@@ -110,7 +113,8 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
 /// What leads from the archive's top to both splits: nothing, or a path that ends in `/`. Where the
 /// splits are nowhere together, it leads to the one that there is.
 fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
-    let mut splits: BTreeMap<(usize, &[u8]), BTreeSet<&[u8]>> = BTreeMap::new();
+    // Whether there are images of `train`, and of `test`.
+    let mut splits: BTreeMap<(usize, &[u8]), [bool; 2]> = BTreeMap::new();
     for entry in entries {
         let place = match entry.found {
             Found::Image(_) => entries::image_place(&entry.path),
@@ -118,12 +122,12 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
         };
         if let Some((root, split)) = place {
             let depth = root.iter().filter(|&&byte| byte == b'/').count();
-            splits.entry((depth, root)).or_default().insert(split);
+            splits.entry((depth, root)).or_default()[usize::from(split == b"test")] = true;
         }
     }
     let together: Vec<(usize, &[u8])> = splits
         .iter()
-        .filter(|(_, splits)| splits.len() == 2)
+        .filter(|(_, splits)| **splits == [true; 2])
         .map(|(&root, _)| root)
         .collect();
     match *together.as_slice() {

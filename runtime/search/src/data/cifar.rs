@@ -5,7 +5,8 @@
 //!   coarse one, then the fine one), a byte each, and a picture of 32×32 pixels: 1,024 bytes of red,
 //!   of green and of blue, row after row. The last label of a record is its class.
 //! - The order of the images is that of the files and records.
-//! - Files may have any number of records above zero, and up to 8 GiB of pixels are read in all.
+//! - Files may have any number of records above zero, and up to 8 GiB of pixels are read in all,
+//!   both as they are in the files and when they are brought to a size.
 //! - The classes are named by a file beside them. Where it is missing, CIFAR-10 has the names that
 //!   everybody knows, and the classes of CIFAR-100 are called by their numbers.
 //! - The files may lie in the folder that is given, or in the one within it that their archive
@@ -29,7 +30,9 @@ mod tests;
 const SIDE: u32 = 32;
 /// The bytes of one channel.
 const PLANE: usize = (SIDE * SIDE) as usize;
-/// The most bytes that are read of a file of class names.
+/// How many records are read at once.
+const AT_ONCE: usize = 1_000;
+/// The most bytes that a file of class names may have.
 const MAX_NAMES: u64 = 64 << 10;
 
 /// What distinguishes the two data sets.
@@ -112,7 +115,10 @@ impl Version {
 
         let total = |files: &[Counted]| files.iter().map(|file| file.records).sum::<usize>();
         let train_images = total(&train);
-        let mut pixels = listing::reserve(train_images + total(&test), (side, side))?;
+        let images = train_images + total(&test);
+        // Where they are made small, files of any length would do.
+        listing::within_limit(images, (SIDE, SIDE))?;
+        let mut pixels = listing::reserve(images, (side, side))?;
         let mut labels = Vec::new();
         let mut places = pixels.as_mut_slice();
         for file in train.iter().chain(&test) {
@@ -227,30 +233,40 @@ impl Version {
         side: u32,
         labels: &mut Vec<u32>,
     ) -> Result<(), DataError> {
-        let Counted { path, records } = file;
-        let expected = records * self.record();
-        let bytes = read_bytes(path, expected as u64).map_err(|source| DataError::Io {
+        let path = &file.path;
+        let failed = |source| DataError::Io {
             path: path.clone(),
             source,
-        })?;
-        // It has become shorter since it was counted.
-        if bytes.len() != expected {
-            return Err(DataError::Records {
-                path: path.clone(),
-                bytes: bytes.len() as u64,
-                record: self.record(),
-            });
+        };
+        let (record, stride) = (self.record(), listing::stride((side, side)));
+        let mut opened = File::open(path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        let mut number = 0_u64;
+        for places in pixels.chunks_mut(AT_ONCE * stride) {
+            let expected = places.len() / stride * record;
+            bytes.clear();
+            let mut part = opened.by_ref().take(expected as u64);
+            part.read_to_end(&mut bytes).map_err(failed)?;
+            // It has become shorter since it was counted.
+            if bytes.len() != expected {
+                return Err(DataError::Records {
+                    path: path.clone(),
+                    bytes: number * record as u64 + bytes.len() as u64,
+                    record,
+                });
+            }
+            for record in bytes.chunks_exact(record) {
+                number += 1;
+                labels.push(self.label(path, number, record)?);
+            }
+            places
+                .par_chunks_exact_mut(stride)
+                .zip(bytes.par_chunks_exact(record))
+                .for_each(|(place, record)| {
+                    let picture = interleaved(&record[self.labels.len()..]);
+                    place.copy_from_slice(&decode::centre_square(picture, side));
+                });
         }
-        for (number, record) in (1..).zip(bytes.chunks_exact(self.record())) {
-            labels.push(self.label(path, number, record)?);
-        }
-        pixels
-            .par_chunks_exact_mut(listing::stride((side, side)))
-            .zip(bytes.par_chunks_exact(self.record()))
-            .for_each(|(place, record)| {
-                let picture = interleaved(&record[self.labels.len()..]);
-                place.copy_from_slice(&decode::centre_square(picture, side));
-            });
         Ok(())
     }
 
@@ -281,13 +297,16 @@ fn interleaved(planes: &[u8]) -> RgbImage {
     })
 }
 
-fn read_bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn read_text(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    // Opening a pipe could wait forever.
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if metadata.len() > MAX_NAMES {
+        let kib = MAX_NAMES >> 10;
+        return Err(io::Error::other(format!("it is larger than {kib} KiB")));
+    }
     let mut text = String::new();
     File::open(path)?
         .take(MAX_NAMES)

@@ -103,6 +103,17 @@ pub enum DataError {
         /// How many bytes it may hold.
         limit: u64,
     },
+    /// A tar file has more entries than are read from one.
+    #[error(
+        "{} has more than {limit} entries; unpack what is needed, and use `folder:DIR`",
+        path.display()
+    )]
+    TooManyEntries {
+        /// The tar file.
+        path: PathBuf,
+        /// How many entries it may have.
+        limit: u64,
+    },
     /// A tar file holds two files of one name.
     #[error("{} is in the archive twice; make an archive that has it once", path.display())]
     DuplicateEntry {

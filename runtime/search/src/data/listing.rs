@@ -1,6 +1,7 @@
 //! The images of a data set as encoded files, by split and class, and how they become a
 //! [`Dataset`]. It does not matter here whether the files lie in a folder or in an archive.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ pub(super) enum Content {
     /// In memory.
     Held(Vec<u8>),
     /// They cannot be had, for this reason.
-    Refused(String),
+    Refused(Cow<'static, str>),
 }
 
 /// The side that was asked for, where it can be had.
@@ -76,19 +77,29 @@ pub(super) fn same_classes<T>(
 
 /// Black pixels for so many images.
 pub(super) fn reserve(images: usize, size: (u32, u32)) -> Result<Vec<u8>, DataError> {
-    let too_large = || DataError::TooLarge {
+    let bytes = within_limit(images, size)?;
+    let mut pixels = Vec::new();
+    if pixels.try_reserve_exact(bytes).is_err() {
+        return Err(too_large(images, size));
+    }
+    pixels.resize(bytes, 0);
+    Ok(pixels)
+}
+
+/// The bytes of so many images, where they may be held.
+pub(super) fn within_limit(images: usize, size: (u32, u32)) -> Result<usize, DataError> {
+    let bytes = images.checked_mul(stride(size));
+    let held = bytes.filter(|&bytes| bytes as u64 <= MAX_BYTES);
+    held.ok_or_else(|| too_large(images, size))
+}
+
+fn too_large(images: usize, size: (u32, u32)) -> DataError {
+    DataError::TooLarge {
         images,
         size,
         bytes: images as u128 * stride(size) as u128,
         limit: MAX_BYTES,
-    };
-    let bytes = images.checked_mul(stride(size)).ok_or_else(too_large)?;
-    let mut pixels = Vec::new();
-    if bytes as u64 > MAX_BYTES || pixels.try_reserve_exact(bytes).is_err() {
-        return Err(too_large());
     }
-    pixels.resize(bytes, 0);
-    Ok(pixels)
 }
 
 /// The bytes of one image.
@@ -199,7 +210,7 @@ impl Source {
         let decoded = match &self.content {
             Content::OnDisk => decode::read(&self.path, side),
             Content::Held(bytes) => decode::read_bytes(bytes, side),
-            Content::Refused(reason) => Err(Refusal(reason.clone())),
+            Content::Refused(reason) => Err(Refusal(reason.clone().into_owned())),
         };
         decoded.map_err(|refusal| refusal.of(&self.path))
     }

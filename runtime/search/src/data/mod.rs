@@ -135,19 +135,20 @@ fn mean_and_deviation(histogram: &[u64; 256]) -> (f64, f64) {
 }
 
 impl Dataset {
-    /// A number that differs, most likely, between data sets that differ in any pixel or label of
-    /// the training split: FNV-1a over 64 bits.
+    /// A number that differs, most likely, between data sets that differ in the name of a class, or
+    /// in any pixel or label of either split: FNV-1a over 64 bits.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let labels = self
-            .train
-            .labels
-            .iter()
-            .flat_map(|label| label.to_le_bytes());
-        let bytes = labels.chain(self.train.pixels.iter().copied());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
-            (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        let names = self.classes.iter().flat_map(|name| name.bytes().chain([0]));
+        let splits = [&self.train, &self.test].into_iter().flat_map(|split| {
+            let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
+            labels.chain(split.pixels.iter().copied())
+        });
+        names
+            .chain(splits)
+            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+                (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            })
     }
 }
 
@@ -225,7 +226,12 @@ mod tests {
         pixel.train.pixels[11] ^= 1;
         let mut label = tiny();
         label.train.labels[1] = 1;
+        let mut tested = tiny();
+        tested.test = tested.train.clone();
+        let mut renamed = tiny();
+        renamed.classes[0] = "c".into();
         assert!(digest == tiny().digest());
+        assert!(digest != tested.digest() && digest != renamed.digest());
         assert!(digest != pixel.digest() && digest != label.digest());
     }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ReportError;
+use crate::config::Control;
 use crate::files::FileError;
 use crate::judge::{Divergence, Epoch, Evaluation};
 use crate::trial::Trial;
@@ -21,12 +22,21 @@ pub(super) const MOST_BYTES: u64 = 256 << 20;
 const MOST_COUNTED: u64 = 1_000_000;
 
 /// The controls in the order in which they build on each other; others follow.
-const CONTROLS: [&str; 5] = ["none", "cutout", "random", "trivialaugment", "policy"];
+const CONTROLS: [Control; 5] = [
+    Control::None,
+    Control::Cutout,
+    Control::Random,
+    Control::TrivialAugment,
+    Control::Policy,
+];
 
 /// A run, as far as it has come.
 pub(super) struct Record {
     /// `run.json`.
     pub(super) run: Value,
+    /// `means.jsonl`: with what the run was worked on, an object for each distinct set of means in
+    /// order. What is in them is taken as it is.
+    pub(super) means: Vec<Value>,
     /// The folds that were begun, in order.
     pub(super) folds: Vec<FoldRecord>,
     /// The policy that a search found, or that a training was given.
@@ -89,7 +99,10 @@ impl Record {
             }
         }
         finals.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut means = read_lines::<Value>(&path.join("means.jsonl"))?;
+        means.retain(Value::is_object);
         Ok(Self {
+            means,
             folds,
             policy: read_policy(path)?,
             finals,
@@ -188,8 +201,13 @@ impl FinalRecord {
     }
 }
 
+/// The control of this name.
+pub(super) fn known_control(name: &str) -> Option<Control> {
+    CONTROLS.into_iter().find(|known| known.name() == name)
+}
+
 fn rank(control: &str) -> usize {
-    let known = CONTROLS.iter().position(|known| *known == control);
+    let known = CONTROLS.iter().position(|known| known.name() == control);
     known.unwrap_or(CONTROLS.len())
 }
 
@@ -333,6 +351,16 @@ mod tests {
             [("none", 9), ("none", 10), ("policy", 0), ("my-own", 1)]
         );
         assert_eq!(record.controls(), ["none", "policy", "my-own"]);
+    }
+
+    #[test]
+    fn means_are_read_in_order_and_may_be_absent() {
+        let record = Record::read(run(&[]).path()).unwrap();
+        assert!(record.means.is_empty());
+        let log = "{\"threads\":2}\n3\n{\"threads\":1,\"new\":[]}\n{\"thr";
+        let record = Record::read(run(&[("means.jsonl", log)]).path()).unwrap();
+        let threads = record.means.iter().map(|means| means["threads"].as_u64());
+        assert_eq!(threads.collect::<Vec<_>>(), [Some(2), Some(1)]);
     }
 
     #[test]

@@ -29,25 +29,29 @@ pub(super) fn best_so_far(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
         .collect()
 }
 
-/// The expected highest of `draws` values drawn with replacement from a sample.
+/// An estimate of the expected highest of `draws` values from where a sample comes from: the mean
+/// of the highest over all choices of so many values of the sample, without replacement.
 ///
-/// With the sample in order, x₁ ≤ … ≤ xₘ, the highest of n draws is at most xᵢ with probability
-/// (i/m)ⁿ, so its expectation is Σ xᵢ · [(i/m)ⁿ − ((i−1)/m)ⁿ]. As an estimate of what n candidates
-/// from the whole space would give it is low where n is not small against m: it cannot exceed xₘ.
+/// With the sample in order, x₁ ≤ … ≤ xₘ, the highest of n values is xᵢ in C(i−1, n−1) of the
+/// C(m, n) choices, so the mean is Σ xᵢ · C(i−1, n−1) / C(m, n). It has no bias where the sample is
+/// independent. The nearer n is to m, the fewer values it rests on: for n = m it is xₘ.
 ///
-/// `None` for an empty sample or no draws.
+/// `None` for no draws, and for more than the sample has.
 pub(super) fn expected_best(sample: &[f64], draws: usize) -> Option<f64> {
-    if sample.is_empty() || draws == 0 {
+    if draws == 0 || draws > sample.len() {
         return None;
     }
-    let mut sorted = sample.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let exponent = i32::try_from(draws).unwrap_or(i32::MAX);
-    let at_most = |place: usize| (place as f64 / sorted.len() as f64).powi(exponent);
-    let terms = (1..)
-        .zip(&sorted)
-        .map(|(place, value)| value * (at_most(place) - at_most(place - 1)));
-    Some(terms.sum())
+    let mut falling = sample.to_vec();
+    falling.sort_unstable_by(|a, b| b.total_cmp(a));
+    // C(m−1, n−1) / C(m, n) is n/m, and C(i−2, n−1) / C(i−1, n−1) is (i−n) / (i−1).
+    let mut weight = draws as f64 / falling.len() as f64;
+    let mut expected = 0.0;
+    for (place, value) in (draws..=falling.len()).rev().zip(&falling) {
+        expected += weight * value;
+        // The last place may be 1, and its ratio is not used.
+        weight *= (place - draws) as f64 / (place - 1).max(1) as f64;
+    }
+    Some(expected)
 }
 
 /// How sub-policies use one op.
@@ -168,6 +172,8 @@ pub(super) enum Finding {
         /// They change pixels much less.
         change: bool,
     },
+    /// They apply ops often enough, but how much pixels change was not measured.
+    NotMeasured,
     /// Neither is the case.
     NoSign,
 }
@@ -183,9 +189,10 @@ impl Activity {
         let change = self
             .change
             .is_some_and(|(policy, random)| policy < CHANGE_FACTOR * random);
-        match untouched || change {
-            true => Finding::TowardsNothing { untouched, change },
-            false => Finding::NoSign,
+        match (untouched || change, self.change) {
+            (true, _) => Finding::TowardsNothing { untouched, change },
+            (false, None) => Finding::NotMeasured,
+            (false, Some(_)) => Finding::NoSign,
         }
     }
 }
@@ -214,17 +221,42 @@ mod tests {
     }
 
     #[test]
-    fn the_expected_best_is_that_of_all_equally_likely_draws() {
-        // Of one draw, the mean; of two from {1, 2}, the best are 1, 2, 2 and 2.
+    fn the_expected_best_is_the_mean_over_all_choices() {
+        // Of one, the mean; of two from {1, 2, 3}: 2 once and 3 twice; of all, the best.
         let sample = [3.0, 1.0, 2.0];
         assert!(close(expected_best(&sample, 1), 2.0));
-        assert!(close(expected_best(&[2.0, 1.0], 2), 7.0 / 4.0));
-        // Of two from {1, 2, 3}: 1 once, 2 three times, 3 five times, of nine pairs.
-        assert!(close(expected_best(&sample, 2), 22.0 / 9.0));
-        assert!(close(expected_best(&sample, 10_000), 3.0));
-        assert!(close(expected_best(&[0.5, 0.5], 7), 0.5));
-        assert_eq!(expected_best(&[], 3), None);
+        assert!(close(expected_best(&sample, 2), 8.0 / 3.0));
+        assert!(close(expected_best(&sample, 3), 3.0));
+        // Of two from {−1, 0, 2, 6}: 0 once, 2 twice and 6 three times. Of three: 2 once, 6 thrice.
+        let sample = [6.0, -1.0, 2.0, 0.0];
+        assert!(close(expected_best(&sample, 2), 22.0 / 6.0));
+        assert!(close(expected_best(&sample, 3), 5.0));
+        assert!(close(expected_best(&[0.5, 0.5, 0.5], 2), 0.5));
+        assert!(close(expected_best(&[0.25], 1), 0.25));
+    }
+
+    #[test]
+    fn there_is_no_expected_best_of_more_than_the_sample() {
+        let sample = [3.0, 1.0, 2.0];
+        assert_eq!(expected_best(&sample, 4), None);
+        assert_eq!(expected_best(&sample, usize::MAX), None);
         assert_eq!(expected_best(&sample, 0), None);
+        assert_eq!(expected_best(&[], 0), None);
+        assert_eq!(expected_best(&[], 1), None);
+    }
+
+    #[test]
+    fn the_expected_best_of_large_samples_is_finite_and_exact() {
+        // The expected highest of n of the numbers from 1 to m is n(m + 1)/(n + 1); C(2000, 1000)
+        // is beyond floats.
+        let sample: Vec<f64> = (1..=2000_u32)
+            .map(|number| f64::from(number) / 2000.0)
+            .collect();
+        for draws in [1, 2, 20, 1000, 1999, 2000] {
+            let n = draws as f64;
+            let expected = n * 2001.0 / (n + 1.0) / 2000.0;
+            assert!(close(expected_best(&sample, draws), expected), "{draws}");
+        }
     }
 
     #[test]
@@ -286,7 +318,7 @@ mod tests {
             change,
         };
         let nothing = |untouched, change| Finding::TowardsNothing { untouched, change };
-        assert_eq!(activity(0.3, None).finding(), Finding::NoSign);
+        assert_eq!(activity(0.3, None).finding(), Finding::NotMeasured);
         assert_eq!(activity(0.3, Some((20.0, 30.0))).finding(), Finding::NoSign);
         assert_eq!(activity(0.4, None).finding(), nothing(true, false));
         assert_eq!(

@@ -176,7 +176,12 @@ fn a_whole_run_has_every_section() {
             "2 images, 2 columns",
             "error 12.5\u{a0}%, loss 0.500 nats",
             // Two folds and four final trainings of 3 × 40 s, 60 trials of 2 s.
-            "14 min 0 s",
+            "14 min 0 s<small>summed over jobs: fold trainings 4 min 0 s, trials 2 min 0 s, \
+             final trainings 8 min 0 s</small>",
+            // Trial 17 is among the first 20 of a round, which are random.
+            "Best of 20 random candidates: 0.7900 expected (beyond 20 random trials there is no \
+             estimate).",
+            Control::Policy.described(),
         ],
     );
     // Two originals, and two sub-policies of each.
@@ -231,6 +236,27 @@ fn a_run_that_has_just_begun_says_so() {
             "No final training is over yet",
         ],
     );
+}
+
+#[test]
+fn the_means_that_a_run_was_worked_on_with_are_shown() {
+    let absent = Run::new("glyphs").page();
+    assert!(!absent.contains("Worked on with"));
+    let line = |device: &str| {
+        let means = json!({"device": device, "threads": 2, "jobs": 1, "judging": "bf16",
+            "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
+        format!("{means}\n")
+    };
+    let continued = "The run was continued with other means";
+    let one = Run::new("glyphs").put("means.jsonl", &line("cpu")).page();
+    assert_has(
+        &one,
+        &["Worked on with", "&lt;b&gt;Xeon&lt;/b&gt; &amp; co", "bf16"],
+    );
+    assert!(!one.contains("<b>") && !one.contains(continued));
+    let lines = format!("{}{}", line("cpu"), line("cuda"));
+    let two = Run::new("glyphs").put("means.jsonl", &lines).page();
+    assert_has(&two, &["<td>cpu</td><td>cuda</td>", continued]);
 }
 
 #[test]
@@ -335,6 +361,14 @@ fn the_page_can_be_written_elsewhere_and_without_images() {
     };
     let out = write(run.0.path(), &options).unwrap();
     let page = fs::read_to_string(&out).unwrap();
-    assert!(page.contains("No images are shown: no images were asked for"));
+    assert_has(
+        &page,
+        &[
+            "No images are shown: no images were asked for",
+            "? Ops are not applied much less often than by chance; how much they change images was \
+             not measured",
+        ],
+    );
+    assert!(!page.contains("✓"));
     assert!(!run.0.path().join("report.html").exists());
 }

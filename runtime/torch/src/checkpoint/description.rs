@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use faa_search::FileError;
+use faa_search::data::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, read_metadata};
@@ -20,16 +21,18 @@ pub(crate) struct Description {
     depth: usize,
     width: usize,
     classes: Vec<String>,
+    size: [usize; 2],
     mean: [f64; 3],
     deviation: [f64; 3],
 }
 
 impl Description {
-    pub(crate) fn new(shape: Shape, classes: &[String], statistics: Statistics) -> Self {
+    pub(crate) fn new(shape: Shape, data: &Dataset, statistics: Statistics) -> Self {
         Self {
             depth: shape.depth,
             width: shape.width,
-            classes: classes.to_vec(),
+            classes: data.classes.clone(),
+            size: [data.width, data.height],
             mean: statistics.mean,
             deviation: statistics.deviation,
         }
@@ -50,20 +53,26 @@ impl Description {
         }
     }
 
-    /// Whether the data set has the classes that the network tells apart, in the same order.
-    pub(crate) fn check_classes(
-        &self,
-        data: &[String],
-        path: &Path,
-    ) -> Result<(), CheckpointError> {
-        if self.classes == data {
-            return Ok(());
+    /// Whether the data set has the classes that the network tells apart, in the same order, and
+    /// images of the size that it learnt from.
+    pub(crate) fn check(&self, data: &Dataset, path: &Path) -> Result<(), CheckpointError> {
+        let path = path.to_owned();
+        if self.classes != data.classes {
+            return Err(CheckpointError::Classes {
+                path,
+                network: self.classes.clone(),
+                data: data.classes.clone(),
+            });
         }
-        Err(CheckpointError::Classes {
-            path: path.to_owned(),
-            network: self.classes.clone(),
-            data: data.to_vec(),
-        })
+        let (network, data) = (self.size, [data.width, data.height]);
+        if network != data {
+            return Err(CheckpointError::Size {
+                path,
+                network,
+                data,
+            });
+        }
+        Ok(())
     }
 
     pub(super) fn to_metadata(&self) -> HashMap<String, String> {
@@ -92,6 +101,6 @@ pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
         .filter(possible)
         .ok_or_else(|| CheckpointError::Metadata {
             path: path.to_owned(),
-            what: "depth, width, classes and statistics",
+            what: "depth, width, classes, size and statistics",
         })
 }

@@ -12,6 +12,24 @@ use crate::data::DataError;
 use crate::data::decode::{self, Refusal};
 use crate::data::listing::{self, Content};
 
+/// What an archive may have at most.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Its bytes, unpacked.
+    pub(super) bytes: u64,
+    /// Its entries.
+    pub(super) entries: u64,
+}
+
+/// What is read of any archive.
+pub(super) const LIMITS: Limits = Limits {
+    bytes: listing::MAX_BYTES,
+    entries: 4_000_000,
+};
+
+/// The longest path that can name a place in a data set, in bytes: what Linux allows.
+const MAX_PATH: usize = 4_096;
+
 /// A file or folder of an archive.
 pub(super) struct Entry {
     /// Where it is, without `.` and doubled slashes.
@@ -30,20 +48,24 @@ pub(super) enum Found {
     Other,
 }
 
-/// Reads all entries, up to so many bytes of them.
-pub(super) fn read(file: &Path, limit: u64) -> Result<Vec<Entry>, DataError> {
+/// Reads all entries, where there are no more than the limits allow.
+pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
     let opened = open(file).map_err(|source| DataError::Io {
         path: file.into(),
         source,
     })?;
     let mut count = 0;
     // What unpacks meets hostile input. If it panics, that shall cost the archive, not the program.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limit, &mut count)));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));
     let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("its decoder failed on it")));
     outcome.map_err(|error| match error.kind() {
+        _ if count > limits.entries => DataError::TooManyEntries {
+            path: file.into(),
+            limit: limits.entries,
+        },
         io::ErrorKind::FileTooLarge => DataError::ArchiveTooLarge {
             path: file.into(),
-            limit,
+            limit: limits.bytes,
         },
         _ => DataError::DamagedArchive {
             path: file.into(),
@@ -70,14 +92,23 @@ fn open(file: &Path) -> io::Result<File> {
     File::open(file)
 }
 
-fn collect(file: File, limit: u64, count: &mut u64) -> io::Result<Vec<Entry>> {
-    let mut archive = Archive::new(Unpacked::new(BufReader::new(file), limit)?);
+fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>> {
+    let unpacked = Unpacked::new(BufReader::new(file), limits.bytes)?;
+    let to_entry = unpacked.to_entry();
+    let mut archive = Archive::new(unpacked);
     let mut entries = Vec::new();
     // Counted apart from the archive's bytes, because a sparse file yields more than it takes there.
-    let mut room = limit;
+    let mut room = limits.bytes;
     for entry in archive.entries()? {
         let mut entry = entry?;
         *count += 1;
+        if *count > limits.entries {
+            return Err(unpacked::too_large());
+        }
+        to_entry.met(packed_size(&mut entry)?);
+        if entry.path_bytes().len() > MAX_PATH {
+            continue;
+        }
         let named = entry.path_bytes().into_owned();
         let Some(path) = normal(&named) else {
             continue;
@@ -89,11 +120,11 @@ fn collect(file: File, limit: u64, count: &mut u64) -> io::Result<Vec<Entry>> {
             Found::Folder
         } else if !(kind.is_file() || kind.is_contiguous()) {
             let reason = "it is a link, a device or a sparse file within the archive";
-            Found::Image(Content::Refused(reason.to_owned()))
+            Found::Image(Content::Refused(reason.into()))
         } else if image_place(&path).is_none() {
             Found::Other
         } else if size > decode::MAX_BYTES {
-            Found::Image(Content::Refused(Refusal::file_too_large().0))
+            Found::Image(Content::Refused(Refusal::file_too_large().0.into()))
         } else {
             room = room.checked_sub(size).ok_or_else(unpacked::too_large)?;
             Found::Image(Content::Held(content(&mut entry, size)?))
@@ -107,8 +138,24 @@ fn collect(file: File, limit: u64, count: &mut u64) -> io::Result<Vec<Entry>> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
     // The checksums of gzip and zstd follow the last byte.
+    to_entry.none();
     io::copy(&mut rest, &mut io::sink())?;
     Ok(entries)
+}
+
+/// How many bytes of the archive its content takes. A sparse file yields more, as much as it claims.
+fn packed_size(entry: &mut tar::Entry<'_, Unpacked>) -> io::Result<u64> {
+    if !entry.header().entry_type().is_gnu_sparse() {
+        return Ok(entry.size());
+    }
+    let stated = entry.header().entry_size()?;
+    // As the reader of archives does, which goes by the extension where there is one.
+    let extended = entry.pax_extensions()?.and_then(|records| {
+        let mut records = records.map_while(Result::ok);
+        let size = records.find(|record| record.key() == Ok("size"))?;
+        size.value().ok()?.parse::<u64>().ok()
+    });
+    Ok(extended.unwrap_or(stated))
 }
 
 fn content(entry: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {

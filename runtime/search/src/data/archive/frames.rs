@@ -4,8 +4,10 @@
 //! to pass over those that are meant for other programs, and to compare checksums.
 //!
 //! Memory is bounded by the window, 128 MiB at most, and by what one block unpacks to. Valid blocks
-//! unpack to at most 128 KiB, but the decoder does not hold hostile ones to that: one of them can
-//! take some gigabytes before it is refused.
+//! unpack to at most 128 KiB. As of `ruzstd` 0.9.1, hostile ones stay below 2 MiB: the length of raw
+//! and of repeating blocks is checked before they are read; that of compressed ones after every
+//! sequence, which adds 256 KiB at most; and their literals are fewer than a MiB, but are not counted
+//! behind the last sequence. Such a block can make the decoder's buffer grow, once, to 256 MiB.
 
 use std::io::{self, BufRead, Read};
 

@@ -133,6 +133,15 @@ fn classes_are_named_by_the_file_beside_them() {
     folder.write("batches.meta.txt", b"\xff\n");
     assert!(matches!(folder.load_10(), Err(DataError::Io { .. })));
 
+    folder.write("batches.meta.txt", &[b'\n'; (64 << 10) + 1]);
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.contains("larger than 64 KiB"), "{text}");
+
+    fs::remove_file(folder.path("batches.meta.txt")).unwrap();
+    fs::create_dir(folder.path("batches.meta.txt")).unwrap();
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.contains("not a regular file"), "{text}");
+
     let folder = Folder::of_100();
     let names: Vec<_> = (0..100).map(|class| format!("class {class}")).collect();
     folder.write("fine_label_names.txt", names.join("\n").as_bytes());
@@ -222,6 +231,48 @@ fn labels_are_in_range() {
         };
         assert_eq!((record, told, found), (1, kind, label));
     }
+}
+
+#[test]
+fn long_files_are_read_in_parts() {
+    let count = 2 * AT_ONCE + 1;
+    let mut records: Vec<u8> = (0..count)
+        .flat_map(|number| record(&[(number % 10) as u8], [(number % 251) as u8, 0, 0]))
+        .collect();
+    let folder = Folder::of_10();
+    folder.write("data_batch_1.bin", &records);
+    let data = folder.load_10().unwrap();
+    assert_eq!(data.train.len(), count + 4);
+    for (number, (image, label)) in data.train.iter().take(count).enumerate() {
+        assert_eq!(image[0], (number % 251) as u8);
+        assert_eq!(label, (number % 10) as u32);
+    }
+
+    let last = records.len() - 3_073;
+    records[last] = 10;
+    folder.write("data_batch_1.bin", &records);
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.starts_with("record 2001 of "), "{text}");
+}
+
+#[test]
+fn files_beyond_memory_are_refused_however_small_the_images() {
+    // 8 GiB of pixels and a little more, in a file that takes no room on most disks.
+    let folder = Folder::of_10();
+    let file = File::create(folder.path("data_batch_1.bin")).unwrap();
+    file.set_len(2_796_203 * 3_073).unwrap();
+    let spec = DataSpec::Cifar10(folder.0.path().into());
+    let options = LoadOptions {
+        image_size: Some(1),
+    };
+    let outcome = Dataset::load(&spec, &options);
+    assert!(matches!(
+        outcome,
+        Err(DataError::TooLarge {
+            images: 2_796_208,
+            ..
+        })
+    ));
 }
 
 #[test]

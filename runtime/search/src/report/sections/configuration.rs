@@ -1,15 +1,20 @@
 //! What the run was told, and where it comes from.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::scrolling;
 use crate::report::record::Record;
 use crate::report::text::count;
 
 /// A list of settings longer than this is cut off.
 const MOST_ROWS: usize = 200;
+/// Of more sets of means than this, the others are counted only.
+const MOST_MEANS: usize = 20;
 
-/// Tables of all settings, one for every group.
+/// Tables of all settings, one for every group, and of the means.
 pub(in crate::report) fn body(record: &Record) -> Markup {
     let mut groups = vec![("provenance".to_owned(), provenance(record))];
     let mut general = Vec::new();
@@ -30,6 +35,52 @@ pub(in crate::report) fn body(record: &Record) -> Markup {
             @for (caption, rows) in groups.iter().filter(|(_, rows)| !rows.is_empty()) {
                 (table(caption, rows))
             }
+        }
+        @if !record.means.is_empty() { (worked_on_with(&record.means)) }
+    }
+}
+
+/// The means that the run was worked on with: a row for each of them, a column for each set.
+fn worked_on_with(means: &[Value]) -> Markup {
+    let set = |means: &Value| -> BTreeMap<String, String> {
+        let mut rows = Vec::new();
+        flatten("", means, &mut rows);
+        rows.into_iter().collect()
+    };
+    let sets: Vec<_> = means.iter().take(MOST_MEANS).map(set).collect();
+    let keys: BTreeSet<_> = sets.iter().flat_map(BTreeMap::keys).collect();
+    let more_keys = keys.len().saturating_sub(MOST_ROWS);
+    let more_sets = means.len() - sets.len();
+    let table = html! {
+        table {
+            caption { "Worked on with" }
+            @if sets.len() > 1 {
+                thead {
+                    tr {
+                        td {}
+                        th scope="col" { "At first" }
+                        @for _ in 1..sets.len() { th scope="col" { "Then" } }
+                    }
+                }
+            }
+            tbody {
+                @for key in keys.iter().take(MOST_ROWS) {
+                    tr {
+                        th scope="row" { code { (key) } }
+                        @for set in &sets {
+                            td { (set.get(*key).map_or("–", String::as_str)) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        (scrolling("Worked on with", false, &table))
+        @if more_keys > 0 { p.note { "… and " (count(more_keys)) " more rows." } }
+        @if more_sets > 0 { p.note { "… and " (count(more_sets)) " more sets of means." } }
+        @if means.len() > 1 {
+            p.note { "The run was continued with other means: figures may differ in rounding." }
         }
     }
 }
@@ -112,6 +163,8 @@ fn table(caption: &str, rows: &[(String, String)]) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use serde_json::json;
 
     use super::*;
@@ -137,5 +190,37 @@ mod tests {
             ("f.given", "see the policy below"),
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn means_have_a_row_each_and_a_column_for_every_set() {
+        let one = json!({"device": "cpu", "threads": 2});
+        let page = worked_on_with(slice::from_ref(&one)).into_string();
+        assert!(page.contains("<caption>Worked on with</caption>"), "{page}");
+        assert!(
+            page.contains("<code>threads</code></th><td>2</td></tr>"),
+            "{page}"
+        );
+        assert!(!page.contains("<thead>") && !page.contains("other means"));
+
+        let page = worked_on_with(&[one, json!({"device": "cuda", "jobs": 3})]).into_string();
+        for row in [
+            "<code>device</code></th><td>cpu</td><td>cuda</td></tr>",
+            "<code>jobs</code></th><td>–</td><td>3</td></tr>",
+            "<code>threads</code></th><td>2</td><td>–</td></tr>",
+        ] {
+            assert!(page.contains(row), "{row} is not in {page}");
+        }
+        assert!(page.contains("figures may differ in rounding"), "{page}");
+    }
+
+    #[test]
+    fn means_beyond_what_a_run_has_are_counted() {
+        let many: Vec<Value> = (0..MOST_MEANS + 3)
+            .map(|jobs| json!({"jobs": jobs}))
+            .collect();
+        let page = worked_on_with(&many).into_string();
+        assert_eq!(page.matches(">Then</th>").count(), MOST_MEANS - 1);
+        assert!(page.contains("… and 3 more sets of means."), "{page}");
     }
 }

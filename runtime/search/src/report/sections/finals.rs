@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::{scrolling, where_it_diverged};
+use crate::config::Control;
 use crate::judge::Epoch;
 use crate::report::chart::{Axis, Plot, Rows};
-use crate::report::record::{FinalRecord, Record};
+use crate::report::record::{FinalRecord, Record, known_control};
 use crate::report::statistics::{mean, sample_deviation};
 use crate::report::text::{out_of, percent};
 
@@ -102,14 +103,7 @@ fn mean_and_deviation(errors: &[f64]) -> String {
 }
 
 fn trained_with(control: &str) -> &'static str {
-    match control {
-        "none" => "crop and flip alone",
-        "cutout" => "crop, flip and Cutout",
-        "random" => "a random policy, another for every seed, then crop, flip and Cutout",
-        "trivialaugment" => "TrivialAugment, then crop, flip and Cutout",
-        "policy" => "the policy, then crop, flip and Cutout",
-        _ => "–",
-    }
+    known_control(control).map_or("–", Control::described)
 }
 
 fn diverged(record: &Record) -> Markup {
@@ -200,6 +194,12 @@ fn curves(record: &Record, groups: &[Group<'_>]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_control_is_described_where_it_is_known() {
+        assert_eq!(trained_with("cutout"), Control::Cutout.described());
+        assert_eq!(trained_with("my-own"), "–");
+    }
 
     #[test]
     fn errors_are_told_with_their_deviation_where_there_is_one() {

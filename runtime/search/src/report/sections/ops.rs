@@ -90,6 +90,10 @@ pub(in crate::report) fn headline(finding: Finding) -> &'static str {
     match finding {
         Finding::TooFew => "Too few candidates to tell whether the search does anything to images",
         Finding::TowardsNothing { .. } => "The search has moved towards doing nothing",
+        Finding::NotMeasured => {
+            "Ops are not applied much less often than by chance; how much they change images was \
+             not measured"
+        }
         Finding::NoSign => "No sign of a fall back to the identity",
     }
 }
@@ -97,7 +101,7 @@ pub(in crate::report) fn headline(finding: Finding) -> &'static str {
 /// The finding as a box, with `body` to say more.
 pub(in crate::report) fn finding_box(finding: Finding, body: &Markup) -> Markup {
     let sign = match finding {
-        Finding::TooFew => Sign::Open,
+        Finding::TooFew | Finding::NotMeasured => Sign::Open,
         Finding::TowardsNothing { .. } => Sign::Warning,
         Finding::NoSign => Sign::Good,
     };

@@ -6,7 +6,7 @@ use super::{Sign, Swatch, callout, d_a, legend};
 use crate::report::chart::{Axis, Plot};
 use crate::report::record::{FoldRecord, Record};
 use crate::report::statistics::{best_so_far, expected_best};
-use crate::report::text::{count, out_of};
+use crate::report::text::{count, counted, out_of};
 use crate::sampler::START_UP_TRIALS;
 use crate::trial::Trial;
 
@@ -85,9 +85,10 @@ pub(in crate::report) fn body(record: &Record) -> Markup {
             }
             p.note {
                 "The first " (START_UP_TRIALS) " trials of a round are random candidates. Those of "
-                "all rounds of a fold, m of them, give the expectation: that of the best of n "
-                "drawn from them with replacement, Σ xᵢ·[(i/m)ⁿ − ((i−1)/m)ⁿ] over their rewards "
-                "in order. It is an estimate, and cannot exceed the best of the m."
+                "all rounds of a fold, m of them, give an estimate of the expected best of n: the "
+                "mean of the best over all choices of n of them, Σ xᵢ·C(i−1, n−1)/C(m, n) over "
+                "their rewards in order. The nearer n is to m, the fewer trials it rests on; there "
+                "is none for n above m, where the line ends."
             }
         }
     }
@@ -163,29 +164,42 @@ fn best(plot: &Plot, trials: &[Trial], layout: &Layout) -> Markup {
 }
 
 fn expectation(plot: &Plot, random: &[f64], round: usize, layout: &Layout) -> Markup {
-    let stride = layout.round.div_ceil(LINE_POINTS).max(1);
-    let places = (0..layout.round).step_by(stride);
-    let points = places.filter_map(|trial| {
-        let expected = expected_best(random, trial + 1)?;
-        Some((layout.place(round, trial), expected))
+    let most = most_draws(random, layout);
+    let stride = most.div_ceil(LINE_POINTS).max(1);
+    let draws = (1..most).step_by(stride).chain([most]);
+    let points = draws.filter_map(|draws| {
+        let expected = expected_best(random, draws)?;
+        Some((layout.place(round, draws - 1), expected))
     });
     plot.line("second dashed", points)
+}
+
+/// Of how many random candidates there is an estimate, and a round to compare it with.
+fn most_draws(random: &[f64], layout: &Layout) -> usize {
+    random.len().min(layout.round)
 }
 
 fn caption(fold: &FoldRecord, layout: &Layout, random: Option<&[f64]>) -> Markup {
     // From behind, so that the earliest of equals is named.
     let trials = fold.trials.iter().rev();
     let best = trials.max_by(|a, b| a.reward.total_cmp(&b.reward));
-    let expected = random.and_then(|random| expected_best(random, layout.round));
+    let expected = random.and_then(|random| {
+        let draws = most_draws(random, layout);
+        Some((draws, expected_best(random, draws)?))
+    });
     html! {
         (out_of(fold.trials.len(), layout.planned)) " trials."
         @if let Some(best) = best {
             " Best: " (format!("{:.4}", best.reward)) ", round " (best.round) ", trial " (best.trial) "."
         }
         @match expected {
-            Some(expected) => {
-                " Best of " (count(layout.round)) " random candidates: "
-                (format!("{expected:.4}")) " expected."
+            Some((draws, expected)) => {
+                " Best of " (counted(draws, "random candidate")) ": "
+                (format!("{expected:.4}")) " expected"
+                @if draws < layout.round {
+                    " (beyond " (counted(draws, "random trial")) " there is no estimate)"
+                }
+                "."
             }
             None => { " Too few random trials for an expectation." }
         }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{Section, Sign, callout, finals, ops, where_it_diverged};
+use crate::config::Control;
 use crate::judge::Epoch;
 use crate::report::evidence::Evidence;
 use crate::report::record::Record;
@@ -112,7 +113,8 @@ fn best_reward(record: &Record) -> Option<Fact> {
 
 fn final_errors(record: &Record) -> Option<Fact> {
     let mut errors = finals::mean_errors(record);
-    let with_policy = errors.iter().position(|(control, _)| control == "policy");
+    let policy = Control::Policy.name();
+    let with_policy = errors.iter().position(|(control, _)| control == policy);
     let first = with_policy.unwrap_or(0);
     if first >= errors.len() {
         return None;
@@ -123,7 +125,7 @@ fn final_errors(record: &Record) -> Option<Fact> {
     Some(("Test error", main, others.join(", ")))
 }
 
-/// How long everything took that was logged.
+/// How long everything took that was logged; jobs that ran side by side count each.
 fn time(record: &Record) -> Fact {
     let seconds = |epochs: &[Epoch]| epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
     let folds: f64 = record.folds.iter().map(|fold| seconds(&fold.epochs)).sum();
@@ -137,7 +139,8 @@ fn time(record: &Record) -> Fact {
         parts.insert(0, format!("fold trainings {}", duration(folds)));
     }
     let all = duration(folds + trials + finals);
-    ("Time in the logs", all, parts.join(", "))
+    let more = format!("summed over jobs: {}", parts.join(", "));
+    ("Time in the logs", all, more)
 }
 
 fn diverged_folds(record: &Record) -> Markup {

@@ -2,7 +2,29 @@
 
 use faa_op::Stream;
 
+use super::entries::{LIMITS, Limits};
 use super::*;
+
+impl Tar {
+    /// A sparse file that claims a hole of so many bytes, and what follows its header.
+    fn sparse(mut self, path: &str, hole: u64, follows: &[u8]) -> Self {
+        let mut header = header(path.as_bytes(), EntryType::GNUSparse, 0);
+        let gnu = header.as_gnu_mut().unwrap();
+        let octal: [u8; 12] = format!("{hole:011o}\0").into_bytes().try_into().unwrap();
+        gnu.sparse[0].offset = octal;
+        gnu.sparse[0].numbytes = *b"00000000000\0";
+        gnu.realsize = octal;
+        gnu.isextended = [u8::from(!follows.is_empty())];
+        header.set_cksum();
+        self.0.append(&header, follows).unwrap();
+        self
+    }
+}
+
+/// The usual limits, but so many bytes.
+fn bytes(bytes: u64) -> Limits {
+    Limits { bytes, ..LIMITS }
+}
 
 /// The archive of [`Tar::pets`] in every form that it can have.
 fn forms() -> [Vec<u8>; 4] {
@@ -93,14 +115,85 @@ fn the_unpacked_bytes_are_limited() {
     for form in [tar.clone(), gzip(&tar), zstd(&tar, 7, 0)] {
         std::fs::write(&file, form).unwrap();
         for limit in [0, 600, length - 1] {
-            let outcome = entries::read(&file, limit);
+            let outcome = entries::read(&file, bytes(limit));
             let Err(DataError::ArchiveTooLarge { limit: told, .. }) = outcome else {
                 panic!("{limit} bytes should not be enough");
             };
             assert_eq!(told, limit);
         }
-        assert!(entries::read(&file, length).is_ok());
+        assert!(entries::read(&file, bytes(length)).is_ok());
     }
+}
+
+#[test]
+fn the_entries_are_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.tar");
+    std::fs::write(&file, Tar::pets("").bytes()).unwrap();
+    let read = |entries| entries::read(&file, Limits { entries, ..LIMITS });
+    let Err(DataError::TooManyEntries { limit: 3, .. }) = read(3) else {
+        panic!("three entries should not be enough");
+    };
+    assert_eq!(read(4).unwrap().len(), 4);
+}
+
+#[test]
+fn the_headers_of_an_entry_are_limited() {
+    let name = vec![b'a'; 2 << 20];
+    let extended = |tar: Tar, kind| tar.entry(b"name", kind, &name);
+    let half = vec![b'a'; 600 << 10];
+    let mut blocks = vec![0; 2 << 20];
+    // All of them say that another one follows.
+    for block in blocks.chunks_mut(512) {
+        block[504] = 1;
+    }
+    for tar in [
+        extended(Tar::pets(""), EntryType::GNULongName),
+        extended(Tar::pets(""), EntryType::GNULongLink),
+        extended(Tar::pets(""), EntryType::XHeader),
+        Tar::new()
+            .entry(b"name", EntryType::GNULongName, &half)
+            .entry(b"link", EntryType::GNULongLink, &half),
+        Tar::pets("").sparse("train/cat/2", 0, &blocks),
+        // What a sparse file claims to yield is no room for headers.
+        extended(
+            Tar::pets("").sparse("train/cat/2", 1 << 32, b""),
+            EntryType::GNULongName,
+        ),
+    ] {
+        let text = tar.file("train/cat/3", &image(9)).refused();
+        let expected = "the headers of an entry are larger than 1 MiB";
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn sparse_files_are_not_read() {
+    let tar = Tar::pets("").sparse("train/cat/2", 1 << 32, b"").bytes();
+    let files = unreadable(&tar);
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].0, "train/cat/2");
+    let tar = Tar::pets("").sparse("other", 1 << 32, b"");
+    assert_eq!(tar.load().unwrap(), Tar::pets("").load().unwrap());
+}
+
+#[test]
+fn long_paths_are_passed_over() {
+    let expected = Tar::pets("").load().unwrap();
+    for length in [4_097, 1_000_000] {
+        let mut path = b"train/cat/".to_vec();
+        path.resize(length, b'a');
+        let tar = Tar::pets("")
+            .entry(b"name", EntryType::GNULongName, &path)
+            .file("train/cat/2", &image(9));
+        assert_eq!(tar.load().unwrap(), expected);
+    }
+    let mut path = b"train/cat/".to_vec();
+    path.resize(4_096, b'a');
+    let tar = Tar::pets("")
+        .entry(b"name", EntryType::GNULongName, &path)
+        .file("train/cat/2", &image(9));
+    assert_eq!(tar.load().unwrap().train.len(), 3);
 }
 
 #[test]
