@@ -132,7 +132,7 @@ fn changed_images_are_noticed() {
     let (code, message) = failure_of(search(folder.path()).arg("--no-finals"));
     assert_eq!(code, 1);
     assert!(
-        message.contains("the training images are not those"),
+        message.contains("the images are not those"),
         "{message}"
     );
 }
