@@ -158,8 +158,7 @@ step() {
 }
 
 check() {
-    # It compares 32-bit floats, which convolutions otherwise round to TF32 on the way.
-    step check once env NVIDIA_TF32_OVERRIDE=0 bin/device_check "$DATA" "$model" "$check_images" \
+    step check once bin/device_check "$DATA" "$model" "$check_images" \
         "$check_epochs" "$DEVICE" "$THREADS" || failed=1
 }
 

@@ -131,10 +131,7 @@ fn changed_images_are_noticed() {
     faa_tests::write_image(&folder.path().join("data/train/class-0/new.png"), 16, 16, 1);
     let (code, message) = failure_of(search(folder.path()).arg("--no-finals"));
     assert_eq!(code, 1);
-    assert!(
-        message.contains("the images are not those"),
-        "{message}"
-    );
+    assert!(message.contains("the images are not those"), "{message}");
 }
 
 #[test]

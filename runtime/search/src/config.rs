@@ -117,7 +117,8 @@ pub enum Reward {
     Mean,
 }
 
-/// The numbers that networks calculate with. Weights, momentum and sums are 32-bit floats always.
+/// The numbers that networks calculate with. Learnt weights, momentum, statistics, losses and what is
+/// summed up over images are 32-bit floats or longer always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -127,7 +128,7 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     Float32,
-    /// Floats of 16 bits, 8 of them for the mantissa, in convolutions and the linear layer.
+    /// Floats of 16 bits, 8 of them for the mantissa, in convolutions and what lies between them.
     Bf16,
 }
 
@@ -240,6 +241,9 @@ pub enum ConfigError {
         /// Epochs of the shortest training.
         epochs: usize,
     },
+    /// Nothing is to be trained.
+    #[error("there is nothing to train with")]
+    NoControls,
     /// A training with Cutout alone was asked for, and Cutout is left out.
     #[error("a training with Cutout needs --cutout above 0")]
     NoCutout,

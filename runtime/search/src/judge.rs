@@ -202,7 +202,8 @@ pub struct Rates {
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     set: Arc<AtomicBool>,
-    parent: Option<Arc<AtomicBool>>,
+    /// Those that this one follows.
+    ancestors: Vec<Arc<AtomicBool>>,
 }
 
 impl StopFlag {
@@ -213,9 +214,11 @@ impl StopFlag {
 
     /// A flag that is set where this one is, and can be set without it.
     pub fn child(&self) -> Self {
+        let mut ancestors = self.ancestors.clone();
+        ancestors.push(Arc::clone(&self.set));
         Self {
             set: Arc::default(),
-            parent: Some(Arc::clone(&self.set)),
+            ancestors,
         }
     }
 
@@ -230,7 +233,7 @@ impl StopFlag {
     ///
     /// [`JudgeError::Stopped`].
     pub fn check(&self) -> Result<(), JudgeError> {
-        let mut flags = std::iter::once(&self.set).chain(&self.parent);
+        let mut flags = std::iter::once(&self.set).chain(&self.ancestors);
         match flags.any(|flag| flag.load(Ordering::Relaxed)) {
             true => Err(JudgeError::Stopped),
             false => Ok(()),

@@ -59,7 +59,7 @@ pub enum Request {
 /// What a run works with. On a CPU, the outcome may depend on the numbers in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Means {
-    /// `auto`, `cpu`, `cuda` or `cuda:N`, each at least once.
+    /// At least one, each of `auto`, `cpu`, `cuda` and `cuda:N`.
     pub devices: Vec<String>,
     /// CPU threads in all.
     pub threads: usize,

@@ -274,7 +274,12 @@ fn names_in(folder: &Path) -> Result<Vec<OsString>, FileError> {
 
 fn lock(path: &Path) -> Result<File, RunError> {
     let file = path.join(LOCK);
-    let lock = File::create(&file).map_err(FileError::io("create", &file))?;
+    let open = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&file);
+    let lock = open.map_err(FileError::io("create", &file))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.to_owned())),

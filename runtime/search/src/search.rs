@@ -292,19 +292,28 @@ fn data_name(data: &str) -> String {
 pub fn check(config: &SearchConfig, labels: &[u32], ops: &OpSet) -> Result<(), SearchError> {
     config.check()?;
     stratified_folds(labels, &config.folds, config.seed)?;
-    for name in &config.explore.ops {
+    check_ops("explore.ops", &config.explore.ops, ops)?;
+    Pipeline::new(None, &config.training, ops, [0; 3], 0)
+        .map(drop)
+        .map_err(SearchError::Ops)
+}
+
+/// Whether there are all these ops.
+pub(crate) fn check_ops(setting: &str, names: &[String], ops: &OpSet) -> Result<(), SearchError> {
+    if names.is_empty() {
+        return Err(ConfigError::NoOps.into());
+    }
+    for name in names {
         if ops.get(name).is_none() {
             let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
             let problem = Problem::UnknownOp {
                 op: name.clone(),
                 nearest,
             };
-            return Err(SearchError::Ops(PolicyError::new("explore.ops", problem)));
+            return Err(SearchError::Ops(PolicyError::new(setting, problem)));
         }
     }
-    Pipeline::new(None, &config.training, ops, [0; 3], 0)
-        .map(drop)
-        .map_err(SearchError::Ops)
+    Ok(())
 }
 
 /// For `map_err`: what was being done.

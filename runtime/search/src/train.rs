@@ -14,7 +14,7 @@ use crate::judge::{Judge, StopFlag};
 use crate::pipeline::Pipeline;
 use crate::run::RunDirectory;
 use crate::search::{
-    Finals, Left, Parts, SearchError, Shared, Summary, every_training, trivial_augment,
+    Finals, Left, Parts, SearchError, Shared, Summary, check_ops, every_training, trivial_augment,
 };
 use crate::space::Space;
 
@@ -102,7 +102,11 @@ impl TrainConfig {
         if self.controls.contains(&Control::Policy) {
             policies.push(self.policy()?.ok_or(ConfigError::NoPolicy)?);
         }
+        if self.controls.is_empty() {
+            return Err(ConfigError::NoControls.into());
+        }
         if self.controls.contains(&Control::Random) {
+            check_ops("random.ops", &self.random.ops, ops)?;
             let random = self.random();
             policies.push(random.random_policy("random", self.random.sub_policies.get(), 0));
         }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use faa_ops_builtin::builtin_ops;
 use faa_search::Judge;
 use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
@@ -65,10 +65,6 @@ fn main() -> Result<ExitCode> {
         bail!("six arguments are needed; see the head of this file");
     };
     let threads = threads.parse()?;
-    ensure!(
-        word == "cpu" || std::env::var_os("NVIDIA_TF32_OVERRIDE").is_some_and(|value| value == "0"),
-        "set NVIDIA_TF32_OVERRIDE=0: otherwise libtorch rounds the factors of convolutions to TF32"
-    );
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
     let setup = Setup {

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! `FOLDER` receives `network.safetensors`, and for the first test images `images.f32` (normalised,
-//! `[images, height, width, 3]`) and `logits.f32`. Rates go to standard output as a line of JSON.
+//! `[images, height, width, 3]`), `logits-float32.f32` and `logits-bf16.f32`. Rates go to standard output as a line of JSON.
+
+mod shared;
 
 use std::fs;
 use std::path::Path;
@@ -16,11 +18,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use faa_ops_builtin::builtin_ops;
 use faa_search::Judge;
-use faa_search::config::{Precision, Preset, Recipe, SEARCHED_OPS, SearchConfig};
-use faa_search::data::{Dataset, LoadOptions};
+use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
+use faa_search::data::Dataset;
 use faa_search::judge::{JudgeTask, StopFlag, TrainTask};
 use faa_search::space::Space;
-use faa_torch::device::CudaSupport;
 use faa_torch::network::Folded;
 use faa_torch::{Resources, TorchJudge};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -48,27 +49,23 @@ fn main() -> Result<()> {
         bail!("eight arguments are needed; see the head of this file");
     };
     let (threads, images) = (threads.parse()?, images.parse()?);
-    tch::set_num_threads(i32::try_from(threads)?);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()?;
-    let dataset = Arc::new(Dataset::load(&data.parse()?, &LoadOptions::default())?);
+    let dataset = shared::load(data, threads)?;
     ensure!(
         dataset.train.len() >= images,
         "the data set has fewer images"
     );
-    let device = match device.as_str() {
-        "cpu" => Device::Cpu,
-        word => CudaSupport::load().choose(word)?,
-    };
+    let device = shared::device(device)?;
     let resources = Resources {
         device,
         threads,
         precision: precision_of(precision)?,
     };
     let mut judge = TorchJudge::new(Arc::clone(&dataset), builtin_ops(), resources)?;
-    let recipe = recipe(model, batch)?;
-    let all: Vec<usize> = (0..images).collect();
+    let recipe = Recipe {
+        batch: batch.parse()?,
+        ..shared::recipe(model)?
+    };
+    let all = shared::spread(&dataset, images);
     let (train, stop) = (
         TrainTask {
             images: &all,
@@ -119,20 +116,6 @@ fn main() -> Result<()> {
 
 fn precision_of(word: &str) -> Result<Precision> {
     serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
-}
-
-/// The paper's recipe for the network `wrn-D-K`.
-fn recipe(model: &str, batch: &str) -> Result<Recipe> {
-    let numbers = model
-        .strip_prefix("wrn-")
-        .and_then(|rest| rest.split_once('-'));
-    let (depth, width) = numbers.context("a network is named wrn-D-K")?;
-    Ok(Recipe {
-        depth: depth.parse()?,
-        width: width.parse()?,
-        batch: batch.parse()?,
-        ..SearchConfig::preset(Preset::Cifar10, "").training
-    })
 }
 
 /// The median of images per second, after a first run that does not count.

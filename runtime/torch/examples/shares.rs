@@ -82,7 +82,7 @@ fn main() -> Result<()> {
     let judge_bare = bench.judge(&network, &bare, &nothing())?;
     let judge = bench.judge(&network, &recipe, &candidate)?;
     let evaluate = bench.evaluate(&network)?;
-    let kind = kind_of(resources);
+    let kind = kind_of(&bench.judge);
     let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
     let augment_train = augment(&dataset, &bench.images, &recipe, &policy)?;
     let augment_judge = augment(&dataset, &bench.images, &recipe, &candidate)?;
@@ -119,12 +119,11 @@ fn precision_of(word: &str) -> Result<Precision> {
     serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
 }
 
-/// What the judge classifies in; on a CPU with bf16 of its own, `auto` stands for more than this.
-fn kind_of(resources: Resources) -> Kind {
-    match resources.precision {
-        Precision::Bf16 => Kind::BFloat16,
-        Precision::Auto if resources.device.is_cuda() => Kind::BFloat16,
-        Precision::Auto | Precision::Float32 => Kind::Float,
+/// What the judge classifies in.
+fn kind_of(judge: &TorchJudge) -> Kind {
+    match judge.numbers() {
+        ["bf16", _] => Kind::BFloat16,
+        _ => Kind::Float,
     }
 }
 

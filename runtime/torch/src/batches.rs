@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::judge::Statistics;
+use crate::shim;
 
 /// How many batches may wait for the network.
 const AHEAD: usize = 2;
@@ -24,6 +25,7 @@ pub(crate) struct Draw {
 }
 
 /// Where the images come from and what happens to them.
+#[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) split: &'a Split,
     pub(crate) size: [usize; 2],
@@ -31,6 +33,8 @@ pub(crate) struct Source<'a> {
     pub(crate) pipeline: Option<&'a Pipeline>,
     /// What ops that mix may mix in.
     pub(crate) partners: &'a [usize],
+    /// Whether a batch is augmented on the thread that asks for it, with 1, or on all of rayon's.
+    pub(crate) threads: usize,
 }
 
 /// A batch on the device.
@@ -77,22 +81,23 @@ impl Source<'_> {
         })
     }
 
-    /// Augments a batch on this thread or, within rayon's pool, on all of its threads.
+    /// Augments a batch.
     pub(crate) fn augment(&self, draws: &[Draw], device: Device) -> Result<Raw, JudgeError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
         let size = [draws.len() as i64, height as i64, width as i64, 3];
         let label = |draw: &Draw| i64::from(self.split.labels[draw.image]);
         let labels: Vec<i64> = draws.iter().map(label).collect();
-        let mut raw = Raw {
-            pixels: Tensor::f_empty(size, (Kind::Uint8, Device::Cpu)).map_err(JudgeError::other)?,
-            labels: Tensor::f_from_slice(&labels).map_err(JudgeError::other)?,
+        let empty = |size: &[i64], kind| match device.is_cuda() {
+            true => shim::pinned(size, kind),
+            false => Tensor::f_empty(size, (kind, Device::Cpu)),
         };
-        if device.is_cuda() {
-            // From pinned memory the upload runs beside everything else.
-            raw.pixels = raw.pixels.f_pin_memory(device).map_err(JudgeError::other)?;
-            raw.labels = raw.labels.f_pin_memory(device).map_err(JudgeError::other)?;
-        }
+        let mut raw = Raw {
+            pixels: empty(&size, Kind::Uint8).map_err(JudgeError::other)?,
+            labels: empty(&size[..1], Kind::Int64).map_err(JudgeError::other)?,
+        };
+        let labels = Tensor::f_from_slice(&labels).map_err(JudgeError::other)?;
+        raw.labels.f_copy_(&labels).map_err(JudgeError::other)?;
         let partners = TaskPartners {
             split: self.split,
             size: self.size,
@@ -114,7 +119,7 @@ impl Source<'_> {
             )
         };
         let pixels = bytes_of(&mut raw.pixels);
-        let augmented: Result<(), ApplyError> = if tch::get_num_threads() == 1 {
+        let augmented: Result<(), ApplyError> = if self.threads == 1 {
             let mut workspace = Workspace::new();
             let mut images = pixels.chunks_exact_mut(stride).zip(draws);
             images.try_for_each(|image| one(&mut workspace, image))

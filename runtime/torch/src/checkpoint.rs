@@ -15,6 +15,7 @@ use faa_search::FileError;
 use faa_search::config::Recipe;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub(crate) use self::description::{Description, describe};
@@ -23,6 +24,9 @@ use crate::sgd::Sgd;
 
 const MOMENTUM: &str = "momentum";
 const EPOCHS: &str = "epochs";
+/// The SHA-256 of all tensors' bytes, in the order of their names: safetensors itself notices damage
+/// in a file's head only.
+const DIGEST: &str = "sha256";
 
 /// Why a file is not the network that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,9 @@ pub enum CheckpointError {
         /// The reason.
         source: SafeTensorError,
     },
+    /// The numbers in the file are not those that were written.
+    #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", .0.display())]
+    Changed(PathBuf),
     /// A tensor is missing or has another form than the network's.
     #[error("{} holds another network: `{tensor}` should be 32-bit floats of size {size:?}", path.display())]
     Other {
@@ -167,7 +174,7 @@ pub(crate) fn load_training(
 fn write(
     store: &Store,
     momentum: Option<&Tensor>,
-    metadata: HashMap<String, String>,
+    mut metadata: HashMap<String, String>,
     path: &Path,
 ) -> Result<(), CheckpointError> {
     let named = store
@@ -177,6 +184,12 @@ fn write(
         .chain(momentum.map(|momentum| (MOMENTUM, momentum)))
         .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()?;
+    let digest = digest_of(
+        tensors
+            .iter()
+            .map(|(name, _, bytes)| (*name, bytes.as_slice())),
+    );
+    metadata.insert(DIGEST.to_owned(), digest);
     let views = tensors.iter().map(|(name, size, bytes)| {
         let size = size.iter().map(|side| *side as usize).collect();
         let view = TensorView::new(Dtype::F32, size, bytes).expect("the bytes are the tensor's");
@@ -187,7 +200,36 @@ fn write(
 }
 
 fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointError> {
-    SafeTensors::deserialize(file).map_err(damaged(path))
+    let tensors = SafeTensors::deserialize(file).map_err(damaged(path))?;
+    let views = tensors.tensors();
+    let digest = digest_of(
+        views
+            .iter()
+            .map(|(name, view)| (name.as_str(), view.data())),
+    );
+    let (_, metadata) = read_metadata(file, path)?;
+    match metadata.get(DIGEST) {
+        Some(written) if *written == digest => Ok(tensors),
+        Some(_) => Err(CheckpointError::Changed(path.to_owned())),
+        None => Err(CheckpointError::Metadata {
+            path: path.to_owned(),
+            what: "SHA-256",
+        }),
+    }
+}
+
+fn digest_of<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
+    let mut tensors: Vec<_> = tensors.collect();
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut hash = Sha256::new();
+    for (name, bytes) in tensors {
+        hash.update(name);
+        hash.update(bytes);
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn read_metadata(

@@ -102,7 +102,7 @@ impl TorchJudge {
             // Images of a run have one size, so measuring every algorithm once pays off.
             tch::Cuda::cudnn_set_benchmark(true);
             // What is called float32 is float32.
-            shim::whole_float32();
+            shim::whole_float32()?;
         }
         let statistics = dataset.channel_statistics();
         Ok(Self {
@@ -177,6 +177,7 @@ impl TorchJudge {
             size: [self.dataset.width, self.dataset.height],
             pipeline,
             partners,
+            threads: self.threads,
         }
     }
 
@@ -207,8 +208,16 @@ impl TorchJudge {
     }
 
     fn use_all_threads(&self) {
-        tch::set_num_threads(i32::try_from(self.threads).unwrap_or(i32::MAX));
+        set_threads(self.threads);
     }
+}
+
+/// How many threads libtorch uses for what this thread asks of it.
+fn set_threads(threads: usize) {
+    // A thread's first question makes libtorch take over what another thread has set last; later
+    // ones do not.
+    let _ = tch::get_num_threads();
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 /// What a pipeline is made of.
@@ -395,13 +404,20 @@ impl Judge for TorchJudge {
         };
         let mut network = self.begin(&task(0))?;
         let batch = recipe.batch.get();
-        let train = rate(batch, |count| {
+        // On a GPU every new size of a batch costs a choice of algorithms.
+        let grows = !self.device.is_cuda();
+        let train = rate(batch, grows, |count| {
             self.epoch(&mut network, &task(count), 0, stop)
                 .map(|epoch| epoch.images)
         })?;
         let ops = SEARCHED_OPS.map(str::to_owned);
         let candidate = Space::of(&ops, 5, 2).random_policy("any", 5, 0);
-        let classify = rate(250, |count| {
+        let start = if grows {
+            250
+        } else {
+            5 * self.classify_batch()
+        };
+        let classify = rate(start, grows, |count| {
             let task = JudgeTask {
                 images: &images[..(count / 5).clamp(1, images.len())],
                 recipe,
@@ -421,6 +437,7 @@ impl Judge for TorchJudge {
 /// many it took.
 fn rate(
     start: usize,
+    grows: bool,
     mut work: impl FnMut(usize) -> Result<usize, JudgeError>,
 ) -> Result<f64, JudgeError> {
     const LONG_ENOUGH: Duration = Duration::from_millis(400);
@@ -430,7 +447,9 @@ fn rate(
         let started = Instant::now();
         done += work(count)?;
         elapsed += started.elapsed();
-        count *= 2;
+        if grows {
+            count *= 2;
+        }
     }
     Ok(done as f64 / elapsed.as_secs_f64())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use faa_op::{Op, OpSet};
 use faa_plugin::{Host, HostConfig, Native, Plugin};
 use faa_search::config::{PluginOp, Precision};
@@ -138,17 +138,29 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             image_size,
             means,
         } => {
+            // One after the other, on one device.
+            let means = Means {
+                devices: means.devices.into_iter().take(1).collect(),
+                jobs: Some(1),
+                ..means
+            };
             make_threads(&means)?;
             let (data, ops) = load(&data, image_size, None, &[])?;
             let (mut judges, _) = judges(&data, &ops, Precision::Float32, &means)?;
             for file in networks {
                 let network = judges[0].load_any(&file)?;
                 let evaluation = judges[0].evaluate(&network, Images::Test, stop)?;
+                if !evaluation.loss.is_finite() {
+                    bail!(
+                        "{} gives no numbers: its training has diverged",
+                        file.display()
+                    );
+                }
                 tell(&Message::Event(Event::Evaluated { file, evaluation }), stop);
             }
             Ok(())
         }
-        _ => anyhow::bail!("this request is newer than this program"),
+        _ => bail!("this request is newer than this program"),
     }
 }
 
@@ -208,6 +220,9 @@ fn judges(
         None => Ok(Device::Cpu),
     };
     let devices: Vec<Device> = means.devices.iter().map(choose).collect::<Result<_, _>>()?;
+    if devices.is_empty() {
+        bail!("the request names no device");
+    }
     let jobs = means.jobs.unwrap_or(devices.len()).max(1);
     let judges = devices.iter().copied().cycle().take(jobs).map(|device| {
         let resources = Resources {

@@ -4,7 +4,7 @@ mod folded;
 mod layers;
 mod store;
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 pub use self::folded::Folded;
 use self::layers::{BatchNorm, Block, conv3x3};
@@ -157,6 +157,24 @@ impl WideResNet {
     /// Where the network is.
     pub fn device(&self) -> Device {
         self.stem.device()
+    }
+
+    /// Whether every number of the network is one.
+    pub(crate) fn is_finite(&self) -> Result<bool, TchError> {
+        let statistics = self
+            .store
+            .iter()
+            .filter(|(spec, _)| spec.role == Role::Statistic);
+        let tensors = statistics
+            .map(|(_, tensor)| tensor)
+            .chain([self.store.flat()]);
+        // A sum is no number where any of its parts is none.
+        let sums = tensors.map(|tensor| tensor.f_detach()?.f_sum(Kind::Double)?.f_view(1));
+        let sums = sums.collect::<Result<Vec<_>, TchError>>()?;
+        Ok(Tensor::f_cat(&sums, 0)?
+            .f_sum(Kind::Double)?
+            .f_double_value(&[])?
+            .is_finite())
     }
 
     /// All tensors of the network.

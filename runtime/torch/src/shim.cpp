@@ -6,13 +6,23 @@
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/AutogradState.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <optional>
 
 namespace {
+
+// What is told where there is no room for a message.
+char no_memory[] = "out of memory";
+
+char* copy_of(const char* message) {
+    char* copy = strdup(message);
+    return copy ? copy : no_memory;
+}
 
 template <typename Work>
 char* guarded(Work work) {
@@ -20,9 +30,9 @@ char* guarded(Work work) {
         work();
         return nullptr;
     } catch (const std::exception& error) {
-        return strdup(error.what());
+        return copy_of(error.what());
     } catch (...) {
-        return strdup("an unknown C++ exception");
+        return copy_of("an unknown C++ exception");
     }
 }
 
@@ -61,7 +71,9 @@ void convolution_add(at::Tensor& sum, const at::Tensor& x, const at::Tensor& wei
 
 extern "C" {
 
-void faa_free(char* message) { free(message); }
+void faa_free(char* message) {
+    if (message != no_memory) free(message);
+}
 
 // oneDNN's convolution with bias and ReLU in the same pass. `bias` may be null.
 char* faa_convolution(at::Tensor** out, at::Tensor* x, at::Tensor* weight, at::Tensor* bias,
@@ -105,15 +117,27 @@ char* faa_autocast_bf16(bool cuda, bool on) {
 }
 
 // Convolutions of 32-bit floats on CUDA calculate with all of their bits, not in TF32.
-void faa_whole_float32() { at::globalContext().setAllowTF32CuDNN(false); }
+char* faa_whole_float32() {
+    return guarded([] { at::globalContext().setAllowTF32CuDNN(false); });
+}
 
-// Gives this thread a stream of its own, so that its work runs beside that of other threads.
+// A new tensor in pinned memory, from which a GPU copies beside everything else.
+char* faa_pinned(at::Tensor** out, const int64_t* size, int64_t dimensions, bool bytes) {
+    return guarded([&] {
+        const auto kind = at::dtype(bytes ? at::kByte : at::kLong).pinned_memory(true);
+        *out = new at::Tensor(at::empty(at::IntArrayRef(size, dimensions), kind));
+    });
+}
+
+// Gives this thread a stream of its own, so that its work runs beside that of other threads. Its
+// backward passes then run on it, too, and not on the one thread that libtorch has for a device.
 char* faa_own_stream(int64_t device) {
     return guarded([&] {
         const c10::impl::VirtualGuardImpl cuda(at::kCUDA);
         const at::Device place(at::kCUDA, static_cast<c10::DeviceIndex>(device));
         cuda.setDevice(place);
         cuda.exchangeStream(cuda.getStreamFromGlobalPool(place));
+        c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     });
 }
 }

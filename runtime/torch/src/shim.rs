@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// A message, or null.
 type Outcome = *mut c_char;
@@ -34,7 +34,9 @@ unsafe extern "C" {
     ) -> Outcome;
     fn faa_autocast_bf16(cuda: bool, on: bool) -> Outcome;
     fn faa_own_stream(device: i64) -> Outcome;
-    fn faa_whole_float32();
+    fn faa_whole_float32() -> Outcome;
+    fn faa_pinned(out: *mut *mut c_void, size: *const i64, dimensions: i64, bytes: bool)
+    -> Outcome;
 }
 
 /// oneDNN's convolution, with bias and ReLU in the same pass. On the CPU only.
@@ -139,9 +141,20 @@ pub(crate) fn own_stream(device: usize) -> Result<(), TchError> {
 
 /// From now on, convolutions of 32-bit floats on CUDA calculate with all of their bits. libtorch
 /// would round them to TF32's eleven.
-pub(crate) fn whole_float32() {
+pub(crate) fn whole_float32() -> Result<(), TchError> {
     // SAFETY: there is nothing to hold.
-    unsafe { faa_whole_float32() };
+    checked(unsafe { faa_whole_float32() })
+}
+
+/// A new tensor of bytes or of 64-bit integers in pinned memory, from which a GPU copies beside
+/// everything else. It has any values.
+pub(crate) fn pinned(size: &[i64], kind: Kind) -> Result<Tensor, TchError> {
+    let mut out = ptr::null_mut();
+    let (dimensions, bytes) = (size.len() as i64, kind == Kind::Uint8);
+    // SAFETY: `size` has as many numbers as are told, and `out` has room for a tensor.
+    checked(unsafe { faa_pinned(&raw mut out, size.as_ptr(), dimensions, bytes) })?;
+    // SAFETY: without an error, `out` is a new tensor that nobody else owns.
+    Ok(unsafe { Tensor::from_ptr(out.cast()) })
 }
 
 fn handle(tensor: &Tensor) -> Handle {

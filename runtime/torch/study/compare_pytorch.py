@@ -38,7 +38,7 @@ ROUNDS = 3
 BATCH = 128
 DRAWS = 5
 
-# Name, function, range, and whether the value's sign is drawn.
+# Function and range. Cutout, which draws a place, is left out.
 OPS = [
     (ops.shear_x, -0.3, 0.3), (ops.shear_y, -0.3, 0.3),
     (ops.translate_x, -0.45, 0.45), (ops.translate_y, -0.45, 0.45), (ops.rotate, -30, 30),

@@ -223,6 +223,9 @@ fn damaged_files_of_networks_never_panic() {
         fs::write(&file, &bytes).unwrap();
         let (plain, any) = (judge.load(&recipe(), &file), judge.load_any(&file));
         refused += usize::from(plain.is_err() || any.is_err());
+        if let Ok(network) = any {
+            let _ = judge.evaluate(&network, Images::Test, &StopFlag::new());
+        }
     }
     assert!(refused > 100, "{refused}");
 }
@@ -331,6 +334,16 @@ fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
             "{error}"
         );
     }
+    // One bit of one weight.
+    let mut flipped = bytes.clone();
+    let place = flipped.len() - 1000;
+    flipped[place] ^= 1;
+    fs::write(&file, &flipped).unwrap();
+    let error = second.resume(&task, &file).unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoint.safetensors is damaged"),
+        "{error}"
+    );
     // A trained network is not a checkpoint.
     second.save(&network, &file).unwrap();
     let error = second.resume(&task, &file).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use super::workers::Worker;
 use super::{SearchError, check_finite, evaluation_file, failed, trials_file};
 use crate::config::SearchConfig;
 use crate::event::{Event, Training};
-use crate::files::{append_line, read_json, read_lines, write_json};
+use crate::files::{append_line, read_json, read_lines, remove_if_there, write_json};
 use crate::folds::Fold;
 use crate::judge::{Evaluation, Images, Judge, JudgeTask, TrainTask};
 use crate::merge::best_sub_policies;
@@ -90,11 +90,17 @@ impl FoldSearch<'_> {
             return Ok(None);
         };
         let file = evaluation_file(folder);
+        if !found {
+            // Of a network that was moved away.
+            remove_if_there(&file)?;
+        }
         let evaluation = match read_json::<Evaluation>(&file)? {
             Some(evaluation) => evaluation,
             None => {
                 let images = Images::Train(&self.fold.judge);
-                let evaluation = worker.evaluate(training, &network, images)?;
+                let Ok(evaluation) = worker.evaluate(training, &network, images, folder)? else {
+                    return Ok(None);
+                };
                 write_json(&file, &evaluation)?;
                 evaluation
             }

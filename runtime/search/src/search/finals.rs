@@ -98,7 +98,9 @@ impl Finals<'_> {
         let Ok(Trained { network, .. }) = worker.train(training, &task, &folder)? else {
             return Ok(None);
         };
-        let evaluation = worker.evaluate(training, &network, Images::Test)?;
+        let Ok(evaluation) = worker.evaluate(training, &network, Images::Test, &folder)? else {
+            return Ok(None);
+        };
         write_json(&result_file(&folder), &evaluation)?;
         worker.tell(done(evaluation, false));
         Ok(Some(evaluation))

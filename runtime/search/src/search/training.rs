@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::workers::Worker;
-use super::{SearchError, check_finite, failed};
+use super::{SearchError, failed};
 use crate::event::{Event, Training};
 use crate::files::{
     FileError, append_line, read_json, read_lines, remove_if_there, write_json, write_lines,
@@ -60,6 +60,9 @@ impl<J: Judge> Worker<'_, '_, J> {
         let (stage, files) = (training.to_string(), TrainingFiles::of(folder));
         let epochs = task.recipe.epochs.get();
         if let Some(divergence) = read_json::<Divergence>(&files.diverged)? {
+            // A kill may have come between the one file and the other.
+            remove_if_there(&files.checkpoint)?;
+            remove_if_there(&files.network)?;
             return Ok(Err(self.tell_divergence(training, divergence)));
         }
         if files.network.exists() {
@@ -120,19 +123,34 @@ impl<J: Judge> Worker<'_, '_, J> {
         }))
     }
 
+    /// Evaluates a trained network. Where it gives no numbers, its training has diverged after all,
+    /// and is recorded so.
     pub(crate) fn evaluate(
         &mut self,
         training: Training,
         network: &J::Network,
         images: Images<'_>,
-    ) -> Result<Evaluation, SearchError> {
+        folder: &Path,
+    ) -> Result<Result<Evaluation, Divergence>, SearchError> {
         let stage = training.to_string();
         let evaluation = self
             .judge
             .evaluate(network, images, self.shared.stop())
             .map_err(failed(&stage))?;
-        check_finite(&stage, &[evaluation.error, evaluation.loss])?;
-        Ok(evaluation)
+        if evaluation.error.is_finite() && evaluation.loss.is_finite() {
+            return Ok(Ok(evaluation));
+        }
+        let files = TrainingFiles::of(folder);
+        let divergence = match files.recorded()?.last() {
+            Some(epoch) => Divergence {
+                epoch: epoch.epoch,
+                learning_rate: epoch.learning_rate,
+            },
+            None => return Err(SearchError::NotFinite { stage }),
+        };
+        write_json(&files.diverged, &divergence)?;
+        remove_if_there(&files.network)?;
+        Ok(Err(self.tell_divergence(training, divergence)))
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -151,7 +169,10 @@ impl<J: Judge> Worker<'_, '_, J> {
 /// Takes the epochs out of the log that came after the checkpoint, and will be made again.
 fn cut_log(files: &TrainingFiles, done: usize) -> Result<(), SearchError> {
     let recorded = files.recorded()?;
-    if recorded.len() < done {
+    let in_order = (0..)
+        .zip(&recorded)
+        .take_while(|(place, epoch)| epoch.epoch == *place);
+    if in_order.count() < done {
         return Err(SearchError::MissingEpochs {
             path: files.epochs.clone(),
             found: recorded.len(),

@@ -1,7 +1,8 @@
 //! Work that is done side by side: folds, and trainings.
 
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
+use std::{mem, panic};
 
 use super::SearchError;
 use crate::event::Event;
@@ -49,7 +50,7 @@ impl<'a> Shared<'a> {
     ///
     /// # Errors
     ///
-    /// The first failure; the other judges are then stopped.
+    /// A failure; the other judges are then stopped, as they are where one panics.
     pub(crate) fn side_by_side<J: Judge, T: Send, R: Send>(
         &self,
         judges: &mut [J],
@@ -57,44 +58,53 @@ impl<'a> Shared<'a> {
         work: impl Fn(&mut Worker<'_, '_, J>, T) -> Result<R, SearchError> + Sync,
     ) -> Result<Vec<R>, SearchError> {
         let jobs: Vec<T> = jobs.into_iter().collect();
-        let results = Mutex::new(Vec::new());
-        results
-            .lock()
-            .expect("new")
-            .resize_with(jobs.len(), || None);
         let queue = Mutex::new(jobs.into_iter().enumerate());
-        let failure = Mutex::new(None);
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        thread::scope(|scope| {
-            for judge in judges {
-                scope.spawn(|| {
-                    let mut worker = Worker {
-                        judge,
-                        shared: self,
-                    };
-                    while let Some((place, job)) = next() {
-                        match work(&mut worker, job) {
-                            Ok(result) => {
-                                let mut results =
-                                    results.lock().unwrap_or_else(PoisonError::into_inner);
-                                results[place] = Some(result);
-                            }
-                            Err(error) => {
-                                self.stop.set();
-                                let mut failure =
-                                    failure.lock().unwrap_or_else(PoisonError::into_inner);
-                                failure.get_or_insert(error);
-                                break;
-                            }
-                        }
-                    }
-                });
+        let work_off = |judge| {
+            let failure = StopOnDrop(&self.stop);
+            let mut worker = Worker {
+                judge,
+                shared: self,
+            };
+            let mut done = Vec::new();
+            while let Some((place, job)) = next() {
+                done.push((place, work(&mut worker, job)?));
             }
+            mem::forget(failure);
+            Ok(done)
+        };
+        let ended: Vec<Result<Vec<(usize, R)>, SearchError>> = thread::scope(|scope| {
+            let spawn = |judge| scope.spawn(|| work_off(judge));
+            let workers: Vec<_> = judges.iter_mut().map(spawn).collect();
+            let join = |worker: ScopedJoinHandle<'_, _>| match worker.join() {
+                Ok(ended) => ended,
+                Err(panic) => panic::resume_unwind(panic),
+            };
+            workers.into_iter().map(join).collect()
         });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
+        let mut done = Vec::new();
+        let mut stopped = None;
+        for ended in ended {
+            match ended {
+                Ok(results) => done.extend(results),
+                // It may only have heard of another's failure, which says more.
+                Err(SearchError::Stopped) => stopped = Some(SearchError::Stopped),
+                Err(error) => return Err(error),
+            }
         }
-        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(results.into_iter().flatten().collect())
+        if let Some(stopped) = stopped {
+            return Err(stopped);
+        }
+        done.sort_unstable_by_key(|(place, _)| *place);
+        Ok(done.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+/// Sets the flag where a worker ends before its time.
+struct StopOnDrop<'a>(&'a StopFlag);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set();
     }
 }

@@ -72,3 +72,25 @@ fn a_search_without_any_network_ends_with_advice() {
     assert!(matches!(error, SearchError::AllDiverged));
     assert!(error.to_string().contains("--learning-rate"), "{error}");
 }
+
+/// Its losses were numbers to the last; the network's are not.
+#[test]
+fn a_network_that_gives_no_numbers_has_diverged_and_is_not_kept() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config());
+    let mut judge = Stand {
+        broken: true,
+        ..Stand::default()
+    };
+    let error = search(folder.path(), &config, &mut judge).unwrap_err();
+    assert!(matches!(error, SearchError::AllDiverged), "{error}");
+    for fold in ["fold-0", "fold-1"] {
+        assert!(folder.path().join(fold).join("diverged.json").exists());
+        assert!(
+            !folder
+                .path()
+                .join(fold)
+                .join("network.safetensors")
+                .exists()
+        );
+    }
+}

@@ -69,8 +69,8 @@ fn folds_side_by_side_give_the_same_policy() {
 fn the_first_failure_ends_all_that_is_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
     let mut judges = [(); 2].map(|()| Stand::default());
+    // Whichever takes the first fold: one fails in it, the other would go on for 60 trials.
     judges[1].fail = true;
-    judges[0].fail = true;
     let stop = StopFlag::new();
     let error = search_with(
         folder.path(),
@@ -81,6 +81,7 @@ fn the_first_failure_ends_all_that_is_side_by_side() {
     );
     let error = error.unwrap_err();
     assert!(matches!(error, SearchError::Judge { .. }), "{error}");
+    assert!(judges[0].judged < 60, "{}", judges[0].judged);
     // The flag of the caller is the caller's.
     assert!(stop.check().is_ok());
 }

@@ -20,6 +20,8 @@ pub(crate) struct Stand {
     pub(crate) epochs: usize,
     /// The images of a training whose loss becomes no number in some epoch.
     pub(crate) diverge: Option<(Vec<usize>, usize)>,
+    /// Whether networks give no numbers when they are evaluated.
+    pub(crate) broken: bool,
     /// Whether every training fails.
     pub(crate) fail: bool,
     /// Stop after this many epochs and trials in all.
@@ -122,7 +124,7 @@ impl Judge for Stand {
     fn evaluate(&mut self, (): &(), _: Images<'_>, _: &StopFlag) -> Result<Evaluation, JudgeError> {
         Ok(Evaluation {
             error: 0.25,
-            loss: 1.0,
+            loss: if self.broken { f64::NAN } else { 1.0 },
         })
     }
 

@@ -95,7 +95,13 @@ pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
             classes,
         } = described.shape();
         // A network that does not fit into memory is in no file either.
-        width <= 1_000 && depth <= 10_000 && Shape::new(depth, width, classes).is_ok()
+        let numbers = described.mean.iter().chain(&described.deviation);
+        numbers
+            .into_iter()
+            .all(|number| (0.0..=1.0).contains(number))
+            && width <= 1_000
+            && depth <= 10_000
+            && Shape::new(depth, width, classes).is_ok()
     };
     described
         .filter(possible)

@@ -7,15 +7,15 @@ use std::thread;
 use faa_search::judge::{JudgeError, StopFlag};
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
-use super::{TorchJudge, torch};
+use super::{TorchJudge, set_threads, torch};
 use crate::batches::{Batch, Draw, Normalise, Source};
 use crate::network::Folded;
 
-/// Images that one CPU thread classifies at once: more do not fit into its caches, fewer cost
+/// Pixels that one CPU thread classifies at once: more do not fit into its caches, fewer cost
 /// libtorch's overhead too often.
-const CPU_BATCH: usize = 40;
-/// Images that a GPU classifies at once.
-const CUDA_BATCH: usize = 2_000;
+const CPU_BATCH: usize = 40 * 32 * 32;
+/// Pixels that a GPU classifies at once.
+const CUDA_BATCH: usize = 2_000 * 32 * 32;
 
 /// Sums over draws.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,16 +39,26 @@ impl TorchJudge {
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, JudgeError> {
-        let whole_groups = |batch: usize| (batch / group).max(1) * group;
+        let size = (self.classify_batch() / group).max(1) * group;
         if self.device != Device::Cpu {
-            let batches = draws.chunks(whole_groups(CUDA_BATCH));
+            let batches = draws.chunks(size);
             return self.classify_ahead(folded, normalise, source, batches, group, stop);
         }
-        let batches: Vec<&[Draw]> = draws.chunks(whole_groups(CPU_BATCH)).collect();
+        let batches: Vec<&[Draw]> = draws.chunks(size).collect();
         let totals = self.classify_on_threads(folded, normalise, source, &batches, group, stop);
         // Workers have set libtorch to one thread.
         self.use_all_threads();
         totals
+    }
+
+    /// Images that are classified at once.
+    pub(super) fn classify_batch(&self) -> usize {
+        let pixels = if self.device.is_cuda() {
+            CUDA_BATCH
+        } else {
+            CPU_BATCH
+        };
+        (pixels / (self.dataset.width * self.dataset.height)).max(1)
     }
 
     /// On the device: batches are augmented ahead on CPU threads, and nothing is read back before
@@ -88,10 +98,14 @@ impl TorchJudge {
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, JudgeError> {
+        let source = Source {
+            threads: 1,
+            ..*source
+        };
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![Totals::default(); batches.len()]);
         let work = |folded: &Folded, normalise: &Normalise| -> Result<(), JudgeError> {
-            tch::set_num_threads(1);
+            set_threads(1);
             loop {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 let Some(draws) = batches.get(place) else {

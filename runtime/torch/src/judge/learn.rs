@@ -49,7 +49,7 @@ impl TorchJudge {
         let images = task.images.len();
         let (right, loss) = tally.right_and_loss(images).map_err(torch)?;
         let learning_rate = schedule.rate(step.saturating_sub(1));
-        if !loss.is_finite() {
+        if !loss.is_finite() || !network.is_finite().map_err(torch)? {
             return Err(Divergence {
                 epoch,
                 learning_rate,
