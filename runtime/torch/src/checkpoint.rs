@@ -15,18 +15,18 @@ use faa_search::FileError;
 use faa_search::config::Recipe;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-pub(crate) use self::description::{Description, describe};
+pub(crate) use self::description::Description;
 use crate::network::{Shape, Store, TensorSpec, WideResNet};
 use crate::sgd::Sgd;
 
 const MOMENTUM: &str = "momentum";
-const EPOCHS: &str = "epochs";
-/// The SHA-256 of all tensors' bytes, in the order of their names: safetensors itself notices damage
-/// in a file's head only.
-const DIGEST: &str = "sha256";
+/// The key of the one entry among the metadata, as JSON: the order of several would not be the same
+/// each time.
+const HEAD: &str = "faa-runtime";
 
 /// Why a file is not the network that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -110,13 +110,32 @@ fn shortened(classes: &[String]) -> String {
     }
 }
 
+/// What stands in a file beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// Of all tensors' names and bytes, in the order of their names: safetensors itself notices
+    /// damage in a file's head only.
+    sha256: String,
+    /// What a trained network is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<Description>,
+    /// After how many epochs a checkpoint was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epochs: Option<usize>,
+}
+
 /// Writes a trained network, whole or not at all.
 pub(crate) fn save(
     store: &Store,
-    described: &Description,
+    described: Description,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    write(store, None, described.to_metadata(), path)
+    let head = Head {
+        sha256: String::new(),
+        network: Some(described),
+        epochs: None,
+    };
+    write(store, None, head, path)
 }
 
 /// Writes what a training goes on from, whole or not at all.
@@ -126,8 +145,24 @@ pub(crate) fn save_training(
     epochs: usize,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    let metadata = HashMap::from([(EPOCHS.to_owned(), epochs.to_string())]);
-    write(store, Some(sgd.velocity()), metadata, path)
+    let head = Head {
+        sha256: String::new(),
+        network: None,
+        epochs: Some(epochs),
+    };
+    write(store, Some(sgd.velocity()), head, path)
+}
+
+/// Reads what a network's file says of it. The network may be of any shape that exists.
+pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
+    let file = fs::read(path).map_err(FileError::io("read", path))?;
+    let described = read_head(&file, path)?.network;
+    described
+        .filter(Description::is_possible)
+        .ok_or_else(|| CheckpointError::Metadata {
+            path: path.to_owned(),
+            what: "depth, width, classes, size and statistics",
+        })
 }
 
 /// Reads a network of the given shape.
@@ -162,8 +197,7 @@ pub(crate) fn load_training(
             .shallow_clone()
             .f_copy_(&Tensor::f_from_slice(&values)?)
     })?;
-    let (_, metadata) = read_metadata(&file, path)?;
-    let epochs = metadata.get(EPOCHS).and_then(|epochs| epochs.parse().ok());
+    let epochs = read_head(&file, path)?.epochs;
     let epochs = epochs.ok_or_else(|| CheckpointError::Metadata {
         path: path.to_owned(),
         what: "epochs",
@@ -174,7 +208,7 @@ pub(crate) fn load_training(
 fn write(
     store: &Store,
     momentum: Option<&Tensor>,
-    mut metadata: HashMap<String, String>,
+    mut head: Head,
     path: &Path,
 ) -> Result<(), CheckpointError> {
     let named = store
@@ -184,12 +218,13 @@ fn write(
         .chain(momentum.map(|momentum| (MOMENTUM, momentum)))
         .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()?;
-    let digest = digest_of(
+    head.sha256 = digest_of(
         tensors
             .iter()
             .map(|(name, _, bytes)| (*name, bytes.as_slice())),
     );
-    metadata.insert(DIGEST.to_owned(), digest);
+    let head = serde_json::to_string(&head).expect("it has a JSON form");
+    let metadata = HashMap::from([(HEAD.to_owned(), head)]);
     let views = tensors.iter().map(|(name, size, bytes)| {
         let size = size.iter().map(|side| *side as usize).collect();
         let view = TensorView::new(Dtype::F32, size, bytes).expect("the bytes are the tensor's");
@@ -207,15 +242,10 @@ fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointE
             .iter()
             .map(|(name, view)| (name.as_str(), view.data())),
     );
-    let (_, metadata) = read_metadata(file, path)?;
-    match metadata.get(DIGEST) {
-        Some(written) if *written == digest => Ok(tensors),
-        Some(_) => Err(CheckpointError::Changed(path.to_owned())),
-        None => Err(CheckpointError::Metadata {
-            path: path.to_owned(),
-            what: "SHA-256",
-        }),
+    if read_head(file, path)?.sha256 != digest {
+        return Err(CheckpointError::Changed(path.to_owned()));
     }
+    Ok(tensors)
 }
 
 fn digest_of<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
@@ -232,12 +262,15 @@ fn digest_of<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
         .collect()
 }
 
-fn read_metadata(
-    file: &[u8],
-    path: &Path,
-) -> Result<(usize, HashMap<String, String>), CheckpointError> {
-    let (length, metadata) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
-    Ok((length, metadata.metadata().clone().unwrap_or_default()))
+fn read_head(file: &[u8], path: &Path) -> Result<Head, CheckpointError> {
+    let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
+    let entries = metadata.metadata().as_ref();
+    let head = entries.and_then(|entries| entries.get(HEAD));
+    let head = head.and_then(|json| serde_json::from_str(json).ok());
+    head.ok_or_else(|| CheckpointError::Metadata {
+        path: path.to_owned(),
+        what: "SHA-256",
+    })
 }
 
 fn damaged(path: &Path) -> impl FnOnce(SafeTensorError) -> CheckpointError {

@@ -379,7 +379,7 @@ impl Judge for TorchJudge {
     fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), JudgeError> {
         let described =
             Description::new(network.network.shape(), &self.dataset, network.statistics);
-        checkpoint::save(network.network.store(), &described, file).map_err(JudgeError::other)
+        checkpoint::save(network.network.store(), described, file).map_err(JudgeError::other)
     }
 
     fn load(&mut self, recipe: &Recipe, file: &Path) -> Result<TorchNetwork, JudgeError> {

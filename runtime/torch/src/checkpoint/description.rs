@@ -1,19 +1,13 @@
 //! What a network's file says of it, beside its tensors.
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
-use faa_search::FileError;
 use faa_search::data::Dataset;
 use serde::{Deserialize, Serialize};
 
-use super::{CheckpointError, read_metadata};
+use super::CheckpointError;
 use crate::judge::Statistics;
 use crate::network::Shape;
-
-/// The key under which the description stands, as JSON.
-const KEY: &str = "faa-network";
 
 /// What a network is, and what it was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,38 +69,17 @@ impl Description {
         Ok(())
     }
 
-    pub(super) fn to_metadata(&self) -> HashMap<String, String> {
-        let json = serde_json::to_string(self).expect("it has a JSON form");
-        HashMap::from([(KEY.to_owned(), json)])
-    }
-}
-
-/// Reads what a network's file says of it. The network may be of any shape that exists.
-pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
-    let file = fs::read(path).map_err(FileError::io("read", path))?;
-    let (_, metadata) = read_metadata(&file, path)?;
-    let described: Option<Description> = metadata
-        .get(KEY)
-        .and_then(|json| serde_json::from_str(json).ok());
-    let possible = |described: &Description| {
+    /// Whether there can be such a network: one that does not fit into memory is in no file either.
+    pub(super) fn is_possible(&self) -> bool {
         let Shape {
             depth,
             width,
             classes,
-        } = described.shape();
-        // A network that does not fit into memory is in no file either.
-        let numbers = described.mean.iter().chain(&described.deviation);
-        numbers
-            .into_iter()
-            .all(|number| (0.0..=1.0).contains(number))
+        } = self.shape();
+        let unit = |number: &f64| (0.0..=1.0).contains(number);
+        self.mean.iter().chain(&self.deviation).all(unit)
             && width <= 1_000
             && depth <= 10_000
             && Shape::new(depth, width, classes).is_ok()
-    };
-    described
-        .filter(possible)
-        .ok_or_else(|| CheckpointError::Metadata {
-            path: path.to_owned(),
-            what: "depth, width, classes, size and statistics",
-        })
+    }
 }
