@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampler::TpeConfig;
+
 /// A search. Two runs with equal configurations, on one machine, device and count of threads, give
 /// equal policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +107,8 @@ pub struct ExploreConfig {
     pub draws: NonZeroUsize,
     /// What a candidate is judged by.
     pub reward: Reward,
+    /// The constants of the sampler that proposes candidates.
+    pub sampler: TpeConfig,
 }
 
 /// What a candidate is judged by. An image of D_A counts by its draws that are classified right.
@@ -293,6 +297,15 @@ impl SearchConfig {
         if self.finals.controls.contains(&Control::Cutout) && self.training.cutout == 0 {
             return Err(ConfigError::NoCutout);
         }
+        let value = self.explore.sampler.gamma;
+        if !(value > 0.0 && value <= 1.0) {
+            let (setting, bounds) = ("explore.sampler.gamma", "above 0 and at most 1");
+            return Err(ConfigError::OutOfBounds {
+                setting,
+                value,
+                bounds,
+            });
+        }
         let ops = &self.explore.ops;
         if ops.is_empty() {
             return Err(ConfigError::NoOps);
@@ -397,6 +410,7 @@ impl SearchConfig {
                 ops_per_sub_policy: count(2),
                 draws: count(5),
                 reward: Reward::Any,
+                sampler: TpeConfig::default(),
             },
             finals: FinalConfig {
                 controls: vec![

@@ -15,20 +15,41 @@
 //! crate and the settings below were chosen.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 use tpe::{TpeOptimizer, TpeOptimizerBuilder};
 
-/// The number of first trials drawn uniformly, as in hyperopt. An estimate
-/// from fewer trials says more about their luck than about the objective.
-pub const START_UP_TRIALS: usize = 20;
+/// The constants of the sampler. By default those by which it was compared with
+/// hyperopt (`SAMPLER.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TpeConfig {
+    /// The number of first trials drawn uniformly, as in hyperopt. An estimate
+    /// from fewer trials says more about their luck than about the objective.
+    pub start_up_trials: usize,
+    /// The quantile γ: the share of the trials which l(x) is estimated from,
+    /// above 0 and at most 1.
+    pub gamma: f64,
+    /// The number of candidates drawn from l(x) for each dimension of a
+    /// proposal.
+    pub candidates: NonZeroUsize,
+}
 
-/// The quantile γ: the share of the trials which l(x) is estimated from.
-pub const GAMMA: f64 = 0.1;
+/// Uniform first trials where nothing else is said.
+pub(crate) const START_UP_TRIALS: usize = 20;
 
-/// The number of candidates drawn from l(x) for each dimension of a proposal.
-pub const CANDIDATES: usize = 24;
+impl Default for TpeConfig {
+    fn default() -> Self {
+        Self {
+            start_up_trials: START_UP_TRIALS,
+            gamma: 0.1,
+            candidates: NonZeroUsize::new(24).expect("it is not 0"),
+        }
+    }
+}
 
 /// One dimension of a search space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +78,7 @@ pub struct Sampler {
     dimensions: Vec<Dimension>,
     /// One optimizer for each dimension, each told all the trials.
     optimizers: Vec<TpeOptimizer>,
+    start_up_trials: usize,
     observed: usize,
 }
 
@@ -65,11 +87,13 @@ impl Sampler {
     ///
     /// # Panics
     ///
-    /// If a choice has no options.
-    pub fn new(dimensions: &[Dimension]) -> Self {
+    /// If a choice has no options, or γ is not within its bounds.
+    pub fn new(dimensions: &[Dimension], config: &TpeConfig) -> Self {
+        let optimizer = |dimension: &Dimension| dimension.optimizer(config);
         Self {
             dimensions: dimensions.to_vec(),
-            optimizers: dimensions.iter().map(Dimension::optimizer).collect(),
+            optimizers: dimensions.iter().map(optimizer).collect(),
+            start_up_trials: config.start_up_trials,
             observed: 0,
         }
     }
@@ -87,7 +111,7 @@ impl Sampler {
         // `StdRng` may become another generator in a later release of `rand`;
         // ChaCha8 stays what it is, and so do the searches recorded with it.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        if self.observed < START_UP_TRIALS {
+        if self.observed < self.start_up_trials {
             return self
                 .dimensions
                 .iter()
@@ -196,7 +220,7 @@ impl Dimension {
         }
     }
 
-    fn optimizer(&self) -> TpeOptimizer {
+    fn optimizer(&self, config: &TpeConfig) -> TpeOptimizer {
         let (estimator, range) = match *self {
             Self::Choice { options } => {
                 (tpe::histogram_estimator(), tpe::categorical_range(options))
@@ -205,8 +229,8 @@ impl Dimension {
             Self::Unit => (tpe::parzen_estimator(), tpe::range(0.0, 1.0_f64.next_up())),
         };
         TpeOptimizerBuilder::new()
-            .gamma(GAMMA)
-            .candidates(CANDIDATES)
+            .gamma(config.gamma)
+            .candidates(config.candidates.get())
             .build(estimator, range.expect("a choice has at least one option"))
             .expect("the settings are in the range of the crate")
     }
@@ -247,8 +271,8 @@ mod tests {
 
     #[test]
     fn proposals_depend_on_history_and_seed_only() {
-        let mut first = Sampler::new(&SPACE);
-        let mut second = Sampler::new(&SPACE);
+        let mut first = Sampler::new(&SPACE, &TpeConfig::default());
+        let mut second = Sampler::new(&SPACE, &TpeConfig::default());
         search(&mut first, 0, 40);
         search(&mut second, 0, 40);
         // Proposals made in between must not matter.
@@ -261,9 +285,9 @@ mod tests {
 
     #[test]
     fn replayed_search_goes_on_as_the_uninterrupted_one() {
-        let whole = search(&mut Sampler::new(&SPACE), 3, 60);
+        let whole = search(&mut Sampler::new(&SPACE, &TpeConfig::default()), 3, 60);
         for stop in [0, 10, START_UP_TRIALS, 21, 45] {
-            let mut resumed = Sampler::new(&SPACE);
+            let mut resumed = Sampler::new(&SPACE, &TpeConfig::default());
             for (point, loss) in &whole[..stop] {
                 resumed.observe(point, *loss).unwrap();
             }
@@ -273,7 +297,7 @@ mod tests {
 
     #[test]
     fn proposals_are_in_the_space() {
-        for (point, _) in search(&mut Sampler::new(&SPACE), 1, 100) {
+        for (point, _) in search(&mut Sampler::new(&SPACE, &TpeConfig::default()), 1, 100) {
             assert!(
                 SPACE
                     .iter()
@@ -289,10 +313,10 @@ mod tests {
         let (mut tpe, mut random) = (0.0, 0.0);
         for seed in 0..searches {
             let lowest = |losses: Vec<f64>| losses.into_iter().fold(f64::INFINITY, f64::min);
-            let trials = search(&mut Sampler::new(&SPACE), seed, 60);
+            let trials = search(&mut Sampler::new(&SPACE, &TpeConfig::default()), seed, 60);
             tpe += lowest(trials.into_iter().map(|(_, loss)| loss).collect());
             // A sampler told nothing goes on with its start-up draws.
-            let mut untold = Sampler::new(&SPACE);
+            let mut untold = Sampler::new(&SPACE, &TpeConfig::default());
             random += lowest(
                 (0..60)
                     .map(|t| loss(&untold.propose(1000 * seed + t)))
@@ -308,7 +332,7 @@ mod tests {
     #[test]
     fn start_up_draws_are_those_of_recorded_searches() {
         assert_eq!(
-            Sampler::new(&SPACE).propose(42),
+            Sampler::new(&SPACE, &TpeConfig::default()).propose(42),
             [
                 1.0,
                 2.0,
@@ -321,7 +345,7 @@ mod tests {
 
     #[test]
     fn accepts_the_ends_of_the_dimensions_and_failed_trials() {
-        let mut sampler = Sampler::new(&SPACE);
+        let mut sampler = Sampler::new(&SPACE, &TpeConfig::default());
         for _ in 0..START_UP_TRIALS {
             sampler
                 .observe(&[5.0, 2.0, 1.0, 1.0, 1.0], f64::INFINITY)
@@ -339,7 +363,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_in_the_space() {
-        let mut sampler = Sampler::new(&SPACE);
+        let mut sampler = Sampler::new(&SPACE, &TpeConfig::default());
         assert_eq!(
             sampler.observe(&[0.0; 4], 0.0),
             Err(ObserveError::Length {
@@ -370,6 +394,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "at least one option")]
     fn a_choice_without_options_panics() {
-        Sampler::new(&[Dimension::Choice { options: 0 }]);
+        Sampler::new(&[Dimension::Choice { options: 0 }], &TpeConfig::default());
     }
 }

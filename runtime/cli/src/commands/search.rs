@@ -86,6 +86,15 @@ struct Settings {
     /// How often each held-out image is augmented in a trial.
     #[arg(long, value_name = "N")]
     draws: Option<NonZeroUsize>,
+    /// First trials of a round that are drawn uniformly.
+    #[arg(long, value_name = "N")]
+    start_up_trials: Option<usize>,
+    /// The share of trials that the sampler takes for good ones.
+    #[arg(long, value_name = "SHARE")]
+    gamma: Option<f64>,
+    /// Points that the sampler draws for each number that it proposes.
+    #[arg(long, value_name = "N")]
+    candidates: Option<NonZeroUsize>,
     /// What a candidate is judged by: an image counts where any of its draws is right, or by the
     /// mean of its draws.
     #[arg(long, value_enum)]
@@ -212,6 +221,10 @@ impl Settings {
             self.ops_per_sub_policy.as_ref(),
         );
         set(&mut explore.draws, self.draws.as_ref());
+        let sampler = &mut explore.sampler;
+        set(&mut sampler.start_up_trials, self.start_up_trials.as_ref());
+        set(&mut sampler.gamma, self.gamma.as_ref());
+        set(&mut sampler.candidates, self.candidates.as_ref());
         match self.reward {
             Some(RewardName::Any) => explore.reward = Reward::Any,
             Some(RewardName::Mean) => explore.reward = Reward::Mean,

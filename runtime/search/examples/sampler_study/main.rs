@@ -14,7 +14,7 @@ mod objectives;
 
 use std::error::Error;
 
-use faa_search::sampler::{Dimension, Sampler};
+use faa_search::sampler::{Dimension, Sampler, TpeConfig};
 use objectives::{Objective, SplitMix64};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -87,7 +87,7 @@ fn check(objective: &dyn Objective, theirs: &[f64]) -> Result<(), String> {
 
 /// The best loss of a search by the sampler.
 fn tpe_search(objective: &dyn Objective, seed: u64, trials: u64) -> f64 {
-    let mut sampler = Sampler::new(&objective.dimensions());
+    let mut sampler = Sampler::new(&objective.dimensions(), &TpeConfig::default());
     search(objective, seed, trials, |seed, last| {
         if let Some((point, loss)) = last {
             sampler

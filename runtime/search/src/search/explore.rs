@@ -150,7 +150,7 @@ impl<J: Judge> Worker<'_, '_, J> {
         trials: &mut Vec<Trial>,
     ) -> Result<(), SearchError> {
         let space = Space::new(&round.config.explore);
-        let mut sampler = Sampler::new(&space.dimensions());
+        let mut sampler = Sampler::new(&space.dimensions(), &round.config.explore.sampler);
         for trial in trials.iter() {
             let point = space
                 .point(&trial.candidate)

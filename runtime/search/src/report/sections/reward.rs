@@ -21,6 +21,8 @@ const LINE_POINTS: usize = 200;
 struct Layout {
     /// The trials of a round.
     round: usize,
+    /// The first trials of a round, which are random.
+    start_up: usize,
     /// Those of a fold, where that is known.
     planned: Option<usize>,
     trials: Axis,
@@ -38,8 +40,10 @@ impl Layout {
         let rounds = record.count("/explore/rounds");
         let rounds = rounds.unwrap_or(most(|trial| trial.round));
         let rewards = || record.trials().map(|(_, trial)| trial.reward);
+        let start_up = record.count("/explore/sampler/start_up_trials");
         Self {
             round,
+            start_up: start_up.unwrap_or(START_UP_TRIALS),
             planned: planned.map(|round| round.saturating_mul(rounds)),
             trials: Axis::counts(round.saturating_mul(rounds), 5),
             reward: Axis::rounded(
@@ -84,7 +88,7 @@ pub(in crate::report) fn body(record: &Record) -> Markup {
                 @for fold in &record.folds { (figure(fold, &layout)) }
             }
             p.note {
-                "The first " (START_UP_TRIALS) " trials of a round are random candidates. Those of "
+                "The first " (layout.start_up) " trials of a round are random candidates. Those of "
                 "all rounds of a fold, m of them, give an estimate of the expected best of n: the "
                 "mean of the best over all choices of n of them, Σ xᵢ·C(i−1, n−1)/C(m, n) over "
                 "their rewards in order. The nearer n is to m, the fewer trials it rests on; there "
@@ -116,7 +120,7 @@ fn chart(fold: &FoldRecord, layout: &Layout) -> Markup {
         height: 230.0,
     };
     let random: Vec<f64> = (fold.trials.iter())
-        .filter(|trial| trial.trial < START_UP_TRIALS)
+        .filter(|trial| trial.trial < layout.start_up)
         .map(|trial| trial.reward)
         .collect();
     let random = (random.len() >= ENOUGH_RANDOM_TRIALS).then_some(random);
