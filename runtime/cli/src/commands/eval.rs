@@ -13,8 +13,8 @@ use crate::table::{render, table};
 /// Measure the error of trained networks on a test split.
 #[derive(Args)]
 #[command(after_help = format!("\
-A network's file says what the network is, its classes, and how its images were normalised; so any
-data set of the same classes can be used. Of a run directory, all final networks are measured.
+A network's file says what the network is, its classes, and the size and normalisation of its images;
+so any data set of the same classes and size can be used. Of a run directory, all final networks are measured.
 
 {DATA_SETS}
 
@@ -31,11 +31,11 @@ pub(crate) struct Eval {
     /// Scale and crop all images to squares of this side.
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     image_size: Option<u32>,
-    #[command(flatten)]
-    means: MeansOptions,
     /// Print a line of JSON for every network.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    means: MeansOptions,
 }
 
 impl Eval {
