@@ -8,26 +8,26 @@
 //! `FOLDER` receives `network.safetensors`, and for the first test images `images.f32` (normalised,
 //! `[images, height, width, 3]`), `logits-float32.f32` and `logits-bf16.f32`. Rates go to standard output as a line of JSON.
 
+#[path = "shared/measure.rs"]
+mod measure;
 mod shared;
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use faa_ops_builtin::builtin_ops;
 use faa_search::Judge;
-use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
+use faa_search::config::{Recipe, SEARCHED_OPS};
 use faa_search::data::Dataset;
 use faa_search::judge::{JudgeTask, StopFlag, TrainTask};
 use faa_search::space::Space;
 use faa_torch::network::Folded;
 use faa_torch::{Resources, TorchJudge};
+use measure::{measure, precision_of};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// How often everything is measured; the median counts.
-const REPEATS: usize = 5;
 /// Images whose logits are written.
 const COMPARED: usize = 64;
 /// How often an image is augmented in a trial.
@@ -112,23 +112,6 @@ fn main() -> Result<()> {
         write_floats(&folder.join(format!("logits-{name}.f32")), &logits)?;
     }
     Ok(())
-}
-
-fn precision_of(word: &str) -> Result<Precision> {
-    serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
-}
-
-/// The median of images per second, after a first run that does not count.
-fn measure(mut work: impl FnMut() -> Result<usize>) -> Result<f64> {
-    work()?;
-    let mut rates = Vec::new();
-    for _ in 0..REPEATS {
-        let started = Instant::now();
-        let images = work()?;
-        rates.push(images as f64 / started.elapsed().as_secs_f64());
-    }
-    rates.sort_by(f64::total_cmp);
-    Ok(rates[REPEATS / 2])
 }
 
 /// The first test images as the network sees them, `[images, height, width, 3]`.

@@ -11,29 +11,29 @@
 //! classifies images that lie on the device already; on a CPU its threads are within a convolution,
 //! so that it is no limit there. A share is the part of the time that augmentation adds.
 
+#[path = "shared/measure.rs"]
+mod measure;
 mod shared;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use faa_op::{Channels, ImageMut};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength, Workspace};
 use faa_search::Judge;
-use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
+use faa_search::config::{Recipe, SEARCHED_OPS};
 use faa_search::data::Dataset;
 use faa_search::judge::{Images, JudgeTask, StopFlag, TrainTask};
 use faa_search::pipeline::{Pipeline, TaskPartners};
 use faa_search::space::Space;
 use faa_torch::network::Folded;
 use faa_torch::{Resources, TorchJudge, TorchNetwork};
+use measure::{measure, precision_of};
 use rayon::prelude::*;
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-/// How often everything is measured; the median counts.
-const REPEATS: usize = 5;
 /// How often an image is augmented in a trial.
 const DRAWS: usize = 5;
 /// Images that the network alone classifies at once, as many as the judge has a GPU classify.
@@ -113,10 +113,6 @@ fn main() -> Result<()> {
 
 fn thousandths(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
-}
-
-fn precision_of(word: &str) -> Result<Precision> {
-    serde_json::from_value(word.into()).context("a precision is auto, float32 or bf16")
 }
 
 /// What the judge classifies in.
@@ -242,17 +238,4 @@ fn augment(dataset: &Dataset, images: &[usize], recipe: &Recipe, policy: &Policy
         chunks.try_for_each_init(Workspace::new, one)?;
         Ok(images.len())
     })
-}
-
-/// The median of images per second, after a first run that does not count.
-fn measure(mut work: impl FnMut() -> Result<usize>) -> Result<f64> {
-    work()?;
-    let mut rates = Vec::new();
-    for _ in 0..REPEATS {
-        let started = Instant::now();
-        let images = work()?;
-        rates.push(images as f64 / started.elapsed().as_secs_f64());
-    }
-    rates.sort_by(f64::total_cmp);
-    Ok(rates[REPEATS / 2])
 }

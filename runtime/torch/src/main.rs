@@ -75,14 +75,17 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             plugins,
         } => {
             let task = Task::Search(&config);
-            make_threads(&means)?;
-            let (data, ops) = load(
-                &config.data,
-                config.image_size,
-                plugins.as_ref(),
-                &config.plugins,
+            let Workplace {
+                data,
+                ops,
+                mut judges,
+                device,
+            } = Workplace::set_up(
+                (&config.data, config.image_size),
+                (plugins.as_ref(), &config.plugins),
+                config.precision,
+                &means,
             )?;
-            let (mut judges, device) = judges(&data, &ops, config.precision, &means)?;
             // The directory is bound to its first configuration, so what can be seen to be wrong
             // with one is told before.
             judges[0].check(&config.training)?;
@@ -108,14 +111,17 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             plugins,
         } => {
             let task = Task::Train(&config);
-            make_threads(&means)?;
-            let (data, ops) = load(
-                &config.data,
-                config.image_size,
-                plugins.as_ref(),
-                &config.plugins,
+            let Workplace {
+                data,
+                ops,
+                mut judges,
+                device,
+            } = Workplace::set_up(
+                (&config.data, config.image_size),
+                (plugins.as_ref(), &config.plugins),
+                config.precision,
+                &means,
             )?;
-            let (mut judges, device) = judges(&data, &ops, config.precision, &means)?;
             judges[0].check(&config.training)?;
             config.check(&ops)?;
             let run = RunDirectory::open(&out, task, data.digest())?;
@@ -144,9 +150,8 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
                 jobs: Some(1),
                 ..means
             };
-            make_threads(&means)?;
-            let (data, ops) = load(&data, image_size, None, &[])?;
-            let (mut judges, _) = judges(&data, &ops, Precision::Float32, &means)?;
+            let Workplace { mut judges, .. } =
+                Workplace::set_up((&data, image_size), (None, &[]), Precision::Float32, &means)?;
             for file in networks {
                 let network = judges[0].load_any(&file)?;
                 let evaluation = judges[0].evaluate(&network, Images::Test, stop)?;
@@ -187,21 +192,36 @@ fn note_means(
     Ok(())
 }
 
-/// Rayon's pool for decoding and augmentation, before anything uses it.
-fn make_threads(means: &Means) -> Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(means.threads.max(1));
-    Ok(pool.build_global()?)
+/// What every run needs.
+struct Workplace {
+    data: Arc<Dataset>,
+    ops: OpSet,
+    judges: Vec<TorchJudge>,
+    /// The devices, in words.
+    device: String,
 }
 
-/// Loads the images, and the ops that a run may use.
-fn load(
-    data: &str,
-    image_size: Option<u32>,
-    plugins: Option<&Plugins>,
-    named: &[PluginOp],
-) -> Result<(Arc<Dataset>, OpSet)> {
-    let dataset = Dataset::load(&data.parse()?, &LoadOptions { image_size })?;
-    Ok((Arc::new(dataset), known_ops(named, plugins)?))
+impl Workplace {
+    /// Loads the images, and the ops of plugins, among which must be the named ones.
+    fn set_up(
+        (data, image_size): (&str, Option<u32>),
+        (plugins, named): (Option<&Plugins>, &[PluginOp]),
+        precision: Precision,
+        means: &Means,
+    ) -> Result<Self> {
+        // For decoding and augmentation, before anything uses rayon's pool.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(means.threads.max(1));
+        pool.build_global()?;
+        let data = Arc::new(Dataset::load(&data.parse()?, &LoadOptions { image_size })?);
+        let ops = known_ops(named, plugins)?;
+        let (judges, device) = judges(&data, &ops, precision, means)?;
+        Ok(Self {
+            data,
+            ops,
+            judges,
+            device,
+        })
+    }
 }
 
 /// A judge for every job, over the devices in turn, and the devices in words.
