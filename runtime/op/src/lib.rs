@@ -46,6 +46,7 @@ mod point;
 mod set;
 mod spec;
 mod stream;
+pub mod text;
 
 pub use call::{Call, Scratch};
 pub use error::{OpError, ShapeError};

@@ -1,0 +1,93 @@
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Why there is no cache folder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoCacheFolder {
+    /// `FAA_CACHE_DIR` is set to a relative path, which would name a different folder from each
+    /// working directory.
+    #[error("FAA_CACHE_DIR is {}, which is not an absolute path", .0.display())]
+    Relative(PathBuf),
+    /// No variable names a folder.
+    #[error("no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set")]
+    Unset,
+}
+
+/// The folder for everything that is fetched or computed once: `$FAA_CACHE_DIR`, or else
+/// `faa-runtime` in `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
+///
+/// Empty variables count as unset, and a relative `XDG_CACHE_HOME` or `HOME` is ignored, as the XDG
+/// Base Directory Specification asks.
+///
+/// # Errors
+///
+/// [`NoCacheFolder`].
+pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
+    cache_folder_by(|name| env::var_os(name))
+}
+
+/// As [`cache_folder`], with the environment variables that `variable` returns.
+///
+/// # Errors
+///
+/// [`NoCacheFolder`].
+pub fn cache_folder_by(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, NoCacheFolder> {
+    let set = |name| {
+        let value = variable(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let absolute = |name| set(name).filter(|path| path.is_absolute());
+    if let Some(own) = set("FAA_CACHE_DIR") {
+        return match own.is_absolute() {
+            true => Ok(own),
+            false => Err(NoCacheFolder::Relative(own)),
+        };
+    }
+    let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
+    let shared = absolute("XDG_CACHE_HOME").or_else(home_cache);
+    shared
+        .map(|caches| caches.join(Path::new("faa-runtime")))
+        .ok_or(NoCacheFolder::Unset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(variables: &[(&str, &str)]) -> Result<PathBuf, NoCacheFolder> {
+        cache_folder_by(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn the_most_specific_variable_wins() {
+        let all = [
+            ("FAA_CACHE_DIR", "/own"),
+            ("XDG_CACHE_HOME", "/xdg"),
+            ("HOME", "/home/a"),
+        ];
+        assert_eq!(folder(&all), Ok("/own".into()));
+        assert_eq!(folder(&all[1..]), Ok("/xdg/faa-runtime".into()));
+        assert_eq!(folder(&all[2..]), Ok("/home/a/.cache/faa-runtime".into()));
+        assert_eq!(folder(&all[3..]), Err(NoCacheFolder::Unset));
+    }
+
+    #[test]
+    fn empty_and_relative_variables_are_ignored_except_our_own() {
+        let home = ("HOME", "/h");
+        for ignored in ["", "xdg"] {
+            let found = folder(&[("XDG_CACHE_HOME", ignored), home]);
+            assert_eq!(found, Ok("/h/.cache/faa-runtime".into()));
+        }
+        assert_eq!(folder(&[("FAA_CACHE_DIR", ""), home]), folder(&[home]));
+        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]);
+        assert_eq!(relative, Err(NoCacheFolder::Relative("own".into())));
+        assert_eq!(folder(&[("HOME", "h")]), Err(NoCacheFolder::Unset));
+    }
+}
