@@ -121,7 +121,7 @@ impl Shape {
 }
 
 impl WideResNet {
-    /// A network whose tensors hold what `fill` gives for each of them, row by row.
+    /// A network of 32-bit floats whose tensors hold what `fill` gives for each of them, row by row.
     ///
     /// # Errors
     ///
@@ -135,7 +135,22 @@ impl WideResNet {
         device: Device,
         fill: impl FnMut(&TensorSpec) -> Vec<f32>,
     ) -> Result<Self, TchError> {
-        let store = Store::new(shape.tensors(), device, fill)?;
+        Self::of_kind(shape, Kind::Float, device, fill)
+    }
+
+    /// As [`new`](Self::new), with floats of a different kind. With [`Kind::Double`], training and
+    /// evaluation can be compared with another program's without regard to the processor's kernels.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_kind(
+        shape: Shape,
+        kind: Kind,
+        device: Device,
+        fill: impl FnMut(&TensorSpec) -> Vec<f32>,
+    ) -> Result<Self, TchError> {
+        let store = Store::new(shape.tensors(), (kind, device), fill)?;
         Ok(Self {
             shape,
             stem: store.get("stem.weight"),

@@ -62,7 +62,7 @@ impl Sgd {
             let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
                 .f_mul_scalar(self.clip_norm)?
                 .f_clamp_max(1.0)?
-                .f_to_kind(Kind::Float)?;
+                .f_to_kind(gradient.kind())?;
             drop(gradient.f_mul_(&scale)?);
             self.descend(store, &gradient, learning_rate)?;
             Ok(norm)

@@ -77,7 +77,7 @@ pub struct Store {
 impl Store {
     pub(super) fn new(
         specs: Vec<TensorSpec>,
-        device: Device,
+        (kind, device): (Kind, Device),
         mut fill: impl FnMut(&TensorSpec) -> Vec<f32>,
     ) -> Result<Self, TchError> {
         let total = |role: Role| -> i64 {
@@ -85,13 +85,14 @@ impl Store {
             of_role.map(|spec| spec.len() as i64).sum()
         };
         let decayed = total(Role::Weight);
-        let flat = Tensor::f_zeros([decayed + total(Role::BatchNorm)], (Kind::Float, device))?;
+        let flat = Tensor::f_zeros([decayed + total(Role::BatchNorm)], (kind, device))?;
         let (mut next_weight, mut next_norm) = (0, decayed);
         let mut tensors = Vec::new();
         for spec in &specs {
             let values = fill(spec);
             assert_eq!(values.len(), spec.len(), "the values of {}", spec.name);
             let values = Tensor::f_from_slice(&values)?.f_reshape(&spec.size)?;
+            let values = values.f_to_kind(kind)?;
             let next = match spec.role {
                 Role::Weight => &mut next_weight,
                 Role::BatchNorm => &mut next_norm,

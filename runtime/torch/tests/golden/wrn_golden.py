@@ -5,16 +5,20 @@ no Python:
 
     python wrn_golden.py [OUT.json]          # default: wrn_golden.json beside this script
 
-The file holds, rounded to nine significant digits (enough to give every float32 back exactly):
+The file holds:
 
 - the trainable parameters of four networks, for 10 classes;
-- learning rates of the warm-up + cosine schedule (float64, not rounded);
-- for WRN-10-1 and WRN-16-2, float32 on one CPU thread: the logits in eval mode, two training
-  steps on one batch (logits, loss, gradient norm before clipping, and after the step the norm,
-  sum and first four elements of every tensor), and the logits in eval mode afterwards;
+- learning rates of the warm-up + cosine schedule;
+- for WRN-10-1 and WRN-16-2, in float64: the logits in eval mode, two training steps on one batch
+  (logits, loss, gradient norm before clipping, and after the step the norm, sum and first four
+  elements of every tensor), and the logits in eval mode afterwards. In float64 it does not matter
+  which kernels the processor gets: all agree to about 13 digits, and 13 are written;
 - WRN-10-1 once more with a clip norm that both steps exceed, without the tensors: the ordinary
   clip norm of 5 is exceeded by no step above;
-- for each of these the distance to the same run in float64, from which a test takes its tolerance.
+- how far PyTorch's own float32 is from these values until the first step is done, with every kind
+  of kernel that this processor has: channels first and last, oneDNN on and off, AVX2 and AVX-512
+  (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY), one thread and two. A test of float32 takes its
+  tolerance from the largest.
 
 No weights are stored. Both languages make them from an integer hash:
 
@@ -45,8 +49,11 @@ The images are bytes h(2^20, j) >> 56 with j in NHWC order, normalised in float3
 a time, (byte / 255 - mean) / std. The same four images serve both networks.
 """
 
+import itertools
 import json
 import math
+import os
+import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -75,23 +82,31 @@ CLIP_NORM = 5.0
 # Depth, width, clip norm, and whether the tensors are written.
 CASES = [(10, 1, CLIP_NORM, True), (16, 2, CLIP_NORM, True), (10, 1, 0.5, False)]
 
+# What chooses among float32 kernels. Environment variables are read once, so each combination of
+# them is a process of its own.
+INSTRUCTION_SETS = [
+    {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
+    for onednn, aten in itertools.product(["AVX2", "AVX512_CORE", "DEFAULT"], ["avx2", "avx512"])
+]
+LAYOUTS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
+
 STEPS_PER_EPOCH = 391  # 50,000 images in batches of 128, the last batch smaller.
 WARMUP_STEPS = 5 * STEPS_PER_EPOCH
 TOTAL_STEPS = 200 * STEPS_PER_EPOCH
 
 
 def main():
+    if sys.argv[1:] == ["--float32"]:
+        print(json.dumps([float32_distances(*case) for case in CASES]))
+        return
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("wrn_golden.json")
-    # One thread and no free choice of algorithm: the order of every float32 sum is then fixed.
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     assert int(mix(np.array([0], np.uint64))[0]) == 0xE220A8397B1DCDAF, "not SplitMix64"
 
     golden = {
         "about": "Golden values of the WideResNet; wrn_golden.py says what each one is.",
         "command": "python wrn_golden.py",
         "torch": torch.__version__,
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "processor": processor(),
         "parameter_counts": {f"WRN-{d}-{k}": parameter_count(d, k) for d, k in COUNTED},
         "images": {"first_bytes": image_bytes().flatten()[:8].tolist(), "labels": LABELS},
         "optimizer": {
@@ -103,10 +118,31 @@ def main():
         "schedule": schedule_points(),
         "cases": [case(*settings) for settings in CASES],
     }
+    for variables in INSTRUCTION_SETS:
+        measured = subprocess.run(
+            [sys.executable, __file__, "--float32"],
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        for written, distances in zip(golden["cases"], json.loads(measured.stdout)):
+            for kernels, distance in distances.items():
+                name = " ".join([*variables.values(), kernels])
+                written["float32_distance"][name] = distance
     # A tensor a line: a change to the file can then be read as a diff.
-    text = json.dumps(golden, separators=(",", ":")).replace('{"name"', '\n{"name"')
+    text = json.dumps(golden, separators=(",", ":"))
+    for start in ('{"name"', '"float32_distance"', '"AVX', '"DEFAULT'):
+        text = text.replace(start, "\n" + start)
     out.write_text(text + "\n")
     print(f"{out}: {len(text) + 1} bytes")
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in fields.items()}
+    name, family, model = (fields[key] for key in ("model name", "cpu family", "model"))
+    return f"{name}, family {family}, model {model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 # The network: Zagoruyko & Komodakis 2016, section 2, as the public CIFAR codes build it.
@@ -218,48 +254,60 @@ def images():
     return torch.from_numpy(normalised).permute(0, 3, 1, 2).contiguous()
 
 
-# One case: the run in float32, and how far it is from the run in float64.
+# One case: the run in float64, and how far runs in float32 are from it.
 
 
 def case(depth, width, clip_norm, with_tensors):
-    single, double = (trace(depth, width, clip_norm, d) for d in (torch.float32, torch.float64))
+    double = trace(depth, width, clip_norm, torch.float64)
     written = {
         "depth": depth,
         "width": width,
         "clip_norm": clip_norm,
-        "eval_logits_before": rounded(single["eval_logits_before"]),
+        "eval_logits_before": rounded(double["eval_logits_before"]),
         "steps": [
             {key: rounded(step[key]) for key in ("logits", "loss", "gradient_norm")}
-            for step in single["steps"]
+            for step in double["steps"]
         ],
-        "eval_logits_after": rounded(single["eval_logits_after"]),
-        "distance_to_float64": {
-            "eval_logits_before": largest_gap(single, double, "eval_logits_before"),
-            "steps": [
-                {
-                    "logits": largest_gap(a, b, "logits"),
-                    "loss": largest_gap(a, b, "loss"),
-                    "gradient_norm": largest_gap(a, b, "gradient_norm"),
-                    "tensors_relative": largest_relative_gap(a["tensors"], b["tensors"]),
-                }
-                for a, b in zip(single["steps"], double["steps"])
-            ],
-            "eval_logits_after": largest_gap(single, double, "eval_logits_after"),
-        },
+        "eval_logits_after": rounded(double["eval_logits_after"]),
+        "float32_distance": {},
     }
     if with_tensors:
-        written["tensors_before"] = summaries(single["tensors_before"])
-        for step, traced in zip(written["steps"], single["steps"]):
+        written["tensors_before"] = summaries(double["tensors_before"])
+        for step, traced in zip(written["steps"], double["steps"]):
             step["tensors"] = summaries(traced["tensors"])
     return written
 
 
-def trace(depth, width, clip_norm, dtype):
+def float32_distances(depth, width, clip_norm, _):
+    """The largest distances of float32 to float64, for each kind of kernel of this process.
+
+    Of the first step alone. Its gradient is not continuous: where rounding moves the input of a
+    ReLU across zero, one of a million, the gradient jumps, and the second step starts elsewhere.
+    """
+    double = trace(depth, width, clip_norm, torch.float64)
+    distances = {}
+    for (layout, memory), onednn, threads in itertools.product(LAYOUTS.items(), (True, False), (1, 2)):
+        torch.set_num_threads(threads)
+        torch.backends.mkldnn.set_flags(onednn)
+        single = trace(depth, width, clip_norm, torch.float32, memory)
+        name = f"{layout}, oneDNN {'on' if onednn else 'off'}, {threads} thread(s)"
+        a, b = single["steps"][0], double["steps"][0]
+        distances[name] = {
+            "eval_logits_before": largest_gap(single, double, "eval_logits_before"),
+            "logits": largest_gap(a, b, "logits"),
+            "loss": largest_gap(a, b, "loss"),
+            "gradient_norm": largest_gap(a, b, "gradient_norm"),
+            "tensors": largest_relative_gap(a["tensors"], b["tensors"]),
+        }
+    return distances
+
+
+def trace(depth, width, clip_norm, dtype, memory_format=torch.contiguous_format):
     """Everything the golden file says about one network, as float64 arrays of unrounded values."""
     net = WideResNet(depth, width)
     fill(net)  # Before the conversion: both precisions start from the same float32 values.
-    net.to(dtype)
-    batch, labels = images().to(dtype), torch.tensor(LABELS)
+    net.to(dtype).to(memory_format=memory_format)
+    batch, labels = images().to(dtype).to(memory_format=memory_format), torch.tensor(LABELS)
     optimizer = sgd(net)
     before, tensors_before = eval_logits(net, batch), snapshot(net)
     steps = [training_step(net, optimizer, batch, labels, clip_norm) for _ in range(STEPS)]
@@ -329,7 +377,7 @@ def summaries(tensors):
 
 def rounded(values):
     values = np.asarray(values)
-    return float(f"{values:.9g}") if values.ndim == 0 else [rounded(v) for v in values]
+    return float(f"{values:.13g}") if values.ndim == 0 else [rounded(v) for v in values]
 
 
 def largest_gap(a, b, key):
