@@ -50,7 +50,7 @@ settings() {
         model=wrn-10-1 check_images=200 check_epochs=2 rate_images=200
         measured=("64 float32")
         search_options=(--model wrn-10-1 --images 200 --folds 2 --epochs 2 --warmup-epochs 1
-            --batch 32 --rounds 1 --trials 3 --kept 2)
+            --batch 32 --rounds 1 --trials 3 --top-n 2)
         training=(--model wrn-10-1 --epochs 2 --warmup-epochs 1 --batch 64 --learning-rate 0.05)
     else
         DEVICE=${DEVICE:-cuda:0} OUT=${OUT:-results} JOBS=${JOBS:-5}
@@ -176,7 +176,7 @@ rates() {
 search() {
     # Its final trainings are those of `train`, at another batch size.
     step search resumes bin/faa-runtime search --data "$DATA" --preset cifar10-reduced \
-        "${search_options[@]}" "${means[@]}" --jobs "$JOBS" --no-finals --out "$OUT/search"
+        "${search_options[@]}" "${means[@]}" --jobs "$JOBS" --no-final-trainings --out "$OUT/search"
 }
 
 train() {

@@ -33,7 +33,7 @@ const OF_SEARCH: &[(&str, &str)] = &[
     ("--folds", "2"),
     ("--rounds", "2"),
     ("--trials", "6"),
-    ("--kept", "2"),
+    ("--top-n", "2"),
     ("--draws", "2"),
     ("--final-epochs", "2"),
 ];

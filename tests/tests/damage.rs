@@ -198,7 +198,7 @@ fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
     let words = "cannot append to run/fold-0/trials.jsonl";
     assert!(message.contains(words), "{message}");
     let torn = fs::read(&trials).unwrap();
-    assert!(!torn.ends_with(b"\n"), "the control");
+    assert!(!torn.ends_with(b"\n"), "the augmentation");
     stdout_of(&mut search(folder.path()));
     assert_eq!(json_lines_in(&fs::read(&trials).unwrap()).len(), 12);
     assert_eq!(policy_of(folder.path()), stopped.policy);
@@ -209,7 +209,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     let folder = data_set();
     let search = || {
         let mut command = search_with(folder.path(), &[("--learning-rate", "1e30")]);
-        command.arg("--no-finals");
+        command.arg("--no-final-trainings");
         command
     };
     let mut running = Running::start(&mut search());
@@ -251,7 +251,7 @@ const EPOCHS: usize = 20;
 fn search(folder: &Path) -> Command {
     let epochs = EPOCHS.to_string();
     let mut command = search_with(folder, &[("--epochs", epochs.as_str())]);
-    command.arg("--no-finals");
+    command.arg("--no-final-trainings");
     command
 }
 
@@ -300,6 +300,6 @@ fn first_line_missing(content: &[u8]) -> Vec<u8> {
 fn of_another_version(content: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(content);
     let changed = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
-    assert_ne!(changed, text, "the control");
+    assert_ne!(changed, text, "the augmentation");
     changed.into_bytes()
 }

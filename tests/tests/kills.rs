@@ -152,7 +152,7 @@ fn a_search_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
 fn assert_same_run(expected: &Path, found: &Path) {
     let logs = logs_in(expected);
     let lines: usize = logs.values().sum();
-    assert_eq!(lines, 4 * EPOCHS + 4 * TRIALS, "the control: {logs:?}");
+    assert_eq!(lines, 4 * EPOCHS + 4 * TRIALS, "the augmentation: {logs:?}");
     let (expected, found) = (files_in(expected), files_in(found));
     let names: Vec<&PathBuf> = expected.keys().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
@@ -162,7 +162,7 @@ fn assert_same_run(expected: &Path, found: &Path) {
         "fold-1/network.safetensors",
         "final/policy-0/network.safetensors",
     ] {
-        assert!(expected.contains_key(Path::new(name)), "the control");
+        assert!(expected.contains_key(Path::new(name)), "the augmentation");
     }
     for (name, content) in &expected {
         let found = &found[name];
@@ -200,7 +200,7 @@ fn search(folder: &Path) -> Command {
         ("--epochs", epochs.as_str()),
         ("--trials", trials.as_str()),
         ("--draws", "6"),
-        ("--finals", "cutout,policy"),
+        ("--final-trainings", "cutout,policy"),
         ("--final-epochs", epochs.as_str()),
     ];
     search_with(folder, &changed)
@@ -372,8 +372,8 @@ fn folder_of(training: &Value) -> PathBuf {
         return format!("fold-{fold}").into();
     }
     let last = &training["final"];
-    let control = last["control"].as_str().unwrap();
-    format!("final/{control}-{}", last["seed"]).into()
+    let augmentation = last["augmentation"].as_str().unwrap();
+    format!("final/{augmentation}-{}", last["seed"]).into()
 }
 
 fn stage_of(event: &Value) -> Option<Stage> {

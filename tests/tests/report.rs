@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// The files of a search that is finished, its report among them.
 static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = data_set();
-    let finals = [("--finals", "cutout,policy")];
-    stdout_of(&mut search_with(folder.path(), &finals));
+    let final_trainings = [("--final-trainings", "cutout,policy")];
+    stdout_of(&mut search_with(folder.path(), &final_trainings));
     files_in(&folder.path().join("run"))
 });
 
@@ -28,7 +28,7 @@ const SECTIONS: [&str; 7] = [
     "ops",
     "policy",
     "images",
-    "finals",
+    "final_trainings",
 ];
 
 /// A data set, and the finished search on it.
@@ -79,7 +79,7 @@ fn assert_whole(page: &str) {
     }
     for (attribute, allowed) in [("src=\"", "data:image/png;base64,"), ("href=\"", "#")] {
         let values: Vec<&str> = page.split(attribute).skip(1).collect();
-        assert!(!values.is_empty(), "the control: {attribute}");
+        assert!(!values.is_empty(), "the augmentation: {attribute}");
         for value in values {
             let start: String = value.chars().take(40).collect();
             assert!(start.starts_with(allowed), "{attribute}{start}");

@@ -41,17 +41,23 @@ fn a_policy_and_its_controls_are_trained_and_measured() {
     let at = folder.path();
     fs::write(at.join("mine.json"), POLICY).unwrap();
     let changed = [("--policy", "mine.json"), ("--seeds", "2")];
-    let table = stdout_of(train_with(at, &changed).arg("--controls"));
+    let table = stdout_of(train_with(at, &changed).arg("--baselines"));
 
     let summary = json_in(&at.join("run/summary.json"));
     assert_eq!(summary["policy"], "run/policy.json");
     assert_eq!(summary["sub_policies"], 2);
     let policy: Value = serde_json::from_str(&policy_of(at)).unwrap();
     assert_eq!(policy["name"], "two");
-    let finals = summary["finals"].as_array().unwrap();
-    assert_eq!((finals.len(), table.lines().count()), (5, 6), "{table}");
-    for ((result, line), (control, row)) in finals.iter().zip(table.lines().skip(1)).zip(ROWS) {
-        assert_eq!(result["control"], control);
+    let final_trainings = summary["final_trainings"].as_array().unwrap();
+    assert_eq!(
+        (final_trainings.len(), table.lines().count()),
+        (5, 6),
+        "{table}"
+    );
+    for ((result, line), (augmentation, row)) in
+        final_trainings.iter().zip(table.lines().skip(1)).zip(ROWS)
+    {
+        assert_eq!(result["augmentation"], augmentation);
         let [first, second] = errors_of(result)[..] else {
             panic!("{result}");
         };
@@ -77,10 +83,10 @@ fn a_policy_and_its_controls_are_trained_and_measured() {
         measured.insert(network, line["error"].as_f64().unwrap());
     }
     let mut told: BTreeMap<String, f64> = BTreeMap::new();
-    for result in finals {
-        let control = result["control"].as_str().unwrap();
+    for result in final_trainings {
+        let augmentation = result["augmentation"].as_str().unwrap();
         for (seed, error) in errors_of(result).into_iter().enumerate() {
-            let network = format!("run/final/{control}-{seed}/network.safetensors");
+            let network = format!("run/final/{augmentation}-{seed}/network.safetensors");
             told.insert(network, error);
         }
     }
@@ -102,13 +108,16 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
     ] {
         let folder = data_set();
         let table = stdout_of(&mut train_with(folder.path(), &changed));
-        let (_, row) = ROWS.iter().find(|(control, _)| *control == rows).unwrap();
+        let (_, row) = ROWS
+            .iter()
+            .find(|(augmentation, _)| *augmentation == rows)
+            .unwrap();
         let line = table.lines().nth(1).unwrap();
         assert!(line.starts_with(&format!("{row}  ")), "{table}");
         assert_eq!(table.lines().count(), 2, "{table}");
         let run = folder.path().join("run");
         let summary = json_in(&run.join("summary.json"));
-        assert_eq!(summary["finals"][0]["control"], rows);
+        assert_eq!(summary["final_trainings"][0]["augmentation"], rows);
         assert_eq!(summary["policy"], Value::Null);
         if rows == "random" {
             let begun = json_in(&run.join("run.json"));
@@ -122,7 +131,7 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let changed = [("--policy", "random:3"), ("--epochs", "10")];
     let start = |folder: &Path| {
         let mut command = train_with(folder, &changed);
-        command.arg("--controls");
+        command.arg("--baselines");
         command
     };
     let whole = data_set();
@@ -131,7 +140,7 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let folder = data_set();
     let mut running = Running::start(&mut start(folder.path()));
     running.interrupt_at(|event| {
-        event["event"] == "epoch_done" && event["training"]["final"]["control"] == "cutout"
+        event["event"] == "epoch_done" && event["training"]["final"]["augmentation"] == "cutout"
     });
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");
@@ -154,7 +163,7 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let (found, expected) = (results(folder.path()), results(whole.path()));
     let names: Vec<&PathBuf> = expected.keys().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
-    assert_eq!(names.len(), 1 + 4, "the control: {names:?}");
+    assert_eq!(names.len(), 1 + 4, "the augmentation: {names:?}");
     assert!(found == expected, "the networks or their errors are others");
 }
 
@@ -171,7 +180,7 @@ fn a_run_belongs_to_the_command_that_made_it() {
     assert!(files_in(&folder.path().join("run")) == before);
 
     let folder = data_set();
-    stdout_of(search(folder.path()).arg("--no-finals"));
+    stdout_of(search(folder.path()).arg("--no-final-trainings"));
     let before = files_in(&folder.path().join("run"));
     let (code, message) = failure_of(&mut train_with(folder.path(), &training));
     assert_eq!(code, 1, "{message}");
@@ -229,9 +238,9 @@ fn what_cannot_be_evaluated_is_named() {
 #[test]
 fn jobs_side_by_side_and_curves_change_nothing() {
     let (one, two) = (data_set(), data_set());
-    stdout_of(search(one.path()).arg("--no-finals"));
+    stdout_of(search(one.path()).arg("--no-final-trainings"));
     let jobs = [("--threads", "2"), ("--jobs", "2")];
-    stdout_of(search_with(two.path(), &jobs).args(["--no-finals", "--tensorboard"]));
+    stdout_of(search_with(two.path(), &jobs).args(["--no-final-trainings", "--tensorboard"]));
     assert_eq!(policy_of(two.path()), policy_of(one.path()));
 
     assert!(!one.path().join("run/tensorboard").exists());
@@ -245,7 +254,7 @@ fn jobs_side_by_side_and_curves_change_nothing() {
         let name = name.file_name().unwrap().to_string_lossy();
         assert!(name.starts_with("events.out.tfevents."), "{name}");
         let content = String::from_utf8_lossy(content);
-        for curve in ["train/loss", "explore/best", "held_out/error"] {
+        for curve in ["train/loss", "search/best", "held_out/error"] {
             assert!(content.contains(curve), "{fold} has no {curve}");
         }
     }

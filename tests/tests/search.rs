@@ -22,7 +22,7 @@ fn a_search_finds_a_policy_that_can_be_applied() {
     }
     let summary: Value =
         serde_json::from_slice(&fs::read(folder.path().join("run/summary.json")).unwrap()).unwrap();
-    assert_eq!(summary["finals"].as_array().unwrap().len(), 5);
+    assert_eq!(summary["final_trainings"].as_array().unwrap().len(), 5);
     for fold in ["run/fold-0/trials.jsonl", "run/fold-1/trials.jsonl"] {
         let lines = fs::read_to_string(folder.path().join(fold)).unwrap();
         assert_eq!(lines.lines().count(), 12);
@@ -63,14 +63,14 @@ fn a_search_finds_a_policy_that_can_be_applied() {
 #[test]
 fn a_search_that_is_stopped_or_killed_goes_on_to_the_same_policy() {
     let whole = data_set();
-    stdout_of(search(whole.path()).arg("--no-finals"));
+    stdout_of(search(whole.path()).arg("--no-final-trainings"));
 
     let folder = data_set();
     let fold =
         |fold: u64| move |event: &Value| event["event"] == "trial_done" && event["fold"] == fold;
 
     // Ctrl-C in the first fold's trials.
-    let mut running = Running::start(search(folder.path()).arg("--no-finals"));
+    let mut running = Running::start(search(folder.path()).arg("--no-final-trainings"));
     running.wait_for(fold(0));
     running.signal("INT");
     let (code, message) = running.finish();
@@ -81,14 +81,14 @@ fn a_search_that_is_stopped_or_killed_goes_on_to_the_same_policy() {
     );
 
     // A kill in the second fold's, which the sibling notices by itself.
-    let mut running = Running::start(search(folder.path()).arg("--no-finals"));
+    let mut running = Running::start(search(folder.path()).arg("--no-final-trainings"));
     running.wait_for(fold(1));
     running.signal("KILL");
     running.finish();
 
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
-        let output = run(search(folder.path()).arg("--no-finals"));
+        let output = run(search(folder.path()).arg("--no-final-trainings"));
         let message = String::from_utf8(output.stderr).unwrap();
         if output.status.success() {
             assert!(message.contains("trials found finished"), "{message}");
@@ -105,8 +105,9 @@ fn a_search_that_is_stopped_or_killed_goes_on_to_the_same_policy() {
 #[test]
 fn another_configuration_in_the_same_directory_is_refused() {
     let folder = data_set();
-    stdout_of(search(folder.path()).arg("--no-finals"));
-    let (code, message) = failure_of(search(folder.path()).args(["--no-finals", "--seed", "1"]));
+    stdout_of(search(folder.path()).arg("--no-final-trainings"));
+    let (code, message) =
+        failure_of(search(folder.path()).args(["--no-final-trainings", "--seed", "1"]));
     assert_eq!(code, 1);
     assert!(
         message.contains("another `seed` (0, and now 1)"),
@@ -121,15 +122,15 @@ fn advice_can_be_followed_in_the_same_directory() {
     let (code, message) = failure_of(&mut search(folder.path()));
     assert_eq!(code, 1);
     assert!(message.contains("--image-size"), "{message}");
-    stdout_of(search(folder.path()).args(["--no-finals", "--image-size", "16"]));
+    stdout_of(search(folder.path()).args(["--no-final-trainings", "--image-size", "16"]));
 }
 
 #[test]
 fn changed_images_are_noticed() {
     let folder = data_set();
-    stdout_of(search(folder.path()).arg("--no-finals"));
+    stdout_of(search(folder.path()).arg("--no-final-trainings"));
     faa_tests::write_image(&folder.path().join("data/train/class-0/new.png"), 16, 16, 1);
-    let (code, message) = failure_of(search(folder.path()).arg("--no-finals"));
+    let (code, message) = failure_of(search(folder.path()).arg("--no-final-trainings"));
     assert_eq!(code, 1);
     assert!(message.contains("the images are not those"), "{message}");
 }
@@ -171,7 +172,7 @@ fn ops_of_plugins_are_searched_over() {
         command.args([
             "--plugins",
             "plugins",
-            "--no-finals",
+            "--no-final-trainings",
             "--ops",
             "Flicker,Invert",
         ]);
@@ -215,9 +216,9 @@ fn ops_of_plugins_are_searched_over() {
     let folder = data_set();
     fs::create_dir(folder.path().join("plugins")).unwrap();
     fs::write(folder.path().join("plugins/flicker.wasm"), abi_example()).unwrap();
-    stdout_of(search(folder.path()).args(["--plugins", "plugins", "--no-finals"]));
+    stdout_of(search(folder.path()).args(["--plugins", "plugins", "--no-final-trainings"]));
     let run = fs::read(folder.path().join("run/run.json")).unwrap();
     let run: Value = serde_json::from_slice(&run).unwrap();
-    let ops = run["config"]["explore"]["ops"].as_array().unwrap();
+    let ops = run["config"]["search"]["ops"].as_array().unwrap();
     assert_eq!((ops.len(), &ops[15]), (16, &"Flicker".into()));
 }

@@ -9,10 +9,10 @@ mod one_op;
 mod ops;
 mod plugin;
 mod policy;
-mod recipe;
 mod report;
 mod search;
 mod train;
+mod training;
 mod work;
 
 use std::fmt;

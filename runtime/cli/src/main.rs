@@ -9,9 +9,9 @@ mod measure;
 mod pictures;
 mod plugins;
 mod progress;
-mod sibling;
 mod table;
 mod template;
+mod torch_process;
 mod wasm_toolchain;
 
 use std::io;

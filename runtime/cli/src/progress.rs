@@ -4,9 +4,9 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use faa_search::Event;
+use faa_search::backend::Rates;
 use faa_search::event::{Plan, Training};
-use faa_search::judge::Rates;
-use faa_search::run::WorkedWith;
+use faa_search::run::Environment;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often plain output tells of work in progress.
@@ -76,7 +76,7 @@ impl Progress {
                     short(*training)
                 ));
             }
-            Event::MeansChanged { before, now } => self.warn(&format!(
+            Event::EnvironmentChanged { before, now } => self.warn(&format!(
                 "this run was worked on with {}, and now with {}: figures may differ in rounding",
                 in_words(before),
                 in_words(now)
@@ -158,7 +158,7 @@ impl Progress {
         };
         self.line(&format!(
             "{search}{} final trainings; everything goes to {}",
-            plan.finals,
+            plan.final_trainings,
             plan.run.display()
         ));
         let left = Duration::from_secs_f64(plan.estimated_seconds);
@@ -202,18 +202,18 @@ impl Progress {
     }
 }
 
-fn in_words(with: &WorkedWith) -> String {
+fn in_words(with: &Environment) -> String {
     format!(
-        "{}, {} threads, {} jobs, judging in {}, training in {}, {}",
-        with.device, with.threads, with.jobs, with.judging, with.training, with.processor
+        "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
+        with.device, with.threads, with.jobs, with.scoring, with.training, with.processor
     )
 }
 
 fn short(training: Training) -> String {
     match training {
         Training::Fold(fold) => format!("training fold {fold}"),
-        Training::Final { control, seed } => {
-            format!("final training with {}, seed {seed}", control.name())
+        Training::Final { augmentation, seed } => {
+            format!("final training with {}, seed {seed}", augmentation.name())
         }
     }
 }

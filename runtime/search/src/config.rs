@@ -1,34 +1,46 @@
-//! Everything that a search can be told, and the presets.
+//! Everything that a run can be configured with.
+
+pub mod check;
+mod presets;
+mod ranges;
 
 use std::num::NonZeroUsize;
 
+use faa_policy::Policy;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Model;
 use crate::sampler::TpeConfig;
 
-/// A search. Two runs with equal configurations, on one machine, device and count of threads, give
-/// equal policies.
+/// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
+/// on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SearchConfig {
+pub struct RunConfig {
+    /// The images, and how networks are trained on them.
+    pub common: CommonConfig,
+    /// How a policy is searched for; `None` trains with a policy that is given.
+    pub search: Option<SearchConfig>,
+    /// The trainings on all images that show what the policy is worth.
+    pub final_trainings: FinalTrainings,
+}
+
+/// What every run needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommonConfig {
     /// The data set, as after `--data`.
     pub data: String,
-    /// The side to which images are scaled and cropped; as they are where not given.
+    /// The side to which images are cropped and scaled, in pixels; `None` keeps their size.
     pub image_size: Option<u32>,
     /// The seed from which every random choice is derived.
     pub seed: u64,
-    /// How the training images are split.
-    pub folds: FoldConfig,
-    /// How the networks of the folds are trained.
-    pub training: Recipe,
-    /// How candidates are proposed and judged.
-    pub explore: ExploreConfig,
-    /// What is trained in the end to show what the policy is worth.
-    pub finals: FinalConfig,
-    /// The numbers that networks calculate with.
+    /// How networks are trained.
+    pub training: TrainingConfig,
+    /// The floating-point format that networks compute in.
     pub precision: Precision,
-    /// Which of the ops come from plugins, sorted by name; so a search goes on with the same modules
-    /// only.
+    /// Which of the ops come from plugins, sorted by name, so that a run continues with the same
+    /// modules only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<PluginOp>,
 }
@@ -38,46 +50,29 @@ pub struct SearchConfig {
 pub struct PluginOp {
     /// The op's name.
     pub op: String,
-    /// The SHA-256 of the plugin's module or library, as 64 digits of base 16.
+    /// The SHA-256 of the plugin's module or library, as 64 hexadecimal digits.
     pub sha256: String,
-}
-
-/// How the training images are split into D_M, on which networks are trained, and D_A, on which
-/// candidates are judged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FoldConfig {
-    /// K, the number of folds.
-    pub count: NonZeroUsize,
-    /// The share of images in D_A where folds are drawn independently and so overlap, as in the
-    /// authors' code. Where not given, the D_A are the parts of a partition: 1/K each.
-    pub held_out: Option<f64>,
-    /// How many of the training images are used at all, chosen at random with equal shares of
-    /// the classes; all where not given.
-    pub images: Option<NonZeroUsize>,
 }
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// Depth of the WideResNet: 6n + 4.
-    pub depth: usize,
-    /// Widening factor of the WideResNet.
-    pub width: usize,
+pub struct TrainingConfig {
+    /// The network.
+    pub model: Model,
     /// Passes over the images.
     pub epochs: NonZeroUsize,
-    /// Images a step.
+    /// Batch size.
     pub batch: NonZeroUsize,
-    /// The peak of the learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
     /// Epochs of linear warm-up, before the cosine that falls to 0.
     pub warmup_epochs: usize,
-    /// Nesterov's momentum.
+    /// Nesterov momentum.
     pub momentum: f64,
     /// L2 penalty on the weights of convolutions and of the linear layer.
     pub weight_decay: f64,
-    /// The largest norm of the gradient of all parameters together.
+    /// Maximum norm of the gradient of all parameters together.
     pub clip_norm: f64,
     /// Pixels of zero padding from which a crop of the image's size is taken; 0 for no crop.
     pub crop_padding: usize,
@@ -87,85 +82,128 @@ pub struct Recipe {
     pub cutout: usize,
 }
 
-/// How candidates are proposed and judged on each fold.
+/// How a policy is searched for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExploreConfig {
+pub struct SearchConfig {
+    /// How the training images are split.
+    pub folds: FoldConfig,
     /// The ops that candidates are made of.
     pub ops: Vec<String>,
-    /// T, how often the sampler starts afresh on a fold.
+    /// T, the rounds per fold; the sampler restarts in each.
     pub rounds: NonZeroUsize,
-    /// B, the trials of a round.
+    /// B, the trials per round.
     pub trials: NonZeroUsize,
-    /// N, how many candidates of a round are kept.
-    pub kept: NonZeroUsize,
-    /// Sub-policies of a candidate.
+    /// N, how many candidates of each round enter the policy.
+    pub top_n: NonZeroUsize,
+    /// Sub-policies per candidate.
     pub sub_policies: NonZeroUsize,
-    /// Ops of a sub-policy.
+    /// Ops per sub-policy.
     pub ops_per_sub_policy: NonZeroUsize,
-    /// How often each image of D_A is augmented in a trial.
+    /// How often each validation image is augmented in a trial.
     pub draws: NonZeroUsize,
-    /// What a candidate is judged by.
+    /// What candidates are ranked by.
     pub reward: Reward,
-    /// The constants of the sampler that proposes candidates.
+    /// The sampler that proposes candidates.
     pub sampler: TpeConfig,
 }
 
-/// What a candidate is judged by. An image of D_A counts by its draws that are classified right.
+/// How the training images are split into D_M, on which a network is trained, and D_A, on which
+/// candidates are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoldConfig {
+    /// K, the number of folds.
+    pub count: NonZeroUsize,
+    /// The fraction of images in D_A where folds are drawn independently and so overlap, as in the
+    /// authors' code. `None` partitions the images: every D_A has 1/K of them.
+    pub held_out: Option<f64>,
+    /// How many of the training images are used, chosen at random with equal fractions of the
+    /// classes; `None` for all.
+    pub images: Option<NonZeroUsize>,
+}
+
+/// What a candidate is ranked by. An image of D_A counts by its draws that are classified correctly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reward {
-    /// 1 where any draw is right, as in the authors' code.
+    /// 1 where any draw is correct, as in the authors' code.
     Any,
-    /// The share of draws that are right.
+    /// The fraction of draws that are correct.
     Mean,
 }
 
-/// The numbers that networks calculate with. Learnt weights, momentum, statistics, losses and what is
-/// summed up over images are 32-bit floats or longer always.
+/// The floating-point format that networks compute in. Weights, momentum, statistics, losses and sums
+/// over images are 32-bit floats or longer in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// [`Bf16`](Self::Bf16) where the device multiplies matrices of such numbers much faster: on
-    /// CUDA for everything, on a CPU with AMX for judging candidates, and nowhere else.
+    /// [`Bf16`](Self::Bf16) where the device multiplies bf16 matrices much faster: on CUDA for
+    /// everything, on a CPU with AMX for scoring candidates. [`Float32`](Self::Float32) elsewhere.
     #[default]
     Auto,
     /// 32-bit floats.
     Float32,
-    /// Floats of 16 bits, 8 of them for the mantissa, in convolutions and what lies between them.
+    /// bfloat16 in convolutions and between them.
     Bf16,
 }
 
-/// The trainings on all images that follow a search.
+/// The trainings on all images at the end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FinalConfig {
-    /// What is trained; nothing where empty.
-    pub controls: Vec<Control>,
+pub struct FinalTrainings {
+    /// What networks are trained with; none are trained where it is empty.
+    pub augmentations: Vec<Augmentation>,
     /// How many seeds each is trained with.
     pub seeds: NonZeroUsize,
-    /// Passes over the images; otherwise the recipe of the folds is used.
+    /// Passes over the images.
     pub epochs: NonZeroUsize,
+    /// The policy of [`Augmentation::Policy`]; `None` for the one that the search finds.
+    pub policy: Option<Policy>,
+    /// The policies of [`Augmentation::Random`]; `None` draws from the search's space, as many
+    /// sub-policies as it finds.
+    pub random: Option<RandomPolicy>,
 }
 
-/// With what a final network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How random policies are drawn: a new one for every seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomPolicy {
+    /// The ops, each equally likely.
+    pub ops: Vec<String>,
+    /// Sub-policies per policy.
+    pub sub_policies: NonZeroUsize,
+    /// Ops per sub-policy.
+    pub ops_per_sub_policy: NonZeroUsize,
+}
+
+/// What a final network is trained with: the policy, or a baseline that it is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Control {
+pub enum Augmentation {
     /// Crop and flip alone.
     None,
-    /// Crop, flip and Cutout.
+    /// Crop, flip and Cutout: the base augmentation.
     Cutout,
-    /// A random policy of the found one's size, then crop, flip and Cutout.
+    /// A random policy of the found one's size, then the base augmentation.
     Random,
-    /// TrivialAugment (Müller and Hutter 2021, the wide space), then crop, flip and Cutout.
+    /// TrivialAugment (Müller and Hutter 2021, the wide space), then the base augmentation.
     TrivialAugment,
-    /// The found or given policy, then crop, flip and Cutout.
+    /// The found or given policy, then the base augmentation.
     Policy,
 }
 
-impl Control {
-    /// The word for it in files and on the command line.
+impl Augmentation {
+    /// All, each building on those before it.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Cutout,
+        Self::Random,
+        Self::TrivialAugment,
+        Self::Policy,
+    ];
+
+    /// Its name in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -176,14 +214,14 @@ impl Control {
         }
     }
 
-    /// What it is, for people. The baseline is crop, flip and Cutout.
-    pub fn described(self) -> &'static str {
+    /// What it consists of, for people.
+    pub fn description(self) -> &'static str {
         match self {
             Self::None => "crop, flip",
-            Self::Cutout => "crop, flip, Cutout",
-            Self::Random => "a random policy, then the baseline",
-            Self::TrivialAugment => "TrivialAugment, then the baseline",
-            Self::Policy => "the policy, then the baseline",
+            Self::Cutout => "crop, flip, Cutout (base)",
+            Self::Random => "random policy + base",
+            Self::TrivialAugment => "TrivialAugment + base",
+            Self::Policy => "the policy + base",
         }
     }
 }
@@ -201,7 +239,7 @@ pub enum Preset {
 
 /// The fifteen ops of the paper's sixteen that its published code searches over. The sixteenth,
 /// SamplePairing, can be named beside them; it mixes in images that the network learns from, or that
-/// candidates are judged on.
+/// candidates are scored on.
 pub const SEARCHED_OPS: [&str; 15] = [
     "ShearX",
     "ShearY",
@@ -219,245 +257,3 @@ pub const SEARCHED_OPS: [&str; 15] = [
     "Sharpness",
     "Cutout",
 ];
-
-/// A number of a configuration that makes no sense.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A number is not within its bounds.
-    #[error("`{setting}` is {value}, and must be {bounds}")]
-    OutOfBounds {
-        /// Which, as a path of keys.
-        setting: &'static str,
-        /// What it is.
-        value: f64,
-        /// What it must be, in words.
-        bounds: &'static str,
-    },
-    /// The warm-up is not shorter than a training.
-    #[error(
-        "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: choose fewer \
-         with --warmup-epochs, or more --epochs"
-    )]
-    Warmup {
-        /// Epochs of warm-up.
-        warmup: usize,
-        /// Epochs of the shortest training.
-        epochs: usize,
-    },
-    /// Nothing is to be trained.
-    #[error("there is nothing to train with")]
-    NoControls,
-    /// A training with Cutout alone was asked for, and Cutout is left out.
-    #[error("a training with Cutout needs --cutout above 0")]
-    NoCutout,
-    /// So many sub-policies are not drawn at random.
-    #[error("a random policy of {0} sub-policies is too large: at most 10,000 are drawn")]
-    RandomTooLarge(usize),
-    /// A training with a policy was asked for, and there is none.
-    #[error("there is no policy to train with")]
-    NoPolicy,
-    /// There are no ops to search over.
-    #[error("there are no ops to search over")]
-    NoOps,
-    /// An op is named twice.
-    #[error("the op `{0}` is named twice among those to search over")]
-    RepeatedOp(String),
-}
-
-impl SearchConfig {
-    /// Checks what can be checked without data, ops and network.
-    ///
-    /// # Errors
-    ///
-    /// The first number that makes no sense.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.training.check()?;
-        if let Some(value) = self
-            .folds
-            .held_out
-            .filter(|share| !(*share > 0.0 && *share < 1.0))
-        {
-            let (setting, bounds) = ("folds.held_out", "between 0 and 1");
-            return Err(ConfigError::OutOfBounds {
-                setting,
-                value,
-                bounds,
-            });
-        }
-        let finals = (!self.finals.controls.is_empty()).then_some(self.finals.epochs);
-        let epochs = finals
-            .unwrap_or(self.training.epochs)
-            .min(self.training.epochs)
-            .get();
-        let warmup = self.training.warmup_epochs;
-        if warmup >= epochs {
-            return Err(ConfigError::Warmup { warmup, epochs });
-        }
-        if self.finals.controls.contains(&Control::Cutout) && self.training.cutout == 0 {
-            return Err(ConfigError::NoCutout);
-        }
-        let value = self.explore.sampler.gamma;
-        if !(value > 0.0 && value <= 1.0) {
-            let (setting, bounds) = ("explore.sampler.gamma", "above 0 and at most 1");
-            return Err(ConfigError::OutOfBounds {
-                setting,
-                value,
-                bounds,
-            });
-        }
-        let ops = &self.explore.ops;
-        if ops.is_empty() {
-            return Err(ConfigError::NoOps);
-        }
-        match ops
-            .iter()
-            .enumerate()
-            .find(|(place, op)| ops[..*place].contains(op))
-        {
-            Some((_, op)) => Err(ConfigError::RepeatedOp(op.clone())),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Recipe {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let bounds = "a finite number above 0";
-        for (setting, value) in [
-            ("training.learning_rate", self.learning_rate),
-            ("training.clip_norm", self.clip_norm),
-        ] {
-            if !positive(value) {
-                return Err(ConfigError::OutOfBounds {
-                    setting,
-                    value,
-                    bounds,
-                });
-            }
-        }
-        let value = self.momentum;
-        if !(0.0..1.0).contains(&value) {
-            let (setting, bounds) = ("training.momentum", "at least 0 and below 1");
-            return Err(ConfigError::OutOfBounds {
-                setting,
-                value,
-                bounds,
-            });
-        }
-        let value = self.weight_decay;
-        if value != 0.0 && !positive(value) {
-            let (setting, bounds) = ("training.weight_decay", "0 or a finite number above 0");
-            return Err(ConfigError::OutOfBounds {
-                setting,
-                value,
-                bounds,
-            });
-        }
-        Ok(())
-    }
-}
-
-impl SearchConfig {
-    /// The constants of a preset, on the given data.
-    pub fn preset(preset: Preset, data: &str) -> Self {
-        let paper = Self::paper(data);
-        match preset {
-            Preset::Cifar10 => paper,
-            Preset::Cifar10Reduced => Self {
-                folds: FoldConfig {
-                    count: count(5),
-                    held_out: Some(0.4),
-                    images: NonZeroUsize::new(4000),
-                },
-                ..paper
-            },
-            Preset::Demo => Self::demo(paper),
-        }
-    }
-
-    fn paper(data: &str) -> Self {
-        Self {
-            data: data.to_owned(),
-            image_size: None,
-            seed: 0,
-            folds: FoldConfig {
-                count: count(5),
-                held_out: None,
-                images: None,
-            },
-            training: Recipe {
-                depth: 40,
-                width: 2,
-                epochs: count(200),
-                batch: count(128),
-                learning_rate: 0.1,
-                warmup_epochs: 5,
-                momentum: 0.9,
-                weight_decay: 2e-4,
-                clip_norm: 5.0,
-                crop_padding: 4,
-                flip: true,
-                cutout: 16,
-            },
-            explore: ExploreConfig {
-                ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
-                rounds: count(2),
-                trials: count(200),
-                kept: count(10),
-                sub_policies: count(5),
-                ops_per_sub_policy: count(2),
-                draws: count(5),
-                reward: Reward::Any,
-                sampler: TpeConfig::default(),
-            },
-            finals: FinalConfig {
-                controls: vec![
-                    Control::None,
-                    Control::Cutout,
-                    Control::Random,
-                    Control::TrivialAugment,
-                    Control::Policy,
-                ],
-                seeds: count(1),
-                epochs: count(200),
-            },
-            precision: Precision::Auto,
-            plugins: Vec::new(),
-        }
-    }
-
-    fn demo(paper: Self) -> Self {
-        Self {
-            folds: FoldConfig {
-                count: count(2),
-                held_out: None,
-                images: None,
-            },
-            training: Recipe {
-                depth: 10,
-                width: 1,
-                epochs: count(60),
-                batch: count(32),
-                warmup_epochs: 2,
-                ..paper.training
-            },
-            explore: ExploreConfig {
-                rounds: count(1),
-                trials: count(40),
-                kept: count(5),
-                ..paper.explore
-            },
-            finals: FinalConfig {
-                epochs: count(50),
-                ..paper.finals
-            },
-            ..paper
-        }
-    }
-}
-
-fn count(number: usize) -> NonZeroUsize {
-    NonZeroUsize::new(number).expect("presets have no zero counts")
-}

@@ -1,34 +1,32 @@
-//! What a search tells while it works.
+//! What a run reports while it works.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Control;
-use crate::judge::{Divergence, Epoch, Evaluation, Rates};
-use crate::run::WorkedWith;
-use crate::search::Summary;
+use crate::environment::Environment;
+use crate::layout::TrainingId;
+use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
 
-/// One step of a search, in the order of their happening.
+/// One step of a run, in the order in which they happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// What the search will do, told before it begins.
+    /// What the run will do, before it begins.
     Planned(Plan),
-    /// The run goes on with another device, other threads or other numbers than before, so that
-    /// figures may differ from those of an uninterrupted run in their rounding.
-    MeansChanged {
-        /// With what it was worked on.
-        before: WorkedWith,
-        /// With what it is now.
-        now: WorkedWith,
+    /// The run continues with a different device, number of threads or precision, so that results may
+    /// differ by rounding from those of an uninterrupted run.
+    EnvironmentChanged {
+        /// What it was worked on with before.
+        recorded: Environment,
+        /// What it is worked on with now.
+        current: Environment,
     },
-    /// A training begins or is found finished.
+    /// A training begins, or is found finished.
     TrainingStarted {
-        /// Of what.
-        training: Training,
+        /// Which.
+        training: TrainingId,
         /// How many epochs it has.
         epochs: usize,
         /// How many of them were found in the run directory.
@@ -37,7 +35,7 @@ pub enum Event {
     /// An epoch is over.
     EpochDone {
         /// Of which training.
-        training: Training,
+        training: TrainingId,
         /// How it went.
         #[serde(flatten)]
         epoch: Epoch,
@@ -45,17 +43,17 @@ pub enum Event {
     /// A training is over.
     TrainingDone {
         /// Which.
-        training: Training,
+        training: TrainingId,
         /// How its network does: on D_A for a fold, on the test split for a final training.
         evaluation: Evaluation,
         /// Whether it was found finished in the run directory.
         resumed: bool,
     },
-    /// A training has ended early, because its loss became infinite or not a number. The rest of
-    /// the run goes on without its network.
+    /// A training ended early, because its loss became infinite or NaN. The rest of the run continues
+    /// without its network.
     TrainingDiverged {
         /// Which.
-        training: Training,
+        training: TrainingId,
         /// Where.
         #[serde(flatten)]
         divergence: Divergence,
@@ -66,7 +64,7 @@ pub enum Event {
         fold: usize,
         /// The round.
         round: usize,
-        /// How many trials there are in all.
+        /// How many trials it has.
         trials: usize,
         /// How many of them were found in the run directory.
         resumed: usize,
@@ -106,57 +104,31 @@ pub enum Event {
     Finished(Summary),
 }
 
-/// What a search will do.
+/// What a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where it is written.
+    /// The run directory.
     pub run: PathBuf,
-    /// The device that the network works on.
+    /// The devices that networks work on.
     pub device: String,
     /// Images of the training split, and of the test split.
     pub images: [usize; 2],
-    /// Width and height of the images.
+    /// Width and height of the images, in pixels.
     pub size: [usize; 2],
-    /// The classes.
+    /// The number of classes.
     pub classes: usize,
-    /// The folds.
+    /// The number of folds; 0 without a search.
     pub folds: usize,
     /// The trials of all folds and rounds.
     pub trials: usize,
     /// The trainings at the end.
-    pub finals: usize,
-    /// Images to learn from that are still to come, in all trainings.
-    pub images_to_learn: usize,
+    pub final_trainings: usize,
+    /// Images to train on that are still to come, in all trainings.
+    pub images_to_train: usize,
     /// Images to classify that are still to come, in all trials.
     pub images_to_classify: usize,
-    /// What a short measurement gave.
+    /// How fast that goes: as recorded, or as a short measurement showed.
     pub rates: Rates,
     /// How long all that will take, by these rates.
     pub estimated_seconds: f64,
-}
-
-/// Which training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Training {
-    /// That of a fold.
-    Fold(usize),
-    /// One at the end.
-    Final {
-        /// What with.
-        control: Control,
-        /// Which of its seeds, from 0.
-        seed: usize,
-    },
-}
-
-impl fmt::Display for Training {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fold(fold) => write!(f, "training of fold {fold}"),
-            Self::Final { control, seed } => {
-                write!(f, "final training with {}, seed {seed}", control.name())
-            }
-        }
-    }
 }

@@ -1,21 +1,27 @@
 //! Files that are written whole or not at all, and logs that survive a torn last line.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+mod fault;
+mod log;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use faa_system::{PARTIAL_PREFIX, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::NamedTempFile;
 
-/// How files that are not whole yet are named; a kill may leave one.
-pub(crate) const PARTIAL_PREFIX: &str = ".partial-";
+pub use self::fault::FaultPoint;
+pub use self::log::Log;
+
+/// The most bytes that are read of a file of a run. A log of 100,000 trials has a quarter of them.
+pub const MAX_BYTES: u64 = 256 << 20;
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The operating system said no.
+    /// The operating system refused.
     #[error("cannot {what} {}", path.display())]
     Io {
         /// What was tried.
@@ -26,15 +32,18 @@ pub enum FileError {
         source: io::Error,
     },
     /// A line or a whole file is not what this program writes.
-    #[error("{}, line {line}, is damaged: move the file away, or start with another --out", path.display())]
+    #[error("{}, line {line}, is damaged: {reason}; move the file away, or start with another --out", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The reason.
-        source: serde_json::Error,
+        /// What is wrong with it.
+        reason: String,
     },
+    /// A file is too large to be one of a run.
+    #[error("{} has more than {MAX_BYTES} bytes, too many for a file of a run", .0.display())]
+    TooLarge(PathBuf),
 }
 
 impl FileError {
@@ -43,146 +52,115 @@ impl FileError {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
     }
-}
 
-/// Writes a file whole: a reader sees the old content or the new one, also after a crash.
-///
-/// # Errors
-///
-/// [`FileError::Io`]; the old content is then untouched.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = partial_file(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(FileError::io("write", path))
-}
-
-fn partial_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; what a run leaves is for whom the umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(PARTIAL_PREFIX).tempfile_in(folder)
-}
-
-/// Writes a value as indented JSON, whole.
-///
-/// # Errors
-///
-/// As [`write_whole`].
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-    let mut json = serde_json::to_vec_pretty(value).expect("our own types have a JSON form");
-    json.push(b'\n');
-    write_whole(path, &json)
-}
-
-/// Reads a file that [`write_json`] wrote; `None` where there is none.
-///
-/// # Errors
-///
-/// [`FileError`] where it cannot be read or is something else.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
-    let content = match fs::read(path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::io("read", path)(error)),
-    };
-    let damaged = |source: serde_json::Error| FileError::Damaged {
-        path: path.to_owned(),
-        line: source.line(),
-        source,
-    };
-    serde_json::from_slice(&content).map(Some).map_err(damaged)
-}
-
-/// Removes a file, if there is one.
-///
-/// # Errors
-///
-/// [`FileError::Io`].
-pub(crate) fn remove_if_there(path: &Path) -> Result<(), FileError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(FileError::io("remove", path)(error))
+    fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            line,
+            reason: error.to_string(),
         }
-        _ => Ok(()),
     }
 }
 
-/// Writes a log anew, whole.
-///
-/// # Errors
-///
-/// As [`write_whole`].
-pub(crate) fn write_lines(path: &Path, values: &[impl Serialize]) -> Result<(), FileError> {
-    let lines: Vec<u8> = values.iter().flat_map(line).collect();
-    write_whole(path, &lines)
+/// Writes the files of a run. All writing goes through it, so that a test can cut a run short at
+/// every single write.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    fault: FaultPoint,
 }
 
-fn line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("our own types have a JSON form");
-    line.push(b'\n');
-    line
-}
+impl Files {
+    pub(crate) fn new(fault: FaultPoint) -> Self {
+        Self { fault }
+    }
 
-/// Appends a value to a log, as one line of JSON.
-///
-/// # Errors
-///
-/// [`FileError::Io`].
-pub(crate) fn append_line(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-    let line = line(value);
-    let append = || {
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        file.write_all(&line)?;
-        file.sync_data()
-    };
-    append().map_err(FileError::io("append to", path))
-}
-
-/// Reads a log. A last line without its end was torn by a crash, and is cut off.
-///
-/// # Errors
-///
-/// [`FileError`] where the log cannot be read, or another line is damaged.
-pub(crate) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, FileError> {
-    let content = match fs::read(path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(FileError::io("read", path)(error)),
-    };
-    let whole = content
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    if whole < content.len() {
-        let cut = || {
-            OpenOptions::new()
-                .write(true)
-                .open(path)?
-                .set_len(whole as u64)
+    /// Replaces a file: a reader sees the old content or the new one, also after a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`]; the old content is then untouched.
+    pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
+        let write = || {
+            self.fault.pass(|| {
+                let half = format!("{PARTIAL_PREFIX}cut");
+                fs::write(path.with_file_name(half), &content[..content.len() / 2])
+            })?;
+            write_whole(path, content)
         };
-        cut().map_err(FileError::io("repair", path))?;
+        write().map_err(FileError::io("write", path))
     }
-    let lines = content[..whole].split_inclusive(|byte| *byte == b'\n');
-    lines
-        .enumerate()
-        .map(|(place, line)| {
-            serde_json::from_slice(line).map_err(|source| FileError::Damaged {
-                path: path.to_owned(),
-                line: place + 1,
-                source,
-            })
-        })
-        .collect()
+
+    /// Replaces a file by a value as indented JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+        let mut json = serde_json::to_vec_pretty(value).expect("our own types have a JSON form");
+        json.push(b'\n');
+        self.write(path, &json)
+    }
+
+    /// Removes a file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`].
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), FileError> {
+        let remove = || {
+            self.fault.pass(|| Ok(()))?;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        };
+        remove().map_err(FileError::io("remove", path))
+    }
+
+    /// Appends to a file, and waits until it is on the disk.
+    fn append(&self, path: &Path, line: &[u8]) -> Result<(), FileError> {
+        let append = || {
+            let mut file = File::options().append(true).create(true).open(path)?;
+            self.fault
+                .pass(|| file.write_all(&line[..line.len() / 2]))?;
+            file.write_all(line)?;
+            file.sync_data()
+        };
+        append().map_err(FileError::io("append to", path))
+    }
+}
+
+/// Reads a JSON file; `None` where there is none.
+///
+/// # Errors
+///
+/// [`FileError`] where it cannot be read, is too large, or is something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    let Some(content) = read(path)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&content).map(Some);
+    value.map_err(|error| FileError::damaged(path, error.line(), &error))
+}
+
+/// Reads a file; `None` where there is none.
+///
+/// # Errors
+///
+/// [`FileError`] where it cannot be read or is too large.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    let mut content = Vec::new();
+    let mut read = || {
+        File::open(path)?
+            .take(MAX_BYTES + 1)
+            .read_to_end(&mut content)
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::io("read", path)(error)),
+        Ok(length) if length as u64 > MAX_BYTES => Err(FileError::TooLarge(path.to_owned())),
+        Ok(_) => Ok(Some(content)),
+    }
 }
 
 #[cfg(test)]
@@ -190,50 +168,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_last_line_is_cut_off_and_the_log_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log.jsonl");
-        append_line(&log, &[1, 2]).unwrap();
-        append_line(&log, &[3]).unwrap();
-        let mut file = OpenOptions::new().append(true).open(&log).unwrap();
-        file.write_all(b"[4, 5").unwrap();
-        assert_eq!(read_lines::<Vec<u8>>(&log).unwrap(), [vec![1, 2], vec![3]]);
-        append_line(&log, &[6]).unwrap();
-        assert_eq!(
-            read_lines::<Vec<u8>>(&log).unwrap(),
-            [vec![1, 2], vec![3], vec![6]]
-        );
-    }
-
-    #[test]
-    fn a_damaged_line_in_the_middle_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log.jsonl");
-        fs::write(&log, "[1]\n[oops\n[2]\n").unwrap();
-        let error = read_lines::<Vec<u8>>(&log).unwrap_err();
-        assert!(
-            error.to_string().contains("log.jsonl, line 2, is damaged"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+    fn a_value_is_written_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.json");
-        write_json(&file, &1).unwrap();
-        write_json(&file, &2).unwrap();
+        assert_eq!(read_json::<u8>(&file).unwrap(), None);
+        Files::default().write_json(&file, &2).unwrap();
         assert_eq!(read_json::<u8>(&file).unwrap(), Some(2));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(
-            read_json::<u8>(&folder.path().join("none.json")).unwrap(),
-            None
-        );
+        fs::write(&file, "{").unwrap();
+        let error = read_json::<u8>(&file).unwrap_err().to_string();
+        assert!(error.contains("file.json, line 1, is damaged"), "{error}");
     }
 
     #[test]
     fn a_missing_folder_is_named() {
-        let error = write_whole(Path::new("/no/such/folder/file"), b"").unwrap_err();
-        assert_eq!(error.to_string(), "cannot write /no/such/folder/file");
+        let error = Files::default().write(Path::new("/no/such/folder/file"), b"");
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "cannot write /no/such/folder/file");
     }
 }

@@ -1,17 +1,17 @@
-//! Splits of the training images into those a network learns from and those policies are judged on.
+//! Splits of the training images into those a network learns from and those policies are scored on.
 
 use std::num::NonZeroUsize;
 
 use crate::config::FoldConfig;
 use crate::seeds::{Purpose, derive, shuffle};
 
-/// One split; the numbers are places in the training split of the data set, in rising order.
+/// One split; the numbers are indices into the training split of the data set, ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
     /// D_M: a network is trained on these.
     pub train: Vec<usize>,
-    /// D_A: candidates are judged on these.
-    pub judge: Vec<usize>,
+    /// D_A: candidates are scored on these.
+    pub validation: Vec<usize>,
 }
 
 /// Why images cannot be split as asked.
@@ -20,12 +20,12 @@ pub struct Fold {
 pub enum FoldError {
     /// A partition into one part would leave nothing to train on.
     #[error(
-        "one fold needs a share of images to hold out: give one (`--held-out`), or at least 2 folds"
+        "one fold needs --held-out, the fraction of images to score candidates on; or use at least 2 folds"
     )]
     OneFold,
-    /// The held-out share is not between 0 and 1.
-    #[error("the held-out share {0} is not between 0 and 1")]
-    Share(f64),
+    /// The held-out fraction is not between 0 and 1.
+    #[error("the held-out fraction {0} is not between 0 and 1")]
+    Fraction(f64),
     /// More images were asked for than there are.
     #[error("{wanted} training images were asked for, and the data set has {found}")]
     TooFew {
@@ -49,7 +49,7 @@ pub enum FoldError {
     },
 }
 
-/// Splits images by class, so that every part has the classes in the same shares, up to rounding.
+/// Splits images by class, so that every part has the classes in the same proportions, up to rounding.
 ///
 /// # Errors
 ///
@@ -70,9 +70,9 @@ pub fn stratified_folds(
     Ok((0..folds)
         .map(|fold| match config.held_out {
             None => part(&classes, fold, folds),
-            Some(share) => independent(
+            Some(fraction) => independent(
                 &classes,
-                share,
+                fraction,
                 derive(seed, Purpose::Folds, &[1, fold as u64]),
             ),
         })
@@ -88,7 +88,7 @@ fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
     classes
 }
 
-/// Keeps `images` in all, with equal shares of every class; shares are rounded by where each
+/// Keeps `images` in all, with equal fractions of every class; they are rounded by where each
 /// class begins and ends in the whole, so that they add up.
 fn reduce(
     classes: &mut [Vec<usize>],
@@ -113,7 +113,9 @@ fn reduce(
 fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), FoldError> {
     match config.held_out {
         None if config.count.get() < 2 => return Err(FoldError::OneFold),
-        Some(share) if !(share > 0.0 && share < 1.0) => return Err(FoldError::Share(share)),
+        Some(fraction) if !(fraction > 0.0 && fraction < 1.0) => {
+            return Err(FoldError::Fraction(fraction));
+        }
         _ => {}
     }
     match classes.iter().position(|images| images.len() < needed) {
@@ -128,27 +130,27 @@ fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(
 
 /// The fold whose D_A is one of `folds` equal parts of every class.
 fn part(classes: &[Vec<usize>], fold: usize, folds: usize) -> Fold {
-    split(classes, |place, _| place % folds == fold)
+    split(classes, |index, _| index % folds == fold)
 }
 
-/// A fold whose D_A is drawn anew: a share of every class, at least one image and not all.
-fn independent(classes: &[Vec<usize>], share: f64, seed: u64) -> Fold {
+/// A fold whose D_A is drawn anew: a fraction of every class, at least one image and not all.
+fn independent(classes: &[Vec<usize>], fraction: f64, seed: u64) -> Fold {
     let mut classes = classes.to_vec();
     for (class, images) in classes.iter_mut().enumerate() {
         shuffle(images, derive(seed, Purpose::Folds, &[class as u64]));
     }
-    split(&classes, |place, count| {
-        let held_out = (share * count as f64).round() as usize;
-        place < held_out.clamp(1, count - 1)
+    split(&classes, |index, count| {
+        let held_out = (fraction * count as f64).round() as usize;
+        index < held_out.clamp(1, count - 1)
     })
 }
 
-fn split(classes: &[Vec<usize>], judged: impl Fn(usize, usize) -> bool) -> Fold {
-    let (mut train, mut judge) = (Vec::new(), Vec::new());
+fn split(classes: &[Vec<usize>], is_validation: impl Fn(usize, usize) -> bool) -> Fold {
+    let (mut train, mut validation) = (Vec::new(), Vec::new());
     for images in classes {
-        for (place, image) in images.iter().enumerate() {
-            let part = if judged(place, images.len()) {
-                &mut judge
+        for (index, image) in images.iter().enumerate() {
+            let part = if is_validation(index, images.len()) {
+                &mut validation
             } else {
                 &mut train
             };
@@ -156,8 +158,8 @@ fn split(classes: &[Vec<usize>], judged: impl Fn(usize, usize) -> bool) -> Fold 
         }
     }
     train.sort_unstable();
-    judge.sort_unstable();
-    Fold { train, judge }
+    validation.sort_unstable();
+    Fold { train, validation }
 }
 
 #[cfg(test)]
@@ -190,15 +192,18 @@ mod tests {
     #[test]
     fn a_partition_judges_every_image_once_and_trains_on_the_rest() {
         let folds = stratified_folds(&labels(), &config(5, None, None), 1).unwrap();
-        let mut judged: Vec<_> = folds.iter().flat_map(|fold| fold.judge.clone()).collect();
-        judged.sort_unstable();
-        assert_eq!(judged, (0..120).collect::<Vec<_>>());
+        let mut scored: Vec<_> = folds
+            .iter()
+            .flat_map(|fold| fold.validation.clone())
+            .collect();
+        scored.sort_unstable();
+        assert_eq!(scored, (0..120).collect::<Vec<_>>());
         for fold in &folds {
-            let mut all = [fold.train.clone(), fold.judge.clone()].concat();
+            let mut all = [fold.train.clone(), fold.validation.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..120).collect::<Vec<_>>());
             assert_eq!(
-                [0, 1, 2].map(|class| share_of(&fold.judge, class)),
+                [0, 1, 2].map(|class| share_of(&fold.validation, class)),
                 [12, 8, 4]
             );
         }
@@ -209,18 +214,22 @@ mod tests {
         let folds = stratified_folds(&labels(), &config(5, Some(0.4), None), 1).unwrap();
         for fold in &folds {
             assert_eq!(
-                [0, 1, 2].map(|class| share_of(&fold.judge, class)),
+                [0, 1, 2].map(|class| share_of(&fold.validation, class)),
                 [24, 16, 8]
             );
-            assert!(fold.judge.iter().all(|image| !fold.train.contains(image)));
+            assert!(
+                fold.validation
+                    .iter()
+                    .all(|image| !fold.train.contains(image))
+            );
         }
-        assert_ne!(folds[0].judge, folds[1].judge);
+        assert_ne!(folds[0].validation, folds[1].validation);
     }
 
     #[test]
     fn a_reduced_set_keeps_the_shares_of_the_classes() {
         let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
-        let used = [folds[0].train.clone(), folds[0].judge.clone()].concat();
+        let used = [folds[0].train.clone(), folds[0].validation.clone()].concat();
         assert_eq!([0, 1, 2].map(|class| share_of(&used, class)), [30, 20, 10]);
     }
 
@@ -235,7 +244,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let error = |config| stratified_folds(&labels(), &config, 0).unwrap_err();
         assert_eq!(error(config(1, None, None)), FoldError::OneFold);
-        assert_eq!(error(config(2, Some(1.0), None)), FoldError::Share(1.0));
+        assert_eq!(error(config(2, Some(1.0), None)), FoldError::Fraction(1.0));
         let too_few = FoldError::TooFew {
             wanted: 121,
             found: 120,

@@ -1,38 +1,35 @@
-//! The Fast AutoAugment search, without the network library.
+//! Runs: the Fast AutoAugment search and the trainings after it, without the network library.
 //!
-//! [`Search`] splits a data set into folds, lets a [`Judge`] train a network on each, proposes
-//! candidate policies, has them judged, and merges the best. It writes everything into a
-//! [`RunDirectory`] and goes on from there when it is started again. The judge that people use
-//! works on libtorch and lives in a crate of its own, so that all of this is tested in seconds
-//! with a stand-in.
+//! A [`Run`] splits a data set into folds, lets a [`Backend`] train a network on each, proposes
+//! candidate policies, has them scored, merges the best into a policy, and trains networks with it.
+//! Without a search it only trains. It writes everything into a [`RunDirectory`] and continues from
+//! there when it is started again. The backend that people use works on libtorch and is a crate of
+//! its own, so that all of this is tested in seconds with a fake one.
 
+pub mod backend;
 pub mod config;
-pub mod data;
+pub mod device;
+pub mod directory;
+pub mod environment;
 pub mod event;
-mod files;
+pub mod files;
 pub mod folds;
-pub mod judge;
-mod merge;
+pub mod layout;
+pub mod model;
 pub mod pipeline;
 pub mod protocol;
-pub mod report;
-pub mod run;
+pub mod results;
+pub mod runner;
 pub mod sampler;
-mod search;
 pub mod seeds;
 pub mod space;
-pub mod tensorboard;
-pub mod train;
 pub mod trial;
 
-pub use config::SearchConfig;
+pub use backend::{Backend, NetworkFiles};
+pub use config::RunConfig;
+pub use directory::RunDirectory;
 pub use event::Event;
-pub use files::{FileError, write_whole};
-pub use judge::Judge;
-pub use run::{RunDirectory, Task};
-pub use search::{FinalResult, Search, SearchError, Summary, check};
-pub use tensorboard::TensorBoard;
-pub use train::{Train, TrainConfig};
+pub use runner::{Run, RunError};
 
 /// The version of this program, which a run directory is bound to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

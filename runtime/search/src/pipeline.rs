@@ -6,19 +6,19 @@ use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
 use faa_ops_builtin::CutoutAbs;
 use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
-use crate::config::Recipe;
-use crate::data::Split;
+use crate::config::TrainingConfig;
 use crate::seeds::{Purpose, derive};
+use faa_data::Split;
 
-/// A policy, where there is one, and then the baseline of crop, flip and Cutout.
+/// A policy, where there is one, and then the base augmentation: crop, flip and Cutout.
 ///
 /// The authors' code puts the policy first, too, so that Cutout always hides pixels of the image
 /// that the network sees.
 pub struct Pipeline {
     policy: Option<Executor>,
-    baseline: Option<Executor>,
+    base: Option<Executor>,
     policy_seed: u64,
-    baseline_seed: u64,
+    base_seed: u64,
 }
 
 impl Pipeline {
@@ -29,26 +29,26 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// Those of [`Executor::new`], for the policy or for the recipe's crop and Cutout.
+    /// Those of [`Executor::new`], for the policy or for the configured crop and Cutout.
     pub fn new(
         policy: Option<&Policy>,
-        recipe: &Recipe,
+        training: &TrainingConfig,
         ops: &OpSet,
         mean: [u8; 3],
         seed: u64,
     ) -> Result<Self, PolicyError> {
         let mut with_fill = ops.clone();
         with_fill.replace(Arc::new(CutoutAbs::with_fill(mean)));
-        let baseline = baseline(recipe);
+        let base = base_augmentation(training);
         Ok(Self {
             policy: policy
                 .map(|policy| Executor::new(policy, &with_fill))
                 .transpose()?,
-            baseline: baseline
+            base: base
                 .map(|policy| Executor::new(&policy, &with_fill))
                 .transpose()?,
             policy_seed: derive(seed, Purpose::Policy, &[]),
-            baseline_seed: derive(seed, Purpose::Baseline, &[]),
+            base_seed: derive(seed, Purpose::BaseAugmentation, &[]),
         })
     }
 
@@ -68,7 +68,7 @@ impl Pipeline {
     ) -> Result<(), ApplyError> {
         let stages = [
             (&self.policy, self.policy_seed),
-            (&self.baseline, self.baseline_seed),
+            (&self.base, self.base_seed),
         ];
         for (executor, seed) in stages {
             if let Some(executor) = executor {
@@ -83,13 +83,13 @@ impl Pipeline {
 }
 
 /// The images of a task as partners of each other, as they are before augmentation: those that a
-/// network learns from, or those that candidates are judged on.
+/// network learns from, or those that candidates are scored on.
 pub struct TaskPartners<'a> {
     /// The split that they are in.
     pub split: &'a Split,
     /// Width and height, in pixels.
     pub size: [usize; 2],
-    /// Their places in the split.
+    /// Their indices in the split.
     pub images: &'a [usize],
 }
 
@@ -106,32 +106,32 @@ impl Partners for TaskPartners<'_> {
     }
 }
 
-/// Crop, flip and Cutout as one sub-policy; `None` where the recipe has none of them.
-fn baseline(recipe: &Recipe) -> Option<Policy> {
+/// Crop, flip and Cutout as one sub-policy; `None` where all are off.
+fn base_augmentation(training: &TrainingConfig) -> Option<Policy> {
     let step = |op: &str, probability, strength| Step {
         op: op.to_owned(),
         probability,
         strength,
     };
     let mut steps = Vec::new();
-    if recipe.crop_padding > 0 {
+    if training.crop_padding > 0 {
         steps.push(step(
             "CropPad",
             1.0,
-            Strength::Value(recipe.crop_padding as f64),
+            Strength::Value(training.crop_padding as f64),
         ));
     }
-    if recipe.flip {
+    if training.flip {
         steps.push(step("FlipX", 0.5, Strength::Unstated));
     }
-    if recipe.cutout > 0 {
+    if training.cutout > 0 {
         steps.push(step(
             "CutoutAbs",
             1.0,
-            Strength::Value(recipe.cutout as f64),
+            Strength::Value(training.cutout as f64),
         ));
     }
-    (!steps.is_empty()).then(|| Policy::of_sub_policies("baseline", vec![steps]))
+    (!steps.is_empty()).then(|| Policy::of_sub_policies("base", vec![steps]))
 }
 
 #[cfg(test)]
@@ -139,18 +139,25 @@ mod tests {
     use faa_ops_builtin::builtin_ops;
 
     use super::*;
-    use crate::config::{Preset, SearchConfig};
+    use crate::config::{Preset, RunConfig};
 
     const MEAN: [u8; 3] = [200, 100, 50];
     const PARTNERS: [ImageRef<'static>; 0] = [];
 
-    fn recipe() -> Recipe {
-        SearchConfig::preset(Preset::Cifar10, "glyphs").training
+    fn training() -> TrainingConfig {
+        RunConfig::for_search(Preset::Cifar10, "glyphs")
+            .common
+            .training
     }
 
-    fn augmented(recipe: &Recipe, policy: Option<&Policy>, epoch: u32, index: u64) -> Vec<u8> {
-        let pipeline = Pipeline::new(policy, recipe, &builtin_ops(), MEAN, 1).unwrap();
-        let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (place % 96) as u8).collect();
+    fn augmented(
+        training: &TrainingConfig,
+        policy: Option<&Policy>,
+        epoch: u32,
+        index: u64,
+    ) -> Vec<u8> {
+        let pipeline = Pipeline::new(policy, training, &builtin_ops(), MEAN, 1).unwrap();
+        let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (index % 96) as u8).collect();
         let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb).unwrap();
         pipeline
             .apply(&mut image, epoch, index, &PARTNERS, &mut Workspace::new())
@@ -160,21 +167,21 @@ mod tests {
 
     #[test]
     fn every_epoch_and_image_has_draws_of_its_own() {
-        let recipe = recipe();
-        let first = augmented(&recipe, None, 0, 0);
-        assert_eq!(first, augmented(&recipe, None, 0, 0));
-        assert_ne!(first, augmented(&recipe, None, 1, 0));
-        assert_ne!(first, augmented(&recipe, None, 0, 1));
+        let training = training();
+        let first = augmented(&training, None, 0, 0);
+        assert_eq!(first, augmented(&training, None, 0, 0));
+        assert_ne!(first, augmented(&training, None, 1, 0));
+        assert_ne!(first, augmented(&training, None, 0, 1));
     }
 
     #[test]
     fn cutout_fills_with_the_mean_of_the_data() {
-        let recipe = Recipe {
+        let training = TrainingConfig {
             crop_padding: 0,
             flip: false,
-            ..recipe()
+            ..training()
         };
-        let filled = augmented(&recipe, None, 0, 0)
+        let filled = augmented(&training, None, 0, 0)
             .chunks(3)
             .filter(|pixel| *pixel == MEAN)
             .count();
@@ -185,13 +192,13 @@ mod tests {
     /// Every column of the image has one value, so a result tells where it was cut out, and whether
     /// it was mirrored.
     #[test]
-    fn the_baseline_crops_by_up_to_its_padding_and_mirrors_half_of_the_images() {
-        let recipe = Recipe {
+    fn the_base_augmentation_crops_by_up_to_its_padding_and_mirrors_half_of_the_images() {
+        let training = TrainingConfig {
             cutout: 0,
-            ..recipe()
+            ..training()
         };
-        let pipeline = Pipeline::new(None, &recipe, &builtin_ops(), MEAN, 1).unwrap();
-        let column = |place: usize| (place / 3 % 32 + 1) as u8;
+        let pipeline = Pipeline::new(None, &training, &builtin_ops(), MEAN, 1).unwrap();
+        let column = |index: usize| (index / 3 % 32 + 1) as u8;
         let (mut mirrored, mut shifts) = (0, [0; 9]);
         for index in 0..1000 {
             let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(column).collect();
@@ -216,19 +223,19 @@ mod tests {
     }
 
     #[test]
-    fn the_baseline_follows_the_policy() {
+    fn the_base_augmentation_follows_the_policy() {
         let invert = Step {
             op: "Invert".into(),
             probability: 1.0,
             strength: Strength::Unstated,
         };
         let invert = Policy::of_sub_policies("invert", vec![vec![invert]]);
-        let recipe = Recipe {
+        let training = TrainingConfig {
             crop_padding: 0,
             flip: false,
-            ..recipe()
+            ..training()
         };
-        let pixels = augmented(&recipe, Some(&invert), 0, 0);
+        let pixels = augmented(&training, Some(&invert), 0, 0);
         assert!(pixels.chunks(3).any(|pixel| *pixel == MEAN));
     }
 
@@ -241,11 +248,11 @@ mod tests {
             strength: Strength::Magnitude(1.0),
         };
         let policy = Policy::of_sub_policies("mix", vec![vec![step]]);
-        let plain = Recipe {
+        let plain = TrainingConfig {
             crop_padding: 0,
             flip: false,
             cutout: 0,
-            ..recipe()
+            ..training()
         };
         let pipeline = Pipeline::new(Some(&policy), &plain, &builtin_ops(), MEAN, 1).unwrap();
         let split = Split {
@@ -273,18 +280,18 @@ mod tests {
 
     #[test]
     fn without_steps_the_image_stays_as_it_is() {
-        let recipe = Recipe {
+        let training = TrainingConfig {
             crop_padding: 0,
             flip: false,
             cutout: 0,
-            ..recipe()
+            ..training()
         };
-        let pixels = augmented(&recipe, None, 0, 0);
+        let pixels = augmented(&training, None, 0, 0);
         assert!(
             pixels
                 .iter()
                 .enumerate()
-                .all(|(place, sample)| *sample == (place % 96) as u8)
+                .all(|(index, sample)| *sample == (index % 96) as u8)
         );
     }
 }

@@ -2,9 +2,9 @@
 
 use faa_op::{DrawKey, Stream};
 
-/// What a seed is for. Parts of a run that share a purpose are told apart by their places.
+/// What a seed is for. RunSize of a run that share a purpose are told apart by their indices.
 ///
-/// The numbers are part of every recorded search: they are never given anew.
+/// The numbers are part of every recorded search: they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Which images are used at all, and which of them are held out.
@@ -14,28 +14,28 @@ pub enum Purpose {
     /// The order of images in an epoch.
     Shuffle = 2,
     /// The draws of crop, flip and Cutout.
-    Baseline = 3,
-    /// The draws of the policy under trial or in use.
+    BaseAugmentation = 3,
+    /// The draws of the policy.
     Policy = 4,
     /// The sampler's proposals.
     Sampler = 5,
-    /// The policies that serve as a control.
+    /// The random policies that the found one is compared with.
     RandomPolicy = 6,
     /// The training of a fold's network.
     FoldTraining = 7,
-    /// The judging of a candidate.
+    /// The scoring of a candidate.
     Trial = 8,
     /// A final training.
     FinalTraining = 9,
 }
 
-/// A seed that depends on the parent seed, the purpose and the places, and on nothing else.
+/// A seed that depends on the parent seed, the purpose and the indices, and on nothing else.
 ///
 /// Each number in turn takes the place of an image's index in [`Stream::for_image`], whose first
 /// 64 bits are the seed for the next.
-pub fn derive(seed: u64, purpose: Purpose, places: &[u64]) -> u64 {
+pub fn derive(seed: u64, purpose: Purpose, indices: &[u64]) -> u64 {
     std::iter::once(purpose as u64)
-        .chain(places.iter().copied())
+        .chain(indices.iter().copied())
         .fold(seed, |seed, index| {
             Stream::for_image(DrawKey {
                 seed,
@@ -68,8 +68,8 @@ mod tests {
             derive(1, Purpose::Sampler, &[0, 0, 0]),
             derive(2, Purpose::Trial, &[0, 0, 0]),
         ];
-        for (place, seed) in seeds.iter().enumerate() {
-            assert!(!seeds[..place].contains(seed));
+        for (index, seed) in seeds.iter().enumerate() {
+            assert!(!seeds[..index].contains(seed));
         }
     }
 

@@ -3,7 +3,7 @@
 use faa_op::Stream;
 use faa_policy::{Policy, Step, Strength, SubPolicy};
 
-use crate::config::ExploreConfig;
+use crate::config::SearchConfig;
 use crate::sampler::Dimension;
 
 /// All candidates that a search can propose: ordered lists of ops, repeats allowed, with a
@@ -20,7 +20,7 @@ const STEP_DIMENSIONS: usize = 3;
 
 impl Space {
     /// The space of a configuration.
-    pub fn new(config: &ExploreConfig) -> Self {
+    pub fn new(config: &SearchConfig) -> Self {
         let (sub_policies, steps) = (config.sub_policies.get(), config.ops_per_sub_policy.get());
         Self::of(&config.ops, sub_policies, steps)
     }
@@ -101,10 +101,10 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Preset, SearchConfig};
+    use crate::config::Preset;
 
     fn space() -> Space {
-        Space::new(&SearchConfig::preset(Preset::Cifar10, "glyphs").explore)
+        Space::new(&SearchConfig::preset(Preset::Cifar10))
     }
 
     #[test]

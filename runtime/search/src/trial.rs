@@ -1,9 +1,9 @@
-//! One candidate, judged on one fold.
+//! One candidate, scored on one fold.
 
 use faa_policy::{Step, Strength, SubPolicy};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Reward;
+use crate::results::Score;
 
 /// A trial: a line of `trials.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,35 +14,14 @@ pub struct Trial {
     pub trial: usize,
     /// What the candidate is ranked by.
     pub reward: f64,
-    /// How the judge found it.
+    /// How it was scored.
     #[serde(flatten)]
-    pub verdict: Verdict,
-    /// How long judging took.
+    pub score: Score,
+    /// How long scoring took.
     pub seconds: f64,
     /// The candidate itself.
     #[serde(with = "steps")]
     pub candidate: Vec<SubPolicy>,
-}
-
-/// How a network does on augmented images of D_A.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The share of images that at least one draw gets right.
-    pub any: f64,
-    /// The share of draws that are right.
-    pub mean: f64,
-    /// The mean cross-entropy of all draws, in nats.
-    pub loss: f64,
-}
-
-impl Verdict {
-    /// The figure that candidates are ranked by; more is better.
-    pub fn reward(&self, reward: Reward) -> f64 {
-        match reward {
-            Reward::Any => self.any,
-            Reward::Mean => self.mean,
-        }
-    }
 }
 
 /// Sub-policies as `[["ShearX", probability, magnitude], …]`, short enough for a line a trial.
@@ -107,7 +86,7 @@ impl Trial {
             round: 0,
             trial: 0,
             reward: 0.75,
-            verdict: Verdict {
+            score: Score {
                 any: 0.75,
                 mean: 0.5,
                 loss: 1.25,

@@ -22,15 +22,15 @@ use std::thread;
 
 use anyhow::{Result, bail};
 use faa_ops_builtin::builtin_ops;
-use faa_search::Judge;
-use faa_search::config::{Precision, Recipe, SEARCHED_OPS};
+use faa_search::Backend;
+use faa_search::backend::{Evaluation, Images, ScoringTask, StopFlag, TrainTask};
+use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
 use faa_search::data::Dataset;
-use faa_search::judge::{Evaluation, Images, JudgeTask, StopFlag, TrainTask};
 use faa_search::space::Space;
-use faa_search::trial::Verdict;
+use faa_search::trial::Score;
 use faa_torch::network::{Folded, Mode, Role};
 use faa_torch::sgd::Sgd;
-use faa_torch::{Resources, TorchJudge, TorchNetwork};
+use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 /// What a difference may be, from the least to the most; relative to what it should be.
@@ -68,12 +68,12 @@ fn main() -> Result<ExitCode> {
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
     let setup = Setup {
-        recipe: Recipe {
+        training: TrainingConfig {
             epochs: epochs.parse()?,
             batch: 64_usize.try_into()?,
             learning_rate: LEARNING_RATE,
             warmup_epochs: 1,
-            ..shared::recipe(model)?
+            ..shared::training(model)?
         },
         images: shared::spread(&dataset, images.parse()?),
         dataset,
@@ -162,13 +162,7 @@ impl Outcome {
         )
     }
 
-    fn compare_verdicts(
-        &mut self,
-        what: &str,
-        found: &[Verdict],
-        expected: &[Verdict],
-        images: usize,
-    ) {
+    fn compare_verdicts(&mut self, what: &str, found: &[Score], expected: &[Score], images: usize) {
         for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
             let what = format!("{what}, candidate {}", place + 1);
             let loss = format!("{what}, loss");
@@ -190,7 +184,7 @@ fn two_of(images: usize) -> Allowed {
 struct Setup {
     dataset: Arc<Dataset>,
     images: Vec<usize>,
-    recipe: Recipe,
+    training: TrainingConfig,
     threads: usize,
 }
 
@@ -212,9 +206,9 @@ impl Setup {
     fn compare(&self, device: Device, outcome: &mut Outcome) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("network.safetensors");
-        let mut judge = self.judge(Device::Cpu, Precision::Float32, self.threads)?;
-        let (network, reference) = self.train(&mut judge)?;
-        judge.save(&network, &file)?;
+        let mut backend = self.score(Device::Cpu, Precision::Float32, self.threads)?;
+        let (network, reference) = self.train(&mut backend)?;
+        backend.save(&network, &file)?;
 
         let (found, expected) = (self.see(device, &file)?, self.see(Device::Cpu, &file)?);
         outcome.compare_seen(&found, &expected, self.images.len())?;
@@ -223,8 +217,8 @@ impl Setup {
             (Precision::Float32, "training, float32", CURVE_FLOAT32),
             (Precision::Bf16, "training, bf16", CURVE_BF16),
         ] {
-            let mut judge = self.judge(device, precision, self.threads)?;
-            let (_, losses) = self.train(&mut judge)?;
+            let mut backend = self.score(device, precision, self.threads)?;
+            let (_, losses) = self.train(&mut backend)?;
             outcome.compare_curves(what, &losses, &reference, allowed);
         }
         self.compare_side_by_side(device, &file, outcome)
@@ -249,7 +243,7 @@ impl Setup {
         });
         for (number, found) in (1..).zip(both) {
             let (found, curve) = found?;
-            let what = format!("judge {number} of 2");
+            let what = format!("backend {number} of 2");
             outcome.compare_verdicts(&what, &found, &verdicts, self.images.len());
             outcome.compare_curves(&what, &curve, &losses, CURVE_BF16);
         }
@@ -257,61 +251,56 @@ impl Setup {
     }
 
     /// The verdicts on some candidates, in 32-bit floats, and the losses of a training in bf16.
-    fn work(
-        &self,
-        device: Device,
-        file: &Path,
-        threads: usize,
-    ) -> Result<(Vec<Verdict>, Vec<f64>)> {
-        let mut judge = self.judge(device, Precision::Float32, threads)?;
-        let network = judge.load(&self.recipe, file)?;
+    fn work(&self, device: Device, file: &Path, threads: usize) -> Result<(Vec<Score>, Vec<f64>)> {
+        let mut backend = self.score(device, Precision::Float32, threads)?;
+        let network = backend.load(&self.training, file)?;
         let ops = SEARCHED_OPS.map(str::to_owned);
         let mut verdicts = Vec::new();
         for seed in 0..CANDIDATES {
             let candidate = Space::of(&ops, 5, 2).random_policy("candidate", 5, seed);
-            let task = JudgeTask {
+            let task = ScoringTask {
                 images: &self.images,
-                recipe: &self.recipe,
+                training: &self.training,
                 candidate: &candidate,
                 draws: DRAWS,
                 seed,
             };
-            verdicts.push(judge.judge(&network, &task, &StopFlag::new())?);
+            verdicts.push(backend.score(&network, &task, &StopFlag::new())?);
         }
-        let mut judge = self.judge(device, Precision::Bf16, threads)?;
-        let (_, losses) = self.train(&mut judge)?;
+        let mut backend = self.score(device, Precision::Bf16, threads)?;
+        let (_, losses) = self.train(&mut backend)?;
         Ok((verdicts, losses))
     }
 
-    fn judge(&self, device: Device, precision: Precision, threads: usize) -> Result<TorchJudge> {
-        let resources = Resources {
+    fn score(&self, device: Device, precision: Precision, threads: usize) -> Result<TorchBackend> {
+        let resources = BackendConfig {
             device,
             threads,
             precision,
         };
         let dataset = Arc::clone(&self.dataset);
-        Ok(TorchJudge::new(dataset, builtin_ops(), resources)?)
+        Ok(TorchBackend::new(dataset, builtin_ops(), resources)?)
     }
 
     /// A trained network, and the losses of its epochs.
-    fn train(&self, judge: &mut TorchJudge) -> Result<(TorchNetwork, Vec<f64>)> {
+    fn train(&self, backend: &mut TorchBackend) -> Result<(TorchNetwork, Vec<f64>)> {
         let task = TrainTask {
             images: &self.images,
-            recipe: &self.recipe,
+            training: &self.training,
             policy: None,
             seed: 1,
         };
-        let (mut network, mut losses) = (judge.begin(&task)?, Vec::new());
-        for number in 0..self.recipe.epochs.get() {
-            let epoch = judge.epoch(&mut network, &task, number, &StopFlag::new())?;
+        let (mut network, mut losses) = (backend.begin(&task)?, Vec::new());
+        for number in 0..self.training.epochs.get() {
+            let epoch = backend.epoch(&mut network, &task, number, &StopFlag::new())?;
             losses.push(epoch.loss);
         }
         Ok((network, losses))
     }
 
     fn see(&self, device: Device, file: &Path) -> Result<Seen> {
-        let mut judge = self.judge(device, Precision::Float32, self.threads)?;
-        let loaded = judge.load(&self.recipe, file)?;
+        let mut backend = self.score(device, Precision::Float32, self.threads)?;
+        let loaded = backend.load(&self.training, file)?;
         let (network, (images, labels)) = (loaded.network(), self.batch(device)?);
         let evaluated = no_grad(|| network.forward(&images, Mode::Evaluate))?;
         let [folded, bf16] = [Kind::Float, Kind::BFloat16].map(|kind| {
@@ -319,13 +308,13 @@ impl Setup {
             on_cpu(&folded.forward(&images)?)
         });
         let chosen = Images::Train(&self.images);
-        let evaluation = judge.evaluate(&loaded, chosen, &StopFlag::new())?;
+        let evaluation = backend.evaluate(&loaded, chosen, &StopFlag::new())?;
 
         let before = flat(network.store().learnt())?;
         let logits = network.forward(&images, Mode::Train)?;
         let (labels, mean) = (&labels, Reduction::Mean);
         let loss = logits.f_cross_entropy_loss::<Tensor>(labels, None, mean, -100, 0.0)?;
-        let norm = Sgd::new(network, &self.recipe)?.step(network, &loss, LEARNING_RATE)?;
+        let norm = Sgd::new(network, &self.training)?.step(network, &loss, LEARNING_RATE)?;
         let after = flat(network.store().learnt())?;
         let statistics = network
             .store()

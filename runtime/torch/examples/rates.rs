@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use faa_ops_builtin::builtin_ops;
-use faa_search::Judge;
-use faa_search::config::{Recipe, SEARCHED_OPS};
+use faa_search::Backend;
+use faa_search::backend::{ScoringTask, StopFlag, TrainTask};
+use faa_search::config::{SEARCHED_OPS, TrainingConfig};
 use faa_search::data::Dataset;
-use faa_search::judge::{JudgeTask, StopFlag, TrainTask};
 use faa_search::space::Space;
 use faa_torch::network::Folded;
-use faa_torch::{Resources, TorchJudge};
+use faa_torch::{BackendConfig, TorchBackend};
 use measure::{measure, precision_of};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -55,54 +55,54 @@ fn main() -> Result<()> {
         "the data set has fewer images"
     );
     let device = shared::device(device)?;
-    let resources = Resources {
+    let resources = BackendConfig {
         device,
         threads,
         precision: precision_of(precision)?,
     };
-    let mut judge = TorchJudge::new(Arc::clone(&dataset), builtin_ops(), resources)?;
-    let recipe = Recipe {
+    let mut backend = TorchBackend::new(Arc::clone(&dataset), builtin_ops(), resources)?;
+    let training = TrainingConfig {
         batch: batch.parse()?,
-        ..shared::recipe(model)?
+        ..shared::training(model)?
     };
     let all = shared::spread(&dataset, images);
     let (train, stop) = (
         TrainTask {
             images: &all,
-            recipe: &recipe,
+            training: &training,
             policy: None,
             seed: 1,
         },
         StopFlag::new(),
     );
 
-    let mut network = judge.begin(&train)?;
+    let mut network = backend.begin(&train)?;
     let mut epoch = 0;
     let learnt = measure(|| {
-        judge.epoch(&mut network, &train, epoch, &stop)?;
+        backend.epoch(&mut network, &train, epoch, &stop)?;
         epoch += 1;
         Ok(images)
     })?;
     let ops = SEARCHED_OPS.map(str::to_owned);
     let mut trial = 0;
-    let judged = measure(|| {
+    let scored = measure(|| {
         let candidate = Space::of(&ops, 5, 2).random_policy("candidate", 5, trial);
-        let task = JudgeTask {
+        let task = ScoringTask {
             images: &all,
-            recipe: &recipe,
+            training: &training,
             candidate: &candidate,
             draws: DRAWS,
             seed: trial,
         };
-        judge.judge(&network, &task, &stop)?;
+        backend.score(&network, &task, &stop)?;
         trial += 1;
         Ok(images * DRAWS)
     })?;
-    println!(r#"{{"train": {learnt:.1}, "explore": {judged:.1}}}"#);
+    println!(r#"{{"train": {learnt:.1}, "search": {scored:.1}}}"#);
 
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;
-    judge.save(&network, &folder.join("network.safetensors"))?;
+    backend.save(&network, &folder.join("network.safetensors"))?;
     let images = normalised(&dataset)?;
     write_floats(&folder.join("images.f32"), &images)?;
     let images = images.to_device(device).permute([0, 3, 1, 2]);

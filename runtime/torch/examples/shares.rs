@@ -21,14 +21,14 @@ use anyhow::{Result, bail, ensure};
 use faa_op::{Channels, ImageMut};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength, Workspace};
-use faa_search::Judge;
-use faa_search::config::{Recipe, SEARCHED_OPS};
+use faa_search::Backend;
+use faa_search::backend::{Images, ScoringTask, StopFlag, TrainTask};
+use faa_search::config::{SEARCHED_OPS, TrainingConfig};
 use faa_search::data::Dataset;
-use faa_search::judge::{Images, JudgeTask, StopFlag, TrainTask};
 use faa_search::pipeline::{Pipeline, TaskPartners};
 use faa_search::space::Space;
 use faa_torch::network::Folded;
-use faa_torch::{Resources, TorchJudge, TorchNetwork};
+use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use measure::{measure, precision_of};
 use rayon::prelude::*;
 use serde_json::json;
@@ -47,28 +47,28 @@ fn main() -> Result<()> {
     let threads = threads.parse()?;
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
-    let resources = Resources {
+    let resources = BackendConfig {
         device,
         threads,
         precision: precision_of(precision)?,
     };
     let mut bench = Bench {
-        judge: TorchJudge::new(Arc::clone(&dataset), builtin_ops(), resources)?,
+        backend: TorchBackend::new(Arc::clone(&dataset), builtin_ops(), resources)?,
         images: shared::spread(&dataset, images.parse()?),
         stop: StopFlag::new(),
     };
     ensure!(!bench.images.is_empty(), "there is nothing to measure with");
-    let recipe = Recipe {
+    let training = TrainingConfig {
         batch: batch.parse()?,
         // The steps are to be timed and not to go anywhere.
         learning_rate: 1e-12,
-        ..shared::recipe(model)?
+        ..shared::training(model)?
     };
-    let bare = Recipe {
+    let bare = TrainingConfig {
         crop_padding: 0,
         flip: false,
         cutout: 0,
-        ..recipe.clone()
+        ..training.clone()
     };
     let space = Space::of(&SEARCHED_OPS.map(str::to_owned), 5, 2);
     let (policy, candidate) = (
@@ -77,20 +77,20 @@ fn main() -> Result<()> {
     );
 
     let (network, train_bare) = bench.train(&bare, None)?;
-    let (_, train_baseline) = bench.train(&recipe, None)?;
-    let (_, train_policy) = bench.train(&recipe, Some(&policy))?;
-    let judge_bare = bench.judge(&network, &bare, &nothing())?;
-    let judge = bench.judge(&network, &recipe, &candidate)?;
+    let (_, train_baseline) = bench.train(&training, None)?;
+    let (_, train_policy) = bench.train(&training, Some(&policy))?;
+    let judge_bare = bench.score(&network, &bare, &nothing())?;
+    let backend = bench.score(&network, &training, &candidate)?;
     let evaluate = bench.evaluate(&network)?;
-    let kind = kind_of(&bench.judge);
+    let kind = kind_of(&bench.backend);
     let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
-    let augment_train = augment(&dataset, &bench.images, &recipe, &policy)?;
-    let augment_judge = augment(&dataset, &bench.images, &recipe, &candidate)?;
+    let augment_train = augment(&dataset, &bench.images, &training, &policy)?;
+    let augment_judge = augment(&dataset, &bench.images, &training, &candidate)?;
     let share = |with: f64, without: f64| thousandths(1.0 - with / without);
     let line = json!({
         "model": model,
         "images": bench.images.len(),
-        "batch": recipe.batch,
+        "batch": training.batch,
         "device": word,
         "precision": precision,
         "threads": threads,
@@ -98,14 +98,14 @@ fn main() -> Result<()> {
         "train_baseline": train_baseline.round(),
         "train_policy": train_policy.round(),
         "judge_bare": judge_bare.round(),
-        "judge_policy": judge.round(),
+        "judge_policy": backend.round(),
         "evaluate": evaluate.round(),
         "network": alone.round(),
         "augment_train": augment_train.round(),
         "augment_judge": augment_judge.round(),
         "augmentation_of_training": share(train_policy, train_bare),
-        "augmentation_of_judging": share(judge, judge_bare),
-        "judging_of_network": thousandths(judge / alone),
+        "augmentation_of_judging": share(backend, judge_bare),
+        "judging_of_network": thousandths(backend / alone),
     });
     println!("{line}");
     Ok(())
@@ -116,8 +116,8 @@ fn thousandths(number: f64) -> f64 {
 }
 
 /// What the judge classifies in.
-fn kind_of(judge: &TorchJudge) -> Kind {
-    match judge.numbers() {
+fn kind_of(backend: &TorchBackend) -> Kind {
+    match backend.numbers() {
         ["bf16", _] => Kind::BFloat16,
         _ => Kind::Float,
     }
@@ -135,57 +135,61 @@ fn nothing() -> Policy {
 
 /// What is measured through the judge.
 struct Bench {
-    judge: TorchJudge,
+    backend: TorchBackend,
     images: Vec<usize>,
     stop: StopFlag,
 }
 
 impl Bench {
     /// The network that was trained, which has seen enough images for its statistics, and the rate.
-    fn train(&mut self, recipe: &Recipe, policy: Option<&Policy>) -> Result<(TorchNetwork, f64)> {
-        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+    fn train(
+        &mut self,
+        training: &TrainingConfig,
+        policy: Option<&Policy>,
+    ) -> Result<(TorchNetwork, f64)> {
+        let (backend, images, stop) = (&mut self.backend, &self.images, &self.stop);
         let task = TrainTask {
             images,
-            recipe,
+            training,
             policy,
             seed: 1,
         };
-        let (mut network, mut epoch) = (judge.begin(&task)?, 0);
+        let (mut network, mut epoch) = (backend.begin(&task)?, 0);
         let rate = measure(|| {
-            judge.epoch(&mut network, &task, epoch, stop)?;
+            backend.epoch(&mut network, &task, epoch, stop)?;
             epoch += 1;
             Ok(images.len())
         })?;
         Ok((network, rate))
     }
 
-    fn judge(
+    fn score(
         &mut self,
         network: &TorchNetwork,
-        recipe: &Recipe,
+        training: &TrainingConfig,
         candidate: &Policy,
     ) -> Result<f64> {
-        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+        let (backend, images, stop) = (&mut self.backend, &self.images, &self.stop);
         let mut seed = 0;
         measure(|| {
             seed += 1;
-            let task = JudgeTask {
+            let task = ScoringTask {
                 images,
-                recipe,
+                training,
                 candidate,
                 draws: DRAWS,
                 seed,
             };
-            judge.judge(network, &task, stop)?;
+            backend.score(network, &task, stop)?;
             Ok(images.len() * DRAWS)
         })
     }
 
     /// Of images as they are, in 32-bit floats.
     fn evaluate(&mut self, network: &TorchNetwork) -> Result<f64> {
-        let (judge, images, stop) = (&mut self.judge, &self.images, &self.stop);
+        let (backend, images, stop) = (&mut self.backend, &self.images, &self.stop);
         measure(|| {
-            judge.evaluate(network, Images::Train(images), stop)?;
+            backend.evaluate(network, Images::Train(images), stop)?;
             Ok(images.len())
         })
     }
@@ -216,8 +220,13 @@ fn network_alone(
 }
 
 /// The policy and the baseline alone, into memory.
-fn augment(dataset: &Dataset, images: &[usize], recipe: &Recipe, policy: &Policy) -> Result<f64> {
-    let pipeline = Pipeline::new(Some(policy), recipe, &builtin_ops(), [128; 3], 1)?;
+fn augment(
+    dataset: &Dataset,
+    images: &[usize],
+    training: &TrainingConfig,
+    policy: &Policy,
+) -> Result<f64> {
+    let pipeline = Pipeline::new(Some(policy), training, &builtin_ops(), [128; 3], 1)?;
     let (width, height, stride) = (dataset.width, dataset.height, dataset.train.stride());
     let partners = TaskPartners {
         split: &dataset.train,

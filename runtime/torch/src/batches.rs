@@ -5,13 +5,13 @@ use std::thread;
 
 use faa_op::{Channels, ImageMut};
 use faa_policy::{ApplyError, Workspace};
+use faa_search::backend::{BackendError, StopFlag};
 use faa_search::data::Split;
-use faa_search::judge::{JudgeError, StopFlag};
 use faa_search::pipeline::{Pipeline, TaskPartners};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::judge::Statistics;
+use crate::backend::Statistics;
 use crate::shim;
 
 /// How many batches may wait for the network.
@@ -60,7 +60,7 @@ impl Source<'_> {
         normalise: &Normalise,
         stop: &StopFlag,
         mut consume: impl FnMut(Batch) -> Result<(), TchError>,
-    ) -> Result<(), JudgeError> {
+    ) -> Result<(), BackendError> {
         let device = normalise.device();
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
@@ -75,14 +75,14 @@ impl Source<'_> {
             for raw in receiver {
                 stop.check()?;
                 let batch = self.upload(&raw?, normalise);
-                batch.and_then(&mut consume).map_err(JudgeError::other)?;
+                batch.and_then(&mut consume).map_err(BackendError::other)?;
             }
             Ok(())
         })
     }
 
     /// Augments a batch.
-    pub(crate) fn augment(&self, draws: &[Draw], device: Device) -> Result<Raw, JudgeError> {
+    pub(crate) fn augment(&self, draws: &[Draw], device: Device) -> Result<Raw, BackendError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
         let size = [draws.len() as i64, height as i64, width as i64, 3];
@@ -93,11 +93,11 @@ impl Source<'_> {
             false => Tensor::f_empty(size, (kind, Device::Cpu)),
         };
         let mut raw = Raw {
-            pixels: empty(&size, Kind::Uint8).map_err(JudgeError::other)?,
-            labels: empty(&size[..1], Kind::Int64).map_err(JudgeError::other)?,
+            pixels: empty(&size, Kind::Uint8).map_err(BackendError::other)?,
+            labels: empty(&size[..1], Kind::Int64).map_err(BackendError::other)?,
         };
-        let labels = Tensor::f_from_slice(&labels).map_err(JudgeError::other)?;
-        raw.labels.f_copy_(&labels).map_err(JudgeError::other)?;
+        let labels = Tensor::f_from_slice(&labels).map_err(BackendError::other)?;
+        raw.labels.f_copy_(&labels).map_err(BackendError::other)?;
         let partners = TaskPartners {
             split: self.split,
             size: self.size,
@@ -127,7 +127,7 @@ impl Source<'_> {
             let images = pixels.par_chunks_exact_mut(stride).zip(draws);
             images.try_for_each_init(Workspace::new, one)
         };
-        augmented.map_err(JudgeError::other)?;
+        augmented.map_err(BackendError::other)?;
         Ok(raw)
     }
 

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use faa_search::FileError;
-use faa_search::config::Recipe;
+use faa_search::config::TrainingConfig;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -178,14 +178,14 @@ pub(crate) fn load(
 /// Reads what [`save_training`] wrote.
 pub(crate) fn load_training(
     shape: Shape,
-    recipe: &Recipe,
+    training: &TrainingConfig,
     device: Device,
     path: &Path,
 ) -> Result<(WideResNet, Sgd, usize), CheckpointError> {
     let file = fs::read(path).map_err(FileError::io("read", path))?;
     let tensors = parse(&file, path)?;
     let network = network_in(&tensors, shape, device, path)?;
-    let sgd = Sgd::new(&network, recipe)?;
+    let sgd = Sgd::new(&network, training)?;
     let momentum = TensorSpec {
         name: MOMENTUM.to_owned(),
         size: sgd.velocity().size(),

@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use faa_op::{Op, OpSet};
 use faa_plugin::{Host, HostConfig, Native, Plugin};
+use faa_search::backend::{Images, StopFlag};
 use faa_search::config::{PluginOp, Precision};
 use faa_search::data::{Dataset, LoadOptions};
-use faa_search::judge::{Images, StopFlag};
-use faa_search::protocol::{End, Means, Message, Plugins, Request, TorchReport};
-use faa_search::run::WorkedWith;
-use faa_search::{Event, Judge, RunDirectory, Search, SearchError, Task, Train};
+use faa_search::protocol::{End, Message, Plugins, Request, Resources, TorchReport};
+use faa_search::run::Environment;
+use faa_search::{Backend, Event, RunDirectory, Search, SearchError, Task, Train};
 use faa_torch::device::{self, CudaSupport};
-use faa_torch::{Resources, TorchJudge};
+use faa_torch::{BackendConfig, TorchBackend};
 use tch::Device;
 
 fn main() -> ExitCode {
@@ -71,32 +71,32 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
         Request::Search {
             config,
             out,
-            means,
+            resources,
             plugins,
         } => {
             let task = Task::Search(&config);
-            let Workplace {
+            let Session {
                 data,
                 ops,
-                mut judges,
+                mut backends,
                 device,
-            } = Workplace::set_up(
+            } = Session::set_up(
                 (&config.data, config.image_size),
                 (plugins.as_ref(), &config.plugins),
                 config.precision,
-                &means,
+                &resources,
             )?;
             // The directory is bound to its first configuration, so what can be seen to be wrong
             // with one is told before.
-            judges[0].check(&config.training)?;
+            backends[0].check(&config.training)?;
             faa_search::check(&config, &data.train.labels, &ops)?;
             let run = RunDirectory::open(&out, task, data.digest())?;
-            note_means(&run, &judges, &device, &means, stop)?;
+            record_environment(&run, &backends, &device, &resources, stop)?;
             let search = Search {
                 config: &config,
                 labels: &data.train.labels,
                 ops: &ops,
-                judges: &mut judges,
+                backends: &mut backends,
                 run: &run,
                 stop,
                 observe: &mut |event| tell(&Message::Event(event), stop),
@@ -107,30 +107,30 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
         Request::Train {
             config,
             out,
-            means,
+            resources,
             plugins,
         } => {
             let task = Task::Train(&config);
-            let Workplace {
+            let Session {
                 data,
                 ops,
-                mut judges,
+                mut backends,
                 device,
-            } = Workplace::set_up(
+            } = Session::set_up(
                 (&config.data, config.image_size),
                 (plugins.as_ref(), &config.plugins),
                 config.precision,
-                &means,
+                &resources,
             )?;
-            judges[0].check(&config.training)?;
+            backends[0].check(&config.training)?;
             config.check(&ops)?;
             let run = RunDirectory::open(&out, task, data.digest())?;
-            note_means(&run, &judges, &device, &means, stop)?;
+            record_environment(&run, &backends, &device, &resources, stop)?;
             let train = Train {
                 config: &config,
                 images: data.train.len(),
                 ops: &ops,
-                judges: &mut judges,
+                backends: &mut backends,
                 run: &run,
                 stop,
                 observe: &mut |event| tell(&Message::Event(event), stop),
@@ -142,19 +142,23 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
             networks,
             data,
             image_size,
-            means,
+            resources,
         } => {
             // One after the other, on one device.
-            let means = Means {
-                devices: means.devices.into_iter().take(1).collect(),
+            let resources = Resources {
+                devices: resources.devices.into_iter().take(1).collect(),
                 jobs: Some(1),
-                ..means
+                ..resources
             };
-            let Workplace { mut judges, .. } =
-                Workplace::set_up((&data, image_size), (None, &[]), Precision::Float32, &means)?;
+            let Session { mut backends, .. } = Session::set_up(
+                (&data, image_size),
+                (None, &[]),
+                Precision::Float32,
+                &resources,
+            )?;
             for file in networks {
-                let network = judges[0].load_any(&file)?;
-                let evaluation = judges[0].evaluate(&network, Images::Test, stop)?;
+                let network = backends[0].load_any(&file)?;
+                let evaluation = backends[0].evaluate(&network, Images::Test, stop)?;
                 if !evaluation.loss.is_finite() {
                     bail!(
                         "{} gives no numbers: its training has diverged",
@@ -170,91 +174,98 @@ fn answer(request: Request, stop: &StopFlag) -> Result<()> {
 }
 
 /// Writes down what the run is worked on with, and tells where it was something else before.
-fn note_means(
+fn record_environment(
     run: &RunDirectory,
-    judges: &[TorchJudge],
+    backends: &[TorchBackend],
     device: &str,
-    means: &Means,
+    resources: &Resources,
     stop: &StopFlag,
 ) -> Result<()> {
-    let [judging, training] = judges[0].numbers().map(str::to_owned);
-    let now = WorkedWith {
+    let [scoring, training] = backends[0].numbers().map(str::to_owned);
+    let now = Environment {
         device: device.to_owned(),
-        threads: means.threads,
-        jobs: judges.len(),
-        judging,
+        threads: resources.threads,
+        jobs: backends.len(),
+        scoring,
         training,
         processor: device::processor(),
     };
-    if let Some(before) = run.record_means(&now)? {
-        tell(&Message::Event(Event::MeansChanged { before, now }), stop);
+    if let Some(before) = run.record_environment(&now)? {
+        tell(
+            &Message::Event(Event::EnvironmentChanged { before, now }),
+            stop,
+        );
     }
     Ok(())
 }
 
 /// What every run needs.
-struct Workplace {
+struct Session {
     data: Arc<Dataset>,
     ops: OpSet,
-    judges: Vec<TorchJudge>,
+    backends: Vec<TorchBackend>,
     /// The devices, in words.
     device: String,
 }
 
-impl Workplace {
+impl Session {
     /// Loads the images, and the ops of plugins, among which must be the named ones.
     fn set_up(
         (data, image_size): (&str, Option<u32>),
         (plugins, named): (Option<&Plugins>, &[PluginOp]),
         precision: Precision,
-        means: &Means,
+        resources: &Resources,
     ) -> Result<Self> {
         // For decoding and augmentation, before anything uses rayon's pool.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(means.threads.max(1));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads.max(1));
         pool.build_global()?;
         let data = Arc::new(Dataset::load(&data.parse()?, &LoadOptions { image_size })?);
         let ops = known_ops(named, plugins)?;
-        let (judges, device) = judges(&data, &ops, precision, means)?;
+        let (backends, device) = backends(&data, &ops, precision, resources)?;
         Ok(Self {
             data,
             ops,
-            judges,
+            backends,
             device,
         })
     }
 }
 
 /// A judge for every job, over the devices in turn, and the devices in words.
-fn judges(
+fn backends(
     data: &Arc<Dataset>,
     ops: &OpSet,
     precision: Precision,
-    means: &Means,
-) -> Result<(Vec<TorchJudge>, String)> {
-    let threads = means.threads.max(1);
-    let on_cpu = means.devices.iter().all(|word| word == "cpu");
+    resources: &Resources,
+) -> Result<(Vec<TorchBackend>, String)> {
+    let threads = resources.threads.max(1);
+    let on_cpu = resources.devices.iter().all(|word| word == "cpu");
     // Loading CUDA takes seconds, which work on the CPU need not wait for.
     let cuda = (!on_cpu).then(CudaSupport::load);
     let choose = |word: &String| match &cuda {
         Some(cuda) => cuda.choose(word),
         None => Ok(Device::Cpu),
     };
-    let devices: Vec<Device> = means.devices.iter().map(choose).collect::<Result<_, _>>()?;
+    let devices: Vec<Device> = resources
+        .devices
+        .iter()
+        .map(choose)
+        .collect::<Result<_, _>>()?;
     if devices.is_empty() {
         bail!("the request names no device");
     }
-    let jobs = means.jobs.unwrap_or(devices.len()).max(1);
-    let judges = devices.iter().copied().cycle().take(jobs).map(|device| {
-        let resources = Resources {
+    let jobs = resources.jobs.unwrap_or(devices.len()).max(1);
+    let backends = devices.iter().copied().cycle().take(jobs).map(|device| {
+        let resources = BackendConfig {
             device,
             threads: (threads / jobs).max(1),
             precision,
         };
-        TorchJudge::new(Arc::clone(data), ops.clone(), resources)
+        TorchBackend::new(Arc::clone(data), ops.clone(), resources)
     });
-    let judges = judges.collect::<Result<Vec<_>, _>>()?;
+    let backends = backends.collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = devices.into_iter().map(device::name).collect();
-    Ok((judges, names.join(", ")))
+    Ok((backends, names.join(", ")))
 }
 
 /// The built-in ops and those of plugins, among which must be the `named` ones.

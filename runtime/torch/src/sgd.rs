@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with Nesterov momentum.
 
-use faa_search::config::Recipe;
+use faa_search::config::TrainingConfig;
 use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::network::{Store, WideResNet};
@@ -26,12 +26,12 @@ impl Sgd {
     /// # Errors
     ///
     /// What libtorch reports.
-    pub fn new(network: &WideResNet, recipe: &Recipe) -> Result<Self, TchError> {
+    pub fn new(network: &WideResNet, training: &TrainingConfig) -> Result<Self, TchError> {
         let velocity = network.store().flat().f_zeros_like()?;
         Ok(Self {
-            momentum: recipe.momentum,
-            weight_decay: recipe.weight_decay,
-            clip_norm: recipe.clip_norm,
+            momentum: training.momentum,
+            weight_decay: training.weight_decay,
+            clip_norm: training.clip_norm,
             velocity,
         })
     }

@@ -117,7 +117,7 @@ char* faa_autocast_bf16(bool cuda, bool on) {
 }
 
 // Convolutions of 32-bit floats on CUDA calculate with all of their bits, not in TF32.
-char* faa_whole_float32() {
+char* faa_disable_tf32() {
     return guarded([] { at::globalContext().setAllowTF32CuDNN(false); });
 }
 

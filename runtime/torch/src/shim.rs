@@ -34,7 +34,7 @@ unsafe extern "C" {
     ) -> Outcome;
     fn faa_autocast_bf16(cuda: bool, on: bool) -> Outcome;
     fn faa_own_stream(device: i64) -> Outcome;
-    fn faa_whole_float32() -> Outcome;
+    fn faa_disable_tf32() -> Outcome;
     fn faa_pinned(out: *mut *mut c_void, size: *const i64, dimensions: i64, bytes: bool)
     -> Outcome;
 }
@@ -141,9 +141,9 @@ pub(crate) fn own_stream(device: usize) -> Result<(), TchError> {
 
 /// From now on, convolutions of 32-bit floats on CUDA calculate with all of their bits. libtorch
 /// would round them to TF32's eleven.
-pub(crate) fn whole_float32() -> Result<(), TchError> {
+pub(crate) fn disable_tf32() -> Result<(), TchError> {
     // SAFETY: there is nothing to hold.
-    checked(unsafe { faa_whole_float32() })
+    checked(unsafe { faa_disable_tf32() })
 }
 
 /// A new tensor of bytes or of 64-bit integers in pinned memory, from which a GPU copies beside

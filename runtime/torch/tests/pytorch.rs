@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use faa_search::config::{Preset, Recipe, SearchConfig};
+use faa_search::config::{Preset, RunConfig, TrainingConfig};
 use faa_torch::network::{Folded, Mode, Role, Shape, TensorSpec, WideResNet};
 use faa_torch::schedule::Schedule;
 use faa_torch::sgd::Sgd;
@@ -156,12 +156,12 @@ fn float32_is_as_near_as_pytorchs() {
 
 impl Case {
     fn sgd(&self, network: &WideResNet, optimizer: &Optimizer) -> Sgd {
-        let recipe = Recipe {
+        let training = TrainingConfig {
             weight_decay: optimizer.weight_decay,
             clip_norm: self.clip_norm,
-            ..SearchConfig::preset(Preset::Cifar10, "").training
+            ..RunConfig::preset(Preset::Cifar10, "").training
         };
-        Sgd::new(network, &recipe).unwrap()
+        Sgd::new(network, &training).unwrap()
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::libtorch::{self, Libtorch};
 use crate::plugins::{PluginOptions, in_a_line};
-use crate::sibling::{self, Sibling};
+use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
 /// Tell what this machine has: libtorch, CUDA, CPU features, what builds and runs plugins. Exits with
@@ -34,7 +34,7 @@ struct Findings {
     cpu: Vec<&'static str>,
     threads: usize,
     libtorch: Result<Libtorch, String>,
-    sibling: Result<PathBuf, String>,
+    torch_process: Result<PathBuf, String>,
     torch: Result<TorchReport, String>,
     /// What builds plugins.
     toolchain: Option<Toolchain>,
@@ -65,8 +65,8 @@ impl Doctor {
 impl Findings {
     fn gather(plugins: Vec<Plugin>) -> Self {
         let libtorch = libtorch::find().map_err(|error| error.to_string());
-        let sibling = sibling::program().map_err(|error| error.to_string());
-        let torch = match (&libtorch, &sibling) {
+        let torch_process = torch_process::program().map_err(|error| error.to_string());
+        let torch = match (&libtorch, &torch_process) {
             (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
             _ => Err("not asked, for want of the above".to_owned()),
         };
@@ -74,7 +74,7 @@ impl Findings {
             cpu: cpu_features(),
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             libtorch,
-            sibling,
+            torch_process,
             torch,
             toolchain: wasm_toolchain::find_installed(Path::new(".")),
             host: Host::new(HostConfig::default())
@@ -94,7 +94,7 @@ impl Findings {
             }
             Err(why) => format!("MISSING: {why}"),
         };
-        let sibling = match &self.sibling {
+        let torch_process = match &self.torch_process {
             Ok(path) => path.display().to_string(),
             Err(why) => format!("MISSING: {why}"),
         };
@@ -113,10 +113,10 @@ impl Findings {
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
              libtorch           {libtorch}\n\
-             faa-runtime-torch  {sibling}\n\
+             faa-runtime-torch  {torch_process}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
-             plugins            {}; compiled ones are kept {}\n\
+             plugins            {}; compiled ones are top_n {}\n\
              building plugins   {}\n",
             env!("CARGO_PKG_VERSION"),
             self.threads,
@@ -155,7 +155,7 @@ impl Findings {
                 }),
                 Err(why) => json!({"missing": why}),
             },
-            "sibling": match &self.sibling {
+            "torch_process": match &self.torch_process {
                 Ok(path) => json!(path),
                 Err(why) => json!({"missing": why}),
             },
@@ -183,7 +183,7 @@ fn names(plugin: &Plugin) -> Vec<&str> {
 
 fn ask_torch(libtorch: &Libtorch) -> Result<TorchReport> {
     let mut answer = None;
-    Sibling::start(&Request::Doctor, libtorch)?.messages(|message| {
+    TorchProcess::start(&Request::Doctor, libtorch)?.messages(|message| {
         if let Message::Doctor { doctor } = message {
             answer = Some(doctor);
         }

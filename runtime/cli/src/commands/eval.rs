@@ -6,8 +6,8 @@ use faa_search::event::Event;
 use faa_search::protocol::Request;
 use serde_json::json;
 
-use super::recipe::{DATA_SETS, check_data};
-use super::work::{MeansOptions, print_line, talk};
+use super::training::{DATA_SETS, check_data};
+use super::work::{HardwareOptions, print_line, talk};
 use crate::table::{render, table};
 
 /// Measure the error of trained networks on a test split.
@@ -35,7 +35,7 @@ pub(crate) struct Eval {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    means: MeansOptions,
+    resources: HardwareOptions,
 }
 
 impl Eval {
@@ -49,7 +49,7 @@ impl Eval {
             networks,
             data: self.data.clone(),
             image_size: self.image_size,
-            means: self.means.means(None),
+            resources: self.resources.resources(None),
         };
         let mut table = table(&["network", "test error", "loss"]);
         talk(&request, None, |event| {
@@ -81,12 +81,12 @@ fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let finals = path.join("final");
-    let entries = finals.read_dir().with_context(|| {
+    let final_trainings = path.join("final");
+    let entries = final_trainings.read_dir().with_context(|| {
         format!(
             "{} has no final trainings: there is no {}",
             path.display(),
-            finals.display()
+            final_trainings.display()
         )
     })?;
     let mut found = Vec::new();
@@ -97,7 +97,7 @@ fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if found.is_empty() {
-        bail!("{} holds no trained network yet", finals.display());
+        bail!("{} holds no trained network yet", final_trainings.display());
     }
     found.sort();
     Ok(found)

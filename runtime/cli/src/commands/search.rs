@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use faa_policy::nearest_name;
-use faa_search::config::{Control, Reward};
+use faa_search::config::{Augmentation, Reward};
 use faa_search::protocol::Request;
-use faa_search::{SearchConfig, Summary};
+use faa_search::{RunConfig, Summary};
 
 use super::Usage;
-use super::recipe::{DATA_SETS, PresetName, RecipeOptions, set};
-use super::work::{LearningOptions, MeansOptions, WatchOptions, print_line, program, table_of};
+use super::training::{DATA_SETS, PresetName, TrainingOptions, set};
+use super::work::{HardwareOptions, PrecisionOptions, WatchOptions, print_line, program, table_of};
 use crate::plugins::{KnownOps, PluginOptions};
 
 /// Search for a policy on a labelled image set.
@@ -38,13 +38,13 @@ pub(crate) struct Search {
     #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
     preset: PresetName,
     #[command(flatten)]
-    recipe: RecipeOptions,
+    training: TrainingOptions,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
-    means: MeansOptions,
+    resources: HardwareOptions,
     #[command(flatten)]
-    learning: LearningOptions,
+    learning: PrecisionOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -76,7 +76,7 @@ struct Settings {
     trials: Option<NonZeroUsize>,
     /// Candidates kept of a round.
     #[arg(long, value_name = "N")]
-    kept: Option<NonZeroUsize>,
+    top_n: Option<NonZeroUsize>,
     /// Sub-policies of a candidate.
     #[arg(long, value_name = "N")]
     sub_policies: Option<NonZeroUsize>,
@@ -107,7 +107,7 @@ struct Settings {
         value_delimiter = ',',
         conflicts_with = "no_finals"
     )]
-    finals: Option<Vec<ControlName>>,
+    final_trainings: Option<Vec<AugmentationName>>,
     /// End with the policy.
     #[arg(long)]
     no_finals: bool,
@@ -126,7 +126,7 @@ enum RewardName {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum ControlName {
+enum AugmentationName {
     /// Crop and flip alone.
     None,
     /// And Cutout.
@@ -146,7 +146,7 @@ impl Search {
         let request = Request::Search {
             config: Box::new(self.config(&known)?),
             out: self.out.clone(),
-            means: self.means.means(Some(&self.learning)),
+            resources: self.resources.resources(Some(&self.learning)),
             plugins: self.plugins.request()?,
         };
         let summary = self.watch.follow(&request, &self.out, known.ops)?;
@@ -156,26 +156,26 @@ impl Search {
         Ok(())
     }
 
-    fn config(&self, known: &KnownOps) -> Result<SearchConfig> {
+    fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self.preset.config(&self.data)?;
         config.plugins = known.of_plugins();
         // Ops of plugins are searched over like the built-in ones.
         let plugin_ops = config.plugins.iter().map(|plugin| plugin.op.clone());
-        config.explore.ops.extend(plugin_ops);
+        config.search.ops.extend(plugin_ops);
         config.precision = self.learning.precision();
         let (training, seed) = (&mut config.training, &mut config.seed);
-        self.recipe.change(training, seed, &mut config.image_size);
+        self.training.change(training, seed, &mut config.image_size);
         self.settings.change(&mut config);
         config
             .plugins
-            .retain(|plugin| config.explore.ops.contains(&plugin.op));
-        if self.settings.finals.is_none() && config.training.cutout == 0 {
-            let controls = &mut config.finals.controls;
-            controls.retain(|control| *control != Control::Cutout);
+            .retain(|plugin| config.search.ops.contains(&plugin.op));
+        if self.settings.final_trainings.is_none() && config.training.cutout == 0 {
+            let augmentations = &mut config.final_trainings.augmentations;
+            augmentations.retain(|augmentation| *augmentation != Augmentation::Cutout);
         }
         config.check().map_err(|error| Usage(error.to_string()))?;
         let names = || known.ops.iter().map(|op| op.spec().name());
-        for op in &config.explore.ops {
+        for op in &config.search.ops {
             if known.ops.get(op).is_none() {
                 let hint = match nearest_name(op, names()) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -190,7 +190,7 @@ impl Search {
 
 /// What people are told in the end.
 fn told(summary: &Summary) -> String {
-    let mut text = table_of(&summary.finals);
+    let mut text = table_of(&summary.final_trainings);
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
         text += &format!(
@@ -205,52 +205,56 @@ fn told(summary: &Summary) -> String {
 }
 
 impl Settings {
-    fn change(&self, config: &mut SearchConfig) {
+    fn change(&self, config: &mut RunConfig) {
         set(&mut config.folds.count, self.folds.as_ref());
         config.folds.held_out = self.held_out.or(config.folds.held_out);
         config.folds.images = self.images.or(config.folds.images);
 
-        let explore = &mut config.explore;
-        set(&mut explore.ops, self.ops.as_ref());
-        set(&mut explore.rounds, self.rounds.as_ref());
-        set(&mut explore.trials, self.trials.as_ref());
-        set(&mut explore.kept, self.kept.as_ref());
-        set(&mut explore.sub_policies, self.sub_policies.as_ref());
+        let search = &mut config.search;
+        set(&mut search.ops, self.ops.as_ref());
+        set(&mut search.rounds, self.rounds.as_ref());
+        set(&mut search.trials, self.trials.as_ref());
+        set(&mut search.top_n, self.top_n.as_ref());
+        set(&mut search.sub_policies, self.sub_policies.as_ref());
         set(
-            &mut explore.ops_per_sub_policy,
+            &mut search.ops_per_sub_policy,
             self.ops_per_sub_policy.as_ref(),
         );
-        set(&mut explore.draws, self.draws.as_ref());
-        let sampler = &mut explore.sampler;
+        set(&mut search.draws, self.draws.as_ref());
+        let sampler = &mut search.sampler;
         set(&mut sampler.start_up_trials, self.start_up_trials.as_ref());
         set(&mut sampler.gamma, self.gamma.as_ref());
         set(&mut sampler.candidates, self.candidates.as_ref());
         match self.reward {
-            Some(RewardName::Any) => explore.reward = Reward::Any,
-            Some(RewardName::Mean) => explore.reward = Reward::Mean,
+            Some(RewardName::Any) => search.reward = Reward::Any,
+            Some(RewardName::Mean) => search.reward = Reward::Mean,
             None => {}
         }
 
-        let finals = &mut config.finals;
-        if let Some(controls) = &self.finals {
-            finals.controls = controls.iter().copied().map(Control::from).collect();
+        let final_trainings = &mut config.final_trainings;
+        if let Some(augmentations) = &self.final_trainings {
+            final_trainings.augmentations = augmentations
+                .iter()
+                .copied()
+                .map(Augmentation::from)
+                .collect();
         }
         if self.no_finals {
-            finals.controls.clear();
+            final_trainings.augmentations.clear();
         }
-        set(&mut finals.epochs, self.final_epochs.as_ref());
-        set(&mut finals.seeds, self.final_seeds.as_ref());
+        set(&mut final_trainings.epochs, self.final_epochs.as_ref());
+        set(&mut final_trainings.seeds, self.final_seeds.as_ref());
     }
 }
 
-impl From<ControlName> for Control {
-    fn from(name: ControlName) -> Self {
+impl From<AugmentationName> for Augmentation {
+    fn from(name: AugmentationName) -> Self {
         match name {
-            ControlName::None => Self::None,
-            ControlName::Cutout => Self::Cutout,
-            ControlName::Random => Self::Random,
-            ControlName::TrivialAugment => Self::TrivialAugment,
-            ControlName::Policy => Self::Policy,
+            AugmentationName::None => Self::None,
+            AugmentationName::Cutout => Self::Cutout,
+            AugmentationName::Random => Self::Random,
+            AugmentationName::TrivialAugment => Self::TrivialAugment,
+            AugmentationName::Policy => Self::Policy,
         }
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use faa_policy::Policy;
-use faa_search::config::{Control, SEARCHED_OPS};
+use faa_search::config::{Augmentation, SEARCHED_OPS};
 use faa_search::protocol::Request;
 use faa_search::train::{RandomPolicy, TrainConfig};
 
-use super::recipe::{DATA_SETS, PresetName, RecipeOptions};
-use super::work::{LearningOptions, MeansOptions, WatchOptions, print_line, table_of};
+use super::training::{DATA_SETS, PresetName, TrainingOptions};
+use super::work::{HardwareOptions, PrecisionOptions, WatchOptions, print_line, table_of};
 use super::{Usage, find_policy};
 use crate::plugins::{KnownOps, PluginOptions};
 
@@ -22,7 +22,7 @@ when the same command is given again.
 {DATA_SETS}
 
 Examples:
-  faa-runtime train --data glyphs --preset demo --policy runs/demo/policy.json --controls --seeds 3 --out runs/glyphs
+  faa-runtime train --data glyphs --preset demo --policy runs/demo/policy.json --baselines --seeds 3 --out runs/glyphs
   faa-runtime train --data cifar10:cifar-10-batches-bin --policy autoaugment-cifar10 --out runs/aa
   faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 --out runs/random"))]
 pub(crate) struct Train {
@@ -39,7 +39,7 @@ pub(crate) struct Train {
     /// Train also with crop and flip alone, with Cutout, with a random policy of the same size, and
     /// with TrivialAugment.
     #[arg(long)]
-    controls: bool,
+    augmentations: bool,
     /// Seeds of each training; their mean and standard deviation are told.
     #[arg(long, value_name = "N", default_value = "1")]
     seeds: NonZeroUsize,
@@ -47,11 +47,11 @@ pub(crate) struct Train {
     #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
     preset: PresetName,
     #[command(flatten)]
-    recipe: RecipeOptions,
+    training: TrainingOptions,
     #[command(flatten)]
-    means: MeansOptions,
+    resources: HardwareOptions,
     #[command(flatten)]
-    learning: LearningOptions,
+    learning: PrecisionOptions,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
@@ -76,12 +76,12 @@ impl Train {
         let request = Request::Train {
             config: Box::new(config),
             out: self.out.clone(),
-            means: self.means.means(Some(&self.learning)),
+            resources: self.resources.resources(Some(&self.learning)),
             plugins: self.plugins.request()?,
         };
         let summary = self.watch.follow(&request, &self.out, known.ops)?;
         if !self.watch.json {
-            print_line(table_of(&summary.finals).trim_end())?;
+            print_line(table_of(&summary.final_trainings).trim_end())?;
         }
         Ok(())
     }
@@ -90,22 +90,22 @@ impl Train {
         let preset = self.preset.config(&self.data)?;
         let (mut training, mut seed, mut image_size) = (preset.training, 0, None);
         // A training on all images, not on a fold's.
-        training.epochs = preset.finals.epochs;
-        self.recipe
+        training.epochs = preset.final_trainings.epochs;
+        self.training
             .change(&mut training, &mut seed, &mut image_size);
         let choice = self.choice()?;
         let mut random = RandomPolicy {
             ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
             sub_policies: RANDOM_SUB_POLICIES,
-            ops_per_sub_policy: preset.explore.ops_per_sub_policy,
+            ops_per_sub_policy: preset.search.ops_per_sub_policy,
         };
         let mut plugins = Vec::new();
         let (chosen, policy) = match choice {
-            Choice::None if training.cutout == 0 => (Control::None, None),
-            Choice::None => (Control::Cutout, None),
+            Choice::None if training.cutout == 0 => (Augmentation::None, None),
+            Choice::None => (Augmentation::Cutout, None),
             Choice::Random(count) => {
                 random.sub_policies = count;
-                (Control::Random, None)
+                (Augmentation::Random, None)
             }
             Choice::Policy(policy) => {
                 // A sampler has no sub-policies to count.
@@ -118,31 +118,32 @@ impl Train {
                 plugins.retain(|plugin| named.contains(&plugin.op.as_str()));
                 let json = serde_json::from_str(&policy.to_json());
                 (
-                    Control::Policy,
+                    Augmentation::Policy,
                     Some(json.context("the policy has no JSON form")?),
                 )
             }
         };
-        let mut controls = vec![chosen];
-        if self.controls {
+        let mut augmentations = vec![chosen];
+        if self.augmentations {
             let all = [
-                Control::None,
-                Control::Cutout,
-                Control::Random,
-                Control::TrivialAugment,
+                Augmentation::None,
+                Augmentation::Cutout,
+                Augmentation::Random,
+                Augmentation::TrivialAugment,
             ];
             // Without Cutout it would be the same as crop and flip alone.
-            let is_new = |control: &Control| {
-                *control != chosen && (*control != Control::Cutout || training.cutout > 0)
+            let is_new = |augmentation: &Augmentation| {
+                *augmentation != chosen
+                    && (*augmentation != Augmentation::Cutout || training.cutout > 0)
             };
-            controls.extend(all.into_iter().filter(is_new));
+            augmentations.extend(all.into_iter().filter(is_new));
         }
         let config = TrainConfig {
             data: self.data.clone(),
             image_size,
             seed,
             training,
-            controls,
+            augmentations,
             seeds: self.seeds,
             policy,
             random,

@@ -9,18 +9,18 @@ use clap::{Args, ValueEnum};
 use faa_op::OpSet;
 use faa_search::config::Precision;
 use faa_search::event::Event;
-use faa_search::protocol::{End, Means, Message, Request};
+use faa_search::protocol::{End, Message, Request, Resources};
 use faa_search::report::{self, ReportOptions};
 use faa_search::{FinalResult, Summary, TensorBoard};
 
 use crate::progress::Progress;
-use crate::sibling::Sibling;
 use crate::table::{render, table};
+use crate::torch_process::TorchProcess;
 
 /// What the work is done with.
 #[derive(Args)]
-#[command(next_help_heading = "Means")]
-pub(crate) struct MeansOptions {
+#[command(next_help_heading = "Resources")]
+pub(crate) struct HardwareOptions {
     /// auto, cpu, cuda, or cuda:N; several, separated by commas, for several GPUs.
     #[arg(long, visible_alias = "devices", value_name = "DEVICE", default_value = "auto",
           value_delimiter = ',', value_parser = parse_device)]
@@ -32,8 +32,8 @@ pub(crate) struct MeansOptions {
 
 /// What networks that learn are worked on with.
 #[derive(Args)]
-#[command(next_help_heading = "Means")]
-pub(crate) struct LearningOptions {
+#[command(next_help_heading = "Resources")]
+pub(crate) struct PrecisionOptions {
     /// Numbers of networks: float32, bf16, or auto, which is bf16 on CUDA, and for judging
     /// candidates on a CPU with AMX. Test errors are float32's always.
     #[arg(long, value_enum, value_name = "NUMBERS", default_value_t = PrecisionName::Auto)]
@@ -62,10 +62,10 @@ enum PrecisionName {
     Bf16,
 }
 
-impl MeansOptions {
-    pub(crate) fn means(&self, learning: Option<&LearningOptions>) -> Means {
+impl HardwareOptions {
+    pub(crate) fn resources(&self, learning: Option<&PrecisionOptions>) -> Resources {
         let jobs = learning.and_then(|learning| learning.jobs);
-        Means {
+        Resources {
             devices: self.device.clone(),
             threads: self.threads.map_or_else(all_cores, NonZeroUsize::get),
             jobs: jobs.map(NonZeroUsize::get),
@@ -73,7 +73,7 @@ impl MeansOptions {
     }
 }
 
-impl LearningOptions {
+impl PrecisionOptions {
     pub(crate) fn precision(&self) -> Precision {
         match self.precision {
             PrecisionName::Auto => Precision::Auto,
@@ -127,9 +127,9 @@ pub(crate) fn talk(
     out: Option<&Path>,
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
-    let sibling = Sibling::start_with_any(request)?;
-    sibling.stop_on_ctrl_c()?;
-    sibling.messages(|message| match message {
+    let torch_process = TorchProcess::start_with_any(request)?;
+    torch_process.stop_on_ctrl_c()?;
+    torch_process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
             ended: End::Failed(causes),
@@ -145,18 +145,18 @@ pub(crate) fn talk(
 }
 
 /// The errors of final trainings, for people; empty where there were none.
-pub(crate) fn table_of(finals: &[FinalResult]) -> String {
-    if finals.is_empty() {
+pub(crate) fn table_of(final_trainings: &[FinalResult]) -> String {
+    if final_trainings.is_empty() {
         return String::new();
     }
     let mut table = table(&["trained with", "test error", "seeds"]);
-    for result in finals {
+    for result in final_trainings {
         let seeds = match result.diverged {
             0 => result.errors.len().to_string(),
             diverged => format!("{}, and {diverged} diverged", result.errors.len()),
         };
         table.add_row([
-            result.control.described().to_owned(),
+            result.augmentation.described().to_owned(),
             percent(&result.errors),
             seeds,
         ]);

@@ -3,29 +3,29 @@
 use std::fs;
 
 use faa_policy::Policy;
+use faa_search::backend::StopFlag;
 use faa_search::event::Training;
 use faa_search::folds::stratified_folds;
-use faa_search::judge::StopFlag;
-use faa_search::{Event, SearchConfig, SearchError};
+use faa_search::{Event, RunConfig, SearchError};
 
-use crate::stand::{Stand, config, labels, policy_of, search, search_with};
+use crate::fake_backend::{FakeBackend, config, labels, policy_of, search, search_with};
 
 /// A judge whose training of this fold diverges in its second epoch.
-fn diverging(config: &SearchConfig, fold: usize) -> Stand {
+fn diverging(config: &RunConfig, fold: usize) -> FakeBackend {
     let folds = stratified_folds(&labels(), &config.folds, config.seed).unwrap();
-    Stand {
+    FakeBackend {
         diverge: Some((folds[fold].train.clone(), 1)),
-        ..Stand::default()
+        ..FakeBackend::default()
     }
 }
 
 #[test]
 fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
-    let (mut judges, mut events) = ([diverging(&config, 0)], Vec::new());
+    let (mut backends, mut events) = ([diverging(&config, 0)], Vec::new());
     let stop = StopFlag::new();
-    search_with(folder.path(), &config, &mut judges, &stop, &mut events).unwrap();
-    assert_eq!(judges[0].judged, 60);
+    search_with(folder.path(), &config, &mut backends, &stop, &mut events).unwrap();
+    assert_eq!(backends[0].scored, 60);
     let diverged = events.iter().find_map(|event| match event {
         Event::TrainingDiverged {
             training,
@@ -44,20 +44,20 @@ fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
     assert!(recorded.contains("learning_rate"), "{recorded}");
 
     // It would end there again, and is not tried.
-    let mut judge = Stand::default();
-    search(folder.path(), &config, &mut judge).unwrap();
-    assert_eq!((judge.epochs, judge.judged), (0, 0));
+    let mut backend = FakeBackend::default();
+    search(folder.path(), &config, &mut backend).unwrap();
+    assert_eq!((backend.epochs, backend.scored), (0, 0));
 }
 
 #[test]
 fn a_final_training_that_diverges_is_counted() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
-    let mut judge = Stand {
+    let mut backend = FakeBackend {
         diverge: Some(((0..60).collect(), 0)),
-        ..Stand::default()
+        ..FakeBackend::default()
     };
-    let summary = search(folder.path(), &config, &mut judge).unwrap();
-    for result in &summary.finals {
+    let summary = search(folder.path(), &config, &mut backend).unwrap();
+    for result in &summary.final_trainings {
         assert_eq!((result.errors.len(), result.diverged), (0, 1));
     }
 }
@@ -77,11 +77,11 @@ fn a_search_without_any_network_ends_with_advice() {
 #[test]
 fn a_network_that_gives_no_numbers_has_diverged_and_is_not_kept() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
-    let mut judge = Stand {
+    let mut backend = FakeBackend {
         broken: true,
-        ..Stand::default()
+        ..FakeBackend::default()
     };
-    let error = search(folder.path(), &config, &mut judge).unwrap_err();
+    let error = search(folder.path(), &config, &mut backend).unwrap_err();
     assert!(matches!(error, SearchError::AllDiverged), "{error}");
     for fold in ["fold-0", "fold-1"] {
         assert!(folder.path().join(fold).join("diverged.json").exists());

@@ -1,8 +1,8 @@
 //! The whole search with a stand-in for the network: folds, trials, merging, resuming, trainings.
 
 mod divergence;
+mod fake_backend;
 mod resume;
-mod stand;
 mod train;
 
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use std::fs;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::Event;
-use faa_search::config::Control;
+use faa_search::backend::StopFlag;
+use faa_search::config::Augmentation;
 use faa_search::event::Training;
-use faa_search::judge::StopFlag;
 
-use stand::{Stand, config, search, search_with};
+use fake_backend::{FakeBackend, config, search, search_with};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
     let folder = tempfile::tempdir().unwrap();
-    let mut judge = Stand::default();
-    let summary = search(folder.path(), &config(), &mut judge).unwrap();
+    let mut backend = FakeBackend::default();
+    let summary = search(folder.path(), &config(), &mut backend).unwrap();
 
     // Two folds of two rounds of three candidates of five sub-policies; repeats are dropped.
     let policy = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
@@ -38,26 +38,30 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     let most_used = uses.iter().max_by_key(|(_, count)| **count).unwrap().0;
     assert_eq!(*most_used, "Rotate", "{uses:?}");
 
-    assert_eq!(judge.judged, 120);
+    assert_eq!(backend.scored, 120);
     // The folds learn with Cutout and without a policy; final trainings see every image.
-    assert_eq!(judge.trained[..2], [(30, false, 16), (30, false, 16)]);
-    let finals = [
+    assert_eq!(backend.trained[..2], [(30, false, 16), (30, false, 16)]);
+    let final_trainings = [
         (60, false, 0),
         (60, false, 16),
         (60, true, 16),
         (60, true, 16),
         (60, true, 16),
     ];
-    assert_eq!(judge.trained[2..], finals);
-    let controls: Vec<_> = summary.finals.iter().map(|result| result.control).collect();
+    assert_eq!(backend.trained[2..], final_trainings);
+    let augmentations: Vec<_> = summary
+        .final_trainings
+        .iter()
+        .map(|result| result.augmentation)
+        .collect();
     assert_eq!(
-        controls,
+        augmentations,
         [
-            Control::None,
-            Control::Cutout,
-            Control::Random,
-            Control::TrivialAugment,
-            Control::Policy
+            Augmentation::None,
+            Augmentation::Cutout,
+            Augmentation::Random,
+            Augmentation::TrivialAugment,
+            Augmentation::Policy
         ]
     );
 }
@@ -66,11 +70,11 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
 fn everything_is_told_and_written_down() {
     let folder = tempfile::tempdir().unwrap();
     let mut events = Vec::new();
-    let mut judges = [Stand::default()];
+    let mut backends = [FakeBackend::default()];
     search_with(
         folder.path(),
         &config(),
-        &mut judges,
+        &mut backends,
         &StopFlag::new(),
         &mut events,
     )
@@ -106,7 +110,7 @@ fn everything_is_told_and_written_down() {
 #[test]
 fn trials_of_another_search_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    search(folder.path(), &config(), &mut Stand::default()).unwrap();
+    search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = folder.path().join("fold-0/trials.jsonl");
     let text = fs::read_to_string(&log).unwrap();
     let without_third: Vec<_> = text
@@ -119,7 +123,7 @@ fn trials_of_another_search_are_refused() {
         .map(|(_, line)| format!("{line}\n"))
         .collect();
     fs::write(&log, lines).unwrap();
-    let error = search(folder.path(), &config(), &mut Stand::default());
+    let error = search(folder.path(), &config(), &mut FakeBackend::default());
     let message = error.unwrap_err().to_string();
     assert!(
         message.contains("line 3: expected trial 0.2, found 0.3"),
@@ -131,23 +135,23 @@ fn trials_of_another_search_are_refused() {
 fn an_op_that_is_not_there_is_named_before_anything_is_trained() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
-    config.explore.ops.push("Rotat".into());
-    let mut judge = Stand::default();
-    let error = search(folder.path(), &config, &mut judge).unwrap_err();
-    let message = "the configuration does not fit the ops: explore.ops: no op is named `Rotat`; \
+    config.search.ops.push("Rotat".into());
+    let mut backend = FakeBackend::default();
+    let error = search(folder.path(), &config, &mut backend).unwrap_err();
+    let message = "the configuration does not fit the ops: search.ops: no op is named `Rotat`; \
                    did you mean `Rotate`?";
     assert_eq!(error.to_string(), message);
-    assert!(judge.trained.is_empty());
+    assert!(backend.trained.is_empty());
 }
 
 #[test]
 fn a_failing_judge_is_named_with_its_stage() {
     let folder = tempfile::tempdir().unwrap();
-    let mut judge = Stand {
+    let mut backend = FakeBackend {
         fail: true,
-        ..Stand::default()
+        ..FakeBackend::default()
     };
-    let error = search(folder.path(), &config(), &mut judge).unwrap_err();
+    let error = search(folder.path(), &config(), &mut backend).unwrap_err();
     assert_eq!(error.to_string(), format!("{} failed", Training::Fold(0)));
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "out of memory");

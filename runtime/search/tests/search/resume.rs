@@ -4,9 +4,9 @@ use std::path::Path;
 
 use faa_search::Event;
 use faa_search::SearchError;
-use faa_search::judge::StopFlag;
+use faa_search::backend::StopFlag;
 
-use crate::stand::{Stand, config, policy_of, search, search_with};
+use crate::fake_backend::{FakeBackend, config, policy_of, search, search_with};
 
 /// Epochs of two folds and five final trainings, and trials of two folds.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
@@ -15,73 +15,73 @@ const TRIALS: usize = 120;
 #[test]
 fn a_search_stopped_anywhere_ends_with_the_same_policy_and_does_nothing_twice() {
     let whole = tempfile::tempdir().unwrap();
-    search(whole.path(), &config(), &mut Stand::default()).unwrap();
+    search(whole.path(), &config(), &mut FakeBackend::default()).unwrap();
 
     // In the first training, in the first round, between rounds and folds, and in the finals.
     for budget in [1, 2, 5, 31, 33, 62, 63, 100, 124, 127, 133] {
         let folder = tempfile::tempdir().unwrap();
         let (epochs, trials) = stopped_after(folder.path(), budget);
-        let mut judge = Stand::default();
-        search(folder.path(), &config(), &mut judge).unwrap();
+        let mut backend = FakeBackend::default();
+        search(folder.path(), &config(), &mut backend).unwrap();
         assert_eq!(policy_of(folder.path()), policy_of(whole.path()));
-        assert_eq!(trials + judge.judged, TRIALS, "after {budget}");
-        assert_eq!(epochs + judge.epochs, EPOCHS, "after {budget}");
+        assert_eq!(trials + backend.scored, TRIALS, "after {budget}");
+        assert_eq!(epochs + backend.epochs, EPOCHS, "after {budget}");
     }
 }
 
 /// Stops a search after so many epochs and trials in all, and tells how many of both it made.
 fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
-    let mut judges = [Stand {
+    let mut backends = [FakeBackend {
         budget: Some(budget),
-        ..Stand::default()
+        ..FakeBackend::default()
     }];
     let stopped = search_with(
         out,
         &config(),
-        &mut judges,
+        &mut backends,
         &StopFlag::new(),
         &mut Vec::new(),
     );
     assert!(matches!(stopped, Err(SearchError::Stopped)), "{budget}");
-    (judges[0].epochs, judges[0].judged)
+    (backends[0].epochs, backends[0].scored)
 }
 
 #[test]
 fn folds_side_by_side_give_the_same_policy() {
     let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    search(one.path(), &config(), &mut Stand::default()).unwrap();
-    let mut judges = [(); 3].map(|()| Stand::default());
+    search(one.path(), &config(), &mut FakeBackend::default()).unwrap();
+    let mut backends = [(); 3].map(|()| FakeBackend::default());
     let events = &mut Vec::new();
     search_with(
         three.path(),
         &config(),
-        &mut judges,
+        &mut backends,
         &StopFlag::new(),
         events,
     )
     .unwrap();
     assert_eq!(policy_of(one.path()), policy_of(three.path()));
-    let total: usize = judges.iter().map(|judge| judge.judged).sum();
+    let total: usize = backends.iter().map(|backend| backend.scored).sum();
     assert_eq!(total, TRIALS);
 }
 
 #[test]
 fn the_first_failure_ends_all_that_is_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
-    let mut judges = [(); 2].map(|()| Stand::default());
+    let mut backends = [(); 2].map(|()| FakeBackend::default());
     // Whichever takes the first fold: one fails in it, the other would go on for 60 trials.
-    judges[1].fail = true;
+    backends[1].fail = true;
     let stop = StopFlag::new();
     let error = search_with(
         folder.path(),
         &config(),
-        &mut judges,
+        &mut backends,
         &stop,
         &mut Vec::new(),
     );
     let error = error.unwrap_err();
-    assert!(matches!(error, SearchError::Judge { .. }), "{error}");
-    assert!(judges[0].judged < 60, "{}", judges[0].judged);
+    assert!(matches!(error, SearchError::Backend { .. }), "{error}");
+    assert!(backends[0].scored < 60, "{}", backends[0].scored);
     // The flag of the caller is the caller's.
     assert!(stop.check().is_ok());
 }
@@ -89,18 +89,18 @@ fn the_first_failure_ends_all_that_is_side_by_side() {
 #[test]
 fn a_finished_search_is_told_again_and_nothing_is_done_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let first = search(folder.path(), &config(), &mut Stand::default()).unwrap();
-    let (mut judges, mut events) = ([Stand::default()], Vec::new());
+    let first = search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    let (mut backends, mut events) = ([FakeBackend::default()], Vec::new());
     let second = search_with(
         folder.path(),
         &config(),
-        &mut judges,
+        &mut backends,
         &StopFlag::new(),
         &mut events,
     )
     .unwrap();
     assert_eq!(first, second);
-    assert_eq!((judges[0].judged, judges[0].epochs), (0, 0));
+    assert_eq!((backends[0].scored, backends[0].epochs), (0, 0));
     let resumed = |event: &&Event| matches!(event, Event::TrainingDone { resumed: true, .. });
     assert_eq!(events.iter().filter(resumed).count(), 7);
 }
@@ -110,7 +110,7 @@ fn a_log_that_is_shorter_than_its_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     stopped_after(folder.path(), 1);
     std::fs::write(folder.path().join("fold-0/epochs.jsonl"), "").unwrap();
-    let error = search(folder.path(), &config(), &mut Stand::default()).unwrap_err();
+    let error = search(folder.path(), &config(), &mut FakeBackend::default()).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("epochs.jsonl holds 0 epochs"), "{message}");
     assert!(message.contains("remove the checkpoint"), "{message}");
@@ -122,7 +122,7 @@ fn an_epoch_without_a_checkpoint_is_made_again_and_logged_once() {
     stopped_after(folder.path(), 1);
     // As a kill leaves it between the line and the checkpoint.
     std::fs::remove_file(folder.path().join("fold-0/checkpoint.safetensors")).unwrap();
-    search(folder.path(), &config(), &mut Stand::default()).unwrap();
+    search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = std::fs::read_to_string(folder.path().join("fold-0/epochs.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 2, "{log}");
 }

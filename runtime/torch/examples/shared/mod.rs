@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use faa_search::config::{Preset, Recipe, SearchConfig};
+use faa_search::config::{Preset, RunConfig, TrainingConfig};
 use faa_search::data::{Dataset, LoadOptions};
 use faa_torch::device::CudaSupport;
 use tch::Device;
@@ -34,14 +34,14 @@ pub(crate) fn device(word: &str) -> Result<Device> {
 }
 
 /// The paper's recipe for the network `wrn-D-K`.
-pub(crate) fn recipe(model: &str) -> Result<Recipe> {
+pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
     let numbers = model
         .strip_prefix("wrn-")
         .and_then(|rest| rest.split_once('-'));
     let (depth, width) = numbers.context("a network is named wrn-D-K")?;
-    Ok(Recipe {
+    Ok(TrainingConfig {
         depth: depth.parse()?,
         width: width.parse()?,
-        ..SearchConfig::preset(Preset::Cifar10, "").training
+        ..RunConfig::preset(Preset::Cifar10, "").training
     })
 }

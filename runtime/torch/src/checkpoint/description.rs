@@ -6,7 +6,7 @@ use faa_search::data::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use crate::judge::Statistics;
+use crate::backend::Statistics;
 use crate::network::Shape;
 
 /// What a network is, and what it was trained on.

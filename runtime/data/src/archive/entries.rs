@@ -1,0 +1,184 @@
+//! What a tar file holds, read once from its beginning to its end.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use tar::Archive;
+
+use super::unpacked::{self, Unpacked};
+use crate::DataError;
+use crate::decode::{self, Refusal};
+use crate::listing::{self, Content};
+
+/// What an archive may have at most.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Its bytes, unpacked.
+    pub(super) bytes: u64,
+    /// Its entries.
+    pub(super) entries: u64,
+}
+
+/// What is read of any archive.
+pub(super) const LIMITS: Limits = Limits {
+    bytes: listing::MAX_BYTES,
+    entries: 4_000_000,
+};
+
+/// The longest path that can name a place in a data set, in bytes: what Linux allows.
+const MAX_PATH: usize = 4_096;
+
+/// A file or folder of an archive.
+pub(super) struct Entry {
+    /// Where it is, without `.` and doubled slashes.
+    pub(super) path: Vec<u8>,
+    /// What it is.
+    pub(super) found: Found,
+}
+
+/// What stands at a place of an archive.
+pub(super) enum Found {
+    /// A folder.
+    Folder,
+    /// What has to be an image; or a link or device at any place, refused.
+    Image(Content),
+    /// A file at a place where no image is expected. Its bytes were passed over.
+    Other,
+}
+
+/// Reads all entries, where there are no more than the limits allow.
+pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
+    let opened = open(file).map_err(|source| DataError::Io {
+        path: file.into(),
+        source,
+    })?;
+    let mut count = 0;
+    // What unpacks meets hostile input. If it panics, that shall cost the archive, not the program.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));
+    let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("its decoder failed on it")));
+    outcome.map_err(|error| match error.kind() {
+        _ if count > limits.entries => DataError::TooManyEntries {
+            path: file.into(),
+            limit: limits.entries,
+        },
+        io::ErrorKind::FileTooLarge => DataError::ArchiveTooLarge {
+            path: file.into(),
+            limit: limits.bytes,
+        },
+        _ => DataError::DamagedArchive {
+            path: file.into(),
+            entries: count,
+            reason: error.to_string(),
+        },
+    })
+}
+
+/// What leads to the splits of a data set, and which split it is, where the path is one of
+/// `train/<class>/<file>` and `test/<class>/<file>` in some folder.
+pub(super) fn image_place(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = path.rsplit(|&byte| byte == b'/');
+    let (image, class, split) = (parts.next()?, parts.next()?, parts.next()?);
+    let below = split.len() + 1 + class.len() + 1 + image.len();
+    matches!(split, b"train" | b"test").then(|| (&path[..path.len() - below], split))
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    // Opening a pipe could wait forever.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    File::open(file)
+}
+
+fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>> {
+    let unpacked = Unpacked::new(BufReader::new(file), limits.bytes)?;
+    let to_entry = unpacked.to_entry();
+    let mut archive = Archive::new(unpacked);
+    let mut entries = Vec::new();
+    // Counted apart from the archive's bytes, because a sparse file yields more than it takes there.
+    let mut room = limits.bytes;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        *count += 1;
+        if *count > limits.entries {
+            return Err(unpacked::too_large());
+        }
+        to_entry.met(packed_size(&mut entry)?);
+        if entry.path_bytes().len() > MAX_PATH {
+            continue;
+        }
+        let named = entry.path_bytes().into_owned();
+        let Some(path) = normal(&named) else {
+            continue;
+        };
+        let kind = entry.header().entry_type();
+        let size = entry.size();
+        // The oldest archives tell folders by their names alone.
+        let found = if kind.is_dir() || named.ends_with(b"/") {
+            Found::Folder
+        } else if !(kind.is_file() || kind.is_contiguous()) {
+            let reason = "it is a link, a device or a sparse file within the archive";
+            Found::Image(Content::Refused(reason.into()))
+        } else if image_place(&path).is_none() {
+            Found::Other
+        } else if size > decode::MAX_BYTES {
+            Found::Image(Content::Refused(Refusal::file_too_large().0.into()))
+        } else {
+            room = room.checked_sub(size).ok_or_else(unpacked::too_large)?;
+            Found::Image(Content::Held(content(&mut entry, size)?))
+        };
+        entries.push(Entry { path, found });
+    }
+
+    let mut rest = archive.into_inner();
+    if rest.has_ended() {
+        let reason = "the mark that ends an archive is missing";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+    }
+    // The checksums of gzip and zstd follow the last byte.
+    to_entry.none();
+    io::copy(&mut rest, &mut io::sink())?;
+    Ok(entries)
+}
+
+/// How many bytes of the archive its content takes. A sparse file yields more, as much as it claims.
+fn packed_size(entry: &mut tar::Entry<'_, Unpacked>) -> io::Result<u64> {
+    if !entry.header().entry_type().is_gnu_sparse() {
+        return Ok(entry.size());
+    }
+    let stated = entry.header().entry_size()?;
+    // As the reader of archives does, which goes by the extension where there is one.
+    let extended = entry.pax_extensions()?.and_then(|records| {
+        let mut records = records.map_while(Result::ok);
+        let size = records.find(|record| record.key() == Ok("size"))?;
+        size.value().ok()?.parse::<u64>().ok()
+    });
+    Ok(extended.unwrap_or(stated))
+}
+
+fn content(entry: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != size {
+        let reason = "the file ends within this entry";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+    }
+    // There may be a million of them, and each could hold twice what it needs.
+    bytes.shrink_to_fit();
+    Ok(bytes)
+}
+
+/// The path without `.` and doubled slashes; nothing where it is absolute, leads upwards, is empty
+/// or hidden.
+fn normal(path: &[u8]) -> Option<Vec<u8>> {
+    let parts: Vec<&[u8]> = path
+        .split(|&byte| byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."))
+        .collect();
+    // `..` counts as hidden, as it begins with a dot.
+    let hidden = |part: &&[u8]| listing::is_hidden(&String::from_utf8_lossy(part));
+    let counts = !path.starts_with(b"/") && !parts.is_empty() && !parts.iter().any(hidden);
+    counts.then(|| parts.join(&b'/'))
+}

@@ -1,0 +1,326 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tar::{Builder, EntryType, Header};
+
+use super::*;
+use crate::{DataSpec, Split};
+
+mod hostile;
+
+/// A tar file under construction.
+struct Tar(Builder<Vec<u8>>);
+
+impl Tar {
+    fn new() -> Self {
+        Self(Builder::new(Vec::new()))
+    }
+
+    /// The classes `cat` and `dog` with one 2×1 image each in both splits, in no order.
+    fn pets(root: &str) -> Self {
+        [
+            ("test/dog/1", 40),
+            ("train/dog/1", 20),
+            ("test/cat/1", 30),
+            ("train/cat/1", 10),
+        ]
+        .into_iter()
+        .fold(Self::new(), |tar, (place, shade)| {
+            tar.file(&format!("{root}{place}"), &image(shade))
+        })
+    }
+
+    fn file(self, path: &str, bytes: &[u8]) -> Self {
+        self.entry(path.as_bytes(), EntryType::Regular, bytes)
+    }
+
+    fn folder(self, path: &str) -> Self {
+        self.entry(path.as_bytes(), EntryType::Directory, b"")
+    }
+
+    /// Writes the path as it is; the crate would refuse some that are tried here.
+    fn entry(mut self, path: &[u8], kind: EntryType, bytes: &[u8]) -> Self {
+        let mut header = header(path, kind, bytes.len() as u64);
+        header.set_cksum();
+        self.0.append(&header, bytes).unwrap();
+        self
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+
+    fn load(self) -> Result<Dataset, DataError> {
+        load(&self.bytes())
+    }
+
+    /// What the message says, less the path of the file.
+    fn refused(self) -> String {
+        let text = self.load().unwrap_err().to_string();
+        let (_, text) = text.split_once("set.tar").unwrap();
+        text.to_owned()
+    }
+}
+
+fn header(path: &[u8], kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..path.len()].copy_from_slice(path);
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// An image of 2×1 pixels, in the simplest format that there is.
+fn image(shade: u8) -> Vec<u8> {
+    [b"P6\n2 1\n255\n".as_slice(), &[shade; 6]].concat()
+}
+
+fn load(bytes: &[u8]) -> Result<Dataset, DataError> {
+    load_at(bytes, None)
+}
+
+fn load_at(bytes: &[u8], image_size: Option<u32>) -> Result<Dataset, DataError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.tar");
+    std::fs::write(&file, bytes).unwrap();
+    Dataset::load(&DataSpec::Tar(file), &LoadOptions { image_size })
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A zstd frame without compression and checksum, whose window is 2 to the power of 10 + `window`.
+/// So many blocks of 64 KiB that repeat a zero follow the bytes.
+fn zstd(bytes: &[u8], window: u8, zeros: usize) -> Vec<u8> {
+    const RAW: usize = 0;
+    const REPEAT: usize = 1;
+    const LENGTH: usize = 64 << 10;
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, window << 3];
+    let mut block = |last: bool, kind: usize, length: usize, content: &[u8]| {
+        let header = usize::from(last) | kind << 1 | length << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(content);
+    };
+    for chunk in bytes.chunks(LENGTH) {
+        block(false, RAW, chunk.len(), chunk);
+    }
+    for _ in 0..zeros {
+        block(false, REPEAT, LENGTH, &[0]);
+    }
+    block(true, RAW, 0, &[]);
+    frame
+}
+
+/// What `zstd -19 --long=27` makes of a stream that has the four images of [`Tar::pets`]: its
+/// window is that of 128 MiB, and it ends in a checksum.
+const BY_ZSTD: [u8; 134] = [
+    40, 181, 47, 253, 4, 136, 205, 3, 0, 66, 132, 14, 18, 144, 207, 1, 192, 144, 203, 52, 198, 252,
+    214, 200, 38, 237, 191, 239, 123, 73, 1, 196, 180, 64, 109, 235, 11, 10, 78, 119, 208, 125,
+    128, 25, 7, 164, 117, 230, 83, 102, 235, 61, 143, 55, 43, 197, 124, 190, 57, 124, 132, 18, 223,
+    20, 203, 90, 145, 145, 81, 27, 26, 32, 144, 175, 207, 1, 253, 215, 3, 251, 10, 22, 174, 155,
+    138, 127, 105, 152, 33, 30, 10, 10, 247, 141, 138, 31, 164, 65, 0, 243, 180, 95, 1, 225, 220,
+    168, 172, 1, 168, 15, 96, 176, 117, 197, 176, 57, 71, 73, 144, 102, 152, 97, 129, 3, 131, 2,
+    172, 38, 74, 7, 88, 45, 96, 179,
+];
+
+fn shades(split: &Split) -> Vec<(u8, u32)> {
+    split
+        .iter()
+        .map(|(image, label)| (image[0], label))
+        .collect()
+}
+
+#[test]
+fn images_are_ordered_by_class_and_name() {
+    let data = Tar::pets("")
+        .file("train/cat/2", &image(12))
+        .file("train/cat/10", &image(11))
+        .file("test/Ant/x", &image(6))
+        .file("train/Ant/x", &image(5))
+        .load()
+        .unwrap();
+    assert_eq!(data.classes, ["Ant", "cat", "dog"]);
+    assert_eq!((data.width, data.height), (2, 1));
+    assert_eq!(
+        shades(&data.train),
+        [(5, 0), (10, 1), (11, 1), (12, 1), (20, 2)]
+    );
+    assert_eq!(shades(&data.test), [(6, 0), (30, 1), (40, 2)]);
+    assert_eq!(data.train.image(1), [10; 6]);
+}
+
+#[test]
+fn the_content_tells_how_the_file_is_packed() {
+    let tar = Tar::pets("").bytes();
+    let expected = load(&tar).unwrap();
+    let (half, rest) = tar.split_at(tar.len() / 2);
+    let (first, second) = (zstd(half, 7, 0), zstd(rest, 7, 0));
+    let skipped: &[u8] = &[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 7, 7, 7];
+    for packed in [
+        gzip(&tar),
+        [gzip(half), gzip(rest)].concat(),
+        zstd(&tar, 7, 0),
+        zstd(&tar, 17, 0),
+        [
+            skipped,
+            first.as_slice(),
+            skipped,
+            second.as_slice(),
+            skipped,
+        ]
+        .concat(),
+        BY_ZSTD.to_vec(),
+    ] {
+        assert_eq!(load(&packed).unwrap(), expected);
+    }
+}
+
+#[test]
+fn windows_above_128_mib_are_refused() {
+    let text = load(&zstd(&Tar::pets("").bytes(), 18, 0))
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("window"), "{text}");
+}
+
+#[test]
+fn checksums_are_compared() {
+    let mut tar = gzip(&Tar::pets("").bytes());
+    // The length of the content is behind it.
+    let checksum = tar.len() - 8;
+    tar[checksum] ^= 1;
+    let text = load(&tar).unwrap_err().to_string();
+    assert!(text.contains("checksum"), "{text}");
+
+    let mut tar = BY_ZSTD;
+    tar[BY_ZSTD.len() - 1] ^= 1;
+    let text = load(&tar).unwrap_err().to_string();
+    assert!(text.contains("checksum"), "{text}");
+}
+
+#[test]
+fn the_splits_may_lie_in_a_folder() {
+    let expected = Tar::pets("").load().unwrap();
+    for root in [
+        "./",
+        "pets/",
+        "./sets/pets/",
+        "test/",
+        "train//",
+        "a/train/",
+    ] {
+        assert_eq!(Tar::pets(root).load().unwrap(), expected, "{root}");
+    }
+    // Of two, the one nearer to the top counts.
+    let mut tar = Tar::pets("");
+    for place in ["old/train/cat/1", "old/test/cat/1", "old/test/elk/1"] {
+        tar = tar.file(place, &image(99));
+    }
+    assert_eq!(tar.load().unwrap(), expected);
+
+    let mut tar = Tar::pets("a/");
+    for place in ["b/train/cat/1", "b/test/cat/1"] {
+        tar = tar.file(place, &image(99));
+    }
+    let text = tar.refused();
+    assert!(text.contains("in `a/` and one in `b/`"), "{text}");
+}
+
+#[test]
+fn what_has_no_place_in_a_data_set_is_passed_over() {
+    let expected = Tar::pets("").load().unwrap();
+    let tar = Tar::pets("")
+        .folder("./")
+        .folder("train/")
+        .folder("train/cat")
+        .entry(b"train/dog/", EntryType::Regular, b"")
+        .file("README", b"?")
+        .file("train/labels.csv", b"?")
+        .file("._train", b"?")
+        .file("train/._cat", b"?")
+        .file("train/cat/._1", b"?")
+        .file("train/cat/Thumbs.db", b"?")
+        .file("__MACOSX/train/cat/._1", b"?")
+        .file(".cache/train/cat/1", b"?")
+        .file("/train/cat/2", b"?")
+        .file("train/../train/cat/2", b"?")
+        .file("../train/cat/2", b"?")
+        .entry(
+            b"pax_global_header",
+            EntryType::XGlobalHeader,
+            b"11 a=bcdef\n",
+        )
+        .entry(b"latest", EntryType::Symlink, b"");
+    assert_eq!(tar.load().unwrap(), expected);
+}
+
+#[test]
+fn long_names_are_whole() {
+    let class = "c".repeat(200);
+    let mut tar = Tar::new();
+    for (split, shade) in [("train", 1), ("test", 2)] {
+        let image = image(shade);
+        let mut header = header(b"", EntryType::Regular, image.len() as u64);
+        let path = format!("{split}/{class}/1");
+        tar.0
+            .append_data(&mut header, path, image.as_slice())
+            .unwrap();
+    }
+    assert_eq!(tar.load().unwrap().classes, [class]);
+}
+
+#[test]
+fn images_can_be_brought_to_a_size() {
+    let tar = Tar::pets("").bytes();
+    let data = load_at(&tar, Some(3)).unwrap();
+    assert_eq!((data.width, data.height), (3, 3));
+    assert_eq!(data.train.image(0), [10; 27]);
+    assert!(matches!(
+        load_at(&tar, Some(0)),
+        Err(DataError::ImageSize { size: 0, .. })
+    ));
+}
+
+#[test]
+fn splits_and_classes_are_checked() {
+    let cat = image(1);
+    let text = Tar::new().file("pets/train/cat/1", &cat).refused();
+    assert!(text.starts_with(": pets/test is missing"), "{text}");
+    let text = Tar::new().file("cat/1", &cat).refused();
+    assert!(text.starts_with(": train is missing"), "{text}");
+    let tar = Tar::new().file("train", b"?").file("test/cat/1", &cat);
+    let text = tar.refused();
+    assert!(text.starts_with(": train is missing"), "{text}");
+    let tar = Tar::new().folder("train").file("test/cat/1", &cat);
+    let text = tar.refused();
+    assert!(text.starts_with(": train holds no folder"), "{text}");
+    let text = Tar::pets("").folder("train/elk").refused();
+    assert!(text.contains("only train has elk"), "{text}");
+    let text = Tar::pets("a/")
+        .folder("a/train/elk")
+        .folder("a/test/elk")
+        .refused();
+    assert!(text.starts_with(": a/train/elk holds no image"), "{text}");
+    for inner in ["train/cat/more/", "train/cat/more/2", "train/cat/more/a/2"] {
+        let text = Tar::pets("").file(inner, &cat).refused();
+        let start = ": train/cat/more is a folder within";
+        assert!(text.starts_with(start), "{text}");
+    }
+    let text = Tar::pets("")
+        .entry(b"train/caf\xe9/1", EntryType::Regular, &cat)
+        .refused();
+    assert!(text.starts_with(": train/caf\u{fffd} is not"), "{text}");
+    let text = Tar::pets("").file("./test//cat/1", &cat).refused();
+    assert!(
+        text.starts_with(": test/cat/1 is in the archive twice"),
+        "{text}"
+    );
+}

@@ -1,0 +1,293 @@
+use std::slice;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::DataSpec;
+
+/// A data set under construction, in a folder that goes away with it.
+struct Folder(TempDir);
+
+impl Folder {
+    /// CIFAR-10 with one record in every file, labelled by the place of the file.
+    fn of_10() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (label, file) in (1..).zip(CIFAR_10.train) {
+            folder.write(file, &record(&[label], [label, 0, 100]));
+        }
+        folder.write("test_batch.bin", &record(&[9], [9, 9, 9]));
+        folder
+    }
+
+    /// CIFAR-100 with two records for training and one for testing.
+    fn of_100() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let train = [record(&[19, 99], [1, 2, 3]), record(&[0, 7], [4, 5, 6])];
+        folder
+            .write("train.bin", &train.concat())
+            .write("test.bin", &record(&[3, 42], [7, 8, 9]));
+        folder
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join(file)
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) -> &Self {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    fn load_10(&self) -> Result<Dataset, DataError> {
+        let spec = DataSpec::Cifar10(self.0.path().into());
+        Dataset::load(&spec, &LoadOptions::default())
+    }
+
+    fn load_100(&self) -> Result<Dataset, DataError> {
+        let spec = DataSpec::Cifar100(self.0.path().into());
+        Dataset::load(&spec, &LoadOptions::default())
+    }
+}
+
+/// A record whose channels have one value each.
+fn record(labels: &[u8], colour: [u8; 3]) -> Vec<u8> {
+    let planes = colour.map(|value| vec![value; PLANE]).concat();
+    [labels, planes.as_slice()].concat()
+}
+
+#[test]
+fn records_are_read_in_order() {
+    let data = Folder::of_10().load_10().unwrap();
+    assert_eq!(data.classes, CIFAR_10.known);
+    assert_eq!((data.width, data.height), (32, 32));
+    assert_eq!(data.train.labels, [1, 2, 3, 4, 5]);
+    assert_eq!(data.test.labels, [9]);
+    let pixels = |colour: [u8; 3]| colour.repeat(PLANE);
+    for (label, (image, _)) in (1..).zip(data.train.iter()) {
+        assert_eq!(image, pixels([label, 0, 100]));
+    }
+    assert_eq!(data.test.image(0), pixels([9, 9, 9]));
+
+    let data = Folder::of_100().load_100().unwrap();
+    assert_eq!((data.classes.len(), data.classes[42].as_str()), (100, "42"));
+    assert_eq!(data.train.labels, [99, 7]);
+    assert_eq!(data.test.labels, [42]);
+    assert_eq!(data.train.image(1), pixels([4, 5, 6]));
+}
+
+#[test]
+fn channels_are_interleaved_row_by_row() {
+    let planes: Vec<u8> = (0..3 * PLANE).map(|place| (place % 251) as u8).collect();
+    let folder = Folder::of_10();
+    folder.write(
+        "data_batch_1.bin",
+        &[[0].as_slice(), planes.as_slice()].concat(),
+    );
+    let data = folder.load_10().unwrap();
+    for (place, pixel) in data.train.image(0).chunks(3).enumerate() {
+        let expected = [0, 1, 2].map(|channel| planes[channel * PLANE + place]);
+        assert_eq!(pixel, expected, "{place}");
+    }
+}
+
+#[test]
+fn images_can_be_brought_to_a_size() {
+    let folder = Folder::of_10();
+    let spec = DataSpec::Cifar10(folder.0.path().into());
+    let at = |size| {
+        let image_size = Some(size);
+        Dataset::load(&spec, &LoadOptions { image_size })
+    };
+    assert_eq!(at(32).unwrap(), folder.load_10().unwrap());
+    for size in [1, 8, 40] {
+        let data = at(size).unwrap();
+        assert_eq!((data.width, data.height), (size as usize, size as usize));
+        let pixels = [3_u8, 0, 100].repeat((size * size) as usize);
+        assert_eq!(data.train.image(2), pixels);
+    }
+    assert!(matches!(at(0), Err(DataError::ImageSize { size: 0, .. })));
+}
+
+#[test]
+fn classes_are_named_by_the_file_beside_them() {
+    let folder = Folder::of_10();
+    let names = ["a", "b", "c d", "e", "f", "g", "h", "i", "j", "k"];
+    folder.write("batches.meta.txt", (names.join("\r\n") + "\n\n").as_bytes());
+    assert_eq!(folder.load_10().unwrap().classes, names);
+
+    folder.write("batches.meta.txt", b"a\nb\n");
+    let outcome = folder.load_10();
+    let Err(DataError::ClassNames {
+        path,
+        found,
+        expected,
+    }) = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(path, folder.path("batches.meta.txt"));
+    assert_eq!((found, expected), (2, 10));
+
+    folder.write("batches.meta.txt", b"\xff\n");
+    assert!(matches!(folder.load_10(), Err(DataError::Io { .. })));
+
+    folder.write("batches.meta.txt", &[b'\n'; (64 << 10) + 1]);
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.contains("larger than 64 KiB"), "{text}");
+
+    fs::remove_file(folder.path("batches.meta.txt")).unwrap();
+    fs::create_dir(folder.path("batches.meta.txt")).unwrap();
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.contains("not a regular file"), "{text}");
+
+    let folder = Folder::of_100();
+    let names: Vec<_> = (0..100).map(|class| format!("class {class}")).collect();
+    folder.write("fine_label_names.txt", names.join("\n").as_bytes());
+    assert_eq!(folder.load_100().unwrap().classes, names);
+}
+
+#[test]
+fn the_folder_of_the_archive_is_entered() {
+    let outer = Folder(tempfile::tempdir().unwrap());
+    for file in CIFAR_10.train.iter().chain(slice::from_ref(&CIFAR_10.test)) {
+        let file = format!("cifar-10-batches-bin/{file}");
+        outer.write(&file, &record(&[5], [5, 5, 5]));
+    }
+    assert_eq!(outer.load_10().unwrap().train.labels, [5; 5]);
+
+    fs::remove_file(outer.path("cifar-10-batches-bin/data_batch_3.bin")).unwrap();
+    let outcome = outer.load_10();
+    let Err(DataError::MissingFiles { path, missing, .. }) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(path, outer.path("cifar-10-batches-bin"));
+    assert_eq!(missing, ["data_batch_3.bin"]);
+}
+
+#[test]
+fn missing_files_are_named() {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let text = folder.load_10().unwrap_err().to_string();
+    for part in [
+        "data_batch_1.bin, data_batch_2.bin",
+        "test_batch.bin",
+        "binary version",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let text = folder.load_100().unwrap_err().to_string();
+    for part in ["train.bin, test.bin", "CIFAR-100", "binary version"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // The other version's files do not do.
+    assert!(Folder::of_10().load_100().is_err());
+}
+
+#[test]
+fn files_are_made_of_whole_records() {
+    let whole = record(&[0], [0, 0, 0]);
+    for length in [0, 1, 3_072, 3_074, 6_145] {
+        let folder = Folder::of_10();
+        folder.write("data_batch_4.bin", &whole.repeat(2)[..length]);
+        let outcome = folder.load_10();
+        let Err(DataError::Records {
+            path,
+            bytes,
+            record,
+        }) = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(path, folder.path("data_batch_4.bin"));
+        assert_eq!((bytes, record), (length as u64, 3_073));
+    }
+}
+
+#[test]
+fn labels_are_in_range() {
+    let folder = Folder::of_10();
+    let records = [record(&[9], [0; 3]), record(&[10], [0; 3])];
+    folder.write("data_batch_2.bin", &records.concat());
+    let text = folder.load_10().unwrap_err().to_string();
+    let start = "record 2 of ";
+    assert!(text.starts_with(start), "{text}");
+    let end = "data_batch_2.bin has the label 10, and 9 is the highest";
+    assert!(text.contains(end), "{text}");
+
+    for (labels, kind, label) in [([20, 0], "coarse label", 20), ([0, 100], "fine label", 100)] {
+        let folder = Folder::of_100();
+        folder.write("test.bin", &record(&labels, [0; 3]));
+        let outcome = folder.load_100();
+        let Err(DataError::Label {
+            record,
+            kind: told,
+            label: found,
+            ..
+        }) = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!((record, told, found), (1, kind, label));
+    }
+}
+
+#[test]
+fn long_files_are_read_in_parts() {
+    let count = 2 * AT_ONCE + 1;
+    let mut records: Vec<u8> = (0..count)
+        .flat_map(|number| record(&[(number % 10) as u8], [(number % 251) as u8, 0, 0]))
+        .collect();
+    let folder = Folder::of_10();
+    folder.write("data_batch_1.bin", &records);
+    let data = folder.load_10().unwrap();
+    assert_eq!(data.train.len(), count + 4);
+    for (number, (image, label)) in data.train.iter().take(count).enumerate() {
+        assert_eq!(image[0], (number % 251) as u8);
+        assert_eq!(label, (number % 10) as u32);
+    }
+
+    let last = records.len() - 3_073;
+    records[last] = 10;
+    folder.write("data_batch_1.bin", &records);
+    let text = folder.load_10().unwrap_err().to_string();
+    assert!(text.starts_with("record 2001 of "), "{text}");
+}
+
+#[test]
+fn files_beyond_memory_are_refused_however_small_the_images() {
+    // 8 GiB of pixels and a little more, in a file that takes no room on most disks.
+    let folder = Folder::of_10();
+    let file = File::create(folder.path("data_batch_1.bin")).unwrap();
+    file.set_len(2_796_203 * 3_073).unwrap();
+    let spec = DataSpec::Cifar10(folder.0.path().into());
+    let options = LoadOptions {
+        image_size: Some(1),
+    };
+    let outcome = Dataset::load(&spec, &options);
+    assert!(matches!(
+        outcome,
+        Err(DataError::TooLarge {
+            images: 2_796_208,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn sets_beyond_memory_are_refused_before_they_are_read() {
+    // A file that takes no room on most disks, of 171 records for images of 4096² pixels.
+    let folder = Folder::of_10();
+    let file = File::create(folder.path("data_batch_1.bin")).unwrap();
+    file.set_len(171 * 3_073).unwrap();
+    let spec = DataSpec::Cifar10(folder.0.path().into());
+    let options = LoadOptions {
+        image_size: Some(4_096),
+    };
+    let outcome = Dataset::load(&spec, &options);
+    assert!(matches!(
+        outcome,
+        Err(DataError::TooLarge { images: 176, .. })
+    ));
+}

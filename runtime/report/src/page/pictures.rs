@@ -1,0 +1,342 @@
+//! Real images, and what a policy does to them.
+
+use std::io::Cursor;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
+use faa_policy::{Executor, PackedImages, Policy, Step, SubPolicy, Workspace};
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use serde_json::Value;
+
+use super::record::Record;
+use super::text::reason;
+use crate::data::{DataSpec, Dataset, LoadOptions};
+use crate::space::Space;
+
+/// How many sub-policies are shown, or draws of a sampler.
+const COLUMNS: usize = 8;
+
+/// Larger images are shown smaller, so that the page stays small.
+const LARGEST_SIDE: u32 = 64;
+
+/// How many images the mean change of a pixel is measured on.
+pub(super) const MEASURED_IMAGES: usize = 128;
+/// How often each of them is drawn.
+pub(super) const MEASURED_DRAWS: u32 = 4;
+
+/// How many random sub-policies stand for all of them. A draw takes one of them, so that their
+/// number matters little.
+const RANDOM_SUB_POLICIES: usize = 1_000;
+
+/// With more steps than this a sub-policy is none that a search proposes.
+const MOST_STEPS: usize = 100;
+
+/// Everything random here follows from this: a report has no seed of its own to vary.
+const SEED: u64 = 0;
+
+/// Images with their class, before and after.
+pub(super) struct Gallery {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// What was applied to the images of a column.
+pub(super) enum Column {
+    /// All steps of a sub-policy, whatever their probabilities.
+    SubPolicy {
+        /// Its place in the policy.
+        place: usize,
+        /// Its steps.
+        steps: SubPolicy,
+    },
+    /// A draw of a policy that is a sampler.
+    Draw,
+}
+
+/// An image of a class.
+pub(super) struct Row {
+    pub(super) class: String,
+    /// The image as it is, as a data URI.
+    pub(super) original: String,
+    /// What became of it in every column, as data URIs.
+    pub(super) augmented: Vec<String>,
+}
+
+/// The data set of a run.
+///
+/// # Errors
+///
+/// Why it cannot be had, in words.
+pub(super) fn load(record: &Record) -> Result<Dataset, String> {
+    let spec = record.data().parse::<DataSpec>();
+    let spec = spec.map_err(|error| reason(&error))?;
+    let image_size = record.count("/image_size").map(|side| side as u32);
+    let dataset = Dataset::load(&spec, &LoadOptions { image_size });
+    // A data error tells its cause itself.
+    let dataset = dataset.map_err(|error| error.to_string())?;
+    match dataset.train.is_empty() {
+        true => Err("the training split has no images".to_owned()),
+        false => Ok(dataset),
+    }
+}
+
+/// Draws a gallery of at most `images` images, of different classes where there are enough.
+///
+/// # Errors
+///
+/// Why the policy cannot be applied, in words.
+pub(super) fn gallery(
+    dataset: &Dataset,
+    policy: &Policy,
+    ops: &OpSet,
+    images: usize,
+) -> Result<Gallery, String> {
+    let chosen = choose(&dataset.train.labels, dataset.classes.len(), images);
+    let mut gallery = Gallery {
+        columns: Vec::new(),
+        rows: Vec::new(),
+    };
+    for &index in &chosen {
+        let class = dataset.train.labels[index] as usize;
+        gallery.rows.push(Row {
+            class: dataset.classes.get(class).cloned().unwrap_or_default(),
+            original: data_uri(dataset, dataset.train.image(index).to_vec())?,
+            augmented: Vec::new(),
+        });
+    }
+    for (draw, (column, policy)) in (0..).zip(columns(policy)) {
+        let mut augmenter = Augmenter::new(dataset, &policy, ops)?;
+        for (row, &index) in gallery.rows.iter_mut().zip(&chosen) {
+            row.augmented
+                .push(data_uri(dataset, augmenter.apply(index, draw)?)?);
+        }
+        gallery.columns.push(column);
+    }
+    Ok(gallery)
+}
+
+/// By how many levels a policy and uniformly random policies of the run's space change a pixel on
+/// average.
+///
+/// # Errors
+///
+/// Why one of them cannot be applied, or that there is no space, in words.
+pub(super) fn changes(
+    dataset: &Dataset,
+    policy: &Policy,
+    record: &Record,
+    ops: &OpSet,
+) -> Result<(f64, f64), String> {
+    let names = record.config().pointer("/search/ops");
+    let names = names.and_then(Value::as_array).into_iter().flatten();
+    let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+    let steps = record.count("/search/ops_per_sub_policy").unwrap_or(0);
+    if names.is_empty() || !(1..=MOST_STEPS).contains(&steps) {
+        return Err("the configuration states no search space".to_owned());
+    }
+    let random = Space::of(&names, RANDOM_SUB_POLICIES, steps);
+    let random = random.random_policy("random", RANDOM_SUB_POLICIES, SEED);
+    Ok((
+        mean_change(dataset, policy, ops)?,
+        mean_change(dataset, &random, ops)?,
+    ))
+}
+
+/// The mean absolute difference of samples, in levels from 0 to 255, over images that lie evenly
+/// in the training split.
+fn mean_change(dataset: &Dataset, policy: &Policy, ops: &OpSet) -> Result<f64, String> {
+    let mut augmenter = Augmenter::new(dataset, policy, ops)?;
+    let images = dataset.train.len();
+    let measured = images.min(MEASURED_IMAGES);
+    let (mut sum, mut samples) = (0_u64, 0_usize);
+    for place in 0..measured {
+        let index = place * images / measured;
+        let original = dataset.train.image(index);
+        for draw in 0..MEASURED_DRAWS {
+            let changed = augmenter.apply(index, draw)?;
+            let differences = changed.iter().zip(original);
+            sum += differences
+                .map(|(after, before)| u64::from(after.abs_diff(*before)))
+                .sum::<u64>();
+            samples += changed.len();
+        }
+    }
+    Ok(sum as f64 / samples.max(1) as f64)
+}
+
+/// Images that take turns among the classes.
+fn choose(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
+    let mut of_class = vec![Vec::new(); classes];
+    for (index, &label) in labels.iter().enumerate() {
+        if let Some(images) = of_class.get_mut(label as usize) {
+            images.push(index);
+        }
+    }
+    let turns = of_class.iter().map(Vec::len).max().unwrap_or(0);
+    (0..turns)
+        .flat_map(|turn| of_class.iter().filter_map(move |images| images.get(turn)))
+        .copied()
+        .take(count)
+        .collect()
+}
+
+/// The columns of a policy, each with the policy that makes it.
+fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
+    let all = policy.sub_policies();
+    if all.is_empty() {
+        return (0..COLUMNS)
+            .map(|_| (Column::Draw, policy.clone()))
+            .collect();
+    }
+    let shown = all.len().min(COLUMNS);
+    let column = |column: usize| {
+        let place = column * all.len() / shown;
+        let steps = all[place].clone();
+        let always = |step: &Step| Step {
+            probability: 1.0,
+            ..step.clone()
+        };
+        let policy = Policy::of_sub_policies("shown", vec![steps.iter().map(always).collect()]);
+        (Column::SubPolicy { place, steps }, policy)
+    };
+    (0..shown).map(column).collect()
+}
+
+/// Applies a policy to the images of a training split.
+struct Augmenter<'a> {
+    dataset: &'a Dataset,
+    executor: Executor,
+    partners: PackedImages<'a>,
+    workspace: Workspace,
+}
+
+impl<'a> Augmenter<'a> {
+    fn new(dataset: &'a Dataset, policy: &Policy, ops: &OpSet) -> Result<Self, String> {
+        let (width, height) = (dataset.width, dataset.height);
+        let partners = PackedImages::new(&dataset.train.pixels, width, height, Channels::Rgb);
+        Ok(Self {
+            dataset,
+            executor: Executor::new(policy, ops).map_err(|error| reason(&error))?,
+            partners: partners.map_err(|error| reason(&error))?,
+            workspace: Workspace::new(),
+        })
+    }
+
+    /// The samples of an image after a draw.
+    fn apply(&mut self, index: usize, draw: u32) -> Result<Vec<u8>, String> {
+        let (width, height) = (self.dataset.width, self.dataset.height);
+        let source = self.dataset.train.image(index);
+        let mut samples = vec![0; source.len()];
+        let source = ImageRef::new(source, width, height, Channels::Rgb);
+        let source = source.map_err(|error| reason(&error))?;
+        let image = ImageMut::new(&mut samples, width, height, Channels::Rgb);
+        let mut image = image.map_err(|error| reason(&error))?;
+        let key = DrawKey {
+            seed: SEED,
+            epoch: draw,
+            index: index as u64,
+        };
+        let paired = self.executor.with_partners(&self.partners);
+        paired
+            .apply_to(source, &mut image, key, &mut self.workspace)
+            .map_err(|error| reason(&error))?;
+        Ok(samples)
+    }
+}
+
+/// An image as a PNG file in a data URI.
+fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
+    let (width, height) = (dataset.width as u32, dataset.height as u32);
+    let image = RgbImage::from_raw(width, height, samples)
+        .ok_or("the samples have not the length of their shape")?;
+    let mut image = DynamicImage::from(image);
+    if width.max(height) > LARGEST_SIDE {
+        image = image.resize(LARGEST_SIDE, LARGEST_SIDE, FilterType::Triangle);
+    }
+    let mut png = Cursor::new(Vec::new());
+    image
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|error| reason(&error))?;
+    Ok(format!(
+        "data:image/png;base64,{}",
+        BASE64_STANDARD.encode(png.into_inner())
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use faa_ops_builtin::builtin_ops;
+    use faa_policy::Strength;
+
+    use super::*;
+    use crate::data::Split;
+
+    /// Four images of 2×2 in three classes, all of one shade each.
+    fn dataset() -> Dataset {
+        let shades = [0, 50, 100, 255];
+        Dataset {
+            classes: ["a", "b", "c"].map(str::to_owned).into(),
+            width: 2,
+            height: 2,
+            train: Split {
+                pixels: shades.into_iter().flat_map(|shade| [shade; 12]).collect(),
+                labels: vec![0, 0, 1, 2],
+            },
+            test: Split::default(),
+        }
+    }
+
+    fn policy(op: &str, probability: f64) -> Policy {
+        let step = Step {
+            op: op.to_owned(),
+            probability,
+            strength: Strength::Magnitude(0.5),
+        };
+        Policy::of_sub_policies("test", vec![vec![step]])
+    }
+
+    #[test]
+    fn classes_take_turns() {
+        assert_eq!(choose(&[0, 0, 1, 2], 3, 3), [0, 2, 3]);
+        assert_eq!(choose(&[0, 0, 1, 2], 3, 9), [0, 2, 3, 1]);
+        assert!(choose(&[], 0, 3).is_empty());
+    }
+
+    #[test]
+    fn the_mean_change_is_that_of_all_samples() {
+        // Invert makes 255, 205, 155 and 0 of the four shades.
+        let expected = (255.0 + 155.0 + 55.0 + 255.0) / 4.0;
+        let change = |policy: &Policy| mean_change(&dataset(), policy, &builtin_ops()).unwrap();
+        assert_eq!(change(&policy("Invert", 1.0)), expected);
+        assert_eq!(change(&policy("Invert", 0.0)), 0.0);
+        assert_eq!(change(&policy("Identity", 1.0)), 0.0);
+    }
+
+    #[test]
+    fn a_gallery_applies_every_step_and_says_what_is_missing() {
+        let found = gallery(&dataset(), &policy("Invert", 0.1), &builtin_ops(), 2).unwrap();
+        assert_eq!((found.columns.len(), found.rows.len()), (1, 2));
+        assert_eq!(found.rows[1].class, "b");
+        let first = &found.rows[0];
+        assert!(first.original.starts_with("data:image/png;base64,iVBOR"));
+        assert_ne!(first.original, first.augmented[0]);
+        let error = gallery(&dataset(), &policy("Vignette", 1.0), &builtin_ops(), 2).err();
+        assert!(error.unwrap().contains("no op is named `Vignette`"));
+    }
+
+    #[test]
+    fn at_most_eight_sub_policies_are_shown_evenly() {
+        let steps = policy("Invert", 1.0).sub_policies()[0].clone();
+        let places = |count: usize| -> Vec<usize> {
+            let policy = Policy::of_sub_policies("test", vec![steps.clone(); count]);
+            let place = |(column, _)| match column {
+                Column::SubPolicy { place, .. } => place,
+                Column::Draw => usize::MAX,
+            };
+            columns(&policy).into_iter().map(place).collect()
+        };
+        assert_eq!(places(3), [0, 1, 2]);
+        assert_eq!(places(20), [0, 2, 5, 7, 10, 12, 15, 17]);
+    }
+}

@@ -1,0 +1,102 @@
+//! The sections of the page, and what they have in common.
+
+pub(super) mod configuration;
+pub(super) mod final_trainings;
+pub(super) mod images;
+pub(super) mod ops;
+pub(super) mod policy;
+pub(super) mod reward;
+pub(super) mod summary;
+pub(super) mod training;
+
+use maud::{Markup, html};
+
+use crate::backend::Divergence;
+
+/// A part of the page with a heading and a place in the contents.
+pub(super) struct Section {
+    /// What a link to it ends in.
+    pub(super) id: &'static str,
+    pub(super) heading: &'static str,
+    pub(super) body: Markup,
+}
+
+/// What a box says before it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Good,
+    Open,
+    Warning,
+}
+
+/// A box that stands out, by its sign and its words as well as by its colour.
+fn callout(sign: Sign, heading: &str, body: &Markup) -> Markup {
+    let mark = match sign {
+        Sign::Good => "✓",
+        Sign::Open => "?",
+        Sign::Warning => "⚠",
+    };
+    html! {
+        div.callout.warning[sign == Sign::Warning] {
+            strong { (mark) " " (heading) }
+            p { (body) }
+        }
+    }
+}
+
+/// Where a training diverged, as a sentence.
+fn where_it_diverged(divergence: Divergence) -> Markup {
+    html! {
+        "The loss became infinite or not a number in epoch "
+        (divergence.epoch.saturating_add(1))
+        ", at learning rate " (divergence.learning_rate) "."
+    }
+}
+
+/// How a mark of a chart looks.
+enum Swatch {
+    /// A line of a class.
+    Line(&'static str),
+    Dot,
+    Full,
+    Hollow,
+}
+
+impl Swatch {
+    fn drawn(&self) -> Markup {
+        html! {
+            @match self {
+                Self::Line(class) => { path class={ "line " (class) } d="M0 6H28" {} }
+                Self::Dot => { g.dots { circle cx="14" cy="6" r="3" {} } }
+                Self::Full => { circle.full cx="14" cy="6" r="5" {} }
+                Self::Hollow => { circle.hollow cx="14" cy="6" r="4" {} }
+            }
+        }
+    }
+}
+
+/// What the marks of some charts mean.
+fn legend(entries: &[(Swatch, &str)]) -> Markup {
+    html! {
+        ul.legend {
+            @for (swatch, words) in entries {
+                li {
+                    svg viewBox="0 0 28 12" aria-hidden="true" { (swatch.drawn()) }
+                    (words)
+                }
+            }
+        }
+    }
+}
+
+/// A table in a box of its own that scrolls, by keyboard too.
+fn scrolling(label: &str, tall: bool, table: &Markup) -> Markup {
+    html! {
+        div.scroll.tall[tall] role="region" aria-label=(label) tabindex="0" { (table) }
+    }
+}
+
+/// The images on which candidates are judged.
+fn d_a() -> Markup {
+    html! { "D" sub { "A" } }
+}

@@ -1,0 +1,166 @@
+//! What the page says first.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
+use crate::backend::Epoch;
+use crate::config::Augmentation;
+use crate::report::evidence::Evidence;
+use crate::report::record::Record;
+use crate::report::text::{count, counted, duration, out_of, percent, sub_policies};
+
+/// What the page is about.
+pub(in crate::report) fn title(record: &Record) -> String {
+    let task = match record.is_search() {
+        true => "Search",
+        false => "Training",
+    };
+    format!("{task} on {}", record.data())
+}
+
+/// The heading, the contents, and what there is to know at a glance.
+pub(in crate::report) fn header(
+    record: &Record,
+    evidence: &Evidence<'_>,
+    sections: &[Section],
+) -> Markup {
+    html! {
+        header {
+            h1 { (title(record)) }
+            @if let Some(version) = record.run["version"].as_str() {
+                p.note { "By faa-runtime " (version) "." }
+            }
+        }
+        nav aria-label="Contents" {
+            ul {
+                @for section in sections {
+                    li { a href={ "#" (section.id) } { (section.heading) } }
+                }
+            }
+        }
+        dl.facts {
+            @for (name, words, more) in facts(record, evidence) {
+                div {
+                    dt { (name) }
+                    dd {
+                        (words)
+                        @if !more.is_empty() { small { (more) } }
+                    }
+                }
+            }
+        }
+        (diverged_folds(record))
+        @if let Some(activity) = &evidence.activity {
+            (ops::finding_box(activity.finding(), &html! { a href="#ops" { "Why" } }))
+        }
+    }
+}
+
+/// A name, what is said of it, and what is added in small letters.
+type Fact = (&'static str, String, String);
+
+fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
+    let data = record.data().to_owned();
+    let mut facts = vec![state(record), ("Data set", data, String::new())];
+    if record.is_search() {
+        facts.extend(best_reward(record));
+    }
+    if let Some(policy) = &evidence.policy {
+        let size = match policy.sampler() {
+            Some(sampler) => counted(sampler.ops.len(), "op"),
+            None => sub_policies(policy.sub_policies().len()),
+        };
+        facts.push(("Policy", size, policy.name.clone()));
+    }
+    facts.extend(final_errors(record));
+    facts.push(time(record));
+    facts
+}
+
+fn state(record: &Record) -> Fact {
+    let words = match record.finished {
+        true => "finished",
+        false => "unfinished",
+    };
+    let mut done = Vec::new();
+    if record.is_search() {
+        let counts = ["/folds/count", "/search/rounds", "/search/trials"];
+        let counts: Option<Vec<usize>> = counts.map(|key| record.count(key)).into_iter().collect();
+        let planned = counts.map(|counts| counts.into_iter().fold(1, usize::saturating_mul));
+        let trials = record.trials().count();
+        done.push(format!("{} trials", out_of(trials, planned)));
+    }
+    let over = (record.final_trainings.iter())
+        .filter(|training| training.result.is_some() || training.diverged.is_some())
+        .count();
+    let augmentations = record.config().pointer(&record.of_finals("augmentations"));
+    let augmentations = augmentations.and_then(Value::as_array).map(Vec::len);
+    let planned = augmentations
+        .zip(record.count(&record.of_finals("seeds")))
+        .map(|(augmentations, seeds)| augmentations.saturating_mul(seeds));
+    done.push(format!("{} final trainings", out_of(over, planned)));
+    ("State", words.to_owned(), done.join(", "))
+}
+
+fn best_reward(record: &Record) -> Option<Fact> {
+    // From behind, so that the earliest of equals is named.
+    let trials: Vec<_> = record.trials().collect();
+    let (fold, best) = (trials.iter().rev()).max_by(|a, b| a.1.reward.total_cmp(&b.1.reward))?;
+    let place = format!("fold {fold}, round {}, trial {}", best.round, best.trial);
+    Some(("Best reward", format!("{:.4}", best.reward), place))
+}
+
+fn final_errors(record: &Record) -> Option<Fact> {
+    let mut errors = final_trainings::mean_errors(record);
+    let policy = Augmentation::Policy.name();
+    let with_policy = errors
+        .iter()
+        .position(|(augmentation, _)| augmentation == policy);
+    let first = with_policy.unwrap_or(0);
+    if first >= errors.len() {
+        return None;
+    }
+    let words =
+        |(augmentation, error): (String, f64)| format!("{augmentation} {}", percent(error, 2));
+    let main = words(errors.remove(first));
+    let others: Vec<_> = errors.into_iter().map(words).collect();
+    Some(("Test error", main, others.join(", ")))
+}
+
+/// How long everything took that was logged; jobs that ran side by side count each.
+fn time(record: &Record) -> Fact {
+    let seconds = |epochs: &[Epoch]| epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
+    let folds: f64 = record.folds.iter().map(|fold| seconds(&fold.epochs)).sum();
+    let final_trainings: f64 = (record.final_trainings.iter())
+        .map(|training| seconds(&training.epochs))
+        .sum();
+    let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
+    let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
+    if record.is_search() {
+        parts.insert(0, format!("trials {}", duration(trials)));
+        parts.insert(0, format!("fold trainings {}", duration(folds)));
+    }
+    let all = duration(folds + trials + final_trainings);
+    let more = format!("summed over jobs: {}", parts.join(", "));
+    ("Time in the logs", all, more)
+}
+
+fn diverged_folds(record: &Record) -> Markup {
+    html! {
+        @for fold in &record.folds {
+            @if let Some(divergence) = fold.diverged {
+                @let heading = format!("The training of fold {} diverged", fold.number);
+                @let body = html! {
+                    (where_it_diverged(divergence)) " "
+                    @if fold.trials.is_empty() {
+                        "The fold has no trials and adds nothing to the policy."
+                    } @else {
+                        "The fold has " (count(fold.trials.len())) " trials all the same."
+                    }
+                };
+                (callout(Sign::Warning, &heading, &body))
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What the page computes from trials, policies and errors.
+
+use std::collections::BTreeMap;
+
+use faa_policy::{Step, Strength, SubPolicy};
+
+/// From here on the kept candidates count as having moved towards doing nothing: they leave an
+/// image untouched this many times as often as uniformly random candidates do.
+pub(super) const UNTOUCHED_FACTOR: f64 = 1.5;
+
+/// Below this share of what random policies change a pixel by, a policy counts as doing next to
+/// nothing.
+pub(super) const CHANGE_FACTOR: f64 = 0.5;
+
+/// With fewer kept sub-policies than this, their mean says more about luck than about the search.
+/// Π(1 − p) of two uniform probabilities has a mean of 0.25 and a standard deviation of 0.22, so
+/// that the mean of 20 exceeds 0.375 by chance once in about a hundred times.
+pub(super) const ENOUGH_SUB_POLICIES: usize = 20;
+
+/// The highest of the values up to each place.
+pub(super) fn best_so_far(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let highest = |best: &mut f64, value: f64| {
+        *best = best.max(value);
+        Some(*best)
+    };
+    values
+        .into_iter()
+        .scan(f64::NEG_INFINITY, highest)
+        .collect()
+}
+
+/// An estimate of the expected highest of `draws` values from where a sample comes from: the mean
+/// of the highest over all choices of so many values of the sample, without replacement.
+///
+/// With the sample in order, x₁ ≤ … ≤ xₘ, the highest of n values is xᵢ in C(i−1, n−1) of the
+/// C(m, n) choices, so the mean is Σ xᵢ · C(i−1, n−1) / C(m, n). It has no bias where the sample is
+/// independent. The nearer n is to m, the fewer values it rests on: for n = m it is xₘ.
+///
+/// `None` for no draws, and for more than the sample has.
+pub(super) fn expected_best(sample: &[f64], draws: usize) -> Option<f64> {
+    if draws == 0 || draws > sample.len() {
+        return None;
+    }
+    let mut falling = sample.to_vec();
+    falling.sort_unstable_by(|a, b| b.total_cmp(a));
+    // C(m−1, n−1) / C(m, n) is n/m, and C(i−2, n−1) / C(i−1, n−1) is (i−n) / (i−1).
+    let mut weight = draws as f64 / falling.len() as f64;
+    let mut expected = 0.0;
+    for (place, value) in (draws..=falling.len()).rev().zip(&falling) {
+        expected += weight * value;
+        // The last place may be 1, and its ratio is not used.
+        weight *= (place - draws) as f64 / (place - 1).max(1) as f64;
+    }
+    Some(expected)
+}
+
+/// How sub-policies use one op.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OpUse {
+    /// The steps that name it.
+    pub(super) steps: usize,
+    /// Their share of all steps.
+    pub(super) share: f64,
+    /// Their mean probability.
+    pub(super) probability: f64,
+    /// The magnitudes of those that state one.
+    magnitudes: Vec<f64>,
+}
+
+impl OpUse {
+    fn of(steps: &[&Step], all: usize) -> Self {
+        let magnitude = |step: &&Step| match step.strength {
+            Strength::Magnitude(magnitude) => Some(magnitude),
+            _ => None,
+        };
+        Self {
+            steps: steps.len(),
+            share: steps.len() as f64 / all as f64,
+            probability: steps.iter().map(|step| step.probability).sum::<f64>()
+                / steps.len() as f64,
+            magnitudes: steps.iter().filter_map(magnitude).collect(),
+        }
+    }
+
+    /// The mean magnitude.
+    pub(super) fn magnitude(&self) -> Option<f64> {
+        mean(&self.magnitudes)
+    }
+
+    /// The mean distance of the magnitudes from `centre`, itself a magnitude.
+    pub(super) fn distance(&self, centre: f64) -> Option<f64> {
+        let distances: Vec<_> = (self.magnitudes.iter())
+            .map(|magnitude| (magnitude - centre).abs())
+            .collect();
+        mean(&distances)
+    }
+}
+
+/// How sub-policies use every op that they name.
+pub(super) fn op_uses<'a>(
+    sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
+) -> BTreeMap<&'a str, OpUse> {
+    let mut steps = BTreeMap::<&str, Vec<&Step>>::new();
+    for step in sub_policies.into_iter().flatten() {
+        steps.entry(&step.op).or_default().push(step);
+    }
+    let all: usize = steps.values().map(Vec::len).sum();
+    let op_use = |(op, steps): (&'a str, Vec<&Step>)| (op, OpUse::of(&steps, all));
+    steps.into_iter().map(op_use).collect()
+}
+
+/// The probability that a draw applies no op: one of the sub-policies is drawn uniformly, so it is
+/// the mean over them of Π(1 − p), the product over a sub-policy's steps.
+///
+/// `None` where there are none.
+pub(super) fn untouched<'a>(sub_policies: impl IntoIterator<Item = &'a SubPolicy>) -> Option<f64> {
+    let passed_over = |steps: &SubPolicy| {
+        let each = steps.iter().map(|step| 1.0 - step.probability);
+        each.product::<f64>()
+    };
+    let all: Vec<f64> = sub_policies.into_iter().map(passed_over).collect();
+    mean(&all)
+}
+
+/// What [`untouched`] is on average where every probability is drawn uniformly from 0 to 1 and
+/// independently: ½ for each step, so (½)^steps for a sub-policy.
+pub(super) fn untouched_if_uniform<'a>(
+    sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
+) -> Option<f64> {
+    let halves = |steps: &SubPolicy| steps.iter().map(|_| 0.5).product::<f64>();
+    let all: Vec<f64> = sub_policies.into_iter().map(halves).collect();
+    mean(&all)
+}
+
+/// The mean, where there are values.
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The standard deviation of a sample, √(Σ(x − x̄)² / (n − 1)); `None` for fewer than two values.
+pub(super) fn sample_deviation(values: &[f64]) -> Option<f64> {
+    let centre = mean(values).filter(|_| values.len() > 1)?;
+    let squares = values
+        .iter()
+        .map(|value| (value - centre) * (value - centre));
+    Some((squares.sum::<f64>() / (values.len() - 1) as f64).sqrt())
+}
+
+/// How much is done to images, by the kept candidates and by random ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Activity {
+    /// How many sub-policies were kept.
+    pub(super) top_n: usize,
+    /// The probability that a draw of the kept candidates applies no op.
+    pub(super) untouched: f64,
+    /// That of uniformly random candidates.
+    pub(super) untouched_if_uniform: f64,
+    /// The mean change of a pixel by the policy and by random policies, in levels, where it was
+    /// measured.
+    pub(super) change: Option<(f64, f64)>,
+}
+
+/// Whether a search has fallen back to the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// There are too few kept sub-policies to tell.
+    TooFew,
+    /// The kept candidates do much less to images than random ones.
+    TowardsNothing {
+        /// They apply no op much more often.
+        untouched: bool,
+        /// They change pixels much less.
+        change: bool,
+    },
+    /// They apply ops often enough, but how much pixels change was not measured.
+    NotMeasured,
+    /// Neither is the case.
+    NoSign,
+}
+
+impl Activity {
+    /// Judges the kept candidates against uniformly random ones, and not against all trials: a
+    /// sampler that learns to do nothing takes all trials along with it.
+    pub(super) fn finding(&self) -> Finding {
+        if self.top_n < ENOUGH_SUB_POLICIES {
+            return Finding::TooFew;
+        }
+        let untouched = self.untouched > UNTOUCHED_FACTOR * self.untouched_if_uniform;
+        let change = self
+            .change
+            .is_some_and(|(policy, random)| policy < CHANGE_FACTOR * random);
+        match (untouched || change, self.change) {
+            (true, _) => Finding::TowardsNothing { untouched, change },
+            (false, None) => Finding::NotMeasured,
+            (false, Some(_)) => Finding::NoSign,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: Option<f64>, expected: f64) -> bool {
+        found.is_some_and(|found| (found - expected).abs() < 1e-12)
+    }
+
+    fn sub_policy(steps: &[(&str, f64, f64)]) -> SubPolicy {
+        let step = |&(op, probability, magnitude): &(&str, f64, f64)| Step {
+            op: op.to_owned(),
+            probability,
+            strength: Strength::Magnitude(magnitude),
+        };
+        steps.iter().map(step).collect()
+    }
+
+    #[test]
+    fn the_best_so_far_never_falls() {
+        assert_eq!(best_so_far([0.2, 0.1, 0.5, 0.4]), [0.2, 0.2, 0.5, 0.5]);
+        assert!(best_so_far([]).is_empty());
+    }
+
+    #[test]
+    fn the_expected_best_is_the_mean_over_all_choices() {
+        // Of one, the mean; of two from {1, 2, 3}: 2 once and 3 twice; of all, the best.
+        let sample = [3.0, 1.0, 2.0];
+        assert!(close(expected_best(&sample, 1), 2.0));
+        assert!(close(expected_best(&sample, 2), 8.0 / 3.0));
+        assert!(close(expected_best(&sample, 3), 3.0));
+        // Of two from {−1, 0, 2, 6}: 0 once, 2 twice and 6 three times. Of three: 2 once, 6 thrice.
+        let sample = [6.0, -1.0, 2.0, 0.0];
+        assert!(close(expected_best(&sample, 2), 22.0 / 6.0));
+        assert!(close(expected_best(&sample, 3), 5.0));
+        assert!(close(expected_best(&[0.5, 0.5, 0.5], 2), 0.5));
+        assert!(close(expected_best(&[0.25], 1), 0.25));
+    }
+
+    #[test]
+    fn there_is_no_expected_best_of_more_than_the_sample() {
+        let sample = [3.0, 1.0, 2.0];
+        assert_eq!(expected_best(&sample, 4), None);
+        assert_eq!(expected_best(&sample, usize::MAX), None);
+        assert_eq!(expected_best(&sample, 0), None);
+        assert_eq!(expected_best(&[], 0), None);
+        assert_eq!(expected_best(&[], 1), None);
+    }
+
+    #[test]
+    fn the_expected_best_of_large_samples_is_finite_and_exact() {
+        // The expected highest of n of the numbers from 1 to m is n(m + 1)/(n + 1); C(2000, 1000)
+        // is beyond floats.
+        let sample: Vec<f64> = (1..=2000_u32)
+            .map(|number| f64::from(number) / 2000.0)
+            .collect();
+        for draws in [1, 2, 20, 1000, 1999, 2000] {
+            let n = draws as f64;
+            let expected = n * 2001.0 / (n + 1.0) / 2000.0;
+            assert!(close(expected_best(&sample, draws), expected), "{draws}");
+        }
+    }
+
+    #[test]
+    fn uses_are_counted_and_averaged_by_op() {
+        let all = [
+            sub_policy(&[("A", 0.2, 0.4), ("B", 1.0, 0.5)]),
+            sub_policy(&[("A", 0.6, 0.8), ("A", 0.4, 0.0)]),
+        ];
+        let uses = op_uses(&all);
+        assert_eq!(uses.keys().copied().collect::<Vec<_>>(), ["A", "B"]);
+        let a = &uses["A"];
+        assert_eq!((a.steps, a.share), (3, 0.75));
+        assert!(close(Some(a.probability), 0.4) && close(a.magnitude(), 0.4));
+        assert!(close(a.distance(0.5), 0.3));
+        assert!(op_uses(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_op_without_magnitudes_has_no_mean_one() {
+        let step = Step {
+            op: "Invert".to_owned(),
+            probability: 1.0,
+            strength: Strength::Unstated,
+        };
+        let all = [vec![step]];
+        let uses = op_uses(&all);
+        assert_eq!(uses["Invert"].magnitude(), None);
+        assert_eq!(uses["Invert"].distance(0.5), None);
+    }
+
+    #[test]
+    fn an_image_is_untouched_where_every_step_is_passed_over() {
+        let all = [
+            sub_policy(&[("A", 0.5, 0.0), ("B", 0.2, 0.0)]),
+            sub_policy(&[("A", 1.0, 0.0), ("B", 0.0, 0.0)]),
+        ];
+        // 0.5 × 0.8 and 0.
+        assert!(close(untouched(&all), 0.2));
+        assert!(close(untouched_if_uniform(&all), 0.25));
+        assert_eq!(untouched(&[]), None);
+    }
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        let values = [2.0, 4.0, 4.0, 6.0];
+        assert_eq!(mean(&values), Some(4.0));
+        // The squares are 4, 0, 0 and 4.
+        assert!(close(sample_deviation(&values), (8.0_f64 / 3.0).sqrt()));
+        assert_eq!(sample_deviation(&[1.0]), None);
+        assert_eq!(mean(&[]), None);
+    }
+
+    #[test]
+    fn a_search_that_does_nothing_is_found_out_by_either_sign() {
+        let activity = |untouched, change| Activity {
+            top_n: 50,
+            untouched,
+            untouched_if_uniform: 0.25,
+            change,
+        };
+        let nothing = |untouched, change| Finding::TowardsNothing { untouched, change };
+        assert_eq!(activity(0.3, None).finding(), Finding::NotMeasured);
+        assert_eq!(activity(0.3, Some((20.0, 30.0))).finding(), Finding::NoSign);
+        assert_eq!(activity(0.4, None).finding(), nothing(true, false));
+        assert_eq!(
+            activity(0.4, Some((20.0, 30.0))).finding(),
+            nothing(true, false)
+        );
+        assert_eq!(
+            activity(0.3, Some((14.0, 30.0))).finding(),
+            nothing(false, true)
+        );
+        assert_eq!(
+            activity(0.9, Some((1.0, 30.0))).finding(),
+            nothing(true, true)
+        );
+        let few = Activity {
+            top_n: 19,
+            ..activity(0.9, None)
+        };
+        assert_eq!(few.finding(), Finding::TooFew);
+    }
+}

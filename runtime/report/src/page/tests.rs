@@ -1,0 +1,376 @@
+//! Pages of small runs that are made by hand.
+
+use std::fs;
+
+use faa_policy::{Policy, Step, Strength, SubPolicy};
+use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{Augmentation, Preset, RunConfig};
+
+/// A run directory under construction.
+struct Run(TempDir);
+
+impl Run {
+    /// A search that has just begun, of two folds of 30 trials, of which five are kept.
+    fn new(data: &str) -> Self {
+        let mut config = RunConfig::preset(Preset::Demo, data);
+        config.training.epochs = 3.try_into().unwrap();
+        config.search.ops = ["Invert", "Rotate"].map(str::to_owned).to_vec();
+        config.search.trials = 30.try_into().unwrap();
+        config.search.top_n = 5.try_into().unwrap();
+        config.final_trainings.augmentations = vec![
+            Augmentation::None,
+            Augmentation::Cutout,
+            Augmentation::Random,
+            Augmentation::Policy,
+        ];
+        let run = Self(tempfile::tempdir().unwrap());
+        let json = json!({"version": "0.1.0", "config": config, "data_digest": "0"});
+        run.put("run.json", &json.to_string())
+    }
+
+    fn put(self, name: &str, text: &str) -> Self {
+        let file = self.0.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+        self
+    }
+
+    /// A fold that is done, whose trials apply their steps with this probability.
+    fn fold(self, fold: usize, probability: f64) -> Self {
+        let evaluation = r#"{"error": 0.125, "loss": 0.5}"#;
+        self.put(&format!("fold-{fold}/epochs.jsonl"), &epochs())
+            .put(&format!("fold-{fold}/evaluation.json"), evaluation)
+            .put(&format!("fold-{fold}/trials.jsonl"), &trials(probability))
+    }
+
+    fn policy(self, probability: f64) -> Self {
+        let policy = Policy::of_sub_policies("found", candidate(probability));
+        self.put("policy.json", &policy.to_json())
+    }
+
+    fn result(self, training: &str, error: f64) -> Self {
+        let result = json!({"error": error, "loss": 1.0}).to_string();
+        self.put(&format!("final/{training}/epochs.jsonl"), &epochs())
+            .put(&format!("final/{training}/result.json"), &result)
+    }
+
+    fn page(&self) -> String {
+        let options = ReportOptions {
+            images: 2,
+            ..ReportOptions::default()
+        };
+        let out = write(self.0.path(), &options).unwrap();
+        assert_eq!(out, self.0.path().join("report.html"));
+        fs::read_to_string(out).unwrap()
+    }
+}
+
+fn epochs() -> String {
+    let epoch = |epoch: usize| {
+        json!({"epoch": epoch, "loss": 2.0 - epoch as f64 / 2.0, "error": 0.5,
+            "learning_rate": 0.1, "seconds": 40.0, "images": 30})
+    };
+    (0..3)
+        .map(|number| format!("{}\n", epoch(number)))
+        .collect()
+}
+
+fn candidate(probability: f64) -> Vec<SubPolicy> {
+    let step = |op: &str, magnitude| Step {
+        op: op.to_owned(),
+        probability,
+        strength: Strength::Magnitude(magnitude),
+    };
+    vec![
+        vec![step("Invert", 0.5), step("Rotate", 0.9)],
+        vec![step("Rotate", 0.1), step("Invert", 0.2)],
+    ]
+}
+
+fn trials(probability: f64) -> String {
+    let short = |step: &Step| match step.strength {
+        Strength::Magnitude(magnitude) => json!([step.op, step.probability, magnitude]),
+        _ => Value::Null,
+    };
+    let candidate: Vec<Vec<Value>> = (candidate(probability).iter())
+        .map(|steps| steps.iter().map(short).collect())
+        .collect();
+    let trial = |trial: usize| {
+        let reward = 0.5 + (trial * 7 % 30) as f64 / 100.0;
+        json!({"round": 0, "trial": trial, "reward": reward, "any": reward, "mean": 0.4,
+            "loss": 1.0, "seconds": 2.0, "candidate": candidate})
+    };
+    (0..30)
+        .map(|number| format!("{}\n", trial(number)))
+        .collect()
+}
+
+/// Two classes of plain images: so many that what policies do to them is not a matter of luck.
+fn data_set() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (split, images) in [("train", 16), ("test", 1)] {
+        for (class, shade) in [("cat", 60), ("dog", 90)] {
+            let folder = folder.path().join(split).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for image in 0..images {
+                let pixels = RgbImage::from_pixel(8, 8, Rgb([shade; 3]));
+                pixels.save(folder.join(format!("{image}.png"))).unwrap();
+            }
+        }
+    }
+    folder
+}
+
+fn whole(data: &TempDir, probability: f64) -> Run {
+    let mut run = Run::new(&format!("folder:{}", data.path().display()))
+        .fold(0, probability)
+        .fold(1, probability)
+        .policy(probability)
+        .put("summary.json", "{}");
+    for (training, error) in [
+        ("none-0", 0.4),
+        ("cutout-0", 0.375),
+        ("random-0", 0.3),
+        ("policy-0", 0.25),
+    ] {
+        run = run.result(training, error);
+    }
+    run
+}
+
+fn assert_has(page: &str, all: &[&str]) {
+    for text in all {
+        assert!(page.contains(text), "{text} is not in\n{page}");
+    }
+}
+
+#[test]
+fn a_whole_run_has_every_section() {
+    let data = data_set();
+    let page = whole(&data, 0.9).page();
+    for id in [
+        "configuration",
+        "training",
+        "reward",
+        "ops",
+        "policy",
+        "images",
+        "final_trainings",
+    ] {
+        assert!(page.contains(&format!("<section id=\"{id}\">")), "{id}");
+        assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
+    }
+    assert_has(
+        &page,
+        &[
+            "finished",
+            "60 of 60 trials, 4 of 4 final trainings",
+            // The last of thirty trials by reward is number 17: 7 · 17 = 119 ≡ 29.
+            "<dd>0.7900<small>fold 0, round 0, trial 17</small></dd>",
+            "policy 25.00\u{a0}%<small>none 40.00\u{a0}%, cutout 37.50\u{a0}%, random 30.00\u{a0}%</small>",
+            "No sign of a fall back to the identity",
+            "2 images, 2 columns",
+            "error 12.5\u{a0}%, loss 0.500 nats",
+            // Two folds and four final trainings of 3 × 40 s, 60 trials of 2 s.
+            "14 min 0 s<small>summed over jobs: fold trainings 4 min 0 s, trials 2 min 0 s, \
+             final trainings 8 min 0 s</small>",
+            // Trial 17 is among the first 20 of a round, which are random.
+            "Best of 20 random candidates: 0.7900 expected (beyond 20 random trials there is no \
+             estimate).",
+            Augmentation::Policy.described(),
+        ],
+    );
+    // Two originals, and two sub-policies of each.
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
+    for foreign in ["<script", "<link", "http", "url(", "@import"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    for undefined in ["\"NaN", "MNaN", " NaN", "\"inf", "Minf", " inf "] {
+        assert!(!page.contains(undefined), "{undefined}");
+    }
+}
+
+#[test]
+fn a_page_changes_nothing_and_is_the_same_again() {
+    let data = data_set();
+    let run = whole(&data, 0.9);
+    let log = run.0.path().join("fold-0/trials.jsonl");
+    let before = fs::read(&log).unwrap();
+    assert_eq!(run.page(), run.page());
+    assert_eq!(fs::read(&log).unwrap(), before);
+}
+
+#[test]
+fn a_search_that_learnt_to_do_nothing_is_found_out() {
+    let data = data_set();
+    let page = whole(&data, 0.04).page();
+    // (1 − 0.04)² against ¼.
+    assert_has(
+        &page,
+        &[
+            "⚠ The search has moved towards doing nothing",
+            "92.2\u{a0}%",
+            "25.0\u{a0}%: more than 1.5 times as often",
+            ": less than 50\u{a0}% of that",
+        ],
+    );
+    assert!(!page.contains("No sign"));
+}
+
+#[test]
+fn a_run_that_has_just_begun_says_so() {
+    let page = Run::new("glyphs").page();
+    assert_has(
+        &page,
+        &[
+            "unfinished",
+            "0 of 60 trials, 0 of 4 final trainings",
+            "No fold has been begun yet",
+            "No trial has been made yet",
+            "There is no policy yet",
+            "No images are shown: there is no policy yet",
+            "No final training is over yet",
+        ],
+    );
+}
+
+#[test]
+fn the_means_that_a_run_was_worked_on_with_are_shown() {
+    let absent = Run::new("glyphs").page();
+    assert!(!absent.contains("Worked on with"));
+    let line = |device: &str| {
+        let resources = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
+            "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
+        format!("{resources}\n")
+    };
+    let continued = "The run was continued with other resources";
+    let one = Run::new("glyphs")
+        .put("environment.jsonl", &line("cpu"))
+        .page();
+    assert_has(
+        &one,
+        &["Worked on with", "&lt;b&gt;Xeon&lt;/b&gt; &amp; co", "bf16"],
+    );
+    assert!(!one.contains("<b>") && !one.contains(continued));
+    let lines = format!("{}{}", line("cpu"), line("cuda"));
+    let two = Run::new("glyphs").put("environment.jsonl", &lines).page();
+    assert_has(&two, &["<td>cpu</td><td>cuda</td>", continued]);
+}
+
+#[test]
+fn an_unfinished_search_shows_what_it_would_merge() {
+    let torn = format!("{}{{\"round\":0,\"tri", trials(0.9));
+    let run = Run::new("folder:/no/such/folder")
+        .fold(0, 0.9)
+        .put("fold-0/trials.jsonl", &torn);
+    assert_has(
+        &run.page(),
+        &[
+            "30 of 60 trials",
+            "The search has not written its policy yet",
+            "10 sub-policies; each image draws one",
+            "No images are shown: /no/such/folder is not a folder",
+            "By how much pixels change was not measured: /no/such/folder",
+            "Too few candidates to tell",
+        ],
+    );
+}
+
+#[test]
+fn what_comes_from_a_run_is_escaped() {
+    let evil = "<script>alert(\"1\")</script>";
+    let trials = trials(0.9).replace("Rotate", "<script>");
+    let policy = Policy::of_sub_policies(evil, candidate(0.9)).to_json();
+    let run = Run::new(&format!("folder:{evil}"))
+        .fold(0, 0.9)
+        .put("fold-0/trials.jsonl", &trials)
+        .put("policy.json", &policy.replace("Rotate", "<script>"))
+        .result("<script>-0", 0.5);
+    let page = run.page();
+    assert!(!page.contains("<script"), "{page}");
+    assert_has(
+        &page,
+        &["&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"],
+    );
+}
+
+#[test]
+fn a_fold_that_diverged_stands_out() {
+    let run = Run::new("folder:/no/such/folder").fold(0, 0.9).put(
+        "fold-1/diverged.json",
+        r#"{"epoch": 12, "learning_rate": 0.1}"#,
+    );
+    assert_has(
+        &run.page(),
+        &[
+            "⚠ The training of fold 1 diverged",
+            "The loss became infinite or not a number in epoch 13, at learning rate 0.1.",
+            "The fold has no trials and adds nothing to the policy",
+            "The training of this fold diverged",
+        ],
+    );
+}
+
+#[test]
+fn a_training_has_the_sections_that_it_needs() {
+    let sampler = r#"{"format": "faa-policy", "version": 1, "name": "trivial", "sampler":
+        {"count": 1, "bins": 31, "ops": [{"op": "Invert"}, {"op": "Rotate"}]}}"#;
+    let data = data_set();
+    let config = json!({
+        "data": format!("folder:{}", data.path().display()),
+        "seed": 1,
+        "training": {"epochs": 3},
+        "augmentations": ["cutout", "policy"],
+        "seeds": 2,
+        "policy": {"format": "faa-policy", "sampler": {}},
+    });
+    let run = json!({"version": "0.1.0", "task": "train", "config": config, "data_digest": "0"});
+    let run = Run::new("glyphs")
+        .put("run.json", &run.to_string())
+        .put("policy.json", sampler)
+        .result("policy-0", 0.25)
+        .result("policy-1", 0.26);
+    let page = run.page();
+    assert_has(
+        &page,
+        &[
+            "<h1>Training on folder:",
+            "2 of 4 final trainings",
+            "Each image draws 1 op one by one, uniformly from 2",
+            "25.50 ± 0.71\u{a0}%",
+            "0 of 2",
+            "draw 7",
+            "see the policy below",
+        ],
+    );
+    for absent in ["id=\"training\"", "id=\"reward\"", "id=\"ops\""] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn the_page_can_be_written_elsewhere_and_without_images() {
+    let data = data_set();
+    let run = whole(&data, 0.9);
+    let options = ReportOptions {
+        out: Some(data.path().join("page.html")),
+        images: 0,
+        ..ReportOptions::default()
+    };
+    let out = write(run.0.path(), &options).unwrap();
+    let page = fs::read_to_string(&out).unwrap();
+    assert_has(
+        &page,
+        &[
+            "No images are shown: no images were asked for",
+            "? Ops are not applied much less often than by chance; how much they change images was \
+             not measured",
+        ],
+    );
+    assert!(!page.contains("✓"));
+    assert!(!run.0.path().join("report.html").exists());
+}

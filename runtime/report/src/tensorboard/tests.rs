@@ -1,0 +1,291 @@
+mod reader;
+
+use tempfile::TempDir;
+
+use self::reader::read;
+use super::*;
+use crate::backend::{Divergence, Epoch, Evaluation};
+use crate::config::Augmentation;
+use crate::files::append_line;
+use crate::trial::Trial;
+
+const FOLD: Training = Training::Fold(0);
+
+/// A run directory, and what a search tells and writes as it works in it.
+struct Run {
+    folder: TempDir,
+    board: TensorBoard,
+}
+
+impl Run {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("fold-0")).unwrap();
+        let board = TensorBoard::new(folder.path());
+        Self { folder, board }
+    }
+
+    /// The next process has nothing but the files.
+    fn restart(&mut self) {
+        self.board = TensorBoard::new(self.folder.path());
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.board.record(event).unwrap();
+    }
+
+    /// An epoch, written down and told.
+    fn epoch(&mut self, number: usize, loss: f64) {
+        append_line(&self.path("fold-0/epochs.jsonl"), &epoch(number, loss)).unwrap();
+        self.tell(&epoch_done(number, loss));
+    }
+
+    /// A trial, written down and told.
+    fn trial(&mut self, round: usize, number: usize, reward: f64, best: f64) {
+        let trial = trial(round, number, reward);
+        append_line(&self.path("fold-0/trials.jsonl"), &trial).unwrap();
+        self.tell(&trial_done(round, number, reward, best));
+    }
+
+    /// A training of two epochs, and two rounds of two trials.
+    fn whole_fold(&mut self) {
+        self.epoch(0, 2.0);
+        self.epoch(1, 1.0);
+        self.tell(&done(FOLD, false));
+        self.tell(&round_started(0));
+        self.trial(0, 0, 0.5, 0.5);
+        self.trial(0, 1, 0.25, 0.5);
+        self.tell(&round_started(1));
+        self.trial(1, 0, 0.125, 0.125);
+        self.trial(1, 1, 0.75, 0.75);
+    }
+
+    /// The tags, steps and values of the one event file of a folder, sorted.
+    fn points(&self, folder: &str) -> Vec<String> {
+        let mut points = read(&event_file(&self.path(folder)));
+        points.sort_unstable();
+        points
+    }
+
+    /// The steps and values of one of the fold's tags, in the order of the file.
+    fn curve(&self, tag: &str) -> Vec<String> {
+        let points = read(&event_file(&self.path("tensorboard/fold-0")));
+        let of_tag = |point: String| Some(point.strip_prefix(tag)?.trim_start().to_owned());
+        points.into_iter().filter_map(of_tag).collect()
+    }
+}
+
+fn epoch(number: usize, loss: f64) -> Epoch {
+    Epoch {
+        epoch: number,
+        loss,
+        error: 0.5,
+        learning_rate: 0.1,
+        seconds: 0.25,
+        images: 50,
+    }
+}
+
+fn trial(round: usize, number: usize, reward: f64) -> Trial {
+    Trial {
+        round,
+        trial: number,
+        reward,
+        ..Trial::example()
+    }
+}
+
+fn epoch_done(number: usize, loss: f64) -> Event {
+    Event::EpochDone {
+        training: FOLD,
+        epoch: epoch(number, loss),
+    }
+}
+
+fn done(training: Training, resumed: bool) -> Event {
+    Event::TrainingDone {
+        training,
+        evaluation: Evaluation {
+            error: 0.25,
+            loss: 1.5,
+        },
+        resumed,
+    }
+}
+
+fn round_started(round: usize) -> Event {
+    Event::RoundStarted {
+        fold: 0,
+        round,
+        trials: 2,
+        resumed: 0,
+    }
+}
+
+fn trial_done(round: usize, trial: usize, reward: f64, best: f64) -> Event {
+    Event::TrialDone {
+        fold: 0,
+        round,
+        trial,
+        reward,
+        best,
+        images: 150,
+        seconds: 0.5,
+    }
+}
+
+#[test]
+fn every_event_of_a_fold_has_its_points() {
+    let mut run = Run::new();
+    run.whole_fold();
+    let expected = [
+        "search/best 0 0.5",
+        "search/best 1 0.5",
+        "search/best 2 0.125",
+        "search/best 3 0.75",
+        "search/reward 0 0.5",
+        "search/reward 1 0.25",
+        "search/reward 2 0.125",
+        "search/reward 3 0.75",
+        "held_out/error 1 0.25",
+        "held_out/loss 1 1.5",
+        "train/error 0 0.5",
+        "train/error 1 0.5",
+        "train/images_per_second 0 200",
+        "train/images_per_second 1 200",
+        "train/learning_rate 0 0.1",
+        "train/learning_rate 1 0.1",
+        "train/loss 0 2",
+        "train/loss 1 1",
+    ];
+    assert_eq!(run.points("tensorboard/fold-0"), expected);
+}
+
+#[test]
+fn the_next_process_gives_the_same_points_also_after_a_torn_append() {
+    let mut run = Run::new();
+    run.whole_fold();
+    let before = run.points("tensorboard/fold-0");
+
+    let torn = event_file(&run.path("tensorboard/fold-0"));
+    let mut file = OpenOptions::new().append(true).open(&torn).unwrap();
+    file.write_all(&[0x3a, 0, 0]).unwrap();
+    fs::write(run.path("tensorboard/fold-0/.partial-x1"), "half").unwrap();
+    run.restart();
+    run.tell(&done(FOLD, true));
+    assert_eq!(run.points("tensorboard/fold-0"), before);
+    assert_eq!(fs::metadata(&torn).unwrap().len(), 0);
+
+    run.restart();
+    run.tell(&done(FOLD, true));
+    let left = fs::read_dir(run.path("tensorboard/fold-0")).unwrap();
+    assert_eq!(left.count(), 2, "the file and the one before");
+    assert!(!torn.exists());
+}
+
+#[test]
+fn a_training_that_goes_back_makes_its_later_epochs_anew() {
+    let mut run = Run::new();
+    for (number, loss) in [4.0, 3.0, 2.0].into_iter().enumerate() {
+        run.epoch(number, loss);
+    }
+    // To its last checkpoint.
+    run.restart();
+    run.tell(&epoch_done(1, 3.5));
+    assert_eq!(run.curve("train/loss"), ["0 4", "1 3.5"]);
+    run.tell(&epoch_done(2, 2.5));
+    assert_eq!(run.curve("train/loss"), ["0 4", "1 3.5", "2 2.5"]);
+    // To its beginning, within a process.
+    run.tell(&epoch_done(0, 5.0));
+    assert_eq!(run.curve("train/loss"), ["0 5"]);
+}
+
+#[test]
+fn a_training_that_was_found_diverged_has_its_curve() {
+    let mut run = Run::new();
+    run.epoch(0, 2.0);
+    fs::remove_dir_all(run.path("tensorboard")).unwrap();
+    run.restart();
+    let divergence = Divergence {
+        epoch: 1,
+        learning_rate: 0.1,
+    };
+    run.tell(&Event::TrainingDiverged {
+        training: FOLD,
+        divergence,
+    });
+    assert_eq!(run.curve("train/loss"), ["0 2"]);
+}
+
+#[test]
+fn what_was_found_in_a_log_and_is_told_afterwards_counts_once() {
+    let mut run = Run::new();
+    for (number, reward) in [0.5, 0.25].into_iter().enumerate() {
+        let log = run.path("fold-0/trials.jsonl");
+        append_line(&log, &trial(0, number, reward)).unwrap();
+    }
+    run.tell(&round_started(0));
+    run.tell(&done(FOLD, false));
+    run.tell(&trial_done(0, 0, 0.5, 0.5));
+    run.tell(&trial_done(0, 1, 0.25, 0.5));
+    assert_eq!(run.curve("search/reward"), ["0 0.5", "1 0.25"]);
+}
+
+#[test]
+fn what_could_not_be_written_is_written_with_the_next_event() {
+    let mut run = Run::new();
+    let folder = run.path("tensorboard");
+    fs::write(&folder, "in the way").unwrap();
+    let error = run.board.record(&epoch_done(0, 2.0)).unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot create the folder"),
+        "{error}"
+    );
+    fs::remove_file(&folder).unwrap();
+    run.tell(&epoch_done(1, 1.0));
+    // And once more, with a file that was there.
+    fs::remove_dir_all(&folder).unwrap();
+    let error = run.board.record(&epoch_done(2, 0.5)).unwrap_err();
+    assert!(error.to_string().starts_with("cannot append"), "{error}");
+    run.tell(&epoch_done(3, 0.25));
+    assert_eq!(run.curve("train/loss"), ["0 2", "1 1", "2 0.5", "3 0.25"]);
+}
+
+#[test]
+fn a_final_training_that_was_found_finished_has_its_curve_and_its_date() {
+    let mut run = Run::new();
+    let augmentation = Augmentation::Policy;
+    let log = run.path("final/policy-1/epochs.jsonl");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    append_line(&log, &epoch(0, 2.0)).unwrap();
+    append_line(&log, &epoch(1, 1.0)).unwrap();
+    run.tell(&done(
+        Training::Final {
+            augmentation,
+            seed: 1,
+        },
+        true,
+    ));
+    let points = run.points("tensorboard/final/policy-1");
+    assert_eq!(points[..2], ["test/error 1 0.25", "test/loss 1 1.5"]);
+    assert_eq!(points[8..], ["train/loss 0 2", "train/loss 1 1"]);
+
+    let modified = fs::metadata(&log).unwrap().modified().unwrap();
+    let curves = &run.board.curves["final/policy-1"];
+    let times: Vec<f64> = curves.points.iter().map(|(_, point)| point.time).collect();
+    let end = unix_seconds(modified);
+    assert_eq!(times, [end - 0.25, end, end]);
+}
+
+/// The one event file of a folder that is not empty.
+fn event_file(folder: &Path) -> PathBuf {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let filled = entries.filter(|entry| entry.metadata().unwrap().len() > 0);
+    let paths: Vec<PathBuf> = filled.map(|entry| entry.path()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    paths[0].clone()
+}

@@ -1,0 +1,158 @@
+//! What makes a configuration impossible.
+
+use faa_op::OpSet;
+use faa_policy::{Policy, PolicyError, Problem, nearest_name, shipped};
+
+use super::ranges;
+pub use super::ranges::{OutOfRange, Range};
+use super::{Augmentation, RunConfig};
+use crate::folds::{FoldError, stratified_folds};
+use crate::pipeline::Pipeline;
+use crate::space::Space;
+
+/// Why a run with this configuration is impossible.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number is out of its range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+    /// The warm-up is not shorter than a training.
+    #[error(
+        "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use fewer \
+         --warmup-epochs or more --epochs"
+    )]
+    Warmup {
+        /// Epochs of warm-up.
+        warmup: usize,
+        /// Epochs of the shortest training.
+        epochs: usize,
+    },
+    /// There is neither a search nor a training.
+    #[error("there is nothing to train")]
+    NoTraining,
+    /// A training with Cutout alone is asked for, and Cutout is off.
+    #[error("a training with Cutout needs --cutout above 0")]
+    NoCutout,
+    /// A training with a policy is asked for, and there is none.
+    #[error("there is no policy to train with")]
+    NoPolicy,
+    /// A random policy is asked for, and its size is unknown.
+    #[error("a random policy needs a number of sub-policies")]
+    NoRandomPolicy,
+    /// There are no ops to search over.
+    #[error("there are no ops to search over")]
+    NoOps,
+    /// An op is named twice.
+    #[error("the op `{0}` is named twice among those to search over")]
+    RepeatedOp(String),
+    /// The images cannot be split as configured.
+    #[error("cannot split the training images: {0}")]
+    Folds(#[from] FoldError),
+    /// The ops, crop or Cutout of the configuration do not exist or have other ranges.
+    #[error("the configuration does not fit the ops: {0}")]
+    Ops(PolicyError),
+}
+
+impl RunConfig {
+    /// Checks everything that can be checked without images: numbers, ops and policies. Nothing is
+    /// allocated for a number before it is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], the first thing that is impossible.
+    pub fn check(&self, ops: &OpSet) -> Result<(), ConfigError> {
+        ranges::check(self)?;
+        let finals = &self.final_trainings;
+        if self.search.is_none() && finals.augmentations.is_empty() {
+            return Err(ConfigError::NoTraining);
+        }
+        self.check_warmup()?;
+        let trains_with = |augmentation| finals.augmentations.contains(&augmentation);
+        if trains_with(Augmentation::Cutout) && self.common.training.cutout == 0 {
+            return Err(ConfigError::NoCutout);
+        }
+        let mut policies = Vec::new();
+        if let Some(search) = &self.search {
+            check_ops("search.ops", &search.ops, ops)?;
+        } else if trains_with(Augmentation::Policy) && finals.policy.is_none() {
+            return Err(ConfigError::NoPolicy);
+        }
+        match &finals.random {
+            Some(random) if trains_with(Augmentation::Random) => {
+                check_ops("final_trainings.random.ops", &random.ops, ops)?;
+                let (sub_policies, steps) =
+                    (random.sub_policies.get(), random.ops_per_sub_policy.get());
+                let space = Space::of(&random.ops, sub_policies, steps);
+                policies.push(space.random_policy("random", sub_policies, 0));
+            }
+            None if trains_with(Augmentation::Random) && self.search.is_none() => {
+                return Err(ConfigError::NoRandomPolicy);
+            }
+            _ => {}
+        }
+        if trains_with(Augmentation::TrivialAugment) {
+            policies.push(trivial_augment());
+        }
+        policies.extend(finals.policy.clone());
+        let pipeline = |policy| Pipeline::new(policy, &self.common.training, ops, [0; 3], 0);
+        pipeline(None).map_err(ConfigError::Ops)?;
+        for policy in &policies {
+            pipeline(Some(policy)).map_err(ConfigError::Ops)?;
+        }
+        Ok(())
+    }
+
+    /// Checks, after [`check`](Self::check), that images with these classes can be split.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Folds`].
+    pub fn check_folds(&self, labels: &[u32]) -> Result<(), ConfigError> {
+        if let Some(search) = &self.search {
+            stratified_folds(labels, &search.folds, self.common.seed)?;
+        }
+        Ok(())
+    }
+
+    fn check_warmup(&self) -> Result<(), ConfigError> {
+        let finals = &self.final_trainings;
+        let search = self.search.as_ref().map(|_| self.common.training.epochs);
+        let finals = (!finals.augmentations.is_empty()).then_some(finals.epochs);
+        let shortest = search.into_iter().chain(finals).min();
+        let epochs = shortest.map_or(usize::MAX, usize::from);
+        let warmup = self.common.training.warmup_epochs;
+        match warmup < epochs {
+            true => Ok(()),
+            false => Err(ConfigError::Warmup { warmup, epochs }),
+        }
+    }
+}
+
+fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigError> {
+    if names.is_empty() {
+        return Err(ConfigError::NoOps);
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(ConfigError::RepeatedOp(name.clone()));
+        }
+        if ops.get(name).is_none() {
+            let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
+            let problem = Problem::UnknownOp {
+                op: name.clone(),
+                nearest,
+            };
+            return Err(ConfigError::Ops(PolicyError::new(path, problem)));
+        }
+    }
+    Ok(())
+}
+
+/// TrivialAugment's wide space, as it is shipped.
+pub(crate) fn trivial_augment() -> Policy {
+    let mut shipped = shipped().iter();
+    let wide = shipped.find(|policy| policy.name == "trivialaugment-wide");
+    let wide = wide.expect("TrivialAugment is shipped");
+    wide.policy().expect("shipped policies are valid")
+}

@@ -1,0 +1,117 @@
+use std::num::NonZeroUsize;
+
+use super::{
+    Augmentation, CommonConfig, FinalTrainings, FoldConfig, Precision, Preset, RandomPolicy,
+    Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
+};
+use crate::model::Model;
+use crate::sampler::TpeConfig;
+
+impl RunConfig {
+    /// A search with the constants of a preset, on the given data.
+    pub fn for_search(preset: Preset, data: &str) -> Self {
+        let (training, final_epochs) = match preset {
+            Preset::Demo => (demo_training(), 50),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200),
+        };
+        Self {
+            common: CommonConfig {
+                data: data.to_owned(),
+                image_size: None,
+                seed: 0,
+                training,
+                precision: Precision::Auto,
+                plugins: Vec::new(),
+            },
+            search: Some(SearchConfig::preset(preset)),
+            final_trainings: FinalTrainings {
+                augmentations: Augmentation::ALL.to_vec(),
+                seeds: count(1),
+                epochs: count(final_epochs),
+                policy: None,
+                random: None,
+            },
+        }
+    }
+
+    /// Final trainings with the constants of a preset, without a search: nothing to train yet, and
+    /// random policies of 50 sub-policies, as many as the paper's search takes from one round of one
+    /// fold (10 candidates of 5).
+    pub fn for_training(preset: Preset, data: &str) -> Self {
+        let mut config = Self::for_search(preset, data);
+        config.search = None;
+        config.common.training.epochs = config.final_trainings.epochs;
+        config.final_trainings.augmentations.clear();
+        config.final_trainings.random = Some(RandomPolicy {
+            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
+            sub_policies: count(50),
+            ops_per_sub_policy: count(2),
+        });
+        config
+    }
+}
+
+impl SearchConfig {
+    /// The constants of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let (folds, held_out, images) = match preset {
+            Preset::Demo => (2, None, None),
+            Preset::Cifar10 => (5, None, None),
+            Preset::Cifar10Reduced => (5, Some(0.4), NonZeroUsize::new(4000)),
+        };
+        let (rounds, trials, top_n) = match preset {
+            Preset::Demo => (1, 40, 5),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (2, 200, 10),
+        };
+        Self {
+            folds: FoldConfig {
+                count: count(folds),
+                held_out,
+                images,
+            },
+            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
+            rounds: count(rounds),
+            trials: count(trials),
+            top_n: count(top_n),
+            sub_policies: count(5),
+            ops_per_sub_policy: count(2),
+            draws: count(5),
+            reward: Reward::Any,
+            sampler: TpeConfig::default(),
+        }
+    }
+}
+
+fn paper_training() -> TrainingConfig {
+    TrainingConfig {
+        model: model(40, 2),
+        epochs: count(200),
+        batch: count(128),
+        learning_rate: 0.1,
+        warmup_epochs: 5,
+        momentum: 0.9,
+        weight_decay: 2e-4,
+        clip_norm: 5.0,
+        crop_padding: 4,
+        flip: true,
+        cutout: 16,
+    }
+}
+
+fn demo_training() -> TrainingConfig {
+    TrainingConfig {
+        model: model(10, 1),
+        epochs: count(60),
+        batch: count(32),
+        warmup_epochs: 2,
+        ..paper_training()
+    }
+}
+
+fn model(depth: usize, width: usize) -> Model {
+    Model::new(depth, width).expect("presets name networks that exist")
+}
+
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("presets have no zero counts")
+}

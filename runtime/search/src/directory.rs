@@ -1,0 +1,384 @@
+//! A run directory that a process works in.
+
+use std::fs::{self, File, TryLockError};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::VERSION;
+use crate::config::RunConfig;
+use crate::environment::Environment;
+use crate::files::{FaultPoint, FileError, Files, read_json};
+use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
+
+/// A directory that belongs to one run, and while this value lives, to this process.
+#[derive(Debug)]
+pub struct RunDirectory {
+    layout: Layout,
+    files: Files,
+    // Closing the file releases the lock.
+    _lock: File,
+}
+
+/// `run.json`: what a directory was made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunRecord {
+    /// The version of this program.
+    pub version: String,
+    /// The configuration.
+    pub config: RunConfig,
+    /// Stands for the images, as 16 hexadecimal digits.
+    pub data_digest: String,
+}
+
+impl RunRecord {
+    /// Reads the record of a run; `None` where the directory holds no run.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where it cannot be read, or was written by a version with other configurations.
+    pub fn read(layout: &Layout) -> Result<Option<Self>, FileError> {
+        read_json(&layout.run_file())
+    }
+}
+
+/// Why a directory cannot be worked in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// Another process works there.
+    #[error("{} is in use by another process: wait for it, or choose another --out", .0.display())]
+    InUse(PathBuf),
+    /// The directory holds a run with other settings.
+    #[error(
+        "{} holds a run with a different `{key}` (recorded {recorded}, now {current}): \
+         use the recorded settings to continue it, or choose another --out", path.display()
+    )]
+    DifferentConfig {
+        /// The directory.
+        path: PathBuf,
+        /// The setting, as a path of keys.
+        key: String,
+        /// Its value in the directory, as JSON.
+        recorded: String,
+        /// Its value in this run, as JSON.
+        current: String,
+    },
+    /// The directory belongs to another command.
+    #[error("{} was made by `{recorded}`, not by `{current}`: choose another --out", path.display())]
+    DifferentCommand {
+        /// The directory.
+        path: PathBuf,
+        /// The command that made it.
+        recorded: &'static str,
+        /// The command that is to work there.
+        current: &'static str,
+    },
+    /// The images have changed since the run began.
+    #[error(
+        "the images are not those that the run in {} began with: \
+         restore them to continue it, or choose another --out", .0.display()
+    )]
+    DifferentData(PathBuf),
+    /// The directory was written by another version of this program.
+    #[error("{} was written by version {recorded}, and this is {VERSION}: choose another --out", path.display())]
+    DifferentVersion {
+        /// The directory.
+        path: PathBuf,
+        /// The version that wrote it.
+        recorded: String,
+    },
+    /// The directory has files, and none of them is a run's.
+    #[error("{} is not empty and holds no run: choose another --out", .0.display())]
+    NotARunDirectory(PathBuf),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// As [`RunRecord`], but of any version.
+#[derive(Deserialize)]
+struct AnyRecord {
+    version: String,
+    #[serde(default)]
+    config: Value,
+    #[serde(default)]
+    data_digest: String,
+}
+
+impl RunDirectory {
+    /// Opens a directory for a run: a new one, or one in which the same run was interrupted. A last
+    /// line of a log that was torn is then cut off.
+    ///
+    /// `data_digest` stands for the images, as [`Dataset::digest`](faa_data::Dataset::digest)
+    /// returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] where it belongs to something else, is damaged, or cannot be written.
+    pub fn open(path: &Path, config: &RunConfig, data_digest: u64) -> Result<Self, DirectoryError> {
+        Self::open_with(path, config, data_digest, FaultPoint::default())
+    }
+
+    /// As [`open`](Self::open), for a test that cuts the run short.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        path: &Path,
+        config: &RunConfig,
+        data_digest: u64,
+        fault: FaultPoint,
+    ) -> Result<Self, DirectoryError> {
+        let (layout, files) = (Layout::new(path), Files::new(fault));
+        fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
+        if !layout.run_file().exists() && !is_free(path)? {
+            return Err(DirectoryError::NotARunDirectory(path.to_owned()));
+        }
+        let lock = lock(&layout)?;
+        remove_partial_files(path)?;
+        let current = RunRecord {
+            version: VERSION.to_owned(),
+            config: config.clone(),
+            data_digest: format!("{data_digest:016x}"),
+        };
+        match read_json::<AnyRecord>(&layout.run_file())? {
+            None => files.write_json(&layout.run_file(), &current)?,
+            Some(recorded) => check_same(path, &recorded, &current)?,
+        }
+        layout.environment().repair()?;
+        for id in layout.trainings()? {
+            let training = layout.training(id);
+            remove_partial_files(training.folder())?;
+            training.epochs().repair()?;
+            training.trials().repair()?;
+        }
+        Ok(Self {
+            layout,
+            files,
+            _lock: lock,
+        })
+    }
+
+    /// Records what the run is worked on with, if that has changed. Returns what it was before, if
+    /// there was something: results may then differ by rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where it cannot be read or written.
+    pub fn record_environment(
+        &self,
+        current: &Environment,
+    ) -> Result<Option<Environment>, FileError> {
+        let log = self.layout.environment();
+        let recorded = log.read()?.pop();
+        if recorded.as_ref() == Some(current) {
+            return Ok(None);
+        }
+        log.append(&self.files, current)?;
+        Ok(recorded)
+    }
+
+    /// The files of a training, whose folder is created if it is missing.
+    pub(crate) fn create_training(&self, id: TrainingId) -> Result<TrainingFiles, FileError> {
+        let training = self.layout.training(id);
+        let folder = training.folder();
+        fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
+        Ok(training)
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+}
+
+impl Deref for RunDirectory {
+    type Target = Layout;
+
+    fn deref(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// Whether a run may begin here: there is nothing but what a run leaves that was killed as it began.
+fn is_free(path: &Path) -> Result<bool, FileError> {
+    let ours = |name: &String| name == "lock" || is_partial(name);
+    Ok(names_in(path)?.iter().all(ours))
+}
+
+/// Removes files that a kill left half-written.
+fn remove_partial_files(path: &Path) -> Result<(), FileError> {
+    for name in names_in(path)?.iter().filter(|name| is_partial(name)) {
+        let file = path.join(name);
+        fs::remove_file(&file).map_err(FileError::io("remove", &file))?;
+    }
+    Ok(())
+}
+
+fn is_partial(name: &str) -> bool {
+    name.starts_with(faa_system::PARTIAL_PREFIX)
+}
+
+fn lock(layout: &Layout) -> Result<File, DirectoryError> {
+    let path = layout.lock_file();
+    let open = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let lock = open.map_err(FileError::io("create", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(layout.path().to_owned())),
+        Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error).into()),
+    }
+}
+
+fn check_same(
+    path: &Path,
+    recorded: &AnyRecord,
+    current: &RunRecord,
+) -> Result<(), DirectoryError> {
+    let path = path.to_owned();
+    if recorded.version != current.version {
+        let recorded = recorded.version.clone();
+        return Err(DirectoryError::DifferentVersion { path, recorded });
+    }
+    let config = serde_json::to_value(&current.config).expect("a configuration has a JSON form");
+    let command = |config: &Value| match config["search"].is_null() {
+        true => "train",
+        false => "search",
+    };
+    let (made_by, wanted) = (command(&recorded.config), command(&config));
+    if made_by != wanted {
+        return Err(DirectoryError::DifferentCommand {
+            path,
+            recorded: made_by,
+            current: wanted,
+        });
+    }
+    if let Some((key, recorded, current)) = first_difference("", &recorded.config, &config) {
+        return Err(DirectoryError::DifferentConfig {
+            path,
+            key,
+            recorded: recorded.to_string(),
+            current: current.to_string(),
+        });
+    }
+    match recorded.data_digest == current.data_digest {
+        true => Ok(()),
+        false => Err(DirectoryError::DifferentData(path)),
+    }
+}
+
+/// The innermost key whose values differ.
+fn first_difference<'a>(
+    path: &str,
+    recorded: &'a Value,
+    current: &'a Value,
+) -> Option<(String, &'a Value, &'a Value)> {
+    if let (Value::Object(recorded), Value::Object(current)) = (recorded, current) {
+        let mut keys = recorded.keys().chain(current.keys());
+        return keys.find_map(|key| {
+            let dot = if path.is_empty() { "" } else { "." };
+            let value = |map: &'a Map<_, _>| map.get(key).unwrap_or(&Value::Null);
+            first_difference(
+                &format!("{path}{dot}{key}"),
+                value(recorded),
+                value(current),
+            )
+        });
+    }
+    (recorded != current).then(|| (path.to_owned(), recorded, current))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+
+    fn config() -> RunConfig {
+        RunConfig::for_search(Preset::Demo, "glyphs")
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Result<RunDirectory, DirectoryError> {
+        RunDirectory::open(folder.path(), &config(), 1)
+    }
+
+    #[test]
+    fn the_same_run_may_come_back_and_a_different_one_may_not() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder).unwrap());
+        drop(open(&folder).unwrap());
+        let mut other = config();
+        other.common.training.learning_rate = 0.2;
+        let error = RunDirectory::open(folder.path(), &other, 1).unwrap_err();
+        let expected = "a different `common.training.learning_rate` (recorded 0.1, now 0.2)";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn a_different_environment_is_recorded_and_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = open(&folder).unwrap();
+        let with = |threads| Environment {
+            device: "cpu".into(),
+            threads,
+            jobs: 1,
+            scoring: "bf16".into(),
+            training: "float32".into(),
+            processor: "any".into(),
+        };
+        let record = |threads| run.record_environment(&with(threads)).unwrap();
+        let before = [2, 2, 4, 2].map(record);
+        assert_eq!(before, [None, None, Some(with(2)), Some(with(4))]);
+        assert_eq!(run.environment().read().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn different_images_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder).unwrap());
+        let other = RunDirectory::open(folder.path(), &config(), 2);
+        assert!(matches!(other, Err(DirectoryError::DifferentData(_))));
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = open(&folder).unwrap();
+        assert!(matches!(open(&folder), Err(DirectoryError::InUse(_))));
+    }
+
+    #[test]
+    fn what_a_kill_leaves_behind_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
+        leave();
+        drop(open(&folder).unwrap());
+        leave();
+        drop(open(&folder).unwrap());
+        assert!(!folder.path().join(".partial-x1").exists());
+    }
+
+    #[test]
+    fn other_folders_and_other_versions_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
+        assert!(matches!(
+            open(&folder),
+            Err(DirectoryError::NotARunDirectory(_))
+        ));
+        assert!(!folder.path().join("lock").exists());
+
+        let folder = tempfile::tempdir().unwrap();
+        let record = r#"{"version": "0.0.1", "config": {"unknown": 1}}"#;
+        fs::write(folder.path().join("run.json"), record).unwrap();
+        let error = open(&folder).unwrap_err().to_string();
+        assert!(error.contains("written by version 0.0.1"), "{error}");
+    }
+}

@@ -1,0 +1,123 @@
+use std::fs::File;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{FileError, Files, read};
+
+/// A file of one JSON value per line, of which a crash may leave half of the last line.
+#[derive(Clone, Debug)]
+pub struct Log<T> {
+    path: PathBuf,
+    values: PhantomData<T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Log<T> {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            values: PhantomData,
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The values; none where there is no file. A last line that is not whole is passed over: it is
+    /// being written, or was torn by a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where the log cannot be read, or a whole line is damaged.
+    pub fn read(&self) -> Result<Vec<T>, FileError> {
+        let content = read(&self.path)?.unwrap_or_default();
+        let lines = content[..whole_lines(&content)].split_inclusive(|byte| *byte == b'\n');
+        let value = |(line, text): (usize, &[u8])| {
+            let value = serde_json::from_slice(text);
+            value.map_err(|error| FileError::damaged(&self.path, line, &error))
+        };
+        (1..).zip(lines).map(value).collect()
+    }
+
+    /// Cuts a torn last line off, after the lines before it were found good. Only the process that
+    /// holds the run's lock may do this.
+    pub(crate) fn repair(&self) -> Result<(), FileError> {
+        self.read()?;
+        let content = read(&self.path)?.unwrap_or_default();
+        let whole = whole_lines(&content);
+        if whole == content.len() {
+            return Ok(());
+        }
+        let cut = || {
+            let file = File::options().write(true).open(&self.path)?;
+            file.set_len(whole as u64)
+        };
+        cut().map_err(FileError::io("repair", &self.path))
+    }
+
+    pub(crate) fn append(&self, files: &Files, value: &T) -> Result<(), FileError> {
+        files.append(&self.path, &line(value))
+    }
+
+    /// Replaces the whole log.
+    pub(crate) fn write(&self, files: &Files, values: &[T]) -> Result<(), FileError> {
+        let lines: Vec<u8> = values.iter().flat_map(line).collect();
+        files.write(&self.path, &lines)
+    }
+}
+
+/// The bytes up to the end of the last whole line.
+fn whole_lines(content: &[u8]) -> usize {
+    let end = content.iter().rposition(|byte| *byte == b'\n');
+    end.map_or(0, |end| end + 1)
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).expect("our own types have a JSON form");
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn log(content: &str) -> (tempfile::TempDir, Log<Vec<u8>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        fs::write(&path, content).unwrap();
+        (folder, Log::new(path))
+    }
+
+    #[test]
+    fn a_torn_last_line_is_passed_over_and_cut_off_only_by_a_repair() {
+        let (_folder, log) = log("[1,2]\n[3]\n[4, 5");
+        assert_eq!(log.read().unwrap(), [vec![1, 2], vec![3]]);
+        assert_eq!(fs::read(log.path()).unwrap().len(), 16);
+        log.repair().unwrap();
+        log.append(&Files::default(), &vec![6]).unwrap();
+        assert_eq!(log.read().unwrap(), [vec![1, 2], vec![3], vec![6]]);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_nothing_is_cut() {
+        let (_folder, log) = log("[1]\n[oops\n[2]\n[3");
+        let error = log.repair().unwrap_err().to_string();
+        assert!(error.contains("log.jsonl, line 2, is damaged"), "{error}");
+        assert_eq!(fs::read(log.path()).unwrap().len(), 16);
+    }
+
+    #[test]
+    fn no_file_is_an_empty_log() {
+        let (folder, _) = log("");
+        let log = Log::<u8>::new(folder.path().join("none"));
+        log.repair().unwrap();
+        assert_eq!(log.read().unwrap(), []);
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the files of a run directory are.
+//!
+//! ```text
+//! run.json                        the program's version and the configuration
+//! environment.jsonl               the hardware and formats that it was worked on with
+//! fold-0/epochs.jsonl             a line for every epoch of the fold's network
+//! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, while it is trained
+//! fold-0/network.safetensors      the trained network
+//! fold-0/evaluation.json          how it does on the images that candidates are scored on
+//! fold-0/diverged.json            instead of these three, where its loss became infinite or NaN
+//! fold-0/trials.jsonl             a line for every trial on the fold
+//! policy.json                     the policy that was found or given
+//! final/cutout-0/…                a final training: as a fold, evaluated on the test split
+//! summary.json                    the test errors of all final trainings; written last
+//! report.html, tensorboard/       made from all of this, for people
+//! lock                            held while a process works here
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Augmentation;
+use crate::environment::Environment;
+use crate::files::{FileError, Log};
+use crate::results::Epoch;
+use crate::trial::Trial;
+
+/// Names the files of a run directory. Nothing is read or written.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    path: PathBuf,
+}
+
+/// Which training of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainingId {
+    /// That of a fold, from 0.
+    Fold(usize),
+    /// One at the end.
+    Final {
+        /// What with.
+        augmentation: Augmentation,
+        /// Which of its seeds, from 0.
+        seed: usize,
+    },
+}
+
+impl fmt::Display for TrainingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fold(fold) => write!(f, "training of fold {fold}"),
+            Self::Final { augmentation, seed } => {
+                write!(
+                    f,
+                    "final training with {}, seed {seed}",
+                    augmentation.name()
+                )
+            }
+        }
+    }
+}
+
+impl TrainingId {
+    /// The path of its folder in the run directory.
+    fn folder(self) -> String {
+        match self {
+            Self::Fold(fold) => format!("fold-{fold}"),
+            Self::Final { augmentation, seed } => format!("final/{}-{seed}", augmentation.name()),
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of this directory.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the directory was made for.
+    pub fn run_file(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// With what the run was worked on, a line for each change.
+    pub fn environment(&self) -> Log<Environment> {
+        Log::new(self.path.join("environment.jsonl"))
+    }
+
+    /// The policy.
+    pub fn policy_file(&self) -> PathBuf {
+        self.path.join("policy.json")
+    }
+
+    /// The test errors of the final trainings.
+    pub fn summary_file(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// The report.
+    pub fn report_file(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// The files of a training.
+    pub fn training(&self, id: TrainingId) -> TrainingFiles {
+        TrainingFiles {
+            folder: self.path.join(id.folder()),
+        }
+    }
+
+    /// The folder of TensorBoard's event files for a training.
+    pub fn tensorboard(&self, id: TrainingId) -> PathBuf {
+        self.path.join("tensorboard").join(id.folder())
+    }
+
+    /// All trainings that have a folder: folds first, each kind in ascending order. Folders with
+    /// other names are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] where a folder cannot be listed.
+    pub fn trainings(&self) -> Result<Vec<TrainingId>, FileError> {
+        let fold = |name: &str| Some(TrainingId::Fold(name.strip_prefix("fold-")?.parse().ok()?));
+        let final_training = |name: &str| {
+            let (name, seed) = name.rsplit_once('-')?;
+            let mut known = Augmentation::ALL.into_iter();
+            Some(TrainingId::Final {
+                augmentation: known.find(|augmentation| augmentation.name() == name)?,
+                seed: seed.parse().ok()?,
+            })
+        };
+        let folds = names_in(&self.path)?;
+        let finals = names_in(&self.path.join("final"))?;
+        let mut ids: Vec<TrainingId> = folds.iter().filter_map(|name| fold(name)).collect();
+        ids.extend(finals.iter().filter_map(|name| final_training(name)));
+        ids.retain(|id| self.path.join(id.folder()).is_dir());
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+/// Names the files of one training.
+#[derive(Clone, Debug)]
+pub struct TrainingFiles {
+    folder: PathBuf,
+}
+
+impl TrainingFiles {
+    /// The folder that holds them.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A line for every epoch.
+    pub fn epochs(&self) -> Log<Epoch> {
+        Log::new(self.folder.join("epochs.jsonl"))
+    }
+
+    /// A line for every trial, where this is a fold.
+    pub fn trials(&self) -> Log<Trial> {
+        Log::new(self.folder.join("trials.jsonl"))
+    }
+
+    /// What an unfinished training continues from.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint.safetensors")
+    }
+
+    /// The trained network.
+    pub fn network(&self) -> PathBuf {
+        self.folder.join("network.safetensors")
+    }
+
+    /// How the network does: on D_A for a fold, on the test split for a final training.
+    pub fn evaluation(&self) -> PathBuf {
+        self.folder.join("evaluation.json")
+    }
+
+    /// Where the loss became infinite or NaN, if it did.
+    pub fn diverged(&self) -> PathBuf {
+        self.folder.join("diverged.json")
+    }
+
+    /// Whether nothing is left to train.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.network().exists() || self.diverged().exists()
+    }
+}
+
+/// The names of what is in a folder; none where there is no folder.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, FileError> {
+    let list = || -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let name =
+            |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        entries.map(name).collect()
+    };
+    list().map_err(FileError::io("list", folder))
+}

@@ -1,0 +1,109 @@
+//! Names of networks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A WideResNet's depth and width, named `wrn-40-2` in files and on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    depth: usize,
+    width: usize,
+}
+
+/// Why there is no such network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at most \
+     {MAX_DEPTH}) and a width from 1 to {MAX_WIDTH}"
+)]
+pub struct ModelError(String);
+
+const MAX_DEPTH: usize = 1_000;
+const MAX_WIDTH: usize = 100;
+
+impl Model {
+    /// Checks depth and width.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] where the depth is not 6n + 4 from 10 to 1,000, or the width not from 1 to 100.
+    pub fn new(depth: usize, width: usize) -> Result<Self, ModelError> {
+        let possible = (10..=MAX_DEPTH).contains(&depth) && depth % 6 == 4;
+        match possible && (1..=MAX_WIDTH).contains(&width) {
+            true => Ok(Self { depth, width }),
+            false => Err(ModelError(format!("wrn-{depth}-{width}"))),
+        }
+    }
+
+    /// Layers with weights: 6n + 4, for n blocks in each of the three groups.
+    pub fn depth(self) -> usize {
+        self.depth
+    }
+
+    /// The widening factor k: the groups have 16k, 32k and 64k channels.
+    pub fn width(self) -> usize {
+        self.width
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wrn-{}-{}", self.depth, self.width)
+    }
+}
+
+impl FromStr for Model {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        let unknown = || ModelError(name.to_owned());
+        let numbers = name.strip_prefix("wrn-").and_then(|it| it.split_once('-'));
+        let (depth, width) = numbers.ok_or_else(unknown)?;
+        match (depth.parse(), width.parse()) {
+            (Ok(depth), Ok(width)) => Self::new(depth, width).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for name in ["wrn-10-1", "wrn-16-2", "wrn-28-10", "wrn-40-2"] {
+            assert_eq!(name.parse::<Model>().unwrap().to_string(), name);
+        }
+        for name in [
+            "wrn-9-1",
+            "wrn-4-1",
+            "wrn-41-2",
+            "wrn-10-0",
+            "wrn-1006-1",
+            "wrn-10-101",
+            "wrn-10",
+            "resnet",
+            "wrn-18446744073709551616-1",
+        ] {
+            let error = name.parse::<Model>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{name}` is not")), "{error}");
+        }
+    }
+}

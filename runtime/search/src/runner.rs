@@ -1,0 +1,148 @@
+//! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
+//! algorithm 1), and the trainings that show what its policy is worth.
+
+mod error;
+mod final_trainings;
+mod fold;
+mod merge;
+mod plan;
+mod policy;
+mod training;
+mod workers;
+
+use faa_op::OpSet;
+use faa_policy::Policy;
+
+use self::final_trainings::Trainer;
+use self::fold::FoldSearch;
+use self::plan::plan;
+use self::workers::Workers;
+use crate::backend::{NetworkFiles, StopFlag};
+use crate::config::{RunConfig, SearchConfig};
+use crate::directory::RunDirectory;
+use crate::event::Event;
+use crate::folds::{Fold, stratified_folds};
+use crate::results::{Outcome, Summary};
+
+pub use self::error::RunError;
+
+/// A run, with everything that it needs.
+pub struct Run<'a, B: NetworkFiles> {
+    /// What to do.
+    pub config: &'a RunConfig,
+    /// The class of every training image.
+    pub labels: &'a [u32],
+    /// The ops that policies may name.
+    pub ops: &'a OpSet,
+    /// At least one. As many folds or trainings run in parallel as there are backends.
+    pub backends: &'a mut [B],
+    /// Where everything is written, and found again by the next attempt.
+    pub directory: &'a RunDirectory,
+    /// Ends the run cleanly; a later one continues it.
+    pub stop: &'a StopFlag,
+    /// Receives every event.
+    pub observe: &'a mut (dyn FnMut(Event) + Send),
+}
+
+impl<B: NetworkFiles> Run<'_, B> {
+    /// Does the run, or what remains of it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; what was finished before stays in the run directory.
+    pub fn run(self) -> Result<Summary, RunError> {
+        let Self {
+            config, directory, ..
+        } = self;
+        config.check(self.ops)?;
+        config.check_folds(self.labels)?;
+        let folds = match &config.search {
+            Some(search) => stratified_folds(self.labels, &search.folds, config.common.seed)
+                .map_err(crate::config::check::ConfigError::from)?,
+            None => Vec::new(),
+        };
+        let plan = plan(
+            config,
+            &folds,
+            self.labels.len(),
+            directory,
+            self.backends,
+            self.stop,
+        )?;
+        (self.observe)(Event::Planned(plan));
+
+        let workers = Workers::new(directory, self.stop, self.observe);
+        let policy = match &config.search {
+            Some(search) => Some(find_policy(
+                config,
+                search,
+                &folds,
+                &workers,
+                self.backends,
+            )?),
+            None => config.final_trainings.policy.clone(),
+        };
+        let mut sub_policies = 0;
+        if let Some(policy) = &policy {
+            let file = directory.policy_file();
+            directory
+                .files()
+                .write(&file, policy.to_json().as_bytes())?;
+            sub_policies = policy.sub_policies().len();
+            workers.report(Event::PolicyWritten { file, sub_policies });
+        }
+        let trainer = Trainer {
+            config,
+            images: self.labels.len(),
+            policy: policy.as_ref(),
+        };
+        let summary = Summary {
+            policy: policy.is_some().then(|| directory.policy_file()),
+            sub_policies,
+            final_trainings: trainer.train(&workers, self.backends)?,
+        };
+        directory
+            .files()
+            .write_json(&directory.summary_file(), &summary)?;
+        let diverged = summary
+            .final_trainings
+            .iter()
+            .all(|it| it.errors.is_empty());
+        if config.search.is_none() && diverged {
+            return Err(RunError::AllDiverged);
+        }
+        workers.report(Event::Finished(summary.clone()));
+        Ok(summary)
+    }
+}
+
+/// Searches on every fold and merges what they found.
+fn find_policy<B: NetworkFiles>(
+    config: &RunConfig,
+    search: &SearchConfig,
+    folds: &[Fold],
+    workers: &Workers<'_>,
+    backends: &mut [B],
+) -> Result<Policy, RunError> {
+    let numbered = folds.iter().enumerate();
+    let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
+        let search = FoldSearch {
+            common: &config.common,
+            search,
+            number,
+            fold,
+        };
+        search.run(worker)
+    })?;
+    let (mut found, mut diverged) = (Vec::new(), Vec::new());
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
+            Outcome::Done(sub_policies) => found.extend(sub_policies),
+            Outcome::Diverged(_) => diverged.push(number),
+        }
+    }
+    match found.is_empty() {
+        true => Err(RunError::AllDiverged),
+        false => Ok(policy::merged(config, found, &diverged)),
+    }
+}

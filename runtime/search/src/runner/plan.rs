@@ -1,0 +1,169 @@
+//! What remains to be done, and how long it will take.
+
+use super::error::{RunError, failed};
+use super::final_trainings::every_training;
+use crate::backend::{Backend, StopFlag};
+use crate::config::RunConfig;
+use crate::directory::RunDirectory;
+use crate::event::Plan;
+use crate::folds::Fold;
+use crate::layout::{TrainingFiles, TrainingId};
+use crate::results::Rates;
+use crate::trial::Trial;
+
+/// The plan of a run on so many training images. Where the records do not show how fast this machine
+/// is, the first backend measures it.
+pub(super) fn plan<B: Backend>(
+    config: &RunConfig,
+    folds: &[Fold],
+    images: usize,
+    directory: &RunDirectory,
+    backends: &mut [B],
+    stop: &StopFlag,
+) -> Result<Plan, RunError> {
+    let size = RunSize::of(config, folds);
+    let remaining = RemainingWork::of(config, folds, images, directory)?;
+    let training = &config.common.training;
+    let of_one = match remaining.recorded_rates() {
+        Some(rates) => rates,
+        None => (backends[0].rates(training, stop)).map_err(failed("the first measurement"))?,
+    };
+    let parallel = backends
+        .len()
+        .min(size.folds.max(size.final_trainings))
+        .max(1) as f64;
+    let rates = Rates {
+        train: of_one.train * parallel,
+        classify: of_one.classify * parallel,
+    };
+    let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
+    devices.sort();
+    devices.dedup();
+    let dataset = backends[0].dataset();
+    Ok(Plan {
+        run: directory.path().to_owned(),
+        device: devices.join(", "),
+        images: dataset.images,
+        size: dataset.size,
+        classes: dataset.classes,
+        folds: size.folds,
+        trials: size.trials,
+        final_trainings: size.final_trainings,
+        images_to_train: remaining.train,
+        images_to_classify: remaining.classify,
+        rates,
+        estimated_seconds: remaining.train as f64 / rates.train
+            + remaining.classify as f64 / rates.classify,
+    })
+}
+
+/// What a run consists of.
+struct RunSize {
+    folds: usize,
+    trials: usize,
+    final_trainings: usize,
+}
+
+impl RunSize {
+    fn of(config: &RunConfig, folds: &[Fold]) -> Self {
+        let search = config.search.as_ref();
+        let trials_per_fold = search.map_or(0, |it| it.rounds.get() * it.trials.get());
+        let finals = &config.final_trainings;
+        Self {
+            folds: folds.len(),
+            trials: folds.len() * trials_per_fold,
+            final_trainings: finals.augmentations.len() * finals.seeds.get(),
+        }
+    }
+}
+
+/// The images that remain, and what the records say about how fast they go.
+#[derive(Default)]
+struct RemainingWork {
+    train: usize,
+    classify: usize,
+    trained: Recorded,
+    classified: Recorded,
+}
+
+#[derive(Default)]
+struct Recorded {
+    images: usize,
+    seconds: f64,
+}
+
+impl RemainingWork {
+    fn of(
+        config: &RunConfig,
+        folds: &[Fold],
+        images: usize,
+        directory: &RunDirectory,
+    ) -> Result<Self, RunError> {
+        let mut remaining = Self::default();
+        for (number, fold) in folds.iter().enumerate() {
+            let files = directory.training(TrainingId::Fold(number));
+            let epochs = config.common.training.epochs.get();
+            remaining.add_training(&files, fold.train.len(), epochs)?;
+            if let Some(search) = &config.search
+                && !files.diverged().exists()
+            {
+                let all = search.rounds.get() * search.trials.get();
+                let images = fold.validation.len() * search.draws.get();
+                remaining.add_trials(&files.trials().read()?, all, images);
+            }
+        }
+        let finals = &config.final_trainings;
+        for id in every_training(finals) {
+            remaining.add_training(&directory.training(id), images, finals.epochs.get())?;
+        }
+        Ok(remaining)
+    }
+
+    fn add_training(
+        &mut self,
+        files: &TrainingFiles,
+        images: usize,
+        epochs: usize,
+    ) -> Result<(), RunError> {
+        let recorded = files.epochs().read()?;
+        for epoch in &recorded {
+            self.trained.add(epoch.images, epoch.seconds);
+        }
+        if !files.is_finished() {
+            self.train += images * epochs.saturating_sub(recorded.len());
+        }
+        Ok(())
+    }
+
+    /// Adds a fold's trials, which classify so many images each.
+    fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) {
+        for trial in recorded {
+            self.classified.add(images, trial.seconds);
+        }
+        self.classify += all.saturating_sub(recorded.len()) * images;
+    }
+
+    /// `None` where a rate is needed of which nothing is recorded.
+    fn recorded_rates(&self) -> Option<Rates> {
+        Some(Rates {
+            train: self.trained.rate(self.train)?,
+            classify: self.classified.rate(self.classify)?,
+        })
+    }
+}
+
+impl Recorded {
+    fn add(&mut self, images: usize, seconds: f64) {
+        self.images += images;
+        self.seconds += seconds;
+    }
+
+    fn rate(&self, needed: usize) -> Option<f64> {
+        match self.images {
+            0 if needed > 0 => None,
+            // Nothing remains that it could be used for.
+            0 => Some(1.0),
+            images => Some(images as f64 / self.seconds.max(1e-9)),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One training: from its first weights or its last checkpoint to a network in a file.
+
+use super::error::{RunError, failed};
+use super::workers::Worker;
+use crate::backend::{BackendError, Images, NetworkFiles, TrainTask};
+use crate::event::Event;
+use crate::files::read_json;
+use crate::layout::{TrainingFiles, TrainingId};
+use crate::results::{Divergence, Evaluation, Outcome};
+
+impl<B: NetworkFiles> Worker<'_, '_, B> {
+    /// Trains and evaluates a network, continues where an earlier attempt ended, or finds the network
+    /// trained.
+    ///
+    /// A training whose loss is infinite or NaN is given up for good: the same seed would diverge
+    /// again.
+    pub(super) fn train(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        images: Images<'_>,
+    ) -> Result<Outcome<(B::Network, Evaluation)>, RunError> {
+        let files = self.directory().create_training(id)?;
+        if let Some(divergence) = read_json::<Divergence>(&files.diverged())? {
+            return self.diverged(id, &files, divergence);
+        }
+        let found = files.network().exists();
+        let network = match found {
+            true => self.load(id, task, &files)?,
+            false => match self.learn(id, task, &files)? {
+                Outcome::Done(network) => network,
+                Outcome::Diverged(divergence) => return self.diverged(id, &files, divergence),
+            },
+        };
+        if !found {
+            // That of a network that was moved away.
+            self.files().remove(&files.evaluation())?;
+        }
+        let (evaluation, resumed) = match read_json::<Evaluation>(&files.evaluation())? {
+            Some(evaluation) => (evaluation, true),
+            None => match self.evaluate(id, &network, images, &files)? {
+                Outcome::Done(evaluation) => (evaluation, found),
+                Outcome::Diverged(divergence) => return self.diverged(id, &files, divergence),
+            },
+        };
+        self.report(Event::TrainingDone {
+            training: id,
+            evaluation,
+            resumed,
+        });
+        Ok(Outcome::Done((network, evaluation)))
+    }
+
+    fn load(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        files: &TrainingFiles,
+    ) -> Result<B::Network, RunError> {
+        self.files().remove(&files.checkpoint())?;
+        let network = self.backend.load(task.training, &files.network());
+        let network = network.map_err(failed(&id.to_string()))?;
+        let epochs = task.training.epochs.get();
+        self.report(Event::TrainingStarted {
+            training: id,
+            epochs,
+            resumed: epochs,
+        });
+        Ok(network)
+    }
+
+    /// Trains epoch by epoch, and writes each down before the next.
+    fn learn(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        files: &TrainingFiles,
+    ) -> Result<Outcome<B::Network>, RunError> {
+        let (stage, epochs) = (id.to_string(), task.training.epochs.get());
+        let (mut network, done) = match files.checkpoint().exists() {
+            true => self.backend.load_checkpoint(task, &files.checkpoint()),
+            false => self.backend.begin(task).map(|network| (network, 0)),
+        }
+        .map_err(failed(&stage))?;
+        self.cut_log(files, done)?;
+        self.report(Event::TrainingStarted {
+            training: id,
+            epochs,
+            resumed: done,
+        });
+        for number in done..epochs {
+            let stop = self.stop();
+            let epoch = match self.backend.epoch(&mut network, task, number, stop) {
+                Err(BackendError::Diverged(divergence)) => {
+                    return Ok(Outcome::Diverged(divergence));
+                }
+                epoch => epoch.map_err(failed(&stage))?,
+            };
+            // The log first: a checkpoint without its line looks like a damaged log.
+            files.epochs().append(self.files(), &epoch)?;
+            if number + 1 < epochs {
+                let file = files.checkpoint();
+                let written = self.backend.save_checkpoint(&network, number + 1, &file);
+                written.map_err(failed(&stage))?;
+            }
+            let training = id;
+            self.report(Event::EpochDone { training, epoch });
+        }
+        let saved = self.backend.save(&network, &files.network());
+        saved.map_err(failed(&stage))?;
+        self.files().remove(&files.checkpoint())?;
+        Ok(Outcome::Done(network))
+    }
+
+    /// Evaluates a trained network. Where its loss is infinite or NaN, its training has diverged after
+    /// all.
+    fn evaluate(
+        &mut self,
+        id: TrainingId,
+        network: &B::Network,
+        images: Images<'_>,
+        files: &TrainingFiles,
+    ) -> Result<Outcome<Evaluation>, RunError> {
+        let stage = id.to_string();
+        let evaluation = self.backend.evaluate(network, images, self.stop());
+        let evaluation = evaluation.map_err(failed(&stage))?;
+        if evaluation.error.is_finite() && evaluation.loss.is_finite() {
+            self.files().write_json(&files.evaluation(), &evaluation)?;
+            return Ok(Outcome::Done(evaluation));
+        }
+        match files.epochs().read()?.last() {
+            Some(epoch) => Ok(Outcome::Diverged(Divergence {
+                epoch: epoch.epoch,
+                learning_rate: epoch.learning_rate,
+            })),
+            None => Err(RunError::NotFinite { stage }),
+        }
+    }
+
+    /// Records a divergence, and removes what is of no use any more. A kill may come in between, so
+    /// this also runs when the record is found.
+    fn diverged<T>(
+        &self,
+        id: TrainingId,
+        files: &TrainingFiles,
+        divergence: Divergence,
+    ) -> Result<Outcome<T>, RunError> {
+        self.files().write_json(&files.diverged(), &divergence)?;
+        self.files().remove(&files.checkpoint())?;
+        self.files().remove(&files.network())?;
+        self.report(Event::TrainingDiverged {
+            training: id,
+            divergence,
+        });
+        Ok(Outcome::Diverged(divergence))
+    }
+
+    /// Removes the epochs from the log that came after the checkpoint, and will be repeated.
+    fn cut_log(&self, files: &TrainingFiles, done: usize) -> Result<(), RunError> {
+        let recorded = files.epochs().read()?;
+        let in_order = (0..)
+            .zip(&recorded)
+            .take_while(|(number, epoch)| epoch.epoch == *number);
+        if in_order.count() < done {
+            return Err(RunError::MissingEpochs {
+                path: files.epochs().path().to_owned(),
+                found: recorded.len(),
+                expected: done,
+                checkpoint: files.checkpoint(),
+            });
+        }
+        if recorded.len() > done {
+            files.epochs().write(self.files(), &recorded[..done])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,472 @@
+mod classify;
+mod learn;
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faa_op::{OpSet, Stream};
+use faa_policy::Policy;
+use faa_search::backend::{
+    Backend, BackendError, DatasetInfo, Epoch, Evaluation, Images, Rates, ScoringTask, StopFlag,
+    TrainTask,
+};
+use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
+use faa_search::data::Dataset;
+use faa_search::pipeline::Pipeline;
+use faa_search::seeds::{Purpose, derive};
+use faa_search::space::Space;
+use faa_search::trial::Score;
+use tch::{Device, Kind, TchError};
+
+use crate::batches::{Draw, Normalise, Source};
+use crate::checkpoint::{self, Description};
+use crate::network::{Folded, Shape, WideResNet};
+use crate::sgd::Sgd;
+use crate::{device, init, shim};
+
+/// The judge of policies that people use.
+pub struct TorchBackend {
+    dataset: Arc<Dataset>,
+    ops: OpSet,
+    device: Device,
+    threads: usize,
+    /// What candidates are judged with, and what networks learn with.
+    kinds: Kinds,
+    statistics: Statistics,
+}
+
+/// What a judge works with.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendConfig {
+    /// Where networks are.
+    pub device: Device,
+    /// CPU threads: for everything on a CPU, for augmentation with a GPU.
+    pub threads: usize,
+    /// The numbers that networks calculate with.
+    pub precision: Precision,
+}
+
+#[derive(Clone, Copy)]
+struct Kinds {
+    backend: Kind,
+    learn: Kind,
+}
+
+/// Of the training images: what the network's input is normalised with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Statistics {
+    pub(crate) mean: [f64; 3],
+    pub(crate) deviation: [f64; 3],
+}
+
+/// A network, and what its training needs to go on.
+#[derive(Debug)]
+pub struct TorchNetwork {
+    network: WideResNet,
+    statistics: Statistics,
+    sgd: Option<Sgd>,
+    /// As it judges candidates, made when it first does.
+    folded: OnceCell<Folded>,
+}
+
+impl TorchNetwork {
+    fn new(network: WideResNet, statistics: Statistics, sgd: Option<Sgd>) -> Self {
+        Self {
+            network,
+            statistics,
+            sgd,
+            folded: OnceCell::new(),
+        }
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &WideResNet {
+        &self.network
+    }
+}
+
+impl TorchBackend {
+    /// A judge of policies made of `ops`, on this data set.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch reports.
+    pub fn new(
+        dataset: Arc<Dataset>,
+        ops: OpSet,
+        resources: BackendConfig,
+    ) -> Result<Self, TchError> {
+        let BackendConfig {
+            device,
+            threads,
+            precision,
+        } = resources;
+        if device.is_cuda() {
+            // Images of a run have one size, so measuring every algorithm once pays off.
+            tch::Cuda::cudnn_set_benchmark(true);
+            // What is called float32 is float32.
+            shim::disable_tf32()?;
+        }
+        let statistics = dataset.channel_statistics();
+        Ok(Self {
+            statistics: Statistics {
+                mean: statistics.mean,
+                deviation: statistics.std,
+            },
+            dataset,
+            ops,
+            device,
+            threads: threads.max(1),
+            kinds: Kinds::choose(precision, device),
+        })
+    }
+
+    /// The numbers that candidates are judged with, and that networks learn with: `float32` or
+    /// `bf16`.
+    pub fn numbers(&self) -> [&'static str; 2] {
+        [self.kinds.scoring, self.kinds.training].map(|kind| match kind {
+            Kind::BFloat16 => "bf16",
+            _ => "float32",
+        })
+    }
+
+    /// Checks what only the network knows of a recipe.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no WideResNet of that depth and width.
+    pub fn check(&self, training: &TrainingConfig) -> Result<(), BackendError> {
+        self.shape(training).map(drop)
+    }
+
+    /// Reads a network of any shape that a judge has saved. It sees images as it did when it was
+    /// trained, whatever the data set of this judge.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, holds something else, tells other classes apart, or learnt
+    /// from images of another size.
+    pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, BackendError> {
+        self.prepare_thread()?;
+        let described = checkpoint::describe(file).map_err(BackendError::other)?;
+        described
+            .check(&self.dataset, file)
+            .map_err(BackendError::other)?;
+        let network = checkpoint::load(described.shape(), self.device, file);
+        let network = network.map_err(BackendError::other)?;
+        Ok(TorchNetwork::new(network, described.statistics(), None))
+    }
+
+    fn shape(&self, training: &TrainingConfig) -> Result<Shape, BackendError> {
+        Shape::new(training.depth, training.width, self.dataset.classes.len())
+            .map_err(BackendError::other)
+    }
+
+    fn new_network(
+        &self,
+        training: &TrainingConfig,
+        seed: u64,
+    ) -> Result<WideResNet, BackendError> {
+        let mut stream = Stream::for_op(derive(seed, Purpose::Weights, &[]));
+        WideResNet::new(self.shape(training)?, self.device, |spec| {
+            init::he_normal(spec, &mut stream)
+        })
+        .map_err(BackendError::other)
+    }
+
+    fn source<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> Source<'a> {
+        let (split, partners) = match images {
+            Images::Train(images) => (&self.dataset.train, images),
+            Images::Test => (&self.dataset.test, [].as_slice()),
+        };
+        Source {
+            split,
+            size: [self.dataset.width, self.dataset.height],
+            pipeline,
+            partners,
+            threads: self.threads,
+        }
+    }
+
+    fn normalise(&self, statistics: Statistics) -> Result<Normalise, BackendError> {
+        Normalise::new(statistics, self.device).map_err(torch)
+    }
+
+    fn pipeline(&self, task: PipelineSpec<'_>) -> Result<Pipeline, BackendError> {
+        let mean = self
+            .statistics
+            .mean
+            .map(|mean| (mean * 255.0).round() as u8);
+        let PipelineSpec {
+            policy,
+            training,
+            seed,
+        } = task;
+        Pipeline::new(policy, training, &self.ops, mean, seed).map_err(BackendError::other)
+    }
+
+    /// To be called on the thread that works with the judge: libtorch's settings are a thread's own.
+    fn prepare_thread(&self) -> Result<(), BackendError> {
+        self.use_all_threads();
+        match self.device {
+            Device::Cuda(index) => shim::own_stream(index).map_err(torch),
+            _ => Ok(()),
+        }
+    }
+
+    fn use_all_threads(&self) {
+        set_threads(self.threads);
+    }
+}
+
+/// How many threads libtorch uses for what this thread asks of it.
+fn set_threads(threads: usize) {
+    // A thread's first question makes libtorch take over what another thread has set last; later
+    // ones do not.
+    let _ = tch::get_num_threads();
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+}
+
+/// What a pipeline is made of.
+#[derive(Clone, Copy)]
+struct PipelineSpec<'a> {
+    policy: Option<&'a Policy>,
+    training: &'a TrainingConfig,
+    seed: u64,
+}
+
+impl<'a> From<&TrainTask<'a>> for PipelineSpec<'a> {
+    fn from(task: &TrainTask<'a>) -> Self {
+        Self {
+            policy: task.policy,
+            training: task.training,
+            seed: task.seed,
+        }
+    }
+}
+
+impl Kinds {
+    fn choose(precision: Precision, device: Device) -> Self {
+        let bf16 = |yes: bool| if yes { Kind::BFloat16 } else { Kind::Float };
+        let [backend, learn] = match precision {
+            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
+            Precision::Float32 => [false; 2],
+            Precision::Bf16 => [true; 2],
+        };
+        Self {
+            backend: bf16(backend),
+            learn: bf16(learn),
+        }
+    }
+}
+
+impl Backend for TorchBackend {
+    type Network = TorchNetwork;
+
+    fn facts(&self) -> DatasetInfo {
+        DatasetInfo {
+            images: [self.dataset.train.len(), self.dataset.test.len()],
+            size: [self.dataset.width, self.dataset.height],
+            classes: self.dataset.classes.len(),
+        }
+    }
+
+    fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {
+        self.prepare_thread()?;
+        let network = self.new_network(task.training, task.seed)?;
+        let sgd = Sgd::new(&network, task.training).map_err(torch)?;
+        Ok(TorchNetwork::new(network, self.statistics, Some(sgd)))
+    }
+
+    fn epoch(
+        &mut self,
+        network: &mut TorchNetwork,
+        task: &TrainTask<'_>,
+        epoch: usize,
+        stop: &StopFlag,
+    ) -> Result<Epoch, BackendError> {
+        self.prepare_thread()?;
+        network.folded.take();
+        self.learn(network, task, epoch, stop)
+    }
+
+    fn checkpoint(
+        &self,
+        network: &TorchNetwork,
+        epochs: usize,
+        file: &Path,
+    ) -> Result<(), BackendError> {
+        let Some(sgd) = &network.sgd else {
+            return Err(BackendError::other(
+                "a network that was loaded cannot be trained on",
+            ));
+        };
+        checkpoint::save_training(network.network.store(), sgd, epochs, file)
+            .map_err(BackendError::other)
+    }
+
+    fn resume(
+        &mut self,
+        task: &TrainTask<'_>,
+        file: &Path,
+    ) -> Result<(TorchNetwork, usize), BackendError> {
+        self.prepare_thread()?;
+        let (shape, training) = (self.shape(task.training)?, task.training);
+        let (network, sgd, epochs) = checkpoint::load_training(shape, training, self.device, file)
+            .map_err(BackendError::other)?;
+        Ok((
+            TorchNetwork::new(network, self.statistics, Some(sgd)),
+            epochs,
+        ))
+    }
+
+    fn score(
+        &mut self,
+        network: &TorchNetwork,
+        task: &ScoringTask<'_>,
+        stop: &StopFlag,
+    ) -> Result<Score, BackendError> {
+        self.prepare_thread()?;
+        let folded = match network.folded.get() {
+            Some(folded) => folded,
+            None => {
+                let folded = Folded::new(&network.network, self.kinds.scoring).map_err(torch)?;
+                network.folded.get_or_init(|| folded)
+            }
+        };
+        let pipeline = self.pipeline(PipelineSpec {
+            policy: Some(task.candidate),
+            training: task.training,
+            seed: task.seed,
+        })?;
+        let draw = |image| {
+            (0..task.draws).map(move |draw| Draw {
+                image,
+                epoch: draw as u32,
+            })
+        };
+        let draws: Vec<Draw> = task.images.iter().flat_map(|image| draw(*image)).collect();
+        let source = self.source(Images::Train(task.images), Some(&pipeline));
+        let normalise = self.normalise(network.statistics)?;
+        let totals = self.classify(folded, &normalise, &source, &draws, task.draws, stop)?;
+        let count = draws.len() as f64;
+        Ok(Score {
+            any: totals.any as f64 / task.images.len() as f64,
+            mean: totals.right as f64 / count,
+            loss: totals.loss / count,
+        })
+    }
+
+    fn evaluate(
+        &mut self,
+        network: &TorchNetwork,
+        images: Images<'_>,
+        stop: &StopFlag,
+    ) -> Result<Evaluation, BackendError> {
+        self.prepare_thread()?;
+        // An error that is reported is that of the network as it was trained, not of a rounded one.
+        let folded = Folded::new(&network.network, Kind::Float).map_err(torch)?;
+        let draw = |image| Draw { image, epoch: 0 };
+        let draws: Vec<Draw> = match images {
+            Images::Train(images) => images.iter().map(|image| draw(*image)).collect(),
+            Images::Test => (0..self.dataset.test.len()).map(draw).collect(),
+        };
+        let (source, normalise) = (
+            self.source(images, None),
+            self.normalise(network.statistics)?,
+        );
+        let totals = self.classify(&folded, &normalise, &source, &draws, 1, stop)?;
+        let count = draws.len() as f64;
+        Ok(Evaluation {
+            error: 1.0 - totals.right as f64 / count,
+            loss: totals.loss / count,
+        })
+    }
+
+    fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), BackendError> {
+        let described =
+            Description::new(network.network.shape(), &self.dataset, network.statistics);
+        checkpoint::save(network.network.store(), described, file).map_err(BackendError::other)
+    }
+
+    fn load(
+        &mut self,
+        training: &TrainingConfig,
+        file: &Path,
+    ) -> Result<TorchNetwork, BackendError> {
+        self.prepare_thread()?;
+        let network = checkpoint::load(self.shape(training)?, self.device, file)
+            .map_err(BackendError::other)?;
+        Ok(TorchNetwork::new(network, self.statistics, None))
+    }
+
+    fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
+        let images: Vec<usize> = (0..self.dataset.train.len()).collect();
+        // Its steps are to be timed and not to go anywhere.
+        let training = &TrainingConfig {
+            learning_rate: 1e-12,
+            ..training.clone()
+        };
+        let task = |count: usize| TrainTask {
+            images: &images[..count.min(images.len())],
+            training,
+            policy: None,
+            seed: 0,
+        };
+        let mut network = self.begin(&task(0))?;
+        let batch = training.batch.get();
+        // On a GPU every new size of a batch costs a choice of algorithms.
+        let grows = !self.device.is_cuda();
+        let train = rate(batch, grows, |count| {
+            self.epoch(&mut network, &task(count), 0, stop)
+                .map(|epoch| epoch.images)
+        })?;
+        let ops = SEARCHED_OPS.map(str::to_owned);
+        let candidate = Space::of(&ops, 5, 2).random_policy("any", 5, 0);
+        let start = if grows {
+            250
+        } else {
+            5 * self.classify_batch()
+        };
+        let classify = rate(start, grows, |count| {
+            let task = ScoringTask {
+                images: &images[..(count / 5).clamp(1, images.len())],
+                training,
+                candidate: &candidate,
+                draws: 5,
+                seed: 0,
+            };
+            let draws = task.images.len() * task.draws;
+            self.score(&network, &task, stop).map(|_| draws)
+        })?;
+        Ok(Rates { train, classify })
+    }
+}
+
+/// Images per second of some work, over about half a second and after a first try, which pays for
+/// the choice of algorithms and for memory. `work` is told how many images to take, and tells how
+/// many it took.
+fn rate(
+    start: usize,
+    grows: bool,
+    mut work: impl FnMut(usize) -> Result<usize, BackendError>,
+) -> Result<f64, BackendError> {
+    const LONG_ENOUGH: Duration = Duration::from_millis(400);
+    work(start)?;
+    let (mut done, mut elapsed, mut count) = (0, Duration::ZERO, start);
+    while elapsed < LONG_ENOUGH {
+        let started = Instant::now();
+        done += work(count)?;
+        elapsed += started.elapsed();
+        if grows {
+            count *= 2;
+        }
+    }
+    Ok(done as f64 / elapsed.as_secs_f64())
+}
+
+fn torch(error: TchError) -> BackendError {
+    BackendError::other(error)
+}
