@@ -156,7 +156,7 @@ fn draws_are_printed_in_the_form_of_plans_and_can_be_replayed() {
         let (width, height) = replayed.dimensions();
         let (width, height) = (width as usize, height as usize);
         let mut image = ImageMut::new(&mut replayed, width, height, Channels::Rgb).unwrap();
-        plan.replay(&builtin_ops(), &mut image, None, &mut Workspace::new())
+        plan.replay(&builtin_ops(), &mut image, &mut Workspace::new())
             .unwrap();
         assert_eq!(replayed, pixels(&output));
     }

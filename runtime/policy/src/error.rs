@@ -198,29 +198,26 @@ pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), Problem> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
     op: Option<String>,
-    cause: OpError,
+    kind: OpError,
 }
 
 impl ApplyError {
-    pub(crate) fn of_op(op: &str, cause: OpError) -> Self {
+    /// An error of the op with this name, or of the images before any op.
+    pub fn new(op: Option<&str>, kind: OpError) -> Self {
         Self {
-            op: Some(op.to_owned()),
-            cause,
+            op: op.map(ToOwned::to_owned),
+            kind,
         }
     }
 
-    pub(crate) fn without_op(cause: OpError) -> Self {
-        Self { op: None, cause }
-    }
-
-    /// The name of the op that failed; `None` where the images did not fit before any op.
+    /// The name of the op that failed; `None` if the images did not fit before any op.
     pub fn op(&self) -> Option<&str> {
         self.op.as_deref()
     }
 
     /// What went wrong.
-    pub fn cause(&self) -> &OpError {
-        &self.cause
+    pub fn kind(&self) -> &OpError {
+        &self.kind
     }
 }
 
@@ -235,7 +232,7 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
+        Some(&self.kind)
     }
 }
 

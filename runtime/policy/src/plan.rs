@@ -6,7 +6,7 @@ use crate::parse::{Object, Place};
 use crate::points::one_pass_pays;
 use crate::resolve::{Fusing, find};
 use crate::steps::Target;
-use crate::{ApplyError, Partners, PolicyError, Problem, ReplayError, Workspace};
+use crate::{ApplyError, PolicyError, Problem, ReplayError, Workspace};
 
 /// What an executor does to one image, after all draws.
 ///
@@ -55,10 +55,9 @@ impl Plan {
         &self,
         ops: &OpSet,
         image: &mut ImageMut<'_>,
-        partners: Option<&dyn Partners>,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<'_>,
     ) -> Result<(), ReplayError> {
-        let count = partners.map_or(0, Partners::count);
+        let count = workspace.partner_count();
         let mut drawn = Vec::with_capacity(self.steps.len());
         for (place, step) in self.steps.iter().enumerate() {
             let step = step.found(ops, count).map_err(|(key, problem)| {
@@ -70,7 +69,7 @@ impl Plan {
         let target = Target {
             source: None,
             image,
-            partners,
+            partners: workspace.partners,
             scratch: &mut workspace.scratch,
             one_pass,
         };

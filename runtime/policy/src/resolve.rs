@@ -66,12 +66,16 @@ impl Fusing {
 }
 
 impl Resolved {
-    /// The name of the first op that mixes in a partner.
-    pub(crate) fn mixing_op(&self) -> Option<&str> {
-        let mixing = |op: &&Arc<dyn Op>| op.spec().mixes();
+    /// The name of the first op that needs a partner.
+    pub(crate) fn partner_op(&self) -> Option<&str> {
+        let needs_partner = |op: &&Arc<dyn Op>| op.spec().mixes();
         let op = match self {
-            Self::SubPolicies(all) => all.iter().flatten().map(|step| &step.op).find(mixing),
-            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(mixing),
+            Self::SubPolicies(all) => all
+                .iter()
+                .flatten()
+                .map(|step| &step.op)
+                .find(needs_partner),
+            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(needs_partner),
         };
         op.map(|op| op.spec().name())
     }

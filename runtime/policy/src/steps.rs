@@ -48,11 +48,11 @@ impl Target<'_, '_> {
                     .map_err(|_| OpError::SourceShape),
                 None => self.apply_alone(&step),
             }
-            .map_err(|cause| ApplyError::of_op(step.op.spec().name(), cause))?;
+            .map_err(|kind| ApplyError::new(Some(step.op.spec().name()), kind))?;
         }
         match self.source {
             Some(source) => (self.image.copy_from(source))
-                .map_err(|_| ApplyError::without_op(OpError::SourceShape)),
+                .map_err(|_| ApplyError::new(None, OpError::SourceShape)),
             None => Ok(()),
         }
     }
@@ -60,11 +60,7 @@ impl Target<'_, '_> {
     fn apply_alone(&mut self, step: &Drawn<'_>) -> Result<(), OpError> {
         let mut call = Call::new(step.seed, self.scratch);
         if step.op.spec().mixes() {
-            let partner = step.partner.zip(self.partners);
-            let (index, partners) = partner.ok_or(OpError::NoPartner)?;
-            if index >= partners.count() {
-                return Err(OpError::NoPartner);
-            }
+            let (index, partners) = (step.partner.zip(self.partners)).ok_or(OpError::NoPartner)?;
             let partner = partners.image(index);
             if !self.image.has_shape_of(partner) {
                 return Err(OpError::PartnerShape);

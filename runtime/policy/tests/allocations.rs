@@ -110,7 +110,8 @@ fn repeat(executor: &Executor, side: usize, mut enough: impl FnMut(&mut dyn FnMu
             (key(index), image)
         })
         .collect();
-    let mut apply = || executor.apply_batch(&mut batch).unwrap();
+    let own = &mut Workspace::new();
+    let mut apply = || executor.apply_batch(&mut batch, own).unwrap();
     assert!(
         (0..2000).any(|_| enough(&mut apply)),
         "batches of {side}×{side} never stop allocating"

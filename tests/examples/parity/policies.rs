@@ -52,8 +52,7 @@ impl PolicyRun {
             .expect("the shape is that of the samples");
         let plan = Executor::new(&policy, ops)
             .expect("all ops are there and all numbers in range")
-            .with_partners(&partners)
-            .plan(key);
+            .plan(key, &Workspace::with_partners(&partners));
         let applied = plan.steps.iter().map(|step| Applied {
             op: step.op.clone(),
             value: step.value,
@@ -103,25 +102,24 @@ impl PolicyRun {
         let partners: Vec<u8> = (0..PARTNERS).flat_map(partner).collect();
         let partners = PackedImages::new(&partners, image.width, image.height, image.channels)?;
         let executor = Executor::new(&self.policy, ops)?;
-        let paired = executor.with_partners(&partners);
-        let own = &mut Workspace::new();
+        let own = &mut Workspace::with_partners(&partners);
         let mut result = image.spoilt();
         match self.way {
             PolicyWay::InPlace => {
                 result = image.clone();
-                paired.apply(&mut result.view_mut(), self.key, own)?;
+                executor.apply(&mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::FromWhole => {
-                paired.apply_to(image.view(), &mut result.view_mut(), self.key, own)?;
+                executor.apply_to(image.view(), &mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::FromPart => {
                 let framed = image.framed();
-                paired.apply_to(framed.part(), &mut result.view_mut(), self.key, own)?;
+                executor.apply_to(framed.part(), &mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::Replay => {
                 result = image.clone();
                 let plan = Plan::parse(self.plan.to_json().as_bytes())?;
-                plan.replay(ops, &mut result.view_mut(), Some(&partners), own)?;
+                plan.replay(ops, &mut result.view_mut(), own)?;
             }
         }
         Ok(result.samples)

@@ -155,59 +155,58 @@ pub(super) fn assert_draw_is_one(
     partners: &[ImageRef<'_>],
     key: DrawKey,
 ) {
-    let paired = executor.with_partners(&partners);
     let framed = source.framed();
-    let mut workspace = Workspace::new();
+    let mut workspace = Workspace::with_partners(&partners);
     let mut applied = |apply: &mut Apply<'_>, start: Picture| {
         let mut result = start;
         apply(&mut result.view_mut(), &mut workspace).map(|()| result)
     };
     let first = applied(
-        &mut |image, own| paired.apply(image, key, own),
+        &mut |image, own| executor.apply(image, key, own),
         source.clone(),
     );
     let again = applied(
-        &mut |image, own| paired.apply(image, key, own),
+        &mut |image, own| executor.apply(image, key, own),
         source.clone(),
     );
     assert!(first == again, "the second run differs");
     let from_whole = applied(
-        &mut |image, own| paired.apply_to(source.view(), image, key, own),
+        &mut |image, own| executor.apply_to(source.view(), image, key, own),
         source.spoilt(),
     );
     assert!(first == from_whole, "from a whole source");
     let from_part = applied(
-        &mut |image, own| paired.apply_to(framed.part(), image, key, own),
+        &mut |image, own| executor.apply_to(framed.part(), image, key, own),
         source.spoilt(),
     );
     assert!(first == from_part, "from a part of a larger source");
     let mut pair = [source.clone(), source.clone()];
     let mut batch: Vec<_> = pair.iter_mut().map(|one| (key, one.view_mut())).collect();
-    let batched = paired.apply_batch(&mut batch);
+    let batched = executor.apply_batch(&mut batch, &mut Workspace::with_partners(&partners));
     let batched = batched.map(|()| pair);
     assert!(
         first.clone().map(|one| [one.clone(), one]) == batched,
         "in a batch"
     );
     if partners.is_empty() {
-        let alone = applied(
-            &mut |image, own| executor.apply(image, key, own),
-            source.clone(),
-        );
+        let mut alone = source.clone();
+        let alone = executor
+            .apply(&mut alone.view_mut(), key, &mut Workspace::new())
+            .map(|()| alone);
         assert!(first == alone, "without the empty set of partners");
-        if let Some(op) = executor.mixing_op() {
-            let error = first.expect_err("a mixing op needs partners");
-            assert_eq!((error.op(), error.cause()), (Some(op), &OpError::NoPartner));
+        if let Some(op) = executor.partner_op() {
+            let error = first.expect_err("the op needs partners");
+            assert_eq!((error.op(), error.kind()), (Some(op), &OpError::NoPartner));
             return;
         }
     }
-    let plan = paired.plan(key);
-    assert_eq!(plan, paired.plan(key));
+    let plan = executor.plan(key, &workspace);
+    assert_eq!(plan, executor.plan(key, &workspace));
     // A value that is not finite would not come back.
     assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
     for (level, ops) in LEVELS.iter() {
         let mut result = source.clone();
-        let replayed = plan.replay(ops, &mut result.view_mut(), Some(&partners), &mut workspace);
+        let replayed = plan.replay(ops, &mut result.view_mut(), &mut workspace);
         let replayed = match replayed {
             Ok(()) => Ok(result),
             Err(ReplayError::Apply(error)) => Err(error),
@@ -215,7 +214,7 @@ pub(super) fn assert_draw_is_one(
         };
         assert!(first == replayed, "{plan:?} differs at {level}");
         let stepwise = one_by_one(&plan, ops, source, partners);
-        let first = first.as_ref().map_err(|error| error.cause().clone());
+        let first = first.as_ref().map_err(|error| error.kind().clone());
         assert!(
             first == stepwise.as_ref().map_err(Clone::clone),
             "{plan:?} at {level}"
@@ -241,4 +240,4 @@ fn one_by_one(
 }
 
 type Apply<'a> =
-    dyn FnMut(&mut ImageMut<'_>, &mut Workspace) -> std::result::Result<(), ApplyError> + 'a;
+    dyn FnMut(&mut ImageMut<'_>, &mut Workspace<'_>) -> std::result::Result<(), ApplyError> + 'a;

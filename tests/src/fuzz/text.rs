@@ -73,10 +73,10 @@ pub fn plan(file: &[u8]) {
     ]
     .concat();
     let partners = PackedImages::new(&pair, shape.0, shape.1, shape.2).expect("two whole images");
-    let mut workspace = Workspace::new();
+    let mut workspace = Workspace::with_partners(&partners);
     let mut results = LEVELS.iter().map(|(_, ops)| {
         let mut result = source.clone();
-        let replayed = plan.replay(ops, &mut result.view_mut(), Some(&partners), &mut workspace);
+        let replayed = plan.replay(ops, &mut result.view_mut(), &mut workspace);
         replayed.map(|()| result).map_err(|error| error.to_string())
     });
     let first = results.next();

@@ -149,7 +149,7 @@ impl Apply {
 
     fn work(&self) -> Result<Work> {
         let rule = self.rule()?;
-        match (rule.mixing_op(), self.partners.is_empty()) {
+        match (rule.partner_op(), self.partners.is_empty()) {
             (Some(op), true) => bail!(Usage(format!(
                 "{op} mixes another image in: name one of the input's size with --partner IMAGE"
             ))),
@@ -215,9 +215,9 @@ impl Apply {
 }
 
 impl Rule {
-    fn mixing_op(&self) -> Option<&str> {
+    fn partner_op(&self) -> Option<&str> {
         match self {
-            Self::Policy(executor) => executor.mixing_op(),
+            Self::Policy(executor) => executor.partner_op(),
             Self::Op { op, .. } => op.spec().mixes().then(|| op.spec().name()),
         }
     }
@@ -228,8 +228,7 @@ impl Work {
         let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
         match &self.rule {
             Rule::Policy(executor) => {
-                let paired = executor.with_partners(&partners);
-                paired.apply(image, key, &mut Workspace::new())?;
+                executor.apply(image, key, &mut Workspace::with_partners(&partners))?;
             }
             Rule::Op { op, value } => {
                 let (seed, partner) = self.op_draws(key);
@@ -263,7 +262,7 @@ impl Work {
             }
             Rule::Policy(executor) => {
                 let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
-                executor.with_partners(&partners).plan(key)
+                executor.plan(key, &Workspace::with_partners(&partners))
             }
         }
     }

@@ -12,7 +12,7 @@ fn a_failing_op_is_named() {
         .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
         .unwrap_err();
     assert_eq!(error.op(), Some("Failing"));
-    assert_eq!(*error.cause(), OpError::Failed("on purpose".into()));
+    assert_eq!(*error.kind(), OpError::Failed("on purpose".into()));
 }
 
 fn refusal(policy: &Policy) -> String {

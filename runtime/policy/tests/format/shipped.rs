@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use faa_op::DrawKey;
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, shipped};
+use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, Workspace, shipped};
 
 fn policy(name: &str) -> Policy {
     let found = shipped().iter().find(|policy| policy.name == name);
@@ -210,7 +210,7 @@ fn randaugment_has_the_published_ranges() {
         epoch: 0,
         index,
     };
-    for step in (0..500).flat_map(|index| executor.plan(key(index)).steps) {
+    for step in (0..500).flat_map(|index| executor.plan(key(index), &Workspace::new()).steps) {
         let expected: &[f64] = match step.op.as_str() {
             "Posterize" => &[7.0],
             "Solarize" => &[178.5],
