@@ -3,28 +3,28 @@ use std::fmt;
 use faa_op::{DrawKey, ImageMut, ImageRef, OpError, OpSet, Scratch};
 
 use crate::draw::Draw;
-use crate::points::one_pass_pays;
+use crate::one_pass::one_pass_pays;
 use crate::resolve::Resolved;
 use crate::steps::Target;
 use crate::{ApplyError, Partners, Plan, Policy, PolicyError, Workspace};
 
-/// A policy, ready to be applied: ops looked up and values computed. `Send + Sync`.
+/// A policy, ready to be applied: ops are looked up and values computed. `Send + Sync`.
 ///
 /// **Draws.** The stream of an image ([`Stream::for_image`](faa_op::Stream::for_image)) is read in
 /// this order:
 ///
 /// 1. With sub-policies, which of them ([`Stream::below`](faa_op::Stream::below) their number);
 ///    then for each of its steps whether it is applied
-///    ([`Stream::chance`](faa_op::Stream::chance) of its probability), and where it is, what
-///    stands under 3.
-/// 2. With a sampler, `count` times: the op (`below` the number of ops); where the op has a value
-///    and no bin is stated, the bin (`below` the number of bins); and what stands under 3.
-/// 3. Where the value is mirrored, whether it is now (a chance of ½); the op's seed
-///    ([`Stream::next_u64`](faa_op::Stream::next_u64)); and for an op that mixes, its partner
-///    (`below` the number of partners; below 1 where there are none).
+///    ([`Stream::chance`](faa_op::Stream::chance) of its probability), and if so, what item 3
+///    says.
+/// 2. With a sampler, `count` times: the op (`below` the number of ops); if the op has a value and
+///    no bin is stated, the bin (`below` the number of bins); and what item 3 says.
+/// 3. If the op's values are mirrored, whether this one is (a chance of ½); the op's seed
+///    ([`Stream::next_u64`](faa_op::Stream::next_u64)); and for an op that needs a partner, which
+///    one (`below` the number of partners; below 1 if there are none).
 ///
-/// **Passes.** Neighbouring ops that have tables ([`Op::point`](faa_op::Op::point)) are applied in
-/// one pass where that is faster: to images of 64×64 RGB pixels or more, and with the feature
+/// **Passes.** Neighbouring ops that have tables ([`Op::lookup_tables`](faa_op::Op::lookup_tables)) are applied in
+/// one pass if that is faster: to images of 64×64 RGB pixels or more, and with the feature
 /// `builtin` on CPUs that look up 64 bytes at once (AVX-512 VBMI). It gives the bytes of one op after
 /// the other.
 ///

@@ -109,11 +109,12 @@ mod error;
 mod executor;
 #[cfg(feature = "image")]
 pub mod interop;
+mod one_pass;
 mod parse;
 mod partners;
 mod plan;
-mod points;
 mod policy;
+mod provenance;
 mod resolve;
 mod sampler;
 mod shipped;
@@ -123,11 +124,12 @@ mod workspace;
 mod write;
 
 pub use convert::{Converted, Warning, convert};
-pub use error::{ApplyError, PolicyError, Problem, ReplayError};
+pub use error::{ApplyError, PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind};
 pub use executor::Executor;
 pub use partners::{PackedImages, Partners};
 pub use plan::{Plan, PlannedStep};
-pub use policy::{Policy, Provenance, Rule, Step, Strength, SubPolicy, nearest_name};
+pub use policy::{Policy, Rule, SEARCHED_OPS, Step, Strength, SubPolicy, nearest_name};
+pub use provenance::Provenance;
 pub use sampler::{Sampler, SamplerOp, SamplerValues};
 pub use shipped::{Shipped, shipped};
 pub use tree::{MAX_BYTES, MAX_DEPTH};

@@ -9,7 +9,7 @@ mod workers;
 use std::path::{Path, PathBuf};
 
 use faa_op::OpSet;
-use faa_policy::{Policy, PolicyError, Problem, Provenance, Rule, SubPolicy, nearest_name};
+use faa_policy::{Policy, PolicyError, PolicyErrorKind, Provenance, SubPolicy, nearest_name};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -247,26 +247,21 @@ fn write_policy(
         crate::VERSION
     );
     // No date and no place: the same search gives the same file, byte for byte.
-    let mut provenance = Provenance::from_iter([
-        ("source".to_owned(), json!(source)),
-        ("config".to_owned(), json!(config)),
-    ]);
+    let mut facts = json!({"source": source, "config": config});
     if !config.plugins.is_empty() {
-        provenance.insert("plugins".to_owned(), json!(config.plugins));
+        facts["plugins"] = json!(config.plugins);
     }
     if !diverged.is_empty() {
-        provenance.insert("diverged_folds".to_owned(), json!(diverged));
+        facts["diverged_folds"] = json!(diverged);
     }
-    let policy = Policy {
-        name: format!(
-            "{}-wrn-{}-{}",
-            data_name(&config.data),
-            config.training.depth,
-            config.training.width
-        ),
-        rule: Rule::SubPolicies(sub_policies),
-        provenance,
-    };
+    let name = format!(
+        "{}-wrn-{}-{}",
+        data_name(&config.data),
+        config.training.depth,
+        config.training.width
+    );
+    let mut policy = Policy::of_sub_policies(name, sub_policies);
+    policy.provenance = Provenance::from_facts(&facts).map_err(SearchError::Ops)?;
     write_whole(&run.policy_file(), policy.to_json().as_bytes())?;
     Ok(policy)
 }
@@ -306,11 +301,11 @@ pub(crate) fn check_ops(setting: &str, names: &[String], ops: &OpSet) -> Result<
     for name in names {
         if ops.get(name).is_none() {
             let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
-            let problem = Problem::UnknownOp {
+            let kind = PolicyErrorKind::UnknownOp {
                 op: name.clone(),
                 nearest,
             };
-            return Err(SearchError::Ops(PolicyError::new(setting, problem)));
+            return Err(SearchError::Ops(PolicyError::new(setting, kind)));
         }
     }
     Ok(())

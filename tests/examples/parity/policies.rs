@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use faa_op::{Channels, DrawKey, Op, OpSet, Stream};
 use faa_policy::{
-    Executor, PackedImages, Plan, Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues,
-    Step, Strength, Workspace,
+    Executor, PackedImages, Plan, Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Workspace,
 };
 use faa_tests::ways::Picture;
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Policy {
     let mut ops: Vec<&Arc<dyn Op>> = ops.iter().collect();
     if stream.chance(0.3) {
         // Only those that neighbours become one pass with.
-        ops.retain(|op| op.point(5.0, channels).is_some());
+        ops.retain(|op| op.lookup_tables(5.0, channels).is_some());
     }
     let rule = if stream.chance(0.2) {
         Rule::Sampler(draw_sampler(stream, &ops))
@@ -141,11 +141,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Policy {
         });
         Rule::SubPolicies(sub_policies.collect())
     };
-    Policy {
-        name: "parity".to_owned(),
-        rule,
-        provenance: Provenance::new(),
-    }
+    Policy::new("parity", rule)
 }
 
 fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {

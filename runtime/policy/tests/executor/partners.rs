@@ -1,8 +1,8 @@
 use faa_op::{Channels, ImageMut, ImageRef, OpError};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
-    ApplyError, Executor, PackedImages, Partners, Plan, PolicyError, Problem, ReplayError,
-    Workspace,
+    ApplyError, Executor, PackedImages, Partners, Plan, PolicyError, PolicyErrorKind,
+    ReplayErrorKind, Workspace,
 };
 
 use crate::doubles::{doubles, key, noise, policy};
@@ -118,7 +118,7 @@ fn draws_of_partners_are_the_documented_ones() {
 }
 
 #[test]
-fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
+fn a_replayed_draw_gives_the_same_bytes_with_its_random_positions_and_partners() {
     let policy = policy(&[&[
         ("Cutout", 0.9, 1.0),
         ("SamplePairing", 0.9, 0.8),
@@ -176,7 +176,7 @@ fn a_partner_of_another_shape_is_refused() {
 }
 
 #[test]
-fn a_plan_that_does_not_fit_is_refused_with_its_place() {
+fn a_plan_that_does_not_fit_is_refused_with_its_path() {
     let plan = |steps: &str| Plan::parse(format!(r#"{{"steps": [{steps}]}}"#).as_bytes()).unwrap();
     let pixels = [0; 24];
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
@@ -186,31 +186,31 @@ fn a_plan_that_does_not_fit_is_refused_with_its_place() {
         plan.replay(&doubles(), &mut image(&mut pixels), own)
     };
     let error = |steps: &str, partners: Option<&dyn Partners>| -> PolicyError {
-        match replay(&plan(steps), partners).unwrap_err() {
-            ReplayError::Plan(error) => error,
-            error => panic!("{error}"),
+        match replay(&plan(steps), partners).unwrap_err().kind() {
+            ReplayErrorKind::Plan(error) => error.clone(),
+            error => panic!("{error:?}"),
         }
     };
     let unknown = error(r#"{"step": 0, "op": "Plan", "value": 1, "seed": 0}"#, None);
-    assert_eq!(unknown.place(), "steps[0].op");
+    assert_eq!(unknown.path(), "steps[0].op");
     let stray = r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0, "partner": 0}"#;
     let stray = error(stray, Some(&packed));
     assert_eq!(
-        (stray.place(), stray.problem()),
-        ("steps[0].partner", &Problem::NoPartner)
+        (stray.path(), stray.kind()),
+        ("steps[0].partner", &PolicyErrorKind::NoPartner)
     );
     let without = error(
         r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0}"#,
         None,
     );
     assert_eq!(
-        (without.place(), without.problem()),
-        ("steps[0].partner", &Problem::Missing)
+        (without.path(), without.kind()),
+        ("steps[0].partner", &PolicyErrorKind::Missing)
     );
     let third = r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0, "partner": 2}"#;
     let beyond = error(third, Some(&packed));
-    let not_in_set = Problem::NotInSet { place: 2, count: 2 };
-    assert_eq!(beyond.problem(), &not_in_set);
+    let not_in_set = PolicyErrorKind::NoSuchPartner { index: 2, count: 2 };
+    assert_eq!(beyond.kind(), &not_in_set);
 
     let mut infinite = plan(r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0}"#);
     assert_eq!(replay(&infinite, None), Ok(()));
@@ -219,8 +219,9 @@ fn a_plan_that_does_not_fit_is_refused_with_its_place() {
     assert_eq!(error.to_string(), "the plan cannot be replayed");
 
     let failing = plan(r#"{"step": 0, "op": "Failing", "value": 0, "seed": 0}"#);
+    let error = replay(&failing, None).unwrap_err();
     assert!(matches!(
-        replay(&failing, None),
-        Err(ReplayError::Apply(error)) if error.op() == Some("Failing")
+        error.kind(),
+        ReplayErrorKind::Apply(error) if error.op() == Some("Failing")
     ));
 }

@@ -11,7 +11,7 @@ fn random_policy(ops: &OpSet, count: usize, seed: u64) -> Policy {
     let stream = &mut Stream::for_op(seed);
     let names: Vec<_> = ops
         .iter()
-        .filter(|op| !op.spec().mixes())
+        .filter(|op| !op.spec().needs_partner())
         .map(|op| op.spec().name())
         .collect();
     let mut step = || Step {
