@@ -16,7 +16,7 @@ use crate::simd::Level;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
-/// Maps the centre of a pixel of the result, `(x, y)`, to the place that it is taken from:
+/// Maps the centre of a pixel of the result, `(x, y)`, to the position that it is taken from:
 /// `(a·x + b·y + c, d·x + e·y + f)` for `[a, b, c, d, e, f]`.
 pub(crate) type Matrix = [f64; 6];
 
@@ -75,7 +75,7 @@ fn scale<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix:
     }
 }
 
-/// The whole parts of a coordinate that starts at some place and moves on by the same step.
+/// The whole parts of a coordinate that starts somewhere and moves on by the same step.
 ///
 /// The steps are added up one by one, not multiplied, because their rounding errors show.
 struct Positions {
@@ -239,32 +239,32 @@ fn sample_row<const N: usize>(
 const ONE: i32 = 1 << 16;
 
 impl Line {
-    fn at(self, place: usize) -> i64 {
-        i64::from(self.start) + i64::from(self.step) * place as i64
+    fn at(self, index: usize) -> i64 {
+        i64::from(self.start) + i64::from(self.step) * index as i64
     }
 
-    /// The same line from a later place on.
-    fn from(self, place: usize) -> Self {
+    /// The same line from a later index on.
+    fn from(self, index: usize) -> Self {
         Self {
-            start: self.at(place) as i32,
+            start: self.at(index) as i32,
             step: self.step,
         }
     }
 
-    /// The places from 0 to `count` at which the coordinate lies in 0 … `limit`.
+    /// The indices from 0 to `count` at which the coordinate lies in 0 … `limit`.
     fn inside(self, count: usize, limit: usize) -> Range<usize> {
         let (start, step) = (i64::from(self.start), i64::from(self.step));
         // No more than 2³¹, from where on the coordinate wraps.
         let limit = (limit as i64).min(1 << 15) << 16;
-        // The first place at which the coordinate has risen to `bound`, or fallen below it.
+        // The first index at which the coordinate has risen to `bound`, or fallen below it.
         let (from, to) = match step.cmp(&0) {
             Ordering::Equal if (0..limit).contains(&start) => (0, count as i64),
             Ordering::Equal => (0, 0),
             Ordering::Greater => (rise(start, step, 0), rise(start, step, limit)),
             Ordering::Less => (rise(-start, -step, 1 - limit), rise(-start, -step, 1)),
         };
-        let place = |place: i64| place.clamp(0, count as i64) as usize;
-        place(from)..place(to)
+        let clamped = |index: i64| index.clamp(0, count as i64) as usize;
+        clamped(from)..clamped(to)
     }
 }
 
@@ -301,15 +301,15 @@ fn sample_inside<const N: usize>(
     };
     let from = |first: usize| (x.from(first), y.from(first));
     let narrow = |pixels: &mut [[u8; N]], first: usize| {
-        for (pixel, place) in pixels.iter_mut().zip(places::<N>(stride, from(first))) {
-            debug_assert!(place + N <= samples.len());
+        for (pixel, offset) in pixels.iter_mut().zip(offsets::<N>(stride, from(first))) {
+            debug_assert!(offset + N <= samples.len());
             // SAFETY: the caller chose pixels with `Line::inside`, whose columns and rows lie within
             // the source and below 2¹⁵, so nothing wraps and the N samples are there.
-            *pixel = unsafe { samples.as_ptr().add(place).cast::<[u8; N]>().read() };
+            *pixel = unsafe { samples.as_ptr().add(offset).cast::<[u8; N]>().read() };
         }
     };
     narrow(&mut pixels[..wide.start], 0);
-    // SAFETY: the places are within the source, as above, and four bytes are there: they are the
+    // SAFETY: the offsets are within the source, as above, and four bytes are there: they are the
     // pixel itself, or a pixel of three bytes above the last row and what follows it.
     let done = unsafe {
         sample_vectors(
@@ -322,12 +322,12 @@ fn sample_inside<const N: usize>(
     };
     let rest = wide.start + done..wide.end;
     let mut target = pixels[rest.start..].as_mut_ptr();
-    for place in places::<N>(stride, from(rest.start)).take(rest.len()) {
-        debug_assert!(place + 4 <= samples.len());
+    for offset in offsets::<N>(stride, from(rest.start)).take(rest.len()) {
+        debug_assert!(offset + 4 <= samples.len());
         // SAFETY: four bytes are there, as above. `target` points to a pixel of four bytes, or to
         // one of three that is not the last, so a byte follows it.
         unsafe {
-            let pixel = samples.as_ptr().add(place).cast::<[u8; 4]>().read();
+            let pixel = samples.as_ptr().add(offset).cast::<[u8; 4]>().read();
             target.cast::<[u8; 4]>().write(pixel);
             target = target.add(1);
         }
@@ -336,15 +336,15 @@ fn sample_inside<const N: usize>(
 }
 
 /// Where the samples of one pixel after the other are.
-fn places<const N: usize>(
+fn offsets<const N: usize>(
     stride: usize,
     (mut x, mut y): (Line, Line),
 ) -> impl Iterator<Item = usize> {
     core::iter::repeat_with(move || {
-        let place = (y.start >> 16) as usize * stride + (x.start >> 16) as usize * N;
+        let offset = (y.start >> 16) as usize * stride + (x.start >> 16) as usize * N;
         x.start = x.start.wrapping_add(x.step);
         y.start = y.start.wrapping_add(y.step);
-        place
+        offset
     })
 }
 
@@ -363,7 +363,7 @@ unsafe fn sample_vectors<const N: usize>(
 ) -> usize {
     match level.level() {
         // SAFETY: there is a `SimdLevel` only for features that the CPU has; and the caller vouches
-        // for the places, whose coordinates fixed point keeps below 2¹⁵.
+        // for the offsets, whose coordinates fixed point keeps below 2¹⁵.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { avx512::sample(samples, stride, pixels, x, y) },
         _ => 0,
@@ -379,8 +379,8 @@ fn sample_double<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>,
         for pixel in image.row_mut(row).as_chunks_mut::<N>().0 {
             let (column, row) = (whole(x), whole(y));
             *pixel = if column < width && row < height {
-                let place = row * source.stride() + column * N;
-                array::from_fn(|channel| source.strided_samples()[place + channel])
+                let offset = row * source.stride() + column * N;
+                array::from_fn(|channel| source.strided_samples()[offset + channel])
             } else {
                 [0; N]
             };
@@ -401,7 +401,7 @@ mod tests {
     use crate::testing::noise;
 
     /// Matrices whose pixels are sampled in fixed point, many of them from the first and the last
-    /// row and column. `right` and `bottom` are the last pixel's place.
+    /// row and column. `right` and `bottom` are the last pixel's position.
     fn matrices(right: f64, bottom: f64) -> [Matrix; 8] {
         [
             // All but the image itself; and the same turned by half.

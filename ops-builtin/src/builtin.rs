@@ -1,62 +1,64 @@
-use faa_op::{ImageMut, ImageRef, OpError, OpSpec};
+use faa_op::{OpError, OpSpec};
 
 /// Declares a built-in op: its public type, and the trait on top of a plain function.
 ///
 /// What the function is given depends on how it works:
 ///
 /// - `maps`: each pixel is replaced by something that follows from itself (and from figures about
-///   the whole image); `fn(SimdLevel, Pixels, value)`. With `points`, a `fn(value) -> PointTables`,
-///   it is the op's tables that do it.
-/// - `moves`: pixels are taken from other places; `fn(SimdLevel, source, &mut image, value, seed)`.
+///   the whole image); `fn(SimdLevel, Pixels, value)`. With `tables`, a `fn(value) -> LookupTables`,
+///   neighbouring ops become one pass.
+/// - `moves`: pixels are taken from other positions; `fn(SimdLevel, source, &mut image, value,
+///   seed)`.
 /// - `paints`: parts of the image are overwritten; `fn(&mut image, value, seed)`.
 macro_rules! builtin {
-    ($(#[$docs:meta])* $name:ident, $spec:expr, maps $map:path $(, points $point:path)?) => {
+    ($(#[$docs:meta])* $name:ident, $spec:expr, maps $map:path $(, tables $tables:path)?) => {
         $crate::builtin::declare!($(#[$docs])* $name, $spec);
-
-        impl ::faa_op::Op for $name {
-            fn spec(&self) -> &::faa_op::OpSpec {
-                &self.spec
-            }
-
-            fn apply(
-                &self,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                _: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                $crate::builtin::check_value(&self.spec, value)?;
-                $map(self.level, $crate::pixels::Pixels::InPlace(image), value);
-                Ok(())
-            }
-
-            fn apply_from(
-                &self,
-                source: ::faa_op::ImageRef<'_>,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                _: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                $crate::builtin::check_value(&self.spec, value)?;
-                $crate::builtin::check_source(source, image)?;
-                $map(self.level, $crate::pixels::Pixels::Between(source, image), value);
-                Ok(())
-            }
-
-            $(
-                fn point(
-                    &self,
-                    value: f64,
-                    _: ::faa_op::Channels,
-                ) -> Option<::faa_op::PointTables> {
-                    $crate::builtin::check_value(&self.spec, value).ok()?;
-                    Some($point(value))
-                }
-            )?
-        }
+        $crate::builtin::implement!($name, |op, pixels, value, _call| {
+            $map(op.level, pixels, value);
+            Ok(())
+        } $(, tables $tables)?);
     };
 
     ($(#[$docs:meta])* $name:ident, $spec:expr, moves $move:path) => {
         $crate::builtin::declare!($(#[$docs])* $name, $spec);
+        $crate::builtin::implement!($name, |op, pixels, value, call| {
+            let seed = call.seed;
+            let (source, image) = pixels.apart(call.scratch);
+            $move(op.level, source, image, value, seed);
+            Ok(())
+        });
+    };
+
+    ($(#[$docs:meta])* $name:ident, $spec:expr, paints $paint:path) => {
+        $crate::builtin::declare!($(#[$docs])* $name, $spec);
+        $crate::builtin::implement!($name, |_op, pixels, value, call| {
+            $paint(pixels.copied(), value, call.seed);
+            Ok(())
+        });
+    };
+}
+pub(crate) use builtin;
+
+/// Implements the trait with one body for both ways to apply an op, and with the checks that all ops
+/// have in common.
+macro_rules! implement {
+    (
+        $name:ident,
+        |$op:ident, $pixels:ident, $value:ident, $call:ident| $body:block
+        $(, tables $tables:path)?
+    ) => {
+        impl $name {
+            #[inline(always)]
+            fn run(
+                &self,
+                $pixels: $crate::pixels::Pixels<'_, '_>,
+                $value: f64,
+                $call: &mut ::faa_op::Call<'_>,
+            ) -> Result<(), ::faa_op::OpError> {
+                let $op = self;
+                $body
+            }
+        }
 
         impl ::faa_op::Op for $name {
             fn spec(&self) -> &::faa_op::OpSpec {
@@ -70,10 +72,7 @@ macro_rules! builtin {
                 call: &mut ::faa_op::Call<'_>,
             ) -> Result<(), ::faa_op::OpError> {
                 $crate::builtin::check_value(&self.spec, value)?;
-                let seed = call.seed;
-                let source = $crate::builtin::copy(image, call);
-                $move(self.level, source, image, value, seed);
-                Ok(())
+                self.run($crate::pixels::Pixels::InPlace(image), value, call)
             }
 
             fn apply_from(
@@ -84,35 +83,24 @@ macro_rules! builtin {
                 call: &mut ::faa_op::Call<'_>,
             ) -> Result<(), ::faa_op::OpError> {
                 $crate::builtin::check_value(&self.spec, value)?;
-                $crate::builtin::check_source(source, image)?;
-                $move(self.level, source, image, value, call.seed);
-                Ok(())
-            }
-        }
-    };
-
-    ($(#[$docs:meta])* $name:ident, $spec:expr, paints $paint:path) => {
-        $crate::builtin::declare!($(#[$docs])* $name, $spec);
-
-        impl ::faa_op::Op for $name {
-            fn spec(&self) -> &::faa_op::OpSpec {
-                &self.spec
+                let pixels = $crate::pixels::Pixels::between(source, image)?;
+                self.run(pixels, value, call)
             }
 
-            fn apply(
-                &self,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                call: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                $crate::builtin::check_value(&self.spec, value)?;
-                $paint(image, value, call.seed);
-                Ok(())
-            }
+            $(
+                fn lookup_tables(
+                    &self,
+                    value: f64,
+                    _: ::faa_op::Channels,
+                ) -> Option<::faa_op::LookupTables> {
+                    $crate::builtin::check_value(&self.spec, value).ok()?;
+                    Some($tables(value))
+                }
+            )?
         }
     };
 }
-pub(crate) use builtin;
+pub(crate) use implement;
 
 macro_rules! declare {
     ($(#[$docs:meta])* $name:ident, $spec:expr) => {
@@ -120,12 +108,12 @@ macro_rules! declare {
         #[derive(Clone, Debug)]
         pub struct $name {
             spec: ::faa_op::OpSpec,
-            #[allow(dead_code, reason = "ops that only copy have no use for it")]
+            #[allow(dead_code, reason = "ops that only copy do not use it")]
             level: $crate::SimdLevel,
         }
 
         impl $name {
-            /// The op, made to use no better vector instructions than these.
+            /// The op, limited to these vector instructions.
             pub fn at(level: $crate::SimdLevel) -> Self {
                 Self { spec: $spec, level }
             }
@@ -145,19 +133,4 @@ pub(crate) fn check_value(spec: &OpSpec, value: f64) -> Result<(), OpError> {
         return Err(OpError::NotFinite { value });
     }
     Ok(())
-}
-
-pub(crate) fn check_source(source: ImageRef<'_>, image: &ImageMut<'_>) -> Result<(), OpError> {
-    if image.has_shape_of(source) {
-        Ok(())
-    } else {
-        Err(OpError::SourceShape)
-    }
-}
-
-/// A copy of the image in the call's scratch.
-pub(crate) fn copy<'s>(image: &ImageMut<'_>, call: &'s mut faa_op::Call<'_>) -> ImageRef<'s> {
-    let samples = call.scratch.copy_of(image.samples());
-    ImageRef::new(samples, image.width(), image.height(), image.channels())
-        .expect("a copy has the shape of its original")
 }

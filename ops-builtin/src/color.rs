@@ -51,15 +51,15 @@ fn luma_plane<const N: usize, const B: usize>(block: &[u8; B]) -> Plane {
     const { assert!(B == N * PIXELS && N >= 3) };
     // Planes first: together with the arithmetic, the steps of N samples are not vectorised.
     let mut planes = [[0; PIXELS]; 3];
-    for place in 0..PIXELS {
-        planes[0][place] = block[N * place];
-        planes[1][place] = block[N * place + 1];
-        planes[2][place] = block[N * place + 2];
+    for index in 0..PIXELS {
+        planes[0][index] = block[N * index];
+        planes[1][index] = block[N * index + 1];
+        planes[2][index] = block[N * index + 2];
     }
     let [red, green, blue] = &planes;
     let mut plane = [0; PIXELS];
-    for (place, level) in plane.iter_mut().enumerate() {
-        *level = luma([red[place], green[place], blue[place]]);
+    for (index, level) in plane.iter_mut().enumerate() {
+        *level = luma([red[index], green[index], blue[index]]);
     }
     plane
 }

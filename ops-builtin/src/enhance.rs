@@ -1,4 +1,4 @@
-use faa_op::{Channels, ImageRef, OpSpec, PointTables};
+use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
@@ -46,7 +46,7 @@ builtin! {
     Brightness,
     OpSpec::new("Brightness", "multiplies all levels").range(0.1, 1.9, "factor"),
     maps brightness,
-    points brightness_tables
+    tables brightness_tables
 }
 
 /// A level on the line from `base` at factor 0 to `level` at factor 1: Pillow's `Image.blend`, which
@@ -73,7 +73,7 @@ fn brightness(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     look_up(level, pixels, &brightness_tables(value));
 }
 
-fn brightness_tables(value: f64) -> PointTables {
+fn brightness_tables(value: f64) -> LookupTables {
     blend_tables(0, value)
 }
 
@@ -82,8 +82,8 @@ fn contrast(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     look_up(level, pixels, &blend_tables(mean, value));
 }
 
-fn blend_tables(base: u8, value: f64) -> PointTables {
-    PointTables::uniform(|level| blend(base, level, value as f32))
+fn blend_tables(base: u8, value: f64) -> LookupTables {
+    LookupTables::uniform(|level| blend(base, level, value as f32))
 }
 
 /// The mean luminance, rounded to a level.
@@ -135,10 +135,10 @@ impl<L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<L, N> {
         let bases = self.luma.spread::<N, B>(block);
         let mut result = *block;
         for part in (0..B).step_by(PART) {
-            for place in part..part + PART {
-                let blended = blend(bases[place], block[place], self.factor);
-                let is_alpha = N == 4 && place % 4 == 3;
-                result[place] = if is_alpha { block[place] } else { blended };
+            for index in part..part + PART {
+                let blended = blend(bases[index], block[index], self.factor);
+                let is_alpha = N == 4 && index % 4 == 3;
+                result[index] = if is_alpha { block[index] } else { blended };
             }
         }
         result

@@ -1,16 +1,16 @@
 use core::ops::Range;
 
-use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec, Stream};
+use faa_op::{Channels, ImageMut, OpSpec, Stream};
 
-use crate::builtin::{builtin, check_value};
+use crate::builtin::{builtin, implement};
 use crate::color::luma;
 
-/// The fill of [`Cutout`], and of [`CutoutAbs`] where the caller names none: about the mean colour
-/// of CIFAR-10, as in the public codes of AutoAugment's followers.
+/// The fill of [`Cutout`], and the default of [`CutoutAbs`]: about the mean colour of CIFAR-10, as in
+/// the published code of AutoAugment's followers.
 const FILL: [u8; 3] = [125, 123, 114];
 
 builtin! {
-    /// Paints a square at a random place in the colour (125, 123, 114).
+    /// Paints a square at a random position in the colour (125, 123, 114).
     ///
     /// The value is the side as a fraction of the width, 0 … 0.2; at 0 or below nothing happens. L
     /// gets the luminance of the colour; RGBA gets the colour and keeps its alpha, where Pillow
@@ -23,7 +23,7 @@ builtin! {
     ///
     /// Source: the `Cutout` of Fast AutoAugment's public code, with Pillow's `ImageDraw.rectangle`.
     Cutout,
-    OpSpec::new("Cutout", "paints a square at a random place").range(0.0, 0.2, "fraction of width"),
+    OpSpec::new("Cutout", "paints a square at a random position").range(0.0, 0.2, "fraction of width"),
     paints cutout
 }
 
@@ -62,7 +62,7 @@ pub struct CutoutAbs {
 }
 
 impl CutoutAbs {
-    /// The op with a fill of its own, such as the mean colour of a data set.
+    /// The op with a custom fill, such as the mean colour of a data set.
     pub fn with_fill(fill: [u8; 3]) -> Self {
         let spec = OpSpec::new("CutoutAbs", "paints a square about a random pixel");
         Self {
@@ -79,29 +79,18 @@ impl Default for CutoutAbs {
     }
 }
 
-impl Op for CutoutAbs {
-    fn spec(&self) -> &OpSpec {
-        &self.spec
-    }
-
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
-        check_value(&self.spec, value)?;
-        let half = value as usize / 2;
-        let mut stream = call.stream();
-        let mut span = |length: usize| {
-            let centre = stream.below(length as u64) as usize;
-            centre.saturating_sub(half)..centre.saturating_add(half).min(length)
-        };
-        let (columns, rows) = (span(image.width()), span(image.height()));
-        fill(image, columns, rows, self.fill);
-        Ok(())
-    }
-}
+implement!(CutoutAbs, |op, pixels, value, call| {
+    let image = pixels.copied();
+    let half = value as usize / 2;
+    let mut stream = call.stream();
+    let mut span = |length: usize| {
+        let centre = stream.below(length as u64) as usize;
+        centre.saturating_sub(half)..centre.saturating_add(half).min(length)
+    };
+    let (columns, rows) = (span(image.width()), span(image.height()));
+    fill(image, columns, rows, op.fill);
+    Ok(())
+});
 
 fn fill(image: &mut ImageMut<'_>, columns: Range<usize>, rows: Range<usize>, color: [u8; 3]) {
     let channels = image.channels();
@@ -126,7 +115,7 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use faa_op::Scratch;
+    use faa_op::{Call, Scratch};
 
     use super::*;
     use crate::builtin_ops;
@@ -135,12 +124,12 @@ mod tests {
     /// The columns and rows that are painted of an image of 6 × 5 pixels.
     fn painted(name: &str, value: f64, seed: u64) -> Option<(Range<usize>, Range<usize>)> {
         let result = apply(name, value, seed, (6, 5), Channels::L, &[0; 30]);
-        let places: Vec<usize> = (0..30).filter(|&place| result[place] != 0).collect();
-        let (first, last) = (places.first()?, places.last()?);
+        let painted: Vec<usize> = (0..30).filter(|&index| result[index] != 0).collect();
+        let (first, last) = (painted.first()?, painted.last()?);
         // Of a rectangle, the first and the last pixel are opposite corners.
         let columns = first % 6..last % 6 + 1;
         let rows = first / 6..last / 6 + 1;
-        assert_eq!(places.len(), columns.len() * rows.len());
+        assert_eq!(painted.len(), columns.len() * rows.len());
         Some((columns, rows))
     }
 
@@ -167,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fill_of_ones_own_takes_the_place_of_the_default() {
+    fn a_custom_fill_replaces_the_default() {
         let mut ops = builtin_ops();
         ops.replace(Arc::new(CutoutAbs::with_fill([10, 20, 30])));
         let fill = |channels: Channels| {

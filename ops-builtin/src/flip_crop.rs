@@ -37,7 +37,7 @@ builtin! {
 }
 
 builtin! {
-    /// Pads the image with zeros on all sides and cuts its old size out of that at a random place.
+    /// Pads the image with zeros on all sides and cuts its old size out of that at a random position.
     ///
     /// The value is the padding in pixels, 0 … 16, truncated to an integer; below 1 nothing
     /// happens. L, RGB and RGBA alike: alpha moves with its pixel, and the padding is 0 in every
@@ -49,7 +49,7 @@ builtin! {
     /// Source: the random crop of the usual training pipeline for CIFAR, torchvision's
     /// `RandomCrop(size, padding)`.
     CropPad,
-    OpSpec::new("CropPad", "pads with zeros and crops back at a random place")
+    OpSpec::new("CropPad", "pads with zeros and crops back at a random position")
         .range(0.0, 16.0, "pixels"),
     moves crop_pad
 }
@@ -103,7 +103,7 @@ fn crop_pad(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value:
     }
 }
 
-/// The part of a row or column that is still there when place `to` is taken from `to + distance`.
+/// The part of a row or column that is still there when index `to` is taken from `to + distance`.
 fn overlap(distance: i64, length: usize) -> Overlap {
     let away = usize::try_from(distance.unsigned_abs())
         .unwrap_or(usize::MAX)

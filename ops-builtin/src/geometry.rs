@@ -177,13 +177,13 @@ fn rotate(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, valu
     let (right, bottom) = (width - 1, height - 1);
     let square = width == height;
     if angle == 0.0 {
-        place(source, image, |x, y| (x, y));
+        remap(source, image, |x, y| (x, y));
     } else if angle == 180.0 {
-        place(source, image, |x, y| (right - x, bottom - y));
+        remap(source, image, |x, y| (right - x, bottom - y));
     } else if square && angle == 90.0 {
-        place(source, image, |x, y| (right - y, x));
+        remap(source, image, |x, y| (right - y, x));
     } else if square && angle == 270.0 {
-        place(source, image, |x, y| (y, right - x));
+        remap(source, image, |x, y| (y, right - x));
     } else {
         affine::transform(level, source, image, rotation(angle, width, height));
     }
@@ -231,19 +231,19 @@ fn round_15(value: f64) -> f64 {
 }
 
 /// Takes the pixel at (x, y) from `from(x, y)`, which lies within the image.
-fn place(
+fn remap(
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     from: impl Fn(usize, usize) -> (usize, usize),
 ) {
     match image.channels() {
-        Channels::L => place_pixels::<1>(source, image, from),
-        Channels::Rgb => place_pixels::<3>(source, image, from),
-        Channels::Rgba => place_pixels::<4>(source, image, from),
+        Channels::L => remap_pixels::<1>(source, image, from),
+        Channels::Rgb => remap_pixels::<3>(source, image, from),
+        Channels::Rgba => remap_pixels::<4>(source, image, from),
     }
 }
 
-fn place_pixels<const N: usize>(
+fn remap_pixels<const N: usize>(
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     from: impl Fn(usize, usize) -> (usize, usize),

@@ -1,6 +1,6 @@
 use core::array;
 
-use faa_op::{Channels, ImageRef, OpSpec, PointTables};
+use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
@@ -59,25 +59,25 @@ fn stretched(darkest: u8, lightest: u8) -> Option<Table> {
 fn extremes(level: SimdLevel, image: ImageRef<'_>) -> ([u8; 3], [u8; 3]) {
     each_level! {
         fn widen<const N: usize>(samples: &[u8], darkest: &mut [u8; 3], lightest: &mut [u8; 3]) {
-            // Blocks of a length in which channels repeat, so that each place of a block has a
+            // Blocks of a length in which channels repeat, so that each index of a block has a
             // channel of its own.
             let mut low = [u8::MAX; 192];
             let mut high = [0; 192];
             let (blocks, rest) = samples.as_chunks::<192>();
             for block in blocks {
-                for place in 0..192 {
-                    low[place] = low[place].min(block[place]);
-                    high[place] = high[place].max(block[place]);
+                for index in 0..192 {
+                    low[index] = low[index].min(block[index]);
+                    high[index] = high[index].max(block[index]);
                 }
             }
-            for (place, &sample) in rest.iter().enumerate() {
-                low[place] = low[place].min(sample);
-                high[place] = high[place].max(sample);
+            for (index, &sample) in rest.iter().enumerate() {
+                low[index] = low[index].min(sample);
+                high[index] = high[index].max(sample);
             }
-            for place in 0..192 {
-                if place % N < 3 {
-                    darkest[place % N] = darkest[place % N].min(low[place]);
-                    lightest[place % N] = lightest[place % N].max(high[place]);
+            for index in 0..192 {
+                if index % N < 3 {
+                    darkest[index % N] = darkest[index % N].min(low[index]);
+                    lightest[index % N] = lightest[index % N].max(high[index]);
                 }
             }
         }
@@ -142,7 +142,7 @@ fn equalized(level: SimdLevel, histogram: &Histogram, pixels: usize) -> Option<T
 
 /// The histograms of the colour channels; those that the image lacks are empty.
 fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
-    // Neighbouring pixels are often of one level, and to count into a place again at once is to
+    // Neighbouring pixels are often of one level, and to count into an entry again at once is to
     // wait for the first time to be done. So they count into tables of their own.
     let mut even: [Histogram; 3] = [[0; 256]; 3];
     let mut odd = even;
@@ -171,7 +171,7 @@ fn map_each(level: SimdLevel, pixels: Pixels<'_, '_>, tables: [Option<Table>; 3]
     } else {
         let same = || array::from_fn(|level| level as u8);
         let tables = tables.map(|table| table.unwrap_or_else(same));
-        look_up(level, pixels, &PointTables::per_channel(tables));
+        look_up(level, pixels, &LookupTables::per_channel(tables));
     }
 }
 

@@ -76,8 +76,7 @@ pub use tone::{Invert, Posterize, PosterizeBits, Solarize, SolarizeAdd};
 /// All built-in ops: those of the Fast AutoAugment paper in the order of its table, then the
 /// supporting ones.
 ///
-/// [`CutoutAbs`] is there with its default fill. A trainer that knows its data set's mean puts its
-/// own in that place:
+/// [`CutoutAbs`] has its default fill. A trainer that knows its data set's mean colour replaces it:
 ///
 /// ```
 /// use faa_ops_builtin::{CutoutAbs, builtin_ops};
@@ -131,7 +130,7 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use faa_op::{Call, Channels, ImageMut, ImageRef, OpError, OpSpec, PointTables, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, LookupTables, OpError, OpSpec, Scratch};
 
     use super::*;
     use crate::testing::{apply, noise, shapes};
@@ -198,12 +197,12 @@ mod tests {
                 .unwrap();
             let partner: Vec<u8> = source.rows().flatten().map(|level| !level).collect();
             let partner = ImageRef::new(&partner, width, height, channels).unwrap();
-            for (place, op) in sets[0].iter().enumerate() {
+            for (index, op) in sets[0].iter().enumerate() {
                 let name = op.spec().name();
                 for value in values(op.spec()) {
                     let mut expected = None;
                     for set in &sets {
-                        let op = set.iter().nth(place).unwrap();
+                        let op = set.iter().nth(index).unwrap();
                         let mut run = |from: Option<ImageRef<'_>>, scratch: &mut Scratch| {
                             let mut samples = vec![77; source.contiguous().unwrap().len()];
                             let mut image =
@@ -268,7 +267,7 @@ mod tests {
         let mut with_tables = 0;
         for op in builtin_ops().iter() {
             for value in values(op.spec()) {
-                let Some(tables) = op.point(value, Channels::Rgb) else {
+                let Some(tables) = op.lookup_tables(value, Channels::Rgb) else {
                     continue;
                 };
                 with_tables += 1;
@@ -287,8 +286,8 @@ mod tests {
     #[test]
     fn levels_are_looked_up_alike_at_every_level() {
         let table = |factor: usize| core::array::from_fn(|level| (level * factor + 3) as u8);
-        let each = PointTables::per_channel([table(7), table(11), table(13)]);
-        for tables in [each, PointTables::uniform(|level| level.wrapping_mul(5))] {
+        let each = LookupTables::per_channel([table(7), table(11), table(13)]);
+        for tables in [each, LookupTables::uniform(|level| level.wrapping_mul(5))] {
             for (shape, channels) in shapes().chain(LONG_SHAPES) {
                 let (width, height) = shape;
                 let source = noise(shape, channels);

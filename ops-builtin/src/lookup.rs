@@ -1,14 +1,14 @@
 //! Sends samples through tables of 256 levels.
 
-use faa_op::{Channels, ImageMut, ImageRef, PointTables, ShapeError};
+use faa_op::{Channels, ImageMut, ImageRef, LookupTables, ShapeError};
 
 use crate::SimdLevel;
 use crate::pixels::Pixels;
 use crate::simd::Level;
 
-/// Sends every sample of an image through the table of its channel: [`PointTables::apply`] with
+/// Sends every sample of an image through the table of its channel: [`LookupTables::apply`] with
 /// vector instructions. Alpha stays.
-pub fn map_levels(level: SimdLevel, tables: &PointTables, image: &mut ImageMut<'_>) {
+pub fn map_levels(level: SimdLevel, tables: &LookupTables, image: &mut ImageMut<'_>) {
     look_up(level, Pixels::InPlace(image), tables);
 }
 
@@ -19,7 +19,7 @@ pub fn map_levels(level: SimdLevel, tables: &PointTables, image: &mut ImageMut<'
 /// [`ShapeError::Differs`] where the shapes are not the same; the image stays as it was.
 pub fn map_levels_from(
     level: SimdLevel,
-    tables: &PointTables,
+    tables: &LookupTables,
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
 ) -> Result<(), ShapeError> {
@@ -34,7 +34,7 @@ pub fn map_levels_from(
     target_arch = "x86_64",
     expect(unsafe_code, reason = "the features were found at run time")
 )]
-pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &PointTables) {
+pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupTables) {
     match level.level() {
         // SAFETY: there is a `SimdLevel` only for features that the CPU has.
         #[cfg(target_arch = "x86_64")]
@@ -51,7 +51,7 @@ pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &PointTa
     }
 }
 
-fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &PointTables) {
+fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &LookupTables) {
     match pixels.channels() {
         Channels::L => pixels_one_by_one::<1, 64>(pixels, tables),
         Channels::Rgb => pixels_one_by_one::<3, 192>(pixels, tables),
@@ -59,7 +59,10 @@ fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &PointTables) {
     }
 }
 
-fn pixels_one_by_one<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, tables: &PointTables) {
+fn pixels_one_by_one<const N: usize, const B: usize>(
+    pixels: Pixels<'_, '_>,
+    tables: &LookupTables,
+) {
     let tables = tables.tables();
     pixels.map_blocks::<B>(N, |block: &[u8; B]| {
         let mut block = *block;
@@ -78,13 +81,13 @@ mod avx512 {
     use core::arch::x86_64::{
         __m512i, _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
     };
-    use faa_op::{Channels, PointTables};
+    use faa_op::{Channels, LookupTables};
 
     use crate::pixels::Pixels;
     use crate::simd::x86::{bytes_64, load_64};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    pub(super) fn look_up(pixels: Pixels<'_, '_>, tables: &PointTables) {
+    pub(super) fn look_up(pixels: Pixels<'_, '_>, tables: &LookupTables) {
         match (pixels.channels(), tables.as_uniform()) {
             (Channels::L, _) => one_table::<1>(pixels, &tables.tables()[0]),
             (Channels::Rgb, Some(table)) => one_table::<1>(pixels, table),
@@ -119,11 +122,11 @@ mod avx512 {
         ];
         pixels.map_blocks::<B>(N, |block: &[u8; B]| {
             let mut block = *block;
-            for (place, part) in block.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+            for (index, part) in block.as_chunks_mut::<64>().0.iter_mut().enumerate() {
                 let levels = load_64(part);
                 let mut found = levels;
                 for (channel, table) in tables.iter().enumerate() {
-                    let mask = channel_mask(channel, N, place);
+                    let mask = channel_mask(channel, N, index);
                     found = _mm512_mask_blend_epi8(mask, found, table.look_up(levels));
                 }
                 *part = bytes_64(found);
@@ -132,12 +135,12 @@ mod avx512 {
         });
     }
 
-    /// Which of the 64 samples of the vector at `place` belong to a channel.
-    const fn channel_mask(channel: usize, channels: usize, place: usize) -> u64 {
+    /// Which of the 64 samples of the vector at `index` belong to a channel.
+    const fn channel_mask(channel: usize, channels: usize, index: usize) -> u64 {
         let mut mask = 0;
         let mut sample = 0;
         while sample < 64 {
-            if (64 * place + sample) % channels == channel {
+            if (64 * index + sample) % channels == channel {
                 mask |= 1 << sample;
             }
             sample += 1;
@@ -183,10 +186,10 @@ mod avx512 {
         #[test]
         fn masks_follow_the_channels_over_vectors() {
             for channels in [3, 4] {
-                for place in 0..channels {
-                    let masks: [u64; 3] = array::from_fn(|c| channel_mask(c, channels, place));
+                for index in 0..channels {
+                    let masks: [u64; 3] = array::from_fn(|c| channel_mask(c, channels, index));
                     for sample in 0..64 {
-                        let expected = (64 * place + sample) % channels;
+                        let expected = (64 * index + sample) % channels;
                         let found = masks.iter().position(|mask| mask >> sample & 1 == 1);
                         assert_eq!(found, (expected < 3).then_some(expected));
                     }

@@ -1,7 +1,8 @@
-use faa_op::{Call, ImageMut, ImageRef, Op, OpError, OpSpec};
+use faa_op::{OpError, OpSpec};
 
-use crate::builtin::{check_source, check_value, declare};
+use crate::builtin::{declare, implement};
 use crate::enhance::blend;
+use crate::pixels::Pixels;
 use crate::simd::each_level;
 
 declare! {
@@ -16,53 +17,29 @@ declare! {
     SamplePairing,
     OpSpec::new("SamplePairing", "blends another image in")
         .range(0.0, 0.4, "weight")
-        .mixing()
+        .with_partner()
 }
 
-impl Op for SamplePairing {
-    fn spec(&self) -> &OpSpec {
-        &self.spec
-    }
-
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
-        check_value(&self.spec, value)?;
-        let partner = partner_of(image, call)?;
-        for (y, partner) in partner.rows().enumerate() {
-            mix_in(self.level, image.row_mut(y), partner, value as f32);
-        }
-        Ok(())
-    }
-
-    fn apply_from(
-        &self,
-        source: ImageRef<'_>,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
-        check_value(&self.spec, value)?;
-        check_source(source, image)?;
-        let partner = partner_of(image, call)?;
-        for (y, (source, partner)) in source.rows().zip(partner.rows()).enumerate() {
-            mix(self.level, image.row_mut(y), source, partner, value as f32);
-        }
-        Ok(())
-    }
-}
-
-fn partner_of<'a>(image: &ImageMut<'_>, call: &Call<'a>) -> Result<ImageRef<'a>, OpError> {
+implement!(SamplePairing, |op, pixels, value, call| {
+    let weight = value as f32;
     let partner = call.partner.ok_or(OpError::NoPartner)?;
-    if image.has_shape_of(partner) {
-        Ok(partner)
-    } else {
-        Err(OpError::PartnerShape)
+    if !pixels.have_shape_of(partner) {
+        return Err(OpError::PartnerShape);
     }
-}
+    match pixels {
+        Pixels::InPlace(image) => {
+            for (y, partner) in partner.rows().enumerate() {
+                mix_in(op.level, image.row_mut(y), partner, weight);
+            }
+        }
+        Pixels::Between(source, image) => {
+            for (y, (source, partner)) in source.rows().zip(partner.rows()).enumerate() {
+                mix(op.level, image.row_mut(y), source, partner, weight);
+            }
+        }
+    }
+    Ok(())
+});
 
 each_level! {
     fn mix_in(target: &mut [u8], partner: &[u8], weight: f32) {
@@ -82,7 +59,7 @@ each_level! {
 
 #[cfg(test)]
 mod tests {
-    use faa_op::{Channels, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch};
 
     use super::*;
 

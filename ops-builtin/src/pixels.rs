@@ -1,6 +1,6 @@
 //! Where an op that treats every pixel alike reads its pixels and writes its results.
 
-use faa_op::{Channels, ImageMut, ImageRef};
+use faa_op::{Channels, ImageMut, ImageRef, OpError, Scratch};
 
 /// What becomes of a block of samples.
 ///
@@ -24,7 +24,18 @@ pub(crate) enum Pixels<'a, 'b> {
     Between(ImageRef<'a>, &'a mut ImageMut<'b>),
 }
 
-impl Pixels<'_, '_> {
+impl<'a, 'b> Pixels<'a, 'b> {
+    /// The pixels of two images, if they have one shape.
+    pub(crate) fn between(
+        source: ImageRef<'a>,
+        image: &'a mut ImageMut<'b>,
+    ) -> Result<Self, OpError> {
+        match image.has_shape_of(source) {
+            true => Ok(Self::Between(source, image)),
+            false => Err(OpError::SourceShape),
+        }
+    }
+
     /// The image as it is before the op.
     pub(crate) fn source(&self) -> ImageRef<'_> {
         match self {
@@ -37,12 +48,40 @@ impl Pixels<'_, '_> {
         self.source().channels()
     }
 
+    pub(crate) fn have_shape_of(&self, other: ImageRef<'_>) -> bool {
+        match self {
+            Self::InPlace(image) | Self::Between(_, image) => image.has_shape_of(other),
+        }
+    }
+
+    /// The image as it is before the op, and the one to be written. In place, the former is a copy.
+    pub(crate) fn apart(self, scratch: &'a mut Scratch) -> (ImageRef<'a>, &'a mut ImageMut<'b>) {
+        match self {
+            Self::InPlace(image) => {
+                let samples = scratch.copy_of(image.samples());
+                let copy = ImageRef::new(samples, image.width(), image.height(), image.channels())
+                    .expect("a copy has the shape of its original");
+                (copy, image)
+            }
+            Self::Between(source, image) => (source, image),
+        }
+    }
+
+    /// The image, to be changed in place.
+    pub(crate) fn copied(self) -> &'a mut ImageMut<'b> {
+        match self {
+            Self::InPlace(image) => image,
+            Self::Between(source, image) => {
+                let same_shape = image.copy_from(source);
+                debug_assert!(same_shape.is_ok());
+                image
+            }
+        }
+    }
+
     /// Leaves every pixel as it is.
     pub(crate) fn keep(self) {
-        if let Self::Between(source, image) = self {
-            let same_shape = image.copy_from(source);
-            debug_assert!(same_shape.is_ok());
-        }
+        self.copied();
     }
 
     /// Maps every level of the colour channels.
@@ -58,8 +97,8 @@ impl Pixels<'_, '_> {
             }),
             Channels::Rgba => self.map_blocks::<64>(4, |block: &[u8; 64]| {
                 let mut block = *block;
-                for (place, sample) in block.iter_mut().enumerate() {
-                    *sample = if place % 4 == 3 {
+                for (index, sample) in block.iter_mut().enumerate() {
+                    *sample = if index % 4 == 3 {
                         *sample
                     } else {
                         map(*sample)
@@ -139,7 +178,7 @@ fn transfer_part<const B: usize>(source: &[u8], target: &mut [u8], map: impl Blo
 /// The length of a cache line.
 const LINE: usize = 64;
 
-/// How many samples come before a place where a cache line starts and so does a phase: stores that
+/// How many samples come before a sample at which both a cache line and a phase start: stores that
 /// straddle two lines cost twice. 0 where that takes a block or more, or lies past the end.
 fn unaligned<const B: usize>(samples: &[u8], phase: usize) -> usize {
     let first = samples.as_ptr().align_offset(LINE);

@@ -86,8 +86,8 @@ fn sharpen_inner<const N: usize>(inner: &mut [u8], around: [&[u8]; 3], factor: f
             start
         };
         let to = start + length;
-        let neighbours: [[u8; BLOCK]; 9] = array::from_fn(|place| {
-            let row = &around[place / 3][place % 3 * N..][..inner.len()];
+        let neighbours: [[u8; BLOCK]; 9] = array::from_fn(|index| {
+            let row = &around[index / 3][index % 3 * N..][..inner.len()];
             match row[from..].first_chunk() {
                 Some(block) => *block,
                 None => padded(&row[from..]),
@@ -127,12 +127,12 @@ fn sharpen_block(neighbours: &[[u8; BLOCK]; 9], factor: f32) -> [u8; BLOCK] {
     }
     let levels = &neighbours[4];
     let mut result = [0; BLOCK];
-    for place in 0..BLOCK {
-        let sum = sums[place] + 4 * u16::from(levels[place]);
+    for index in 0..BLOCK {
+        let sum = sums[index] + 4 * u16::from(levels[index]);
         // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
         // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
         let smooth = ((2 * sum + 13) / 26) as u8;
-        result[place] = blend(smooth, levels[place], factor);
+        result[index] = blend(smooth, levels[index], factor);
     }
     result
 }
@@ -155,17 +155,17 @@ mod tests {
             ];
             let result = apply("Sharpness", factor, 0, (4, 4), Channels::L, &source);
             let mut expected = source;
-            for place in [5, 6, 9, 10] {
-                expected[place] = result[place];
+            for index in [5, 6, 9, 10] {
+                expected[index] = result[index];
             }
             assert_eq!(result, expected);
-            [5, 6, 9, 10].map(|place| result[place])
+            [5, 6, 9, 10].map(|index| result[index])
         };
         assert_eq!(inner(0.0), [100, 89, 118, 160]);
         assert_eq!(inner(0.1), [96, 87, 116, 169]);
         assert_eq!(inner(1.9), [24, 52, 83, 255]);
 
-        let source: [u8; 27] = array::from_fn(|place| (place * 73 + 11) as u8);
+        let source: [u8; 27] = array::from_fn(|index| (index * 73 + 11) as u8);
         let result = apply("Sharpness", 0.1, 0, (3, 3), Channels::Rgb, &source);
         assert_eq!(result[12..15], [119, 138, 80]);
     }

@@ -1,4 +1,4 @@
-use faa_op::{OpSpec, PointTables};
+use faa_op::{LookupTables, OpSpec};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
@@ -15,7 +15,7 @@ builtin! {
     Invert,
     OpSpec::new("Invert", "turns every level into 255 − level"),
     maps invert,
-    points invert_tables
+    tables invert_tables
 }
 
 builtin! {
@@ -29,7 +29,7 @@ builtin! {
     Solarize,
     OpSpec::new("Solarize", "inverts the levels from a threshold on").range(0.0, 256.0, "threshold"),
     maps solarize,
-    points solarize_tables
+    tables solarize_tables
 }
 
 builtin! {
@@ -42,7 +42,7 @@ builtin! {
     SolarizeAdd,
     OpSpec::new("SolarizeAdd", "adds to the levels under 128").range(0.0, 110.0, "levels"),
     maps solarize_add,
-    points solarize_add_tables
+    tables solarize_add_tables
 }
 
 builtin! {
@@ -56,7 +56,7 @@ builtin! {
     Posterize,
     OpSpec::new("Posterize", "keeps the highest bits of every level").range(4.0, 8.0, "bits"),
     maps posterize,
-    points posterize_tables
+    tables posterize_tables
 }
 
 builtin! {
@@ -71,7 +71,7 @@ builtin! {
     OpSpec::new("PosterizeBits", "keeps the highest bits of every level, down to none")
         .range(0.0, 8.0, "bits"),
     maps posterize,
-    points posterize_tables
+    tables posterize_tables
 }
 
 fn invert(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
@@ -83,8 +83,8 @@ fn invert(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
     invert(level, pixels);
 }
 
-fn invert_tables(_: f64) -> PointTables {
-    PointTables::uniform(|level| !level)
+fn invert_tables(_: f64) -> LookupTables {
+    LookupTables::uniform(|level| !level)
 }
 
 fn solarize(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
@@ -99,9 +99,9 @@ fn solarize(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     }
 }
 
-fn solarize_tables(value: f64) -> PointTables {
+fn solarize_tables(value: f64) -> LookupTables {
     let last_kept = last_below(value);
-    PointTables::uniform(|level| {
+    LookupTables::uniform(|level| {
         if last_kept.is_some_and(|last| level <= last) {
             level
         } else {
@@ -127,9 +127,9 @@ fn solarize_add(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     add(level, pixels, more, less);
 }
 
-fn solarize_add_tables(value: f64) -> PointTables {
+fn solarize_add_tables(value: f64) -> LookupTables {
     let (more, less) = addends(value);
-    PointTables::uniform(|level| add_to_dark(level, more, less))
+    LookupTables::uniform(|level| add_to_dark(level, more, less))
 }
 
 /// What a value adds and what it takes away, one of them 0. The casts truncate and keep to 0 … 255.
@@ -155,9 +155,9 @@ fn posterize(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     keep_bits(level, pixels, kept_bits(value));
 }
 
-fn posterize_tables(value: f64) -> PointTables {
+fn posterize_tables(value: f64) -> LookupTables {
     let mask = kept_bits(value);
-    PointTables::uniform(|level| level & mask)
+    LookupTables::uniform(|level| level & mask)
 }
 
 fn kept_bits(value: f64) -> u8 {

@@ -121,7 +121,7 @@ impl Registry {
     /// The tables of an op, red's before green's before blue's.
     pub fn point(&self, op: u32, channels_count: u32, value: f64) -> Option<[u8; TABLES]> {
         let op = self.op(op).ok()?;
-        let tables = op.point(value, channels(channels_count).ok()?)?;
+        let tables = op.lookup_tables(value, channels(channels_count).ok()?)?;
         let mut bytes = [0; TABLES];
         bytes.copy_from_slice(tables.tables().as_flattened());
         Some(bytes)

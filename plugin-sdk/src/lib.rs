@@ -45,7 +45,7 @@
 //! **Speed.** An instance is kept from call to call, so memory from [`Call::scratch`](Call) is
 //! allocated once. Plain loops over samples become vector instructions (SIMD128) where the target
 //! feature is on, as `faa-runtime plugin build` has it. An op that changes every sample by itself can
-//! implement [`Op::point`] too, through which neighbouring ops become one pass.
+//! implement [`Op::lookup_tables`] too, through which neighbouring ops become one pass.
 //!
 //! **Without the standard library**: turn the default feature `std` off, add an allocator, and call
 //! [`panic_handler!`]. `examples/plugins/fade` does.
@@ -70,7 +70,7 @@ pub use faa_op::*;
 /// library. In any other build they are only checked, so that several plugins can be compiled into
 /// one program.
 ///
-/// An op that [mixes](OpSpec::mixing) another image in cannot be exported: version 1 of the ABI has no
+/// An op that needs a [partner](OpSpec::with_partner) cannot be exported: version 1 of the ABI has no
 /// place for a partner. The host is told so when it loads the plugin.
 #[macro_export]
 macro_rules! export_ops {

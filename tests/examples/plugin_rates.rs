@@ -117,7 +117,7 @@ fn main() {
     for example in ["elastic", "fade", "weather"] {
         let file = module_of(example);
         let kilobytes = std::fs::metadata(&file).map_or(0, |facts| facts.len() / 1000);
-        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        let folder = tempfile::tempdir().expect("temporary folders can be created");
         let load = |cached: bool| {
             let mut config = HostConfig::default();
             config.cache = cached.then(|| folder.path().join("plugins"));
@@ -223,7 +223,7 @@ fn pictures(size: usize) -> Vec<Vec<u8>> {
         let slope = 1 + stream.below(5) as usize;
         let samples = size * size * 3;
         (0..samples)
-            .map(|place| (40 + place * slope / size % 160) as u8)
+            .map(|index| (40 + index * slope / size % 160) as u8)
             .collect()
     };
     (0..IMAGES).map(|_| picture()).collect()

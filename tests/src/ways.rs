@@ -138,7 +138,7 @@ impl Way {
         };
         if matches!(self, Self::InPlace | Self::Tables) {
             let mut result = source.clone();
-            let tables = op.point(value, source.channels);
+            let tables = op.lookup_tables(value, source.channels);
             match tables.filter(|_| self == Self::Tables) {
                 Some(tables) => map_levels(level, &tables, &mut result.view_mut()),
                 None => op.apply(&mut result.view_mut(), value, &mut call)?,

@@ -210,7 +210,7 @@ fn errors_say_what_and_where_and_what_to_do() {
         (
             &["--op", "Invert", "--value", "1", "cat.png"],
             2,
-            "Invert has no value",
+            "Invert takes no value",
         ),
         (
             &["--op", "Rotate", "--magnitude", "1.5", "cat.png"],

@@ -187,7 +187,7 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
                 // The test above says so.
                 continue;
             };
-            let partner = op.spec().mixes().then_some(&partner);
+            let partner = op.spec().needs_partner().then_some(&partner);
             for way in Way::ALL {
                 let op = op.as_ref();
                 let result = way.apply(

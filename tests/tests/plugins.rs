@@ -97,10 +97,10 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
                 }
             }
             for channels in CHANNELS {
-                let tables = own.point(value, channels);
+                let tables = own.lookup_tables(value, channels);
                 assert_eq!(tables.is_some(), name == "Fade");
-                assert_eq!(module.point(value, channels), tables);
-                assert_eq!(library.point(value, channels), tables);
+                assert_eq!(module.lookup_tables(value, channels), tables);
+                assert_eq!(library.lookup_tables(value, channels), tables);
             }
         }
     }

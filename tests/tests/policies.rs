@@ -156,7 +156,7 @@ fn draws_are_printed_in_the_form_of_plans_and_can_be_replayed() {
         let (width, height) = replayed.dimensions();
         let (width, height) = (width as usize, height as usize);
         let mut image = ImageMut::new(&mut replayed, width, height, Channels::Rgb).unwrap();
-        plan.replay(&builtin_ops(), &mut image, None, &mut Workspace::new())
+        plan.replay(&builtin_ops(), &mut image, &mut Workspace::new())
             .unwrap();
         assert_eq!(replayed, pixels(&output));
     }
@@ -181,13 +181,13 @@ fn partners_are_mixed_in_where_they_fit() {
     let (code, message) = failure_of(&mut mix(&[]));
     assert_eq!(code, 2, "{message}");
     assert!(
-        message.contains("SamplePairing mixes another image in") && message.contains("--partner"),
+        message.contains("SamplePairing needs a partner image") && message.contains("--partner"),
         "{message}"
     );
     let (code, message) = failure_of(&mut mix(&["--force", "--partner", "dog.bmp"]));
     assert_eq!(code, 1, "{message}");
     assert!(
-        message.contains("the partner dog.bmp is 17×9 RGB, and cat.png is 40×30 RGB"),
+        message.contains("the partner dog.bmp is 17×9 RGB, but cat.png is 40×30 RGB"),
         "{message}"
     );
     let stray = [
@@ -275,15 +275,15 @@ fn policies_of_other_programs_are_converted() {
         "--json",
     ]));
     assert!(output.status.success());
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&told["name"], &told["sub_policies"]),
+        (&printed["name"], &printed["sub_policies"]),
         (&"other".into(), &1.into())
     );
-    assert_eq!(told["warnings"].as_array().unwrap().len(), 1);
+    assert_eq!(printed["warnings"].as_array().unwrap().len(), 1);
     let warnings = String::from_utf8(output.stderr).unwrap();
     assert!(
-        warnings.starts_with("warning: ") && warnings.contains("do not keep the order"),
+        warnings.starts_with("warning: ") && warnings.contains("does not keep the order"),
         "{warnings}"
     );
     stdout_of(&mut apply(

@@ -28,7 +28,7 @@ pub enum LoadError {
         &'static str,
     ),
     /// The policy mixes other images in, which this loader does not keep; see
-    /// [`Executor::with_partners`](faa_policy::Executor::with_partners).
+    /// [`Workspace::with_partners`](faa_policy::Workspace::with_partners).
     #[error("the policy's op {0} mixes other images in, which this loader cannot give it")]
     Mixes(
         /// The op's name.

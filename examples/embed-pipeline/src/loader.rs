@@ -94,7 +94,7 @@ impl Loader {
                 return Err(LoadError::Zero(name));
             }
         }
-        if let Some(op) = executor.mixing_op() {
+        if let Some(op) = executor.partner_op() {
             return Err(LoadError::Mixes(op.to_owned()));
         }
         let shared = Shared {

@@ -12,7 +12,7 @@ use crate::{Batch, LoadError, Skipped};
 pub(crate) struct Worker<'a> {
     shared: &'a Arc<Shared>,
     decoder: Decoder,
-    workspace: Workspace,
+    workspace: Workspace<'static>,
 }
 
 impl<'a> Worker<'a> {

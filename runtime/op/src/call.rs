@@ -7,8 +7,8 @@ use crate::{ImageRef, Stream};
 pub struct Call<'a> {
     /// The source of all of the op's randomness.
     pub seed: u64,
-    /// The image that a [mixing](crate::OpSpec::mixing) op blends in, of the same shape as the image
-    /// itself.
+    /// The image that an op [with a partner](crate::OpSpec::with_partner) mixes in, of the same shape
+    /// as the image itself.
     pub partner: Option<ImageRef<'a>>,
     /// Working memory, kept from call to call so that nothing is allocated in the steady state.
     pub scratch: &'a mut Scratch,

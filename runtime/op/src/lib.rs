@@ -42,19 +42,19 @@ mod call;
 mod error;
 mod image;
 pub mod math;
-mod point;
 mod set;
 mod spec;
 mod stream;
+mod tables;
 pub mod text;
 
 pub use call::{Call, Scratch};
 pub use error::{OpError, ShapeError};
 pub use image::{Channels, ImageMut, ImageRef};
-pub use point::PointTables;
 pub use set::{DuplicateOp, OpSet};
 pub use spec::{OpSpec, ValueRange};
 pub use stream::{DrawKey, Stream};
+pub use tables::LookupTables;
 
 /// One image transformation.
 ///
@@ -104,7 +104,7 @@ pub trait Op: Send + Sync {
     ///
     /// Applying the tables gives the same bytes as [`Op::apply`] with any seed. `None` also where
     /// `apply` would fail.
-    fn point(&self, value: f64, channels: Channels) -> Option<PointTables> {
+    fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
         let _ = (value, channels);
         None
     }

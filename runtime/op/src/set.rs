@@ -35,14 +35,14 @@ impl OpSet {
     /// Adds an op in place of the one that has its name, or at the end where none has.
     pub fn replace(&mut self, op: Arc<dyn Op>) {
         match self.position(op.spec().name()) {
-            Some(place) => self.ops[place] = op,
+            Some(index) => self.ops[index] = op,
             None => self.ops.push(op),
         }
     }
 
     /// The op of that name; upper and lower case differ.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Op>> {
-        self.position(name).map(|place| &self.ops[place])
+        self.position(name).map(|index| &self.ops[index])
     }
 
     /// All ops, in the order in which they were added.

@@ -6,7 +6,7 @@ pub struct OpSpec {
     name: Cow<'static, str>,
     summary: Cow<'static, str>,
     range: Option<ValueRange>,
-    mixes: bool,
+    needs_partner: bool,
 }
 
 /// The values between which policies choose.
@@ -31,7 +31,7 @@ impl OpSpec {
             name: name.into(),
             summary: summary.into(),
             range: None,
-            mixes: false,
+            needs_partner: false,
         }
     }
 
@@ -58,10 +58,10 @@ impl OpSpec {
         self
     }
 
-    /// The same op, which mixes in a partner image: whoever applies it gives it one.
+    /// The same op, which mixes in a partner image: its caller must provide one.
     #[must_use]
-    pub fn mixing(mut self) -> Self {
-        self.mixes = true;
+    pub fn with_partner(mut self) -> Self {
+        self.needs_partner = true;
         self
     }
 
@@ -81,8 +81,8 @@ impl OpSpec {
     }
 
     /// Whether the op needs a partner image.
-    pub fn mixes(&self) -> bool {
-        self.mixes
+    pub fn needs_partner(&self) -> bool {
+        self.needs_partner
     }
 }
 

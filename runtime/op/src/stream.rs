@@ -5,15 +5,15 @@ pub struct DrawKey {
     pub seed: u64,
     /// The pass over the data set; below 2³² − 1, which is set aside for the streams of ops.
     pub epoch: u32,
-    /// The image's place in the data set, not in a batch.
+    /// The image's index in the data set, not in a batch.
     pub index: u64,
 }
 
 /// A random stream: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, *Parallel random numbers: as
 /// easy as 1, 2, 3* (SC 2011).
 ///
-/// Philox turns a 64-bit key and a 128-bit counter into 128 random bits, so a stream is a place,
-/// not a history: the stream of a [`DrawKey`] depends on its three numbers alone. The key is the
+/// Philox turns a 64-bit key and a 128-bit counter into 128 random bits, so a stream has a position and no
+/// history: the stream of a [`DrawKey`] depends on its three numbers alone. The key is the
 /// seed, low word first; the counter's words are the block number, the epoch, and the index, low
 /// word first. An op's own stream has the op's seed as the key, 2³² − 1 for the epoch and 0 for the
 /// index. The words of a block are handed out in order.
@@ -189,8 +189,8 @@ mod tests {
             first(0, 1, 0),
             first(0, 0, 1),
         ];
-        for (place, draw) in all.iter().enumerate() {
-            assert!(!all[..place].contains(draw));
+        for (index, draw) in all.iter().enumerate() {
+            assert!(!all[..index].contains(draw));
         }
     }
 

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::slice;
 
-use faa_op::{Channels, ImageMut, OpSpec, PointTables};
+use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
 use libloading::Library;
 
 use crate::message::{MESSAGE, readable};
@@ -147,7 +147,7 @@ impl NativePlugin {
         }
     }
 
-    pub(crate) fn point(&self, op: u32, value: f64, channels: Channels) -> Option<PointTables> {
+    pub(crate) fn point(&self, op: u32, value: f64, channels: Channels) -> Option<LookupTables> {
         let mut tables = [[0_u8; 256]; 3];
         // SAFETY: there is place for three tables.
         let there_are = unsafe {
@@ -158,7 +158,7 @@ impl NativePlugin {
                 tables.as_flattened_mut().as_mut_ptr(),
             )
         };
-        (there_are == 1).then(|| PointTables::per_channel(tables))
+        (there_are == 1).then(|| LookupTables::per_channel(tables))
     }
 }
 

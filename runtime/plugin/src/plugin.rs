@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faa_op::{
-    Call, Channels, DuplicateOp, ImageMut, ImageRef, Op, OpError, OpSet, OpSpec, PointTables,
+    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpSet, OpSpec,
 };
 
 use crate::digest::{Sha256Digest, hex};
@@ -201,7 +201,7 @@ impl PluginOp {
         self.counted(result)
     }
 
-    /// [`Op::point`] with the reason where the plugin fails to give its tables. It is asked for tables
+    /// [`Op::lookup_tables`] with the reason where the plugin fails to give its tables. It is asked for tables
     /// until that has happened once.
     ///
     /// # Errors
@@ -215,7 +215,7 @@ impl PluginOp {
         &self,
         value: f64,
         channels: Channels,
-    ) -> Result<Option<PointTables>, CallError> {
+    ) -> Result<Option<LookupTables>, CallError> {
         let value = self.sound(value);
         let result = match &*self.code {
             Code::Wasm(plugin) => plugin.point(self.number, value, channels),
@@ -304,7 +304,7 @@ impl Op for PluginOp {
     }
 
     /// `None` as well where the plugin has no tables to give, or fails to.
-    fn point(&self, value: f64, channels: Channels) -> Option<PointTables> {
+    fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
         self.check(value).ok()?;
         self.try_point(value, channels).ok()?
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use faa_op::{Channels, ImageMut, ImageRef, OpSpec, PointTables};
+use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
 use thread_local::ThreadLocal;
 use wasmtime::{
     Extern, Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
@@ -82,7 +82,7 @@ impl WasmPlugin {
         op: u32,
         value: f64,
         channels: Channels,
-    ) -> Result<Option<PointTables>, CallError> {
+    ) -> Result<Option<LookupTables>, CallError> {
         let has_none = self.without_tables.load(Ordering::Relaxed);
         if has_none || self.module.get_export("faa_point").is_none() {
             return Ok(None);
@@ -288,7 +288,7 @@ impl Instance {
         value: f64,
         channels: Channels,
         limits: &Limits,
-    ) -> Result<Option<PointTables>, CallError> {
+    ) -> Result<Option<LookupTables>, CallError> {
         let Some(point) = self.point.clone() else {
             return Ok(None);
         };
@@ -299,7 +299,7 @@ impl Instance {
         }
         let bytes = self.bytes_at("faa_point", place)?;
         match bytes.as_chunks::<256>() {
-            (&[red, green, blue], []) => Ok(Some(PointTables::per_channel([red, green, blue]))),
+            (&[red, green, blue], []) => Ok(Some(LookupTables::per_channel([red, green, blue]))),
             _ => Err(CallError::Tables(bytes.len())),
         }
     }

@@ -1,35 +1,38 @@
 use std::fmt;
 
-use faa_op::OpSet;
-use serde_json::json;
+use faa_op::{OpSet, text};
 
 use crate::error::within;
-use crate::parse::{Object, Place};
-use crate::resolve::find;
+use crate::parse::{JsonPath, Object};
+use crate::resolve::resolve_op;
 use crate::tree::{self, Tree};
-use crate::{MAX_BYTES, Policy, PolicyError, Problem, Step, Strength, SubPolicy};
+use crate::{
+    MAX_BYTES, Policy, PolicyError, PolicyErrorKind, SEARCHED_OPS, Step, Strength, SubPolicy,
+};
 
-/// A policy that was written in another form, and what is to be known about it.
+/// A policy that was converted from a different format, with warnings.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Converted {
     /// The policy; [`Policy::check`] finds nothing wrong with it.
     pub policy: Policy,
-    /// What the other form could not say, or meant differently.
+    /// What the other format could not express, or meant differently.
     pub warnings: Vec<Warning>,
 }
 
-/// Something to know about a converted policy.
+/// A difference between a converted policy and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The program that wrote the file did not keep the order of ops within a sub-policy. They
-    /// stand in the order of the file.
+    /// The program that wrote the file did not keep the order of ops within a sub-policy. The policy
+    /// has the order of the file.
     OrderLost,
-    /// The op is none of those that Fast AutoAugment searches over; its magnitude is taken over
-    /// the range that it has here.
-    OtherRange {
-        /// Where the op stands in the file.
-        place: String,
+    /// Fast AutoAugment does not search over this op, so its range may be a different one; the
+    /// magnitude is taken over the range that the op has here.
+    #[non_exhaustive]
+    DifferentRange {
+        /// The op's path in the file.
+        path: String,
         /// The op's name.
         op: String,
     },
@@ -39,47 +42,28 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OrderLost => f.write_str(
-                "files of this form do not keep the order in which ops are applied; \
-                 they stand as in the file",
+                "this format does not keep the order in which ops are applied; \
+                 the policy has the order of the file",
             ),
-            Self::OtherRange { place, op } => write!(
-                f,
-                "{place}: Fast AutoAugment does not search over `{op}`; \
-                 its magnitude is taken over the op's range here"
-            ),
+            Self::DifferentRange { path, op } => {
+                let warning = format!(
+                    "{path}: Fast AutoAugment does not search over `{op}`; \
+                     its magnitude is taken over the range of faa-runtime's op"
+                );
+                f.write_str(&text::clean(&warning, 500))
+            }
         }
     }
 }
 
-/// The ops whose ranges in Fast AutoAugment's public code are those of the paper and of this
-/// runtime.
-const SAME_RANGE: [&str; 16] = [
-    "ShearX",
-    "ShearY",
-    "TranslateX",
-    "TranslateY",
-    "Rotate",
-    "AutoContrast",
-    "Invert",
-    "Equalize",
-    "Solarize",
-    "Posterize",
-    "Contrast",
-    "Color",
-    "Brightness",
-    "Sharpness",
-    "Cutout",
-    "SamplePairing",
-];
-
-/// Reads a policy that was written by another program, in one of two forms:
+/// Converts a policy that a different program wrote, in one of two formats:
 ///
-/// - the list form of Fast AutoAugment's public code, sub-policies of an op, a probability and a
+/// - the list format of Fast AutoAugment's public code, sub-policies of an op, a probability and a
 ///   magnitude each: `[[["Contrast", 0.83, 0.5], ["TranslateX", 0.42, 0.39]], …]`;
-/// - the object form of a port of it: `{"0": {"Color": [0.79, 0.55], "Invert": [0.1, "None"]}, …}`.
+/// - the object format of a port of it: `{"0": {"Color": [0.79, 0.55], "Invert": [0.1, "None"]}, …}`.
 ///
-/// Magnitudes are from 0 to 1 over the op's range. An op without a value may have `"None"` or
-/// `null` for one, and a number is ignored.
+/// Magnitudes are from 0 to 1 over the op's range. For an op without a value, the magnitude may be
+/// `"None"`, `null` or a number that is ignored.
 ///
 /// ```
 /// let ops = faa_ops_builtin::builtin_ops();
@@ -92,7 +76,7 @@ const SAME_RANGE: [&str; 16] = [
 ///
 /// # Errors
 ///
-/// Whatever is malformed, with its place in the file: unknown ops, numbers out of range, a missing
+/// Whatever is malformed, with its path in the file: unknown ops, numbers out of range, a missing
 /// magnitude. Also a policy that would be too large to be read again.
 pub fn convert(json: &[u8], name: &str, ops: &OpSet) -> Result<Converted, PolicyError> {
     let mut reader = Reader {
@@ -101,19 +85,19 @@ pub fn convert(json: &[u8], name: &str, ops: &OpSet) -> Result<Converted, Policy
     };
     let (sub_policies, source) = match tree::read(json)? {
         Tree::List(list) => (
-            reader.list_form(&list)?,
-            "converted from the list form of Fast AutoAugment's code",
+            reader.list_format(&list)?,
+            "converted from the list format of Fast AutoAugment's code",
         ),
         tree => (
-            reader.object_form(&tree)?,
-            "converted from the object form of a port of Fast AutoAugment",
+            reader.object_format(&tree)?,
+            "converted from the object format of a port of Fast AutoAugment",
         ),
     };
     let mut policy = Policy::of_sub_policies(name, sub_policies);
-    policy.provenance.insert("source".to_owned(), json!(source));
+    policy.provenance.insert("source", &source)?;
     let bytes = policy.to_json().len();
     if bytes > MAX_BYTES {
-        return Err(PolicyError::new("", Problem::TooLarge { bytes }));
+        return Err(PolicyError::new("", PolicyErrorKind::TooLarge { bytes }));
     }
     Ok(Converted {
         policy,
@@ -127,48 +111,48 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn list_form(&mut self, list: &[Tree]) -> Result<Vec<SubPolicy>, PolicyError> {
-        let root = Place::root();
+    fn list_format(&mut self, list: &[Tree]) -> Result<Vec<SubPolicy>, PolicyError> {
+        let root = JsonPath::root();
         let mut sub_policies = Vec::with_capacity(list.len());
-        for (i, steps) in some(list, &root)?.iter().enumerate() {
-            let place = root.item(i);
-            let steps = list_of(steps, &place, "a list of steps")?;
+        for (i, steps) in not_empty(list, &root)?.iter().enumerate() {
+            let path = root.item(i);
+            let steps = list_of(steps, &path, "a list of steps")?;
             let mut sub_policy = Vec::with_capacity(steps.len());
-            for (j, step) in some(steps, &place)?.iter().enumerate() {
-                let place = place.item(j);
+            for (j, step) in not_empty(steps, &path)?.iter().enumerate() {
+                let path = path.item(j);
                 let expected = "a list of an op, a probability and a magnitude";
-                let [op, probability, magnitude] = list_of(step, &place, expected)? else {
-                    return Err(place.error(Problem::WrongType { expected }));
+                let [op, probability, magnitude] = list_of(step, &path, expected)? else {
+                    return Err(path.error(PolicyErrorKind::WrongType { expected }));
                 };
                 let Tree::Text(op) = op else {
                     let expected = "a string";
-                    return Err(place.item(0).error(Problem::WrongType { expected }));
+                    return Err(path.item(0).error(PolicyErrorKind::WrongType { expected }));
                 };
-                let numbers = [(probability, place.item(1)), (magnitude, place.item(2))];
-                sub_policy.push(self.step(op, &place.item(0), numbers)?);
+                let numbers = [(probability, path.item(1)), (magnitude, path.item(2))];
+                sub_policy.push(self.step(op, &path.item(0), numbers)?);
             }
             sub_policies.push(sub_policy);
         }
         Ok(sub_policies)
     }
 
-    fn object_form(&mut self, root: &Tree) -> Result<Vec<SubPolicy>, PolicyError> {
-        let root = Object::new(Place::root(), root)?;
+    fn object_format(&mut self, root: &Tree) -> Result<Vec<SubPolicy>, PolicyError> {
+        let root = Object::new(JsonPath::root(), root)?;
         if root.find("format").is_some() {
-            return Err(root.error("format", Problem::NotForeign));
+            return Err(root.error("format", PolicyErrorKind::AlreadyPolicy));
         }
         let mut sub_policies = Vec::with_capacity(root.entries().len());
-        for (number, steps) in some(root.entries(), &Place::root())? {
-            let steps = Object::new(root.place(number), steps)?;
+        for (number, steps) in not_empty(root.entries(), &JsonPath::root())? {
+            let steps = Object::new(root.path_of(number), steps)?;
             let mut sub_policy = Vec::with_capacity(steps.entries().len());
-            for (op, numbers) in some(steps.entries(), &root.place(number))? {
-                let place = steps.place(op);
+            for (op, numbers) in not_empty(steps.entries(), &root.path_of(number))? {
+                let path = steps.path_of(op);
                 let expected = "a list of a probability and a magnitude";
-                let [probability, magnitude] = list_of(numbers, &place, expected)? else {
-                    return Err(place.error(Problem::WrongType { expected }));
+                let [probability, magnitude] = list_of(numbers, &path, expected)? else {
+                    return Err(path.error(PolicyErrorKind::WrongType { expected }));
                 };
-                let numbers = [(probability, place.item(0)), (magnitude, place.item(1))];
-                sub_policy.push(self.step(op, &place, numbers)?);
+                let numbers = [(probability, path.item(0)), (magnitude, path.item(1))];
+                sub_policy.push(self.step(op, &path, numbers)?);
             }
             sub_policies.push(sub_policy);
         }
@@ -178,14 +162,14 @@ impl Reader<'_> {
         Ok(sub_policies)
     }
 
-    /// A step from its op and from its probability and magnitude, each with its place.
+    /// A step from its op, its probability and its magnitude, each with its path.
     fn step(
         &mut self,
         op: &str,
-        op_place: &Place,
-        [probability, magnitude]: [(&Tree, Place); 2],
+        op_path: &JsonPath,
+        [probability, magnitude]: [(&Tree, JsonPath); 2],
     ) -> Result<Step, PolicyError> {
-        let found = find(op, self.ops).map_err(|problem| op_place.error(problem))?;
+        let found = resolve_op(op, self.ops).map_err(|kind| op_path.error(kind))?;
         let has_value = found.spec().value_range().is_some();
         let none = match magnitude.0 {
             Tree::Null => true,
@@ -193,48 +177,49 @@ impl Reader<'_> {
             _ => false,
         };
         let strength = match (has_value, none) {
-            (true, true) => return Err(magnitude.1.error(Problem::Missing)),
-            (true, false) => Strength::Magnitude(share(magnitude)?),
+            (true, true) => return Err(magnitude.1.error(PolicyErrorKind::Missing)),
+            (true, false) => Strength::Magnitude(unit_interval(magnitude)?),
             (false, true) => Strength::Unstated,
-            // It means nothing, but what is no magnitude at all is a mistake.
-            (false, false) => share(magnitude).map(|_| Strength::Unstated)?,
+            // The magnitude has no effect, but anything that is not a magnitude is a mistake.
+            (false, false) => unit_interval(magnitude).map(|_| Strength::Unstated)?,
         };
-        if has_value && !SAME_RANGE.contains(&op) {
-            self.warnings.push(Warning::OtherRange {
-                place: op_place.to_string(),
+        if has_value && !SEARCHED_OPS.contains(&op) && op != "SamplePairing" {
+            self.warnings.push(Warning::DifferentRange {
+                path: op_path.to_string(),
                 op: op.to_owned(),
             });
         }
         Ok(Step {
             op: op.to_owned(),
-            probability: share(probability)?,
+            probability: unit_interval(probability)?,
             strength,
         })
     }
 }
 
-fn some<'a, T>(list: &'a [T], place: &Place) -> Result<&'a [T], PolicyError> {
+fn not_empty<'a, T>(list: &'a [T], path: &JsonPath) -> Result<&'a [T], PolicyError> {
     match list {
-        [] => Err(place.error(Problem::Empty)),
+        [] => Err(path.error(PolicyErrorKind::Empty)),
         list => Ok(list),
     }
 }
 
 fn list_of<'a>(
     tree: &'a Tree,
-    place: &Place,
+    path: &JsonPath,
     expected: &'static str,
 ) -> Result<&'a [Tree], PolicyError> {
     match tree {
         Tree::List(list) => Ok(list),
-        _ => Err(place.error(Problem::WrongType { expected })),
+        _ => Err(path.error(PolicyErrorKind::WrongType { expected })),
     }
 }
 
 /// A number from 0 to 1.
-fn share((tree, place): (&Tree, Place)) -> Result<f64, PolicyError> {
+fn unit_interval((tree, path): (&Tree, JsonPath)) -> Result<f64, PolicyError> {
     let expected = "a number";
-    let value = (tree.as_number()).ok_or_else(|| place.error(Problem::WrongType { expected }))?;
-    within(value, 0.0, 1.0).map_err(|problem| place.error(problem))?;
+    let value =
+        (tree.as_number()).ok_or_else(|| path.error(PolicyErrorKind::WrongType { expected }))?;
+    within(value, 0.0, 1.0).map_err(|kind| path.error(kind))?;
     Ok(value)
 }

@@ -11,19 +11,19 @@ pub(crate) struct Draw<'a> {
     stream: Stream,
     partners: u64,
     sub_policy: Option<usize>,
-    left: Left<'a>,
+    remaining: Remaining<'a>,
 }
 
-/// What is still to be drawn from.
-enum Left<'a> {
+/// What is still to be drawn.
+enum Remaining<'a> {
     Steps(Enumerate<slice::Iter<'a, ResolvedStep>>),
     Samples(&'a ResolvedSampler, u32),
 }
 
-/// An op with all that it is applied with.
+/// An op and everything that it is applied with.
 pub(crate) struct Drawn<'a> {
     /// The step of the sub-policy, or the entry of the sampler's list.
-    pub(crate) place: usize,
+    pub(crate) index: usize,
     pub(crate) op: &'a dyn Op,
     pub(crate) value: f64,
     pub(crate) seed: u64,
@@ -36,18 +36,18 @@ impl<'a> Draw<'a> {
     /// what else is drawn does not depend on there being one.
     pub(crate) fn new(rule: &'a Resolved, key: DrawKey, partners: u64) -> Self {
         let mut stream = Stream::for_image(key);
-        let (sub_policy, left) = match rule {
+        let (sub_policy, remaining) = match rule {
             Resolved::SubPolicies(all) => {
                 let drawn = stream.below(all.len() as u64) as usize;
-                (Some(drawn), Left::Steps(all[drawn].iter().enumerate()))
+                (Some(drawn), Remaining::Steps(all[drawn].iter().enumerate()))
             }
-            Resolved::Sampler(sampler) => (None, Left::Samples(sampler, sampler.count)),
+            Resolved::Sampler(sampler) => (None, Remaining::Samples(sampler, sampler.count)),
         };
         Self {
             stream,
             partners: partners.max(1),
             sub_policy,
-            left,
+            remaining,
         }
     }
 
@@ -58,7 +58,7 @@ impl<'a> Draw<'a> {
     /// What all ops draw, in the order that the executor documents.
     fn finish(
         &mut self,
-        place: usize,
+        index: usize,
         op: &'a dyn Op,
         (value, centre): (f64, Option<f64>),
         fusing: Fusing,
@@ -69,9 +69,9 @@ impl<'a> Draw<'a> {
             _ => value,
         };
         let seed = stream.next_u64();
-        let partner = (op.spec().mixes()).then(|| stream.below(self.partners));
+        let partner = (op.spec().needs_partner()).then(|| stream.below(self.partners));
         Drawn {
-            place,
+            index,
             op,
             value,
             seed,
@@ -86,23 +86,23 @@ impl<'a> Iterator for Draw<'a> {
 
     fn next(&mut self) -> Option<Drawn<'a>> {
         let stream = &mut self.stream;
-        match &mut self.left {
-            Left::Steps(steps) => {
-                let (place, step) = steps.find(|(_, step)| stream.chance(step.probability))?;
+        match &mut self.remaining {
+            Remaining::Steps(steps) => {
+                let (index, step) = steps.find(|(_, step)| stream.chance(step.probability))?;
                 let value = (step.value, step.centre);
-                Some(self.finish(place, step.op.as_ref(), value, step.fusing))
+                Some(self.finish(index, step.op.as_ref(), value, step.fusing))
             }
-            Left::Samples(sampler, left) => {
-                *left = left.checked_sub(1)?;
-                let place = stream.below(sampler.ops.len() as u64) as usize;
-                let ResolvedOp { op, values, fusing } = &sampler.ops[place];
+            Remaining::Samples(sampler, count) => {
+                *count = count.checked_sub(1)?;
+                let index = stream.below(sampler.ops.len() as u64) as usize;
+                let ResolvedOp { op, values, fusing } = &sampler.ops[index];
                 let value = values.map_or((0.0, None), |values| {
                     let bin = sampler
                         .bin
                         .unwrap_or_else(|| stream.below(sampler.bins.into()) as u32);
                     (values.value_at(bin, sampler.bins), values.centre)
                 });
-                Some(self.finish(place, op.as_ref(), value, *fusing))
+                Some(self.finish(index, op.as_ref(), value, *fusing))
             }
         }
     }
@@ -111,7 +111,7 @@ impl<'a> Iterator for Draw<'a> {
 impl Drawn<'_> {
     pub(crate) fn planned(&self) -> PlannedStep {
         PlannedStep {
-            step: self.place,
+            step: self.index,
             op: self.op.spec().name().to_owned(),
             value: self.value,
             seed: self.seed,

@@ -1,60 +1,62 @@
 use std::error::Error;
-use std::fmt::{self, Write};
+use std::fmt;
 
-use faa_op::OpError;
+use faa_op::{OpError, text};
 
-/// What is wrong with a policy, a plan or a file that becomes one, and where.
+use crate::{MAX_BYTES, MAX_DEPTH};
+
+/// What is wrong with a policy, a plan or a file to be converted, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyError {
-    place: String,
-    problem: Problem,
+    path: String,
+    kind: PolicyErrorKind,
 }
 
 /// The kinds of things that can be wrong.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Problem {
-    /// The file is larger than [`MAX_BYTES`](crate::MAX_BYTES).
+pub enum PolicyErrorKind {
+    /// The file is larger than [`MAX_BYTES`].
     TooLarge {
         /// The file's size in bytes.
         bytes: usize,
     },
-    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) lists and objects stand inside each other.
+    /// Lists and objects are nested more than [`MAX_DEPTH`] levels deep.
     TooDeep,
-    /// The file is not JSON, or holds a number beyond what a float can be.
+    /// The file is not JSON, or holds a number that no float can represent.
     NotJson(
-        /// What the JSON parser says.
+        /// The JSON parser's message.
         String,
     ),
     /// The file's `format` is not `faa-policy`.
     WrongFormat(
-        /// What it says instead.
+        /// The format found instead.
         String,
     ),
     /// The file's `version` is not 1.
     WrongVersion(
-        /// What it says instead.
+        /// The version found instead.
         String,
     ),
-    /// What was to be converted is a policy file already.
-    NotForeign,
+    /// The file to be converted is a policy file already.
+    AlreadyPolicy,
     /// A key, or an element of a list, is missing.
     Missing,
     /// A key is not part of the format.
     UnknownKey,
     /// An object has a key twice.
     DuplicateKey,
-    /// Two keys were given of which only one can count.
-    Both(
+    /// Two keys exclude each other, and both are given.
+    Conflict(
         /// The other key.
         &'static str,
     ),
-    /// Neither of two keys was given of which one is needed.
+    /// One of two keys is required, and neither is given.
     Neither(
         /// The other key.
         &'static str,
     ),
-    /// The value is of another JSON type.
+    /// The value has the wrong JSON type.
     WrongType {
         /// The type that was expected.
         expected: &'static str,
@@ -63,9 +65,9 @@ pub enum Problem {
     OutOfRange {
         /// The number.
         value: f64,
-        /// The least that is allowed.
+        /// The lowest number allowed.
         low: f64,
-        /// The most that is allowed.
+        /// The highest number allowed.
         high: f64,
     },
     /// A number is not finite, or leads to one that is not.
@@ -73,105 +75,85 @@ pub enum Problem {
         /// That number.
         value: f64,
     },
-    /// A list that needs at least one element is empty.
+    /// A list is empty that needs at least one element.
     Empty,
     /// A value is stated for an op that has none.
     NoValue,
-    /// A partner is stated for an op that mixes none in.
+    /// A partner is stated for an op that needs none.
     NoPartner,
-    /// A partner that the set of partners does not have.
-    NotInSet {
-        /// The partner's place.
-        place: u64,
-        /// How many images the set has.
+    /// The stated partner does not exist.
+    NoSuchPartner {
+        /// The partner's index.
+        index: u64,
+        /// How many partners there are.
         count: u64,
     },
     /// No op has this name.
     UnknownOp {
         /// The name.
         op: String,
-        /// The known name most like it.
+        /// The most similar known name.
         nearest: Option<String>,
     },
 }
 
 impl PolicyError {
-    /// An error at a place.
-    pub fn new(place: impl Into<String>, problem: Problem) -> Self {
+    /// An error at a path.
+    pub fn new(path: impl Into<String>, kind: PolicyErrorKind) -> Self {
         Self {
-            place: place.into(),
-            problem,
+            path: path.into(),
+            kind,
         }
     }
 
-    /// Where: a path of keys and indices such as `sub_policies[3][1].magnitude`; empty for the
-    /// file as a whole.
-    pub fn place(&self) -> &str {
-        &self.place
+    /// Where: keys and indices such as `sub_policies[3][1].magnitude`; empty for the file as a
+    /// whole.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
-    /// What.
-    pub fn problem(&self) -> &Problem {
-        &self.problem
+    /// What is wrong.
+    pub fn kind(&self) -> &PolicyErrorKind {
+        &self.kind
     }
 }
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names and keys come from a file that may hold anything: what is printed neither steers a
-        // terminal nor fills it.
-        const MOST: usize = 500;
-        let mut message = self.problem.to_string();
-        if !self.place.is_empty() {
-            message = format!("{}: {message}", self.place);
-        }
-        for character in message.chars().take(MOST) {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                f.write_char(character)?;
-            }
-        }
-        if message.chars().nth(MOST).is_some() {
-            f.write_str(" …")?;
-        }
-        Ok(())
+        // Names and keys come from a file that may hold anything.
+        const MAX_CHARS: usize = 500;
+        let colon = if self.path.is_empty() { "" } else { ": " };
+        let message = format!("{}{colon}{}", self.path, self.kind);
+        f.write_str(&text::clean(&message, MAX_CHARS))
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for PolicyErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { bytes } => {
-                let most = crate::MAX_BYTES;
-                write!(f, "at most {most} bytes are read, and this has {bytes}")
+                write!(f, "{bytes} bytes are too many, the limit is {MAX_BYTES}")
             }
-            Self::TooDeep => {
-                let most = crate::MAX_DEPTH;
-                write!(
-                    f,
-                    "more than {most} lists and objects stand inside each other"
-                )
-            }
+            Self::TooDeep => write!(f, "nested more than {MAX_DEPTH} levels deep"),
             Self::NotJson(message) => write!(f, "not valid JSON: {message}"),
             Self::WrongFormat(found) => write!(f, "expected \"faa-policy\", found {found}"),
             Self::WrongVersion(found) => write!(f, "version {found} is not supported, only 1 is"),
-            Self::NotForeign => f.write_str("this is a policy file already"),
+            Self::AlreadyPolicy => f.write_str("this is already a policy file"),
             Self::Missing => f.write_str("missing"),
-            Self::UnknownKey => f.write_str("not a key of this format"),
-            Self::DuplicateKey => f.write_str("stands here twice"),
-            Self::Both(other) => write!(f, "cannot stand beside `{other}`"),
-            Self::Neither(other) => write!(f, "missing, and so is `{other}`"),
+            Self::UnknownKey => f.write_str("unknown key"),
+            Self::DuplicateKey => f.write_str("duplicate key"),
+            Self::Conflict(other) => write!(f, "cannot be combined with `{other}`"),
+            Self::Neither(other) => write!(f, "missing, and so is `{other}`: one is required"),
             Self::WrongType { expected } => write!(f, "expected {expected}"),
             Self::OutOfRange { value, low, high } => {
                 write!(f, "{value} is not within {low}…{high}")
             }
             Self::NotFinite { value } => write!(f, "{value} is not a finite number"),
-            Self::Empty => f.write_str("at least one element is needed"),
-            Self::NoValue => f.write_str("the op has no value"),
-            Self::NoPartner => f.write_str("the op mixes in no partner"),
-            Self::NotInSet { place, count } => {
-                write!(f, "there is no image {place} among {count} partners")
+            Self::Empty => f.write_str("must not be empty"),
+            Self::NoValue => f.write_str("the op takes no value"),
+            Self::NoPartner => f.write_str("the op takes no partner image"),
+            Self::NoSuchPartner { index, count } => {
+                write!(f, "there is no partner {index}: the set has {count} images")
             }
             Self::UnknownOp { op, nearest } => {
                 write!(f, "no op is named `{op}`")?;
@@ -186,11 +168,11 @@ impl fmt::Display for Problem {
 
 impl Error for PolicyError {}
 
-/// `value` lies between two ends, which belong to the range.
-pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), Problem> {
+/// Checks that `value` lies in a range, both ends included.
+pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), PolicyErrorKind> {
     match (low..=high).contains(&value) {
         true => Ok(()),
-        false => Err(Problem::OutOfRange { value, low, high }),
+        false => Err(PolicyErrorKind::OutOfRange { value, low, high }),
     }
 }
 
@@ -198,29 +180,26 @@ pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), Problem> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
     op: Option<String>,
-    cause: OpError,
+    kind: OpError,
 }
 
 impl ApplyError {
-    pub(crate) fn of_op(op: &str, cause: OpError) -> Self {
+    /// An error of the op with this name, or of the images before any op.
+    pub fn new(op: Option<&str>, kind: OpError) -> Self {
         Self {
-            op: Some(op.to_owned()),
-            cause,
+            op: op.map(ToOwned::to_owned),
+            kind,
         }
     }
 
-    pub(crate) fn without_op(cause: OpError) -> Self {
-        Self { op: None, cause }
-    }
-
-    /// The name of the op that failed; `None` where the images did not fit before any op.
+    /// The name of the op that failed; `None` if the images did not fit before any op.
     pub fn op(&self) -> Option<&str> {
         self.op.as_deref()
     }
 
     /// What went wrong.
-    pub fn cause(&self) -> &OpError {
-        &self.cause
+    pub fn kind(&self) -> &OpError {
+        &self.kind
     }
 }
 
@@ -235,34 +214,53 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
+        Some(&self.kind)
     }
 }
 
 /// Why a plan could not be replayed.
 #[derive(Clone, Debug, PartialEq)]
+pub struct ReplayError {
+    kind: ReplayErrorKind,
+}
+
+/// The kinds of failures of a replay.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum ReplayError {
-    /// The plan does not fit the ops or the partners at hand.
+pub enum ReplayErrorKind {
+    /// The plan does not fit the ops or the partners; the image is unchanged.
     Plan(PolicyError),
-    /// An op failed.
+    /// An op failed; the image may hold anything.
     Apply(ApplyError),
+}
+
+impl ReplayError {
+    /// What went wrong.
+    pub fn kind(&self) -> &ReplayErrorKind {
+        &self.kind
+    }
+}
+
+impl From<ReplayErrorKind> for ReplayError {
+    fn from(kind: ReplayErrorKind) -> Self {
+        Self { kind }
+    }
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plan(_) => f.write_str("the plan cannot be replayed"),
-            Self::Apply(error) => error.fmt(f),
+        match &self.kind {
+            ReplayErrorKind::Plan(_) => f.write_str("the plan cannot be replayed"),
+            ReplayErrorKind::Apply(error) => error.fmt(f),
         }
     }
 }
 
 impl Error for ReplayError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Plan(error) => Some(error),
-            Self::Apply(error) => error.source(),
+        match &self.kind {
+            ReplayErrorKind::Plan(error) => Some(error),
+            ReplayErrorKind::Apply(error) => error.source(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub trait ViewImage {
     ///
     /// # Errors
     ///
-    /// [`ViewError`] where the buffer is empty or holds other samples than 8-bit L, RGB or RGBA.
+    /// [`ViewError`] if the buffer is empty or its samples are not 8-bit L, RGB or RGBA.
     fn view(&self) -> Result<ImageRef<'_>, ViewError>;
 }
 
@@ -105,13 +105,13 @@ impl ViewImageMut for DynamicImage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// The samples are not 8-bit L, RGB or RGBA; `image`'s own conversions, such as `to_rgb8`,
-    /// make them so.
+    /// The samples are not 8-bit L, RGB or RGBA; convert the image first, for example with
+    /// `to_rgb8`.
     Unsupported(
-        /// What they are.
+        /// The type found.
         ColorType,
     ),
-    /// The buffer is no image, for example because a side is zero.
+    /// The buffer is not an image, for example because a side is zero.
     Shape(ShapeError),
 }
 

@@ -32,16 +32,16 @@
 //!     let image = ImageMut::new(pixels, 32, 32, Channels::Rgb)?;
 //!     images.push((DrawKey { seed: 1, epoch: 0, index }, image));
 //! }
-//! executor.apply_batch(&mut images)?;
+//! executor.apply_batch(&mut images, workspace)?;
 //! # drop(images);
 //! assert_eq!(pixels, batch[7 * 32 * 32 * 3..][..32 * 32 * 3]);
 //!
 //! // What was drawn, to be logged, and replayed without the policy.
-//! let line = executor.plan(key).to_json();
+//! let line = executor.plan(key, workspace).to_json();
 //! let plan = faa_policy::Plan::parse(line.as_bytes())?;
 //! let mut again = vec![128; 32 * 32 * 3];
 //! let mut image = ImageMut::new(&mut again, 32, 32, Channels::Rgb)?;
-//! plan.replay(&faa_ops_builtin::builtin_ops(), &mut image, None, workspace)?;
+//! plan.replay(&faa_ops_builtin::builtin_ops(), &mut image, workspace)?;
 //! assert_eq!(again, pixels);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -84,7 +84,7 @@
 //!             {"op": "Identity"}]}}"#,
 //! )?;
 //! let executor = Executor::new(&policy, &ops)?;
-//! # assert_eq!(executor.mixing_op(), None);
+//! # assert_eq!(executor.partner_op(), None);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -92,7 +92,7 @@
 //! the seed, the epoch and the image's index alone, and never on threads, batches or what was drawn
 //! before; [`Executor`] documents every number that is drawn. Pixels are Pillow's, byte for byte.
 //! Ops such as SamplePairing, which mix another image in, are given a set of images to choose from
-//! ([`Executor::with_partners`]); without one they are an error and not skipped.
+//! ([`Workspace::with_partners`]); without one they are an error and not skipped.
 //!
 //! **Untrusted input.** [`Policy::parse`], [`Plan::parse`] and [`convert`] refuse what is malformed
 //! with an error that names the place, and never panic or clamp. They read at most [`MAX_BYTES`]
@@ -109,11 +109,12 @@ mod error;
 mod executor;
 #[cfg(feature = "image")]
 pub mod interop;
+mod one_pass;
 mod parse;
 mod partners;
 mod plan;
-mod points;
 mod policy;
+mod provenance;
 mod resolve;
 mod sampler;
 mod shipped;
@@ -123,11 +124,12 @@ mod workspace;
 mod write;
 
 pub use convert::{Converted, Warning, convert};
-pub use error::{ApplyError, PolicyError, Problem, ReplayError};
-pub use executor::{Executor, Paired};
+pub use error::{ApplyError, PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind};
+pub use executor::Executor;
 pub use partners::{PackedImages, Partners};
 pub use plan::{Plan, PlannedStep};
-pub use policy::{Policy, Provenance, Rule, Step, Strength, SubPolicy, nearest_name};
+pub use policy::{Policy, Rule, SEARCHED_OPS, Step, Strength, SubPolicy, nearest_name};
+pub use provenance::Provenance;
 pub use sampler::{Sampler, SamplerOp, SamplerValues};
 pub use shipped::{Shipped, shipped};
 pub use tree::{MAX_BYTES, MAX_DEPTH};

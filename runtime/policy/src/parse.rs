@@ -1,12 +1,12 @@
 use std::fmt;
 
-use serde_json::Value;
+use serde_core::de::{Deserialize, Deserializer, Error};
 
 use crate::error::within;
 use crate::tree::{self, Tree};
 use crate::{
-    Policy, PolicyError, Problem, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step,
-    Strength, SubPolicy,
+    Policy, PolicyError, PolicyErrorKind, Provenance, Rule, Sampler, SamplerOp, SamplerValues,
+    Step, Strength, SubPolicy,
 };
 
 pub(crate) const FORMAT: &str = "faa-policy";
@@ -15,14 +15,17 @@ pub(crate) const VERSION: u64 = 1;
 impl Policy {
     /// Reads a policy file.
     ///
-    /// Which ops exist is not known here: [`Policy::check`] and the executor look at that.
+    /// Whether the ops exist is not checked here: [`Policy::check`] and the executor do that.
     ///
     /// # Errors
     ///
-    /// Whatever is malformed, with its place; numbers are never clamped.
+    /// Whatever is malformed, with its path; numbers are never clamped.
     pub fn parse(json: &[u8]) -> Result<Self, PolicyError> {
-        let tree = tree::read(json)?;
-        let root = Object::new(Place::root(), &tree)?;
+        Self::from_tree(&tree::read(json)?)
+    }
+
+    fn from_tree(tree: &Tree) -> Result<Self, PolicyError> {
+        let root = Object::new(JsonPath::root(), tree)?;
         check_header(&root)?;
         root.allow(&[
             "format",
@@ -32,43 +35,49 @@ impl Policy {
             "sampler",
             "provenance",
         ])?;
-        Ok(Self {
-            name: root.string("name")?.to_owned(),
-            rule: parse_rule(&root)?,
-            provenance: parse_provenance(&root)?,
-        })
+        let mut policy = Self::new(root.string("name")?, parse_rule(&root)?);
+        policy.provenance = parse_provenance(&root)?;
+        Ok(policy)
+    }
+}
+
+/// Checks what [`Policy::parse`] checks, limits included.
+impl<'de> Deserialize<'de> for Policy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = tree::deserialize(deserializer)?;
+        Self::from_tree(&tree).map_err(D::Error::custom)
     }
 }
 
 fn check_header(root: &Object<'_>) -> Result<(), PolicyError> {
     let format = root.get("format")?;
     if *format != Tree::Text(FORMAT.to_owned()) {
-        let problem = Problem::WrongFormat(format.to_string());
-        return Err(root.error("format", problem));
+        let kind = PolicyErrorKind::WrongFormat(format.to_string());
+        return Err(root.error("format", kind));
     }
     let version = root.get("version")?;
     if *version != Tree::Unsigned(VERSION) {
-        let problem = Problem::WrongVersion(version.to_string());
-        return Err(root.error("version", problem));
+        let kind = PolicyErrorKind::WrongVersion(version.to_string());
+        return Err(root.error("version", kind));
     }
     Ok(())
 }
 
 fn parse_provenance(root: &Object<'_>) -> Result<Provenance, PolicyError> {
-    match root.find("provenance").cloned().map(Value::from) {
+    match root.find("provenance") {
         None => Ok(Provenance::new()),
-        Some(Value::Object(provenance)) => Ok(provenance),
+        Some(Tree::Object(entries)) => Ok(Provenance::from_entries(entries)),
         Some(_) => Err(root.wrong_type("provenance", "an object")),
     }
 }
 
 fn parse_rule(root: &Object<'_>) -> Result<Rule, PolicyError> {
     match (root.find("sub_policies"), root.find("sampler")) {
-        (Some(_), Some(_)) => Err(root.error("sampler", Problem::Both("sub_policies"))),
-        (None, None) => Err(root.error("sub_policies", Problem::Neither("sampler"))),
+        (Some(_), Some(_)) => Err(root.error("sampler", PolicyErrorKind::Conflict("sub_policies"))),
+        (None, None) => Err(root.error("sub_policies", PolicyErrorKind::Neither("sampler"))),
         (Some(_), None) => parse_sub_policies(root).map(Rule::SubPolicies),
         (None, Some(sampler)) => {
-            let sampler = Object::new(root.place("sampler"), sampler)?;
+            let sampler = Object::new(root.path_of("sampler"), sampler)?;
             parse_sampler(&sampler).map(Rule::Sampler)
         }
     }
@@ -76,15 +85,15 @@ fn parse_rule(root: &Object<'_>) -> Result<Rule, PolicyError> {
 
 fn parse_sub_policies(root: &Object<'_>) -> Result<Vec<SubPolicy>, PolicyError> {
     let parse = |(i, steps): (usize, &Tree)| {
-        let place = root.place("sub_policies").item(i);
+        let path = root.path_of("sub_policies").item(i);
         let Tree::List(steps) = steps else {
             let expected = "a list of steps";
-            return Err(place.error(Problem::WrongType { expected }));
+            return Err(path.error(PolicyErrorKind::WrongType { expected }));
         };
         if steps.is_empty() {
-            return Err(place.error(Problem::Empty));
+            return Err(path.error(PolicyErrorKind::Empty));
         }
-        let step = |(j, step)| parse_step(&Object::new(place.item(j), step)?);
+        let step = |(j, step)| parse_step(&Object::new(path.item(j), step)?);
         steps.iter().enumerate().map(step).collect()
     };
     let sub_policies = root.list("sub_policies")?.iter();
@@ -95,26 +104,28 @@ fn parse_step(step: &Object<'_>) -> Result<Step, PolicyError> {
     step.allow(&["op", "probability", "magnitude", "value"])?;
     let strength = match (step.find("magnitude"), step.find("value")) {
         (None, None) => Strength::Unstated,
-        (Some(_), None) => Strength::Magnitude(step.share("magnitude")?),
-        (None, Some(_)) => Strength::Value(step.number("value")?),
-        (Some(_), Some(_)) => return Err(step.error("value", Problem::Both("magnitude"))),
+        (Some(_), None) => Strength::Magnitude(step.unit_interval("magnitude")?),
+        (None, Some(_)) => Strength::Value(step.f64("value")?),
+        (Some(_), Some(_)) => {
+            return Err(step.error("value", PolicyErrorKind::Conflict("magnitude")));
+        }
     };
     Ok(Step {
         op: step.string("op")?.to_owned(),
-        probability: step.share("probability")?,
+        probability: step.unit_interval("probability")?,
         strength,
     })
 }
 
 fn parse_sampler(sampler: &Object<'_>) -> Result<Sampler, PolicyError> {
     sampler.allow(&["count", "bins", "bin", "ops"])?;
-    let place = sampler.place("ops");
+    let path = sampler.path_of("ops");
     let ops = sampler.list("ops")?.iter().enumerate();
-    let op = |(i, op)| parse_sampler_op(&Object::new(place.item(i), op)?);
+    let op = |(i, op)| parse_sampler_op(&Object::new(path.item(i), op)?);
     let parsed = Sampler {
-        count: sampler.small("count")?,
-        bins: sampler.small("bins")?,
-        bin: sampler.optional("bin", Object::small)?,
+        count: sampler.u32("count")?,
+        bins: sampler.u32("bins")?,
+        bin: sampler.optional("bin", Object::u32)?,
         ops: ops.map(op).collect::<Result<_, _>>()?,
     };
     parsed.check_numbers()?;
@@ -128,10 +139,10 @@ fn parse_sampler_op(op: &Object<'_>) -> Result<SamplerOp, PolicyError> {
         None
     } else {
         Some(SamplerValues {
-            low: op.number("low")?,
-            high: op.number("high")?,
-            centre: op.optional("centre", Object::number)?,
-            integer: op.optional("integer", Object::truth)?.unwrap_or(false),
+            low: op.f64("low")?,
+            high: op.f64("high")?,
+            centre: op.optional("centre", Object::f64)?,
+            integer: op.optional("integer", Object::bool)?.unwrap_or(false),
         })
     };
     Ok(SamplerOp {
@@ -140,11 +151,11 @@ fn parse_sampler_op(op: &Object<'_>) -> Result<SamplerOp, PolicyError> {
     })
 }
 
-/// Where something stands in a file: a path of keys and indices.
+/// The keys and indices that lead to a value in a file.
 #[derive(Clone)]
-pub(crate) struct Place(String);
+pub(crate) struct JsonPath(String);
 
-impl Place {
+impl JsonPath {
     pub(crate) fn root() -> Self {
         Self(String::new())
     }
@@ -158,34 +169,34 @@ impl Place {
         Self(format!("{self}{dot}{key}"))
     }
 
-    pub(crate) fn error(&self, problem: Problem) -> PolicyError {
-        PolicyError::new(self.0.clone(), problem)
+    pub(crate) fn error(&self, kind: PolicyErrorKind) -> PolicyError {
+        PolicyError::new(self.0.clone(), kind)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// A JSON object that knows where it stands in the file.
+/// A JSON object that knows its path in the file.
 pub(crate) struct Object<'a> {
-    place: Place,
+    path: JsonPath,
     entries: &'a [(String, Tree)],
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn new(place: Place, tree: &'a Tree) -> Result<Self, PolicyError> {
+    pub(crate) fn new(path: JsonPath, tree: &'a Tree) -> Result<Self, PolicyError> {
         let expected = "an object";
         match tree {
-            Tree::Object(entries) => Ok(Self { place, entries }),
-            _ => Err(place.error(Problem::WrongType { expected })),
+            Tree::Object(entries) => Ok(Self { path, entries }),
+            _ => Err(path.error(PolicyErrorKind::WrongType { expected })),
         }
     }
 
-    pub(crate) fn place(&self, key: &str) -> Place {
-        self.place.key(key)
+    pub(crate) fn path_of(&self, key: &str) -> JsonPath {
+        self.path.key(key)
     }
 
     pub(crate) fn entries(&self) -> &'a [(String, Tree)] {
@@ -195,7 +206,7 @@ impl<'a> Object<'a> {
     pub(crate) fn allow(&self, keys: &[&str]) -> Result<(), PolicyError> {
         let unknown = |(key, _): &&(String, Tree)| !keys.contains(&key.as_str());
         match self.entries.iter().find(unknown) {
-            Some((key, _)) => Err(self.error(key, Problem::UnknownKey)),
+            Some((key, _)) => Err(self.error(key, PolicyErrorKind::UnknownKey)),
             None => Ok(()),
         }
     }
@@ -207,10 +218,10 @@ impl<'a> Object<'a> {
 
     pub(crate) fn get(&self, key: &str) -> Result<&'a Tree, PolicyError> {
         self.find(key)
-            .ok_or_else(|| self.error(key, Problem::Missing))
+            .ok_or_else(|| self.error(key, PolicyErrorKind::Missing))
     }
 
-    /// What `read` makes of a key that may be left away.
+    /// What `read` makes of a key that may be omitted.
     pub(crate) fn optional<T>(
         &self,
         key: &str,
@@ -226,9 +237,9 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn truth(&self, key: &str) -> Result<bool, PolicyError> {
+    fn bool(&self, key: &str) -> Result<bool, PolicyError> {
         match self.get(key)? {
-            Tree::Bool(truth) => Ok(*truth),
+            Tree::Bool(value) => Ok(*value),
             _ => Err(self.wrong_type(key, "true or false")),
         }
     }
@@ -242,63 +253,50 @@ impl<'a> Object<'a> {
 
     fn list(&self, key: &str) -> Result<&'a [Tree], PolicyError> {
         match self.list_or_empty(key)? {
-            [] => Err(self.error(key, Problem::Empty)),
+            [] => Err(self.error(key, PolicyErrorKind::Empty)),
             list => Ok(list),
         }
     }
 
-    pub(crate) fn number(&self, key: &str) -> Result<f64, PolicyError> {
+    pub(crate) fn f64(&self, key: &str) -> Result<f64, PolicyError> {
         (self.get(key)?.as_number()).ok_or_else(|| self.wrong_type(key, "a number"))
     }
 
     /// A number from 0 to 1.
-    fn share(&self, key: &str) -> Result<f64, PolicyError> {
-        let value = self.number(key)?;
-        within(value, 0.0, 1.0).map_err(|problem| self.error(key, problem))?;
+    fn unit_interval(&self, key: &str) -> Result<f64, PolicyError> {
+        let value = self.f64(key)?;
+        within(value, 0.0, 1.0).map_err(|kind| self.error(key, kind))?;
         Ok(value)
     }
 
-    pub(crate) fn whole(&self, key: &str) -> Result<u64, PolicyError> {
+    pub(crate) fn u64(&self, key: &str) -> Result<u64, PolicyError> {
         match self.get(key)? {
             Tree::Unsigned(value) => Ok(*value),
-            _ => Err(self.wrong_type(key, "a whole number from 0 up, of 64 bits")),
+            _ => Err(self.wrong_type(key, "a non-negative integer of at most 64 bits")),
         }
     }
 
-    pub(crate) fn index(&self, key: &str) -> Result<usize, PolicyError> {
-        let whole = self.whole(key)?;
-        usize::try_from(whole).map_err(|_| {
-            self.error(
-                key,
-                Problem::OutOfRange {
-                    value: whole as f64,
-                    low: 0.0,
-                    high: usize::MAX as f64,
-                },
-            )
-        })
+    pub(crate) fn usize(&self, key: &str) -> Result<usize, PolicyError> {
+        self.integer(key, usize::MAX as f64)
     }
 
-    fn small(&self, key: &str) -> Result<u32, PolicyError> {
-        let whole = self.whole(key)?;
-        u32::try_from(whole).map_err(|_| {
-            self.error(
-                key,
-                Problem::OutOfRange {
-                    value: whole as f64,
-                    low: 0.0,
-                    high: u32::MAX.into(),
-                },
-            )
-        })
+    fn u32(&self, key: &str) -> Result<u32, PolicyError> {
+        self.integer(key, u32::MAX.into())
     }
 
-    pub(crate) fn error(&self, key: &str, problem: Problem) -> PolicyError {
-        self.place(key).error(problem)
+    fn integer<T: TryFrom<u64>>(&self, key: &str, high: f64) -> Result<T, PolicyError> {
+        let integer = self.u64(key)?;
+        let (value, low) = (integer as f64, 0.0);
+        let error = |_| self.error(key, PolicyErrorKind::OutOfRange { value, low, high });
+        T::try_from(integer).map_err(error)
+    }
+
+    pub(crate) fn error(&self, key: &str, kind: PolicyErrorKind) -> PolicyError {
+        self.path_of(key).error(kind)
     }
 
     fn wrong_type(&self, key: &str, expected: &'static str) -> PolicyError {
-        self.error(key, Problem::WrongType { expected })
+        self.error(key, PolicyErrorKind::WrongType { expected })
     }
 }
 

@@ -1,9 +1,9 @@
 use faa_op::{Channels, ImageRef, ShapeError};
 
-/// The unaugmented images that mixing ops such as SamplePairing may blend in.
+/// The unaugmented images that ops such as SamplePairing may mix in.
 ///
-/// Which of them an image is given comes from the image's own stream, so the set must be the same,
-/// in the same order, wherever the same draws are wanted: the data set, not the batch.
+/// Which of them an image is given comes from the image's own stream. So give the whole data set,
+/// always in the same order, and not the batch: the same draws need the same set.
 pub trait Partners: Sync {
     /// How many images there are.
     fn count(&self) -> u64;
@@ -55,11 +55,11 @@ pub struct PackedImages<'a> {
 }
 
 impl<'a> PackedImages<'a> {
-    /// Views `samples` as so many images as there are; none is fine.
+    /// Views `samples` as images; there may be none.
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] where a side is zero or the last image is not whole.
+    /// [`ShapeError`] if a side is zero or the last image is incomplete.
     pub fn new(
         samples: &'a [u8],
         width: usize,

@@ -1,12 +1,13 @@
 use faa_op::{ImageMut, OpSet};
-use serde_json::Value;
+use serde_core::de::{Deserialize, Deserializer, Error};
 
 use crate::draw::Drawn;
-use crate::parse::{Object, Place};
-use crate::points::one_pass_pays;
-use crate::resolve::{Fusing, find};
+use crate::one_pass::one_pass_pays;
+use crate::parse::{JsonPath, Object};
+use crate::resolve::{Fusing, resolve_op};
 use crate::steps::Target;
-use crate::{ApplyError, Partners, PolicyError, Problem, ReplayError, Workspace};
+use crate::tree::{self, Tree};
+use crate::{PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind, Workspace};
 
 /// What an executor does to one image, after all draws.
 ///
@@ -18,19 +19,19 @@ use crate::{ApplyError, Partners, PolicyError, Problem, ReplayError, Workspace};
 ///     {"step": 1, "op": "SamplePairing", "value": 0.2, "seed": 96024, "partner": 51}]}
 /// ```
 ///
-/// `sub_policy` and `partner` are left away where there is none.
+/// `sub_policy` and `partner` are omitted if there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The place of the drawn sub-policy in the policy; `None` where the policy is a sampler.
+    /// The index of the drawn sub-policy; `None` if the policy is a sampler.
     pub sub_policy: Option<usize>,
-    /// The ops that are applied, in order; those that their probability passed over are not here.
+    /// The ops that are applied, in order, without those that were skipped by their probability.
     pub steps: Vec<PlannedStep>,
 }
 
 /// An op that is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedStep {
-    /// The place of the step in its sub-policy, or of the op in the sampler's list.
+    /// The index of the step in its sub-policy, or of the op in the sampler's list.
     pub step: usize,
     /// The op's name.
     pub op: String,
@@ -38,31 +39,31 @@ pub struct PlannedStep {
     pub value: f64,
     /// The op's own seed.
     pub seed: u64,
-    /// The place of the partner image in its set, where the op mixes one in.
+    /// The index of the partner image, if the op needs one.
     pub partner: Option<u64>,
 }
 
 impl Plan {
-    /// Does to an image what the executor did that made the plan: the same bytes, given the same
-    /// image, the same ops and the same partners.
+    /// Applies the plan to an image, in place: the same bytes as from the executor that made it, given
+    /// the same image, the same ops and the same partners.
     ///
     /// # Errors
     ///
-    /// [`ReplayError::Plan`] where the plan cannot be carried out: an unknown op, a value that is
-    /// not finite, a partner for an op that mixes none in, or beyond the set, or none for one that
-    /// does. [`ReplayError::Apply`] where an op fails; the image may then hold anything.
+    /// [`ReplayErrorKind::Plan`] if the plan does not fit: an unknown op, a value that is not finite,
+    /// a partner for an op that needs none, no partner for one that does, or one that the workspace
+    /// does not have. [`ReplayErrorKind::Apply`] if an op fails; the image may then hold anything.
     pub fn replay(
         &self,
         ops: &OpSet,
         image: &mut ImageMut<'_>,
-        partners: Option<&dyn Partners>,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<'_>,
     ) -> Result<(), ReplayError> {
-        let count = partners.map_or(0, Partners::count);
+        let count = workspace.partner_count();
         let mut drawn = Vec::with_capacity(self.steps.len());
-        for (place, step) in self.steps.iter().enumerate() {
-            let step = step.found(ops, count).map_err(|(key, problem)| {
-                PolicyError::new(format!("steps[{place}].{key}"), problem)
+        for (index, step) in self.steps.iter().enumerate() {
+            let step = step.resolve(ops, count).map_err(|(key, kind)| {
+                let error = PolicyError::new(format!("steps[{index}].{key}"), kind);
+                ReplayErrorKind::Plan(error)
             })?;
             drawn.push(step);
         }
@@ -70,59 +71,66 @@ impl Plan {
         let target = Target {
             source: None,
             image,
-            partners,
+            partners: workspace.partners,
             scratch: &mut workspace.scratch,
             one_pass,
         };
-        target.apply(drawn.into_iter()).map_err(ReplayError::from)
-    }
-
-    /// The plan as a line of JSON, without a newline. Numbers survive exactly.
-    ///
-    /// A value that is not finite has no form in JSON and becomes `null`, which the parser refuses.
-    pub fn to_json(&self) -> String {
-        let steps: Vec<String> = self.steps.iter().map(step_json).collect();
-        let sub_policy =
-            (self.sub_policy).map_or(String::new(), |place| format!(r#""sub_policy": {place}, "#));
-        format!(r#"{{{sub_policy}"steps": [{}]}}"#, steps.join(", "))
+        let applied = target.apply(drawn.into_iter());
+        Ok(applied.map_err(ReplayErrorKind::Apply)?)
     }
 
     /// Reads a plan.
     ///
     /// # Errors
     ///
-    /// Whatever is malformed, with its place, as in [`Policy::parse`](crate::Policy::parse).
+    /// Whatever is malformed, with its path, as in [`Policy::parse`](crate::Policy::parse).
     pub fn parse(json: &[u8]) -> Result<Self, PolicyError> {
-        let tree = crate::tree::read(json)?;
-        let root = Object::new(Place::root(), &tree)?;
+        Self::from_tree(&tree::read(json)?)
+    }
+
+    fn from_tree(tree: &Tree) -> Result<Self, PolicyError> {
+        let root = Object::new(JsonPath::root(), tree)?;
         root.allow(&["sub_policy", "steps"])?;
         let steps = root.list_or_empty("steps")?.iter().enumerate();
-        let step = |(place, step)| parse_step(&Object::new(root.place("steps").item(place), step)?);
+        let path = root.path_of("steps");
+        let step = |(index, step)| parse_step(&Object::new(path.item(index), step)?);
         Ok(Self {
-            sub_policy: root.optional("sub_policy", Object::index)?,
+            sub_policy: root.optional("sub_policy", Object::usize)?,
             steps: steps.map(step).collect::<Result<_, _>>()?,
         })
     }
 }
 
+/// Checks what [`Plan::parse`] checks, limits included.
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = tree::deserialize(deserializer)?;
+        Self::from_tree(&tree).map_err(D::Error::custom)
+    }
+}
+
 impl PlannedStep {
     /// An error comes with the key at fault.
-    fn found<'a>(&self, ops: &'a OpSet, count: u64) -> Result<Drawn<'a>, (&'static str, Problem)> {
-        let op = find(&self.op, ops).map_err(|problem| ("op", problem))?;
+    fn resolve<'a>(
+        &self,
+        ops: &'a OpSet,
+        count: u64,
+    ) -> Result<Drawn<'a>, (&'static str, PolicyErrorKind)> {
+        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
         if !self.value.is_finite() {
             let value = self.value;
-            return Err(("value", Problem::NotFinite { value }));
+            return Err(("value", PolicyErrorKind::NotFinite { value }));
         }
-        match (op.spec().mixes(), self.partner) {
-            (true, None) => return Err(("partner", Problem::Missing)),
-            (false, Some(_)) => return Err(("partner", Problem::NoPartner)),
-            (true, Some(place)) if place >= count => {
-                return Err(("partner", Problem::NotInSet { place, count }));
+        match (op.spec().needs_partner(), self.partner) {
+            (true, None) => return Err(("partner", PolicyErrorKind::Missing)),
+            (false, Some(_)) => return Err(("partner", PolicyErrorKind::NoPartner)),
+            (true, Some(index)) if index >= count => {
+                return Err(("partner", PolicyErrorKind::NoSuchPartner { index, count }));
             }
             _ => {}
         }
         Ok(Drawn {
-            place: self.step,
+            index: self.step,
             op: op.as_ref(),
             value: self.value,
             seed: self.seed,
@@ -132,38 +140,15 @@ impl PlannedStep {
     }
 }
 
-fn step_json(step: &PlannedStep) -> String {
-    let partner = (step.partner).map_or(String::new(), |place| format!(r#", "partner": {place}"#));
-    format!(
-        r#"{{"step": {}, "op": {}, "value": {}, "seed": {}{partner}}}"#,
-        step.step,
-        Value::from(step.op.as_str()),
-        Value::from(step.value),
-        step.seed,
-    )
-}
-
 fn parse_step(step: &Object<'_>) -> Result<PlannedStep, PolicyError> {
     step.allow(&["step", "op", "value", "seed", "partner"])?;
     Ok(PlannedStep {
-        step: step.index("step")?,
+        step: step.usize("step")?,
         op: step.string("op")?.to_owned(),
-        value: step.number("value")?,
-        seed: step.whole("seed")?,
-        partner: step.optional("partner", Object::whole)?,
+        value: step.f64("value")?,
+        seed: step.u64("seed")?,
+        partner: step.optional("partner", Object::u64)?,
     })
-}
-
-impl From<PolicyError> for ReplayError {
-    fn from(error: PolicyError) -> Self {
-        Self::Plan(error)
-    }
-}
-
-impl From<ApplyError> for ReplayError {
-    fn from(error: ApplyError) -> Self {
-        Self::Apply(error)
-    }
 }
 
 #[cfg(test)]
@@ -198,12 +183,14 @@ mod tests {
             steps: Vec::new(),
         };
         for plan in [plan(), sampled, nothing] {
-            assert_eq!(Plan::parse(plan.to_json().as_bytes()), Ok(plan));
+            let json = plan.to_json();
+            assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+            assert_eq!(Plan::parse(json.as_bytes()), Ok(plan));
         }
     }
 
     #[test]
-    fn malformed_plans_are_refused_with_the_place() {
+    fn malformed_plans_are_refused_with_the_path() {
         let with = |key: &str, value: &str| {
             let step = |own: &str, other: &str| {
                 let value = if own == key { value } else { other };
@@ -218,28 +205,29 @@ mod tests {
             let step = keys.map(|(own, other)| step(own, other)).join(", ");
             format!(r#"{{"sub_policy": 0, "steps": [{{{step}}}]}}"#)
         };
-        let whole = "a whole number from 0 up, of 64 bits";
+        let integer = "a non-negative integer of at most 64 bits";
         let cases = [
-            (with("step", "-1"), "steps[0].step", whole),
-            (with("seed", "1.5"), "steps[0].seed", whole),
-            (with("seed", "18446744073709551616"), "steps[0].seed", whole),
+            (with("step", "-1"), "steps[0].step", integer),
+            (with("seed", "1.5"), "steps[0].seed", integer),
+            (
+                with("seed", "18446744073709551616"),
+                "steps[0].seed",
+                integer,
+            ),
             (with("op", "7"), "steps[0].op", "a string"),
             (with("value", "null"), "steps[0].value", "a number"),
         ];
-        for (json, place, expected) in cases {
+        for (json, path, expected) in cases {
             let error = Plan::parse(json.as_bytes()).unwrap_err();
-            assert_eq!(error.place(), place);
-            assert_eq!(*error.problem(), Problem::WrongType { expected });
+            assert_eq!(error.path(), path);
+            assert_eq!(*error.kind(), PolicyErrorKind::WrongType { expected });
         }
         let error = |json: &str| Plan::parse(json.as_bytes()).unwrap_err().to_string();
         assert_eq!(error("{}"), "steps: missing");
-        assert_eq!(
-            error(r#"{"steps": [], "step": 1}"#),
-            "step: not a key of this format"
-        );
+        assert_eq!(error(r#"{"steps": [], "step": 1}"#), "step: unknown key");
         assert_eq!(
             error(r#"{"steps": [{"step": 1, "step": 1}]}"#),
-            "steps[0].step: stands here twice"
+            "steps[0].step: duplicate key"
         );
     }
 }

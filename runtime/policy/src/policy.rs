@@ -1,17 +1,41 @@
 use faa_op::OpSet;
 
-use crate::{PolicyError, Sampler};
+use crate::{PolicyError, Provenance, Sampler};
 
 /// A rule by which every image draws its ops, with a name and an origin.
+///
+/// With serde a policy is the JSON of its file, and what is read is checked as
+/// [`Policy::parse`] checks it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Policy {
-    /// What people call it.
+    /// The policy's name, for people.
     pub name: String,
     /// How an image's ops are drawn.
     pub rule: Rule,
-    /// Where it came from: free-form, kept as it is.
+    /// Where the policy came from.
     pub provenance: Provenance,
 }
+
+/// The ops that Fast AutoAugment's published code searches over: the paper's, in the order of its
+/// table, without SamplePairing.
+pub const SEARCHED_OPS: [&str; 15] = [
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Rotate",
+    "AutoContrast",
+    "Invert",
+    "Equalize",
+    "Solarize",
+    "Posterize",
+    "Contrast",
+    "Color",
+    "Brightness",
+    "Sharpness",
+    "Cutout",
+];
 
 /// How an image's ops are drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +48,6 @@ pub enum Rule {
 
 /// Steps that are applied in order; at least one.
 pub type SubPolicy = Vec<Step>;
-
-/// Facts about a policy's origin.
-pub type Provenance = serde_json::Map<String, serde_json::Value>;
 
 /// One op of a sub-policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,25 +63,30 @@ pub struct Step {
 /// How strongly an op is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strength {
-    /// Not at all stated: for ops that have no value.
+    /// Not stated: for ops without a value.
     Unstated,
-    /// A magnitude from 0 to 1, spread over the op's range. An op without a value ignores it.
+    /// A magnitude from 0 to 1, which spans the op's range. An op without a value ignores it.
     Magnitude(f64),
     /// A value in the op's own unit, within the op's range.
     Value(f64),
 }
 
 impl Policy {
-    /// A policy of sub-policies, without provenance.
-    pub fn of_sub_policies(name: impl Into<String>, sub_policies: Vec<SubPolicy>) -> Self {
+    /// A policy without provenance.
+    pub fn new(name: impl Into<String>, rule: Rule) -> Self {
         Self {
             name: name.into(),
-            rule: Rule::SubPolicies(sub_policies),
+            rule,
             provenance: Provenance::new(),
         }
     }
 
-    /// The sub-policies; none where the rule is a sampler.
+    /// A policy of sub-policies, without provenance.
+    pub fn of_sub_policies(name: impl Into<String>, sub_policies: Vec<SubPolicy>) -> Self {
+        Self::new(name, Rule::SubPolicies(sub_policies))
+    }
+
+    /// The sub-policies; none if the rule is a sampler.
     pub fn sub_policies(&self) -> &[SubPolicy] {
         match &self.rule {
             Rule::SubPolicies(sub_policies) => sub_policies,
@@ -68,7 +94,7 @@ impl Policy {
         }
     }
 
-    /// The sampler, where the rule is one.
+    /// The sampler, if the rule is one.
     pub fn sampler(&self) -> Option<&Sampler> {
         match &self.rule {
             Rule::SubPolicies(_) => None,
@@ -76,21 +102,21 @@ impl Policy {
         }
     }
 
-    /// Checks the policy against the ops that are to be had.
+    /// Checks the policy against the available ops.
     ///
     /// # Errors
     ///
     /// The first thing that is wrong. In sub-policies: none at all, or one without steps; a
-    /// probability or magnitude that is not within 0…1; an unknown op; no strength where the op
-    /// needs one; a value outside the op's range, or for an op that has none. In a sampler: a
-    /// count, bins or a bin beyond their bounds; no ops, or an unknown one; values for an op that
-    /// has none, or values that are not finite.
+    /// probability or magnitude outside 0…1; an unknown op; no strength for an op that needs one; a
+    /// value outside the op's range, or for an op without a value. In a sampler: a count, bins or a
+    /// bin outside their bounds; no ops, or an unknown one; values for an op without a value, or
+    /// values that are not finite.
     pub fn check(&self, ops: &OpSet) -> Result<(), PolicyError> {
         self.resolve(ops).map(drop)
     }
 }
 
-/// The candidate most like `name`, for "did you mean": `None` where nothing is close.
+/// The candidate most similar to `name`, for "did you mean"; `None` if none is close.
 pub fn nearest_name<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -104,7 +130,7 @@ pub fn nearest_name<'a>(
                 candidate,
             )
         })
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate.to_owned())
 }

@@ -4,18 +4,18 @@ use faa_op::{Channels, Op, OpSet};
 
 use crate::error::within;
 use crate::policy::nearest_name;
-use crate::sampler::sampler_op_place;
+use crate::sampler::sampler_op_path;
 use crate::{
-    Policy, PolicyError, Problem, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Policy, PolicyError, PolicyErrorKind, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
 };
 
-/// A rule whose ops are found and whose values are computed.
+/// A rule with its ops looked up and its values computed.
 pub(crate) enum Resolved {
     SubPolicies(Vec<Vec<ResolvedStep>>),
     Sampler(ResolvedSampler),
 }
 
-/// A step whose op is found. `value` is the one before mirroring, and 0 where the op has none.
+/// A step with its op looked up. `value` is the one before mirroring, and 0 if the op has none.
 pub(crate) struct ResolvedStep {
     pub(crate) op: Arc<dyn Op>,
     pub(crate) probability: f64,
@@ -31,7 +31,7 @@ pub(crate) struct ResolvedSampler {
     pub(crate) ops: Vec<ResolvedOp>,
 }
 
-/// An op of a sampler that is found. `values` is `None` where the op has no value.
+/// An op of a sampler, looked up. `values` is `None` if the op has no value.
 pub(crate) struct ResolvedOp {
     pub(crate) op: Arc<dyn Op>,
     pub(crate) values: Option<SamplerValues>,
@@ -40,7 +40,7 @@ pub(crate) struct ResolvedOp {
 
 /// For which channels it is worth asking an op for its tables.
 ///
-/// A table costs about as much as a small image, so they are made only where two neighbours are
+/// A table costs about as much as a small image, so tables are made only if two neighbours are
 /// likely to have them.
 #[derive(Clone, Copy)]
 pub(crate) struct Fusing(u8);
@@ -50,9 +50,9 @@ impl Fusing {
 
     fn of(op: &dyn Op, value: f64) -> Self {
         let all = [Channels::L, Channels::Rgb, Channels::Rgba];
-        let likely = all
-            .into_iter()
-            .filter(|channels| !op.spec().mixes() && op.point(value, *channels).is_some());
+        let likely = all.into_iter().filter(|channels| {
+            !op.spec().needs_partner() && op.lookup_tables(value, *channels).is_some()
+        });
         Self(likely.fold(0, |bits, channels| bits | Self::bit(channels)))
     }
 
@@ -66,12 +66,16 @@ impl Fusing {
 }
 
 impl Resolved {
-    /// The name of the first op that mixes in a partner.
-    pub(crate) fn mixing_op(&self) -> Option<&str> {
-        let mixing = |op: &&Arc<dyn Op>| op.spec().mixes();
+    /// The name of the first op that needs a partner.
+    pub(crate) fn partner_op(&self) -> Option<&str> {
+        let needs_partner = |op: &&Arc<dyn Op>| op.spec().needs_partner();
         let op = match self {
-            Self::SubPolicies(all) => all.iter().flatten().map(|step| &step.op).find(mixing),
-            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(mixing),
+            Self::SubPolicies(all) => all
+                .iter()
+                .flatten()
+                .map(|step| &step.op)
+                .find(needs_partner),
+            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(needs_partner),
         };
         op.map(|op| op.spec().name())
     }
@@ -82,7 +86,7 @@ impl Policy {
         match &self.rule {
             Rule::SubPolicies(sub_policies) => {
                 if sub_policies.is_empty() {
-                    return Err(PolicyError::new("sub_policies", Problem::Empty));
+                    return Err(PolicyError::new("sub_policies", PolicyErrorKind::Empty));
                 }
                 let resolve = |(i, steps): (usize, &Vec<Step>)| resolve_steps(i, steps, ops);
                 let resolved: Result<_, _> = sub_policies.iter().enumerate().map(resolve).collect();
@@ -99,33 +103,34 @@ fn resolve_steps(
     ops: &OpSet,
 ) -> Result<Vec<ResolvedStep>, PolicyError> {
     if steps.is_empty() {
-        let place = format!("sub_policies[{sub_policy}]");
-        return Err(PolicyError::new(place, Problem::Empty));
+        let path = format!("sub_policies[{sub_policy}]");
+        return Err(PolicyError::new(path, PolicyErrorKind::Empty));
     }
-    let resolve = |(place, step): (usize, &Step)| {
-        step.resolve(ops)
-            .map_err(|(key, problem)| PolicyError::new(step_place(sub_policy, place, key), problem))
+    let resolve = |(index, step): (usize, &Step)| {
+        step.resolve(ops).map_err(|(key, kind)| {
+            PolicyError::new(format!("sub_policies[{sub_policy}][{index}].{key}"), kind)
+        })
     };
     steps.iter().enumerate().map(resolve).collect()
 }
 
 impl Step {
     /// An error comes with the key at fault.
-    fn resolve(&self, ops: &OpSet) -> Result<ResolvedStep, (&'static str, Problem)> {
-        let op = find(&self.op, ops).map_err(|problem| ("op", problem))?;
-        let share = |key, value| within(value, 0.0, 1.0).map_err(|problem| (key, problem));
-        share("probability", self.probability)?;
+    fn resolve(&self, ops: &OpSet) -> Result<ResolvedStep, (&'static str, PolicyErrorKind)> {
+        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
+        let unit_interval = |key, value| within(value, 0.0, 1.0).map_err(|kind| (key, kind));
+        unit_interval("probability", self.probability)?;
         if let Strength::Magnitude(magnitude) = self.strength {
-            share("magnitude", magnitude)?;
+            unit_interval("magnitude", magnitude)?;
         }
         let range = op.spec().value_range();
         let value = match (range, self.strength) {
-            (None, Strength::Value(_)) => return Err(("value", Problem::NoValue)),
+            (None, Strength::Value(_)) => return Err(("value", PolicyErrorKind::NoValue)),
             (None, _) => 0.0,
-            (Some(_), Strength::Unstated) => return Err(("magnitude", Problem::Missing)),
+            (Some(_), Strength::Unstated) => return Err(("magnitude", PolicyErrorKind::Missing)),
             (Some(range), Strength::Magnitude(magnitude)) => range.value_at(magnitude),
             (Some(range), Strength::Value(value)) => {
-                within(value, range.low, range.high).map_err(|problem| ("value", problem))?;
+                within(value, range.low, range.high).map_err(|kind| ("value", kind))?;
                 value
             }
         };
@@ -142,9 +147,9 @@ impl Step {
 impl Sampler {
     fn resolve(&self, ops: &OpSet) -> Result<ResolvedSampler, PolicyError> {
         self.check_numbers()?;
-        let resolve = |(place, op): (usize, &SamplerOp)| {
+        let resolve = |(index, op): (usize, &SamplerOp)| {
             op.resolve(ops)
-                .map_err(|(key, problem)| PolicyError::new(sampler_op_place(place, key), problem))
+                .map_err(|(key, kind)| PolicyError::new(sampler_op_path(index, key), kind))
         };
         Ok(ResolvedSampler {
             count: self.count,
@@ -157,10 +162,10 @@ impl Sampler {
 
 impl SamplerOp {
     /// An error comes with the key at fault.
-    fn resolve(&self, ops: &OpSet) -> Result<ResolvedOp, (&'static str, Problem)> {
-        let op = find(&self.op, ops).map_err(|problem| ("op", problem))?;
+    fn resolve(&self, ops: &OpSet) -> Result<ResolvedOp, (&'static str, PolicyErrorKind)> {
+        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
         let values = match (op.spec().value_range(), self.values) {
-            (None, Some(_)) => return Err(("low", Problem::NoValue)),
+            (None, Some(_)) => return Err(("low", PolicyErrorKind::NoValue)),
             (None, None) => None,
             (Some(_), Some(stated)) => Some(stated),
             (Some(range), None) => Some(SamplerValues {
@@ -178,14 +183,13 @@ impl SamplerOp {
     }
 }
 
-/// The op of a name, or the problem of there being none.
-pub(crate) fn find<'a>(name: &str, ops: &'a OpSet) -> Result<&'a Arc<dyn Op>, Problem> {
-    ops.get(name).ok_or_else(|| Problem::UnknownOp {
+/// The op of that name.
+pub(crate) fn resolve_op<'a>(
+    name: &str,
+    ops: &'a OpSet,
+) -> Result<&'a Arc<dyn Op>, PolicyErrorKind> {
+    ops.get(name).ok_or_else(|| PolicyErrorKind::UnknownOp {
         op: name.to_owned(),
         nearest: nearest_name(name, ops.iter().map(|op| op.spec().name())),
     })
-}
-
-pub(crate) fn step_place(sub_policy: usize, step: usize, key: &str) -> String {
-    format!("sub_policies[{sub_policy}][{step}].{key}")
 }

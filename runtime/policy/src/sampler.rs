@@ -1,18 +1,19 @@
-use crate::error::{PolicyError, Problem, within};
+use crate::error::within;
+use crate::{PolicyError, PolicyErrorKind};
 
 /// Ops drawn one by one, uniformly and with replacement, and all applied: the rule of RandAugment
 /// (a stated bin) and TrivialAugment (a drawn one).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
-    /// How many ops an image draws, from 1 to [`Sampler::MOST_DRAWN`].
+    /// How many ops an image draws, from 1 to [`Sampler::MAX_COUNT`].
     pub count: u32,
-    /// Into how many strengths the values are divided, both ends among them; from 2 to
-    /// [`Sampler::MOST_BINS`].
+    /// Into how many strengths the values are divided, both ends included; from 2 to
+    /// [`Sampler::MAX_BINS`].
     pub bins: u32,
-    /// The strength of every op, below `bins`; where it is not stated, each drawn op with a value
-    /// draws its own, uniformly.
+    /// The strength of every op, below `bins`; if it is not stated, each drawn op with a value draws
+    /// its own, uniformly.
     pub bin: Option<u32>,
-    /// The ops to draw from; at least one. An op that stands here twice is drawn twice as often.
+    /// The ops to draw from; at least one. An op that is listed twice is drawn twice as often.
     pub ops: Vec<SamplerOp>,
 }
 
@@ -21,53 +22,52 @@ pub struct Sampler {
 pub struct SamplerOp {
     /// The op's name.
     pub op: String,
-    /// The values to choose from. Where none are stated, those of the op's own range, mirrored as
-    /// the op is; an op without a value has none.
+    /// The values to choose from; by default those of the op's own range, mirrored like the op. An op
+    /// without a value has none.
     pub values: Option<SamplerValues>,
 }
 
-/// The values of an op in a sampler: bin `b` stands for `low + b / (bins − 1) × (high − low)`.
+/// The values of an op in a sampler: bin `b` is `low + b / (bins − 1) × (high − low)`.
 ///
 /// All numbers are in the op's own unit, and finite. They may lie outside the op's range, which
 /// bounds only what magnitudes span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplerValues {
-    /// The value of the first bin. It may be above `high`, where a smaller value does more.
+    /// The value of the first bin. It is above `high` if smaller values have more effect.
     pub low: f64,
     /// The value of the last bin.
     pub high: f64,
-    /// Where it is stated, a value `v` becomes `2 × centre − v` with probability ½.
+    /// If stated, a value `v` becomes `2 × centre − v` with probability ½.
     pub centre: Option<f64>,
     /// Whether a bin's value is rounded to the nearest integer, ties to even, before mirroring.
     pub integer: bool,
 }
 
 impl Sampler {
-    /// The most ops that an image can draw.
-    pub const MOST_DRAWN: u32 = 64;
-    /// The most bins.
-    pub const MOST_BINS: u32 = 65_536;
+    /// The maximum number of ops that an image draws.
+    pub const MAX_COUNT: u32 = 64;
+    /// The maximum number of bins.
+    pub const MAX_BINS: u32 = 65_536;
 
-    /// What is wrong with the sampler whatever the ops are, with its place.
+    /// Checks what does not depend on the ops.
     pub(crate) fn check_numbers(&self) -> Result<(), PolicyError> {
         let at = |key: &str| format!("sampler.{key}");
         let bounded = |key, value, low, high| {
             within(f64::from(value), f64::from(low), f64::from(high))
-                .map_err(|problem| PolicyError::new(at(key), problem))
+                .map_err(|kind| PolicyError::new(at(key), kind))
         };
-        bounded("count", self.count, 1, Self::MOST_DRAWN)?;
-        bounded("bins", self.bins, 2, Self::MOST_BINS)?;
+        bounded("count", self.count, 1, Self::MAX_COUNT)?;
+        bounded("bins", self.bins, 2, Self::MAX_BINS)?;
         if let Some(bin) = self.bin {
             bounded("bin", bin, 0, self.bins - 1)?;
         }
         if self.ops.is_empty() {
-            return Err(PolicyError::new(at("ops"), Problem::Empty));
+            return Err(PolicyError::new(at("ops"), PolicyErrorKind::Empty));
         }
-        for (place, op) in self.ops.iter().enumerate() {
+        for (index, op) in self.ops.iter().enumerate() {
             if let Some(values) = &op.values {
-                values.check().map_err(|(key, problem)| {
-                    PolicyError::new(sampler_op_place(place, key), problem)
-                })?;
+                (values.check())
+                    .map_err(|(key, kind)| PolicyError::new(sampler_op_path(index, key), kind))?;
             }
         }
         Ok(())
@@ -77,10 +77,10 @@ impl Sampler {
 impl SamplerValues {
     /// An error comes with the key at fault. Ends so far apart that a value between them or its
     /// mirror image would overflow are not finite either.
-    fn check(&self) -> Result<(), (&'static str, Problem)> {
+    fn check(&self) -> Result<(), (&'static str, PolicyErrorKind)> {
         let finite = |key, value: f64| match value.is_finite() {
             true => Ok(()),
-            false => Err((key, Problem::NotFinite { value })),
+            false => Err((key, PolicyErrorKind::NotFinite { value })),
         };
         finite("low", self.low)?;
         finite("high", self.high)?;
@@ -95,8 +95,8 @@ impl SamplerValues {
 
     /// The value of a bin, before mirroring.
     pub(crate) fn value_at(&self, bin: u32, bins: u32) -> f64 {
-        let share = f64::from(bin) / f64::from(bins - 1);
-        let value = self.low + share * (self.high - self.low);
+        let fraction = f64::from(bin) / f64::from(bins - 1);
+        let value = self.low + fraction * (self.high - self.low);
         if self.integer {
             value.round_ties_even()
         } else {
@@ -105,8 +105,8 @@ impl SamplerValues {
     }
 }
 
-pub(crate) fn sampler_op_place(place: usize, key: &str) -> String {
-    format!("sampler.ops[{place}].{key}")
+pub(crate) fn sampler_op_path(index: usize, key: &str) -> String {
+    format!("sampler.ops[{index}].{key}")
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 use crate::{Policy, PolicyError};
 
-/// A policy that comes with the crate.
+/// A policy that is part of the crate.
 #[derive(Clone, Copy, Debug)]
 pub struct Shipped {
-    /// The name by which it is asked for.
+    /// The policy's name.
     pub name: &'static str,
     json: &'static str,
 }
@@ -19,7 +19,7 @@ impl Shipped {
     }
 }
 
-/// The policies that come with the crate, the folder `policies/` of the repository.
+/// The policies that are part of the crate: the folder `policies/` of the repository.
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }

@@ -1,15 +1,15 @@
 #[cfg(all(test, feature = "builtin"))]
 mod tests;
 
-use faa_op::{Call, ImageMut, ImageRef, OpError, PointTables, Scratch};
+use faa_op::{Call, ImageMut, ImageRef, LookupTables, OpError, Scratch};
 
 use crate::draw::Drawn;
-use crate::points::apply_tables;
+use crate::one_pass::apply_tables;
 use crate::{ApplyError, Partners};
 
-/// Where steps are applied, and what they need for it.
+/// The image that steps are applied to, and what they need for it.
 pub(crate) struct Target<'a, 'image> {
-    /// What is read first; the image itself where there is none.
+    /// What is read first; `None` for the image itself.
     pub(crate) source: Option<ImageRef<'a>>,
     pub(crate) image: &'a mut ImageMut<'image>,
     pub(crate) partners: Option<&'a dyn Partners>,
@@ -27,14 +27,16 @@ impl Target<'_, '_> {
         let channels = self.image.channels();
         let mut steps = steps.peekable();
         while let Some(step) = steps.next() {
-            let mut fused: Option<PointTables> = None;
+            let mut fused: Option<LookupTables> = None;
             while let Some(next) = steps.peek()
                 && self.one_pass
                 && step.fusing.likely(channels)
                 && next.fusing.likely(channels)
-                && let Some(first) = fused.take().or_else(|| step.op.point(step.value, channels))
+                && let Some(first) = fused
+                    .take()
+                    .or_else(|| step.op.lookup_tables(step.value, channels))
             {
-                match next.op.point(next.value, channels) {
+                match next.op.lookup_tables(next.value, channels) {
                     Some(second) => fused = Some(first.then(&second)),
                     None => {
                         fused = Some(first);
@@ -48,23 +50,19 @@ impl Target<'_, '_> {
                     .map_err(|_| OpError::SourceShape),
                 None => self.apply_alone(&step),
             }
-            .map_err(|cause| ApplyError::of_op(step.op.spec().name(), cause))?;
+            .map_err(|kind| ApplyError::new(Some(step.op.spec().name()), kind))?;
         }
         match self.source {
             Some(source) => (self.image.copy_from(source))
-                .map_err(|_| ApplyError::without_op(OpError::SourceShape)),
+                .map_err(|_| ApplyError::new(None, OpError::SourceShape)),
             None => Ok(()),
         }
     }
 
     fn apply_alone(&mut self, step: &Drawn<'_>) -> Result<(), OpError> {
         let mut call = Call::new(step.seed, self.scratch);
-        if step.op.spec().mixes() {
-            let partner = step.partner.zip(self.partners);
-            let (index, partners) = partner.ok_or(OpError::NoPartner)?;
-            if index >= partners.count() {
-                return Err(OpError::NoPartner);
-            }
+        if step.op.spec().needs_partner() {
+            let (index, partners) = (step.partner.zip(self.partners)).ok_or(OpError::NoPartner)?;
             let partner = partners.image(index);
             if !self.image.has_shape_of(partner) {
                 return Err(OpError::PartnerShape);

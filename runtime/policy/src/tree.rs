@@ -5,16 +5,16 @@ use std::fmt;
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::{PolicyError, Problem};
+use crate::{PolicyError, PolicyErrorKind};
 
 /// The largest file that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
-/// How many lists and objects may stand inside each other in a file.
+/// How deep lists and objects may be nested in a file.
 pub const MAX_DEPTH: usize = 100;
 
-/// JSON as it stands in the file: keys in their order.
+/// JSON as it is in the file: keys in their order.
 ///
-/// `serde_json::Value` would keep the last of two equal keys without a word.
+/// `serde_json::Value` would silently keep the last of two equal keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Tree {
     Null,
@@ -29,49 +29,60 @@ pub(crate) enum Tree {
 
 /// Reads a file within bounds, in which no object has a key twice.
 pub(crate) fn read(json: &[u8]) -> Result<Tree, PolicyError> {
-    let error = |problem| PolicyError::new("", problem);
+    let error = |kind| PolicyError::new("", kind);
     if json.len() > MAX_BYTES {
-        return Err(error(Problem::TooLarge { bytes: json.len() }));
+        return Err(error(PolicyErrorKind::TooLarge { bytes: json.len() }));
     }
     let too_deep = Cell::new(false);
-    let node = Node {
-        levels: MAX_DEPTH,
-        too_deep: &too_deep,
-    };
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let tree = node
+    let tree = Node::root(&too_deep)
         .deserialize(&mut reader)
         .and_then(|tree| reader.end().map(|()| tree))
         .map_err(|found| {
             error(if too_deep.get() {
-                Problem::TooDeep
+                PolicyErrorKind::TooDeep
             } else {
-                Problem::NotJson(found.to_string())
+                PolicyErrorKind::NotJson(found.to_string())
             })
         })?;
-    match repeated_key(&tree) {
-        Some(place) => Err(PolicyError::new(place, Problem::DuplicateKey)),
-        None => Ok(tree),
+    check_keys(&tree)?;
+    Ok(tree)
+}
+
+/// Reads part of a larger text, within the same bounds.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Tree, D::Error> {
+    let tree = Node::root(&Cell::new(false)).deserialize(reader)?;
+    check_keys(&tree).map_err(D::Error::custom)?;
+    let bytes = tree.to_string().len();
+    match bytes > MAX_BYTES {
+        true => Err(D::Error::custom(PolicyErrorKind::TooLarge { bytes })),
+        false => Ok(tree),
     }
 }
 
-/// The place of a key that its object has twice, as a path from here.
-fn repeated_key(tree: &Tree) -> Option<String> {
+fn check_keys(tree: &Tree) -> Result<(), PolicyError> {
+    match duplicate_key(tree) {
+        Some(path) => Err(PolicyError::new(path, PolicyErrorKind::DuplicateKey)),
+        None => Ok(()),
+    }
+}
+
+/// The path of a key that its object has twice, relative to `tree`.
+fn duplicate_key(tree: &Tree) -> Option<String> {
+    let join = |start: String, below: String| {
+        let dot = if below.starts_with('[') { "" } else { "." };
+        format!("{start}{dot}{below}")
+    };
     match tree {
-        Tree::List(list) => list.iter().enumerate().find_map(|(place, item)| {
-            let below = repeated_key(item)?;
-            let dot = if below.starts_with('[') { "" } else { "." };
-            Some(format!("[{place}]{dot}{below}"))
-        }),
+        Tree::List(list) => (list.iter().enumerate())
+            .find_map(|(index, item)| Some(join(format!("[{index}]"), duplicate_key(item)?))),
         Tree::Object(entries) => {
             let mut seen = BTreeSet::new();
             entries.iter().find_map(|(key, value)| {
                 if !seen.insert(key) {
                     return Some(key.clone());
                 }
-                let below = repeated_key(value)?;
-                let dot = if below.starts_with('[') { "" } else { "." };
-                Some(format!("{key}{dot}{below}"))
+                Some(join(key.clone(), duplicate_key(value)?))
             })
         }
         _ => None,
@@ -99,18 +110,24 @@ impl fmt::Display for Tree {
     }
 }
 
-/// Reads one value, so many levels above the bottom.
+/// Reads one value.
 struct Node<'a> {
+    /// How many levels may lie below.
     levels: usize,
     too_deep: &'a Cell<bool>,
 }
 
-impl Node<'_> {
-    /// What reads the elements of a list or an object.
+impl<'a> Node<'a> {
+    fn root(too_deep: &'a Cell<bool>) -> Self {
+        let levels = MAX_DEPTH;
+        Self { levels, too_deep }
+    }
+
+    /// Makes the readers for the elements of a list or an object.
     fn below<E: Error>(&self) -> Result<impl Fn() -> Self, E> {
         let Some(levels) = self.levels.checked_sub(1) else {
             self.too_deep.set(true);
-            return Err(E::custom("too deep"));
+            return Err(E::custom(PolicyErrorKind::TooDeep));
         };
         let too_deep = self.too_deep;
         Ok(move || Self { levels, too_deep })
@@ -198,11 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_found_wherever_it_is() {
-        let place = |json: &str| read(json.as_bytes()).unwrap_err().place().to_owned();
-        assert_eq!(place(r#"{"a": 1, "a": 1}"#), "a");
+    fn a_duplicate_key_is_found_wherever_it_is() {
+        let path = |json: &str| read(json.as_bytes()).unwrap_err().path().to_owned();
+        assert_eq!(path(r#"{"a": 1, "a": 1}"#), "a");
         assert_eq!(
-            place(r#"{"a": [[1, {"b": {"c": 1, "d": 2, "c": 3}}]]}"#),
+            path(r#"{"a": [[1, {"b": {"c": 1, "d": 2, "c": 3}}]]}"#),
             "a[0][1].b.c"
         );
         assert!(read(br#"{"a": {"b": 1}, "b": 1}"#).is_ok());
@@ -213,6 +230,6 @@ mod tests {
         let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(read(nested(MAX_DEPTH).as_bytes()).is_ok());
         let error = read(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
-        assert_eq!(*error.problem(), Problem::TooDeep);
+        assert_eq!(*error.kind(), PolicyErrorKind::TooDeep);
     }
 }

@@ -1,62 +1,86 @@
-use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
 
 use faa_op::Scratch;
 
-/// Working memory of one thread, kept from image to image.
-#[derive(Debug, Default)]
-pub struct Workspace {
+use crate::Partners;
+
+/// What one thread applies policies with: working memory, which is kept from image to image, and the
+/// partner images, where there are any.
+///
+/// Make one per thread and reuse it. [`Executor::apply_batch`](crate::Executor::apply_batch), which
+/// may use many threads, takes one for all of them.
+#[derive(Default)]
+pub struct Workspace<'a> {
     pub(crate) scratch: Scratch,
+    pub(crate) partners: Option<&'a dyn Partners>,
+    #[cfg(feature = "rayon")]
+    pub(crate) pool: pool::Pool,
 }
 
-impl Workspace {
-    /// Empty working memory; it grows with the first images.
+impl<'a> Workspace<'a> {
+    /// A workspace without partners. Its memory grows with the first images.
     pub fn new() -> Self {
         Self::default()
     }
-}
 
-/// Workspaces that batches share: as many as were ever in use at the same time.
-#[derive(Default)]
-pub(crate) struct Pool {
-    idle: Mutex<Vec<Workspace>>,
-}
-
-impl Pool {
-    pub(crate) fn take(&self) -> Borrowed<'_> {
-        // A panic elsewhere cannot leave the list in a state that matters here.
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        Borrowed {
-            pool: self,
-            workspace: idle.pop().unwrap_or_default(),
+    /// A workspace with the images that ops such as SamplePairing may mix in.
+    pub fn with_partners(partners: &'a dyn Partners) -> Self {
+        Self {
+            partners: Some(partners),
+            ..Self::default()
         }
     }
-}
 
-/// A workspace that goes back to its pool when it is dropped.
-pub(crate) struct Borrowed<'a> {
-    pool: &'a Pool,
-    workspace: Workspace,
-}
-
-impl Deref for Borrowed<'_> {
-    type Target = Workspace;
-
-    fn deref(&self) -> &Workspace {
-        &self.workspace
+    /// How many partner images there are; 0 for a workspace without partners.
+    pub fn partner_count(&self) -> u64 {
+        self.partners.map_or(0, Partners::count)
     }
 }
 
-impl DerefMut for Borrowed<'_> {
-    fn deref_mut(&mut self) -> &mut Workspace {
-        &mut self.workspace
+impl fmt::Debug for Workspace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workspace")
+            .field("partner_count", &self.partner_count())
+            .finish_non_exhaustive()
     }
 }
 
-impl Drop for Borrowed<'_> {
-    fn drop(&mut self) {
-        let workspace = std::mem::take(&mut self.workspace);
-        let mut idle = (self.pool.idle.lock()).unwrap_or_else(PoisonError::into_inner);
-        idle.push(workspace);
+#[cfg(feature = "rayon")]
+pub(crate) mod pool {
+    use std::mem;
+    use std::sync::{Mutex, PoisonError};
+
+    use super::Scratch;
+
+    /// Working memory for the threads of a batch: as many pieces as were ever in use at one time.
+    #[derive(Default)]
+    pub(crate) struct Pool(Mutex<Vec<Scratch>>);
+
+    impl Pool {
+        pub(crate) fn take(&self) -> Borrowed<'_> {
+            let scratch = self.with_idle(Vec::pop).unwrap_or_default();
+            Borrowed {
+                pool: self,
+                scratch,
+            }
+        }
+
+        fn with_idle<T>(&self, action: impl FnOnce(&mut Vec<Scratch>) -> T) -> T {
+            // A panic elsewhere cannot leave the list in a state that matters here.
+            action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    /// Working memory that goes back to its pool when it is dropped.
+    pub(crate) struct Borrowed<'a> {
+        pool: &'a Pool,
+        pub(crate) scratch: Scratch,
+    }
+
+    impl Drop for Borrowed<'_> {
+        fn drop(&mut self) {
+            let scratch = mem::take(&mut self.scratch);
+            self.pool.with_idle(|idle| idle.push(scratch));
+        }
     }
 }

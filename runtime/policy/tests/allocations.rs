@@ -76,7 +76,7 @@ fn key(index: u64) -> DrawKey {
 fn single_images_allocate_nothing() {
     for executor in executors() {
         for side in SIDES {
-            let source: Vec<u8> = (0..side * side * 3).map(|place| place as u8).collect();
+            let source: Vec<u8> = (0..side * side * 3).map(|index| index as u8).collect();
             let mut result = source.clone();
             let own = &mut Workspace::new();
             let mut pass = || {
@@ -101,7 +101,7 @@ fn single_images_allocate_nothing() {
 fn repeat(executor: &Executor, side: usize, mut enough: impl FnMut(&mut dyn FnMut()) -> bool) {
     const IMAGES: usize = 48;
     let mut pixels: Vec<u8> = (0..IMAGES * side * side * 3)
-        .map(|place| place as u8)
+        .map(|index| index as u8)
         .collect();
     let mut batch: Vec<_> = (0..)
         .zip(pixels.chunks_exact_mut(side * side * 3))
@@ -110,7 +110,8 @@ fn repeat(executor: &Executor, side: usize, mut enough: impl FnMut(&mut dyn FnMu
             (key(index), image)
         })
         .collect();
-    let mut apply = || executor.apply_batch(&mut batch).unwrap();
+    let own = &mut Workspace::new();
+    let mut apply = || executor.apply_batch(&mut batch, own).unwrap();
     assert!(
         (0..2000).any(|_| enough(&mut apply)),
         "batches of {side}×{side} never stop allocating"

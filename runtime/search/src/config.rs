@@ -237,23 +237,4 @@ pub enum Preset {
     Cifar10,
 }
 
-/// The fifteen ops of the paper's sixteen that its published code searches over. The sixteenth,
-/// SamplePairing, can be named beside them; it mixes in images that the network learns from, or that
-/// candidates are scored on.
-pub const SEARCHED_OPS: [&str; 15] = [
-    "ShearX",
-    "ShearY",
-    "TranslateX",
-    "TranslateY",
-    "Rotate",
-    "AutoContrast",
-    "Invert",
-    "Equalize",
-    "Solarize",
-    "Posterize",
-    "Contrast",
-    "Color",
-    "Brightness",
-    "Sharpness",
-    "Cutout",
-];
+pub use faa_policy::SEARCHED_OPS;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpError, OpSet};
 use faa_ops_builtin::CutoutAbs;
 use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
@@ -52,20 +52,20 @@ impl Pipeline {
         })
     }
 
-    /// Augments one image in place: pass `epoch` over image `index`. Ops that mix are given
-    /// `partners`.
+    /// Overwrites `image` with `source`, augmented: pass `epoch` over image `index`.
     ///
     /// # Errors
     ///
-    /// An op that failed.
-    pub fn apply(
+    /// An op that failed, or images that differ in shape.
+    pub fn apply_to(
         &self,
+        source: ImageRef<'_>,
         image: &mut ImageMut<'_>,
         epoch: u32,
         index: u64,
-        partners: &dyn Partners,
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<'_>,
     ) -> Result<(), ApplyError> {
+        let mut source = Some(source);
         let stages = [
             (&self.policy, self.policy_seed),
             (&self.base, self.base_seed),
@@ -73,12 +73,16 @@ impl Pipeline {
         for (executor, seed) in stages {
             if let Some(executor) = executor {
                 let key = DrawKey { seed, epoch, index };
-                executor
-                    .with_partners(partners)
-                    .apply(image, key, workspace)?;
+                match source.take() {
+                    Some(source) => executor.apply_to(source, image, key, workspace)?,
+                    None => executor.apply(image, key, workspace)?,
+                }
             }
         }
-        Ok(())
+        source.map_or(Ok(()), |source| {
+            let copied = image.copy_from(source);
+            copied.map_err(|_| ApplyError::new(None, OpError::SourceShape))
+        })
     }
 }
 
@@ -142,12 +146,28 @@ mod tests {
     use crate::config::{Preset, RunConfig};
 
     const MEAN: [u8; 3] = [200, 100, 50];
-    const PARTNERS: [ImageRef<'static>; 0] = [];
 
     fn training() -> TrainingConfig {
         RunConfig::for_search(Preset::Cifar10, "glyphs")
             .common
             .training
+    }
+
+    /// What a pipeline makes of an image.
+    fn apply(
+        pipeline: &Pipeline,
+        source: &[u8],
+        [width, height]: [usize; 2],
+        (epoch, index): (u32, u64),
+        workspace: &mut Workspace<'_>,
+    ) -> Vec<u8> {
+        let source = ImageRef::new(source, width, height, Channels::Rgb).unwrap();
+        let mut pixels = vec![0; width * height * 3];
+        let mut image = ImageMut::new(&mut pixels, width, height, Channels::Rgb).unwrap();
+        pipeline
+            .apply_to(source, &mut image, epoch, index, workspace)
+            .unwrap();
+        pixels
     }
 
     fn augmented(
@@ -157,12 +177,9 @@ mod tests {
         index: u64,
     ) -> Vec<u8> {
         let pipeline = Pipeline::new(policy, training, &builtin_ops(), MEAN, 1).unwrap();
-        let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (index % 96) as u8).collect();
-        let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb).unwrap();
-        pipeline
-            .apply(&mut image, epoch, index, &PARTNERS, &mut Workspace::new())
-            .unwrap();
-        pixels
+        let pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (place % 96) as u8).collect();
+        let workspace = &mut Workspace::new();
+        apply(&pipeline, &pixels, [32, 32], (epoch, index), workspace)
     }
 
     #[test]
@@ -201,12 +218,9 @@ mod tests {
         let column = |index: usize| (index / 3 % 32 + 1) as u8;
         let (mut mirrored, mut shifts) = (0, [0; 9]);
         for index in 0..1000 {
-            let mut pixels: Vec<u8> = (0..32 * 32 * 3).map(column).collect();
-            let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::Rgb).unwrap();
+            let pixels: Vec<u8> = (0..32 * 32 * 3).map(column).collect();
             let workspace = &mut Workspace::new();
-            pipeline
-                .apply(&mut image, 0, index, &PARTNERS, workspace)
-                .unwrap();
+            let pixels = apply(&pipeline, &pixels, [32, 32], (0, index), workspace);
             let row = &pixels[16 * 32 * 3..];
             let (left, right) = (row[10 * 3], row[11 * 3]);
             mirrored += i32::from(right < left);
@@ -265,13 +279,8 @@ mod tests {
             images: &[0, 2],
         };
         let mixed = |index| {
-            let mut pixels = [50; 12];
-            let mut image = ImageMut::new(&mut pixels, 2, 2, Channels::Rgb).unwrap();
-            let workspace = &mut Workspace::new();
-            pipeline
-                .apply(&mut image, 0, index, &partners, workspace)
-                .unwrap();
-            pixels[0]
+            let workspace = &mut Workspace::with_partners(&partners);
+            apply(&pipeline, &[50; 12], [2, 2], (0, index), workspace)[0]
         };
         let seen: std::collections::BTreeSet<u8> = (0..50).map(mixed).collect();
         // With a weight of 0.4: 0.6 of 50, and 0.4 of 0 or 200.

@@ -168,7 +168,7 @@ mod tests {
                     epoch: 0,
                     index,
                 };
-                executor.plan(key).steps[0].value
+                executor.plan(key, &faa_policy::Workspace::new()).steps[0].value
             };
             let negative = (0..1000).filter(|index| value(*index) < 0.0).count();
             // Six standard deviations of a binomial(1000, 1/2).

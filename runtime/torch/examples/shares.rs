@@ -18,7 +18,7 @@ mod shared;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use faa_op::{Channels, ImageMut};
+use faa_op::{Channels, ImageMut, ImageRef};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength, Workspace};
 use faa_search::Backend;
@@ -237,14 +237,16 @@ fn augment(
     let mut epoch = 0;
     measure(|| {
         epoch += 1;
-        let one = |workspace: &mut Workspace, (pixels, image): (&mut [u8], &usize)| {
-            pixels.copy_from_slice(dataset.train.image(*image));
+        let one = |workspace: &mut Workspace<'_>, (pixels, image): (&mut [u8], &usize)| {
+            let source = dataset.train.image(*image);
+            let source = ImageRef::new(source, width, height, Channels::Rgb)
+                .expect("images of a split have its size");
             let mut view = ImageMut::new(pixels, width, height, Channels::Rgb)
                 .expect("a chunk has the size of an image");
-            pipeline.apply(&mut view, epoch, *image as u64, &partners, workspace)
+            pipeline.apply_to(source, &mut view, epoch, *image as u64, workspace)
         };
         let chunks = pixels.par_chunks_exact_mut(stride).zip(images);
-        chunks.try_for_each_init(Workspace::new, one)?;
+        chunks.try_for_each_init(|| Workspace::with_partners(&partners), one)?;
         Ok(images.len())
     })
 }

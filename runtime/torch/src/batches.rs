@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use faa_op::{Channels, ImageMut};
+use faa_op::{Channels, ImageMut, ImageRef};
 use faa_policy::{ApplyError, Workspace};
 use faa_search::backend::{BackendError, StopFlag};
 use faa_search::data::Split;
@@ -103,29 +103,28 @@ impl Source<'_> {
             size: self.size,
             images: self.partners,
         };
-        let one = |workspace: &mut Workspace, (pixels, draw): (&mut [u8], &Draw)| {
-            pixels.copy_from_slice(self.split.image(draw.image));
+        let workspace = || Workspace::with_partners(&partners);
+        let one = |workspace: &mut Workspace<'_>, (pixels, draw): (&mut [u8], &Draw)| {
+            let source = self.split.image(draw.image);
             let Some(pipeline) = self.pipeline else {
+                pixels.copy_from_slice(source);
                 return Ok(());
             };
+            let source = ImageRef::new(source, width, height, Channels::Rgb)
+                .expect("images of a split have its size");
             let mut image = ImageMut::new(pixels, width, height, Channels::Rgb)
                 .expect("a chunk has the size of an image");
-            pipeline.apply(
-                &mut image,
-                draw.epoch,
-                draw.image as u64,
-                &partners,
-                workspace,
-            )
+            let (epoch, index) = (draw.epoch, draw.image as u64);
+            pipeline.apply_to(source, &mut image, epoch, index, workspace)
         };
         let pixels = bytes_of(&mut raw.pixels);
         let augmented: Result<(), ApplyError> = if self.threads == 1 {
-            let mut workspace = Workspace::new();
+            let mut workspace = workspace();
             let mut images = pixels.chunks_exact_mut(stride).zip(draws);
             images.try_for_each(|image| one(&mut workspace, image))
         } else {
             let images = pixels.par_chunks_exact_mut(stride).zip(draws);
-            images.try_for_each_init(Workspace::new, one)
+            images.try_for_each_init(workspace, one)
         };
         augmented.map_err(BackendError::other)?;
         Ok(raw)

@@ -146,7 +146,7 @@ fn draw_op(stream: &mut Stream, ops: &OpSet, shape: (usize, usize, Channels)) ->
         op: spec.name().to_owned(),
         value: draw_value(stream, spec, shape),
         seed: stream.next_u64(),
-        partner: spec.mixes().then(|| stream.below(3)),
+        partner: spec.needs_partner().then(|| stream.below(3)),
     };
     let way = *pick(stream, &Way::ALL);
     Work::Op { step, way }

@@ -72,9 +72,9 @@ fn write_case(
     writeln!(out, "{record}")?;
     out.write_all(&result)?;
     if number.is_multiple_of(ALTERED_EVERY) {
-        let place = result.len() / 2;
-        result[place] ^= 1;
-        record["altered"] = json!(place);
+        let index = result.len() / 2;
+        result[index] ^= 1;
+        record["altered"] = json!(index);
         writeln!(out, "{record}")?;
         out.write_all(&result)?;
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use faa_op::{Channels, DrawKey, Op, OpSet, Stream};
 use faa_policy::{
-    Executor, PackedImages, Plan, Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues,
-    Step, Strength, Workspace,
+    Executor, PackedImages, Plan, Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Workspace,
 };
 use faa_tests::ways::Picture;
 use serde_json::{Value, json};
@@ -52,8 +52,7 @@ impl PolicyRun {
             .expect("the shape is that of the samples");
         let plan = Executor::new(&policy, ops)
             .expect("all ops are there and all numbers in range")
-            .with_partners(&partners)
-            .plan(key);
+            .plan(key, &Workspace::with_partners(&partners));
         let applied = plan.steps.iter().map(|step| Applied {
             op: step.op.clone(),
             value: step.value,
@@ -103,25 +102,24 @@ impl PolicyRun {
         let partners: Vec<u8> = (0..PARTNERS).flat_map(partner).collect();
         let partners = PackedImages::new(&partners, image.width, image.height, image.channels)?;
         let executor = Executor::new(&self.policy, ops)?;
-        let paired = executor.with_partners(&partners);
-        let own = &mut Workspace::new();
+        let own = &mut Workspace::with_partners(&partners);
         let mut result = image.spoilt();
         match self.way {
             PolicyWay::InPlace => {
                 result = image.clone();
-                paired.apply(&mut result.view_mut(), self.key, own)?;
+                executor.apply(&mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::FromWhole => {
-                paired.apply_to(image.view(), &mut result.view_mut(), self.key, own)?;
+                executor.apply_to(image.view(), &mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::FromPart => {
                 let framed = image.framed();
-                paired.apply_to(framed.part(), &mut result.view_mut(), self.key, own)?;
+                executor.apply_to(framed.part(), &mut result.view_mut(), self.key, own)?;
             }
             PolicyWay::Replay => {
                 result = image.clone();
                 let plan = Plan::parse(self.plan.to_json().as_bytes())?;
-                plan.replay(ops, &mut result.view_mut(), Some(&partners), own)?;
+                plan.replay(ops, &mut result.view_mut(), own)?;
             }
         }
         Ok(result.samples)
@@ -132,7 +130,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Policy {
     let mut ops: Vec<&Arc<dyn Op>> = ops.iter().collect();
     if stream.chance(0.3) {
         // Only those that neighbours become one pass with.
-        ops.retain(|op| op.point(5.0, channels).is_some());
+        ops.retain(|op| op.lookup_tables(5.0, channels).is_some());
     }
     let rule = if stream.chance(0.2) {
         Rule::Sampler(draw_sampler(stream, &ops))
@@ -143,11 +141,7 @@ fn draw_policy(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Policy {
         });
         Rule::SubPolicies(sub_policies.collect())
     };
-    Policy {
-        name: "parity".to_owned(),
-        rule,
-        provenance: Provenance::new(),
-    }
+    Policy::new("parity", rule)
 }
 
 fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {

@@ -6,11 +6,11 @@ use arbitrary::{Result, Unstructured};
 use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec, Scratch};
 use faa_ops_builtin::SimdLevel;
 use faa_policy::{
-    ApplyError, Executor, Plan, Policy, Provenance, ReplayError, Rule, Sampler, SamplerOp,
-    SamplerValues, Step, Strength, Workspace,
+    ApplyError, Executor, Plan, Policy, ReplayErrorKind, Rule, Sampler, SamplerOp, SamplerValues,
+    Step, Strength, Workspace,
 };
 
-use super::input::{number, picture, picture_like, share};
+use super::input::{number, picture, picture_like, unit_interval};
 use crate::ways::{Picture, builtin_ops_by_level};
 
 /// Applies any policy to any image, with partners or without, in every way, which must all give the
@@ -25,11 +25,7 @@ pub fn executor(bytes: &[u8]) {
 }
 
 fn apply(input: &mut Unstructured<'_>) -> Result<()> {
-    let policy = Policy {
-        name: "any".to_owned(),
-        rule: rule(input)?,
-        provenance: Provenance::new(),
-    };
+    let policy = Policy::new("any", rule(input)?);
     // What is refused are ends that lie too far apart.
     let Ok(executor) = Executor::builtin(&policy) else {
         return Ok(());
@@ -62,28 +58,28 @@ fn rule(input: &mut Unstructured<'_>) -> Result<Rule> {
     Ok(Rule::SubPolicies(list(input, 3, sub_policy)?))
 }
 
-/// A list of one up to so many.
+/// A list of one to `max` items.
 fn list<'a, T>(
     input: &mut Unstructured<'a>,
-    most: usize,
+    max: usize,
     item: impl Fn(&mut Unstructured<'a>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let count = input.int_in_range(1..=most)?;
+    let count = input.int_in_range(1..=max)?;
     (0..count).map(|_| item(input)).collect()
 }
 
 /// A step that the policy's check accepts.
 fn step(input: &mut Unstructured<'_>) -> Result<Step> {
     let op = any_op(input)?;
-    let probability = share(input)?;
+    let probability = unit_interval(input)?;
     let strength = match op.value_range() {
         None if input.arbitrary()? => Strength::Unstated,
         Some(range) if input.arbitrary()? => {
             // Rounding may lead past the end.
-            let value = range.value_at(share(input)?);
+            let value = range.value_at(unit_interval(input)?);
             Strength::Value(value.clamp(range.low, range.high))
         }
-        _ => Strength::Magnitude(share(input)?),
+        _ => Strength::Magnitude(unit_interval(input)?),
     };
     Ok(Step {
         op: op.name().to_owned(),
@@ -93,17 +89,17 @@ fn step(input: &mut Unstructured<'_>) -> Result<Step> {
 }
 
 fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
-    let most_bins = match input.ratio(3_u8, 4_u8)? {
+    let max_bins = match input.ratio(3_u8, 4_u8)? {
         true => 31,
-        false => Sampler::MOST_BINS,
+        false => Sampler::MAX_BINS,
     };
-    let bins = input.int_in_range(2..=most_bins)?;
-    let most = match input.ratio(15_u8, 16_u8)? {
+    let bins = input.int_in_range(2..=max_bins)?;
+    let max_count = match input.ratio(15_u8, 16_u8)? {
         true => 6,
-        false => Sampler::MOST_DRAWN,
+        false => Sampler::MAX_COUNT,
     };
     Ok(Sampler {
-        count: input.int_in_range(1..=most)?,
+        count: input.int_in_range(1..=max_count)?,
         bins,
         bin: match input.arbitrary()? {
             true => Some(input.int_in_range(0..=bins - 1)?),
@@ -155,67 +151,68 @@ pub(super) fn assert_draw_is_one(
     partners: &[ImageRef<'_>],
     key: DrawKey,
 ) {
-    let paired = executor.with_partners(&partners);
     let framed = source.framed();
-    let mut workspace = Workspace::new();
+    let mut workspace = Workspace::with_partners(&partners);
     let mut applied = |apply: &mut Apply<'_>, start: Picture| {
         let mut result = start;
         apply(&mut result.view_mut(), &mut workspace).map(|()| result)
     };
     let first = applied(
-        &mut |image, own| paired.apply(image, key, own),
+        &mut |image, own| executor.apply(image, key, own),
         source.clone(),
     );
     let again = applied(
-        &mut |image, own| paired.apply(image, key, own),
+        &mut |image, own| executor.apply(image, key, own),
         source.clone(),
     );
     assert!(first == again, "the second run differs");
     let from_whole = applied(
-        &mut |image, own| paired.apply_to(source.view(), image, key, own),
+        &mut |image, own| executor.apply_to(source.view(), image, key, own),
         source.spoilt(),
     );
     assert!(first == from_whole, "from a whole source");
     let from_part = applied(
-        &mut |image, own| paired.apply_to(framed.part(), image, key, own),
+        &mut |image, own| executor.apply_to(framed.part(), image, key, own),
         source.spoilt(),
     );
     assert!(first == from_part, "from a part of a larger source");
     let mut pair = [source.clone(), source.clone()];
     let mut batch: Vec<_> = pair.iter_mut().map(|one| (key, one.view_mut())).collect();
-    let batched = paired.apply_batch(&mut batch);
+    let batched = executor.apply_batch(&mut batch, &mut Workspace::with_partners(&partners));
     let batched = batched.map(|()| pair);
     assert!(
         first.clone().map(|one| [one.clone(), one]) == batched,
         "in a batch"
     );
     if partners.is_empty() {
-        let alone = applied(
-            &mut |image, own| executor.apply(image, key, own),
-            source.clone(),
-        );
+        let mut alone = source.clone();
+        let alone = executor
+            .apply(&mut alone.view_mut(), key, &mut Workspace::new())
+            .map(|()| alone);
         assert!(first == alone, "without the empty set of partners");
-        if let Some(op) = executor.mixing_op() {
-            let error = first.expect_err("a mixing op needs partners");
-            assert_eq!((error.op(), error.cause()), (Some(op), &OpError::NoPartner));
+        if let Some(op) = executor.partner_op() {
+            let error = first.expect_err("the op needs partners");
+            assert_eq!((error.op(), error.kind()), (Some(op), &OpError::NoPartner));
             return;
         }
     }
-    let plan = paired.plan(key);
-    assert_eq!(plan, paired.plan(key));
+    let plan = executor.plan(key, &workspace);
+    assert_eq!(plan, executor.plan(key, &workspace));
     // A value that is not finite would not come back.
     assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
     for (level, ops) in LEVELS.iter() {
         let mut result = source.clone();
-        let replayed = plan.replay(ops, &mut result.view_mut(), Some(&partners), &mut workspace);
+        let replayed = plan.replay(ops, &mut result.view_mut(), &mut workspace);
         let replayed = match replayed {
             Ok(()) => Ok(result),
-            Err(ReplayError::Apply(error)) => Err(error),
-            Err(error) => panic!("the plan is refused: {error:?}"),
+            Err(error) => match error.kind() {
+                ReplayErrorKind::Apply(error) => Err(error.clone()),
+                error => panic!("the plan is refused: {error:?}"),
+            },
         };
         assert!(first == replayed, "{plan:?} differs at {level}");
         let stepwise = one_by_one(&plan, ops, source, partners);
-        let first = first.as_ref().map_err(|error| error.cause().clone());
+        let first = first.as_ref().map_err(|error| error.kind().clone());
         assert!(
             first == stepwise.as_ref().map_err(Clone::clone),
             "{plan:?} at {level}"
@@ -233,7 +230,7 @@ fn one_by_one(
     let mut scratch = Scratch::new();
     for step in &plan.steps {
         let mut call = Call::new(step.seed, &mut scratch);
-        call.partner = step.partner.map(|place| partners[place as usize]);
+        call.partner = step.partner.map(|index| partners[index as usize]);
         let op = ops.get(&step.op).expect("plans name ops of the set");
         op.apply(&mut result.view_mut(), step.value, &mut call)?;
     }
@@ -241,4 +238,4 @@ fn one_by_one(
 }
 
 type Apply<'a> =
-    dyn FnMut(&mut ImageMut<'_>, &mut Workspace) -> std::result::Result<(), ApplyError> + 'a;
+    dyn FnMut(&mut ImageMut<'_>, &mut Workspace<'_>) -> std::result::Result<(), ApplyError> + 'a;

@@ -15,7 +15,7 @@ use crate::ways::Picture;
 /// long enough to leave the reach of 16.16 fixed point.
 pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
     let channels = *input.choose(&[Channels::L, Channels::Rgb, Channels::Rgba])?;
-    let mut side = |most: usize| input.int_in_range(1..=most);
+    let mut side = |max: usize| input.int_in_range(1..=max);
     let (width, height) = match side(64)? {
         1..=54 => (side(24)?, side(24)?),
         55..=58 => (side(300)?, side(24)?),
@@ -69,7 +69,7 @@ fn noise(seed: u8, low: u8, span: u8, length: usize) -> Vec<u8> {
 }
 
 /// A number from 0 to 1, both among them.
-pub(super) fn share(input: &mut Unstructured<'_>) -> Result<f64> {
+pub(super) fn unit_interval(input: &mut Unstructured<'_>) -> Result<f64> {
     Ok(match input.int_in_range(0..=3)? {
         0 => 0.0,
         1 => 1.0,

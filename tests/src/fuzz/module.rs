@@ -91,15 +91,15 @@ pub fn spec(bytes: &[u8]) {
         return;
     };
     assert!((1..=limits.ops).contains(&specs.len()));
-    for (place, spec) in specs.iter().enumerate() {
+    for (index, spec) in specs.iter().enumerate() {
         let name = spec.name();
         assert!(name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphabetic()));
         assert!(
             name.bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         );
-        assert!(specs[..place].iter().all(|other| other.name() != name));
-        assert!(!spec.summary().contains(char::is_control) && !spec.mixes());
+        assert!(specs[..index].iter().all(|other| other.name() != name));
+        assert!(!spec.summary().contains(char::is_control) && !spec.needs_partner());
         if let Some(range) = spec.value_range() {
             assert!(range.low.is_finite() && range.high.is_finite() && range.low <= range.high);
             assert!(!range.unit.contains(char::is_control));
@@ -112,7 +112,7 @@ fn use_module(module: &[u8]) {
     match HOST.load(module) {
         Ok(plugin) => {
             for op in plugin.ops().iter().take(2) {
-                let _ = op.point(0.5, Channels::Rgb);
+                let _ = op.lookup_tables(0.5, Channels::Rgb);
                 let mut pixels = [100; 5 * 4 * 3];
                 let mut image = ImageMut::new(&mut pixels, 5, 4, Channels::Rgb)
                     .expect("the pixels have that shape");

@@ -4,7 +4,7 @@ use arbitrary::{Result, Unstructured};
 use faa_op::Scratch;
 
 use super::executor::{LEVELS, any_op};
-use super::input::{number, picture, picture_like, share};
+use super::input::{number, picture, picture_like, unit_interval};
 use crate::ways::Way;
 
 /// Applies one built-in op with any value, any seed and any image, in every way and at every level
@@ -22,7 +22,7 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
     let spec = any_op(input)?;
     let name = spec.name();
     let value = match spec.value_range() {
-        Some(range) if input.ratio(1_u8, 2_u8)? => range.value_at(share(input)?),
+        Some(range) if input.ratio(1_u8, 2_u8)? => range.value_at(unit_interval(input)?),
         _ => number(input)?,
     };
     let seed = input.arbitrary()?;

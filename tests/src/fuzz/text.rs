@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use faa_op::{DrawKey, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
-    Executor, MAX_BYTES, PackedImages, Plan, Policy, PolicyError, Problem, Workspace, convert,
+    Executor, MAX_BYTES, PackedImages, Plan, Policy, PolicyError, PolicyErrorKind, Workspace,
+    convert,
 };
 
 use super::executor::{LEVELS, assert_draw_is_one};
@@ -66,17 +67,17 @@ pub fn plan(file: &[u8]) {
     assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
     let source = small_picture();
     let shape = (source.width, source.height, source.channels);
-    // Two of them, so that there is a place beyond the first and one beyond the set.
+    // Two of them, so that there is an index beyond the first and one beyond the set.
     let pair = [
         source.samples.as_slice(),
         source.spoilt().samples.as_slice(),
     ]
     .concat();
     let partners = PackedImages::new(&pair, shape.0, shape.1, shape.2).expect("two whole images");
-    let mut workspace = Workspace::new();
+    let mut workspace = Workspace::with_partners(&partners);
     let mut results = LEVELS.iter().map(|(_, ops)| {
         let mut result = source.clone();
-        let replayed = plan.replay(ops, &mut result.view_mut(), Some(&partners), &mut workspace);
+        let replayed = plan.replay(ops, &mut result.view_mut(), &mut workspace);
         replayed.map(|()| result).map_err(|error| error.to_string())
     });
     let first = results.next();
@@ -85,10 +86,10 @@ pub fn plan(file: &[u8]) {
 
 static OPS: LazyLock<OpSet> = LazyLock::new(builtin_ops);
 
-/// What was accepted. A refusal has words and, unless it is about the whole file, a place.
+/// What was accepted. An error has a message and, unless it is about the whole file, a path.
 fn accepted<T>(result: Result<T, PolicyError>) -> Option<T> {
     result
-        .inspect_err(|error| assert!(error.to_string().len() > error.place().len()))
+        .inspect_err(|error| assert!(error.to_string().len() > error.path().len()))
         .ok()
 }
 
@@ -99,7 +100,7 @@ fn assert_survives_writing(policy: &Policy) {
         // Written files have more spaces than some of those that are read.
         Err(error) => {
             let bytes = written.len();
-            assert_eq!(*error.problem(), Problem::TooLarge { bytes });
+            assert_eq!(*error.kind(), PolicyErrorKind::TooLarge { bytes });
             assert!(bytes > MAX_BYTES);
         }
     }

@@ -1,6 +1,6 @@
 use core::array;
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpError, OpSpec, PointTables};
+use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpError, OpSpec};
 
 /// How many samples are worked on at once: as many bytes as a SIMD register of WebAssembly has, and
 /// a whole number of RGBA pixels.
@@ -43,9 +43,9 @@ impl Op for Fade {
         Ok(())
     }
 
-    fn point(&self, value: f64, _: Channels) -> Option<PointTables> {
+    fn lookup_tables(&self, value: f64, _: Channels) -> Option<LookupTables> {
         let weight = value.is_finite().then(|| weight(value))?;
-        Some(PointTables::uniform(|level| faded(level, weight)))
+        Some(LookupTables::uniform(|level| faded(level, weight)))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
                 let (width, op) = (276 / channels.count(), Fade::default());
                 apply(value, &mut samples, channels).unwrap();
                 let mut image = ImageMut::new(&mut by_table, width, 1, channels).unwrap();
-                op.point(value, channels).unwrap().apply(&mut image);
+                op.lookup_tables(value, channels).unwrap().apply(&mut image);
                 assert_eq!(samples, by_table, "{value} {channels:?}");
             }
         }
@@ -124,7 +124,7 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let result = apply(value, &mut [0], Channels::L);
             assert!(matches!(result, Err(OpError::NotFinite { .. })), "{value}");
-            assert_eq!(Fade::default().point(value, Channels::L), None);
+            assert_eq!(Fade::default().lookup_tables(value, Channels::L), None);
         }
     }
 }

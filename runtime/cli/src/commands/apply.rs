@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
-use faa_op::{Call, DrawKey, ImageMut, Op, Scratch, Stream};
-use faa_policy::{Executor, Partners, Plan, PlannedStep, Workspace};
+use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
+use faa_policy::{Executor, Plan, PlannedStep, Workspace};
 use faa_search::write_whole;
 use serde_json::{Value, json};
 
@@ -16,13 +16,13 @@ use super::{Usage, find_policy};
 use crate::pictures::{ContactSheet, Picture};
 use crate::plugins::PluginOptions;
 
-/// Apply a policy or a single op to image files, and write PNG files.
+/// Augment image files with a policy or a single op, and write PNG files.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-Outputs are named like their inputs: cat.jpg becomes cat.png. Nothing is written where two inputs
-would share an output, or where an output exists and --force is not given.
+Each output is named after its input: cat.jpg becomes cat.png. Nothing is written if two inputs
+would share an output, or if an output exists and --force is not given.
 
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented
@@ -34,30 +34,30 @@ Examples:
   faa-runtime apply --op Vignette --value 0.5 --plugins plugins cat.jpg --out dark"
 )]
 pub(crate) struct Apply {
-    /// A policy: a file, or the name of a shipped one.
+    /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
     #[arg(long, value_name = "FILE|NAME")]
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
     #[command(flatten)]
     plugins: PluginOptions,
-    /// The seed of all draws. An input's draw depends on the seed and on its place in the list.
+    /// Seed of all random draws; an input's draw depends on it and on the input's position.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write a contact sheet for every input: the image itself, and then this many draws.
+    /// Write a contact sheet per input: the image, then K augmented versions (1 to 1000).
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     grid: Option<u32>,
-    /// An image that ops such as SamplePairing may mix in; it has the inputs' size. Where it is
-    /// given several times, the seed chooses.
+    /// Image to mix in, for ops such as SamplePairing; same size as the inputs. Repeat the option
+    /// to draw from several.
     #[arg(long = "partner", value_name = "IMAGE")]
     partners: Vec<PathBuf>,
-    /// Overwrite outputs that exist.
+    /// Overwrite existing outputs.
     #[arg(long)]
     force: bool,
-    /// Print what was applied to each input, as JSON for programs.
+    /// Print what was applied to each input, as JSON.
     #[arg(long)]
     json: bool,
-    /// The folder to write into; made where it is missing.
+    /// Output folder; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Image files: PNG, JPEG, BMP, GIF, WebP, TIFF, PNM.
@@ -68,6 +68,7 @@ pub(crate) struct Apply {
 /// What is applied to every image.
 struct Work {
     rule: Rule,
+    ops: OpSet,
     partners: Vec<Picture>,
 }
 
@@ -95,14 +96,14 @@ impl Apply {
             let png = png.with_context(|| format!("cannot augment {}", input.display()))?;
             write_whole(output, &png)?;
             if self.json {
-                let plans = (0..self.grid.unwrap_or(1))
-                    .map(|epoch| work.plan(self.key(epoch, index)).to_json());
-                // JSON has no form for names that are not UTF-8.
+                let epochs = 0..self.grid.unwrap_or(1);
+                let plans: Vec<Plan> = epochs
+                    .map(|epoch| work.plan(self.key(epoch, index)))
+                    .collect();
+                // JSON cannot represent names that are not UTF-8.
                 applied.push(json!({
                     "input": input.to_string_lossy(), "output": output.to_string_lossy(),
-                    "draws": plans
-                        .map(|plan| serde_json::from_str(&plan))
-                        .collect::<Result<Vec<Value>, _>>()?,
+                    "draws": plans,
                 }));
             }
         }
@@ -110,11 +111,9 @@ impl Apply {
             let text = format!("{:#}\n", Value::from(applied));
             io::stdout().write_all(text.as_bytes())?;
         } else {
-            eprintln!(
-                "{} image(s) written to {}",
-                outputs.len(),
-                self.out.display()
-            );
+            let (count, out) = (outputs.len(), self.out.display());
+            let s = if count == 1 { "" } else { "s" };
+            eprintln!("wrote {count} image{s} to {out}");
         }
         Ok(())
     }
@@ -148,46 +147,48 @@ impl Apply {
     }
 
     fn work(&self) -> Result<Work> {
-        let rule = self.rule()?;
-        match (rule.mixing_op(), self.partners.is_empty()) {
+        let (rule, ops) = self.rule()?;
+        match (rule.partner_op(), self.partners.is_empty()) {
             (Some(op), true) => bail!(Usage(format!(
-                "{op} mixes another image in: name one of the input's size with --partner IMAGE"
+                "{op} needs a partner image: give one of the input's size with --partner IMAGE"
             ))),
             (None, false) => bail!(Usage(
-                "nothing that is applied mixes another image in: leave --partner away".to_owned()
+                "nothing that is applied needs a partner image: omit --partner".to_owned()
             )),
             _ => {}
         }
         let partners = self.partners.iter().map(|path| Picture::read(path));
         Ok(Work {
             rule,
+            ops,
             partners: partners.collect::<Result<_>>()?,
         })
     }
 
-    /// Every partner must fit, whichever is drawn.
+    /// Refuses partners that do not fit, whichever will be drawn.
     fn check_partners(&self, work: &Work, input: &Path, picture: &Picture) -> Result<()> {
         for (path, partner) in self.partners.iter().zip(&work.partners) {
             let (found, expected) = (partner.shape(), picture.shape());
             if found != expected {
                 let (path, input) = (path.display(), input.display());
                 bail!(
-                    "the partner {path} is {found}, and {input} is {expected}: both must be alike"
+                    "the partner {path} is {found}, but {input} is {expected}: \
+                     size and channels must match"
                 );
             }
         }
         Ok(())
     }
 
-    fn rule(&self) -> Result<Rule> {
+    fn rule(&self) -> Result<(Rule, OpSet)> {
         let known = self.plugins.known_ops()?;
         if let Some(policy) = &self.policy {
             let executor = known.executor(&find_policy(policy)?, policy)?;
-            return Ok(Rule::Policy(executor));
+            return Ok((Rule::Policy(executor), known.ops));
         }
         let op = self.op.find(&known.ops)?;
         let value = self.op.value(op.as_ref())?;
-        Ok(Rule::Op { op, value })
+        Ok((Rule::Op { op, value }, known.ops))
     }
 
     /// Where each input's result goes; refuses before anything is written.
@@ -197,7 +198,7 @@ impl Apply {
         for input in &self.inputs {
             let stem = input
                 .file_stem()
-                .ok_or_else(|| anyhow!("{} is no file", input.display()))?;
+                .ok_or_else(|| anyhow!("{} is not a file", input.display()))?;
             let mut name = stem.to_owned();
             name.push(".png");
             let output = self.out.join(name);
@@ -215,10 +216,10 @@ impl Apply {
 }
 
 impl Rule {
-    fn mixing_op(&self) -> Option<&str> {
+    fn partner_op(&self) -> Option<&str> {
         match self {
-            Self::Policy(executor) => executor.mixing_op(),
-            Self::Op { op, .. } => op.spec().mixes().then(|| op.spec().name()),
+            Self::Policy(executor) => executor.partner_op(),
+            Self::Op { op, .. } => op.spec().needs_partner().then(|| op.spec().name()),
         }
     }
 }
@@ -226,53 +227,37 @@ impl Rule {
 impl Work {
     fn apply(&self, image: &mut ImageMut<'_>, key: DrawKey) -> Result<()> {
         let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
+        let workspace = &mut Workspace::with_partners(&partners);
         match &self.rule {
-            Rule::Policy(executor) => {
-                let paired = executor.with_partners(&partners);
-                paired.apply(image, key, &mut Workspace::new())?;
-            }
-            Rule::Op { op, value } => {
-                let (seed, partner) = self.op_draws(key);
-                let scratch = &mut Scratch::new();
-                let mut call = Call::new(seed, scratch);
-                if let Some(partner) = partner {
-                    call = call.with_partner(partners.image(partner));
-                }
-                op.apply(image, *value, &mut call)?;
-            }
+            Rule::Policy(executor) => executor.apply(image, key, workspace)?,
+            Rule::Op { .. } => self.plan(key).replay(&self.ops, image, workspace)?,
         }
         Ok(())
     }
 
-    /// What is applied with this key, in the form in which plans are written.
+    /// What is applied with this key.
     fn plan(&self, key: DrawKey) -> Plan {
-        match &self.rule {
-            Rule::Op { op, value } => {
-                let (seed, partner) = self.op_draws(key);
-                let step = PlannedStep {
-                    step: 0,
-                    op: op.spec().name().to_owned(),
-                    value: *value,
-                    seed,
-                    partner,
-                };
-                Plan {
-                    sub_policy: None,
-                    steps: vec![step],
-                }
-            }
+        let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
+        let (op, value) = match &self.rule {
             Rule::Policy(executor) => {
-                let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
-                executor.with_partners(&partners).plan(key)
+                return executor.plan(key, &Workspace::with_partners(&partners));
             }
-        }
-    }
-
-    /// The seed of a single op, the first 64 bits of the image's stream, and then its partner.
-    fn op_draws(&self, key: DrawKey) -> (u64, Option<u64>) {
+            Rule::Op { op, value } => (op, *value),
+        };
+        // A single op draws its seed, the first 64 bits of the image's stream, and its partner.
         let mut stream = Stream::for_image(key);
         let seed = stream.next_u64();
-        let count = self.partners.len() as u64;
-        (seed, (count > 0).then(|| stream.below(count)))
+        let count = partners.len() as u64;
+        let step = PlannedStep {
+            step: 0,
+            op: op.spec().name().to_owned(),
+            value,
+            seed,
+            partner: (count > 0).then(|| stream.below(count)),
+        };
+        Plan {
+            sub_policy: None,
+            steps: vec![step],
+        }
     }
 }

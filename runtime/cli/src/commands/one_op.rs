@@ -10,10 +10,10 @@ use super::Usage;
 /// A single op, as the command line names it.
 #[derive(Args)]
 pub(crate) struct OneOp {
-    /// A single op, applied with exactly the value given: never skipped, never mirrored.
+    /// A single op, applied to every image with exactly the given value, never mirrored.
     #[arg(long = "op", id = "op", value_name = "NAME")]
     name: Option<String>,
-    /// The op's value, in its own unit.
+    /// Value of the op, in the op's own unit (`faa-runtime ops`).
     #[arg(
         long,
         value_name = "V",
@@ -22,13 +22,13 @@ pub(crate) struct OneOp {
         allow_negative_numbers = true
     )]
     value: Option<f64>,
-    /// The op's magnitude, from 0 to 1 over its range.
+    /// Magnitude instead of a value: from 0 to 1 over the op's range.
     #[arg(long, value_name = "M", requires = "op", allow_negative_numbers = true)]
     magnitude: Option<f64>,
 }
 
 impl OneOp {
-    /// The op of that name. clap has made sure that there is a name where there is no policy.
+    /// The op of that name. clap has checked that there is a name if there is no policy.
     pub(crate) fn find(&self, ops: &OpSet) -> Result<Arc<dyn Op>> {
         let name = self
             .name
@@ -43,29 +43,29 @@ impl OneOp {
         })
     }
 
-    /// The value that the command line states, in the op's unit.
+    /// The value given on the command line, in the op's unit.
     pub(crate) fn stated_value(&self, op: &dyn Op) -> Result<Option<f64>> {
         let Some(range) = op.spec().value_range() else {
             if self.value.is_some() || self.magnitude.is_some() {
                 let name = op.spec().name();
                 bail!(Usage(format!(
-                    "{name} has no value: leave --value and --magnitude away"
+                    "{name} takes no value: omit --value and --magnitude"
                 )));
             }
             return Ok(None);
         };
         match (self.value, self.magnitude) {
             (Some(value), _) if value.is_finite() => Ok(Some(value)),
-            (Some(_), _) => bail!(Usage("--value needs a finite number".to_owned())),
+            (Some(_), _) => bail!(Usage("--value must be a finite number".to_owned())),
             (None, Some(magnitude)) if (0.0..=1.0).contains(&magnitude) => {
                 Ok(Some(range.value_at(magnitude)))
             }
-            (None, Some(_)) => bail!(Usage("--magnitude is a number from 0 to 1".to_owned())),
+            (None, Some(_)) => bail!(Usage("--magnitude must be a number from 0 to 1".to_owned())),
             (None, None) => Ok(None),
         }
     }
 
-    /// The value to apply the op with: the stated one, or 0 for an op without values.
+    /// The value to apply the op with: the given one, or 0 for an op without a value.
     pub(crate) fn value(&self, op: &dyn Op) -> Result<f64> {
         match (self.stated_value(op)?, op.spec().value_range()) {
             (Some(value), _) => Ok(value),

@@ -21,26 +21,26 @@ pub(crate) enum PolicyCommand {
     Convert(convert::Convert),
 }
 
-/// List the policies that come with the program.
+/// List the policies that are shipped with the program.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   faa-runtime policy list")]
 pub(crate) struct List {
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Check that a policy is valid and names known ops; exit with 1 where it is not.
+/// Check that a policy is valid and that its ops exist; the exit status is 1 if not.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   faa-runtime policy check my-policy.json")]
 pub(crate) struct Check {
-    /// A file, or the name of a shipped policy.
+    /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
     policy: String,
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -73,9 +73,9 @@ impl List {
             let rows: Vec<Value> = policies.iter().map(facts).collect();
             return Ok(format!("{:#}\n", Value::from(rows)));
         }
-        let mut table = table(&["name", "each image draws", "where it came from"]);
+        let mut table = table(&["name", "each image draws", "source"]);
         for policy in &policies {
-            table.add_row([&policy.name, &summary(policy), source(policy)]);
+            table.add_row([&policy.name, &summary(policy), &source(policy)]);
         }
         Ok(render(&table))
     }
@@ -95,7 +95,7 @@ impl Check {
     }
 }
 
-/// What an image draws, for people.
+/// What an image draws, in words.
 fn summary(policy: &Policy) -> String {
     match &policy.rule {
         Rule::SubPolicies(sub_policies) => format!("one of {} sub-policies", sub_policies.len()),
@@ -109,7 +109,7 @@ fn summary(policy: &Policy) -> String {
     }
 }
 
-/// Name and size of a policy, for programs.
+/// Name and size of a policy, as JSON.
 fn facts(policy: &Policy) -> Value {
     match &policy.rule {
         Rule::SubPolicies(sub_policies) => {
@@ -123,11 +123,7 @@ fn facts(policy: &Policy) -> Value {
     }
 }
 
-/// A policy's `provenance.source`, a line for people.
-fn source(policy: &Policy) -> &str {
-    policy
-        .provenance
-        .get("source")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+/// A policy's `provenance.source`, one line of text.
+fn source(policy: &Policy) -> String {
+    policy.provenance.get("source").unwrap_or_default()
 }

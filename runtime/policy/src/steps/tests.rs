@@ -28,15 +28,15 @@ impl Op for Point {
         Ok(())
     }
 
-    fn point(&self, value: f64, _: Channels) -> Option<PointTables> {
+    fn lookup_tables(&self, value: f64, _: Channels) -> Option<LookupTables> {
         self.tables.fetch_add(1, Ordering::Relaxed);
         Some(table(value))
     }
 }
 
-fn table(value: f64) -> PointTables {
+fn table(value: f64) -> LookupTables {
     let shift = value as u8;
-    PointTables::uniform(|level| level.rotate_left(3) ^ shift)
+    LookupTables::uniform(|level| level.rotate_left(3) ^ shift)
 }
 
 /// The built-in ops, and two point ops, `A` and `B`, with their counts of tables and passes.
@@ -65,7 +65,7 @@ fn step(op: &str, probability: f64, magnitude: f64) -> Step {
 /// A policy of `count` sub-policies of four steps each, every choice random.
 fn random_policy(ops: &OpSet, count: usize) -> Policy {
     let stream = &mut Stream::for_op(1);
-    let singles = ops.iter().filter(|op| !op.spec().mixes());
+    let singles = ops.iter().filter(|op| !op.spec().needs_partner());
     let names: Vec<_> = singles.map(|op| op.spec().name()).collect();
     let mut random_step = || {
         let op = names[stream.below(names.len() as u64) as usize];
@@ -110,7 +110,7 @@ fn fused_passes_give_the_bytes_of_one_op_after_the_other() {
         (67, height, Channels::L),
     ] {
         let length = width * height * channels.count();
-        let source: Vec<u8> = (0..length).map(|place| (place * 37) as u8).collect();
+        let source: Vec<u8> = (0..length).map(|index| (index * 37) as u8).collect();
         let view = ImageRef::new(&source, width, height, channels).unwrap();
         for index in 0..images {
             let draw = || Draw::new(&rule, key(index), 0);

@@ -53,8 +53,9 @@ fn in_batches(executor: &Executor, epoch: u32, size: usize) -> Vec<u8> {
         .enumerate()
         .map(|(index, pixels)| (key(9, epoch, index as u64), image(pixels)))
         .collect();
+    let own = &mut Workspace::new();
     for batch in all.chunks_mut(size) {
-        executor.apply_batch(batch).unwrap();
+        executor.apply_batch(batch, own).unwrap();
     }
     pixels
 }
@@ -96,7 +97,7 @@ fn epochs_and_seeds_differ() {
         assert_ne!(backwards(&executor, 0), backwards(&executor, 1));
         let plans = |seed| -> Vec<Plan> {
             (0..100)
-                .map(|index| executor.plan(key(seed, 0, index)))
+                .map(|index| executor.plan(key(seed, 0, index), &Workspace::new()))
                 .collect()
         };
         assert_ne!(plans(1), plans(2));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpSet, OpSpec};
-use faa_policy::{Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
+use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
 /// Writes what it was given into the image, so that a test can see the draws.
 struct Recorder(OpSpec);
@@ -76,7 +76,7 @@ pub(crate) fn doubles() -> OpSet {
         .unwrap();
     ops.insert(Arc::new(Failing(OpSpec::new("Failing", ""))))
         .unwrap();
-    let mixing = OpSpec::new("Mixing", "").range(0.0, 1.0, "").mixing();
+    let mixing = OpSpec::new("Mixing", "").range(0.0, 1.0, "").with_partner();
     ops.insert(Arc::new(Mixing(mixing))).unwrap();
     ops
 }
@@ -106,20 +106,17 @@ pub(crate) fn sampler(count: u32, bin: Option<u32>) -> Policy {
         centre: Some(1.0),
         integer: true,
     };
-    Policy {
-        name: "sampler".into(),
-        rule: Rule::Sampler(Sampler {
-            count,
-            bins: 11,
-            bin,
-            ops: vec![
-                op("Mirrored", None),
-                op("Plain", Some(values)),
-                op("Fixed", None),
-            ],
-        }),
-        provenance: Provenance::new(),
-    }
+    let sampler = Sampler {
+        count,
+        bins: 11,
+        bin,
+        ops: vec![
+            op("Mirrored", None),
+            op("Plain", Some(values)),
+            op("Fixed", None),
+        ],
+    };
+    Policy::new("sampler", Rule::Sampler(sampler))
 }
 
 pub(crate) fn key(seed: u64, epoch: u32, index: u64) -> DrawKey {

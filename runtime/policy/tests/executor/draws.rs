@@ -1,4 +1,4 @@
-use faa_policy::{Executor, Plan};
+use faa_policy::{Executor, Plan, Workspace};
 
 use crate::doubles::{doubles, key, policy, sampler};
 
@@ -15,7 +15,7 @@ fn order_and_repeats_of_ops_are_kept() {
     ]]);
     let plan = Executor::new(&policy, &doubles())
         .unwrap()
-        .plan(key(0, 0, 0));
+        .plan(key(0, 0, 0), &Workspace::new());
     let applied: Vec<_> = plan
         .steps
         .iter()
@@ -52,7 +52,7 @@ fn draws_are_the_documented_ones() {
         ),
     ];
     for (key, sub_policy, steps) in cases {
-        let plan = executor.plan(key);
+        let plan = executor.plan(key, &Workspace::new());
         let found: Vec<_> = plan
             .steps
             .iter()
@@ -127,7 +127,7 @@ fn draws_of_samplers_are_the_documented_ones() {
     for (key, bin, expected) in cases {
         let plan = Executor::new(&sampler(3, bin), &doubles())
             .unwrap()
-            .plan(key);
+            .plan(key, &Workspace::new());
         let found: Vec<_> = plan
             .steps
             .iter()
@@ -145,7 +145,9 @@ fn draws_of_samplers_are_the_documented_ones() {
 fn draws_follow_their_probabilities() {
     let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);
     let executor = Executor::new(&policy, &doubles()).unwrap();
-    let plans: Vec<_> = keys(40_000).map(|key| executor.plan(key)).collect();
+    let plans: Vec<_> = keys(40_000)
+        .map(|key| executor.plan(key, &Workspace::new()))
+        .collect();
     let count = |wanted: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| wanted(plan)).count();
     let value_is =
         |value: f64| move |plan: &Plan| plan.steps.first().is_some_and(|step| step.value == value);
@@ -168,7 +170,7 @@ fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
     let executor = Executor::new(&sampler(2, None), &doubles()).unwrap();
     let steps: Vec<_> = keys(30_000)
         .flat_map(|key| {
-            let plan = executor.plan(key);
+            let plan = executor.plan(key, &Workspace::new());
             assert_eq!((plan.sub_policy, plan.steps.len()), (None, 2));
             plan.steps
         })
@@ -203,7 +205,7 @@ fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
 #[test]
 fn a_stated_bin_is_the_strength_of_every_op() {
     let executor = Executor::new(&sampler(3, Some(10)), &doubles()).unwrap();
-    for step in keys(200).flat_map(|key| executor.plan(key).steps) {
+    for step in keys(200).flat_map(|key| executor.plan(key, &Workspace::new()).steps) {
         let value = match step.op.as_str() {
             "Mirrored" => step.value.abs() == 2.0,
             "Plain" => [-4.0, 6.0].contains(&step.value),

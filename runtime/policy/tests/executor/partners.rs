@@ -1,7 +1,8 @@
 use faa_op::{Channels, ImageMut, ImageRef, OpError};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
-    Executor, PackedImages, Partners, Plan, PolicyError, Problem, ReplayError, Workspace,
+    ApplyError, Executor, PackedImages, Partners, Plan, PolicyError, PolicyErrorKind,
+    ReplayErrorKind, Workspace,
 };
 
 use crate::doubles::{doubles, key, noise, policy};
@@ -68,30 +69,29 @@ fn partners_come_from_the_images_own_stream() {
     let pixels = noise(5, (4, 3), Channels::L);
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
     let listed: Vec<ImageRef<'_>> = (0..5).map(|index| packed.image(index)).collect();
-    let (packed, listed) = (
-        executor.with_partners(&packed),
-        executor.with_partners(&listed),
-    );
+    let packed = &mut Workspace::with_partners(&packed);
+    let listed = &mut Workspace::with_partners(&listed);
     let mut drawn = [0; 5];
     // Miri takes a thousand times as long.
     let images: usize = if cfg!(miri) { 40 } else { 400 };
     for index in 0..images {
         let key = key(3, 1, index as u64);
-        let plan = packed.plan(key);
+        let plan = executor.plan(key, packed);
         for step in &plan.steps {
             assert_eq!(step.partner.is_some(), step.op == "Mixing");
             drawn[step.partner.unwrap_or(0) as usize] += usize::from(step.partner.is_some());
         }
-        assert_eq!(plan, listed.plan(key));
+        assert_eq!(plan, executor.plan(key, listed));
         let (mut first, mut second, mut third) = ([7; 12], [7; 12], [7; 12]);
-        let own = &mut Workspace::new();
-        packed.apply(&mut image(&mut first), key, own).unwrap();
+        executor.apply(&mut image(&mut first), key, packed).unwrap();
         let source = [7; 12];
         let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
-        listed
-            .apply_to(source, &mut image(&mut second), key, own)
+        executor
+            .apply_to(source, &mut image(&mut second), key, listed)
             .unwrap();
-        listed.apply_batch(&mut [(key, image(&mut third))]).unwrap();
+        executor
+            .apply_batch(&mut [(key, image(&mut third))], listed)
+            .unwrap();
         assert_eq!(first, second);
         assert_eq!(first, third);
     }
@@ -104,9 +104,9 @@ fn draws_of_partners_are_the_documented_ones() {
     let executor = mixing();
     let pixels = noise(1000, (4, 3), Channels::L);
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
-    let paired = executor.with_partners(&packed);
+    let own = Workspace::with_partners(&packed);
     let steps = |index| -> Vec<_> {
-        let steps = paired.plan(key(11, 2, index)).steps;
+        let steps = executor.plan(key(11, 2, index), &own).steps;
         steps
             .into_iter()
             .map(|step| (step.step, step.seed, step.partner))
@@ -118,7 +118,7 @@ fn draws_of_partners_are_the_documented_ones() {
 }
 
 #[test]
-fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
+fn a_replayed_draw_gives_the_same_bytes_with_its_random_positions_and_partners() {
     let policy = policy(&[&[
         ("Cutout", 0.9, 1.0),
         ("SamplePairing", 0.9, 0.8),
@@ -127,20 +127,14 @@ fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
     let executor = Executor::builtin(&policy).unwrap();
     let pixels = noise(20, (4, 3), Channels::L);
     let partners = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
-    let own = &mut Workspace::new();
+    let own = &mut Workspace::with_partners(&partners);
     for index in 0..if cfg!(miri) { 5 } else { 200 } {
         let key = key(2, 6, index);
-        let paired = executor.with_partners(&partners);
         let (mut applied, mut replayed) = ([99; 12], [99; 12]);
-        paired.apply(&mut image(&mut applied), key, own).unwrap();
-        let plan = Plan::parse(paired.plan(key).to_json().as_bytes()).unwrap();
-        plan.replay(
-            &builtin_ops(),
-            &mut image(&mut replayed),
-            Some(&partners),
-            own,
-        )
-        .unwrap();
+        executor.apply(&mut image(&mut applied), key, own).unwrap();
+        let plan = Plan::parse(executor.plan(key, own).to_json().as_bytes()).unwrap();
+        plan.replay(&builtin_ops(), &mut image(&mut replayed), own)
+            .unwrap();
         assert_eq!(applied, replayed, "{plan:?}");
     }
 }
@@ -148,24 +142,23 @@ fn a_replayed_draw_gives_the_same_bytes_with_its_random_places_and_partners() {
 #[test]
 fn without_partners_every_apply_is_refused() {
     let executor = mixing();
-    assert_eq!(executor.mixing_op(), Some("Mixing"));
+    assert_eq!(executor.partner_op(), Some("Mixing"));
     let none: [ImageRef<'_>; 0] = [];
     for index in 0..20 {
-        let own = &mut Workspace::new();
-        let mut pixels = [0; 12];
+        let (mut pixels, source) = ([0; 12], [0; 12]);
+        let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
         let key = key(0, 0, index);
-        for error in [
-            executor.apply(&mut image(&mut pixels), key, own),
-            executor
-                .with_partners(&none)
-                .apply(&mut image(&mut pixels), key, own),
-            executor.apply_batch(&mut [(key, image(&mut pixels))]),
-        ] {
-            let error = error.unwrap_err();
-            assert_eq!(
-                (error.op(), error.cause()),
-                (Some("Mixing"), &OpError::NoPartner)
-            );
+        for own in &mut [Workspace::new(), Workspace::with_partners(&none)] {
+            for error in [
+                executor.apply(&mut image(&mut pixels), key, own),
+                executor.apply_to(source, &mut image(&mut pixels), key, own),
+                executor.apply_batch(&mut [(key, image(&mut pixels))], own),
+            ] {
+                assert_eq!(
+                    error,
+                    Err(ApplyError::new(Some("Mixing"), OpError::NoPartner))
+                );
+            }
         }
     }
 }
@@ -176,56 +169,48 @@ fn a_partner_of_another_shape_is_refused() {
     let executor = Executor::new(&policy, &doubles()).unwrap();
     let pixels = [0; 12];
     let partners = [ImageRef::new(&pixels, 3, 4, Channels::L).unwrap()];
-    let error = executor
-        .with_partners(&partners)
-        .apply(
-            &mut image(&mut [0; 12]),
-            key(0, 0, 0),
-            &mut Workspace::new(),
-        )
-        .unwrap_err();
-    assert_eq!(
-        (error.op(), error.cause()),
-        (Some("Mixing"), &OpError::PartnerShape)
-    );
+    let own = &mut Workspace::with_partners(&partners);
+    let applied = executor.apply(&mut image(&mut [0; 12]), key(0, 0, 0), own);
+    let expected = ApplyError::new(Some("Mixing"), OpError::PartnerShape);
+    assert_eq!(applied, Err(expected));
 }
 
 #[test]
-fn a_plan_that_does_not_fit_is_refused_with_its_place() {
+fn a_plan_that_does_not_fit_is_refused_with_its_path() {
     let plan = |steps: &str| Plan::parse(format!(r#"{{"steps": [{steps}]}}"#).as_bytes()).unwrap();
     let pixels = [0; 24];
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
     let replay = |plan: &Plan, partners: Option<&dyn Partners>| {
         let mut pixels = [0; 12];
-        let own = &mut Workspace::new();
-        plan.replay(&doubles(), &mut image(&mut pixels), partners, own)
+        let own = &mut partners.map_or_else(Workspace::new, Workspace::with_partners);
+        plan.replay(&doubles(), &mut image(&mut pixels), own)
     };
     let error = |steps: &str, partners: Option<&dyn Partners>| -> PolicyError {
-        match replay(&plan(steps), partners).unwrap_err() {
-            ReplayError::Plan(error) => error,
-            error => panic!("{error}"),
+        match replay(&plan(steps), partners).unwrap_err().kind() {
+            ReplayErrorKind::Plan(error) => error.clone(),
+            error => panic!("{error:?}"),
         }
     };
     let unknown = error(r#"{"step": 0, "op": "Plan", "value": 1, "seed": 0}"#, None);
-    assert_eq!(unknown.place(), "steps[0].op");
+    assert_eq!(unknown.path(), "steps[0].op");
     let stray = r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0, "partner": 0}"#;
     let stray = error(stray, Some(&packed));
     assert_eq!(
-        (stray.place(), stray.problem()),
-        ("steps[0].partner", &Problem::NoPartner)
+        (stray.path(), stray.kind()),
+        ("steps[0].partner", &PolicyErrorKind::NoPartner)
     );
     let without = error(
         r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0}"#,
         None,
     );
     assert_eq!(
-        (without.place(), without.problem()),
-        ("steps[0].partner", &Problem::Missing)
+        (without.path(), without.kind()),
+        ("steps[0].partner", &PolicyErrorKind::Missing)
     );
     let third = r#"{"step": 0, "op": "Mixing", "value": 1, "seed": 0, "partner": 2}"#;
     let beyond = error(third, Some(&packed));
-    let not_in_set = Problem::NotInSet { place: 2, count: 2 };
-    assert_eq!(beyond.problem(), &not_in_set);
+    let not_in_set = PolicyErrorKind::NoSuchPartner { index: 2, count: 2 };
+    assert_eq!(beyond.kind(), &not_in_set);
 
     let mut infinite = plan(r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0}"#);
     assert_eq!(replay(&infinite, None), Ok(()));
@@ -234,8 +219,9 @@ fn a_plan_that_does_not_fit_is_refused_with_its_place() {
     assert_eq!(error.to_string(), "the plan cannot be replayed");
 
     let failing = plan(r#"{"step": 0, "op": "Failing", "value": 0, "seed": 0}"#);
+    let error = replay(&failing, None).unwrap_err();
     assert!(matches!(
-        replay(&failing, None),
-        Err(ReplayError::Apply(error)) if error.op() == Some("Failing")
+        error.kind(),
+        ReplayErrorKind::Apply(error) if error.op() == Some("Failing")
     ));
 }

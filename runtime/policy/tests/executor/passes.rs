@@ -11,7 +11,7 @@ fn random_policy(ops: &OpSet, count: usize, seed: u64) -> Policy {
     let stream = &mut Stream::for_op(seed);
     let names: Vec<_> = ops
         .iter()
-        .filter(|op| !op.spec().mixes())
+        .filter(|op| !op.spec().needs_partner())
         .map(|op| op.spec().name())
         .collect();
     let mut step = || Step {
@@ -56,7 +56,7 @@ fn every_way_to_apply_gives_the_bytes_of_one_op_after_the_other() {
         let executor = Executor::new(&random_policy(&ops, sub_policies, 1), &ops).unwrap();
         for index in 0..images {
             let key = key(1, 0, index);
-            let plan = executor.plan(key);
+            let plan = executor.plan(key, own);
             let (mut expected, mut found) = (source.clone(), source.clone());
             one_by_one(&plan, &ops, &mut of(view, &mut expected));
             executor.apply(&mut of(view, &mut found), key, own).unwrap();
@@ -71,7 +71,7 @@ fn every_way_to_apply_gives_the_bytes_of_one_op_after_the_other() {
             found.copy_from_slice(&source);
             let written = Plan::parse(plan.to_json().as_bytes()).unwrap();
             written
-                .replay(&ops, &mut of(view, &mut found), None, own)
+                .replay(&ops, &mut of(view, &mut found), own)
                 .unwrap();
             assert_eq!(found, expected, "replayed: {plan:?}");
         }
@@ -93,6 +93,6 @@ fn where_nothing_is_applied_the_source_is_copied() {
     let error = executor
         .apply_to(whole, &mut image, key(0, 0, 0), own)
         .unwrap_err();
-    assert_eq!((error.op(), error.cause()), (None, &OpError::SourceShape));
+    assert_eq!((error.op(), error.kind()), (None, &OpError::SourceShape));
     assert_eq!(result, [8, 9, 13, 14, 18, 19]);
 }

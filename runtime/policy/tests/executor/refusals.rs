@@ -1,5 +1,5 @@
 use faa_op::{Channels, ImageMut, OpError};
-use faa_policy::{Executor, Policy, Problem, Rule, Sampler, Step, Strength, Workspace};
+use faa_policy::{Executor, Policy, PolicyErrorKind, Rule, Sampler, Step, Strength, Workspace};
 
 use crate::doubles::{doubles, key, policy, sampler};
 
@@ -12,7 +12,7 @@ fn a_failing_op_is_named() {
         .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
         .unwrap_err();
     assert_eq!(error.op(), Some("Failing"));
-    assert_eq!(*error.cause(), OpError::Failed("on purpose".into()));
+    assert_eq!(*error.kind(), OpError::Failed("on purpose".into()));
 }
 
 fn refusal(policy: &Policy) -> String {
@@ -20,7 +20,7 @@ fn refusal(policy: &Policy) -> String {
 }
 
 #[test]
-fn steps_that_cannot_be_resolved_are_refused_with_their_place() {
+fn steps_that_cannot_be_resolved_are_refused_with_their_path() {
     let unknown = policy(&[&[("Plain", 1.0, 0.0)], &[("Miror", 1.0, 0.0)]]);
     let message = "sub_policies[1][0].op: no op is named `Miror`; did you mean `Mirrored`?";
     assert_eq!(refusal(&unknown), message);
@@ -46,15 +46,12 @@ fn steps_that_cannot_be_resolved_are_refused_with_their_place() {
     );
     assert_eq!(
         strength("Failing", Strength::Value(1.0)),
-        "sub_policies[0][0].value: the op has no value"
+        "sub_policies[0][0].value: the op takes no value"
     );
-    assert_eq!(
-        refusal(&policy(&[])),
-        "sub_policies: at least one element is needed"
-    );
+    assert_eq!(refusal(&policy(&[])), "sub_policies: must not be empty");
     assert_eq!(
         refusal(&policy(&[&[]])),
-        "sub_policies[0]: at least one element is needed"
+        "sub_policies[0]: must not be empty"
     );
     assert_eq!(
         refusal(&policy(&[&[("Plain", 1.5, 0.0)]])),
@@ -63,7 +60,7 @@ fn steps_that_cannot_be_resolved_are_refused_with_their_place() {
 }
 
 #[test]
-fn samplers_that_cannot_be_resolved_are_refused_with_their_place() {
+fn samplers_that_cannot_be_resolved_are_refused_with_their_path() {
     let refusal = |change: &dyn Fn(&mut Sampler)| {
         let mut policy = sampler(1, None);
         if let Rule::Sampler(sampler) = &mut policy.rule {
@@ -85,7 +82,7 @@ fn samplers_that_cannot_be_resolved_are_refused_with_their_place() {
     );
     assert_eq!(
         refusal(&|sampler| sampler.ops.clear()),
-        "sampler.ops: at least one element is needed"
+        "sampler.ops: must not be empty"
     );
     assert_eq!(
         refusal(&|sampler| sampler.ops[1].op = "Plane".into()),
@@ -93,7 +90,7 @@ fn samplers_that_cannot_be_resolved_are_refused_with_their_place() {
     );
     assert_eq!(
         refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values),
-        "sampler.ops[2].low: the op has no value"
+        "sampler.ops[2].low: the op takes no value"
     );
     let value = |low, high, centre| {
         refusal(&|sampler| {
@@ -123,6 +120,6 @@ fn samplers_that_cannot_be_resolved_are_refused_with_their_place() {
 #[test]
 fn a_check_finds_what_the_executor_would_refuse() {
     let error = policy(&[]).check(&doubles()).unwrap_err();
-    assert_eq!(*error.problem(), Problem::Empty);
+    assert_eq!(*error.kind(), PolicyErrorKind::Empty);
     assert_eq!(sampler(1, None).check(&doubles()), Ok(()));
 }

@@ -1,7 +1,9 @@
 //! Whatever is written is read back, and nothing that is read makes the parser panic.
 
+use std::collections::BTreeMap;
+
 use faa_policy::{
-    Plan, PlannedStep, Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Plan, PlannedStep, Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
 };
 use proptest::collection::vec;
 use proptest::num::f64::{NORMAL, SUBNORMAL, ZERO};
@@ -17,7 +19,7 @@ fn end() -> impl Strategy<Value = f64> {
     finite().prop_map(|value| value / 8.0)
 }
 
-fn share() -> impl Strategy<Value = f64> {
+fn unit_interval() -> impl Strategy<Value = f64> {
     prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0]
 }
 
@@ -32,10 +34,10 @@ fn name() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     let strength = prop_oneof![
         Just(Strength::Unstated),
-        share().prop_map(Strength::Magnitude),
+        unit_interval().prop_map(Strength::Magnitude),
         finite().prop_map(Strength::Value),
     ];
-    (name(), share(), strength).prop_map(|(op, probability, strength)| Step {
+    (name(), unit_interval(), strength).prop_map(|(op, probability, strength)| Step {
         op,
         probability,
         strength,
@@ -52,8 +54,8 @@ fn sampler() -> impl Strategy<Value = Sampler> {
         },
     );
     let op = (name(), option::of(values)).prop_map(|(op, values)| SamplerOp { op, values });
-    let bins = (2..=Sampler::MOST_BINS).prop_flat_map(|bins| (Just(bins), option::of(0..bins)));
-    (1..=Sampler::MOST_DRAWN, bins, vec(op, 1..5)).prop_map(|(count, (bins, bin), ops)| Sampler {
+    let bins = (2..=Sampler::MAX_BINS).prop_flat_map(|bins| (Just(bins), option::of(0..bins)));
+    (1..=Sampler::MAX_COUNT, bins, vec(op, 1..5)).prop_map(|(count, (bins, bin), ops)| Sampler {
         count,
         bins,
         bin,
@@ -83,11 +85,12 @@ fn policy() -> impl Strategy<Value = Policy> {
         vec(vec(step(), 1..4), 1..4).prop_map(Rule::SubPolicies),
         sampler().prop_map(Rule::Sampler),
     ];
-    let provenance = vec((name(), json()), 0..4).prop_map(|entries| entries.into_iter().collect());
-    (name(), rule, provenance).prop_map(|(name, rule, provenance)| Policy {
-        name,
-        rule,
-        provenance,
+    let facts = vec((name(), json()), 0..4);
+    (name(), rule, facts).prop_map(|(name, rule, facts)| {
+        let facts = BTreeMap::from_iter(facts);
+        let mut policy = Policy::new(name, rule);
+        policy.provenance = Provenance::from_facts(&facts).unwrap();
+        policy
     })
 }
 
@@ -114,6 +117,9 @@ proptest! {
     #[test]
     fn policies_survive_their_file(policy in policy()) {
         let json = policy.to_json();
+        let value = serde_json::to_value(&policy).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&json).unwrap(), &value);
+        prop_assert_eq!(&serde_json::from_value::<Policy>(value).unwrap(), &policy);
         prop_assert_eq!(Policy::parse(json.as_bytes()), Ok(policy), "{}", json);
     }
 
@@ -133,13 +139,13 @@ proptest! {
     fn damaged_files_are_read_or_refused(
         policy in policy(),
         plan in plan(),
-        place in any::<prop::sample::Index>(),
+        start in any::<prop::sample::Index>(),
         cut in 0..20_usize,
         patch in vec(prop_oneof![any::<u8>(), Just(b'['), Just(b'{'), Just(b'9'), Just(b'-')], 0..6),
     ) {
         for json in [policy.to_json(), plan.to_json()] {
             let mut bytes = json.into_bytes();
-            let start = place.index(bytes.len());
+            let start = start.index(bytes.len());
             let end = (start + cut).min(bytes.len());
             bytes.splice(start..end, patch.iter().copied());
             let read = Policy::parse(&bytes);

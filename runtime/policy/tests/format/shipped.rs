@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use faa_op::DrawKey;
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, shipped};
+use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, Workspace, shipped};
 
 fn policy(name: &str) -> Policy {
     let found = shipped().iter().find(|policy| policy.name == name);
@@ -17,7 +17,7 @@ fn every_policy_fits_the_built_in_ops_and_says_where_it_came_from() {
         let policy = shipped.policy().unwrap();
         assert_eq!(policy.name, shipped.name);
         policy.check(&builtin_ops()).unwrap();
-        let source = policy.provenance["source"].as_str().unwrap();
+        let source: String = policy.provenance.get("source").unwrap();
         assert!(!source.is_empty() && !source.contains('\n'), "{source}");
     }
 }
@@ -46,17 +46,17 @@ fn auto_augment(name: &str, expected: &[(&str, usize)]) -> Policy {
         assert!((0.0..=9.0).contains(&bin.round()), "{step:?}");
     }
     for key in ["paper", "bins"] {
-        assert!(policy.provenance[key].is_string());
+        assert!(policy.provenance.get::<String>(key).is_some());
     }
     policy
 }
 
-/// The paper's bin that a step's value stands for; 0 where there is none.
+/// The paper's bin for a step's value; 0 if there is no value.
 fn bin_of(step: &Step) -> f64 {
     let Strength::Value(value) = step.strength else {
         return 0.0;
     };
-    let share = match step.op.as_str() {
+    let fraction = match step.op.as_str() {
         "ShearX" | "ShearY" => value / 0.3,
         "TranslateX" | "TranslateY" => value / 0.45,
         "Rotate" => value / 30.0,
@@ -65,7 +65,7 @@ fn bin_of(step: &Step) -> f64 {
         "Solarize" => 1.0 - value / 256.0,
         _ => (value - 0.1) / 1.8,
     };
-    9.0 * share
+    9.0 * fraction
 }
 
 fn step(op: &str, probability: f64, value: Option<f64>) -> Step {
@@ -171,7 +171,7 @@ fn sampler(name: &str, [count, bins]: [u32; 2], bin: Option<u32>) -> Sampler {
 fn values(sampler: &Sampler, op: &str) -> Option<SamplerValues> {
     let mut found = sampler.ops.iter().filter(|entry| entry.op == op);
     let values = found.next().unwrap().values;
-    assert!(found.next().is_none(), "{op} stands there once");
+    assert!(found.next().is_none(), "{op} is listed once");
     values
 }
 
@@ -210,7 +210,7 @@ fn randaugment_has_the_published_ranges() {
         epoch: 0,
         index,
     };
-    for step in (0..500).flat_map(|index| executor.plan(key(index)).steps) {
+    for step in (0..500).flat_map(|index| executor.plan(key(index), &Workspace::new()).steps) {
         let expected: &[f64] = match step.op.as_str() {
             "Posterize" => &[7.0],
             "Solarize" => &[178.5],

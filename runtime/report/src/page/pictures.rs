@@ -106,7 +106,7 @@ pub(super) fn gallery(
         });
     }
     for (draw, (column, policy)) in (0..).zip(columns(policy)) {
-        let mut augmenter = Augmenter::new(dataset, &policy, ops)?;
+        let augmenter = Augmenter::new(dataset, &policy, ops)?;
         for (row, &index) in gallery.rows.iter_mut().zip(&chosen) {
             row.augmented
                 .push(data_uri(dataset, augmenter.apply(index, draw)?)?);
@@ -146,7 +146,7 @@ pub(super) fn changes(
 /// The mean absolute difference of samples, in levels from 0 to 255, over images that lie evenly
 /// in the training split.
 fn mean_change(dataset: &Dataset, policy: &Policy, ops: &OpSet) -> Result<f64, String> {
-    let mut augmenter = Augmenter::new(dataset, policy, ops)?;
+    let augmenter = Augmenter::new(dataset, policy, ops)?;
     let images = dataset.train.len();
     let measured = images.min(MEASURED_IMAGES);
     let (mut sum, mut samples) = (0_u64, 0_usize);
@@ -208,7 +208,6 @@ struct Augmenter<'a> {
     dataset: &'a Dataset,
     executor: Executor,
     partners: PackedImages<'a>,
-    workspace: Workspace,
 }
 
 impl<'a> Augmenter<'a> {
@@ -219,12 +218,11 @@ impl<'a> Augmenter<'a> {
             dataset,
             executor: Executor::new(policy, ops).map_err(|error| reason(&error))?,
             partners: partners.map_err(|error| reason(&error))?,
-            workspace: Workspace::new(),
         })
     }
 
     /// The samples of an image after a draw.
-    fn apply(&mut self, index: usize, draw: u32) -> Result<Vec<u8>, String> {
+    fn apply(&self, index: usize, draw: u32) -> Result<Vec<u8>, String> {
         let (width, height) = (self.dataset.width, self.dataset.height);
         let source = self.dataset.train.image(index);
         let mut samples = vec![0; source.len()];
@@ -237,9 +235,9 @@ impl<'a> Augmenter<'a> {
             epoch: draw,
             index: index as u64,
         };
-        let paired = self.executor.with_partners(&self.partners);
-        paired
-            .apply_to(source, &mut image, key, &mut self.workspace)
+        let workspace = &mut Workspace::with_partners(&self.partners);
+        self.executor
+            .apply_to(source, &mut image, key, workspace)
             .map_err(|error| reason(&error))?;
         Ok(samples)
     }

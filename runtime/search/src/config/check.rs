@@ -1,7 +1,7 @@
 //! What makes a configuration impossible.
 
 use faa_op::OpSet;
-use faa_policy::{Policy, PolicyError, Problem, nearest_name, shipped};
+use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 
 use super::ranges;
 pub use super::ranges::{OutOfRange, Range};
@@ -139,11 +139,11 @@ fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigErro
         }
         if ops.get(name).is_none() {
             let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
-            let problem = Problem::UnknownOp {
+            let kind = PolicyErrorKind::UnknownOp {
                 op: name.clone(),
                 nearest,
             };
-            return Err(ConfigError::Ops(PolicyError::new(path, problem)));
+            return Err(ConfigError::Ops(PolicyError::new(path, kind)));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use faa_policy::{Policy, Provenance, Rule, SubPolicy};
+use faa_policy::{Policy, Provenance, SubPolicy};
 use serde_json::json;
 
 use crate::VERSION;
@@ -20,21 +20,17 @@ pub(super) fn merged(
         common.data, common.seed
     );
     // No date and no path: the same search gives the same file, byte for byte.
-    let mut provenance = Provenance::from_iter([
-        ("source".to_owned(), json!(source)),
-        ("config".to_owned(), json!(config)),
-    ]);
+    let mut facts = json!({"source": source, "config": config});
     if !common.plugins.is_empty() {
-        provenance.insert("plugins".to_owned(), json!(common.plugins));
+        facts["plugins"] = json!(common.plugins);
     }
     if !diverged.is_empty() {
-        provenance.insert("diverged_folds".to_owned(), json!(diverged));
+        facts["diverged_folds"] = json!(diverged);
     }
-    Policy {
-        name: format!("{}-{}", data_name(&common.data), common.training.model),
-        rule: Rule::SubPolicies(sub_policies),
-        provenance,
-    }
+    let name = format!("{}-{}", data_name(&common.data), common.training.model);
+    let mut policy = Policy::of_sub_policies(name, sub_policies);
+    policy.provenance = Provenance::from_facts(&facts).expect("facts are a JSON object");
+    policy
 }
 
 /// A short name of a data set: that of its file or folder, or its kind.

@@ -9,31 +9,31 @@ use serde_json::json;
 use super::super::read_bounded;
 use crate::plugins::PluginOptions;
 
-/// Convert a policy that another program wrote.
+/// Convert a policy from the format of a different program.
 #[derive(Args)]
 #[command(after_help = "\
-Two forms are known. The list form of Fast AutoAugment's public code:
+Two formats are supported. The list format of Fast AutoAugment's published code:
   [[[\"Contrast\", 0.83, 0.5], [\"TranslateX\", 0.42, 0.39]], …]
-And the object form of a port of it, which does not keep the order of ops:
+And the object format of a port of it, which does not keep the order of ops:
   {\"0\": {\"Color\": [0.79, 0.55], \"AutoContrast\": [0.01, \"None\"]}, …}
 
 Examples:
   faa-runtime policy convert fa_reduced_cifar10.json reduced-cifar10.json
   faa-runtime policy convert optimal_policy.json mine.json --name cifar10-seed --force")]
 pub(crate) struct Convert {
-    /// The file to read.
+    /// File to convert.
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The policy file to write.
+    /// Policy file to write.
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// What the policy is called; the name of OUT without its ending where it is not given.
+    /// Name of the policy [default: the name of OUT without its extension].
     #[arg(long, value_name = "N")]
     name: Option<String>,
-    /// Overwrite OUT where it exists.
+    /// Overwrite OUT if it exists.
     #[arg(long)]
     force: bool,
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -51,9 +51,11 @@ impl Convert {
         let name = match (self.name, self.output.file_stem()) {
             (Some(name), _) => name,
             (None, Some(stem)) => stem.to_string_lossy().into_owned(),
-            (None, None) => bail!("{output} is no file name"),
+            (None, None) => bail!("{output} is not a file name"),
         };
-        let Converted { policy, warnings } = faa_policy::convert(&json, &name, &known.ops)
+        let Converted {
+            policy, warnings, ..
+        } = faa_policy::convert(&json, &name, &known.ops)
             .with_context(|| format!("cannot convert {input}"))?;
         write_whole(&self.output, policy.to_json().as_bytes())?;
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();

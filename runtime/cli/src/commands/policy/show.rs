@@ -1,6 +1,6 @@
 use anyhow::Result;
 use clap::Args;
-use faa_op::{OpSet, ValueRange};
+use faa_op::{OpSet, ValueRange, text};
 use faa_policy::{Rule, Sampler, Step, Strength, SubPolicy};
 
 use super::super::find_policy;
@@ -16,9 +16,9 @@ Examples:
   faa-runtime policy show randaugment
   faa-runtime policy show randaugment --json > my-policy.json")]
 pub(crate) struct Show {
-    /// A file, or the name of a shipped policy.
+    /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
     policy: String,
-    /// Print the policy file itself.
+    /// Print the policy file instead of a table.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -36,23 +36,28 @@ impl Show {
             Rule::SubPolicies(sub_policies) => sub_policies_table(sub_policies, &ops),
             Rule::Sampler(sampler) => sampler_table(sampler, &ops),
         };
-        let (name, summary) = (&policy.name, summary(&policy));
+        let (name, summary) = (shown(&policy.name), summary(&policy));
         Ok(format!("{name}: each image draws {summary}\n\n{table}"))
     }
 }
 
+/// A name from a file that may hold anything.
+fn shown(name: &str) -> String {
+    text::clean(name, 100)
+}
+
 fn sub_policies_table(sub_policies: &[SubPolicy], ops: &OpSet) -> String {
     let mut table = table(&["sub-policy", "op", "probability", "magnitude", "value"]);
-    for (place, steps) in sub_policies.iter().enumerate() {
-        for (step_place, step) in steps.iter().enumerate() {
-            let number = if step_place == 0 {
-                place.to_string()
+    for (index, steps) in sub_policies.iter().enumerate() {
+        for (step_index, step) in steps.iter().enumerate() {
+            let number = if step_index == 0 {
+                index.to_string()
             } else {
                 String::new()
             };
             let [magnitude, value] = strength(step, range_of(&step.op, ops));
             let probability = format!("{:.2}", step.probability);
-            table.add_row([number, step.op.clone(), probability, magnitude, value]);
+            table.add_row([number, shown(&step.op), probability, magnitude, value]);
         }
     }
     render(&table)
@@ -62,7 +67,7 @@ fn range_of<'a>(op: &str, ops: &'a OpSet) -> Option<&'a ValueRange> {
     ops.get(op)?.spec().value_range()
 }
 
-/// Magnitude and value of a step, as far as they are stated or follow.
+/// Magnitude and value of a step, if they are stated or follow from each other.
 fn strength(step: &Step, range: Option<&ValueRange>) -> [String; 2] {
     let Some(range) = range else {
         return [String::new(), String::new()];
@@ -99,7 +104,7 @@ fn sampler_table(sampler: &Sampler, ops: &OpSet) -> String {
                 rounded.to_owned(),
             ],
         };
-        table.add_row([entry.op.clone(), low, high, unit, mirrored, rounded]);
+        table.add_row([shown(&entry.op), low, high, unit, mirrored, rounded]);
     }
     render(&table)
 }

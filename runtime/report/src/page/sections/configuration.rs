@@ -93,11 +93,11 @@ fn provenance(record: &Record) -> Vec<(String, String)> {
             flatten(key, value, &mut rows);
         }
     }
-    let policy = record.policy.iter();
-    for (key, value) in policy.flat_map(|policy| &policy.provenance) {
-        // The configuration stands there again.
-        if let Value::String(text) = value {
-            rows.push((format!("policy.{key}"), text.clone()));
+    let provenance = record.policy.iter().map(|policy| &policy.provenance);
+    for (facts, key) in provenance.flat_map(|facts| facts.keys().map(move |key| (facts, key))) {
+        // The configuration is shown above.
+        if let Some(text) = facts.get(key) {
+            rows.push((format!("policy.{key}"), text));
         }
     }
     rows

@@ -6,14 +6,14 @@ use crate::{Channels, ImageMut};
 /// What a point op does to the levels of each colour channel: a table a channel.
 ///
 /// L uses the first table; alpha has none and stays as it is. Tables of neighbouring point ops
-/// become one with [`PointTables::then`], and so one pass over the pixels.
+/// become one with [`LookupTables::then`], and so one pass over the pixels.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PointTables {
+pub struct LookupTables {
     tables: [[u8; 256]; 3],
     uniform: bool,
 }
 
-impl PointTables {
+impl LookupTables {
     /// The tables of an op that treats all colour channels alike.
     pub fn uniform(map: impl Fn(u8) -> u8) -> Self {
         Self {
@@ -75,13 +75,13 @@ impl PointTables {
     }
 }
 
-impl fmt::Debug for PointTables {
+impl fmt::Debug for LookupTables {
     /// A few levels of each table; 768 numbers help nobody.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let some = self
             .tables
             .map(|table| [0, 85, 170, 255].map(|level| table[level]));
-        f.debug_tuple("PointTables").field(&some).finish()
+        f.debug_tuple("LookupTables").field(&some).finish()
     }
 }
 
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn two_tables_become_one() {
-        let invert = PointTables::uniform(|level| 255 - level);
-        let shift = PointTables::per_channel(array::from_fn(|channel| {
+        let invert = LookupTables::uniform(|level| 255 - level);
+        let shift = LookupTables::per_channel(array::from_fn(|channel| {
             array::from_fn(|level| (level as u8).wrapping_add(10 * channel as u8))
         }));
         assert!(invert.as_uniform().is_some() && shift.as_uniform().is_none());
@@ -107,6 +107,6 @@ mod tests {
         assert_eq!(pixels, one_by_one);
         assert_eq!(pixels, [255, 165, 20, 7, 254, 7, 16, 8]);
         assert!(invert.then(&invert).as_uniform().is_some());
-        assert_eq!(invert.then(&invert), PointTables::uniform(|level| level));
+        assert_eq!(invert.then(&invert), LookupTables::uniform(|level| level));
     }
 }

@@ -1,8 +1,8 @@
-use faa_op::{ImageMut, ImageRef, PointTables, ShapeError};
+use faa_op::{ImageMut, ImageRef, LookupTables, ShapeError};
 
-/// From how many samples on one pass through tables can beat the passes that it replaces; 64×64 RGB
-/// pixels are as many. Below it, making the tables takes longer than everything else.
-const LEAST_SAMPLES: usize = 12 * 1024;
+/// The smallest image, in samples, for which one pass through tables can beat the passes that it
+/// replaces: 64×64 RGB pixels. Below that, making the tables takes longer than everything else.
+const MIN_SAMPLES: usize = 12 * 1024;
 
 /// Whether one pass through tables beats a pass for each op.
 ///
@@ -10,7 +10,7 @@ const LEAST_SAMPLES: usize = 12 * 1024;
 /// with byte permutations of 512 bits one pass is up to twice as fast at 224×224 and above; with
 /// shorter vectors it is three to six times slower, so there every op makes its own pass.
 pub(crate) fn one_pass_pays(samples: usize) -> bool {
-    samples >= LEAST_SAMPLES && lookups_are_fast()
+    samples >= MIN_SAMPLES && lookups_are_fast()
 }
 
 #[cfg(feature = "builtin")]
@@ -18,16 +18,16 @@ fn lookups_are_fast() -> bool {
     faa_ops_builtin::SimdLevel::best().looks_up_fast()
 }
 
-/// Without the built-in ops, all ops are somebody's own, and likely to look at sample after sample.
+/// Without the built-in ops, all ops are custom, and likely to look at one sample after the other.
 #[cfg(not(feature = "builtin"))]
 fn lookups_are_fast() -> bool {
     true
 }
 
-/// Sends the image, or the source where there is one, through tables and into the image.
+/// Sends the source, or the image itself if there is none, through tables and into the image.
 #[cfg(feature = "builtin")]
 pub(crate) fn apply_tables(
-    tables: &PointTables,
+    tables: &LookupTables,
     source: Option<ImageRef<'_>>,
     image: &mut ImageMut<'_>,
 ) -> Result<(), ShapeError> {
@@ -40,10 +40,10 @@ pub(crate) fn apply_tables(
     Ok(())
 }
 
-/// Sends the image, or the source where there is one, through tables and into the image.
+/// Sends the source, or the image itself if there is none, through tables and into the image.
 #[cfg(not(feature = "builtin"))]
 pub(crate) fn apply_tables(
-    tables: &PointTables,
+    tables: &LookupTables,
     source: Option<ImageRef<'_>>,
     image: &mut ImageMut<'_>,
 ) -> Result<(), ShapeError> {
