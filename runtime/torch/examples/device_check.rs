@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Result, bail};
+use faa_data::Dataset;
 use faa_ops_builtin::builtin_ops;
 use faa_search::Backend;
-use faa_search::backend::{Evaluation, Images, ScoringTask, StopFlag, TrainTask};
+use faa_search::backend::{Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
-use faa_search::data::Dataset;
+use faa_search::results::Evaluation;
+use faa_search::results::Score;
 use faa_search::space::Space;
-use faa_search::trial::Score;
 use faa_torch::network::{Folded, Mode, Role};
 use faa_torch::sgd::Sgd;
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};

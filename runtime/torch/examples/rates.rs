@@ -17,11 +17,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
+use faa_data::Dataset;
 use faa_ops_builtin::builtin_ops;
 use faa_search::Backend;
 use faa_search::backend::{ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{SEARCHED_OPS, TrainingConfig};
-use faa_search::data::Dataset;
 use faa_search::space::Space;
 use faa_torch::network::Folded;
 use faa_torch::{BackendConfig, TorchBackend};

@@ -18,13 +18,13 @@ mod shared;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
+use faa_data::Dataset;
 use faa_op::{Channels, ImageMut, ImageRef};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength, Workspace};
 use faa_search::Backend;
 use faa_search::backend::{Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{SEARCHED_OPS, TrainingConfig};
-use faa_search::data::Dataset;
 use faa_search::pipeline::{Pipeline, TaskPartners};
 use faa_search::space::Space;
 use faa_torch::network::Folded;

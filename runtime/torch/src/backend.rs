@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use faa_data::Dataset;
 use faa_op::{OpSet, Stream};
 use faa_policy::Policy;
 use faa_search::backend::{
-    Backend, BackendError, DatasetInfo, Epoch, Evaluation, Images, Rates, ScoringTask, StopFlag,
-    TrainTask,
+    Backend, BackendError, DatasetInfo, Images, NetworkFiles, ScoringTask, StopFlag, TrainTask,
 };
 use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
-use faa_search::data::Dataset;
 use faa_search::pipeline::Pipeline;
+use faa_search::results::Score;
+use faa_search::results::{Epoch, Evaluation, Rates};
 use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
-use faa_search::trial::Score;
 use tch::{Device, Kind, TchError};
 
 use crate::batches::{Draw, Normalise, Source};
@@ -50,15 +50,8 @@ pub struct BackendConfig {
 
 #[derive(Clone, Copy)]
 struct Kinds {
-    backend: Kind,
-    learn: Kind,
-}
-
-/// Of the training images: what the network's input is normalised with.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Statistics {
-    pub(crate) mean: [f64; 3],
-    pub(crate) deviation: [f64; 3],
+    scoring: Kind,
+    training: Kind,
 }
 
 /// A network, and what its training needs to go on.
@@ -102,43 +95,24 @@ impl TorchBackend {
             device,
             threads,
             precision,
-        } = resources;
-        if device.is_cuda() {
-            // Images of a run have one size, so measuring every algorithm once pays off.
-            tch::Cuda::cudnn_set_benchmark(true);
-            // What is called float32 is float32.
-            shim::disable_tf32()?;
-        }
-        let statistics = dataset.channel_statistics();
-        Ok(Self {
-            statistics: Statistics {
-                mean: statistics.mean,
-                deviation: statistics.std,
-            },
+        } = config;
+        Self {
+            statistics: Statistics::of(&dataset),
             dataset,
             ops,
             device,
             threads: threads.max(1),
             kinds: Kinds::choose(precision, device),
-        })
+        }
     }
 
-    /// The numbers that candidates are judged with, and that networks learn with: `float32` or
+    /// The formats that candidates are scored in, and that networks are trained in: `float32` or
     /// `bf16`.
-    pub fn numbers(&self) -> [&'static str; 2] {
+    pub fn precisions(&self) -> [&'static str; 2] {
         [self.kinds.scoring, self.kinds.training].map(|kind| match kind {
             Kind::BFloat16 => "bf16",
             _ => "float32",
         })
-    }
-
-    /// Checks what only the network knows of a recipe.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no WideResNet of that depth and width.
-    pub fn check(&self, training: &TrainingConfig) -> Result<(), BackendError> {
-        self.shape(training).map(drop)
     }
 
     /// Reads a network of any shape that a judge has saved. It sees images as it did when it was
@@ -159,9 +133,11 @@ impl TorchBackend {
         Ok(TorchNetwork::new(network, described.statistics(), None))
     }
 
-    fn shape(&self, training: &TrainingConfig) -> Result<Shape, BackendError> {
-        Shape::new(training.depth, training.width, self.dataset.classes.len())
-            .map_err(BackendError::other)
+    fn shape(&self, training: &TrainingConfig) -> Shape {
+        Shape {
+            model: training.model,
+            classes: self.dataset.classes.len(),
+        }
     }
 
     fn new_network(
@@ -170,7 +146,7 @@ impl TorchBackend {
         seed: u64,
     ) -> Result<WideResNet, BackendError> {
         let mut stream = Stream::for_op(derive(seed, Purpose::Weights, &[]));
-        WideResNet::new(self.shape(training)?, self.device, |spec| {
+        WideResNet::new(self.shape(training), self.device, |spec| {
             init::he_normal(spec, &mut stream)
         })
         .map_err(BackendError::other)
@@ -250,14 +226,14 @@ impl<'a> From<&TrainTask<'a>> for PipelineSpec<'a> {
 impl Kinds {
     fn choose(precision: Precision, device: Device) -> Self {
         let bf16 = |yes: bool| if yes { Kind::BFloat16 } else { Kind::Float };
-        let [backend, learn] = match precision {
+        let [scoring, training] = match precision {
             Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
             Precision::Float32 => [false; 2],
             Precision::Bf16 => [true; 2],
         };
         Self {
-            backend: bf16(backend),
-            learn: bf16(learn),
+            scoring: bf16(scoring),
+            training: bf16(training),
         }
     }
 }
@@ -265,7 +241,11 @@ impl Kinds {
 impl Backend for TorchBackend {
     type Network = TorchNetwork;
 
-    fn facts(&self) -> DatasetInfo {
+    fn device(&self) -> String {
+        device::name(self.device)
+    }
+
+    fn dataset(&self) -> DatasetInfo {
         DatasetInfo {
             images: [self.dataset.train.len(), self.dataset.test.len()],
             size: [self.dataset.width, self.dataset.height],
@@ -290,36 +270,6 @@ impl Backend for TorchBackend {
         self.prepare_thread()?;
         network.folded.take();
         self.learn(network, task, epoch, stop)
-    }
-
-    fn checkpoint(
-        &self,
-        network: &TorchNetwork,
-        epochs: usize,
-        file: &Path,
-    ) -> Result<(), BackendError> {
-        let Some(sgd) = &network.sgd else {
-            return Err(BackendError::other(
-                "a network that was loaded cannot be trained on",
-            ));
-        };
-        checkpoint::save_training(network.network.store(), sgd, epochs, file)
-            .map_err(BackendError::other)
-    }
-
-    fn resume(
-        &mut self,
-        task: &TrainTask<'_>,
-        file: &Path,
-    ) -> Result<(TorchNetwork, usize), BackendError> {
-        self.prepare_thread()?;
-        let (shape, training) = (self.shape(task.training)?, task.training);
-        let (network, sgd, epochs) = checkpoint::load_training(shape, training, self.device, file)
-            .map_err(BackendError::other)?;
-        Ok((
-            TorchNetwork::new(network, self.statistics, Some(sgd)),
-            epochs,
-        ))
     }
 
     fn score(
@@ -385,23 +335,6 @@ impl Backend for TorchBackend {
         })
     }
 
-    fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), BackendError> {
-        let described =
-            Description::new(network.network.shape(), &self.dataset, network.statistics);
-        checkpoint::save(network.network.store(), described, file).map_err(BackendError::other)
-    }
-
-    fn load(
-        &mut self,
-        training: &TrainingConfig,
-        file: &Path,
-    ) -> Result<TorchNetwork, BackendError> {
-        self.prepare_thread()?;
-        let network = checkpoint::load(self.shape(training)?, self.device, file)
-            .map_err(BackendError::other)?;
-        Ok(TorchNetwork::new(network, self.statistics, None))
-    }
-
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
         let images: Vec<usize> = (0..self.dataset.train.len()).collect();
         // Its steps are to be timed and not to go anywhere.
@@ -442,6 +375,55 @@ impl Backend for TorchBackend {
             self.score(&network, &task, stop).map(|_| draws)
         })?;
         Ok(Rates { train, classify })
+    }
+}
+
+impl NetworkFiles for TorchBackend {
+    fn save_checkpoint(
+        &self,
+        network: &TorchNetwork,
+        epochs: usize,
+        file: &Path,
+    ) -> Result<(), BackendError> {
+        let Some(sgd) = &network.sgd else {
+            return Err(BackendError::other(
+                "a network that was loaded cannot be trained on",
+            ));
+        };
+        checkpoint::save_training(network.network.store(), sgd, epochs, file)
+            .map_err(BackendError::other)
+    }
+
+    fn load_checkpoint(
+        &mut self,
+        task: &TrainTask<'_>,
+        file: &Path,
+    ) -> Result<(TorchNetwork, usize), BackendError> {
+        self.prepare_thread()?;
+        let (shape, training) = (self.shape(task.training), task.training);
+        let (network, sgd, epochs) = checkpoint::load_training(shape, training, self.device, file)
+            .map_err(BackendError::other)?;
+        Ok((
+            TorchNetwork::new(network, self.statistics, Some(sgd)),
+            epochs,
+        ))
+    }
+
+    fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), BackendError> {
+        let described =
+            Description::new(network.network.shape(), &self.dataset, network.statistics);
+        checkpoint::save(network.network.store(), described, file).map_err(BackendError::other)
+    }
+
+    fn load(
+        &mut self,
+        training: &TrainingConfig,
+        file: &Path,
+    ) -> Result<TorchNetwork, BackendError> {
+        self.prepare_thread()?;
+        let network = checkpoint::load(self.shape(training), self.device, file)
+            .map_err(BackendError::other)?;
+        Ok(TorchNetwork::new(network, self.statistics, None))
     }
 }
 

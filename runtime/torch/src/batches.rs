@@ -3,16 +3,16 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
+use faa_data::Split;
 use faa_op::{Channels, ImageMut, ImageRef};
 use faa_policy::{ApplyError, Workspace};
 use faa_search::backend::{BackendError, StopFlag};
-use faa_search::data::Split;
 use faa_search::pipeline::{Pipeline, TaskPartners};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::backend::Statistics;
 use crate::shim;
+use crate::statistics::Statistics;
 
 /// How many batches may wait for the network.
 const AHEAD: usize = 2;

@@ -1,7 +1,7 @@
 //! Networks in files, as safetensors.
 //!
 //! A trained network holds all its tensors under their names, as 32-bit floats, and in its metadata
-//! what is needed to use it: depth, width, the names of the classes, and the mean and standard
+//! what is needed to use it: the model, the names of the classes, and the mean and standard
 //! deviation of the training images. A checkpoint within a training holds the tensors, the momentum
 //! of all learnt numbers, and how many epochs there were.
 
@@ -161,7 +161,7 @@ pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
         .filter(Description::is_possible)
         .ok_or_else(|| CheckpointError::Metadata {
             path: path.to_owned(),
-            what: "depth, width, classes, size and statistics",
+            what: "model, classes, size and statistics",
         })
 }
 

@@ -5,8 +5,11 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use faa_search::device::DeviceName;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, TchError};
+
+use crate::shim;
 
 /// The library that holds libtorch's CUDA kernels.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -26,18 +29,15 @@ pub enum CudaSupport {
     },
 }
 
-/// A device that was asked for and is not to be had.
+/// A device that was asked for and is not available.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The word is not a device.
-    #[error("`{0}` is not a device: use auto, cpu, cuda, or cuda:N")]
-    Unknown(String),
     /// There is no such CUDA device.
     #[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
     NoCuda {
         /// What was asked for.
-        wanted: String,
+        wanted: DeviceName,
         /// Why it is not there.
         why: String,
     },
@@ -52,7 +52,7 @@ impl CudaSupport {
     pub fn load() -> Self {
         let Some(library) = beside_libtorch(CUDA_LIBRARY) else {
             return Self::Absent {
-                reason: "the libtorch in use is not to be found".to_owned(),
+                reason: "the libtorch in use cannot be found".to_owned(),
             };
         };
         if !library.exists() {
@@ -77,32 +77,21 @@ impl CudaSupport {
         }
     }
 
-    /// The device for a word of the command line: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// The device of a name.
     ///
     /// # Errors
     ///
     /// [`DeviceError`] where there is no such device.
-    pub fn choose(&self, word: &str) -> Result<Device, DeviceError> {
-        let index = match word {
-            "cpu" => return Ok(Device::Cpu),
-            "auto" => {
-                return Ok(if self.devices() > 0 {
-                    Device::Cuda(0)
-                } else {
-                    Device::Cpu
-                });
-            }
-            "cuda" => 0,
-            _ => word
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .ok_or_else(|| DeviceError::Unknown(word.to_owned()))?,
-        };
-        if index < self.devices() {
-            return Ok(Device::Cuda(index));
+    pub fn choose(&self, name: DeviceName) -> Result<Device, DeviceError> {
+        match name {
+            DeviceName::Auto if self.devices() > 0 => Ok(Device::Cuda(0)),
+            DeviceName::Auto | DeviceName::Cpu => Ok(Device::Cpu),
+            DeviceName::Cuda(index) if index < self.devices() => Ok(Device::Cuda(index)),
+            DeviceName::Cuda(_) => Err(DeviceError::NoCuda {
+                wanted: name,
+                why: self.to_string(),
+            }),
         }
-        let (wanted, why) = (word.to_owned(), self.to_string());
-        Err(DeviceError::NoCuda { wanted, why })
     }
 
     /// How many CUDA devices can be used.
@@ -128,6 +117,17 @@ impl fmt::Display for CudaSupport {
     }
 }
 
+/// Sets what this process does on CUDA: cuDNN measures every algorithm once, since all images of a run
+/// have one size; and float32 keeps all of its bits, which TF32 would round to eleven.
+///
+/// # Errors
+///
+/// What libtorch reports.
+pub fn prepare_cuda() -> Result<(), TchError> {
+    tch::Cuda::cudnn_set_benchmark(true);
+    shim::disable_tf32()
+}
+
 /// Whether this CPU multiplies tiles of bf16 numbers (Intel's AMX), and this system lets it.
 pub(crate) fn has_amx() -> bool {
     cpu_info("flags")
@@ -151,7 +151,7 @@ fn cpu_info(key: &str) -> String {
     value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
-/// The word for a device, as the command line has it.
+/// The name of a device, as the command line has it.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -182,25 +182,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_become_devices() {
+    fn names_become_devices() {
         let two = CudaSupport::Loaded { devices: 2 };
-        assert_eq!(two.choose("auto"), Ok(Device::Cuda(0)));
-        assert_eq!(two.choose("cuda:1"), Ok(Device::Cuda(1)));
-        assert_eq!(two.choose("cpu"), Ok(Device::Cpu));
+        assert_eq!(two.choose(DeviceName::Auto), Ok(Device::Cuda(0)));
+        assert_eq!(two.choose(DeviceName::Cuda(1)), Ok(Device::Cuda(1)));
+        assert_eq!(two.choose(DeviceName::Cpu), Ok(Device::Cpu));
         let none = CudaSupport::Absent {
             reason: "no such file".into(),
         };
-        assert_eq!(none.choose("auto"), Ok(Device::Cpu));
+        assert_eq!(none.choose(DeviceName::Auto), Ok(Device::Cpu));
         assert!(
-            none.choose("cuda")
+            none.choose(DeviceName::Cuda(0))
                 .unwrap_err()
                 .to_string()
                 .contains("no such file")
         );
         assert!(matches!(
-            two.choose("cuda:2"),
+            two.choose(DeviceName::Cuda(2)),
             Err(DeviceError::NoCuda { .. })
         ));
-        assert_eq!(two.choose("tpu"), Err(DeviceError::Unknown("tpu".into())));
     }
 }

@@ -31,11 +31,17 @@ fn normal(stream: &mut Stream) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faa_search::model::Model;
+
     use crate::network::Shape;
 
     #[test]
     fn weights_have_the_variance_of_the_paper_and_the_rest_is_neutral() {
-        let tensors = Shape::new(16, 2, 10).unwrap().tensors();
+        let tensors = Shape {
+            model: Model::new(16, 2).unwrap(),
+            classes: 10,
+        }
+        .tensors();
         let values = |name: &str| {
             let spec = tensors.iter().find(|spec| spec.name == name).unwrap();
             he_normal(spec, &mut Stream::for_op(1))

@@ -4,6 +4,7 @@ mod folded;
 mod layers;
 mod store;
 
+use faa_search::model::Model;
 use tch::{Device, Kind, TchError, Tensor};
 
 pub use self::folded::Folded;
@@ -13,10 +14,8 @@ pub use self::store::{Role, Store, TensorSpec};
 /// The shape of a WideResNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Layers with weights: 6n + 4 for n blocks in each of the three groups.
-    pub depth: usize,
-    /// The widening factor k: the groups have 16k, 32k and 64k channels.
-    pub width: usize,
+    /// Depth and width.
+    pub model: Model,
     /// Classes that are told apart.
     pub classes: usize,
 }
@@ -28,16 +27,6 @@ pub enum Mode {
     Train,
     /// The learnt ones.
     Evaluate,
-}
-
-/// A depth or width that no WideResNet has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no WideResNet-{depth}-{width}: the depth is 6n + 4 (10, 16, 28, 40 …), the width at least 1"
-)]
-pub struct ShapeError {
-    depth: usize,
-    width: usize,
 }
 
 /// A WideResNet with its weights.
@@ -56,29 +45,13 @@ const STEM_CHANNELS: usize = 16;
 const GROUPS: [(usize, i64); 3] = [(16, 1), (32, 2), (64, 2)];
 
 impl Shape {
-    /// Checks depth and width.
-    ///
-    /// # Errors
-    ///
-    /// [`ShapeError`] where the depth is not 6n + 4 or the width is 0.
-    pub fn new(depth: usize, width: usize, classes: usize) -> Result<Self, ShapeError> {
-        if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 {
-            return Err(ShapeError { depth, width });
-        }
-        Ok(Self {
-            depth,
-            width,
-            classes,
-        })
-    }
-
     /// The tensors of the network, in the order of the forward pass.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = vec![TensorSpec::conv("stem", STEM_CHANNELS, 3, 3)];
         for block in self.blocks() {
             block.tensors(&mut tensors);
         }
-        let channels = GROUPS[2].0 * self.width;
+        let channels = GROUPS[2].0 * self.model.width();
         TensorSpec::batch_norm("bn", channels, &mut tensors);
         TensorSpec::linear("linear", self.classes, channels, &mut tensors);
         tensors
@@ -95,9 +68,9 @@ impl Shape {
     }
 
     fn blocks(&self) -> impl Iterator<Item = layers::BlockShape> {
-        let blocks = (self.depth - 4) / 6;
+        let blocks = (self.model.depth() - 4) / 6;
         let mut before = STEM_CHANNELS;
-        let width = self.width;
+        let width = self.model.width();
         GROUPS
             .into_iter()
             .enumerate()
@@ -129,7 +102,7 @@ impl WideResNet {
     ///
     /// # Panics
     ///
-    /// Where `fill` gives another count of numbers than the tensor has.
+    /// Where `fill` returns a different number of values than the tensor has.
     pub fn new(
         shape: Shape,
         device: Device,
@@ -183,7 +156,7 @@ impl WideResNet {
         let tensors = statistics
             .map(|(_, tensor)| tensor)
             .chain([self.store.flat()]);
-        // A sum is no number where any of its parts is none.
+        // NaN and infinity propagate through a sum.
         let sums = tensors.map(|tensor| tensor.f_detach()?.f_sum(Kind::Double)?.f_view(1));
         let sums = sums.collect::<Result<Vec<_>, TchError>>()?;
         Ok(Tensor::f_cat(&sums, 0)?
@@ -224,20 +197,13 @@ mod tests {
     /// The counts are those of the paper's networks in PyTorch.
     #[test]
     fn parameter_counts_are_the_papers() {
-        let count = |depth, width| Shape::new(depth, width, 10).unwrap().parameter_count();
+        let count = |depth, width| {
+            let model = Model::new(depth, width).unwrap();
+            Shape { model, classes: 10 }.parameter_count()
+        };
         assert_eq!(count(10, 1), 77_850);
         assert_eq!(count(16, 2), 691_674);
         assert_eq!(count(40, 2), 2_243_546);
         assert_eq!(count(28, 10), 36_479_194);
-    }
-
-    #[test]
-    fn other_depths_do_not_exist() {
-        for (depth, width) in [(9, 1), (4, 1), (41, 2), (10, 0), (0, 0)] {
-            assert_eq!(
-                Shape::new(depth, width, 10),
-                Err(ShapeError { depth, width })
-            );
-        }
     }
 }

@@ -3,13 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 
+use faa_data::{Dataset, Split};
 use faa_op::Stream;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength};
 use faa_search::Backend;
-use faa_search::backend::{BackendError, Epoch, Images, ScoringTask, StopFlag, TrainTask};
+use faa_search::backend::{BackendError, Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{Precision, Preset, RunConfig, TrainingConfig};
-use faa_search::data::{Dataset, Split};
+use faa_search::results::Epoch;
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use tch::Device;
 
@@ -57,7 +58,7 @@ fn training() -> TrainingConfig {
         learning_rate: 0.05,
         warmup_epochs: 1,
         cutout: 4,
-        ..RunConfig::preset(Preset::Demo, "").training
+        ..RunConfig::for_search(Preset::Demo, "").common.training
     }
 }
 

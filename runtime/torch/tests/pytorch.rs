@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use faa_search::config::{Preset, RunConfig, TrainingConfig};
+use faa_search::model::Model;
 use faa_torch::network::{Folded, Mode, Role, Shape, TensorSpec, WideResNet};
 use faa_torch::schedule::Schedule;
 use faa_torch::sgd::Sgd;
@@ -159,7 +160,7 @@ impl Case {
         let training = TrainingConfig {
             weight_decay: optimizer.weight_decay,
             clip_norm: self.clip_norm,
-            ..RunConfig::preset(Preset::Cifar10, "").training
+            ..RunConfig::for_search(Preset::Cifar10, "").common.training
         };
         Sgd::new(network, &training).unwrap()
     }
@@ -213,7 +214,7 @@ fn parameter_counts_are_pytorchs() {
             .skip(1)
             .map(|n| n.parse().unwrap())
             .collect();
-        let shape = Shape::new(numbers[0], numbers[1], 10).unwrap();
+        let shape = shape(numbers[0], numbers[1]);
         assert_eq!(shape.parameter_count(), count, "{name}");
     }
 }
@@ -243,7 +244,7 @@ fn learning_rates_are_pytorchs() {
 
 #[test]
 fn what_is_decayed_is_every_weight_and_nothing_of_batch_norm() {
-    for spec in Shape::new(16, 2, 10).unwrap().tensors() {
+    for spec in shape(16, 2).tensors() {
         let of_batch_norm = spec.name.contains("bn");
         let expected = match spec.name.rsplit('.').next() {
             Some("running_mean" | "running_var") => Role::Statistic,
@@ -254,9 +255,14 @@ fn what_is_decayed_is_every_weight_and_nothing_of_batch_norm() {
     }
 }
 
+fn shape(depth: usize, width: usize) -> Shape {
+    let model = Model::new(depth, width).unwrap();
+    Shape { model, classes: 10 }
+}
+
 /// The network whose weights come from the hash.
 fn hashed_network(case: &Case, kind: Kind) -> WideResNet {
-    let shape = Shape::new(case.depth, case.width, 10).unwrap();
+    let shape = shape(case.depth, case.width);
     let mut number = 0;
     WideResNet::of_kind(shape, kind, Device::Cpu, |spec| {
         let values = hashed_values(spec, number);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use faa_data::{Dataset, LoadOptions};
 use faa_search::config::{Preset, RunConfig, TrainingConfig};
-use faa_search::data::{Dataset, LoadOptions};
-use faa_torch::device::CudaSupport;
+use faa_search::device::DeviceName;
+use faa_torch::device::{CudaSupport, prepare_cuda};
 use tch::Device;
 
 /// The images, after libtorch and rayon were told how many threads there are.
@@ -22,26 +23,26 @@ pub(crate) fn load(data: &str, threads: usize) -> Result<Arc<Dataset>> {
 pub(crate) fn spread(dataset: &Dataset, count: usize) -> Vec<usize> {
     let all = dataset.train.len();
     let count = count.min(all);
-    (0..count).map(|place| place * all / count).collect()
+    (0..count).map(|index| index * all / count).collect()
 }
 
 /// Loading CUDA takes seconds, which work on the CPU need not wait for.
-pub(crate) fn device(word: &str) -> Result<Device> {
-    match word {
-        "cpu" => Ok(Device::Cpu),
-        _ => Ok(CudaSupport::load().choose(word)?),
+pub(crate) fn device(name: &str) -> Result<Device> {
+    let name: DeviceName = name.parse()?;
+    if name == DeviceName::Cpu {
+        return Ok(Device::Cpu);
     }
+    let device = CudaSupport::load().choose(name)?;
+    if device.is_cuda() {
+        prepare_cuda()?;
+    }
+    Ok(device)
 }
 
-/// The paper's recipe for the network `wrn-D-K`.
+/// The paper's hyperparameters for the network `wrn-D-K`.
 pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
-    let numbers = model
-        .strip_prefix("wrn-")
-        .and_then(|rest| rest.split_once('-'));
-    let (depth, width) = numbers.context("a network is named wrn-D-K")?;
     Ok(TrainingConfig {
-        depth: depth.parse()?,
-        width: width.parse()?,
-        ..RunConfig::preset(Preset::Cifar10, "").training
+        model: model.parse()?,
+        ..RunConfig::for_search(Preset::Cifar10, "").common.training
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use faa_search::backend::{BackendError, Divergence, Epoch, Images, StopFlag, TrainTask};
+use faa_search::backend::{BackendError, Images, StopFlag, TrainTask};
+use faa_search::results::{Divergence, Epoch};
 use faa_search::seeds::{Purpose, derive, shuffle};
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 

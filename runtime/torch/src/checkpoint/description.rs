@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use faa_search::data::Dataset;
+use faa_data::Dataset;
+use faa_search::model::Model;
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use crate::backend::Statistics;
 use crate::network::Shape;
+use crate::statistics::Statistics;
 
 /// What a network is, and what it was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Description {
-    depth: usize,
-    width: usize,
+    model: Model,
     classes: Vec<String>,
     size: [usize; 2],
     mean: [f64; 3],
@@ -23,8 +23,7 @@ pub(crate) struct Description {
 impl Description {
     pub(crate) fn new(shape: Shape, data: &Dataset, statistics: Statistics) -> Self {
         Self {
-            depth: shape.depth,
-            width: shape.width,
+            model: shape.model,
             classes: data.classes.clone(),
             size: [data.width, data.height],
             mean: statistics.mean,
@@ -34,8 +33,7 @@ impl Description {
 
     pub(crate) fn shape(&self) -> Shape {
         Shape {
-            depth: self.depth,
-            width: self.width,
+            model: self.model,
             classes: self.classes.len(),
         }
     }
@@ -69,17 +67,9 @@ impl Description {
         Ok(())
     }
 
-    /// Whether there can be such a network: one that does not fit into memory is in no file either.
+    /// Whether the statistics can be those of images.
     pub(super) fn is_possible(&self) -> bool {
-        let Shape {
-            depth,
-            width,
-            classes,
-        } = self.shape();
         let unit = |number: &f64| (0.0..=1.0).contains(number);
         self.mean.iter().chain(&self.deviation).all(unit)
-            && width <= 1_000
-            && depth <= 10_000
-            && Shape::new(depth, width, classes).is_ok()
     }
 }

@@ -1,0 +1,96 @@
+//! What a request needs: images, ops, and a backend per job.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use faa_data::{Dataset, LoadOptions};
+use faa_op::OpSet;
+use faa_plugin::{Plugin, PluginOptions};
+use faa_search::config::{PluginOp, Precision};
+use faa_search::device::DeviceName;
+use faa_search::environment::Resources;
+use faa_torch::device::{self, CudaSupport};
+use faa_torch::{BackendConfig, TorchBackend};
+use tch::Device;
+
+/// What a request needs.
+pub(crate) struct Session {
+    pub(crate) data: Arc<Dataset>,
+    pub(crate) ops: OpSet,
+    pub(crate) backends: Vec<TorchBackend>,
+    /// The devices, for people.
+    pub(crate) device: String,
+}
+
+impl Session {
+    /// Loads the images, and the ops of plugins, among which the named ones must be.
+    pub(crate) fn open(
+        (data, image_size): (&str, Option<u32>),
+        precision: Precision,
+        resources: &Resources,
+        plugins: Option<(&PluginOptions, &[PluginOp])>,
+    ) -> Result<Self> {
+        resources.check()?;
+        // For decoding and augmentation, before anything uses rayon's pool.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads);
+        pool.build_global()?;
+        let data = Arc::new(Dataset::load(&data.parse()?, &LoadOptions { image_size })?);
+        let mut ops = faa_ops_builtin::builtin_ops();
+        if let Some((options, named)) = plugins {
+            load_plugins(options, named, &mut ops)?;
+        }
+        let devices = devices(&resources.devices)?;
+        let jobs = resources.jobs.unwrap_or(devices.len());
+        let backends = devices.iter().cycle().take(jobs).map(|device| {
+            let config = BackendConfig {
+                device: *device,
+                threads: (resources.threads / jobs).max(1),
+                precision,
+            };
+            TorchBackend::new(Arc::clone(&data), ops.clone(), config)
+        });
+        let backends = backends.collect();
+        let names: Vec<String> = devices.into_iter().map(device::name).collect();
+        Ok(Self {
+            data,
+            ops,
+            backends,
+            device: names.join(", "),
+        })
+    }
+}
+
+fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
+    if names.is_empty() {
+        bail!("the request names no device");
+    }
+    if names.iter().all(|name| *name == DeviceName::Cpu) {
+        // Loading CUDA takes seconds, which work on the CPU need not wait for.
+        return Ok(vec![Device::Cpu; names.len()]);
+    }
+    let cuda = CudaSupport::load();
+    let devices = names.iter().map(|name| cuda.choose(*name));
+    let devices = devices.collect::<Result<Vec<_>, _>>()?;
+    if devices.iter().any(|device| device.is_cuda()) {
+        device::prepare_cuda()?;
+    }
+    Ok(devices)
+}
+
+/// Adds the ops of plugins, among which the `named` ones must be.
+fn load_plugins(options: &PluginOptions, named: &[PluginOp], ops: &mut OpSet) -> Result<()> {
+    let found = options.load(ops)?;
+    for named in named {
+        let is_it = |plugin: &Plugin| {
+            let has_op = plugin.ops().iter().any(|op| op.spec().name() == named.op);
+            has_op && plugin.sha256() == named.sha256
+        };
+        if !found.loaded.iter().any(is_it) {
+            let broken = found.broken.into_iter().next();
+            let error = broken.map_or_else(|| anyhow!("its file is a different one"), Into::into);
+            let op = &named.op;
+            return Err(error).context(format!("the plugin with the op `{op}` has just changed"));
+        }
+    }
+    Ok(())
+}
