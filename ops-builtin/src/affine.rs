@@ -268,7 +268,7 @@ impl Line {
     }
 }
 
-/// How many steps it takes from `start` to reach `bound` or more; 0 or less where it is there.
+/// How many steps it takes from `start` to reach `bound` or more; 0 or less if it is there already.
 fn rise(start: i64, step: i64, bound: i64) -> i64 {
     let distance = bound - start;
     if distance <= 0 {
@@ -348,7 +348,7 @@ fn offsets<const N: usize>(
     })
 }
 
-/// Samples as many pixels as the vector instructions take, from the first on, and tells how many.
+/// Samples as many pixels as the vector instructions take, from the first on, and returns how many.
 ///
 /// # Safety
 ///

@@ -13,7 +13,7 @@ builtin! {
     /// Paints a square at a random position in the colour (125, 123, 114).
     ///
     /// The value is the side as a fraction of the width, 0 … 0.2; at 0 or below nothing happens. L
-    /// gets the luminance of the colour; RGBA gets the colour and keeps its alpha, where Pillow
+    /// gets the luminance of the colour; RGBA gets the colour and keeps its alpha, while Pillow
     /// would make it opaque.
     ///
     /// Draws the square's centre, x and then y, as `unit()` times width and height. With

@@ -362,7 +362,7 @@ mod tests {
     #[test]
     #[cfg_attr(
         miri,
-        ignore = "so many pixels take a minute, and large values lead here too"
+        ignore = "that many pixels take a minute, and large values lead here too"
     )]
     fn images_beyond_the_reach_of_fixed_point_keep_their_pixels() {
         let shape = (33_000, 1);

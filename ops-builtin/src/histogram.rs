@@ -12,7 +12,7 @@ builtin! {
     /// Stretches the levels of each channel so that the darkest becomes 0 and the lightest 255.
     ///
     /// A channel of one level stays as it is. It has no value and draws nothing from its seed. L and
-    /// RGB alike; RGBA keeps its alpha, where Pillow refuses the mode.
+    /// RGB alike; RGBA keeps its alpha, while Pillow refuses the mode.
     ///
     /// Source: Pillow's `ImageOps.autocontrast` with no cutoff.
     AutoContrast,
@@ -42,7 +42,7 @@ fn auto_contrast(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
     map_each(level, pixels, array::from_fn(table));
 }
 
-/// The table that stretches the levels from `darkest` to `lightest`; none where they are one.
+/// The table that stretches the levels from `darkest` to `lightest`; none if they are equal.
 fn stretched(darkest: u8, lightest: u8) -> Option<Table> {
     if lightest <= darkest {
         return None;
@@ -111,7 +111,7 @@ fn equalize(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
 /// How many pixels of a channel have each level.
 type Histogram = [usize; 256];
 
-/// The table that spreads the levels; none where that needs more pixels than there are.
+/// The table that spreads the levels; none if that needs more pixels than there are.
 fn equalized(level: SimdLevel, histogram: &Histogram, pixels: usize) -> Option<Table> {
     each_level! {
         fn divide(numbers: &[f64; 256], by: f64) -> Table {
@@ -164,7 +164,7 @@ fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
     array::from_fn(|channel| array::from_fn(|level| even[channel][level] + odd[channel][level]))
 }
 
-/// Sends each colour channel through its table, or leaves it alone where it has none.
+/// Sends each colour channel through its table, or leaves it alone if it has none.
 fn map_each(level: SimdLevel, pixels: Pixels<'_, '_>, tables: [Option<Table>; 3]) {
     if tables.iter().all(Option::is_none) {
         pixels.keep();

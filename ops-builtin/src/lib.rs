@@ -1,5 +1,5 @@
-//! The built-in ops of faa-runtime: those of AutoAugment and Fast AutoAugment, and the few that
-//! training pipelines need beside them.
+//! The built-in ops of faa-runtime: those of AutoAugment and Fast AutoAugment, and the few more
+//! that training pipelines need.
 //!
 //! ```
 //! use faa_op::{Call, Channels, ImageMut, Scratch};
@@ -13,27 +13,30 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! The semantics are those of Pillow 13.0 on x86-64, where torchvision, timm and OpenCV have others
-//! under the same names. Where Pillow refuses a mode or a value, the op's page states a rule of
-//! ours. In common to all ops:
+//! **What is different.** The pixels are those of Pillow 13.0 on x86-64, byte for byte. torchvision,
+//! timm and OpenCV have ops of the same names that round, sample or fill differently. Beyond Pillow:
 //!
 //! - Colour ops leave the alpha of RGBA images alone; geometric ops move it with its pixel, and what
-//!   they bring in from outside the image is 0 in every channel.
-//! - Where Pillow's enhancers (Contrast, Color, Brightness, Sharpness) are given a factor that
-//!   overflows an `f32`, Pillow clears the alpha of RGBA images; here it stays.
-//! - Values outside the range of the specification work too; the range only bounds what policies
-//!   and searches draw. A value that is not finite is [`OpError::NotFinite`](faa_op::OpError::NotFinite), except to an op
-//!   without a value, which ignores it.
-//! - An op draws from [`Call::stream`](faa_op::Call::stream) what its page names, in that order, and
-//!   nothing else. The sign of a mirrored op's value is not among it: whoever draws the value
-//!   mirrors it.
-//! - No image and no value makes an op panic, and an op allocates nothing beyond the call's scratch.
-//! - [`Op::apply_from`] reads the source itself, without a copy first; the source may be a part of a
-//!   larger image.
+//!   they bring in from outside the image is 0 in every channel. Where Pillow refuses a mode or a
+//!   value, the op's page says what happens here.
+//! - If a factor of Pillow's enhancers (Contrast, Color, Brightness, Sharpness) overflows an `f32`,
+//!   Pillow clears the alpha of RGBA images; here it stays.
+//! - All randomness comes from the call's seed: an op draws from [`Call::stream`](faa_op::Call::stream)
+//!   what its page names, in that order, and nothing else. The sign of a mirrored op's value is not
+//!   drawn by the op but by its caller, such as a policy's executor.
+//! - [`Op::apply_from`] writes from one image into another without copying first, except for ops that
+//!   paint over a part of the image; the source may be a part of a larger image.
 //! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
 //!   pixels are the same at every level: the tests force each.
 //!
-//! `BENCHMARKS.md` has the speed beside Pillow, torchvision and albumentations.
+//! `BENCHMARKS.md` compares the speed with Pillow, torchvision and albumentations.
+//!
+//! **Untrusted input.** No image, no value and no seed makes an op panic, and an op allocates nothing
+//! but the call's scratch, which is as large as the image. Values outside the range of the
+//! specification work; the range only bounds what policies and searches draw. A value that is not
+//! finite is [`OpError::NotFinite`](faa_op::OpError::NotFinite), except to an op without a value, which
+//! ignores it. `unsafe` code is limited to vector instructions and to samples whose position was
+//! checked; Miri and a fuzzer run the ops.
 //!
 //! The crate needs no `std`.
 
@@ -88,8 +91,8 @@ pub fn builtin_ops() -> OpSet {
     builtin_ops_at(SimdLevel::best())
 }
 
-/// All built-in ops, made to use no better vector instructions than these. The pixels are the same
-/// at every level. An executor's passes over several ops at once use the best.
+/// All built-in ops, limited to these vector instructions. The pixels are the same at every level.
+/// An executor's passes over several ops at once use the best level.
 pub fn builtin_ops_at(level: SimdLevel) -> OpSet {
     let ops: [Arc<dyn Op>; 25] = [
         Arc::new(ShearX::at(level)),
@@ -234,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Long enough for whole blocks of every kind, and for what is left beside them.
+    /// Long enough for whole blocks of every kind, and for the rest after them.
     #[cfg(not(miri))]
     const LONG_SHAPES: [((usize, usize), Channels); 6] = [
         ((301, 3), Channels::L),

@@ -16,7 +16,7 @@ pub fn map_levels(level: SimdLevel, tables: &LookupTables, image: &mut ImageMut<
 ///
 /// # Errors
 ///
-/// [`ShapeError::Differs`] where the shapes are not the same; the image stays as it was.
+/// [`ShapeError::Differs`] if the shapes are not the same; the image is unchanged.
 pub fn map_levels_from(
     level: SimdLevel,
     tables: &LookupTables,

@@ -10,7 +10,7 @@ declare! {
     ///
     /// The value is the partner's weight, 0 … 0.4; outside 0 … 1 the line between the two images is
     /// followed on, and clipped at its ends. Every channel is blended, alpha too. Draws nothing from
-    /// its seed: whoever applies the op chooses the partner, which has the image's shape.
+    /// its seed: the caller chooses the partner, which has the image's shape.
     ///
     /// Source: Pillow's `Image.blend(image, partner, value)`; Inoue, *Data augmentation by pairing
     /// samples for images classification* (2018).

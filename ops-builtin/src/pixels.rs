@@ -4,7 +4,7 @@ use faa_op::{Channels, ImageMut, ImageRef, OpError, Scratch};
 
 /// What becomes of a block of samples.
 ///
-/// Small closures will do. A larger body belongs into a type of its own, with an `inline(always)`
+/// Small closures will do. A larger body belongs into a separate type, with an `inline(always)`
 /// function: only inlined code is compiled for the vector instructions of its caller.
 pub(crate) trait BlockMap<const B: usize>: Copy {
     fn map(self, block: &[u8; B]) -> [u8; B];
@@ -179,7 +179,7 @@ fn transfer_part<const B: usize>(source: &[u8], target: &mut [u8], map: impl Blo
 const LINE: usize = 64;
 
 /// How many samples come before a sample at which both a cache line and a phase start: stores that
-/// straddle two lines cost twice. 0 where that takes a block or more, or lies past the end.
+/// straddle two lines cost twice. 0 if that takes a block or more, or lies past the end.
 fn unaligned<const B: usize>(samples: &[u8], phase: usize) -> usize {
     let first = samples.as_ptr().align_offset(LINE);
     (0..phase)

@@ -8,12 +8,12 @@ pub(crate) mod x86;
 
 /// The vector instructions that an op may use. The pixels are the same at every level.
 ///
-/// There is a value only for what the CPU at hand has, so holding one proves that its instructions
-/// can run.
+/// There are values only for levels that this CPU supports, so holding one proves that its
+/// instructions can run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SimdLevel(Level);
 
-/// Levels from the least to the best.
+/// Levels from the lowest to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// What the program was compiled for, such as SSE2 on x86-64.
@@ -26,14 +26,14 @@ pub(crate) enum Level {
 }
 
 impl SimdLevel {
-    /// The best level of the CPU at hand.
+    /// The best level that this CPU supports.
     pub fn best() -> Self {
         Self::available()
             .last()
-            .expect("what the program was compiled for is always there")
+            .expect("the level that the program was compiled for is always supported")
     }
 
-    /// All levels of the CPU at hand, from the least to the best.
+    /// All levels that this CPU supports, from the lowest to the highest.
     pub fn available() -> impl Iterator<Item = Self> {
         let levels = [
             Some(Level::Compiled),
@@ -46,7 +46,7 @@ impl SimdLevel {
     }
 
     /// Whether a pass through tables ([`map_levels`](crate::map_levels)) costs about as much as a
-    /// copy; elsewhere it takes several times as long as the arithmetic of most point ops.
+    /// copy; at other levels it takes several times as long as the arithmetic of most point ops.
     pub fn looks_up_fast(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]

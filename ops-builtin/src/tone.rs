@@ -8,7 +8,7 @@ use crate::simd::each_level;
 builtin! {
     /// Turns every level into 255 − level.
     ///
-    /// It has no value and draws nothing from its seed. L and RGB alike; RGBA keeps its alpha, where
+    /// It has no value and draws nothing from its seed. L and RGB alike; RGBA keeps its alpha, while
     /// Pillow refuses the mode.
     ///
     /// Source: Pillow's `ImageOps.invert`.
@@ -23,7 +23,7 @@ builtin! {
     ///
     /// The value is the threshold, 0 … 256, compared with the level as it is, fractions included: a
     /// level below it stays, any other becomes 255 − level. Draws nothing from its seed. L and RGB
-    /// alike; RGBA keeps its alpha, where Pillow refuses the mode.
+    /// alike; RGBA keeps its alpha, while Pillow refuses the mode.
     ///
     /// Source: Pillow's `ImageOps.solarize`.
     Solarize,
@@ -50,7 +50,7 @@ builtin! {
     ///
     /// The value is the number of bits kept, 4 … 8, truncated to an integer. Outside 1 … 8, where
     /// Pillow refuses it, it is clamped to 0 … 8, and 0 gives black. Draws nothing from its seed. L
-    /// and RGB alike; RGBA keeps its alpha, where Pillow refuses the mode.
+    /// and RGB alike; RGBA keeps its alpha, while Pillow refuses the mode.
     ///
     /// Source: Pillow's `ImageOps.posterize`.
     Posterize,
@@ -64,7 +64,7 @@ builtin! {
     /// gives black.
     ///
     /// The value is truncated to an integer. Draws nothing from its seed. L and RGB alike; RGBA
-    /// keeps its alpha, where Pillow refuses the mode.
+    /// keeps its alpha, while Pillow refuses the mode.
     ///
     /// Source: Pillow's `ImageOps.posterize`.
     PosterizeBits,

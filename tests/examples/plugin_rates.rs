@@ -19,7 +19,7 @@ use faa_tests::plugins::{library_of, module_of};
 
 /// How many images are gone over in turn.
 const IMAGES: usize = 64;
-/// The best of so many rounds counts.
+/// The best of this many rounds counts.
 const ROUNDS: u32 = 9;
 /// How long a round of one build takes.
 const ROUND: Duration = Duration::from_millis(60);
@@ -92,7 +92,7 @@ fn main() {
         ];
         let [call, copy] = times(&works, &pictures);
         println!(
-            "- {size}×{size}: {call:.0} ns for an op that does nothing, where a copy takes {copy:.0} ns"
+            "- {size}×{size}: {call:.0} ns for an op that does nothing, while a copy takes {copy:.0} ns"
         );
     }
 

@@ -1,4 +1,4 @@
-//! What is fuzzed: functions that take any bytes, and panic where something is wrong.
+//! What is fuzzed: functions that take any bytes, and panic if something is wrong.
 //!
 //! They are ordinary functions so that they cannot rot: `tests/tests/fuzzing.rs` runs them on seeds,
 //! on former findings and on some thousands of other inputs, without a fuzzer. The fuzzer's own

@@ -16,6 +16,7 @@ pub mod pictures;
 pub mod plugins;
 pub mod runs;
 pub mod ways;
+pub mod workdir;
 
 /// The repository's root.
 pub fn root() -> PathBuf {

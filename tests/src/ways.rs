@@ -3,7 +3,7 @@
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpSet, Scratch};
 use faa_ops_builtin::{SimdLevel, builtin_ops_at, map_levels};
 
-/// An image of one's own.
+/// An image with its samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// All samples, row by row, channels interleaved.
@@ -21,7 +21,7 @@ impl Picture {
     ///
     /// # Panics
     ///
-    /// Where there are more or fewer samples than the shape asks for.
+    /// If there are more or fewer samples than the shape asks for.
     pub fn view(&self) -> ImageRef<'_> {
         ImageRef::new(&self.samples, self.width, self.height, self.channels)
             .expect("the shape is that of the samples")
@@ -31,7 +31,7 @@ impl Picture {
     ///
     /// # Panics
     ///
-    /// Where there are more or fewer samples than the shape asks for.
+    /// If there are more or fewer samples than the shape asks for.
     pub fn view_mut(&mut self) -> ImageMut<'_> {
         ImageMut::new(&mut self.samples, self.width, self.height, self.channels)
             .expect("the shape is that of the samples")
@@ -58,7 +58,7 @@ impl Picture {
         }
     }
 
-    /// Another picture of this shape, with nothing of a result in it.
+    /// A different picture of this shape, which shares nothing with a result.
     pub fn spoilt(&self) -> Self {
         Self {
             samples: vec![0x5a; self.samples.len()],
@@ -104,7 +104,7 @@ pub enum Way {
     FromWhole,
     /// [`Op::apply_from`] a part of a larger image, with a partner that is one too.
     FromPart,
-    /// [`map_levels`] with the op's tables, where it has some; else as in place.
+    /// [`map_levels`] with the op's tables, if it has any; otherwise as in place.
     Tables,
 }
 

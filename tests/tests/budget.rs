@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use cargo_metadata::Message;
 use faa_tests::{cargo, example_of_tests, profile_folder, root, stdout_of};
 
-/// The most bytes that the executor with all built-in ops may add to a stripped program.
+/// The maximum number of bytes that the executor with all built-in ops may add to a stripped program.
 const MAX_ADDED: u64 = 1_000_000;
 
 #[test]
@@ -65,7 +65,7 @@ fn the_ops_need_no_std() {
     );
 }
 
-/// Builds a package, and tells where its library and those that it depends on are.
+/// Builds a package, and returns the paths of its library and of those that it depends on.
 fn libraries(package: &str) -> BTreeMap<String, PathBuf> {
     let arguments = ["build", "--quiet", "--package", package];
     let messages = stdout_of(cargo(&arguments).arg("--message-format=json"));

@@ -1,40 +1,12 @@
 //! `faa-runtime` as people call it, without libtorch.
 
 use std::fs;
-use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use faa_tests::workdir::{POLICY, Workdir};
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "sub_policies": [
-    [{"op": "Rotate", "probability": 0.9, "magnitude": 0.9},
-     {"op": "Cutout", "probability": 0.8, "magnitude": 1.0}],
-    [{"op": "Invert", "probability": 0.7}]
-]}"#;
-
-/// A folder with a policy and two images.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("policy.json"), POLICY).unwrap();
-    write_image(&folder.path().join("cat.png"), 40, 30, 1);
-    write_image(&folder.path().join("dog.bmp"), 17, 9, 2);
-    folder
-}
-
-fn apply(folder: &TempDir, arguments: &[&str]) -> std::process::Command {
-    let mut command = faa_runtime();
-    command
-        .current_dir(folder.path())
-        .arg("apply")
-        .args(arguments);
-    command
-}
-
-fn pixels(path: &Path) -> image::RgbImage {
-    image::open(path).unwrap().into_rgb8()
-}
 
 #[test]
 fn ops_are_listed_for_people_and_programs_at_once() {
@@ -62,98 +34,47 @@ fn ops_are_listed_for_people_and_programs_at_once() {
 
 #[test]
 fn a_policy_is_applied_reproducibly_and_differently_to_every_input() {
-    let folder = folder();
-    let plans = |out: &str, seed: &str| -> Value {
-        let arguments = [
-            "--policy",
-            "policy.json",
-            "--seed",
-            seed,
-            "--json",
-            "--out",
-            out,
-            "cat.png",
-            "dog.bmp",
-        ];
-        serde_json::from_str(&stdout_of(&mut apply(&folder, &arguments))).unwrap()
+    let folder = Workdir::new();
+    let plans = |out: &str, seed: u64| -> Value {
+        let mut command = folder.faa_runtime(&format!(
+            "apply --policy policy.json --seed {seed} --json --out {out} cat.png dog.bmp"
+        ));
+        serde_json::from_str(&stdout_of(&mut command)).unwrap()
     };
-    let (first, again, other) = (plans("a", "1"), plans("b", "1"), plans("c", "2"));
+    let (first, again, other) = (plans("a", 1), plans("b", 1), plans("c", 2));
     assert_eq!(first[0]["draws"], again[0]["draws"]);
     assert_ne!(first[0]["draws"], other[0]["draws"]);
-    let file = |out: &str, name: &str| fs::read(folder.path().join(out).join(name)).unwrap();
-    assert_eq!(file("a", "cat.png"), file("b", "cat.png"));
-    assert_eq!(
-        pixels(&folder.path().join("a/dog.png")).dimensions(),
-        (17, 9)
-    );
+    let file = |name: &str| fs::read(folder.join(name)).unwrap();
+    assert_eq!(file("a/cat.png"), file("b/cat.png"));
+    assert_eq!(folder.pixels("a/dog.png").dimensions(), (17, 9));
 }
 
 #[test]
 fn a_single_op_is_applied_with_exactly_its_value() {
-    let folder = folder();
-    stdout_of(&mut apply(
-        &folder,
-        &["--op", "Invert", "cat.png", "--out", "inverted"],
-    ));
-    let (before, after) = (
-        pixels(&folder.path().join("cat.png")),
-        pixels(&folder.path().join("inverted/cat.png")),
-    );
-    assert!(
-        before
-            .iter()
-            .zip(after.iter())
-            .all(|(before, after)| *after == 255 - before)
-    );
-
-    stdout_of(&mut apply(
-        &folder,
-        &[
-            "--op",
-            "TranslateX",
-            "--value",
-            "-0.5",
-            "cat.png",
-            "--out",
-            "moved",
-        ],
-    ));
-    let moved = pixels(&folder.path().join("moved/cat.png"));
+    let folder = Workdir::new();
+    let apply = |options: &str, out: &str| {
+        let arguments = format!("apply {options} cat.png --out {out}");
+        stdout_of(&mut folder.faa_runtime(&arguments));
+        folder.pixels(&format!("{out}/cat.png"))
+    };
+    let before = folder.pixels("cat.png");
+    let inverted = apply("--op Invert", "inverted");
+    let mut pairs = before.iter().zip(inverted.iter());
+    assert!(pairs.all(|(before, after)| *after == 255 - before));
+    let moved = apply("--op TranslateX --value -0.5", "moved");
     assert_eq!(moved.get_pixel(20, 3), before.get_pixel(0, 3));
-    stdout_of(&mut apply(
-        &folder,
-        &[
-            "--op",
-            "Rotate",
-            "--magnitude",
-            "0.5",
-            "cat.png",
-            "--out",
-            "same",
-        ],
-    ));
-    assert_eq!(pixels(&folder.path().join("same/cat.png")), before);
+    assert_eq!(apply("--op Rotate --magnitude 0.5", "same"), before);
 }
 
 #[test]
 fn a_contact_sheet_shows_the_image_and_its_draws() {
-    let folder = folder();
-    stdout_of(&mut apply(
-        &folder,
-        &[
-            "--policy",
-            "policy.json",
-            "--grid",
-            "8",
-            "cat.png",
-            "--out",
-            "sheets",
-        ],
-    ));
+    let folder = Workdir::new();
+    let arguments = "apply --policy policy.json --grid 8 cat.png --out sheets";
+    stdout_of(&mut folder.faa_runtime(arguments));
     // Nine tiles of 40×30, enlarged three times, with gaps of four pixels.
-    let sheet = pixels(&folder.path().join("sheets/cat.png"));
+    let sheet = folder.pixels("sheets/cat.png");
     assert_eq!(sheet.dimensions(), (3 * (120 + 4) + 4, 3 * (90 + 4) + 4));
-    let first = pixels(&folder.path().join("cat.png"));
+    let first = folder.pixels("cat.png");
     assert_eq!(
         sheet.get_pixel(4 + 3 * 39, 4 + 3 * 29),
         first.get_pixel(39, 29)
@@ -162,88 +83,70 @@ fn a_contact_sheet_shows_the_image_and_its_draws() {
 
 #[test]
 fn nothing_is_written_where_outputs_would_clash() {
-    let folder = folder();
-    write_image(&folder.path().join("cat.bmp"), 4, 4, 3);
-    let clash = [
-        "--op", "Invert", "dog.bmp", "cat.png", "cat.bmp", "--out", "out",
-    ];
-    let (code, message) = failure_of(&mut apply(&folder, &clash));
+    let folder = Workdir::new();
+    write_image(&folder.join("cat.bmp"), 4, 4, 3);
+    let clash = "apply --op Invert dog.bmp cat.png cat.bmp --out out";
+    let (code, message) = failure_of(&mut folder.faa_runtime(clash));
     assert_eq!(code, 1);
     assert!(
         message.contains("cat.png and cat.bmp would both become out/cat.png"),
         "{message}"
     );
-    assert!(!folder.path().join("out").exists());
+    assert!(!folder.join("out").exists());
 
-    let once = ["--op", "Invert", "cat.png", "--out", "out"];
-    stdout_of(&mut apply(&folder, &once));
-    let (code, message) = failure_of(&mut apply(&folder, &once));
+    let once = "apply --op Invert cat.png --out out";
+    stdout_of(&mut folder.faa_runtime(once));
+    let (code, message) = failure_of(&mut folder.faa_runtime(once));
     assert_eq!(code, 1);
     assert!(
         message.contains("out/cat.png exists: give --force"),
         "{message}"
     );
-    stdout_of(apply(&folder, &once).arg("--force"));
+    stdout_of(folder.faa_runtime(once).arg("--force"));
 }
 
 #[test]
 fn errors_say_what_and_where_and_what_to_do() {
-    let folder = folder();
-    fs::write(folder.path().join("broken.png"), b"no image").unwrap();
-    fs::write(folder.path().join("empty.ppm"), b"P6\n0 0\n255\n").unwrap();
-    fs::write(
-        folder.path().join("bad.json"),
-        POLICY.replace("0.9,", "1.7,"),
-    )
-    .unwrap();
-    let cases: [(&[&str], i32, &str); 10] = [
+    let folder = Workdir::new();
+    folder.write("broken.png", "no image");
+    folder.write("empty.ppm", "P6\n0 0\n255\n");
+    folder.write("bad.json", POLICY.replace("0.9,", "1.7,"));
+    for (arguments, code, message) in [
+        ("--op Rotat --value 1 cat.png", 1, "did you mean `Rotate`?"),
         (
-            &["--op", "Rotat", "--value", "1", "cat.png"],
-            1,
-            "did you mean `Rotate`?",
-        ),
-        (
-            &["--op", "Rotate", "cat.png"],
+            "--op Rotate cat.png",
             2,
             "Rotate needs --value V (-30 … 30 degrees)",
         ),
+        ("--op Invert --value 1 cat.png", 2, "Invert takes no value"),
         (
-            &["--op", "Invert", "--value", "1", "cat.png"],
-            2,
-            "Invert takes no value",
-        ),
-        (
-            &["--op", "Rotate", "--magnitude", "1.5", "cat.png"],
+            "--op Rotate --magnitude 1.5 cat.png",
             2,
             "a number from 0 to 1",
         ),
+        ("--op Rotate --value nan cat.png", 2, "a finite number"),
+        ("cat.png", 2, "required arguments were not provided"),
         (
-            &["--op", "Rotate", "--value", "nan", "cat.png"],
-            2,
-            "a finite number",
-        ),
-        (&["cat.png"], 2, "required arguments were not provided"),
-        (
-            &["--op", "Invert", "broken.png"],
+            "--op Invert broken.png",
             1,
             "broken.png: its content is of no known image format",
         ),
-        (&["--op", "Invert", "empty.ppm"], 1, "empty.ppm: "),
+        ("--op Invert empty.ppm", 1, "empty.ppm: "),
         (
-            &["--policy", "nothing.json", "cat.png"],
+            "--policy nothing.json cat.png",
             1,
             "cannot read the policy nothing.json",
         ),
         (
-            &["--policy", "bad.json", "cat.png"],
+            "--policy bad.json cat.png",
             1,
             "sub_policies[0][0].probability: 1.7 is not within 0…1",
         ),
-    ];
-    for (arguments, code, message) in cases {
-        let (found, errors) = failure_of(apply(&folder, arguments).args(["--out", "never"]));
-        assert_eq!(found, code, "{arguments:?}: {errors}");
-        assert!(errors.contains(message), "{arguments:?}: {errors}");
+    ] {
+        let arguments = format!("apply {arguments} --out never");
+        let (found, errors) = failure_of(&mut folder.faa_runtime(&arguments));
+        assert_eq!(found, code, "{arguments}: {errors}");
+        assert!(errors.contains(message), "{arguments}: {errors}");
     }
 }
 
@@ -286,8 +189,8 @@ fn help_has_examples_and_wrong_usage_is_status_2() {
 
 #[test]
 fn without_libtorch_search_says_how_to_get_it_and_doctor_reports_it() {
-    let folder = folder();
-    let nowhere = |command: &mut std::process::Command| {
+    let folder = Workdir::new();
+    let nowhere = |command: &mut Command| {
         command
             .env_remove("LIBTORCH")
             .env("FAA_CACHE_DIR", folder.path())
@@ -297,7 +200,7 @@ fn without_libtorch_search_says_how_to_get_it_and_doctor_reports_it() {
     nowhere(
         search
             .args(["search", "--data", "glyphs", "--out"])
-            .arg(folder.path().join("run")),
+            .arg(folder.join("run")),
     );
     let (code, message) = failure_of(&mut search);
     assert_eq!(code, 1);
@@ -310,7 +213,7 @@ fn without_libtorch_search_says_how_to_get_it_and_doctor_reports_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("libtorch           MISSING"), "{text}");
 
-    let wrong = folder.path().join("old");
+    let wrong = folder.join("old");
     fs::create_dir_all(wrong.join("lib")).unwrap();
     fs::write(wrong.join("lib/libtorch_cpu.so"), b"").unwrap();
     fs::write(wrong.join("build-version"), b"2.4.0").unwrap();

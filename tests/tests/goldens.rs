@@ -19,7 +19,7 @@ use image::ColorType;
 const GOLDENS: &str = include_str!("../goldens/ops.txt");
 
 /// Enough to see what failures have in common.
-const MOST_FAILURES: usize = 10;
+const MAX_FAILURES: usize = 10;
 
 /// A line of the file.
 struct Case {
@@ -154,7 +154,7 @@ fn every_case_comes_out_as_in_pillow() {
     let failures = failures.into_inner().unwrap();
     if !failures.is_empty() {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goldens-that-differ");
-        let saved = &failures[..failures.len().min(MOST_FAILURES)];
+        let saved = &failures[..failures.len().min(MAX_FAILURES)];
         let texts: Vec<String> = saved.iter().map(|failure| failure.save(&folder)).collect();
         panic!(
             "{} results differ from Pillow's; the first are\n{}\nSource and result are saved in \
@@ -213,7 +213,7 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
                     source: image.clone(),
                     result: result.ok(),
                 });
-                if failures.len() >= MOST_FAILURES {
+                if failures.len() >= MAX_FAILURES {
                     return failures;
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! Grey becomes RGB, alpha is dropped, deeper samples become 8 bits. The EXIF orientation is
 //! applied. The largest square in the middle is scaled to the size by a triangle filter, which
-//! averages where it shrinks.
+//! averages when it shrinks.
 
 use std::error::Error;
 use std::fs::File;
@@ -35,7 +35,7 @@ impl Decoder {
         }
     }
 
-    /// The image in a file, `size × size × 3` samples. The file's format is told by its content.
+    /// The image in a file, `size × size × 3` samples. The file's format is detected from its content.
     pub(crate) fn read(&mut self, path: &Path) -> Result<&mut [u8], Box<dyn Error>> {
         let file = BufReader::new(File::open(path)?);
         let mut decoder = ImageReader::new(file)
@@ -66,7 +66,7 @@ impl Decoder {
     }
 
     fn resize(&mut self, width: u32, height: u32) -> Result<(), Box<dyn Error>> {
-        // With types: where they are to be found out, code for all that there are is compiled.
+        // With static types: found out at run time, code for all types would be compiled.
         let from = TypedImageRef::<U8x3>::from_buffer(width, height, &self.whole)?;
         let square = &mut self.square;
         let mut to = TypedImage::<U8x3>::from_buffer(self.size, self.size, square)?;

@@ -15,22 +15,22 @@ pub enum LoadError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// A folder holds no files where images are looked for.
+    /// A folder without image files.
     #[error("{path} holds no files")]
     Empty {
         /// The folder.
         path: PathBuf,
     },
-    /// An option is 0 that cannot be.
+    /// An option must not be 0.
     #[error("{0} must be at least 1")]
     Zero(
         /// The option's name.
         &'static str,
     ),
-    /// The policy mixes other images in, which this loader does not keep; see
+    /// An op of the policy needs a partner image, which this loader does not keep; see
     /// [`Workspace::with_partners`](faa_policy::Workspace::with_partners).
-    #[error("the policy's op {0} mixes other images in, which this loader cannot give it")]
-    Mixes(
+    #[error("the policy's op {0} needs a partner image, which this loader does not provide")]
+    NeedsPartner(
         /// The op's name.
         String,
     ),

@@ -7,9 +7,9 @@ use crate::LoadError;
 /// The image files of a folder, with their labels.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    /// The classes by name; empty where there are none.
+    /// The classes by name; empty if there are none.
     pub classes: Vec<String>,
-    /// The files, by class and then by name. An image's place in this list is its index.
+    /// The files, by class and then by name. An image's position in this list is its index.
     pub files: Vec<Source>,
 }
 
@@ -18,19 +18,19 @@ pub struct Folder {
 pub struct Source {
     /// Where it is.
     pub path: PathBuf,
-    /// The place of its class in [`Folder::classes`]; 0 where there are none.
+    /// The index of its class in [`Folder::classes`]; 0 if there are none.
     pub label: u32,
 }
 
 impl Folder {
-    /// Lists `folder/<class>/*`, or `folder/*` with the label 0 where the folder has no folders.
+    /// Lists `folder/<class>/*`, or `folder/*` with the label 0 if the folder has no subfolders.
     ///
     /// The order is that of the names, whatever the file system says. Names that begin with a dot
     /// are passed over. No file is opened yet.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Folder`] where a folder cannot be listed, [`LoadError::Empty`] where no file is
+    /// [`LoadError::Folder`] if a folder cannot be listed, [`LoadError::Empty`] if no file is
     /// found.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let (folders, files): (Vec<_>, Vec<_>) =

@@ -21,10 +21,10 @@
 //! hands batches over, and `pool.rs` takes their memory back.
 //!
 //! - **Order.** Batches come in the order of the epoch, and are the same for any number of threads:
-//!   what is drawn for an image follows from the seed, the epoch and the image's place in the folder
+//!   what is drawn for an image follows from the seed, the epoch and the image's index in the folder
 //!   ([`DrawKey`](faa_op::DrawKey)), and each thread makes every n-th batch.
 //! - **Backpressure.** A thread that is [`Options::prefetch`] batches ahead waits. So there are at
-//!   most `threads × (prefetch + 1)` batches beside those that the consumer holds, and their memory
+//!   most `threads × (prefetch + 1)` batches in addition to those that the consumer holds, and their memory
 //!   is used again once the consumer drops them.
 //! - **Files that cannot be decoded** are left out of their batch and named in [`Batch::skipped`]:
 //!   one damaged file does not end a training, and the consumer decides what it may cost. A batch is

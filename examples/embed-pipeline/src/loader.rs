@@ -15,30 +15,30 @@ use crate::pool::Pool;
 use crate::worker::Worker;
 use crate::{Folder, LoadError};
 
-/// What a [`Loader`] can be told.
+/// The options of a [`Loader`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The width and height of all images in a batch.
     pub size: u32,
-    /// How many images a batch has; the last one of an epoch may have fewer.
+    /// Batch size, in images; the last batch of an epoch may have fewer.
     pub batch: usize,
     /// How many threads make batches.
     pub threads: usize,
-    /// How many finished batches may wait for the consumer, a thread.
+    /// How many finished batches may wait for the consumer, per thread.
     pub prefetch: usize,
     /// The seed of the draws and of the order.
     pub seed: u64,
-    /// Whether every epoch has an order of its own; else it is that of the folder.
+    /// Whether each epoch has a different random order; otherwise it is the folder's.
     pub shuffle: bool,
-    /// What is subtracted from samples between 0 and 1, a channel.
+    /// Mean of each channel, for samples from 0 to 1.
     pub mean: [f32; 3],
-    /// What they are divided by then.
+    /// Standard deviation of each channel, for samples from 0 to 1.
     pub deviation: [f32; 3],
 }
 
 impl Default for Options {
     /// Batches of 64 shuffled images, 224 pixels wide and high, with ImageNet's mean and deviation,
-    /// made by a thread a core.
+    /// made by one thread per core.
     fn default() -> Self {
         Self {
             size: 224,
@@ -70,7 +70,7 @@ pub(crate) struct Shared {
 /// One pass over the folder, as its threads see it.
 pub(crate) struct Epoch {
     pub(crate) number: u32,
-    /// Places in the folder.
+    /// Indices into the folder's files.
     order: Vec<usize>,
     /// Whether the consumer has left.
     pub(crate) stopped: AtomicBool,
@@ -81,7 +81,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Zero`] where a number of the options cannot be 0, [`LoadError::Mixes`] where
+    /// [`LoadError::Zero`] if a number of the options cannot be 0, [`LoadError::NeedsPartner`] if
     /// the policy needs partners.
     pub fn new(folder: Folder, executor: Executor, options: Options) -> Result<Self, LoadError> {
         let (size, batch) = (options.size as usize, options.batch);
@@ -95,7 +95,7 @@ impl Loader {
             }
         }
         if let Some(op) = executor.partner_op() {
-            return Err(LoadError::Mixes(op.to_owned()));
+            return Err(LoadError::NeedsPartner(op.to_owned()));
         }
         let shared = Shared {
             normaliser: Normaliser::new(options.mean, options.deviation),
@@ -111,7 +111,7 @@ impl Loader {
 
     /// The batches of one pass over the folder. The same number always gives the same ones.
     ///
-    /// Every epoch starts threads of its own: that takes microseconds, and leaves nothing running
+    /// Every epoch starts new threads: that takes microseconds, and leaves nothing running
     /// between epochs.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Loader {
         Ok(batches)
     }
 
-    /// The places of all files, in an order that follows from the seed and the epoch.
+    /// The indices of all files, in an order that follows from the seed and the epoch.
     fn order(&self, epoch: u32) -> Vec<usize> {
         let Options { seed, shuffle, .. } = self.shared.options;
         let mut order: Vec<_> = (0..self.shared.folder.files.len()).collect();
@@ -164,7 +164,7 @@ impl Loader {
 }
 
 /// Makes batches `first`, `first + threads`, and so on, until there is no more, one fails, or the
-/// consumer leaves. Waits where the consumer is behind.
+/// consumer leaves. Waits if the consumer is behind.
 fn make_every_nth(
     shared: &Arc<Shared>,
     epoch: &Epoch,
@@ -174,8 +174,8 @@ fn make_every_nth(
 ) {
     let mut worker = Worker::new(shared);
     let batches = epoch.order.chunks(shared.options.batch);
-    for places in batches.skip(first).step_by(threads) {
-        let batch = worker.batch(epoch, places);
+    for indices in batches.skip(first).step_by(threads) {
+        let batch = worker.batch(epoch, indices);
         let failed = batch.is_err();
         if sender.send(batch).is_err() || failed {
             return;
@@ -194,7 +194,7 @@ pub struct Batches {
 }
 
 struct Thread {
-    /// A channel a thread, so that batches are taken in turns: nothing has to be sorted, and one
+    /// One channel per thread, so that batches are taken in turns: nothing has to be sorted, and one
     /// that is late holds up the others once they are `prefetch` ahead.
     batches: Receiver<Result<Batch, LoadError>>,
     handle: JoinHandle<()>,
@@ -237,7 +237,7 @@ impl Batches {
         // All receivers go first: a thread that waits for room in its channel learns by that.
         let handles: Vec<_> = self.threads.drain(..).map(|thread| thread.handle).collect();
         for handle in handles {
-            // A panic after the last batch that anybody wants takes nothing from anybody.
+            // Nobody needs what a thread would have made after this, so its panic does not matter.
             let _ = handle.join();
         }
     }
@@ -262,9 +262,9 @@ pub struct Batch {
     /// `labels.len() × 3 × size × size` floats: for every image a plane of red, one of green and
     /// one of blue.
     pub images: Vec<f32>,
-    /// A label an image.
+    /// A label for every image.
     pub labels: Vec<u32>,
-    /// An image's place in [`Folder::files`], for every image.
+    /// The index in [`Folder::files`], for every image.
     pub indices: Vec<usize>,
     /// The files that are missing in this batch, because they cannot be decoded.
     pub skipped: Vec<Skipped>,

@@ -14,21 +14,21 @@ use faa_policy::{Executor, Policy, shipped};
 /// Load a folder of images as augmented batches, and print how fast that goes.
 #[derive(Parser)]
 struct Arguments {
-    /// The folder, with images in `<class>/*`, or without classes.
+    /// Folder with images in `<class>/*`, or without classes.
     folder: PathBuf,
-    /// A policy: the name of a shipped one, or a file.
+    /// Name of a shipped policy, or policy file.
     #[arg(long, value_name = "NAME|FILE", default_value = "autoaugment-imagenet")]
     policy: String,
-    /// Images a batch.
+    /// Batch size, in images.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Threads that decode and augment [default: one a core].
+    /// Threads that decode and augment [default: one per core].
     #[arg(long)]
     threads: Option<usize>,
     /// Passes over the folder.
     #[arg(long, default_value_t = 1)]
     epochs: u32,
-    /// The seed of all draws and of the order.
+    /// Seed of all random draws and of the order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Width and height of the images in a batch.
@@ -54,14 +54,14 @@ fn main() -> Result<()> {
 
     let mut out = io::stdout();
     writeln!(out, "{files} files, {classes} classes, {threads} threads")?;
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for epoch in 0..arguments.epochs {
         let started = Instant::now();
         let (mut images, mut batches, mut sum, mut samples) = (0, 0, 0.0, 0);
         for batch in loader.epoch(epoch)? {
             let batch = batch?;
             for file in &batch.skipped {
-                if told.insert(file.path.clone()) {
+                if reported.insert(file.path.clone()) {
                     eprintln!("skipped {}: {}", file.path.display(), file.reason);
                 }
             }
@@ -89,6 +89,6 @@ fn policy(name_or_file: &str) -> Result<Policy> {
         return Ok(shipped.policy()?);
     }
     let json = fs::read(name_or_file)
-        .with_context(|| format!("{name_or_file} is no shipped policy and no file"))?;
+        .with_context(|| format!("{name_or_file} is neither a shipped policy nor a file"))?;
     Policy::parse(&json).with_context(|| format!("{name_or_file} is not a valid policy"))
 }

@@ -1,4 +1,4 @@
-/// `(level / 255 − mean) / deviation`, a table a channel.
+/// `(level / 255 − mean) / deviation`, one table per channel.
 pub(crate) struct Normaliser {
     tables: [[f32; 256]; 3],
 }

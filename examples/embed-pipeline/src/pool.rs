@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 /// Memory of batches, which goes from a worker to the consumer and back.
 pub(crate) struct Pool {
     idle: Mutex<Vec<Vec<f32>>>,
-    /// The most floats that a batch has.
+    /// The maximum number of floats in a batch.
     length: usize,
 }
 

@@ -24,10 +24,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The images at these places of the folder, as a batch.
-    pub(crate) fn batch(&mut self, epoch: &Epoch, places: &[usize]) -> Result<Batch, LoadError> {
+    /// The images at these indices of the folder, as a batch.
+    pub(crate) fn batch(&mut self, epoch: &Epoch, indices: &[usize]) -> Result<Batch, LoadError> {
         let mut batch = Batch::new(self.shared);
-        for &index in places {
+        for &index in indices {
             // Nobody will look at the batch.
             if epoch.stopped.load(Ordering::Relaxed) {
                 break;

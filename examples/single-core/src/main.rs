@@ -68,7 +68,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(output.flush()?)
 }
 
-/// The ops that the policy may name: three of the built-in ones, and one of this program's own.
+/// The ops that the policy may name: three of the built-in ones, and a custom one.
 fn ops() -> Result<OpSet, faa_op::DuplicateOp> {
     let mut ops = OpSet::new();
     ops.insert(Arc::new(FlipX::default()))?;

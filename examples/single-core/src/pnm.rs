@@ -17,7 +17,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Reads the next image; `false` where there is none.
+    /// Reads the next image; `false` if there is none.
     pub(crate) fn read(&mut self, input: &mut impl BufRead) -> io::Result<bool> {
         if input.fill_buf()?.is_empty() {
             return Ok(false);

@@ -1,6 +1,6 @@
 use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
 
-/// Darkens towards the corners. The value is how much of the light the corners lose.
+/// Darkens towards the corners. The value is the fraction of light that the corners lose.
 pub(crate) struct Vignette(OpSpec);
 
 impl Default for Vignette {
@@ -20,7 +20,7 @@ impl Op for Vignette {
         }
         let (width, height, channels) = (image.width(), image.height(), image.channels());
         // From −1 at one border to 1 at the other; squares need no function of the platform's.
-        let across = |place: usize, length: usize| (2 * place + 1) as f64 / length as f64 - 1.0;
+        let across = |index: usize, length: usize| (2 * index + 1) as f64 / length as f64 - 1.0;
         for y in 0..height {
             let down = across(y, height);
             let row = image.row_mut(y).chunks_exact_mut(channels.count());

@@ -15,7 +15,7 @@ const LANES: usize = 16;
 /// The longest stride in bytes: one that is a factor of a product of 16 bits.
 const LONGEST_STRIDE: usize = i16::MAX as usize;
 
-/// Samples as many of `pixels`, from the first on, as fill whole vectors, and tells how many.
+/// Samples as many of `pixels`, from the first on, as fill whole vectors, and returns how many.
 ///
 /// # Safety
 ///

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use crate::{ImageRef, Stream};
 
-/// What an op is given beside the image and the value.
+/// What an op is given in addition to the image and the value.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The source of all of the op's randomness.

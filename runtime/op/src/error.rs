@@ -22,7 +22,7 @@ pub enum OpError {
         /// The value that was given.
         value: f64,
     },
-    /// A mixing op was called without a partner image.
+    /// An op that needs a partner image was called without one.
     NoPartner,
     /// The partner image has another shape than the image.
     PartnerShape,
@@ -44,7 +44,7 @@ impl fmt::Display for OpError {
                 "the op does not support images of {width}×{height} with {} channels",
                 channels.count()
             ),
-            // In words of its own: the standard library's would be half of a small plugin.
+            // Not formatted by the standard library, whose code would be half of a small plugin.
             Self::NotFinite { value } => {
                 let number = match value {
                     value if value.is_nan() => "NaN",
@@ -53,7 +53,7 @@ impl fmt::Display for OpError {
                 };
                 write!(f, "the value {number} is not a finite number")
             }
-            Self::NoPartner => f.write_str("the op mixes in a partner image, and none was given"),
+            Self::NoPartner => f.write_str("the op needs a partner image, and none was given"),
             Self::PartnerShape => {
                 f.write_str("the partner image has another size or other channels than the image")
             }

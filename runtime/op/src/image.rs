@@ -56,7 +56,7 @@ impl<'a> ImageRef<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] where a side is zero or the length is not `width × height × channels`.
+    /// [`ShapeError`] if a side is zero or the length is not `width × height × channels`.
     pub fn new(
         samples: &'a [u8],
         width: usize,
@@ -79,7 +79,7 @@ impl<'a> ImageRef<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] where a side is zero, the stride is shorter than a row, or `samples` is
+    /// [`ShapeError`] if a side is zero, the stride is shorter than a row, or `samples` is
     /// shorter than `stride × (height − 1)` and a row.
     pub fn with_stride(
         samples: &'a [u8],
@@ -117,7 +117,7 @@ impl<'a> ImageRef<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] where the part is empty or does not lie within the image.
+    /// [`ShapeError`] if the part is empty or does not lie within the image.
     pub fn crop(
         &self,
         x: usize,
@@ -159,7 +159,7 @@ impl<'a> ImageRef<'a> {
         self.stride
     }
 
-    /// All samples, `width × height × channels` of them, where no row is followed by padding.
+    /// All samples, `width × height × channels` of them; `None` if rows are followed by padding.
     pub fn contiguous(&self) -> Option<&'a [u8]> {
         let row = self.width * self.channels.count();
         (self.stride == row || self.height == 1).then_some(self.samples)
@@ -195,7 +195,7 @@ impl<'a> ImageMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] where a side is zero or the length is not `width × height × channels`.
+    /// [`ShapeError`] if a side is zero or the length is not `width × height × channels`.
     pub fn new(
         samples: &'a mut [u8],
         width: usize,
@@ -240,7 +240,7 @@ impl<'a> ImageMut<'a> {
     ///
     /// # Panics
     ///
-    /// Where `y` is not below the height.
+    /// If `y` is not below the height.
     pub fn row_mut(&mut self, y: usize) -> &mut [u8] {
         let stride = self.width * self.channels.count();
         &mut self.samples[y * stride..][..stride]
@@ -266,7 +266,7 @@ impl<'a> ImageMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError::Differs`] where the shapes are not the same; the image stays as it was.
+    /// [`ShapeError::Differs`] if the shapes are not the same; the image is unchanged.
     pub fn copy_from(&mut self, source: ImageRef<'_>) -> Result<(), ShapeError> {
         if !self.has_shape_of(source) {
             return Err(ShapeError::Differs);

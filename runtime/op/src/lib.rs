@@ -1,9 +1,4 @@
-//! The one trait of faa-runtime's image operations, [`Op`], and the few types that it speaks in.
-//!
-//! An op changes an 8-bit image in place. It is given everything that it may depend on: the
-//! pixels, a value in the op's own unit, and a [`Call`] that holds a seed and working memory. So
-//! the same source gives the same bytes whether it is compiled in, built to WebAssembly, or loaded
-//! as a native library.
+//! The trait of faa-runtime's image operations, [`Op`], and the few types that it uses.
 //!
 //! ```
 //! use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec, Scratch};
@@ -31,8 +26,23 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! Unlike torchvision's transforms, an op draws nothing from a global generator and is never
-//! applied "with a probability": that is a policy's business. The crate needs no `std`.
+//! An op changes an 8-bit image in place. It is given everything that it may depend on: the pixels, a
+//! value in the op's own unit, and a [`Call`] that holds a seed and working memory. So the same source
+//! gives the same bytes whether it is compiled in, built to WebAssembly, or loaded as a native
+//! library.
+//!
+//! **What is different.** Unlike torchvision's or timm's transforms, an op draws nothing from a global
+//! generator: all its randomness comes from the call's seed. It is never skipped "with a probability",
+//! and it does not choose its own strength: a policy decides both. It works on bytes, not on floats,
+//! and keeps the image's size. The crate `faa-ops-builtin` has the usual ops, `faa-policy` applies
+//! policies of them.
+//!
+//! **Untrusted input.** Views check their shape when they are made, without overflow, so an op cannot
+//! be given an image whose pixels are missing. [`text::clean`] makes text from strangers fit for a
+//! terminal. What an op's own code does with an image is up to the op: to run one that is not trusted,
+//! use a plugin and the crate `faa-plugin`.
+//!
+//! The crate needs no `std`.
 
 #![no_std]
 
@@ -82,8 +92,8 @@ pub trait Op: Send + Sync {
 
     /// Overwrites `image` with what [`Op::apply`] makes of `source`, an image of the same shape.
     ///
-    /// The same bytes as a copy followed by `apply`, which is what is done where an op does not
-    /// know better. An op that reads each pixel once can save the copy.
+    /// The same bytes as a copy followed by `apply`, which is the default. An op that reads each pixel
+    /// once can save the copy.
     ///
     /// # Errors
     ///
@@ -102,7 +112,7 @@ pub trait Op: Send + Sync {
     /// The op's tables, if all that it does to a sample follows from the sample's channel and level
     /// and from `value`: neighbouring point ops are then one pass over the pixels.
     ///
-    /// Applying the tables gives the same bytes as [`Op::apply`] with any seed. `None` also where
+    /// Applying the tables gives the same bytes as [`Op::apply`] with any seed. `None` also if
     /// `apply` would fail.
     fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
         let _ = (value, channels);

@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::Op;
 
-/// The ops that a program knows, by name: built-in ones, its own, and those of plugins.
+/// The ops that a program knows, by name: built-in, custom, and from plugins.
 #[derive(Clone, Default)]
 pub struct OpSet {
     ops: Vec<Arc<dyn Op>>,
@@ -22,7 +22,7 @@ impl OpSet {
     ///
     /// # Errors
     ///
-    /// [`DuplicateOp`] where an op of that name is there already; the set stays as it was.
+    /// [`DuplicateOp`] if the set already has an op of that name; the set is unchanged.
     pub fn insert(&mut self, op: Arc<dyn Op>) -> Result<(), DuplicateOp> {
         let name = op.spec().name();
         if self.get(name).is_some() {
@@ -32,7 +32,7 @@ impl OpSet {
         Ok(())
     }
 
-    /// Adds an op in place of the one that has its name, or at the end where none has.
+    /// Replaces the op of that name, or adds it at the end if there is none.
     pub fn replace(&mut self, op: Arc<dyn Op>) {
         match self.position(op.spec().name()) {
             Some(index) => self.ops[index] = op,

@@ -1,6 +1,6 @@
 use alloc::borrow::Cow;
 
-/// What an op is called and which values it takes.
+/// An op's name and the values that it takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpSpec {
     name: Cow<'static, str>,
@@ -20,7 +20,7 @@ pub struct ValueRange {
     /// What the value is measured in: `degrees`, `bits`, `fraction of width` …
     pub unit: Cow<'static, str>,
     /// The centre of mirroring: with probability ½ a drawn value `v` becomes `2 × centre − v`.
-    /// `None` where values are taken as they are.
+    /// `None` if values are taken as they are.
     pub centre: Option<f64>,
 }
 
@@ -65,17 +65,17 @@ impl OpSpec {
         self
     }
 
-    /// The name by which policies call the op.
+    /// The name of the op in policies.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// One line for people.
+    /// A summary of one line.
     pub fn summary(&self) -> &str {
         &self.summary
     }
 
-    /// The range of the op's value, where it has one.
+    /// The range of the op's value, if it has one.
     pub fn value_range(&self) -> Option<&ValueRange> {
         self.range.as_ref()
     }

@@ -18,8 +18,8 @@ pub struct DrawKey {
 /// word first. An op's own stream has the op's seed as the key, 2³² − 1 for the epoch and 0 for the
 /// index. The words of a block are handed out in order.
 ///
-/// This does not change within version 1 of the policy format; the test vectors beside the code
-/// hold it.
+/// This does not change within version 1 of the policy format; the tests check it against published
+/// vectors.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
@@ -81,12 +81,12 @@ impl Stream {
     }
 
     /// A uniform integer from 0 to `count` − 1, without bias: the high half of a 64 × 64-bit
-    /// product, drawn again where the low half falls into the uneven rest (Lemire, *Fast random
+    /// product, drawn again if the low half falls into the uneven rest (Lemire, *Fast random
     /// integer generation in an interval*, 2019, algorithm 5).
     ///
     /// # Panics
     ///
-    /// Where `count` is 0.
+    /// If `count` is 0.
     pub fn below(&mut self, count: u64) -> u64 {
         assert!(count > 0, "there is no integer below 0");
         let rest = count.wrapping_neg() % count;
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     #[cfg_attr(
         miri,
-        ignore = "so many draws take a minute, and none of them is unsafe"
+        ignore = "that many draws take a minute, and none of them is unsafe"
     )]
     fn integers_are_uniform_and_reach_both_ends() {
         let mut stream = Stream::for_op(3);

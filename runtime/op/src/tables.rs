@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::{Channels, ImageMut};
 
-/// What a point op does to the levels of each colour channel: a table a channel.
+/// What a point op does to the levels of each colour channel: one table per channel.
 ///
 /// L uses the first table; alpha has none and stays as it is. Tables of neighbouring point ops
 /// become one with [`LookupTables::then`], and so one pass over the pixels.
@@ -35,7 +35,7 @@ impl LookupTables {
         &self.tables
     }
 
-    /// The one table, where all colour channels have the same.
+    /// The table, if all colour channels have the same one.
     pub fn as_uniform(&self) -> Option<&[u8; 256]> {
         self.uniform.then_some(&self.tables[0])
     }
@@ -76,7 +76,7 @@ impl LookupTables {
 }
 
 impl fmt::Debug for LookupTables {
-    /// A few levels of each table; 768 numbers help nobody.
+    /// A few levels of each table; all 768 numbers would be of no use.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let some = self
             .tables

@@ -92,7 +92,7 @@ impl Executor {
     }
 
     /// Overwrites `image` with what [`Executor::apply`] makes of `source`, an image of the same
-    /// shape: the same bytes as a copy followed by `apply`, without the copy where the first op reads
+    /// shape: the same bytes as a copy followed by `apply`, without the copy if the first op reads
     /// the source itself.
     ///
     /// # Errors
@@ -118,8 +118,8 @@ impl Executor {
         )
     }
 
-    /// Applies the policy to many images, each with the key beside it; in parallel, on the current
-    /// rayon pool, with the feature `rayon`. The result does not depend on order or threads.
+    /// Applies the policy to many images, each with its key, in place; with the feature `rayon` in
+    /// parallel, on the current pool. The result does not depend on order or threads.
     ///
     /// # Errors
     ///

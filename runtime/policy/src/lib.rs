@@ -4,7 +4,7 @@
 //! use faa_op::{Channels, DrawKey, ImageMut, ImageRef};
 //! use faa_policy::{Executor, Policy, Workspace};
 //!
-//! // Or one that is shipped: faa_policy::shipped().
+//! // Or a shipped one: faa_policy::shipped().
 //! let policy = Policy::parse(
 //!     br#"{"format": "faa-policy", "version": 1, "name": "example", "sub_policies": [
 //!         [{"op": "Rotate", "probability": 0.8, "magnitude": 0.7},
@@ -12,7 +12,7 @@
 //!     ]}"#,
 //! )?;
 //! let executor = Executor::builtin(&policy)?; // Once; it is Send + Sync.
-//! let workspace = &mut Workspace::new(); // One a thread.
+//! let workspace = &mut Workspace::new(); // One per thread.
 //!
 //! // One image, in place: pass 0 of a training with seed 1 over image 7 of the data set.
 //! let mut pixels = vec![128; 32 * 32 * 3];
@@ -46,7 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An op of one's own is an implementation of [`Op`](faa_op::Op) in the set that the executor is
+//! A custom op is an implementation of [`Op`](faa_op::Op) in the set that the executor is
 //! built with:
 //!
 //! ```
@@ -55,7 +55,7 @@
 //! use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
 //! use faa_policy::{Executor, Policy};
 //!
-//! /// Darkens rows at random places, as many as the value says.
+//! /// Darkens random rows; the value is how many.
 //! struct Scanlines(OpSpec);
 //!
 //! impl Op for Scanlines {
@@ -88,20 +88,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **What is different.** Unlike in torchvision's or timm's random augmentation, a draw depends on
-//! the seed, the epoch and the image's index alone, and never on threads, batches or what was drawn
-//! before; [`Executor`] documents every number that is drawn. Pixels are Pillow's, byte for byte.
-//! Ops such as SamplePairing, which mix another image in, are given a set of images to choose from
-//! ([`Workspace::with_partners`]); without one they are an error and not skipped.
+//! **What is different.** In torchvision's or timm's random augmentation, draws depend on a global
+//! generator. Here a draw depends only on the seed, the epoch and the image's index, and never on
+//! threads, batches or earlier draws; [`Executor`] documents every number that is drawn. Pixels are
+//! Pillow's, byte for byte. Ops such as SamplePairing, which mix in a partner image, choose from the
+//! images that the workspace was given ([`Workspace::with_partners`]); without any, applying the policy
+//! is an error, and the op is not silently skipped. With serde a [`Policy`] and a [`Plan`] are the JSON
+//! of their files.
 //!
-//! **Untrusted input.** [`Policy::parse`], [`Plan::parse`] and [`convert`] refuse what is malformed
-//! with an error that names the place, and never panic or clamp. They read at most [`MAX_BYTES`]
-//! bytes with at most [`MAX_DEPTH`] levels. A policy can ask for as many ops an image as fit into
-//! that size, so how long an image takes is bounded by the file and not by the format.
+//! **Untrusted input.** [`Policy::parse`], [`Plan::parse`] and [`convert`] refuse whatever is
+//! malformed with an error that names its path, and never panic or clamp; so does deserialising. They
+//! read at most [`MAX_BYTES`] bytes, nested at most [`MAX_DEPTH`] levels deep. Error messages are short
+//! and safe to print to a terminal. A policy can ask for as many ops per image as fit into a file of
+//! that size, so the time per image is bounded by the file, not by the format.
 //!
 //! **Features.** `builtin` (on by default): the built-in ops, for [`Executor::builtin`]. `rayon`:
-//! [`Executor::apply_batch`] on all threads of the current pool. `image`: buffers of the crate
-//! `image` as images of this one (the module `interop`).
+//! [`Executor::apply_batch`] uses all threads of the current pool. `image`: views of the crate
+//! `image`'s buffers (the module `interop`).
 
 mod convert;
 mod draw;

@@ -5,7 +5,7 @@ use faa_op::Scratch;
 use crate::Partners;
 
 /// What one thread applies policies with: working memory, which is kept from image to image, and the
-/// partner images, where there are any.
+/// partner images, if there are any.
 ///
 /// Make one per thread and reuse it. [`Executor::apply_batch`](crate::Executor::apply_batch), which
 /// may use many threads, takes one for all of them.

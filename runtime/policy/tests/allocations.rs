@@ -1,6 +1,6 @@
 //! Once it is warm, the executor allocates nothing for an image.
 //!
-//! Not in Miri, where so many images would take hours.
+//! Not in Miri, where this many images would take hours.
 #![cfg(all(feature = "builtin", not(miri)))]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -23,7 +23,7 @@ pub(crate) fn draw_value(
         7 | 8 => special(stream, name, width as f64, height as f64),
         _ => *pick(stream, absurd(name, channels)),
     };
-    // Padding costs Pillow memory, and nothing is left to compare where no pixel stays.
+    // Padding costs Pillow memory, and there is nothing to compare if no pixel stays.
     if name == "CropPad" {
         value.min(200.0)
     } else {

@@ -16,7 +16,7 @@ use image::{ImageFormat, RgbImage};
 ///
 /// # Panics
 ///
-/// Where that is not so.
+/// If that is not so.
 pub fn dataset(input: &[u8]) {
     let Some((choice, rest)) = input.split_first() else {
         return;

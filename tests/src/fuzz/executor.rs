@@ -18,7 +18,7 @@ use crate::ways::{Picture, builtin_ops_by_level};
 ///
 /// # Panics
 ///
-/// Where they do not.
+/// If they do not.
 pub fn executor(bytes: &[u8]) {
     // Input that is too short is no finding.
     let _ = apply(&mut Unstructured::new(bytes));

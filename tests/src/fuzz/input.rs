@@ -1,7 +1,7 @@
 //! Reading a fuzzer's bytes as shapes, pictures and numbers.
 //!
-//! Where the bytes end, all of these become the plainest there is: the smallest shape, the least
-//! number. So a finding becomes plainer as its bytes become fewer.
+//! When the bytes run out, all of these become as simple as possible: the smallest shape, the lowest
+//! number. So a finding becomes simpler as its bytes become fewer.
 
 use std::array;
 

@@ -26,7 +26,7 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// Where the host takes too long, or a failure leaves its mark on an image.
+/// If the host takes too long, or a failure leaves its mark on an image.
 pub fn module(bytes: &[u8]) {
     if let Ok(module) = wat::parse_bytes(bytes) {
         use_module(&module);
@@ -75,7 +75,7 @@ pub fn smith(bytes: &[u8]) {
         return;
     };
     let mut module = module.to_bytes();
-    // A custom section may stand at the end.
+    // A custom section may be at the end.
     module.extend(b"\0\x0c\x07faa.abi\x01\0\0\0");
     use_module(&module);
 }
@@ -84,7 +84,7 @@ pub fn smith(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// Where something unsound is accepted.
+/// If something unsound is accepted.
 pub fn spec(bytes: &[u8]) {
     let limits = Limits::default();
     let Ok(specs) = parse_spec(bytes, &limits) else {

@@ -12,7 +12,7 @@ use crate::ways::Way;
 ///
 /// # Panics
 ///
-/// Where they do not.
+/// If they do not.
 pub fn op(bytes: &[u8]) {
     // Input that is too short is no finding.
     let _ = apply(&mut Unstructured::new(bytes));

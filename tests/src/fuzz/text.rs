@@ -18,9 +18,14 @@ use crate::ways::Picture;
 ///
 /// # Panics
 ///
-/// Where that is not so.
+/// If that is not so.
 pub fn policy(file: &[u8]) {
-    let Some(policy) = accepted(Policy::parse(file)) else {
+    let parsed = accepted(Policy::parse(file));
+    // Larger files may reach the limit with one of the two and not with the other.
+    if file.len() < MAX_BYTES / 32 {
+        assert_eq!(serde_json::from_slice(file).ok(), parsed, "by serde");
+    }
+    let Some(policy) = parsed else {
         return;
     };
     assert_survives_writing(&policy);
@@ -43,7 +48,7 @@ pub fn policy(file: &[u8]) {
 ///
 /// # Panics
 ///
-/// Where that is not so.
+/// If that is not so.
 pub fn foreign(file: &[u8]) {
     let Some(converted) = accepted(convert(file, "converted", &OPS)) else {
         return;
@@ -59,7 +64,7 @@ pub fn foreign(file: &[u8]) {
 ///
 /// # Panics
 ///
-/// Where that is not so, or where a replay depends on the vector instructions.
+/// If that is not so, or if a replay depends on the vector instructions.
 pub fn plan(file: &[u8]) {
     let Some(plan) = accepted(Plan::parse(file)) else {
         return;
@@ -86,10 +91,10 @@ pub fn plan(file: &[u8]) {
 
 static OPS: LazyLock<OpSet> = LazyLock::new(builtin_ops);
 
-/// What was accepted. An error has a message and, unless it is about the whole file, a path.
+/// What was accepted. An error has a message.
 fn accepted<T>(result: Result<T, PolicyError>) -> Option<T> {
     result
-        .inspect_err(|error| assert!(error.to_string().len() > error.path().len()))
+        .inspect_err(|error| assert!(!error.kind().to_string().is_empty()))
         .ok()
 }
 

@@ -11,7 +11,7 @@ use super::*;
 
 const SIDE: u32 = 8;
 
-/// Two classes of pictures, so many in all.
+/// Two classes of pictures, `count` in all.
 fn pictures(count: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..count {
@@ -140,13 +140,13 @@ fn a_policy_that_does_nothing_leaves_the_normalised_pixels() {
     let plane = (SIDE * SIDE) as usize;
     assert_eq!(images.len(), 3 * plane);
     // The picture's pixel at (5, 2) is (61, 5, 2).
-    let place = (2 * SIDE + 5) as usize;
+    let index = (2 * SIDE + 5) as usize;
     for (channel, expected) in [
         (0, (61.0 / 255.0 - 0.485) / 0.229),
         (1, (5.0 / 255.0 - 0.456) / 0.224),
         (2, (2.0 / 255.0 - 0.406) / 0.225),
     ] {
-        let found = f64::from(images[channel * plane + place]);
+        let found = f64::from(images[channel * plane + index]);
         assert!((found - expected).abs() < 1e-6, "{found} for {expected}");
     }
 }
@@ -161,12 +161,12 @@ fn a_slow_consumer_stops_the_threads_and_memory_is_used_again() {
 
     // Two threads with one batch that waits in the channel and one that waits for room in it, and
     // the batch that is held.
-    let most = (2 * 2 + 1) * 4;
-    while calls.load(Ordering::SeqCst) < most {
+    let max = (2 * 2 + 1) * 4;
+    while calls.load(Ordering::SeqCst) < max {
         thread::sleep(Duration::from_millis(1));
     }
     thread::sleep(Duration::from_millis(100));
-    assert_eq!(calls.load(Ordering::SeqCst), most);
+    assert_eq!(calls.load(Ordering::SeqCst), max);
 
     drop(held);
     assert_eq!(batches.count(), 19);
@@ -190,7 +190,7 @@ fn dropping_the_iterator_early_ends_the_threads() {
         let mut batches = loader.epoch(0).unwrap();
         assert!(batches.by_ref().take(taken).all(|batch| batch.is_ok()));
         drop(batches);
-        // Each thread has its share of this.
+        // Each thread has a reference to this.
         assert_eq!(Arc::strong_count(&loader.shared), 1);
     }
 }
@@ -247,5 +247,5 @@ fn what_cannot_work_is_refused_at_once() {
         [{"op": "SamplePairing", "probability": 1, "magnitude": 1}]]}"#;
     let mixing = Executor::builtin(&Policy::parse(json).unwrap()).unwrap();
     let error = Loader::new(open(), mixing, options(1)).err();
-    assert!(matches!(error, Some(LoadError::Mixes(op)) if op == "SamplePairing"));
+    assert!(matches!(error, Some(LoadError::NeedsPartner(op)) if op == "SamplePairing"));
 }

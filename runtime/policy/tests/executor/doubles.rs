@@ -5,12 +5,16 @@ use std::sync::Arc;
 use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpSet, OpSpec};
 use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
-/// Writes what it was given into the image, so that a test can see the draws.
-struct Recorder(OpSpec);
+struct Double {
+    spec: OpSpec,
+    apply: Apply,
+}
 
-impl Op for Recorder {
+type Apply = fn(&mut ImageMut<'_>, f64, &mut Call<'_>) -> Result<(), OpError>;
+
+impl Op for Double {
     fn spec(&self) -> &OpSpec {
-        &self.0
+        &self.spec
     }
 
     fn apply(
@@ -19,65 +23,48 @@ impl Op for Recorder {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        let record = value
-            .to_le_bytes()
-            .into_iter()
-            .chain(call.seed.to_le_bytes());
-        for (sample, byte) in image.samples_mut().iter_mut().zip(record) {
-            *sample = sample.rotate_left(1) ^ byte;
-        }
-        Ok(())
+        (self.apply)(image, value, call)
     }
 }
 
-struct Failing(OpSpec);
-
-impl Op for Failing {
-    fn spec(&self) -> &OpSpec {
-        &self.0
+/// Writes what it was given into the image, so that a test can see the draws.
+fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> Result<(), OpError> {
+    let value = value.to_le_bytes().into_iter();
+    let record = value.chain(call.seed.to_le_bytes());
+    for (sample, byte) in image.samples_mut().iter_mut().zip(record) {
+        *sample = sample.rotate_left(1) ^ byte;
     }
-
-    fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-        Err(OpError::Failed("on purpose".into()))
-    }
+    Ok(())
 }
 
 /// Adds the partner to the image.
-struct Mixing(OpSpec);
-
-impl Op for Mixing {
-    fn spec(&self) -> &OpSpec {
-        &self.0
-    }
-
-    fn apply(&self, image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> Result<(), OpError> {
-        let partner = call.partner.ok_or(OpError::NoPartner)?;
-        let row = image.width() * image.channels().count();
-        for (to, from) in image
-            .samples_mut()
-            .chunks_exact_mut(row)
-            .zip(partner.rows())
-        {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = to.wrapping_add(*from);
-            }
+fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> Result<(), OpError> {
+    let partner = call.partner.ok_or(OpError::NoPartner)?;
+    for (y, from) in partner.rows().enumerate() {
+        for (to, from) in image.row_mut(y).iter_mut().zip(from) {
+            *to = to.wrapping_add(*from);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 pub(crate) fn doubles() -> OpSet {
-    let mut ops = OpSet::new();
     let mirrored = OpSpec::new("Mirrored", "").range(-2.0, 2.0, "").mirrored();
     let plain = OpSpec::new("Plain", "").range(0.0, 10.0, "");
-    ops.insert(Arc::new(Recorder(mirrored))).unwrap();
-    ops.insert(Arc::new(Recorder(plain))).unwrap();
-    ops.insert(Arc::new(Recorder(OpSpec::new("Fixed", ""))))
-        .unwrap();
-    ops.insert(Arc::new(Failing(OpSpec::new("Failing", ""))))
-        .unwrap();
     let mixing = OpSpec::new("Mixing", "").range(0.0, 1.0, "").with_partner();
-    ops.insert(Arc::new(Mixing(mixing))).unwrap();
+    let doubles: [(OpSpec, Apply); 5] = [
+        (mirrored, record),
+        (plain, record),
+        (OpSpec::new("Fixed", ""), record),
+        (OpSpec::new("Failing", ""), |_, _, _| {
+            Err(OpError::Failed("on purpose".into()))
+        }),
+        (mixing, mix),
+    ];
+    let mut ops = OpSet::new();
+    for (spec, apply) in doubles {
+        ops.insert(Arc::new(Double { spec, apply })).unwrap();
+    }
     ops
 }
 
@@ -94,7 +81,7 @@ pub(crate) fn policy(sub_policies: &[&[(&str, f64, f64)]]) -> Policy {
     Policy::of_sub_policies("test", sub_policies.collect())
 }
 
-/// A sampler over `Mirrored` with its own range, `Plain` with values of its own, and `Fixed`.
+/// A sampler over `Mirrored` with its own range, `Plain` with custom values, and `Fixed`.
 pub(crate) fn sampler(count: u32, bin: Option<u32>) -> Policy {
     let op = |op: &str, values| SamplerOp {
         op: op.to_owned(),

@@ -140,7 +140,7 @@ fn draws_of_samplers_are_the_documented_ones() {
 #[test]
 #[cfg_attr(
     miri,
-    ignore = "so many draws take minutes, and none of them is unsafe"
+    ignore = "that many draws take minutes, and none of them is unsafe"
 )]
 fn draws_follow_their_probabilities() {
     let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);
@@ -164,7 +164,7 @@ fn draws_follow_their_probabilities() {
 #[test]
 #[cfg_attr(
     miri,
-    ignore = "so many draws take minutes, and none of them is unsafe"
+    ignore = "that many draws take minutes, and none of them is unsafe"
 )]
 fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
     let executor = Executor::new(&sampler(2, None), &doubles()).unwrap();
@@ -189,7 +189,7 @@ fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
     // From 8 down to -4 in steps of 1.2, rounded, and half of all mirrored about 1.
     for value in [8.0, 7.0, 6.0, 4.0, 3.0, -2.0, -6.0] {
         let bins = match value {
-            6.0 | 4.0 | -2.0 => 2, // A bin of its own, and the mirror image of another.
+            6.0 | 4.0 | -2.0 => 2, // One bin, and the mirror image of a different one.
             _ => 1,
         };
         let expected = 20_000 * bins / 22;
