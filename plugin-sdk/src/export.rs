@@ -16,34 +16,24 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(feature = "native")]
-pub use self::native::{NativePlugin, NativeTable};
+pub use self::native::NativeExports;
 #[cfg(target_family = "wasm")]
-pub use self::wasm::{WasmPlugin, record_panic};
+pub use self::wasm::{WasmExports, record_panic};
+use crate::abi::{STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
 use crate::{Call, Channels, ImageMut, Op, OpError};
 
 /// The ops of a plugin.
 pub type Ops = Vec<Box<dyn Op>>;
 
-/// Major and minor version of the ABI.
-pub const ABI: [u16; 2] = [1, 0];
-
-/// The content of the custom section `faa.abi`.
-pub const ABI_SECTION: [u8; 4] = {
-    let [[major, major_high], [minor, minor_high]] = [ABI[0].to_le_bytes(), ABI[1].to_le_bytes()];
-    [major, major_high, minor, minor_high]
-};
-
-/// The bytes of three tables of 256 levels.
-pub const TABLES: usize = 3 * 256;
-
-/// The ops of a plugin, made when they are first asked for.
+/// The ops of a plugin, created on first use.
+#[derive(Debug)]
 pub struct Registry {
     make: fn() -> Ops,
     ops: AtomicPtr<Ops>,
 }
 
-/// Width, height and channels, as they come over the boundary.
-#[derive(Clone, Copy)]
+/// The shape of an image, as the host passes it.
+#[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Width in pixels.
     pub width: u32,
@@ -54,7 +44,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// `width × height × channels`, where that can be.
+    /// `width × height × channels`; `None` if that is too large to address.
     pub fn samples(self) -> Option<usize> {
         let samples = u64::from(self.width)
             .checked_mul(u64::from(self.height))?
@@ -64,7 +54,7 @@ impl Shape {
 }
 
 impl Registry {
-    /// A registry that makes its ops with a function.
+    /// A registry whose ops `make` creates.
     pub const fn new(make: fn() -> Ops) -> Self {
         Self {
             make,
@@ -72,12 +62,9 @@ impl Registry {
         }
     }
 
-    /// The ops. They live as long as the program: there is one list, or one a thread where several
-    /// ask first, of which one stays.
-    #[expect(
-        unsafe_code,
-        reason = "a list that is made once is shared from then on"
-    )]
+    /// The ops. They live as long as the program. If several threads ask first, each creates a list,
+    /// and one of these is kept.
+    #[expect(unsafe_code, reason = "a list that is never freed is shared")]
     pub fn ops(&self) -> &[Box<dyn Op>] {
         let mut ops = self.ops.load(Ordering::Acquire);
         if ops.is_null() {
@@ -91,13 +78,14 @@ impl Registry {
             ops = match exchanged {
                 Ok(_) => made,
                 Err(theirs) => {
-                    // SAFETY: `made` came from a box a few lines above, and nobody else has it.
+                    // SAFETY: `made` came from the box above, and was not shared.
                     drop(unsafe { Box::from_raw(made) });
                     theirs
                 }
             };
         }
-        // SAFETY: a pointer that is not null came from a box that is never freed nor changed.
+        // SAFETY: a pointer that is not null came from a box that is neither freed nor changed, and
+        // `Acquire` or `AcqRel` makes what the thread that created it wrote visible.
         unsafe { &*ops }
     }
 
@@ -118,26 +106,31 @@ impl Registry {
         op.apply(&mut image, value, call)
     }
 
-    /// The tables of an op, red's before green's before blue's.
-    pub fn point(&self, op: u32, channels_count: u32, value: f64) -> Option<[u8; TABLES]> {
+    /// The lookup tables of an op: red's, green's and blue's.
+    pub fn lookup_tables(
+        &self,
+        op: u32,
+        channel_count: u32,
+        value: f64,
+    ) -> Option<[u8; TABLES_BYTES]> {
         let op = self.op(op).ok()?;
-        let tables = op.lookup_tables(value, channels(channels_count).ok()?)?;
-        let mut bytes = [0; TABLES];
+        let tables = op.lookup_tables(value, channels(channel_count).ok()?)?;
+        let mut bytes = [0; TABLES_BYTES];
         bytes.copy_from_slice(tables.tables().as_flattened());
         Some(bytes)
     }
 
     fn op(&self, op: u32) -> Result<&dyn Op, OpError> {
         let op = self.ops().get(op as usize).map(AsRef::as_ref);
-        op.ok_or_else(|| failed("there is no op of this number"))
+        op.ok_or_else(|| failed("there is no op with this number"))
     }
 }
 
-/// The status that stands for an error.
+/// The status for an error.
 pub fn status(error: &OpError) -> i32 {
     match error {
-        OpError::UnsupportedShape { .. } => 1,
-        _ => 2,
+        OpError::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
+        _ => STATUS_FAILED,
     }
 }
 
@@ -149,16 +142,16 @@ fn failed(message: &str) -> OpError {
     OpError::Failed(message.into())
 }
 
-/// The exports of a WebAssembly module.
+/// The exports of a WebAssembly module, with the names of [`crate::abi`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __wasm_exports {
     ($make:path) => {
-        static PLUGIN: $crate::export::WasmPlugin = $crate::export::WasmPlugin::new($make);
+        static PLUGIN: $crate::export::WasmExports = $crate::export::WasmExports::new($make);
 
         #[unsafe(link_section = "faa.abi")]
         #[used]
-        static ABI: [u8; 4] = $crate::export::ABI_SECTION;
+        static ABI: [u8; 4] = $crate::abi::VERSION.to_bytes();
 
         #[unsafe(no_mangle)]
         extern "C" fn faa_spec() -> u64 {
@@ -185,7 +178,7 @@ macro_rules! __wasm_exports {
                 height,
                 channels,
             };
-            // SAFETY: the host wrote that many pixels there.
+            // SAFETY: by the ABI, the host has written an image of that shape there.
             unsafe { PLUGIN.apply(op, pixels, shape, value, seed) }
         }
 
@@ -195,22 +188,22 @@ macro_rules! __wasm_exports {
         }
 
         #[unsafe(no_mangle)]
-        extern "C" fn faa_point(op: u32, channels: u32, value: f64) -> u64 {
-            PLUGIN.point(op, channels, value)
+        extern "C" fn faa_lookup_tables(op: u32, channels: u32, value: f64) -> u64 {
+            PLUGIN.lookup_tables(op, channels, value)
         }
     };
 }
 
-/// The table of a native library.
+/// The table of a native library, with the name of [`crate::abi::NATIVE_SYMBOL`].
 #[cfg(feature = "native")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __native_exports {
     ($make:path) => {
-        static NATIVE: $crate::export::NativePlugin = $crate::export::NativePlugin::new($make);
+        static NATIVE: $crate::export::NativeExports = $crate::export::NativeExports::new($make);
 
         unsafe extern "C" fn spec(length: *mut usize) -> *const u8 {
-            // SAFETY: the host passes a place for a length.
+            // SAFETY: by the ABI, the length can be written to.
             unsafe { NATIVE.spec(length) }
         }
 
@@ -231,19 +224,25 @@ macro_rules! __native_exports {
                 height,
                 channels,
             };
-            // SAFETY: the host passes an image of that shape, and a place for a message.
+            // SAFETY: by the ABI, an image of that shape is there, and the message's bytes and
+            // length can be written to.
             unsafe { NATIVE.apply(op, pixels, shape, value, seed, (message, capacity, written)) }
         }
 
-        unsafe extern "C" fn point(op: u32, channels: u32, value: f64, tables: *mut u8) -> i32 {
-            // SAFETY: the host passes a place for three tables.
-            unsafe { NATIVE.point(op, channels, value, tables) }
+        unsafe extern "C" fn lookup_tables(
+            op: u32,
+            channels: u32,
+            value: f64,
+            tables: *mut u8,
+        ) -> i32 {
+            // SAFETY: by the ABI, three tables can be written to.
+            unsafe { NATIVE.lookup_tables(op, channels, value, tables) }
         }
 
         #[unsafe(no_mangle)]
-        #[allow(non_upper_case_globals, reason = "the name that the ABI states")]
-        static faa_plugin: $crate::export::NativeTable =
-            $crate::export::NativeTable::new(spec, apply, point);
+        #[allow(non_upper_case_globals, reason = "the ABI's name")]
+        static faa_plugin: $crate::abi::NativeTable =
+            $crate::abi::NativeTable::new(spec, apply, lookup_tables);
     };
 }
 

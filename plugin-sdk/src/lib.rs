@@ -1,16 +1,16 @@
 //! Write image-augmentation ops that faa-runtime loads as plugins.
 //!
-//! An op is an implementation of [`Op`], as it is for a built-in one, and a line that exports it:
+//! An op is an implementation of [`Op`], like a built-in one, and a line that exports it:
 //!
 //! ```
 //! use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, export_ops};
 //!
-//! /// Darkens rows at random places, as many as the value says.
+//! /// Darkens random rows; the value is their number.
 //! struct Scanlines(OpSpec);
 //!
 //! impl Scanlines {
 //!     fn new() -> Self {
-//!         Self(OpSpec::new("Scanlines", "darkens some rows").range(0.0, 20.0, "rows"))
+//!         Self(OpSpec::new("Scanlines", "darkens random rows").range(0.0, 20.0, "rows"))
 //!     }
 //! }
 //!
@@ -32,25 +32,25 @@
 //! export_ops!(Scanlines::new());
 //! ```
 //!
-//! `faa-runtime plugin new NAME` makes a crate of that kind, `plugin build` builds it, and `plugin
-//! check` tries it. The same source can be compiled into a program, built to WebAssembly, and built
-//! to a native library, and gives the same bytes; tests of an op run natively, without WebAssembly.
+//! `faa-runtime plugin new NAME` creates such a crate, `plugin build` builds it, and `plugin check`
+//! tests it. The same source can be compiled into a program, built to WebAssembly, and built to a
+//! native library, and gives the same bytes. Tests of an op run natively, without WebAssembly.
 //!
-//! **Panics** become errors: the host is told the message, throws the instance away, and goes on.
+//! **Panics** become errors: the host gets the message, drops the instance, and continues.
 //!
-//! **Numbers.** Where WebAssembly and native code must agree, functions such as `sin` have to come
-//! from [`math`] and not from the platform. Additions, multiplications, divisions, square roots and
-//! casts are the same everywhere.
+//! **Floats.** Functions such as `sin` must come from [`math`] and not from the platform, so that
+//! WebAssembly and native code agree. Addition, multiplication, division, square roots and casts are
+//! the same everywhere.
 //!
-//! **Speed.** An instance is kept from call to call, so memory from [`Call::scratch`](Call) is
-//! allocated once. Plain loops over samples become vector instructions (SIMD128) where the target
-//! feature is on, as `faa-runtime plugin build` has it. An op that changes every sample by itself can
-//! implement [`Op::lookup_tables`] too, through which neighbouring ops become one pass.
+//! **Speed.** An instance is reused from call to call, so memory from [`Call::scratch`](Call) is
+//! allocated once. Plain loops over samples become vector instructions (SIMD128) if the target
+//! feature is on, which `faa-runtime plugin build` does. An op that maps every sample by itself can
+//! also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
 //!
-//! **Without the standard library**: turn the default feature `std` off, add an allocator, and call
+//! **Without the standard library**, turn the default feature `std` off, add an allocator, and call
 //! [`panic_handler!`]. `examples/plugins/fade` does.
 //!
-//! The protocol below is specified in `ABI.md`, for authors in other languages.
+//! `ABI.md` specifies the protocol below, for authors in other languages.
 
 #![no_std]
 
@@ -63,15 +63,15 @@ pub mod export;
 
 pub use faa_op::*;
 
-/// Exports ops from a plugin: `export_ops!(First::new(), Second::default());`, once in a crate.
+/// Exports the ops of a plugin: `export_ops!(First::new(), Second::default());`, once in a crate.
 ///
-/// The expressions make the ops, whose numbers are their places in the list. In a build for
+/// The expressions create the ops; an op's number is its index in the list. In a build for
 /// WebAssembly they become the exports of ABI 1, and with the feature `native` the table of a native
-/// library. In any other build they are only checked, so that several plugins can be compiled into
-/// one program.
+/// library. Any other build only checks them, so that several plugins can be compiled into one
+/// program.
 ///
-/// An op that needs a [partner](OpSpec::with_partner) cannot be exported: version 1 of the ABI has no
-/// place for a partner. The host is told so when it loads the plugin.
+/// An op that [needs a partner image](OpSpec::with_partner) cannot be exported, because version 1 of the
+/// ABI cannot pass one: the host reports that when it loads the plugin.
 #[macro_export]
 macro_rules! export_ops {
     ($($op:expr),+ $(,)?) => {
@@ -81,7 +81,7 @@ macro_rules! export_ops {
                     $($crate::export::Box::new($op) as $crate::export::Box<dyn $crate::Op>),+
                 ]
             }
-            // Counts as a use where nothing is exported.
+            // So that it is used even if nothing is exported.
             const _: fn() -> $crate::export::Ops = make;
             #[cfg(target_family = "wasm")]
             $crate::__wasm_exports!(make);
@@ -90,8 +90,8 @@ macro_rules! export_ops {
     };
 }
 
-/// The panic handler of a plugin without the standard library: keeps the message for the host, and
-/// traps.
+/// The panic handler of a plugin without the standard library: it records the message for the host,
+/// and traps.
 #[macro_export]
 macro_rules! panic_handler {
     () => {

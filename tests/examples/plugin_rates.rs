@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch, Stream};
-use faa_plugin::{Host, HostConfig, Native};
-use faa_tests::plugins::{library_of, module_of};
+use faa_plugin::{Host, HostConfig};
+use faa_tests::plugins::{library_of, module_of, native_permission};
 
 /// How many images are gone over in turn.
 const IMAGES: usize = 64;
@@ -48,7 +48,7 @@ fn main() {
     for (example, name, value, own) in ops() {
         let module = host.load_file(&module_of(example)).expect("it loads");
         let library = host
-            .load_path(&library_of(example), Native::Trusted)
+            .load_path(&library_of(example), native_permission())
             .expect("it loads");
         let in_plugin = |plugin: &faa_plugin::Plugin| -> AnyOp {
             let mut ops = plugin.ops().iter();

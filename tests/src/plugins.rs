@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 
+use faa_plugin::NativePermission;
 use tempfile::TempDir;
 
 use crate::{faa_runtime, root, stdout_of};
 
-/// The module that stands in `plugin-sdk/ABI.md`.
+/// The example module in `plugin-sdk/ABI.md`.
 ///
 /// # Panics
 ///
-/// Where it is not there, or is not valid.
+/// If it is missing or not valid.
 pub fn abi_example() -> Vec<u8> {
     let page = fs::read_to_string(root().join("plugin-sdk/ABI.md")).expect("the page can be read");
     let (_, rest) = page
@@ -43,6 +44,13 @@ pub fn module_of(example: &str) -> PathBuf {
 pub fn library_of(example: &str) -> PathBuf {
     static LIBRARIES: LazyLock<TempDir> = LazyLock::new(new_folder);
     build_in(&LIBRARIES, &examples().join(example), &["--native"])
+}
+
+/// The permission to load the libraries that tests build.
+#[expect(unsafe_code, reason = "the tests' own libraries")]
+pub fn native_permission() -> Option<NativePermission> {
+    // SAFETY: the SDK or a test has written each of them.
+    Some(unsafe { NativePermission::new() })
 }
 
 /// Builds the example in C.

@@ -93,17 +93,17 @@ fn wrong_usage_is_named() {
         (
             &["--op", "Rotate", "--size", "8", "--channels", "2"],
             2,
-            "it is 1, 3 or 4",
+            "must be 1, 3 or 4",
         ),
         (
             &["--op", "Rotate", "--size", "8", "--simd", "mmx"],
             2,
-            "this CPU has compiled",
+            "this CPU supports compiled",
         ),
         (
             &["--op", "Rotate", "--size", "8", "--threads", "100000"],
             2,
-            "1..=1024",
+            "from 1 to 1024",
         ),
         (
             &["--op", "Rotate", "--size", "8", "--magnitude", "-1"],

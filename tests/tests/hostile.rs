@@ -1,5 +1,5 @@
-//! The host against every plugin of `hostile/`: the exact kind of failure, and that neither the host
-//! nor other plugins are any worse for it.
+//! The host against every plugin of `hostile/`: the exact kind of failure, and that it affects neither
+//! the host nor other plugins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use faa_op::{Channels, ImageMut};
 use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::abi_example;
 
-/// What the header of a case says.
+/// What the header of a case states.
 #[derive(Debug, PartialEq)]
 struct Expected {
     fails: String,
@@ -34,12 +34,12 @@ fn expected(text: &str) -> Expected {
             .map(|value| value.trim().to_owned())
     };
     Expected {
-        fails: header(";; fails:").expect("a case says where it fails"),
+        fails: header(";; fails:").expect("a case states where it fails"),
         kind: header(";; kind:"),
     }
 }
 
-/// A host that is patient enough for a busy machine, and not more.
+/// A host with time limits that are just long enough for a busy machine.
 fn host() -> Host {
     let mut config = HostConfig::default();
     config.limits.call_time = Duration::from_millis(300);
@@ -57,48 +57,46 @@ fn outcome(host: &Host, module: &[u8]) -> Expected {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.wasm"), module).unwrap();
     let mut ops = faa_ops_builtin::builtin_ops();
-    let found = host
-        .load_folder(folder.path(), Default::default(), &mut ops)
-        .unwrap();
+    let found = host.load_folder(folder.path(), None, &mut ops).unwrap();
     if let Some(broken) = found.broken.first() {
         assert!(found.loaded.is_empty());
         assert!(!broken.error.to_string().is_empty());
-        return failed("load", broken.error.kind());
+        return failed("load", broken.error.code());
     }
     let plugin = &found.loaded[0];
     let mut pixels = [100; 8 * 8 * 3];
     let mut image = ImageMut::new(&mut pixels, 8, 8, Channels::Rgb).unwrap();
     let op = &plugin.ops()[0];
-    let point = op
-        .try_point(0.5, Channels::Rgb)
+    let tables = op
+        .try_lookup_tables(0.5, Channels::Rgb)
         .err()
-        .map(|error| error.kind());
-    // Once that has failed, there are none, and nothing more is asked.
-    if point.is_some() {
+        .map(|error| error.code());
+    // After a failure there are none, and the plugin is not called.
+    if tables.is_some() {
         let start = Instant::now();
-        assert_eq!(op.try_point(0.5, Channels::Rgb), Ok(None));
+        assert_eq!(op.try_lookup_tables(0.5, Channels::Rgb), Ok(None));
         assert!(start.elapsed() < Duration::from_millis(100));
     }
     let first = op.try_apply(&mut image, 0.5, 1);
     // A new instance fails as the first one did.
     let second = op.try_apply(&mut image, 0.5, 1);
     match (first, second) {
-        (Ok(()), Ok(())) => match point {
-            Some(kind) => failed("point", kind),
+        (Ok(()), Ok(())) => match tables {
+            Some(kind) => failed("lookup-tables", kind),
             None => Expected {
                 fails: "never".to_owned(),
                 kind: None,
             },
         },
         (Err(first), Err(second)) => {
-            assert_eq!(first.kind(), second.kind());
-            assert_eq!(op.failures(), 2 + u64::from(point.is_some()));
+            assert_eq!(first.code(), second.code());
+            assert_eq!(op.failures(), 2 + u64::from(tables.is_some()));
             assert_eq!(
                 pixels,
                 [100; 8 * 8 * 3],
                 "a failure leaves the image as it was"
             );
-            failed("apply", first.kind())
+            failed("apply", first.code())
         }
         (first, second) => panic!("{first:?}, and then {second:?}"),
     }
@@ -147,7 +145,7 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
     let large = with_function(30_000);
     let start = Instant::now();
     let error = host.load(&large).unwrap_err();
-    assert_eq!(error.kind(), "too-complex", "{error}");
+    assert_eq!(error.code(), "too-complex", "{error}");
     assert!(start.elapsed() < Duration::from_millis(500));
     for text in [
         format!("(type (func (param{})))", " i32".repeat(33)),
@@ -159,11 +157,11 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
     ] {
         let text = format!("(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") {text})");
         let error = host.load(&wat::parse_str(text).unwrap()).unwrap_err();
-        assert_eq!(error.kind(), "too-complex", "{error}");
+        assert_eq!(error.code(), "too-complex", "{error}");
     }
     // The same with a function within the limits gets as far as its exports.
     assert_eq!(
-        host.load(&with_function(10)).unwrap_err().kind(),
+        host.load(&with_function(10)).unwrap_err().code(),
         "missing-export"
     );
 }
@@ -191,7 +189,7 @@ fn one_plugin_s_limit_never_stops_another_s_call() {
                     endless.ops()[0]
                         .try_apply(&mut image, 0.0, 0)
                         .unwrap_err()
-                        .kind()
+                        .code()
                 })
                 .collect::<Vec<_>>()
         });

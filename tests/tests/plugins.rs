@@ -1,13 +1,14 @@
-//! Plugins, made, built, checked and used as their authors and users do.
+//! Plugins, created, built, checked and used as their authors and users do.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
-use faa_plugin::{Host, HostConfig, Native, OnFailure, Plugin};
+use faa_plugin::{Host, HostConfig, OnFailure, Plugin};
 use faa_tests::plugins::{
     RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
+    native_permission,
 };
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn host() -> Host {
 }
 
 fn library(host: &Host, path: &Path) -> Plugin {
-    host.load_path(path, Native::Trusted).unwrap()
+    host.load_path(path, native_permission()).unwrap()
 }
 
 fn compiled_in() -> OpSet {
@@ -47,7 +48,7 @@ fn compiled_in() -> OpSet {
 }
 
 fn picture((width, height): (usize, usize), channels: Channels) -> Vec<u8> {
-    let sample = |place: usize| (place * 37 % 251 + place / 7 % 5) as u8;
+    let sample = |index: usize| (index * 37 % 251 + index / 7 % 5) as u8;
     (0..width * height * channels.count()).map(sample).collect()
 }
 
@@ -136,7 +137,7 @@ fn every_example_passes_the_check() {
 
     let text = stdout_of(faa_runtime().args(["plugin", "check"]).arg(&files[1]));
     assert!(
-        text.contains("they agree: neighbouring ops become one pass"),
+        text.contains("they agree: the op runs in one pass with its neighbours"),
         "{text}"
     );
     assert!(!text.contains("FAILS"), "{text}");
@@ -147,12 +148,12 @@ fn impure_and_broken_plugins_fail_the_check() {
     let folder = tempfile::tempdir().unwrap();
     for (case, complaint) in [
         ("apply-counts-calls", "the second time"),
-        ("apply-remembers-image", "other bytes"),
-        ("point-differs", "other bytes than without them"),
+        ("apply-remembers-image", "different bytes"),
+        ("lookup-tables-differs", "different bytes than without them"),
         ("apply-trap", "unreachable"),
         (
             "abi-major-2",
-            "version 2.0 of the plugin ABI, where versions 1.x are supported",
+            "version 2.0 of the plugin ABI, but this host supports versions 1.x",
         ),
         ("import-wasi", "not for WASI"),
     ] {
@@ -351,7 +352,7 @@ fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
         ),
     ];
     let host = host();
-    for (name, source, kind) in cases {
+    for (name, source, code) in cases {
         let file = folder.path().join(name).with_extension("rs");
         fs::write(&file, with_symbol(&source)).unwrap();
         let library = folder
@@ -361,18 +362,18 @@ fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
         let mut rustc = std::process::Command::new("rustc");
         rustc.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]);
         stdout_of(rustc.arg(&library).arg(&file));
-        let error = host.load_path(&library, Native::Trusted).unwrap_err();
-        assert_eq!(error.kind(), kind, "{name}: {error}");
-        let refused = host.load_path(&library, Native::Refused).unwrap_err();
-        assert_eq!(refused.kind(), "native-not-allowed");
+        let error = host.load_path(&library, native_permission()).unwrap_err();
+        assert_eq!(error.code(), code, "{name}: {error}");
+        let refused = host.load_path(&library, None).unwrap_err();
+        assert_eq!(refused.code(), "native-not-allowed");
     }
     let text = folder
         .path()
         .join("text")
         .with_extension(std::env::consts::DLL_EXTENSION);
     fs::write(&text, "no library").unwrap();
-    let error = host.load_path(&text, Native::Trusted).unwrap_err();
-    assert_eq!(error.kind(), "not-native");
+    let error = host.load_path(&text, native_permission()).unwrap_err();
+    assert_eq!(error.code(), "not-native");
 }
 
 /// A library changes the image itself, which is put back.
@@ -397,7 +398,7 @@ fn a_failure_of_a_library_can_be_skipped() {
     let mut config = HostConfig::default();
     config.on_failure = OnFailure::Skip;
     let host = Host::new(config).unwrap();
-    let plugin = host.load_path(&library, Native::Trusted).unwrap();
+    let plugin = host.load_path(&library, native_permission()).unwrap();
     let op = plugin.ops()[0].as_ref();
     let before = picture((9, 9), Channels::Rgb);
     assert_eq!(applied(op, (9, 9), Channels::Rgb, 1.0, 0), Ok(before));
@@ -413,13 +414,11 @@ fn what_is_no_file_is_no_plugin() {
     stdout_of(std::process::Command::new("mkfifo").arg(&pipe));
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("b.wasm")).unwrap();
     let mut ops = OpSet::new();
-    let found = host()
-        .load_folder(folder.path(), Native::Refused, &mut ops)
-        .unwrap();
+    let found = host().load_folder(folder.path(), None, &mut ops).unwrap();
     let kinds: Vec<_> = found
         .broken
         .iter()
-        .map(|broken| broken.error.kind())
+        .map(|broken| broken.error.code())
         .collect();
     assert_eq!(kinds, ["read", "read"]);
 }
@@ -453,7 +452,7 @@ fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
     );
     for reason in [
         "a-broken.wasm was not loaded: not a WebAssembly module",
-        "other.wasm was not loaded: its op `Flicker` has the name of an op of ",
+        "other.wasm was not loaded: its op `Flicker` has the same name as an op of ",
         "was not loaded: a native library, which runs without a sandbox",
     ] {
         assert!(warnings.contains(reason), "{warnings}");
@@ -519,14 +518,17 @@ fn policies_tell_which_plugins_they_need() {
     // Another module under the same name.
     write_policy("Flicker", &"0".repeat(64));
     let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
-    assert!(error.contains("another module for `Flicker`"), "{error}");
+    assert!(
+        error.contains("a different module for `Flicker`"),
+        "{error}"
+    );
     let output = run(&mut command(
         "apply --policy policy.json --plugins plugins --force cat.png --out out",
     ));
     assert!(output.status.success());
     let warning = String::from_utf8(output.stderr).unwrap();
     assert!(
-        warning.contains("warning: policy.json: it was found with another module"),
+        warning.contains("warning: policy.json: the policy was found with a different module"),
         "{warning}"
     );
 }

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-/// How many bytes of a message are kept.
+/// The maximum length of a message, in bytes; the host would read up to four times as much.
 const CAPACITY: usize = 1024;
 
 /// The last failure's message.
@@ -19,10 +19,10 @@ impl Message {
         }
     }
 
-    /// Replaces the message; what is too long is cut off.
+    /// Replaces the message, truncated if it is too long.
     pub(super) fn set(&mut self, message: impl fmt::Display) {
         self.length = 0;
-        // An error only says that it was cut off.
+        // An error only means that it was truncated.
         let _ = write!(self, "{message}");
     }
 
@@ -33,8 +33,8 @@ impl Message {
 
 impl Write for Message {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let rest = CAPACITY - self.length;
-        let mut end = text.len().min(rest);
+        let free = CAPACITY - self.length;
+        let mut end = text.len().min(free);
         while !text.is_char_boundary(end) {
             end -= 1;
         }

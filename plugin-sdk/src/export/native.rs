@@ -1,5 +1,5 @@
-//! The table of a native library.
-#![expect(unsafe_code, reason = "the host hands over pointers")]
+//! The functions of a native library.
+#![expect(unsafe_code, reason = "the host passes pointers")]
 
 use core::slice;
 use std::cell::RefCell;
@@ -8,53 +8,25 @@ use std::string::String;
 use std::sync::{Once, OnceLock};
 
 use super::message::Message;
-use super::{ABI, Ops, Registry, Shape, TABLES, status};
+use super::{Ops, Registry, Shape, status};
+use crate::abi::{STATUS_DONE, STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
 use crate::{Call, Scratch};
 
-type Spec = unsafe extern "C" fn(*mut usize) -> *const u8;
-type Apply =
-    unsafe extern "C" fn(u32, *mut u8, u32, u32, u32, f64, u64, *mut u8, usize, *mut usize) -> i32;
-type Point = unsafe extern "C" fn(u32, u32, f64, *mut u8) -> i32;
-
-/// `struct faa_plugin_v1`.
-#[repr(C)]
-pub struct NativeTable {
-    major: u16,
-    minor: u16,
-    size: u32,
-    spec: Spec,
-    apply: Apply,
-    point: Point,
-}
-
-impl NativeTable {
-    /// The table of these functions.
-    pub const fn new(spec: Spec, apply: Apply, point: Point) -> Self {
-        Self {
-            major: ABI[0],
-            minor: ABI[1],
-            size: size_of::<Self>() as u32,
-            spec,
-            apply,
-            point,
-        }
-    }
-}
-
-/// A plugin whose functions catch panics.
-pub struct NativePlugin {
+/// The ops of a library, and functions that call them and catch panics.
+#[derive(Debug)]
+pub struct NativeExports {
     registry: Registry,
     spec: OnceLock<Option<String>>,
 }
 
 std::thread_local! {
     static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
-    /// What went wrong in this thread last.
+    /// The message of this thread's last failure.
     static MESSAGE: RefCell<Message> = const { RefCell::new(Message::new()) };
 }
 
-impl NativePlugin {
-    /// The plugin with these ops.
+impl NativeExports {
+    /// The functions of a library whose ops `make` creates.
     pub const fn new(make: fn() -> Ops) -> Self {
         Self {
             registry: Registry::new(make),
@@ -62,7 +34,7 @@ impl NativePlugin {
         }
     }
 
-    /// `spec`; null where making the specification panics.
+    /// `spec`; null if writing the specification panics.
     ///
     /// # Safety
     ///
@@ -73,7 +45,7 @@ impl NativePlugin {
             .get_or_init(|| caught(|| self.registry.spec_json()));
         match spec {
             Some(spec) => {
-                // SAFETY: the caller vouches for it.
+                // SAFETY: the caller vouches for the length.
                 unsafe { length.write(spec.len()) };
                 spec.as_ptr()
             }
@@ -85,7 +57,8 @@ impl NativePlugin {
     ///
     /// # Safety
     ///
-    /// An image of that shape is at `pixels`; the message's bytes and length can be written to.
+    /// An image of that shape is at `pixels`, and `capacity` bytes of the message and its length can
+    /// be written to.
     pub unsafe fn apply(
         &self,
         op: u32,
@@ -96,7 +69,7 @@ impl NativePlugin {
         (message, capacity, written): (*mut u8, usize, *mut usize),
     ) -> i32 {
         let Some(length) = shape.samples() else {
-            return 1;
+            return STATUS_UNSUPPORTED_SHAPE;
         };
         // SAFETY: the caller vouches for the image.
         let pixels = unsafe { slice::from_raw_parts_mut(pixels, length) };
@@ -107,17 +80,17 @@ impl NativePlugin {
             })
         });
         let status = match result {
-            Some(Ok(())) => return 0,
+            Some(Ok(())) => return STATUS_DONE,
             Some(Err(error)) => {
                 MESSAGE.with_borrow_mut(|message| message.set(&error));
                 status(&error)
             }
-            None => 2,
+            None => STATUS_FAILED,
         };
         MESSAGE.with_borrow(|found| {
             let found = found.as_bytes();
             let length = found.len().min(capacity);
-            // SAFETY: the caller vouches for `capacity` bytes, and for the length's place.
+            // SAFETY: the caller vouches for the message and its length.
             unsafe {
                 message.copy_from_nonoverlapping(found.as_ptr(), length);
                 written.write(length);
@@ -126,16 +99,16 @@ impl NativePlugin {
         status
     }
 
-    /// `point`.
+    /// `lookup_tables`.
     ///
     /// # Safety
     ///
     /// Three tables can be written to `tables`.
-    pub unsafe fn point(&self, op: u32, channels: u32, value: f64, tables: *mut u8) -> i32 {
-        match caught(|| self.registry.point(op, channels, value)).flatten() {
+    pub unsafe fn lookup_tables(&self, op: u32, channels: u32, value: f64, tables: *mut u8) -> i32 {
+        match caught(|| self.registry.lookup_tables(op, channels, value)).flatten() {
             Some(found) => {
-                // SAFETY: the caller vouches for it.
-                unsafe { tables.copy_from_nonoverlapping(found.as_ptr(), TABLES) };
+                // SAFETY: the caller vouches for the tables.
+                unsafe { tables.copy_from_nonoverlapping(found.as_ptr(), TABLES_BYTES) };
                 1
             }
             None => 0,
@@ -143,9 +116,9 @@ impl NativePlugin {
     }
 }
 
-/// Runs something, and keeps the message of a panic.
+/// Runs something, and records the message if it panics.
 ///
-/// A library has a standard library of its own, so the hook is its own too and the program's stays.
+/// A library has its own copy of the standard library, so this hook does not replace the program's.
 fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -153,6 +126,6 @@ fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
             MESSAGE.with_borrow_mut(|message| message.set(info));
         }));
     });
-    // What a panic leaves half-done is scratch memory, whose content is unspecified anyway.
+    // A panic can only leave working memory half-written, whose content is unspecified anyway.
     panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }

@@ -5,11 +5,11 @@ use alloc::string::String;
 use super::{Op, Registry};
 
 impl Registry {
-    /// The JSON text that `faa_spec` gives.
+    /// The JSON text that `faa_spec` returns.
     ///
     /// # Panics
     ///
-    /// Where an op needs what the ABI does not have; the host is told the message.
+    /// If an op needs what the ABI does not support; the host gets the message.
     pub fn spec_json(&self) -> String {
         let mut json = String::from("{\"ops\":[");
         for (number, op) in self.ops().iter().enumerate() {
@@ -28,7 +28,7 @@ fn write_op(json: &mut String, op: &dyn Op) {
     let name = spec.name();
     assert!(
         !spec.needs_partner(),
-        "`{name}` mixes another image in, which version 1 of the plugin ABI has no place for"
+        "`{name}` needs a partner image, which version 1 of the plugin ABI does not support"
     );
     json.push_str("{\"name\":");
     write_text(json, name);
@@ -37,8 +37,8 @@ fn write_op(json: &mut String, op: &dyn Op) {
     if let Some(range) = spec.value_range() {
         assert!(
             matches!(range.centre, None | Some(0.0)),
-            "`{name}` is mirrored about another value than 0, which version 1 of the plugin ABI \
-             has no place for"
+            "`{name}` is mirrored about a value other than 0, which version 1 of the plugin ABI \
+             does not support"
         );
         for (key, end) in [(",\"low\":", range.low), (",\"high\":", range.high)] {
             json.push_str(key);
@@ -57,10 +57,10 @@ fn write_op(json: &mut String, op: &dyn Op) {
     json.push('}');
 }
 
-/// Writes a number with all of its decimal places, so that it is read back as the same one; `false`
-/// where it is not finite, beyond 2⁶³, or a fraction of 2⁻¹²⁰.
+/// Writes a number with all of its decimal places, so that it is read back exactly. Returns `false`
+/// if it is not finite, or beyond 2⁶³, or has a fraction finer than 2⁻¹²⁰.
 ///
-/// The standard library's way would be half of the code of a small plugin.
+/// The standard library's formatting would be half of the code of a small plugin.
 fn write_number(json: &mut String, value: f64) -> bool {
     const FINEST: u32 = 120;
     let bits = value.abs().to_bits();
@@ -71,6 +71,7 @@ fn write_number(json: &mut String, value: f64) -> bool {
     }
     // The value is `mantissa × 2^(exponent − 1075)`.
     let mantissa = u128::from(fraction | 1 << 52);
+    // The number of binary places.
     let places = match exponent {
         0 if fraction == 0 => {
             json.push('0');
@@ -123,8 +124,8 @@ fn write_text(json: &mut String, text: &str) {
             character if character.is_control() => {
                 json.push_str("\\u");
                 let number = u32::from(character);
-                for place in [12, 8, 4, 0] {
-                    let digit = number >> place & 15;
+                for shift in [12, 8, 4, 0] {
+                    let digit = number >> shift & 15;
                     json.extend(char::from_digit(digit, 16));
                 }
             }
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`C` mixes another image in")]
+    #[should_panic(expected = "`C` needs a partner image")]
     fn what_the_abi_lacks_is_refused() {
         Registry::new(|| vec![Box::new(Nothing(OpSpec::new("C", "").with_partner()))]).spec_json();
     }

@@ -1,7 +1,7 @@
 //! The exports of a WebAssembly module.
 #![expect(
     unsafe_code,
-    reason = "the host hands over places in memory, and an instance has state of its own"
+    reason = "the host passes addresses, and an instance has mutable state"
 )]
 
 use alloc::string::String;
@@ -11,55 +11,59 @@ use core::panic::PanicInfo;
 use core::slice;
 
 use super::message::Message;
-use super::{Ops, Registry, Shape, TABLES, status};
+use super::{Ops, Registry, Shape, status};
+use crate::abi::{STATUS_DONE, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, pack_span};
 use crate::{Call, Scratch};
 
-/// What an instance keeps between calls.
-pub struct WasmPlugin {
+/// The ops of a module, its exported functions, and the state of an instance.
+#[derive(Debug)]
+pub struct WasmExports {
     registry: Registry,
-    state: Alone<State>,
+    state: SingleThreaded<State>,
 }
 
+#[derive(Debug)]
 struct State {
     spec: String,
     buffer: Vec<u8>,
     scratch: Scratch,
-    tables: [u8; TABLES],
+    tables: [u8; TABLES_BYTES],
 }
 
-static MESSAGE: Alone<Message> = Alone(UnsafeCell::new(Message::new()));
+static MESSAGE: SingleThreaded<Message> = SingleThreaded(UnsafeCell::new(Message::new()));
 
-/// State of a program that has one thread.
-struct Alone<T>(UnsafeCell<T>);
+/// Mutable state of a program that has one thread.
+#[derive(Debug)]
+struct SingleThreaded<T>(UnsafeCell<T>);
 
-// SAFETY: the ABI has no threads, and a host uses an instance from one thread at a time.
-unsafe impl<T> Sync for Alone<T> {}
+// SAFETY: plugins have no threads, and by the ABI a host uses an instance from one thread at a time.
+unsafe impl<T> Sync for SingleThreaded<T> {}
 
-impl<T> Alone<T> {
+impl<T> SingleThreaded<T> {
     /// # Safety
     ///
-    /// No other reference is in use: exports do not call each other, and a panic ends the one that
-    /// it happens in.
+    /// No other reference from this function is in use. Exports do not call each other, and a panic
+    /// ends the export that it happens in, so each may take one reference.
     #[allow(
         clippy::mut_from_ref,
-        reason = "there is one thread, and one caller at a time"
+        reason = "the caller makes sure that there is only one"
     )]
     unsafe fn get(&self) -> &mut T {
-        // SAFETY: the caller vouches for it.
+        // SAFETY: the caller makes sure that the reference is the only one.
         unsafe { &mut *self.0.get() }
     }
 }
 
-impl WasmPlugin {
-    /// The plugin with these ops.
+impl WasmExports {
+    /// The exports of a module whose ops `make` creates.
     pub const fn new(make: fn() -> Ops) -> Self {
         Self {
             registry: Registry::new(make),
-            state: Alone(UnsafeCell::new(State {
+            state: SingleThreaded(UnsafeCell::new(State {
                 spec: String::new(),
                 buffer: Vec::new(),
                 scratch: Scratch::new(),
-                tables: [0; TABLES],
+                tables: [0; TABLES_BYTES],
             })),
         }
     }
@@ -67,18 +71,18 @@ impl WasmPlugin {
     /// `faa_spec`.
     pub fn spec(&self) -> u64 {
         record_panics();
-        // SAFETY: this is an export.
+        // SAFETY: the only reference in this export.
         let state = unsafe { self.state.get() };
         state.spec = self.registry.spec_json();
-        place(state.spec.as_bytes())
+        span_of(state.spec.as_bytes())
     }
 
     /// `faa_reserve`.
     pub fn reserve(&self, size: u32) -> u32 {
         record_panics();
-        // SAFETY: this is an export.
+        // SAFETY: the only reference in this export.
         let buffer = &mut unsafe { self.state.get() }.buffer;
-        // Given back first, so that what fits does not depend on what was reserved before.
+        // Freed first, so that what fits does not depend on what was reserved before.
         *buffer = Vec::new();
         let size = size as usize;
         if buffer.try_reserve_exact(size).is_err() {
@@ -95,18 +99,18 @@ impl WasmPlugin {
     /// An image of that shape is at `pixels`, in a buffer that this plugin has reserved.
     pub unsafe fn apply(&self, op: u32, pixels: u32, shape: Shape, value: f64, seed: u64) -> i32 {
         record_panics();
-        // SAFETY: this is an export.
+        // SAFETY: the only reference in this export.
         let state = unsafe { self.state.get() };
         let Some(length) = shape.samples() else {
-            return 1;
+            return STATUS_UNSUPPORTED_SHAPE;
         };
-        // SAFETY: the host vouches for the image; nothing else refers to the buffer.
+        // SAFETY: the caller vouches for the image; `state.buffer` is not used meanwhile.
         let pixels = unsafe { slice::from_raw_parts_mut(pixels as *mut u8, length) };
         let mut call = Call::new(seed, &mut state.scratch);
         match self.registry.apply(op, pixels, shape, value, &mut call) {
-            Ok(()) => 0,
+            Ok(()) => STATUS_DONE,
             Err(error) => {
-                // SAFETY: nothing else refers to the message now.
+                // SAFETY: the op has returned, and nothing panics while the message is written.
                 unsafe { MESSAGE.get() }.set(&error);
                 status(&error)
             }
@@ -115,28 +119,28 @@ impl WasmPlugin {
 
     /// `faa_error`.
     pub fn error(&self) -> u64 {
-        // SAFETY: this is an export.
-        place(unsafe { MESSAGE.get() }.as_bytes())
+        // SAFETY: the only reference in this export.
+        span_of(unsafe { MESSAGE.get() }.as_bytes())
     }
 
-    /// `faa_point`.
-    pub fn point(&self, op: u32, channels: u32, value: f64) -> u64 {
+    /// `faa_lookup_tables`.
+    pub fn lookup_tables(&self, op: u32, channels: u32, value: f64) -> u64 {
         record_panics();
-        // SAFETY: this is an export.
+        // SAFETY: the only reference in this export.
         let state = unsafe { self.state.get() };
-        match self.registry.point(op, channels, value) {
+        match self.registry.lookup_tables(op, channels, value) {
             Some(tables) => {
                 state.tables = tables;
-                place(&state.tables)
+                span_of(&state.tables)
             }
             None => 0,
         }
     }
 }
 
-/// Keeps the message of a panic for the host.
+/// Records the message of a panic for the host.
 pub fn record_panic(info: &PanicInfo<'_>) {
-    // SAFETY: nothing else refers to the message: it is set after a call, and read after that.
+    // SAFETY: ops panic only before their message is written, and `faa_error` does not panic.
     unsafe { MESSAGE.get() }.set(info);
 }
 
@@ -153,10 +157,10 @@ fn record_panics() {
     }
 }
 
-/// The plugin's own panic handler does it.
+/// The plugin's own panic handler records them.
 #[cfg(not(feature = "std"))]
 fn record_panics() {}
 
-fn place(bytes: &[u8]) -> u64 {
-    (bytes.as_ptr() as u64) << 32 | bytes.len() as u64
+fn span_of(bytes: &[u8]) -> u64 {
+    pack_span(bytes.as_ptr() as u32, bytes.len() as u32)
 }

@@ -3,6 +3,7 @@
 //! The program starts in milliseconds and links no libtorch: what needs it is done by a sibling,
 //! `faa-runtime-torch`, in the manner of git's subcommands.
 
+mod arguments;
 mod commands;
 mod libtorch;
 mod measure;

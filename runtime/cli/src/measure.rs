@@ -11,6 +11,7 @@ use faa_op::{Call, Channels, DrawKey, ImageMut, ImageRef, Op, Scratch, Stream};
 use faa_policy::{Executor, Workspace};
 use image::imageops::{FilterType, resize};
 use image::{Rgba, RgbaImage};
+use serde_json::{Value, json};
 
 /// How many images are gone over in turn.
 const IMAGES: usize = 64;
@@ -39,6 +40,18 @@ pub(crate) fn rate(work: &Work, pictures: &Pictures, threads: u32, seconds: f64)
         best = best.max(counts as f64 / start.elapsed().as_secs_f64());
     }
     Ok(best)
+}
+
+/// A rate, in images per second, for programs.
+pub(crate) fn as_json(work: &Work, pictures: &Pictures, threads: u32, rate: f64) -> Value {
+    json!({
+        "what": work.name(),
+        "size": pictures.size,
+        "channels": pictures.channels.count(),
+        "threads": threads,
+        "images_per_second": rate.round() as u64,
+        "ns_per_image": (f64::from(threads) * 1e9 / rate).round() as u64,
+    })
 }
 
 /// What is measured.

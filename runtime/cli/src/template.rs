@@ -1,9 +1,8 @@
-//! What `plugin new` writes: an op, and the sources of the SDK that it builds with.
+//! The files that `plugin new` writes: an op, and the sources of the SDK.
 
 /// The files of a new plugin, by their paths in its folder.
 pub(crate) fn files(name: &str, op: &str) -> Vec<(String, String)> {
     let own = OWN.iter().map(|(path, text)| {
-        // Only what a file is to hold in place of the names is replaced.
         let text = text.replace("{{name}}", name).replace("{{Op}}", op);
         ((*path).to_owned(), text)
     });
@@ -43,8 +42,8 @@ macro_rules! sources {
 
 #[rustfmt::skip]
 const FAA_OP: &[(&str, &str)] = sources!("faa-op/src/", "../../op/src/",
-    "call.rs" "error.rs" "image.rs" "lib.rs" "math.rs" "set.rs" "spec.rs" "stream.rs" "tables.rs"
-    "text.rs"
+    "abi.rs" "call.rs" "error.rs" "image.rs" "lib.rs" "math.rs" "point.rs" "set.rs" "spec.rs"
+    "stream.rs" "text.rs"
 );
 
 #[rustfmt::skip]
@@ -74,10 +73,10 @@ mod tests {
         found
     }
 
-    /// A new file of the SDK is missing from new plugins until it stands in the lists.
+    /// A new file of the SDK is missing from new plugins until it is in the lists.
     #[test]
-    fn all_sources_of_the_sdk_are_there() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fn all_sources_of_the_sdk_are_listed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (folder, prefix, listed) in [
             ("../op/src", "faa-op/src/", FAA_OP),
             ("../../plugin-sdk/src", "faa-plugin-sdk/src/", SDK),
@@ -86,12 +85,12 @@ mod tests {
                 .iter()
                 .map(|(path, _)| path.strip_prefix(prefix).unwrap().to_owned())
                 .collect();
-            assert_eq!(listed, sources_in(&here.join(folder), ""));
+            assert_eq!(listed, sources_in(&root.join(folder), ""));
         }
     }
 
     #[test]
-    fn nothing_is_left_to_be_replaced() {
+    fn every_placeholder_is_replaced() {
         for (path, text) in files("soft-glow", "SoftGlow") {
             assert!(
                 !text.contains("{{name}}") && !text.contains("{{Op}}"),

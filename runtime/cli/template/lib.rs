@@ -1,6 +1,6 @@
 //! An image-augmentation op for faa-runtime.
 //!
-//! `{{Op}}` darkens the image towards its corners. Put your own op in its place.
+//! `{{Op}}` darkens the image towards its corners. Replace it with your own op.
 
 use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, export_ops};
 
@@ -8,8 +8,8 @@ export_ops!({{Op}}::default());
 
 /// Darkens the image towards its corners.
 ///
-/// The value is the share of light that a corner loses, 0 … 1. Alpha stays. Draws nothing from its
-/// seed; an op that draws takes its numbers from `call.stream()`.
+/// The value is the fraction of light that a corner loses, 0 … 1. Alpha is unchanged. The op is not
+/// random; a random op draws its numbers from `call.stream()`.
 pub struct {{Op}} {
     spec: OpSpec,
 }
@@ -18,7 +18,7 @@ impl Default for {{Op}} {
     fn default() -> Self {
         Self {
             spec: OpSpec::new("{{Op}}", "darkens towards the corners")
-                .range(0.0, 1.0, "share of light lost"),
+                .range(0.0, 1.0, "fraction of light lost"),
         }
     }
 }
@@ -35,13 +35,13 @@ impl Op for {{Op}} {
         _: &mut Call<'_>,
     ) -> Result<(), OpError> {
         let (width, height, channels) = (image.width(), image.height(), image.channels());
-        // Fixed point, in 65536ths: floats in an inner loop take several times as long in a plugin.
+        // Fixed point, because floats in an inner loop take several times as long in a plugin.
         let lost = (value.clamp(0.0, 1.0) * ONE as f64) as u64;
         let across = distances(width);
         for (y, down) in distances(height).into_iter().enumerate() {
             let row = image.row_mut(y).chunks_exact_mut(channels.count());
             for (pixel, across) in row.zip(&across) {
-                // Half of the sum of both is 1 in the corners.
+                // In the corners, half of the sum of both distances is `ONE`.
                 let kept = (ONE - (lost * (across + down) / (2 * ONE))) as u32;
                 for sample in &mut pixel[..channels.color_count()] {
                     *sample = ((u32::from(*sample) * kept + ONE as u32 / 2) / ONE as u32) as u8;
@@ -52,14 +52,15 @@ impl Op for {{Op}} {
     }
 }
 
+/// 1 in fixed point.
 const ONE: u64 = 1 << 16;
 
-/// The squared distances of pixels from the middle of a side, from 0 to `ONE`.
+/// The squared distances of pixels from the centre of a side, from 0 to `ONE`.
 fn distances(length: usize) -> Vec<u64> {
-    let most = (length - 1).max(1) as u64;
-    let distance = |place: u64| (2 * place).abs_diff(length as u64 - 1);
+    let max = (length - 1).max(1) as u64;
+    let distance = |index: u64| (2 * index).abs_diff(length as u64 - 1);
     (0..length as u64)
-        .map(|place| distance(place).pow(2) * ONE / most.pow(2))
+        .map(|index| distance(index).pow(2) * ONE / max.pow(2))
         .collect()
 }
 
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn corners_are_darkened_and_the_middle_is_not() {
+    fn corners_are_darkened_and_the_centre_is_not() {
         let mut pixels = [200; 9];
         let mut image = ImageMut::new(&mut pixels, 3, 3, Channels::L).unwrap();
         let mut scratch = Scratch::new();

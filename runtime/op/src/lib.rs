@@ -48,6 +48,7 @@
 
 extern crate alloc;
 
+pub mod abi;
 mod call;
 mod error;
 mod image;

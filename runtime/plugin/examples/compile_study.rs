@@ -1,170 +1,76 @@
-//! How long the worst modules take to compile that the limits let through, and how much memory.
+//! Measures how long the worst modules within the limits take to compile, and how much memory.
 //!
 //! ```sh
 //! cargo run --release -p faa-plugin --example compile_study
 //! ```
 //!
 //! Each kind of code is repeated until it fills the largest function that is accepted, and that
-//! function until it fills the largest module; so it is measured what a module of that kind costs at
-//! most. With a module's file as the argument, it measures that one. Each module is compiled in a process of its own, whose peak of memory is read at its end.
+//! function until it fills the largest module, so the result is an upper bound for modules of that
+//! kind. With a module's file as the argument, it measures that module instead. Each module is
+//! compiled in a process of its own, whose peak memory is read at its end.
 
 use std::env;
-use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
-use faa_plugin::{Host, HostConfig, PluginError, inspect};
+use faa_plugin::{Host, HostConfig, PluginError, PluginErrorKind, inspect};
 
-/// A kind of code that some part of a compiler takes long over.
-struct Kind {
-    name: &'static str,
-    /// Locals, by type.
-    locals: (usize, &'static str),
-    /// What is repeated, given how often it was already.
-    unit: fn(usize) -> String,
+/// Code that some part of a compiler takes long over: its name, the number and type of the locals,
+/// and the code that is repeated. In the code `{n}` is the index of the repetition, `{a}`, `{b}` and
+/// `{c}` are locals that depend on it, and `{lane}` a lane of a vector.
+type Kind = (&'static str, usize, &'static str, String);
+
+#[rustfmt::skip]
+fn kinds() -> Vec<Kind> {
+    let fixed = [
+        ("constants, dropped", 0, "i32", "(drop (i32.const {n}))"),
+        ("sums over all locals", 800, "i32",
+         "(local.set {a} (i32.add (local.get {b}) (local.get {a})))"),
+        ("branches, each with a local set", 800, "i32",
+         "(block (br_if 0 (local.get 0)) (local.set {a} (local.get 1)))"),
+        ("loops that change locals", 800, "i32",
+         "(loop (local.set {a} (i32.add (local.get {a}) (i32.const 1))) (br_if 0 (local.get 0)))"),
+        ("calls with everything live", 800, "i64",
+         "(local.set {a} (i64.add (local.get {a}) (call 0)))"),
+        ("float vectors", 800, "v128",
+         "(local.set {a} (f64x2.mul (local.get {b}) (f64x2.min (local.get {a}) (local.get 1))))"),
+        ("shuffles of vectors", 800, "v128",
+         "(local.set {a} (i8x16.shuffle {lane} 17 3 30 5 6 7 8 9 1 11 12 13 2 15 0
+            (local.get {b}) (local.get {a})))"),
+        ("conversions of floats", 800, "f64",
+         "(local.set {a} (f64.convert_i64_u (i64.trunc_f64_u (local.get {a}))))"),
+        ("indirect calls", 800, "i64",
+         "(local.set {a} (call_indirect (result i64) (i32.wrap_i64 (local.get {a}))))"),
+        ("copies of memory", 800, "i32",
+         "(memory.copy (local.get {a}) (local.get 0) (local.get 1))"),
+        ("stores and loads", 800, "i32",
+         "(i32.store (local.get {a}) (i32.load offset=8 (local.get {b})))"),
+        ("selections", 800, "i64",
+         "(local.set {a} (select (local.get {b}) (local.get {a})
+            (i64.lt_s (local.get 0) (local.get {b}))))"),
+        ("blocks with a result, in sequence", 1, "i32",
+         "(drop (block (result i32) (i32.const {n})))"),
+        ("conditions inside conditions", 800, "i32",
+         "(if (local.get {a}) (then (local.set {c} (i32.const 1)))
+            (else (local.set 0 (local.get 2))))"),
+    ];
+    let depth = 900;
+    let targets = (0..depth).fold(String::new(), |text, target| format!("{text}{target} "));
+    let nest = |open: &str, inner: &str, close: &str| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let repeated = [
+        ("tables of branches", 1, "i32",
+         format!("(block (br_table {}(local.get 0)))", "0 ".repeat(100))),
+        ("blocks with a result, nested", 1, "i32",
+         format!("(drop {})", nest("(i32.eqz (block (result i32) ", "(i32.const 1)", "))"))),
+        ("nested blocks, with a table to all", 1, "i32",
+         nest("(block ", &format!("(br_table {targets}(local.get 0))"), ")")),
+    ];
+    let fixed = fixed.map(|(name, count, ty, code)| (name, count, ty, code.to_owned()));
+    fixed.into_iter().chain(repeated).collect()
 }
-
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "constants, dropped",
-        locals: (0, "i32"),
-        unit: |n| format!("(drop (i32.const {n}))"),
-    },
-    Kind {
-        name: "sums over all locals",
-        locals: (800, "i32"),
-        unit: |n| {
-            let (a, b) = (n % 800, (n * 7 + 3) % 800);
-            format!("(local.set {a} (i32.add (local.get {b}) (local.get {a})))")
-        },
-    },
-    Kind {
-        name: "branches, each with a local set",
-        locals: (800, "i32"),
-        unit: |n| {
-            format!(
-                "(block (br_if 0 (local.get 0)) (local.set {} (local.get 1)))",
-                n % 800
-            )
-        },
-    },
-    Kind {
-        name: "loops that change locals",
-        locals: (800, "i32"),
-        unit: |n| {
-            let local = n % 800;
-            format!(
-                "(loop (local.set {local} (i32.add (local.get {local}) (i32.const 1))) (br_if 0 (local.get 0)))"
-            )
-        },
-    },
-    Kind {
-        name: "calls with everything alive",
-        locals: (800, "i64"),
-        unit: |n| {
-            let local = n % 800;
-            format!("(local.set {local} (i64.add (local.get {local}) (call 0)))")
-        },
-    },
-    Kind {
-        name: "float vectors",
-        locals: (800, "v128"),
-        unit: |n| {
-            let (a, b) = (n % 800, (n * 7 + 3) % 800);
-            format!(
-                "(local.set {a} (f64x2.mul (local.get {b}) (f64x2.min (local.get {a}) (local.get 1))))"
-            )
-        },
-    },
-    Kind {
-        name: "shuffles of vectors",
-        locals: (800, "v128"),
-        unit: |n| {
-            let (a, b, lane) = (n % 800, (n * 7 + 3) % 800, n % 16);
-            format!(
-                "(local.set {a} (i8x16.shuffle {lane} 17 3 30 5 6 7 8 9 1 11 12 13 2 15 0 (local.get {b}) (local.get {a})))"
-            )
-        },
-    },
-    Kind {
-        name: "conversions of floats",
-        locals: (800, "f64"),
-        unit: |n| {
-            let local = n % 800;
-            format!("(local.set {local} (f64.convert_i64_u (i64.trunc_f64_u (local.get {local}))))")
-        },
-    },
-    Kind {
-        name: "indirect calls",
-        locals: (800, "i64"),
-        unit: |n| {
-            let local = n % 800;
-            format!(
-                "(local.set {local} (call_indirect (result i64) (i32.wrap_i64 (local.get {local}))))"
-            )
-        },
-    },
-    Kind {
-        name: "copies of memory",
-        locals: (800, "i32"),
-        unit: |n| {
-            let local = n % 800;
-            format!("(memory.copy (local.get {local}) (local.get 0) (local.get 1))")
-        },
-    },
-    Kind {
-        name: "stores and loads",
-        locals: (800, "i32"),
-        unit: |n| {
-            let (a, b) = (n % 800, (n * 7 + 3) % 800);
-            format!("(i32.store (local.get {a}) (i32.load offset=8 (local.get {b})))")
-        },
-    },
-    Kind {
-        name: "tables of branches",
-        locals: (1, "i32"),
-        unit: |_| format!("(block (br_table {}(local.get 0)))", "0 ".repeat(100)),
-    },
-    Kind {
-        name: "selections",
-        locals: (800, "i64"),
-        unit: |n| {
-            let (a, b) = (n % 800, (n * 7 + 3) % 800);
-            format!(
-                "(local.set {a} (select (local.get {b}) (local.get {a}) (i64.lt_s (local.get 0) (local.get {b}))))"
-            )
-        },
-    },
-    Kind {
-        name: "blocks with a result, one after the other",
-        locals: (1, "i32"),
-        unit: |n| format!("(drop (block (result i32) (i32.const {n})))"),
-    },
-    Kind {
-        name: "blocks with a result, inside each other",
-        locals: (1, "i32"),
-        unit: |_| {
-            let (open, close) = ("(i32.eqz (block (result i32) ", "))");
-            format!(
-                "(drop {}(i32.const 1){})",
-                open.repeat(900),
-                close.repeat(900)
-            )
-        },
-    },
-    Kind {
-        name: "conditions inside conditions",
-        locals: (800, "i32"),
-        unit: |n| {
-            format!(
-                "(if (local.get {}) (then (local.set {} (i32.const 1))) (else (local.set 0 (local.get 2))))",
-                n % 800,
-                (n * 3) % 800
-            )
-        },
-    },
-];
 
 fn main() {
     let mut config = HostConfig::default();
@@ -173,13 +79,13 @@ fn main() {
     if let [file] = &arguments[..] {
         return compile_one(config, file);
     }
-    println!("| a module full of | bytes | effort | seconds | MB at the peak |");
+    println!("| a module full of | bytes | effort | seconds | peak memory (MB) |");
     println!("| :-- | --: | --: | --: | --: |");
-    let kinds = KINDS.iter().chain([&NESTED]);
-    let mut modules: Vec<_> = kinds
-        .map(|kind| (kind.name, largest_module(kind, &config)))
+    let mut modules: Vec<_> = (kinds().iter())
+        .map(|kind| (kind.0, largest_module(kind, &config)))
         .collect();
-    modules.push((ESCAPING, escaping_functions(&config)));
+    let escaping = escaping_functions(&config);
+    modules.push(("functions with many parameters, in a table", escaping));
     for (name, module) in modules {
         let path = env::temp_dir().join("compile-study.wasm");
         fs::write(&path, &module).expect("the folder for temporary files can be written to");
@@ -193,35 +99,22 @@ fn main() {
     }
 }
 
-/// Functions with as many parameters as they may have, all of which others may call.
-const ESCAPING: &str = "functions with many parameters, in a table";
-
-/// Blocks inside each other, and at the innermost a table that leads to each.
-const NESTED: Kind = Kind {
-    name: "blocks inside blocks, with a table to all",
-    locals: (1, "i32"),
-    unit: |_| {
-        let depth = 900;
-        let targets: String = (0..depth).fold(String::new(), |mut text, n| {
-            let _ = write!(text, "{n} ");
-            text
-        });
-        format!(
-            "{}(br_table {targets}(local.get 0)){}",
-            "(block ".repeat(depth),
-            ")".repeat(depth)
-        )
-    },
-};
-
-/// A module of this kind: as many functions as are accepted, each as large as is accepted.
-fn largest_module(kind: &Kind, config: &HostConfig) -> Vec<u8> {
-    let (count, of) = kind.locals;
+/// A module of this kind, with the largest function that is accepted, repeated as often as is accepted.
+fn largest_module((_, count, of, code): &Kind, config: &HostConfig) -> Vec<u8> {
+    let count = *count;
     let each = |text: fn(&str, usize) -> String| -> String {
         (0..count).map(|local| text(of, local)).collect()
     };
+    let unit = |n: usize| {
+        let names = ["{n}", "{a}", "{b}", "{c}", "{lane}"];
+        let values = [n, n % 800, (n * 7 + 3) % 800, n * 3 % 800, n % 16];
+        let pairs = names.into_iter().zip(values);
+        pairs.fold(code.clone(), |code, (name, value)| {
+            code.replace(name, &value.to_string())
+        })
+    };
     let locals = format!("(local{})", format!(" {of}").repeat(count));
-    // Unknown at first and needed in the end, so that nothing about them is left out.
+    // Unknown at first and used at the end, so that the compiler drops none of them.
     let first =
         each(|of, local| format!("(local.set {local} ({of}.load (i32.const {})))", 16 * local));
     let last = each(|of, local| {
@@ -231,7 +124,7 @@ fn largest_module(kind: &Kind, config: &HostConfig) -> Vec<u8> {
         )
     });
     let module = |units: usize, copies: usize| {
-        let body: String = (0..units).map(kind.unit).collect();
+        let body: String = (0..units).map(unit).collect();
         let one = format!("(func {locals} {first} {body} {last})");
         let text = format!(
             "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (memory 1) (table 1 funcref)\
@@ -246,7 +139,8 @@ fn largest_module(kind: &Kind, config: &HostConfig) -> Vec<u8> {
     module(units, copies)
 }
 
-/// As many functions as are accepted, each of which an element segment hands out.
+/// As many functions as are accepted, with as many parameters as are accepted, all of which others
+/// may call, since an element segment lists them.
 fn escaping_functions(config: &HostConfig) -> Vec<u8> {
     let parameters = " i32".repeat(config.compile.parameters as usize);
     let module = |count: usize| {
@@ -262,10 +156,10 @@ fn escaping_functions(config: &HostConfig) -> Vec<u8> {
     module(largest(1 << 14, accepted))
 }
 
-/// The largest number up to `most` that is accepted.
-fn largest(most: usize, accepted: impl Fn(usize) -> bool) -> usize {
+/// The largest number up to `max` that is accepted.
+fn largest(max: usize, accepted: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (1, 2);
-    while high < most && accepted(high) {
+    while high < max && accepted(high) {
         (low, high) = (high, 2 * high);
     }
     while high - low > 1 {
@@ -284,17 +178,18 @@ fn compile_one(mut config: HostConfig, file: &str) {
     let module = fs::read(file).expect("the module can be read");
     let mut none = config.compile.clone();
     none.effort = 0;
-    let effort = match inspect(&module, &config.limits, &none) {
-        Err(PluginError::TooComplex { found, .. }) => found,
+    let refused = inspect(&module, &config.limits, &none).err();
+    let effort = match refused.as_ref().map(PluginError::kind) {
+        Some(PluginErrorKind::TooComplex { found, .. }) => *found,
         _ => 0,
     };
     config.cache = None;
     let host = Host::new(config).expect("there is a host");
     let start = Instant::now();
-    // The study's modules have no exports, which is found out after they were compiled.
-    match host.load(&module) {
-        Ok(_) | Err(PluginError::MissingExport(_)) => {}
-        Err(error) => panic!("{error}"),
+    // The study's modules have no exports, which is checked after compiling.
+    if let Err(error) = host.load(&module) {
+        let compiled = matches!(error.kind(), PluginErrorKind::MissingExport(_));
+        assert!(compiled, "{error}");
     }
     let took = start.elapsed();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

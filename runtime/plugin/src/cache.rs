@@ -1,13 +1,15 @@
-//! Compiled modules, kept on disk.
+//! A cache of compiled modules on disk.
 //!
 //! An entry is a file named after the SHA-256 of the module and a digest of everything else that
-//! compiled code depends on: the engine's version, its settings and the CPU. It holds a SHA-256 of
-//! these two and the compiled code before the code itself, so that an entry that is damaged, or has
-//! another's name, is noticed and made again.
+//! compiled code depends on: the engine's version, its settings and the CPU. It begins with a SHA-256
+//! of both digests and the compiled code, so an entry that is damaged or has the wrong name is
+//! detected and made again.
 //!
-//! That protects from damage and not from somebody who may write to the folder: compiled code is
-//! run as it is. So the folder must belong to the user who runs the program, and nobody else may be
-//! able to write to it; otherwise it is not used.
+//! That digest has no key: whoever can write to the folder can write an entry that passes, and its
+//! code is executed as it is. So the folder is used only if it belongs to the user who runs the
+//! program and its mode lets nobody else write to it. Both are looked up by the folder's path right
+//! before it is used. Not checked are the folders above it, access-control lists, and what other
+//! programs of the same user do.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, DirBuilder};
@@ -16,36 +18,28 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use faa_system::{PARTIAL_PREFIX, cache_folder};
 use wasmtime::{Engine, Module};
 
 use crate::digest::{Sha256Digest, hex, sha256};
 
-/// The most bytes that all entries together take; the ones that were written first make room.
-const CAPACITY: u64 = 256 << 20;
+/// The maximum size of all entries together, in bytes. The oldest are removed first.
+const MAX_BYTES: u64 = 256 << 20;
 
 const EXTENSION: &str = "cwasm";
 
-/// How the names of entries begin that are being written.
-const UNFINISHED: &str = ".partial-";
-
-/// The folder in which compiled plugins are kept where nothing else is asked for: `plugins` in
-/// `$FAA_CACHE_DIR`, or else `faa-runtime/plugins` in `$XDG_CACHE_HOME` or `~/.cache`. `None` where
-/// none of them is an absolute path, and off Unix, where the folder's owner cannot be checked.
+/// The default folder for compiled plugins: `plugins` in faa-runtime's
+/// [cache folder](faa_system::cache_folder). `None` if there is no cache folder, and on systems other
+/// than Unix, where a folder's owner cannot be checked.
 ///
-/// It is made on first use, for its owner alone (mode 0700), and takes at most 256 MiB.
+/// It is created on first use, for its owner alone (mode 0700), and takes at most 256 MiB.
 pub fn default_cache() -> Option<PathBuf> {
-    if !cfg!(unix) {
-        return None;
-    }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let own = variable("FAA_CACHE_DIR").map(PathBuf::from);
-    let shared = || {
-        let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
-        let caches = caches.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
-        Some(caches.join("faa-runtime"))
+    let folder = if cfg!(unix) {
+        cache_folder().ok()
+    } else {
+        None
     };
-    let folder = own.or_else(shared)?;
-    folder.is_absolute().then(|| folder.join("plugins"))
+    Some(folder?.join("plugins"))
 }
 
 /// A folder of compiled modules.
@@ -59,29 +53,32 @@ impl Cache {
         Self { folder }
     }
 
-    /// The compiled form of a module, if there is a whole one.
-    #[expect(unsafe_code, reason = "compiled code is taken as it is")]
+    /// The compiled form of a module, if there is an undamaged entry for it.
+    #[expect(unsafe_code, reason = "compiled code is executed as it is")]
     pub(crate) fn find(&self, engine: &Engine, module: &Sha256Digest) -> Option<Module> {
         if !is_private(&self.folder) {
             return None;
         }
         let entry = fs::read(self.entry(engine, module)).ok()?;
         let (digest, code) = entry.split_first_chunk::<32>()?;
-        if seal(engine, module, code) != *digest {
+        if entry_digest(engine, module, code) != *digest {
             return None;
         }
-        // SAFETY: the digest says that the code is what `keep` wrote, from an engine of the same
-        // version and settings, and nobody but the user can write to the folder.
+        // SAFETY: the code must be what `store` wrote, from an engine of the same version and
+        // settings. The digest rules out damage and other engines, but not an entry that somebody has
+        // made up. For that it is relied on that nobody but this user can write to the folder:
+        // `is_private` has checked its owner and mode on Unix, as far as the top of this file says;
+        // elsewhere whoever set `HostConfig::cache` vouches for it.
         unsafe { Module::deserialize(engine, code) }.ok()
     }
 
-    /// Keeps the compiled form of a module. Where that fails, it will be compiled again.
-    pub(crate) fn keep(&self, engine: &Engine, module: &Sha256Digest, compiled: &Module) {
-        // No error here stands in the way of using the plugin.
-        let _ = self.try_keep(engine, module, compiled);
+    /// Stores the compiled form of a module. If that fails, it will be compiled again.
+    pub(crate) fn store(&self, engine: &Engine, module: &Sha256Digest, compiled: &Module) {
+        // The plugin works without the cache, so an error here is none of its user's concern.
+        let _ = self.try_store(engine, module, compiled);
     }
 
-    fn try_keep(
+    fn try_store(
         &self,
         engine: &Engine,
         module: &Sha256Digest,
@@ -93,10 +90,12 @@ impl Cache {
         }
         let code = compiled.serialize().map_err(io::Error::other)?;
         self.make_room(code.len() as u64)?;
+        // It need not survive a power cut, as `faa_system::write_whole` ensures, because damage is
+        // detected.
         let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
+            .prefix(PARTIAL_PREFIX)
             .tempfile_in(&self.folder)?;
-        file.write_all(&seal(engine, module, &code))?;
+        file.write_all(&entry_digest(engine, module, &code))?;
         file.write_all(&code)?;
         file.persist(self.entry(engine, module))?;
         Ok(())
@@ -108,25 +107,25 @@ impl Cache {
             .join(format!("{module}-{engine:016x}.{EXTENSION}"))
     }
 
-    /// Removes the entries that were written first, until there is room; and among them what processes
-    /// left that were killed as they wrote.
+    /// Removes the oldest entries until there is room, including partial ones that killed processes
+    /// left behind.
     fn make_room(&self, bytes: u64) -> io::Result<()> {
         let mut entries: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)?
             .filter_map(|entry| {
                 let entry = entry.ok()?;
-                let facts = entry.metadata().ok()?;
-                Some((facts.modified().ok()?, facts.len(), entry.path()))
+                let metadata = entry.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
             })
             .filter(|(_, _, path)| is_entry(path))
             .collect();
         entries.sort();
-        let mut taken: u64 = entries.iter().map(|(_, length, _)| length).sum();
+        let mut used: u64 = entries.iter().map(|(_, length, _)| length).sum();
         for (_, length, path) in entries {
-            if taken + bytes <= CAPACITY {
+            if used + bytes <= MAX_BYTES {
                 break;
             }
             fs::remove_file(path)?;
-            taken -= length;
+            used -= length;
         }
         Ok(())
     }
@@ -134,11 +133,11 @@ impl Cache {
 
 fn is_entry(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(EXTENSION) || name.starts_with(UNFINISHED)
+    name.ends_with(EXTENSION) || name.starts_with(PARTIAL_PREFIX)
 }
 
-/// What an entry begins with.
-fn seal(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
+/// The digest with which an entry begins.
+fn entry_digest(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
     sha256(
         &[
             module.as_slice(),
@@ -168,14 +167,16 @@ fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(folder)
 }
 
-/// Whether a folder belongs to whoever runs this program, and nobody else may write to it.
+/// Whether a folder belongs to the user who runs this program, and its mode lets nobody else write to
+/// it.
 #[cfg(unix)]
 fn is_private(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
     const WRITABLE_BY_OTHERS: u32 = 0o022;
-    fs::metadata(folder).is_ok_and(|facts| {
-        facts.uid() == rustix::process::geteuid().as_raw() && facts.mode() & WRITABLE_BY_OTHERS == 0
+    fs::metadata(folder).is_ok_and(|folder| {
+        folder.uid() == rustix::process::geteuid().as_raw()
+            && folder.mode() & WRITABLE_BY_OTHERS == 0
     })
 }
 

@@ -1,37 +1,34 @@
-//! What plugins are allowed, and where compiled ones are kept.
+//! The limits of plugins, and where compiled ones are cached.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a [`Host`](crate::Host) treats plugins. The default has every limit on.
+use faa_op::abi;
+
+use crate::cache::default_cache;
+
+/// The settings of a [`Host`](crate::Host). Every limit is on by default.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostConfig {
-    /// What a WebAssembly plugin may use as it runs.
+    /// Limits on running WebAssembly plugins.
     pub limits: Limits,
-    /// What is compiled at all.
+    /// Limits on compiling WebAssembly plugins.
     pub compile: CompileLimits,
-    /// What becomes of an image when an op fails.
+    /// What happens to an image if an op fails.
     pub on_failure: OnFailure,
-    /// Whether every NaN that comes out of a calculation has the same bits: on. Off, floats are up to
-    /// three times as fast, and an op that looks at the bits of a NaN, which no op has a reason to,
-    /// may give other pixels on another kind of processor.
+    /// Whether every NaN that a calculation returns has the same bits; on by default. Off, float
+    /// code is up to three times as fast, but an op that looks at the bits of a NaN, which no op has
+    /// a reason to, may give different pixels on a different kind of processor.
     pub canonical_nans: bool,
-    /// The folder in which compiled modules are kept; `None` compiles each time. The default is
-    /// [`default_cache`](crate::default_cache). What lies there is run: on Unix it is checked that the
-    /// folder belongs to the user and nobody else may write to it; elsewhere that is up to whoever
-    /// names it.
+    /// The folder in which compiled modules are cached; `None` compiles each time. The default is
+    /// [`default_cache`].
+    ///
+    /// Compiled modules in this folder are executed without a sandbox, so nobody else may be able to
+    /// write to it. On Unix a folder is used only if it belongs to the user, who alone may write to
+    /// it; the folders above it and access-control lists are not checked. Elsewhere nothing is
+    /// checked, and whoever names a folder has to make sure.
     pub cache: Option<PathBuf>,
-}
-
-impl HostConfig {
-    /// The default with other limits of memory, in bytes, and of a call's time.
-    pub fn bounded(memory: usize, call_time: Duration) -> Self {
-        let mut config = Self::default();
-        config.limits.memory = memory;
-        config.limits.call_time = call_time;
-        config
-    }
 }
 
 impl Default for HostConfig {
@@ -41,31 +38,30 @@ impl Default for HostConfig {
             compile: CompileLimits::default(),
             on_failure: OnFailure::default(),
             canonical_nans: true,
-            cache: crate::default_cache(),
+            cache: default_cache(),
         }
     }
 }
 
-/// What a WebAssembly plugin may use as it runs. Native libraries have no limits.
+/// Limits on running WebAssembly plugins. Native libraries have no limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Memory of an instance, in bytes: 256 MiB. An instance is kept for each thread that applies
-    /// an op.
+    /// Memory of an instance, in bytes: 256 MiB. There is one instance per thread that applies an op.
     pub memory: usize,
-    /// Elements of all tables of an instance together, and of all segments that fill them: 10,000.
+    /// Elements of all tables of an instance together, and of all element segments: 10,000.
     pub table_elements: usize,
-    /// The time of one call into a plugin: 10 s. Time is counted in steps of 10 ms, and a call may
-    /// take one step more.
+    /// Time of one call into a plugin: 10 s. Time is measured in steps of 10 ms, and a call may take
+    /// one step longer.
     pub call_time: Duration,
-    /// The time in which a module must start and give its specification, each: 1 s.
+    /// Time in which a module must start, and in which it must return its specification: 1 s each.
     pub start_time: Duration,
-    /// Stack, in bytes: 256 KiB. It is taken from the stack of the thread that calls, which must have
+    /// Stack, in bytes: 256 KiB. It is taken from the stack of the calling thread, which must have
     /// room for it.
     pub stack: usize,
-    /// Bytes of a specification: 64 KiB.
+    /// Length of a specification, in bytes: 64 KiB.
     pub spec: usize,
-    /// Ops of a plugin: 64.
+    /// Ops per plugin: 64.
     pub ops: usize,
 }
 
@@ -77,37 +73,37 @@ impl Default for Limits {
             call_time: Duration::from_secs(10),
             start_time: Duration::from_secs(1),
             stack: 256 << 10,
-            spec: 64 << 10,
-            ops: 64,
+            spec: abi::MAX_SPEC_BYTES,
+            ops: abi::MAX_OPS,
         }
     }
 }
 
-/// What is compiled at all. Compiling cannot be interrupted, so what takes too long is refused before
-/// it begins.
+/// Limits on compiling WebAssembly plugins. Compiling cannot be interrupted, so a module that would
+/// take too long is refused before it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompileLimits {
-    /// Bytes of a module: 16 MiB.
+    /// Size of a module, in bytes: 16 MiB.
     pub module: usize,
-    /// Bytes of all functions together: 1 MiB.
+    /// Size of all functions together, in bytes: 1 MiB.
     pub code: usize,
-    /// Bytes of one function: 64 KiB.
+    /// Size of one function, in bytes: 64 KiB.
     pub function: usize,
     /// Functions: 2,000.
     pub functions: u32,
     /// Parameters of one function: 32.
     pub parameters: u32,
-    /// Blocks inside each other, in one function: 1,000.
+    /// Depth of nested blocks in one function: 1,000.
     pub depth: u32,
-    /// Locals of one function, parameters left out: 1,000.
+    /// Locals of one function, without its parameters: 1,000.
     pub locals: u32,
-    /// The estimated effort of compiling, in units of about 60 ns: 16,000,000. It grows with the
-    /// operators and with the values that are alive around them; plugins of some 100 kB have a
-    /// tenth of it.
+    /// Estimated compilation effort, in units of about 60 ns: 16,000,000. It grows with the number of
+    /// operators and of the values that are live around them. Plugins of about 100 kB have a tenth
+    /// of it.
     pub effort: u64,
-    /// Entries of each other section (types, tables, globals, exports, elements, data segments):
-    /// 2,000.
+    /// Entries of every other section (types, tables, globals, exports, element and data segments):
+    /// 2,000 each.
     pub entries: u32,
 }
 
@@ -127,14 +123,14 @@ impl Default for CompileLimits {
     }
 }
 
-/// What becomes of an image when an op of a plugin fails.
+/// What happens to an image if an op of a plugin fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The call fails, and with it the policy; the image may then hold anything.
+    /// The call fails, and with it the policy; the content of the image is unspecified.
     #[default]
     Error,
     /// The image stays as it was before the op, the failure is
-    /// [counted](crate::PluginOp::failures), and the policy goes on.
+    /// [counted](crate::PluginOp::failures), and the policy continues.
     Skip,
 }

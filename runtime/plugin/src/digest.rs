@@ -11,7 +11,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
     Sha256::digest(bytes).into()
 }
 
-/// A digest as people and files have it: 64 digits of base 16.
+/// A digest as 64 hexadecimal digits.
 pub(crate) fn hex(digest: &Sha256Digest) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.

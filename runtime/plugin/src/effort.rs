@@ -1,37 +1,37 @@
-//! What a compiler will have to do, estimated before it begins.
+//! An estimate of how long a module takes to compile.
 
 use wasmparser::{Operator, Parser, ValidPayload, Validator, WasmFeatures};
 
-use crate::PluginError;
-use crate::message::shown;
+use crate::error::PluginErrorKind;
+use crate::message::clean_message;
 
-/// Validates a module, and adds up how many values are alive at each of its operators.
+/// Validates a module, and adds up how many values are live at each of its operators.
 ///
-/// That is what a compiler takes long over: a value that finds no register is moved to the stack and
-/// back around the operators that need one, and where control flow forks or joins it may have to
-/// become the parameter of a block. At most the locals and the operands are alive. So for each
-/// operator their number is counted as often as its kind was found to be dear, in units of about 60
-/// ns. `examples/compile_study.rs` measures how long the worst modules take for a given effort.
+/// That is what takes a compiler long: a value that gets no register is moved to the stack and back
+/// around the operators that need one, and where control flow forks or joins it may have to become
+/// the parameter of a block. At most the locals and the operands are live. So their number is added
+/// for each operator, weighted by the measured cost of its kind, in units of about 60 ns.
+/// `examples/compile_study.rs` measures how long the worst modules of a given effort take.
 ///
 /// # Errors
 ///
-/// [`PluginError::Invalid`] where the module is not valid, with the features that plugins may use.
-pub(crate) fn effort(module: &[u8]) -> Result<Effort, PluginError> {
-    try_effort(module).map_err(|error| PluginError::Invalid(shown(error.message())))
+/// [`PluginErrorKind::Invalid`] if the module is not valid with the features that plugins may use.
+pub(crate) fn effort(module: &[u8]) -> Result<Effort, PluginErrorKind> {
+    try_effort(module).map_err(|error| PluginErrorKind::Invalid(clean_message(error.message())))
 }
 
-/// What compiling a module takes.
+/// The estimated cost of compiling a module.
 #[derive(Default)]
 pub(crate) struct Effort {
     /// In units of about 60 ns.
     pub(crate) units: u64,
-    /// How deep blocks stand inside each other at most.
+    /// The maximum depth of nested blocks.
     pub(crate) depth: u32,
 }
 
 /// What plugins may use: WebAssembly 2.0 without multiple values, which compilers of languages do not
-/// write, and whose blocks with many parameters a compiler cannot bound.
-pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2.difference(WasmFeatures::MULTI_VALUE);
+/// emit, and whose blocks with many parameters make the time of compiling hard to bound.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2.difference(WasmFeatures::MULTI_VALUE);
 
 fn try_effort(module: &[u8]) -> wasmparser::Result<Effort> {
     let mut validator = Validator::new_with_features(FEATURES);
@@ -56,7 +56,7 @@ fn try_effort(module: &[u8]) -> wasmparser::Result<Effort> {
             effort.add(weight(&operator), locals + u64::from(operands));
             if opens_block(&operator) {
                 blocks += 1;
-                // Tables of blocks by blocks.
+                // The compiler has tables whose size is the square of the number of blocks.
                 effort.units = effort.units.saturating_add(blocks);
             }
             effort.depth = effort.depth.max(function.control_stack_height());
@@ -67,16 +67,16 @@ fn try_effort(module: &[u8]) -> wasmparser::Result<Effort> {
     Ok(effort)
 }
 
-/// What an operator costs without any value alive, in values.
+/// The cost of an operator without any live value.
 const OPERATOR: u64 = 8;
 
-/// How dear a function is for each of its parameters: others may call it through two more functions,
-/// which are made for each.
+/// The cost of a function per parameter: the compiler adds two functions through which others may
+/// call it.
 const FUNCTION: u64 = 256;
 
 impl Effort {
-    fn add(&mut self, weight: u64, alive: u64) {
-        let units = weight.saturating_mul(alive + OPERATOR);
+    fn add(&mut self, weight: u64, live: u64) {
+        let units = weight.saturating_mul(live + OPERATOR);
         self.units = self.units.saturating_add(units);
     }
 }
@@ -88,11 +88,11 @@ fn opens_block(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// How dear an operator is for each value that is alive.
+/// The cost of an operator per live value.
 fn weight(operator: &Operator<'_>) -> u64 {
     const FORK: u64 = 8;
     match operator {
-        // Names of values, which leave no code of their own.
+        // They only name values, and become no code.
         Operator::LocalGet { .. }
         | Operator::LocalSet { .. }
         | Operator::LocalTee { .. }
@@ -115,7 +115,7 @@ fn weight(operator: &Operator<'_>) -> u64 {
         | Operator::TableGet { .. }
         | Operator::TableSet { .. }
         | Operator::RefFunc { .. } => FORK,
-        // Calls of the host, each with several arguments that are made up first.
+        // They become calls of the host with several arguments.
         Operator::MemoryGrow { .. }
         | Operator::MemoryInit { .. }
         | Operator::MemoryCopy { .. }

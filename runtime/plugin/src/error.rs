@@ -1,23 +1,63 @@
 use std::io;
+use std::time::Duration;
 
 use faa_op::Channels;
+use faa_op::abi::{self, AbiVersion};
 
-/// Why there is no host.
+/// Why a [`Host`](crate::Host) could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// The engine cannot work on this machine or with these limits.
+    /// The engine does not work on this machine or with these limits.
     #[error("the WebAssembly engine cannot start: {0}")]
     Engine(String),
     /// The thread that measures time could not be started.
-    #[error("the thread that limits the time of plugins cannot start")]
+    #[error("the thread that enforces time limits cannot start")]
     Clock(#[source] io::Error),
 }
 
 /// Why a plugin was not loaded.
 #[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PluginError(#[from] PluginErrorKind);
+
+impl PluginError {
+    /// What is wrong with the plugin.
+    pub fn kind(&self) -> &PluginErrorKind {
+        &self.0
+    }
+
+    /// The kind as a stable identifier for programs: `no-abi`, `import`, `time` …
+    pub fn code(&self) -> &'static str {
+        use PluginErrorKind as Kind;
+        match &self.0 {
+            Kind::Read(_) => "read",
+            Kind::NotWasm => "not-wasm",
+            Kind::Component => "component",
+            Kind::Malformed(_) => "malformed",
+            Kind::NoAbi => "no-abi",
+            Kind::BadAbi => "bad-abi",
+            Kind::WrongVersion(_) => "wrong-major",
+            Kind::Import { .. } => "import",
+            Kind::MissingExport(_) => "missing-export",
+            Kind::WrongExport { .. } => "wrong-export",
+            Kind::MemoryTooLarge { .. } => "memory-too-large",
+            Kind::TableTooLarge { .. } => "table-too-large",
+            Kind::TooComplex { .. } => "too-complex",
+            Kind::Invalid(_) => "invalid",
+            Kind::Call { cause, .. } => cause.code(),
+            Kind::Spec(error) => error.code(),
+            Kind::NameTaken { .. } => "name-taken",
+            Kind::NotNative(_) => "not-native",
+            Kind::NativeNotAllowed => "native-not-allowed",
+        }
+    }
+}
+
+/// What is wrong with a plugin.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PluginError {
+pub enum PluginErrorKind {
     /// The file could not be read.
     #[error("cannot be read")]
     Read(#[source] io::Error),
@@ -26,31 +66,29 @@ pub enum PluginError {
     NotWasm,
     /// The file is a component, and not a core module.
     #[error(
-        "a WebAssembly component, where a core module is needed: build it for wasm32-unknown-unknown"
+        "a WebAssembly component, but plugins are core modules: build it for wasm32-unknown-unknown"
     )]
     Component,
-    /// The file is not whole, or its sections are not well-formed.
-    #[error("not a whole WebAssembly module ({0}): build or copy it again")]
+    /// The file is truncated, or its sections are not well-formed.
+    #[error("not a complete WebAssembly module ({0}): build or copy it again")]
     Malformed(String),
     /// The module lacks the section that states the version of the ABI.
-    #[error("no section `faa.abi`: it is no plugin for faa-runtime, or was stripped of it")]
-    NoAbi,
-    /// The section that states the version of the ABI is there twice, or is not four bytes long.
-    #[error("the section `faa.abi` must be there once, with four bytes")]
-    BadAbi,
-    /// The plugin was made for another major version of the ABI.
     #[error(
-        "made for version {major}.{minor} of the plugin ABI, where versions 1.x are supported: build it with an SDK for that"
+        "no custom section `faa.abi`: not a plugin for faa-runtime, or the section was stripped"
     )]
-    WrongVersion {
-        /// The plugin's major version.
-        major: u16,
-        /// The plugin's minor version.
-        minor: u16,
-    },
+    NoAbi,
+    /// The section that states the version of the ABI occurs twice, or is not four bytes long.
+    #[error("the custom section `faa.abi` must occur once and be four bytes long")]
+    BadAbi,
+    /// The plugin was made for a different major version of the ABI.
+    #[error(
+        "made for version {}.{} of the plugin ABI, but this host supports versions {}.x: build it \
+         with an SDK for one of them", .0.major, .0.minor, abi::VERSION.major
+    )]
+    WrongVersion(AbiVersion),
     /// The module imports something.
     #[error(
-        "imports `{module}`.`{name}`, and a plugin may import nothing{}",
+        "imports `{module}`.`{name}`, but a plugin must not import anything{}",
         import_hint(module)
     )]
     Import {
@@ -59,11 +97,11 @@ pub enum PluginError {
         /// What is imported from it.
         name: String,
     },
-    /// The module or library does not export what the ABI asks for.
-    #[error("does not export `{0}`, which the plugin ABI asks for")]
+    /// The module or library lacks an export that the ABI requires.
+    #[error("does not export `{0}`, which the plugin ABI requires")]
     MissingExport(&'static str),
-    /// An export has another type than the ABI asks for.
-    #[error("exports `{name}` as {found}, where the plugin ABI asks for {expected}")]
+    /// An export has a different type than the ABI requires.
+    #[error("exports `{name}` as {found}, but the plugin ABI requires {expected}")]
     WrongExport {
         /// The export.
         name: &'static str,
@@ -72,40 +110,40 @@ pub enum PluginError {
         /// The type that it has.
         found: String,
     },
-    /// The module asks for more memory than it may have.
-    #[error("starts with {found} bytes of memory, where {limit} are allowed")]
+    /// The module's initial memory exceeds the limit.
+    #[error("starts with {found} bytes of memory, but the limit is {limit}")]
     MemoryTooLarge {
-        /// The memory that it starts with, in bytes.
+        /// The initial memory, in bytes.
         found: u64,
-        /// The most that it may have.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// The module asks for larger tables than it may have.
-    #[error("starts with tables of {found} elements, where {limit} are allowed")]
+    /// The module's initial tables exceed the limit.
+    #[error("starts with tables of {found} elements, but the limit is {limit}")]
     TableTooLarge {
-        /// The elements that it starts with.
+        /// The initial number of elements.
         found: u64,
-        /// The most that it may have.
+        /// The limit.
         limit: u64,
     },
-    /// The module is larger than what is compiled.
+    /// The file or module exceeds a limit on what is read or compiled.
     #[error(
-        "has {found} {what}, where {limit} are allowed, so that compiling ends in time: \
-             make it smaller, or raise the limit where it is trusted"
+        "has {found} {what}, but the limit is {limit}, so that compiling takes a bounded time: make \
+         it smaller, or raise the limit if you trust it"
     )]
     TooComplex {
-        /// What there is too much of.
+        /// What exceeds the limit.
         what: &'static str,
         /// How much there is.
         found: u64,
-        /// The most that is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// The module is not valid WebAssembly, or uses features that plugins cannot.
-    #[error("not valid as a plugin: {0}")]
+    /// The module is not valid WebAssembly, or uses features that plugins must not use.
+    #[error("not valid WebAssembly for a plugin: {0}")]
     Invalid(String),
-    /// A call that belongs to loading failed.
-    #[error("fails as it is loaded, in {phase}")]
+    /// A call that is part of loading failed.
+    #[error("failed while loading, in {phase}")]
     Call {
         /// Where it failed: `start`, or the name of an export.
         phase: &'static str,
@@ -113,26 +151,22 @@ pub enum PluginError {
         #[source]
         cause: CallError,
     },
-    /// The specification is not as it must be.
-    #[error("its specification cannot be used")]
+    /// The specification is invalid.
+    #[error("its specification is invalid")]
     Spec(#[from] SpecError),
     /// An op's name is taken.
-    #[error(
-        "its op `{op}` has the name of an op of {holder}: rename it, or leave one of them away"
-    )]
+    #[error("its op `{op}` has the same name as an op of {holder}: rename or remove one of them")]
     NameTaken {
         /// The op.
         op: String,
-        /// Who has the name.
+        /// What has an op of that name: the path of a plugin, or `the program`.
         holder: String,
     },
     /// The library could not be opened.
     #[error("not a native library for this machine: {0}")]
     NotNative(String),
     /// A native library was found where none was allowed.
-    #[error(
-        "a native library, which runs without a sandbox: it is loaded only where that is allowed"
-    )]
+    #[error("a native library, which runs without a sandbox: it is loaded only if you allow it")]
     NativeNotAllowed,
 }
 
@@ -140,34 +174,35 @@ pub enum PluginError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// It is longer than what is read.
-    #[error("it has {found} bytes, where {limit} are allowed")]
+    /// It exceeds the limit on its length.
+    #[error("it has {found} bytes, but the limit is {limit}")]
     TooLong {
         /// Its length in bytes.
         found: usize,
-        /// The most that is read.
+        /// The limit in bytes.
         limit: usize,
     },
     /// It is not UTF-8.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// It is not JSON of the form that the ABI states.
-    #[error("it is not the JSON that the plugin ABI asks for: {0}")]
+    /// It is not JSON of the form that the ABI requires.
+    #[error("it is not the JSON that the plugin ABI requires: {0}")]
     NotJson(String),
     /// It has no op.
     #[error("it has no op")]
     NoOps,
     /// It has too many ops.
-    #[error("it has {found} ops, where {limit} are allowed")]
+    #[error("it has {found} ops, but the limit is {limit}")]
     TooManyOps {
-        /// How many it has.
+        /// The number of ops.
         found: usize,
-        /// The most that it may have.
+        /// The limit.
         limit: usize,
     },
     /// A name is not one that policies can use.
     #[error(
-        "ops[{op}].name: {name:?} must begin with a letter of A–Z or a–z, and go on with up to 63 letters, digits and `_`"
+        "ops[{op}].name: {name:?} must begin with a letter A–Z or a–z, followed by at most 63 \
+         letters, digits and `_`"
     )]
     BadName {
         /// The op's number.
@@ -175,17 +210,18 @@ pub enum SpecError {
         /// Its name.
         name: String,
     },
-    /// Two ops have one name.
-    #[error("ops[{op}].name: `{name}` is there twice")]
+    /// Two ops have the same name.
+    #[error("ops[{op}].name: `{name}` is the name of an earlier op")]
     DuplicateName {
-        /// The number of the second.
+        /// The number of the second op.
         op: usize,
         /// The name.
         name: String,
     },
-    /// A range has one end, or its ends are in the wrong order.
+    /// A range lacks an end, or its ends are in the wrong order.
     #[error(
-        "ops[{op}]: the range of `{name}` needs a `low` and a `high` in this order, finite and not further apart than numbers reach"
+        "ops[{op}]: the range of `{name}` needs both `low` and `high`, with `low` ≤ `high` and a \
+         finite difference"
     )]
     BadRange {
         /// The op's number.
@@ -193,14 +229,14 @@ pub enum SpecError {
         /// Its name.
         name: String,
     },
-    /// A text is too long or holds control characters.
+    /// A text is too long or contains control characters.
     #[error("ops[{op}].{key}: at most {limit} characters, none of them a control character")]
     BadText {
         /// The op's number.
         op: usize,
         /// `summary` or `unit`.
         key: &'static str,
-        /// The most characters.
+        /// The maximum length in characters.
         limit: usize,
     },
 }
@@ -209,32 +245,32 @@ pub enum SpecError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// It took longer than it may.
-    #[error("it took longer than {} s{}", limit.as_secs_f64(), said(message.as_deref()))]
+    /// It exceeded its time limit.
+    #[error("the call took longer than {} s{}", limit.as_secs_f64(), reported(message.as_deref()))]
     Time {
-        /// The time that it had.
-        limit: std::time::Duration,
-        /// What the plugin said about it.
+        /// The time limit.
+        limit: Duration,
+        /// The plugin's message.
         message: Option<String>,
     },
-    /// It needed more stack than it may.
-    #[error("it used up its stack{}", said(message.as_deref()))]
+    /// It exceeded its stack limit.
+    #[error("the call exceeded its stack limit{}", reported(message.as_deref()))]
     Stack {
-        /// What the plugin said about it.
+        /// The plugin's message.
         message: Option<String>,
     },
-    /// It came to an instruction that cannot be executed, such as the end of a panic.
+    /// It executed an instruction that traps, such as the one at the end of a panic.
     #[error("{}", message.as_deref().unwrap_or(trap))]
     Trap {
-        /// The instruction's trouble.
+        /// The cause of the trap.
         trap: String,
-        /// What the plugin said about it.
+        /// The plugin's message.
         message: Option<String>,
     },
-    /// It returned a status that the ABI does not know.
-    #[error("it returned the status {0}, which the plugin ABI does not know")]
+    /// It returned a status that the ABI does not define.
+    #[error("the call returned the status {0}, which the plugin ABI does not define")]
     Status(i32),
-    /// The op does not work on images of this shape.
+    /// The op does not support images of this shape.
     #[error("the op does not support images of {width}×{height} with {} channels", channels.count())]
     Shape {
         /// Width in pixels.
@@ -244,16 +280,16 @@ pub enum CallError {
         /// The channels of a pixel.
         channels: Channels,
     },
-    /// The op failed, in its own words where it had some.
-    #[error("{}", .0.as_deref().unwrap_or("it failed, and did not say why"))]
+    /// The op failed, with the plugin's message if it has one.
+    #[error("{}", .0.as_deref().unwrap_or("the op failed without a message"))]
     Failed(Option<String>),
     /// The plugin has no memory for the image.
     #[error("the plugin has no memory for an image of {0} bytes")]
     NoBuffer(usize),
-    /// The plugin named a place outside its memory.
-    #[error("`{export}` named bytes {offset} … {end}, outside its memory of {memory} bytes")]
+    /// The plugin returned a span outside its memory.
+    #[error("`{export}` returned bytes {offset} … {end}, outside its memory of {memory} bytes")]
     Outside {
-        /// The export that named it.
+        /// The export that returned it.
         export: &'static str,
         /// The first byte.
         offset: u64,
@@ -262,60 +298,37 @@ pub enum CallError {
         /// The size of the memory.
         memory: u64,
     },
-    /// The tables that it named are not three of 256 levels.
-    #[error("`faa_point` named {0} bytes, where three tables have 768")]
-    Tables(usize),
-    /// A new instance could not be made.
-    #[error("no new instance could be made: {0}")]
+    /// The returned lookup tables are not three of 256 levels.
+    #[error(
+        "`{export}` returned {0} bytes instead of {expected}",
+        export = abi::LOOKUP_TABLES,
+        expected = abi::TABLES_BYTES
+    )]
+    LookupTables(usize),
+    /// A new instance could not be created.
+    #[error("no new instance could be created: {0}")]
     Instance(String),
 }
 
-fn said(message: Option<&str>) -> String {
-    message
-        .map(|message| format!("; it said: {message}"))
-        .unwrap_or_default()
+fn reported(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |message| {
+        format!("; the plugin reported: {message}")
+    })
 }
 
 fn import_hint(module: &str) -> &'static str {
     if module.starts_with("wasi") {
         ": build it for wasm32-unknown-unknown and not for WASI"
     } else if module == "env" {
-        ": a function is declared and not defined, or memory is set to be imported"
+        ": a function is declared but not defined, or memory is set to be imported"
     } else {
         ""
     }
 }
 
-impl PluginError {
-    /// The kind of the error, in a form for programs: `no-abi`, `import`, `time` …
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Read(_) => "read",
-            Self::NotWasm => "not-wasm",
-            Self::Component => "component",
-            Self::Malformed(_) => "malformed",
-            Self::NoAbi => "no-abi",
-            Self::BadAbi => "bad-abi",
-            Self::WrongVersion { .. } => "wrong-major",
-            Self::Import { .. } => "import",
-            Self::MissingExport(_) => "missing-export",
-            Self::WrongExport { .. } => "wrong-export",
-            Self::MemoryTooLarge { .. } => "memory-too-large",
-            Self::TableTooLarge { .. } => "table-too-large",
-            Self::TooComplex { .. } => "too-complex",
-            Self::Invalid(_) => "invalid",
-            Self::Call { cause, .. } => cause.kind(),
-            Self::Spec(error) => error.kind(),
-            Self::NameTaken { .. } => "name-taken",
-            Self::NotNative(_) => "not-native",
-            Self::NativeNotAllowed => "native-not-allowed",
-        }
-    }
-}
-
 impl SpecError {
-    /// The kind of the error, in a form for programs.
-    pub fn kind(&self) -> &'static str {
+    /// The kind as a stable identifier for programs.
+    pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "spec-too-long",
             Self::NotUtf8 => "spec-not-utf8",
@@ -331,8 +344,8 @@ impl SpecError {
 }
 
 impl CallError {
-    /// The kind of the error, in a form for programs.
-    pub fn kind(&self) -> &'static str {
+    /// The kind as a stable identifier for programs.
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Time { .. } => "time",
             Self::Stack { .. } => "stack",
@@ -342,7 +355,7 @@ impl CallError {
             Self::Failed(_) => "failed",
             Self::NoBuffer(_) => "no-buffer",
             Self::Outside { .. } => "outside",
-            Self::Tables(_) => "tables",
+            Self::LookupTables(_) => "lookup-tables",
             Self::Instance(_) => "instance",
         }
     }

@@ -1,13 +1,14 @@
-//! The exports that the ABI asks for, and their types.
+//! The exports that the ABI requires, and their types.
 
+use faa_op::abi;
 use wasmtime::{ExternType, Module, ValType};
 
-use crate::PluginError;
+use crate::error::PluginErrorKind;
 
-/// An exported function, its type in words and as it is.
+/// An exported function, with its type as text and as values.
 struct Export {
     name: &'static str,
-    needed: bool,
+    required: bool,
     expected: &'static str,
     parameters: &'static [ValType],
     result: ValType,
@@ -17,66 +18,66 @@ use ValType::{F64, I32, I64};
 
 const FUNCTIONS: [Export; 5] = [
     Export {
-        name: "faa_spec",
-        needed: true,
+        name: abi::SPEC,
+        required: true,
         expected: "() -> i64",
         parameters: &[],
         result: I64,
     },
     Export {
-        name: "faa_reserve",
-        needed: true,
+        name: abi::RESERVE,
+        required: true,
         expected: "(i32) -> i32",
         parameters: &[I32],
         result: I32,
     },
     Export {
-        name: "faa_apply",
-        needed: true,
+        name: abi::APPLY,
+        required: true,
         expected: "(i32, i32, i32, i32, i32, f64, i64) -> i32",
         parameters: &[I32, I32, I32, I32, I32, F64, I64],
         result: I32,
     },
     Export {
-        name: "faa_error",
-        needed: false,
+        name: abi::ERROR,
+        required: false,
         expected: "() -> i64",
         parameters: &[],
         result: I64,
     },
     Export {
-        name: "faa_point",
-        needed: false,
+        name: abi::LOOKUP_TABLES,
+        required: false,
         expected: "(i32, i32, f64) -> i64",
         parameters: &[I32, I32, F64],
         result: I64,
     },
 ];
 
-/// Checks that a module exports what the ABI asks for.
-pub(crate) fn check_exports(module: &Module) -> Result<(), PluginError> {
-    match module.get_export("memory") {
+/// Checks that a module exports what the ABI requires.
+pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {
+    match module.get_export(abi::MEMORY) {
         Some(ExternType::Memory(memory)) if !memory.is_64() && !memory.is_shared() => {}
         Some(other) => {
-            return Err(PluginError::WrongExport {
-                name: "memory",
-                expected: "a memory of 32 bits that is not shared",
+            return Err(PluginErrorKind::WrongExport {
+                name: abi::MEMORY,
+                expected: "a 32-bit memory that is not shared",
                 found: described(&other),
             });
         }
-        None => return Err(PluginError::MissingExport("memory")),
+        None => return Err(PluginErrorKind::MissingExport(abi::MEMORY)),
     }
     FUNCTIONS.iter().try_for_each(|export| export.check(module))
 }
 
 impl Export {
-    fn check(&self, module: &Module) -> Result<(), PluginError> {
+    fn check(&self, module: &Module) -> Result<(), PluginErrorKind> {
         let name = self.name;
         match module.get_export(name) {
-            None if self.needed => Err(PluginError::MissingExport(name)),
+            None if self.required => Err(PluginErrorKind::MissingExport(name)),
             None => Ok(()),
             Some(ExternType::Func(found)) if self.fits(&found) => Ok(()),
-            Some(other) => Err(PluginError::WrongExport {
+            Some(other) => Err(PluginErrorKind::WrongExport {
                 name,
                 expected: self.expected,
                 found: described(&other),
@@ -110,7 +111,7 @@ fn described(found: &ExternType) -> String {
         }
         ExternType::Global(_) => "a global".to_owned(),
         ExternType::Table(_) => "a table".to_owned(),
-        ExternType::Memory(_) => "another kind of memory".to_owned(),
+        ExternType::Memory(_) => "a different kind of memory".to_owned(),
         ExternType::Tag(_) => "a tag".to_owned(),
     }
 }

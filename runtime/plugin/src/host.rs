@@ -1,52 +1,49 @@
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
-use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
+use wasmtime::{Config, Engine, Module, OptLevel, WasmFeatures};
 
 use crate::cache::Cache;
-use crate::digest::sha256;
+use crate::clock;
+use crate::config::HostConfig;
+use crate::digest::{Sha256Digest, sha256};
+use crate::error::{HostError, PluginError, PluginErrorKind};
 use crate::inspect::inspect;
-use crate::message::shown;
+use crate::message::clean_message;
 use crate::native::NativePlugin;
-use crate::plugin::Code;
+use crate::plugin::{Code, Plugin};
 use crate::wasm::WasmPlugin;
-use crate::{HostConfig, HostError, Plugin, PluginError};
 
-/// Loads plugins and keeps them within their limits. One is enough for a program; it is cheap to
-/// clone.
+/// Loads plugins and enforces their limits. A program needs only one; cloning it is cheap.
 ///
-/// A host has a thread of its own, which measures time and sleeps in between. As wasmtime does, it
-/// handles the signals of memory faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL on Unix) that come from
-/// plugins, and passes on all others to whoever handled them before. An instance reserves 4 GiB of
-/// addresses, without memory behind them.
+/// A host has a thread that measures time and sleeps in between. It handles the signals of memory
+/// faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL on Unix) that come from plugins, as wasmtime does, and
+/// passes all others on to the previous handler. An instance reserves 4 GiB of address space, without
+/// memory behind it.
 #[derive(Clone)]
 pub struct Host {
     inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) engine: Engine,
-    pub(crate) config: HostConfig,
+struct Inner {
+    engine: Engine,
+    config: HostConfig,
     cache: Option<Cache>,
 }
-
-/// How finely the time of plugins is measured.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 impl Host {
     /// A host with these limits.
     ///
     /// # Errors
     ///
-    /// [`HostError`] where WebAssembly cannot run on this machine.
+    /// [`HostError`] if WebAssembly cannot run on this machine.
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
         let engine = Engine::new(&engine_config(&config))
             .map_err(|error| HostError::Engine(format!("{error:#}")))?;
-        start_clock(&engine)?;
+        clock::start(&engine)?;
         let cache = config.cache.clone().map(Cache::new);
         let inner = Inner {
             engine,
@@ -58,7 +55,7 @@ impl Host {
         })
     }
 
-    /// How the host treats plugins.
+    /// The configuration of this host.
     pub fn config(&self) -> &HostConfig {
         &self.inner.config
     }
@@ -67,30 +64,24 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`PluginError`]: whatever is wrong with it, checked before it is trusted with anything.
+    /// [`PluginError`] if the module is not a valid plugin or exceeds a limit.
     pub fn load(&self, module: &[u8]) -> Result<Plugin, PluginError> {
-        let config = &self.inner.config;
+        let config = self.config();
         let abi = inspect(module, &config.limits, &config.compile)?;
         let digest = sha256(module);
-        let compiled = self.compiled(module, &digest)?;
-        let (code, specs) = WasmPlugin::new(self.inner.clone(), compiled)?;
-        let on_failure = config.on_failure;
-        Ok(Plugin::new(
-            Code::Wasm(Box::new(code)),
-            specs,
-            abi,
-            digest,
-            on_failure,
-        ))
+        let compiled = self.compile(module, &digest)?;
+        let (code, specs) = WasmPlugin::new(compiled, config.limits.clone())?;
+        let code = Code::Wasm(Box::new(code));
+        Ok(Plugin::new(code, specs, abi, digest, config.on_failure))
     }
 
-    /// Loads a plugin from a file that holds a WebAssembly module.
+    /// Loads a plugin from a file that contains a WebAssembly module.
     ///
     /// # Errors
     ///
-    /// As [`Host::load`], and [`PluginError::Read`].
+    /// As [`Host::load`], and [`PluginErrorKind::Read`].
     pub fn load_file(&self, path: &Path) -> Result<Plugin, PluginError> {
-        let module = read(path, self.inner.config.compile.module)?;
+        let module = read(path, self.config().compile.module)?;
         Ok(self.load(&module)?.at(path))
     }
 
@@ -98,60 +89,71 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`PluginError`]: it is no library for this machine, or its table is not as the ABI has it.
+    /// [`PluginError`] if it is not a library for this machine, or its table is not as the ABI
+    /// requires.
     ///
     /// # Safety
     ///
-    /// The library does as it says: loading it, and each of its functions, has all the rights of this
-    /// program, and no check can keep it from undefined behaviour.
+    /// The library, and every library that it loads, must be sound and follow the native part of
+    /// `ABI.md`: loading it and calling its functions runs its code with all rights of this program.
     #[expect(unsafe_code, reason = "a native library can do anything")]
     pub unsafe fn load_native(&self, path: &Path) -> Result<Plugin, PluginError> {
-        let limits = &self.inner.config.limits;
-        let digest = sha256(&read(path, LARGEST_LIBRARY)?);
+        let config = self.config();
+        let digest = sha256(&read(path, MAX_LIBRARY_BYTES)?);
         // SAFETY: the caller vouches for the library.
-        let (code, specs, abi) = unsafe { NativePlugin::open(path, limits)? };
-        let on_failure = self.inner.config.on_failure;
-        Ok(Plugin::new(Code::Native(code), specs, abi, digest, on_failure).at(path))
+        let (code, specs, abi) = unsafe { NativePlugin::open(path, &config.limits)? };
+        let code = Code::Native(code);
+        Ok(Plugin::new(code, specs, abi, digest, config.on_failure).at(path))
     }
 
-    fn compiled(&self, module: &[u8], digest: &[u8; 32]) -> Result<wasmtime::Module, PluginError> {
-        let engine = &self.inner.engine;
-        let cache = self.inner.cache.as_ref();
+    fn compile(&self, module: &[u8], digest: &Sha256Digest) -> Result<Module, PluginErrorKind> {
+        let Inner { engine, cache, .. } = &*self.inner;
+        let cache = cache.as_ref();
         if let Some(found) = cache.and_then(|cache| cache.find(engine, digest)) {
             return Ok(found);
         }
-        let compiled = wasmtime::Module::new(engine, module)
-            .map_err(|error| PluginError::Invalid(shown(&format!("{error:#}"))))?;
+        let compiled = Module::new(engine, module)
+            .map_err(|error| PluginErrorKind::Invalid(clean_message(&format!("{error:#}"))))?;
         if let Some(cache) = cache {
-            cache.keep(engine, digest, &compiled);
+            cache.store(engine, digest, &compiled);
         }
         Ok(compiled)
     }
 }
 
-/// The most bytes of a native library, which are read for their digest: 256 MiB.
-const LARGEST_LIBRARY: usize = 256 << 20;
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("config", self.config())
+            .finish_non_exhaustive()
+    }
+}
 
-/// Reads a file of at most so many bytes. What is no file, such as a pipe that never ends, is refused.
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, PluginError> {
-    let is_file = fs::metadata(path).map_err(PluginError::Read)?.is_file();
+/// The largest native library that is read for its digest: 256 MiB.
+const MAX_LIBRARY_BYTES: usize = 256 << 20;
+
+/// Reads a file of at most `limit` bytes. Anything but a file, such as a pipe that never ends, is
+/// refused.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, PluginErrorKind> {
+    let is_file = fs::metadata(path).map_err(PluginErrorKind::Read)?.is_file();
     if !is_file {
-        let why = io::Error::new(io::ErrorKind::InvalidInput, "it is no file");
-        return Err(PluginError::Read(why));
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
+        return Err(PluginErrorKind::Read(error));
     }
     let mut bytes = Vec::new();
     let limit = limit as u64;
     File::open(path)
         .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(PluginError::Read)?;
+        .map_err(PluginErrorKind::Read)?;
     let (what, found) = ("bytes", bytes.len() as u64);
     if found > limit {
-        return Err(PluginError::TooComplex { what, found, limit });
+        return Err(PluginErrorKind::TooComplex { what, found, limit });
     }
     Ok(bytes)
 }
 
-/// What compiled code depends on. All that could give other numbers on another machine is off.
+/// What compiled code depends on. Everything that could give other results on a different machine
+/// is off.
 fn engine_config(config: &HostConfig) -> Config {
     let mut engine = Config::new();
     engine
@@ -161,28 +163,8 @@ fn engine_config(config: &HostConfig) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(config.limits.stack)
         .epoch_interruption(true)
-        // What only backtraces and debuggers would read.
+        // Only backtraces and debuggers would read it.
         .generate_address_map(false)
         .memory_may_move(false);
     engine
-}
-
-/// Advances the engine's epoch at every tick, for as long as there is an engine.
-///
-/// Each call has a deadline of its own, some ticks ahead of the epoch in which it begins, so that one
-/// call's time limit never ends another call.
-fn start_clock(engine: &Engine) -> Result<(), HostError> {
-    let engine = engine.weak();
-    let clock = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    };
-    thread::Builder::new()
-        .name("faa-plugin clock".to_owned())
-        .spawn(clock)
-        .map_err(HostError::Clock)?;
-    Ok(())
 }

@@ -1,79 +1,78 @@
-//! What is read of a module before anything is compiled.
+//! The checks of a module before it is compiled.
 
+use faa_op::abi::{self, AbiVersion};
 use wasmparser::{ElementItems, Encoding, Parser, Payload};
 
+use crate::config::{CompileLimits, Limits};
 use crate::effort::effort;
-use crate::message::{short, shown};
-use crate::{AbiVersion, CompileLimits, Limits, PluginError};
+use crate::error::{PluginError, PluginErrorKind};
+use crate::message::{clean_message, clean_name};
 
-/// The name of the section that states the version of the ABI.
-const SECTION: &str = "faa.abi";
-
-/// The size of a page of memory.
+/// The size of a page of memory, in bytes.
 const PAGE: u64 = 64 << 10;
 
-/// Checks a module's version and its size in every respect.
+/// Checks a module's version, imports and all of its sizes, and validates it, without compiling it.
 ///
 /// # Errors
 ///
-/// [`PluginError`]: the module is not one, was made for another version, imports something, or is
-/// larger than what may run or be compiled.
+/// [`PluginError`] if it is not a valid module, was made for a different version of the ABI, imports
+/// something, or exceeds a limit.
 pub fn inspect(
     module: &[u8],
     limits: &Limits,
     compile: &CompileLimits,
 ) -> Result<AbiVersion, PluginError> {
     if !module.starts_with(b"\0asm") {
-        return Err(PluginError::NotWasm);
+        return Err(PluginErrorKind::NotWasm.into());
     }
-    let mut findings = Findings::default();
+    let mut sizes = Sizes::default();
     check("bytes", module.len() as u64, compile.module as u64)?;
     for payload in Parser::new(0).parse_all(module) {
-        findings.add(payload.map_err(malformed)?)?;
+        sizes.add(payload.map_err(malformed)?)?;
     }
-    let version = findings.check(limits, compile)?;
-    // What is left, since it takes the longest, and is bounded by what was checked before it.
+    let version = sizes.check(limits, compile)?;
+    // Last, because it takes the longest, and what was checked before bounds its time.
     let effort = effort(module)?;
     let depth = u64::from(effort.depth);
-    check("blocks inside each other", depth, u64::from(compile.depth))?;
-    check("units of compiling effort", effort.units, compile.effort)?;
+    check("nested blocks", depth, u64::from(compile.depth))?;
+    check("units of compilation effort", effort.units, compile.effort)?;
     Ok(version)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn malformed(error: wasmparser::BinaryReaderError) -> PluginError {
-    PluginError::Malformed(shown(error.message()))
+fn malformed(error: wasmparser::BinaryReaderError) -> PluginErrorKind {
+    PluginErrorKind::Malformed(clean_message(error.message()))
 }
 
 #[derive(Default)]
-struct Findings<'a> {
+struct Sizes<'a> {
     abi: Vec<&'a [u8]>,
     import: Option<(&'a str, &'a str)>,
-    /// Bytes of all memories as a module starts.
+    /// The initial size of all memories, in bytes.
     memory: u64,
-    /// Elements of all tables as a module starts.
+    /// The initial number of elements of all tables.
     table_elements: u64,
     functions: u64,
     code: u64,
-    largest_function: u64,
-    most_locals: u64,
-    most_parameters: u64,
-    /// Elements of all element segments.
+    max_function: u64,
+    max_locals: u64,
+    max_parameters: u64,
+    /// The elements of all element segments.
     elements: u64,
-    /// The section with the most entries, and how many.
+    /// The section with the most entries, and their number.
     entries: (&'static str, u64),
 }
 
-impl<'a> Findings<'a> {
-    fn add(&mut self, payload: Payload<'a>) -> Result<(), PluginError> {
+impl<'a> Sizes<'a> {
+    fn add(&mut self, payload: Payload<'a>) -> Result<(), PluginErrorKind> {
         match payload {
             Payload::Version {
                 encoding: Encoding::Component,
                 ..
             } => {
-                return Err(PluginError::Component);
+                return Err(PluginErrorKind::Component);
             }
-            Payload::CustomSection(section) if section.name() == SECTION => {
+            Payload::CustomSection(section) if section.name() == abi::SECTION => {
                 self.abi.push(section.data());
             }
             Payload::ImportSection(section) => {
@@ -84,10 +83,10 @@ impl<'a> Findings<'a> {
             }
             Payload::TypeSection(section) => {
                 self.count("types", section.count());
-                // What is no function's type is for the validation to refuse.
+                // Validation refuses types that are not those of functions.
                 for function in section.into_iter_err_on_gc_types().map_while(Result::ok) {
                     let parameters = function.params().len() as u64;
-                    self.most_parameters = self.most_parameters.max(parameters);
+                    self.max_parameters = self.max_parameters.max(parameters);
                 }
             }
             Payload::FunctionSection(section) => self.functions = u64::from(section.count()),
@@ -119,13 +118,13 @@ impl<'a> Findings<'a> {
             Payload::CodeSectionEntry(body) => {
                 let length = body.range().len() as u64;
                 self.code += length;
-                self.largest_function = self.largest_function.max(length);
+                self.max_function = self.max_function.max(length);
                 let mut locals = 0;
                 for declared in body.get_locals_reader().map_err(malformed)? {
                     let (count, _) = declared.map_err(malformed)?;
                     locals += u64::from(count);
                 }
-                self.most_locals = self.most_locals.max(locals);
+                self.max_locals = self.max_locals.max(locals);
             }
             _ => {}
         }
@@ -138,27 +137,30 @@ impl<'a> Findings<'a> {
         }
     }
 
-    fn check(&self, limits: &Limits, compile: &CompileLimits) -> Result<AbiVersion, PluginError> {
+    fn check(
+        &self,
+        limits: &Limits,
+        compile: &CompileLimits,
+    ) -> Result<AbiVersion, PluginErrorKind> {
         let version = match self.abi[..] {
-            [&[a, b, c, d]] => AbiVersion {
-                major: u16::from_le_bytes([a, b]),
-                minor: u16::from_le_bytes([c, d]),
-            },
-            [] => return Err(PluginError::NoAbi),
-            _ => return Err(PluginError::BadAbi),
+            [&[a, b, c, d]] => AbiVersion::from_bytes([a, b, c, d]),
+            [] => return Err(PluginErrorKind::NoAbi),
+            _ => return Err(PluginErrorKind::BadAbi),
         };
-        version.check()?;
+        if !version.is_supported() {
+            return Err(PluginErrorKind::WrongVersion(version));
+        }
         if let Some((module, name)) = self.import {
-            let (module, name) = (short(module), short(name));
-            return Err(PluginError::Import { module, name });
+            let (module, name) = (clean_name(module), clean_name(name));
+            return Err(PluginErrorKind::Import { module, name });
         }
         let (found, limit) = (self.memory, limits.memory as u64);
         if found > limit {
-            return Err(PluginError::MemoryTooLarge { found, limit });
+            return Err(PluginErrorKind::MemoryTooLarge { found, limit });
         }
         let (found, limit) = (self.table_elements, limits.table_elements as u64);
         if found > limit {
-            return Err(PluginError::TableTooLarge { found, limit });
+            return Err(PluginErrorKind::TableTooLarge { found, limit });
         }
         let (section, entries) = self.entries;
         check(section, entries, u64::from(compile.entries))?;
@@ -168,23 +170,23 @@ impl<'a> Findings<'a> {
             limits.table_elements as u64,
         )?;
         let parameters = u64::from(compile.parameters);
-        check("parameters of a function", self.most_parameters, parameters)?;
+        check("parameters of a function", self.max_parameters, parameters)?;
         check("functions", self.functions, u64::from(compile.functions))?;
         check(
             "locals in a function",
-            self.most_locals,
+            self.max_locals,
             u64::from(compile.locals),
         )?;
         let function = compile.function as u64;
-        check("bytes in a function", self.largest_function, function)?;
+        check("bytes in a function", self.max_function, function)?;
         check("bytes of functions", self.code, compile.code as u64)?;
         Ok(version)
     }
 }
 
-fn check(what: &'static str, found: u64, limit: u64) -> Result<(), PluginError> {
+fn check(what: &'static str, found: u64, limit: u64) -> Result<(), PluginErrorKind> {
     if found > limit {
-        return Err(PluginError::TooComplex { what, found, limit });
+        return Err(PluginErrorKind::TooComplex { what, found, limit });
     }
     Ok(())
 }

@@ -1,109 +1,106 @@
-//! Native libraries. What is checked here keeps honest libraries from being misunderstood; nothing
-//! can be done about others.
+//! Native libraries. The checks here keep an honest mistake from being misread; nothing protects from
+//! a library that is malicious.
 #![expect(unsafe_code, reason = "a native library is called through pointers")]
 
-use std::mem::offset_of;
 use std::path::Path;
 use std::slice;
 
-use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
+use faa_op::abi::{self, AbiVersion, NativeApply, NativeHeader, NativeLookupTables, NativeTable};
+use faa_op::{Channels, ImageMut, OpSpec, LookupTables};
 use libloading::Library;
 
-use crate::message::{MESSAGE, readable};
+use crate::config::Limits;
+use crate::error::{CallError, PluginErrorKind, SpecError};
+use crate::message::plugin_message;
 use crate::spec::parse_spec;
-use crate::{AbiVersion, CallError, Limits, PluginError};
 
-/// The name of the one symbol.
-const SYMBOL: &str = "faa_plugin";
+/// Permission to load native libraries from the paths and folders that it is passed along with.
+///
+/// It can only be created by an unsafe function, so that the functions that take it can be safe.
+#[derive(Clone, Copy, Debug)]
+pub struct NativePermission(());
 
-/// What every version of the table begins with.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Header {
-    major: u16,
-    minor: u16,
-    size: u32,
+impl NativePermission {
+    /// Grants the permission.
+    ///
+    /// # Safety
+    ///
+    /// Every native library that is loaded with it must be as [`Host::load_native`] requires. A
+    /// program cannot check that; it can only ask its user. Whoever can write to a folder of plugins
+    /// can then do whatever the program can.
+    ///
+    /// [`Host::load_native`]: crate::Host::load_native
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
 }
-
-/// `struct faa_plugin_v1`. A pointer may be null until it was checked.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Table {
-    header: Header,
-    spec: Option<unsafe extern "C" fn(*mut usize) -> *const u8>,
-    apply: Option<Apply>,
-    point: Option<Point>,
-}
-
-type Apply =
-    unsafe extern "C" fn(u32, *mut u8, u32, u32, u32, f64, u64, *mut u8, usize, *mut usize) -> i32;
-type Point = unsafe extern "C" fn(u32, u32, f64, *mut u8) -> i32;
 
 /// A library that stays loaded as long as its functions can be called.
 pub(crate) struct NativePlugin {
-    apply: Apply,
-    point: Option<Point>,
+    apply: NativeApply,
+    lookup_tables: Option<NativeLookupTables>,
     _library: Library,
 }
 
 impl NativePlugin {
     /// # Safety
     ///
-    /// The library does as it says.
+    /// As for [`Host::load_native`](crate::Host::load_native).
     pub(crate) unsafe fn open(
         path: &Path,
         limits: &Limits,
-    ) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginError> {
-        // A bare name would be looked for among the libraries of the system.
-        let path = std::path::absolute(path).map_err(PluginError::Read)?;
+    ) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginErrorKind> {
+        // A bare name would be searched for among the system's libraries.
+        let path = std::path::absolute(path).map_err(PluginErrorKind::Read)?;
         // SAFETY: the caller vouches for what the library does as it is loaded.
         let library = unsafe { Library::new(&path) }
-            .map_err(|error| PluginError::NotNative(error.to_string()))?;
-        // SAFETY: the symbol is a table by the ABI; only its header is looked at for now, which
-        // begins every version of it.
-        let table = unsafe { library.get::<*const Header>(SYMBOL) }
-            .map_err(|_| PluginError::MissingExport(SYMBOL))?;
-        let table: *const Header = *table;
-        if table.is_null() {
-            return Err(PluginError::MissingExport(SYMBOL));
-        }
+            .map_err(|error| PluginErrorKind::NotNative(error.to_string()))?;
+        let no_symbol = PluginErrorKind::MissingExport(abi::NATIVE_SYMBOL);
+        // SAFETY: the caller vouches for the symbol's type. Until the version is known, only the
+        // header is read, with which every version of the table begins.
+        let table = unsafe { library.get::<*const NativeHeader>(abi::NATIVE_SYMBOL) };
+        let table: *const NativeHeader = match table {
+            Ok(table) if !table.is_null() => *table,
+            _ => return Err(no_symbol),
+        };
         // SAFETY: as above.
-        let Header { major, minor, size } = unsafe { table.read() };
-        let abi = AbiVersion { major, minor };
-        abi.check()?;
-        if (size as usize) < size_of::<Table>() {
-            return Err(PluginError::WrongExport {
-                name: SYMBOL,
+        let NativeHeader { version, size } = unsafe { table.read() };
+        if !version.is_supported() {
+            return Err(PluginErrorKind::WrongVersion(version));
+        }
+        if (size as usize) < size_of::<NativeTable>() {
+            return Err(PluginErrorKind::WrongExport {
+                name: abi::NATIVE_SYMBOL,
                 expected: "a table of at least the size of version 1.0",
                 found: format!("a table of {size} bytes"),
             });
         }
         // SAFETY: a table of this major version and of at least this size begins with these fields.
-        let table = unsafe { table.cast::<Table>().read() };
-        let apply = table.apply.ok_or(null("apply"))?;
-        let spec = table.spec.ok_or(null("spec"))?;
+        let table = unsafe { table.cast::<NativeTable>().read() };
+        let apply = table.apply.ok_or_else(|| null("apply"))?;
+        let spec = table.spec.ok_or_else(|| null("spec"))?;
         let mut length = 0;
-        // SAFETY: the function is the library's, and `length` can be written to.
+        // SAFETY: the caller vouches for the library's functions, and `length` can be written to.
         let text = unsafe { spec(&raw mut length) };
         if text.is_null() {
-            return Err(PluginError::Call {
+            return Err(PluginErrorKind::Call {
                 phase: "spec",
                 cause: CallError::Failed(None),
             });
         }
         if length > limits.spec {
             let (found, limit) = (length, limits.spec);
-            return Err(crate::SpecError::TooLong { found, limit }.into());
+            return Err(SpecError::TooLong { found, limit }.into());
         }
-        // SAFETY: the library says that so many bytes are there, as long as it is loaded.
+        // SAFETY: by the ABI, `length` bytes can be read there as long as the library is loaded.
         let text = unsafe { slice::from_raw_parts(text, length) };
         let specs = parse_spec(text, limits)?;
         let plugin = Self {
             apply,
-            point: table.point,
+            lookup_tables: table.lookup_tables,
             _library: library,
         };
-        Ok((plugin, specs, abi))
+        Ok((plugin, specs, version))
     }
 
     pub(crate) fn apply(
@@ -118,9 +115,10 @@ impl NativePlugin {
         let (Ok(columns), Ok(rows)) = (u32::try_from(width), u32::try_from(height)) else {
             return Err(no_buffer);
         };
-        let mut message = [0; MESSAGE];
+        let mut message = [0; abi::MAX_MESSAGE_BYTES];
         let mut written = 0;
-        // SAFETY: the pixels have that shape, and the message that capacity.
+        // SAFETY: whoever had the library loaded vouches for its functions. The pixels have this
+        // shape, and the message has this capacity.
         let status = unsafe {
             (self.apply)(
                 op,
@@ -131,49 +129,45 @@ impl NativePlugin {
                 value,
                 seed,
                 message.as_mut_ptr(),
-                MESSAGE,
+                message.len(),
                 &raw mut written,
             )
         };
         match status {
-            0 => Ok(()),
-            1 => Err(CallError::Shape {
+            abi::STATUS_DONE => Ok(()),
+            abi::STATUS_UNSUPPORTED_SHAPE => Err(CallError::Shape {
                 width,
                 height,
                 channels,
             }),
-            2 => Err(CallError::Failed(message.get(..written).and_then(readable))),
+            abi::STATUS_FAILED => {
+                let message = message.get(..written);
+                Err(CallError::Failed(message.and_then(plugin_message)))
+            }
             status => Err(CallError::Status(status)),
         }
     }
 
-    pub(crate) fn point(&self, op: u32, value: f64, channels: Channels) -> Option<LookupTables> {
+    pub(crate) fn lookup_tables(
+        &self,
+        op: u32,
+        value: f64,
+        channels: Channels,
+    ) -> Option<LookupTables> {
+        let lookup_tables = self.lookup_tables?;
         let mut tables = [[0_u8; 256]; 3];
-        // SAFETY: there is place for three tables.
-        let there_are = unsafe {
-            (self.point?)(
-                op,
-                channels.count() as u32,
-                value,
-                tables.as_flattened_mut().as_mut_ptr(),
-            )
-        };
-        (there_are == 1).then(|| LookupTables::per_channel(tables))
+        let bytes = tables.as_flattened_mut().as_mut_ptr();
+        // SAFETY: whoever had the library loaded vouches for its functions, and three tables can be
+        // written to.
+        let has_tables = unsafe { lookup_tables(op, channels.count() as u32, value, bytes) };
+        (has_tables == 1).then(|| LookupTables::per_channel(tables))
     }
 }
 
-fn null(function: &str) -> PluginError {
-    PluginError::WrongExport {
-        name: SYMBOL,
-        expected: "a table whose `spec` and `apply` are functions",
-        found: format!("a table whose `{function}` is null"),
+fn null(function: &str) -> PluginErrorKind {
+    PluginErrorKind::WrongExport {
+        name: abi::NATIVE_SYMBOL,
+        expected: "a table in which `spec` and `apply` are functions",
+        found: format!("a table in which `{function}` is null"),
     }
 }
-
-/// The layout that the ABI states, with pointers of the machine at hand.
-const _: () = {
-    let pointer = size_of::<usize>();
-    assert!(size_of::<Header>() == 8 && size_of::<Table>() == 8 + 3 * pointer);
-    assert!(offset_of!(Table, spec) == 8 && offset_of!(Table, apply) == 8 + pointer);
-    assert!(offset_of!(Table, point) == 8 + 2 * pointer);
-};

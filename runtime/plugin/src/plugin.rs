@@ -1,51 +1,26 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use faa_op::abi::AbiVersion;
 use faa_op::{
     Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpSet, OpSpec,
 };
 
+use crate::config::OnFailure;
 use crate::digest::{Sha256Digest, hex};
+use crate::error::CallError;
 use crate::native::NativePlugin;
 use crate::wasm::WasmPlugin;
-use crate::{CallError, OnFailure, PluginError};
-
-/// The version of the plugin ABI that a plugin was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbiVersion {
-    /// Another one is not supported.
-    pub major: u16,
-    /// A higher one adds what this host does not see.
-    pub minor: u16,
-}
-
-/// The one major version that this host speaks.
-const MAJOR: u16 = 1;
-
-impl AbiVersion {
-    pub(crate) fn check(self) -> Result<(), PluginError> {
-        let Self { major, minor } = self;
-        if major != MAJOR {
-            return Err(PluginError::WrongVersion { major, minor });
-        }
-        Ok(())
-    }
-}
 
 /// A plugin that was loaded.
 #[derive(Debug)]
 pub struct Plugin {
-    facts: Arc<Facts>,
-    ops: Vec<Arc<PluginOp>>,
-}
-
-/// What is known of a plugin.
-#[derive(Debug)]
-struct Facts {
     path: Option<PathBuf>,
     digest: Sha256Digest,
     abi: AbiVersion,
+    ops: Vec<Arc<PluginOp>>,
 }
 
 pub(crate) enum Code {
@@ -55,9 +30,9 @@ pub(crate) enum Code {
 
 /// An op of a plugin.
 ///
-/// As any [`Op`], it can be applied from any number of threads. A thread's first call makes an
-/// instance of the module, which later calls of the same thread use again; an instance in which a
-/// call failed is thrown away.
+/// Like any [`Op`], it can be applied from any number of threads. A thread's first call creates an
+/// instance of the module, which later calls of the same thread reuse. An instance in which a call
+/// failed is dropped.
 pub struct PluginOp {
     spec: OpSpec,
     number: u32,
@@ -84,51 +59,51 @@ impl Plugin {
                 failures: AtomicU64::new(0),
             })
         };
-        let path = None;
         Self {
-            facts: Arc::new(Facts { path, digest, abi }),
+            path: None,
+            digest,
+            abi,
             ops: (0..).zip(specs).map(op).collect(),
         }
     }
 
     pub(crate) fn at(self, path: &Path) -> Self {
-        let facts = Facts {
-            path: Some(path.to_owned()),
-            ..*self.facts
-        };
-        Self {
-            facts: Arc::new(facts),
-            ..self
-        }
+        let path = Some(path.to_owned());
+        Self { path, ..self }
     }
 
-    /// The file that it came from, where it came from one.
+    /// The file that it was loaded from; `None` if it was loaded from bytes.
     pub fn path(&self) -> Option<&Path> {
-        self.facts.path.as_deref()
+        self.path.as_deref()
     }
 
-    /// The SHA-256 of the module or library, as 64 digits of base 16.
+    /// The SHA-256 of the module or library, as 64 hexadecimal digits.
     pub fn sha256(&self) -> String {
-        hex(&self.facts.digest)
+        hex(&self.digest)
     }
 
     /// The version of the ABI that it was made for.
     pub fn abi(&self) -> AbiVersion {
-        self.facts.abi
+        self.abi
     }
 
-    /// Whether it is a native library, and not a WebAssembly module.
+    /// Whether it is a native library rather than a WebAssembly module.
     pub fn is_native(&self) -> bool {
         matches!(*self.ops[0].code, Code::Native(_))
     }
 
-    /// Its ops, of which there is at least one.
+    /// Its ops, at least one.
     pub fn ops(&self) -> &[Arc<PluginOp>] {
         &self.ops
     }
 
-    /// The names of all exports of a WebAssembly module, the ABI's and others; none of a native
-    /// library.
+    /// Whether it has an op of this name.
+    pub fn has_op(&self, name: &str) -> bool {
+        self.ops.iter().any(|op| op.spec.name() == name)
+    }
+
+    /// The names of all exports of a WebAssembly module, including those that the ABI does not
+    /// define; empty for a native library.
     pub fn exports(&self) -> Vec<String> {
         match &*self.ops[0].code {
             Code::Wasm(plugin) => plugin.exports(),
@@ -136,8 +111,8 @@ impl Plugin {
         }
     }
 
-    /// Bytes of memory of the instance that this thread used last; `None` for a native library, and
-    /// where there is no instance.
+    /// The memory of this thread's instance, in bytes; `None` if there is no instance, and for a
+    /// native library.
     pub fn memory(&self) -> Option<usize> {
         match &*self.ops[0].code {
             Code::Wasm(plugin) => plugin.memory(),
@@ -145,10 +120,10 @@ impl Plugin {
         }
     }
 
-    /// Throws this thread's instance away; its next call makes another one.
-    pub fn forget_instance(&self) {
+    /// Drops this thread's instance; the thread's next call creates a new one.
+    pub fn drop_instance(&self) {
         if let Code::Wasm(plugin) = &*self.ops[0].code {
-            plugin.forget();
+            plugin.drop_instance();
         }
     }
 
@@ -156,11 +131,11 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// [`DuplicateOp`] where the set has an op of one of the names.
+    /// [`DuplicateOp`] if the set already has an op of one of the names.
     pub fn add_to(&self, set: &mut OpSet) -> Result<(), DuplicateOp> {
-        let name = |op: &Arc<PluginOp>| op.spec.name().to_owned();
-        if let Some(op) = self.ops.iter().find(|op| set.get(op.spec.name()).is_some()) {
-            return Err(DuplicateOp(name(op)));
+        let mut names = self.ops.iter().map(|op| op.spec.name());
+        if let Some(taken) = names.find(|name| set.get(name).is_some()) {
+            return Err(DuplicateOp(taken.to_owned()));
         }
         for op in &self.ops {
             set.insert(op.clone())?;
@@ -170,39 +145,39 @@ impl Plugin {
 }
 
 impl PluginOp {
-    /// How many calls have failed, in all threads together.
+    /// The number of calls that have failed, in all threads together.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// [`Op::apply`] with a failure that says more, and whatever is to become of the image then.
+    /// [`Op::apply`] with a more detailed error, regardless of [`OnFailure`].
     ///
-    /// An op without a value is given 0.
+    /// An op without a value gets 0.
     ///
     /// # Errors
     ///
-    /// [`CallError`]. The image is as it was where the plugin is a WebAssembly module; a native
-    /// library may have changed it.
+    /// [`CallError`]. A WebAssembly module leaves the image unchanged; a native library may have
+    /// changed it.
     ///
     /// # Panics
     ///
-    /// Where the op has a value, and `value` is not finite.
+    /// If the op has a value, and `value` is not finite.
     pub fn try_apply(
         &self,
         image: &mut ImageMut<'_>,
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let value = self.sound(value);
+        let value = self.passed_value(value);
         let result = match &*self.code {
             Code::Wasm(plugin) => plugin.apply(self.number, None, image, value, seed),
             Code::Native(plugin) => plugin.apply(self.number, image, value, seed),
         };
-        self.counted(result)
+        self.count_failure(result)
     }
 
-    /// [`Op::lookup_tables`] with the reason where the plugin fails to give its tables. It is asked for tables
-    /// until that has happened once.
+    /// [`Op::lookup_tables`] with the reason if the plugin fails. After one failure the plugin is not asked
+    /// again, and the op has no tables.
     ///
     /// # Errors
     ///
@@ -210,22 +185,22 @@ impl PluginOp {
     ///
     /// # Panics
     ///
-    /// Where the op has a value, and `value` is not finite.
-    pub fn try_point(
+    /// If the op has a value, and `value` is not finite.
+    pub fn try_lookup_tables(
         &self,
         value: f64,
         channels: Channels,
     ) -> Result<Option<LookupTables>, CallError> {
-        let value = self.sound(value);
+        let value = self.passed_value(value);
         let result = match &*self.code {
-            Code::Wasm(plugin) => plugin.point(self.number, value, channels),
-            Code::Native(plugin) => Ok(plugin.point(self.number, value, channels)),
+            Code::Wasm(plugin) => plugin.lookup_tables(self.number, value, channels),
+            Code::Native(plugin) => Ok(plugin.lookup_tables(self.number, value, channels)),
         };
-        self.counted(result)
+        self.count_failure(result)
     }
 
-    /// The value as the plugin is given it: finite, and 0 where it means nothing.
-    fn sound(&self, value: f64) -> f64 {
+    /// The value that is passed to the plugin: 0 if the op has none.
+    fn passed_value(&self, value: f64) -> f64 {
         if self.spec.value_range().is_none() {
             return 0.0;
         }
@@ -236,14 +211,14 @@ impl PluginOp {
         value
     }
 
-    fn counted<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
+    fn count_failure<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
         if result.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
         result
     }
 
-    fn check(&self, value: f64) -> Result<(), OpError> {
+    fn check_value(&self, value: f64) -> Result<(), OpError> {
         if self.spec.value_range().is_some() && !value.is_finite() {
             return Err(OpError::NotFinite { value });
         }
@@ -262,9 +237,9 @@ impl Op for PluginOp {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        self.check(value)?;
+        self.check_value(value)?;
         let skips = self.on_failure == OnFailure::Skip;
-        // A module changes a copy of the image, and a library the image itself.
+        // A module changes a copy of the image, but a library the image itself.
         let before = (skips && matches!(*self.code, Code::Native(_)))
             .then(|| call.scratch.copy_of(image.samples()));
         match self.try_apply(image, value, call.seed) {
@@ -289,13 +264,13 @@ impl Op for PluginOp {
             image.copy_from(source).map_err(|_| OpError::SourceShape)?;
             return self.apply(image, value, call);
         };
-        self.check(value)?;
+        self.check_value(value)?;
         if !image.has_shape_of(source) {
             return Err(OpError::SourceShape);
         }
-        let value = self.sound(value);
+        let value = self.passed_value(value);
         let result = plugin.apply(self.number, Some(source), image, value, call.seed);
-        match self.counted(result) {
+        match self.count_failure(result) {
             Err(_) if self.on_failure == OnFailure::Skip => {
                 image.copy_from(source).map_err(|_| OpError::SourceShape)
             }
@@ -303,10 +278,10 @@ impl Op for PluginOp {
         }
     }
 
-    /// `None` as well where the plugin has no tables to give, or fails to.
+    /// `None` also if the plugin fails.
     fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
-        self.check(value).ok()?;
-        self.try_point(value, channels).ok()?
+        self.check_value(value).ok()?;
+        self.try_lookup_tables(value, channels).ok()?
     }
 }
 
@@ -325,8 +300,8 @@ fn as_op_error(error: CallError) -> OpError {
     }
 }
 
-impl std::fmt::Debug for PluginOp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PluginOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginOp")
             .field("spec", &self.spec)
             .field("number", &self.number)

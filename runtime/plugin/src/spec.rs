@@ -1,31 +1,22 @@
-//! Specifications, as plugins state them: nothing is believed before it is checked.
+//! The specifications that plugins return. Nothing in them is used before it is checked.
 
 use faa_op::OpSpec;
+use faa_op::abi::{MAX_NAME_CHARS, MAX_SPEC_DEPTH, MAX_SUMMARY_CHARS, MAX_UNIT_CHARS};
+use faa_op::text::is_display_control;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::message::{shown, steers};
-use crate::{Limits, SpecError};
-
-/// The most characters of a summary.
-const SUMMARY: usize = 200;
-
-/// The most characters of a unit.
-const UNIT: usize = 40;
-
-/// The most characters of a name.
-const NAME: usize = 64;
-
-/// How deep lists and objects may stand inside each other.
-const DEPTH: usize = 16;
+use crate::config::Limits;
+use crate::error::SpecError;
+use crate::message::clean_message;
 
 #[derive(Deserialize)]
 struct PluginSpec {
-    ops: Vec<StatedOp>,
+    ops: Vec<RawOp>,
 }
 
 #[derive(Deserialize)]
-struct StatedOp {
+struct RawOp {
     name: String,
     #[serde(default)]
     summary: String,
@@ -37,7 +28,7 @@ struct StatedOp {
     mirrored: bool,
 }
 
-/// Reads the JSON text that a plugin gives, and checks everything in it.
+/// Parses the JSON text that a plugin returns, and checks everything in it.
 ///
 /// # Errors
 ///
@@ -58,34 +49,33 @@ pub fn parse_spec(text: &[u8], limits: &Limits) -> Result<Vec<OpSpec>, SpecError
     if found > limit {
         return Err(SpecError::TooManyOps { found, limit });
     }
-    for (op, stated) in spec.ops.iter().enumerate() {
-        stated.check(op)?;
-        if spec.ops[..op].iter().any(|other| other.name == stated.name) {
-            let name = stated.name.clone();
+    for (op, raw) in spec.ops.iter().enumerate() {
+        raw.check(op)?;
+        if spec.ops[..op].iter().any(|other| other.name == raw.name) {
+            let name = raw.name.clone();
             return Err(SpecError::DuplicateName { op, name });
         }
     }
-    Ok(spec.ops.into_iter().map(StatedOp::into_spec).collect())
+    Ok(spec.ops.into_iter().map(RawOp::into_spec).collect())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn not_json(error: serde_json::Error) -> SpecError {
-    SpecError::NotJson(shown(&error.to_string()))
+    SpecError::NotJson(clean_message(&error.to_string()))
 }
 
-/// A list would do for an object, its elements for the fields in order: serde is that liberal, and
-/// the ABI is not.
+/// serde would accept a list in place of an object, with the fields in order; the ABI does not.
 fn check_objects(text: &str) -> Result<(), SpecError> {
     let spec: Value = serde_json::from_str(text).map_err(not_json)?;
     let ops = spec.get("ops").and_then(Value::as_array);
     if ops.is_some_and(|ops| ops.iter().all(Value::is_object)) {
         return Ok(());
     }
-    let message = "an object with a list `ops` of objects is needed";
+    let message = "expected an object with a list `ops` of objects";
     Err(SpecError::NotJson(message.to_owned()))
 }
 
-/// Counts brackets outside of strings. serde_json has a limit of its own, which is far higher.
+/// Counts brackets outside of strings. serde_json has a depth limit too, but a far higher one.
 fn check_depth(text: &str) -> Result<(), SpecError> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -97,25 +87,25 @@ fn check_depth(text: &str) -> Result<(), SpecError> {
             b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEPTH {
-            let message = format!("more than {DEPTH} lists and objects stand inside each other");
+        if depth > MAX_SPEC_DEPTH {
+            let message = format!("lists and objects are nested more than {MAX_SPEC_DEPTH} deep");
             return Err(SpecError::NotJson(message));
         }
     }
     Ok(())
 }
 
-impl StatedOp {
+impl RawOp {
     fn check(&self, op: usize) -> Result<(), SpecError> {
         if !is_name(&self.name) {
-            let name = self.name.chars().take(NAME + 1).collect();
+            let name = self.name.chars().take(MAX_NAME_CHARS + 1).collect();
             return Err(SpecError::BadName { op, name });
         }
         for (key, text, limit) in [
-            ("summary", &self.summary, SUMMARY),
-            ("unit", &self.unit, UNIT),
+            ("summary", &self.summary, MAX_SUMMARY_CHARS),
+            ("unit", &self.unit, MAX_UNIT_CHARS),
         ] {
-            if text.chars().count() > limit || text.contains(steers) {
+            if text.chars().count() > limit || text.contains(is_display_control) {
                 return Err(SpecError::BadText { op, key, limit });
             }
         }
@@ -141,7 +131,7 @@ impl StatedOp {
 }
 
 fn is_name(name: &str) -> bool {
-    name.len() <= NAME
+    name.len() <= MAX_NAME_CHARS
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -161,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn each_malformation_has_its_kind() {
+    fn each_malformation_has_its_code() {
         let op = |fields: &str| format!(r#"{{"ops":[{{{fields}}}]}}"#);
         let long = "x".repeat(65);
         let cases = [
@@ -212,9 +202,9 @@ mod tests {
                 "spec-too-many-ops",
             ),
         ];
-        for (text, kind) in cases {
+        for (text, code) in cases {
             let error = parse_spec(text.as_bytes(), &Limits::default()).unwrap_err();
-            assert_eq!(error.kind(), kind, "{text:.80}");
+            assert_eq!(error.code(), code, "{text:.80}");
         }
         let error = parse_spec(b"\xff", &Limits::default()).unwrap_err();
         assert_eq!(error, SpecError::NotUtf8);

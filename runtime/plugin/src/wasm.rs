@@ -1,58 +1,58 @@
 //! WebAssembly modules and their instances.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
+use faa_op::abi::{self, pack_span, unpack_span};
+use faa_op::{Channels, ImageMut, ImageRef, OpSpec, LookupTables};
 use thread_local::ThreadLocal;
 use wasmtime::{
     Extern, Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
     TypedFunc, WasmParams, WasmResults,
 };
 
+use crate::clock::ticks;
+use crate::config::Limits;
+use crate::error::{CallError, PluginErrorKind, SpecError};
 use crate::exports::check_exports;
-use crate::host::{Inner, TICK};
-use crate::message::{MESSAGE, readable};
+use crate::message::{clean_name, plugin_message};
 use crate::spec::parse_spec;
-use crate::{CallError, Limits, PluginError};
 
 /// A module, with an instance for each thread that has called it.
 pub(crate) struct WasmPlugin {
-    host: Arc<Inner>,
     module: Module,
+    limits: Limits,
     instances: ThreadLocal<RefCell<Option<Instance>>>,
-    /// Set once asking for tables has failed: it is not asked for again.
+    /// Set once a call for lookup tables has failed: there are no further ones.
     without_tables: AtomicBool,
 }
 
 impl WasmPlugin {
-    /// Makes a first instance of a module, and asks it for its specification.
+    /// Creates the first instance of a module, and reads its specification.
     pub(crate) fn new(
-        host: Arc<Inner>,
         module: Module,
-    ) -> Result<(Self, Vec<OpSpec>), PluginError> {
+        limits: Limits,
+    ) -> Result<(Self, Vec<OpSpec>), PluginErrorKind> {
         check_exports(&module)?;
         let plugin = Self {
-            host,
             module,
+            limits,
             instances: ThreadLocal::new(),
             without_tables: AtomicBool::new(false),
         };
-        let limits = &plugin.host.config.limits;
-        let mut instance = plugin.start().map_err(|cause| PluginError::Call {
+        let mut instance = plugin.start().map_err(|cause| PluginErrorKind::Call {
             phase: "start",
             cause,
         })?;
-        let text = instance.spec(limits)?;
-        let specs = parse_spec(&text, limits)?;
+        let text = instance.spec(&plugin.limits)?;
+        let specs = parse_spec(&text, &plugin.limits)?;
         *plugin.slot().borrow_mut() = Some(instance);
         Ok((plugin, specs))
     }
 
-    /// Applies an op to the image, or to the source where there is one, and writes the result into
-    /// the image. Where it fails, the image is as it was.
+    /// Applies an op to the source, or to the image itself if there is none, and writes the result
+    /// into the image. On failure, the image is unchanged.
     pub(crate) fn apply(
         &self,
         op: u32,
@@ -61,34 +61,35 @@ impl WasmPlugin {
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let limits = &self.host.config.limits;
+        let limits = &self.limits;
         self.with_instance(|instance| {
             let length = image.samples().len();
-            let place = instance.reserve(length, limits)?;
+            let offset = instance.reserve(length, limits)?;
             let memory = instance.memory.data_mut(&mut instance.store);
-            copy_in(&mut memory[place..][..length], source, image);
-            instance.apply(op, place, image, value, seed, limits)?;
+            copy_in(&mut memory[offset..][..length], source, image);
+            instance.apply(op, offset, image, value, seed, limits)?;
             let memory = instance.memory.data(&instance.store);
             image
                 .samples_mut()
-                .copy_from_slice(&memory[place..][..length]);
+                .copy_from_slice(&memory[offset..][..length]);
             Ok(())
         })
     }
 
-    /// An op's tables; `None` where it has none. Once asking has failed, there are none.
-    pub(crate) fn point(
+    /// An op's lookup tables; `None` if it has none. After one failure, there are none.
+    pub(crate) fn lookup_tables(
         &self,
         op: u32,
         value: f64,
         channels: Channels,
     ) -> Result<Option<LookupTables>, CallError> {
         let has_none = self.without_tables.load(Ordering::Relaxed);
-        if has_none || self.module.get_export("faa_point").is_none() {
+        if has_none || self.module.get_export(abi::LOOKUP_TABLES).is_none() {
             return Ok(None);
         }
-        let limits = &self.host.config.limits;
-        let result = self.with_instance(|instance| instance.point(op, value, channels, limits));
+        let limits = &self.limits;
+        let result =
+            self.with_instance(|instance| instance.lookup_tables(op, value, channels, limits));
         if result.is_err() {
             self.without_tables.store(true, Ordering::Relaxed);
         }
@@ -96,10 +97,8 @@ impl WasmPlugin {
     }
 
     pub(crate) fn exports(&self) -> Vec<String> {
-        let names = self.module.exports();
-        names
-            .map(|export| crate::message::short(export.name()))
-            .collect()
+        let exports = self.module.exports();
+        exports.map(|export| clean_name(export.name())).collect()
     }
 
     /// The size of this thread's instance.
@@ -109,17 +108,18 @@ impl WasmPlugin {
         Some(instance.memory.data_size(&instance.store))
     }
 
-    /// Throws this thread's instance away.
-    pub(crate) fn forget(&self) {
+    /// Drops this thread's instance.
+    pub(crate) fn drop_instance(&self) {
         *self.slot().borrow_mut() = None;
     }
 
-    /// Lends this thread's instance, a new one where there is none. One that fails is thrown away.
+    /// Calls `work` with this thread's instance, creating it if there is none. An instance that fails
+    /// is dropped.
     fn with_instance<T>(
         &self,
         work: impl FnOnce(&mut Instance) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        // Nobody else can have it: work on it never leads back here.
+        // It is not borrowed already, because `work` never calls back into this function.
         let mut slot = self.slot().borrow_mut();
         let instance = match &mut *slot {
             Some(instance) => instance,
@@ -137,7 +137,7 @@ impl WasmPlugin {
     }
 
     fn start(&self) -> Result<Instance, CallError> {
-        Instance::start(&self.module, &self.host.config.limits)
+        Instance::start(&self.module, &self.limits)
     }
 }
 
@@ -163,11 +163,11 @@ struct Instance {
     reserve: TypedFunc<u32, u32>,
     apply: Apply,
     error: Option<TypedFunc<(), u64>>,
-    point: Option<TypedFunc<(u32, u32, f64), u64>>,
+    lookup_tables: Option<TypedFunc<(u32, u32, f64), u64>>,
     buffer: Buffer,
 }
 
-/// What a plugin has reserved: an offset that lies within its memory with all of the length.
+/// A reserved buffer, which was checked to lie within the plugin's memory.
 #[derive(Clone, Copy, Default)]
 struct Buffer {
     offset: usize,
@@ -175,7 +175,7 @@ struct Buffer {
 }
 
 impl Instance {
-    /// Makes an instance, and runs its start function.
+    /// Creates an instance, and runs its start function.
     fn start(module: &Module, limits: &Limits) -> Result<Self, CallError> {
         let bounds = StoreLimitsBuilder::new()
             .memory_size(limits.memory)
@@ -191,42 +191,42 @@ impl Instance {
         Self::with_exports(store, &instance).map_err(|error| CallError::Instance(error.to_string()))
     }
 
-    /// The types of exports were checked with the module.
+    /// The types of the exports were checked with the module.
     fn with_exports(
         mut store: Store<StoreLimits>,
         instance: &WasmInstance,
     ) -> wasmtime::Result<Self> {
-        let Some(Extern::Memory(memory)) = instance.get_export(&mut store, "memory") else {
-            return Err(wasmtime::Error::msg("there is no memory"));
+        let Some(Extern::Memory(memory)) = instance.get_export(&mut store, abi::MEMORY) else {
+            return Err(wasmtime::Error::msg("it exports no memory"));
         };
         Ok(Self {
             memory,
-            spec: instance.get_typed_func(&mut store, "faa_spec")?,
-            reserve: instance.get_typed_func(&mut store, "faa_reserve")?,
-            apply: instance.get_typed_func(&mut store, "faa_apply")?,
-            error: instance.get_typed_func(&mut store, "faa_error").ok(),
-            point: instance.get_typed_func(&mut store, "faa_point").ok(),
+            spec: instance.get_typed_func(&mut store, abi::SPEC)?,
+            reserve: instance.get_typed_func(&mut store, abi::RESERVE)?,
+            apply: instance.get_typed_func(&mut store, abi::APPLY)?,
+            error: instance.get_typed_func(&mut store, abi::ERROR).ok(),
+            lookup_tables: instance.get_typed_func(&mut store, abi::LOOKUP_TABLES).ok(),
             buffer: Buffer::default(),
             store,
         })
     }
 
-    fn spec(&mut self, limits: &Limits) -> Result<Vec<u8>, PluginError> {
-        let failed = |cause| PluginError::Call {
-            phase: "faa_spec",
+    fn spec(&mut self, limits: &Limits) -> Result<Vec<u8>, PluginErrorKind> {
+        let failed = |cause| PluginErrorKind::Call {
+            phase: abi::SPEC,
             cause,
         };
         let spec = self.spec.clone();
-        let place = self.call(&spec, (), limits.start_time).map_err(failed)?;
-        let text = self.bytes_at("faa_spec", place).map_err(failed)?;
+        let span = self.call(&spec, (), limits.start_time).map_err(failed)?;
+        let text = self.bytes_at(abi::SPEC, span).map_err(failed)?;
         if text.len() > limits.spec {
             let (found, limit) = (text.len(), limits.spec);
-            return Err(crate::SpecError::TooLong { found, limit }.into());
+            return Err(SpecError::TooLong { found, limit }.into());
         }
         Ok(text.to_vec())
     }
 
-    /// Where an image of that length goes. A buffer that is large enough is used again.
+    /// The offset of a buffer for `length` bytes. A buffer that is large enough is reused.
     fn reserve(&mut self, length: usize, limits: &Limits) -> Result<usize, CallError> {
         if self.buffer.length >= length {
             return Ok(self.buffer.offset);
@@ -240,28 +240,27 @@ impl Instance {
             0 => return Err(CallError::NoBuffer(length)),
             offset => offset,
         };
-        let place = u64::from(offset) << 32 | u64::from(size);
-        self.bytes_at("faa_reserve", place)?;
+        self.bytes_at(abi::RESERVE, pack_span(offset, size))?;
         let offset = offset as usize;
         self.buffer = Buffer { offset, length };
         Ok(offset)
     }
 
-    /// Applies an op to the image at a place of memory.
+    /// Applies an op to the image at an offset of memory.
     fn apply(
         &mut self,
         op: u32,
-        place: usize,
+        offset: usize,
         image: &ImageMut<'_>,
         value: f64,
         seed: u64,
         limits: &Limits,
     ) -> Result<(), CallError> {
         let (width, height, channels) = (image.width(), image.height(), image.channels());
-        // An image that was reserved for has fewer pixels than 2³².
+        // An image that a buffer was reserved for has less than 2³² bytes.
         let arguments = (
             op,
-            place as u32,
+            offset as u32,
             width as u32,
             height as u32,
             channels.count() as u32,
@@ -270,47 +269,47 @@ impl Instance {
         );
         let apply = self.apply.clone();
         match self.call(&apply, arguments, limits.call_time) {
-            Ok(0) => Ok(()),
-            Ok(1) => Err(CallError::Shape {
+            Ok(abi::STATUS_DONE) => Ok(()),
+            Ok(abi::STATUS_UNSUPPORTED_SHAPE) => Err(CallError::Shape {
                 width,
                 height,
                 channels,
             }),
-            Ok(2) => Err(CallError::Failed(self.last_message(limits.call_time))),
+            Ok(abi::STATUS_FAILED) => Err(CallError::Failed(self.last_message(limits.call_time))),
             Ok(status) => Err(CallError::Status(status)),
             Err(error) => Err(error),
         }
     }
 
-    fn point(
+    fn lookup_tables(
         &mut self,
         op: u32,
         value: f64,
         channels: Channels,
         limits: &Limits,
     ) -> Result<Option<LookupTables>, CallError> {
-        let Some(point) = self.point.clone() else {
+        let Some(lookup_tables) = self.lookup_tables.clone() else {
             return Ok(None);
         };
         let arguments = (op, channels.count() as u32, value);
-        let place = self.call(&point, arguments, limits.call_time)?;
-        if place == 0 {
+        let span = self.call(&lookup_tables, arguments, limits.call_time)?;
+        if span == 0 {
             return Ok(None);
         }
-        let bytes = self.bytes_at("faa_point", place)?;
+        let bytes = self.bytes_at(abi::LOOKUP_TABLES, span)?;
         match bytes.as_chunks::<256>() {
             (&[red, green, blue], []) => Ok(Some(LookupTables::per_channel([red, green, blue]))),
-            _ => Err(CallError::Tables(bytes.len())),
+            _ => Err(CallError::LookupTables(bytes.len())),
         }
     }
 
-    /// What the plugin says of a failure, where it says anything; the instance is not used after.
+    /// The plugin's message about a failure, if it has one. The instance must not be used afterwards.
     fn last_message(&mut self, time: Duration) -> Option<String> {
         let error = self.error.as_ref()?;
         self.store.set_epoch_deadline(ticks(time));
-        let place = error.call(&mut self.store, ()).ok()?;
-        let message = self.bytes_at("faa_error", place).ok()?;
-        (message.len() <= MESSAGE).then(|| readable(message))?
+        let span = error.call(&mut self.store, ()).ok()?;
+        let message = self.bytes_at(abi::ERROR, span).ok()?;
+        (message.len() <= abi::MAX_MESSAGE_BYTES).then(|| plugin_message(message))?
     }
 
     fn call<P: WasmParams, R: WasmResults>(
@@ -329,35 +328,20 @@ impl Instance {
         }
     }
 
-    /// The bytes at a place, if there are such.
-    fn bytes_at(&self, export: &'static str, place: u64) -> Result<&[u8], CallError> {
-        let (offset, length) = ((place >> 32) as usize, (place & 0xffff_ffff) as usize);
+    /// The bytes in a span that an export returned.
+    fn bytes_at(&self, export: &'static str, span: u64) -> Result<&[u8], CallError> {
+        let (offset, length) = unpack_span(span);
         let memory = self.memory.data(&self.store);
-        // The sum may be beyond what a host of 32 bits can address.
-        offset
-            .checked_add(length)
-            .and_then(|end| memory.get(offset..end))
-            .ok_or_else(|| self.outside(export, place))
-    }
-
-    fn outside(&self, export: &'static str, place: u64) -> CallError {
-        let offset = place >> 32;
-        CallError::Outside {
+        // The sum may exceed what a 32-bit host can address.
+        let end = (offset as usize).checked_add(length as usize);
+        let bytes = end.and_then(|end| memory.get(offset as usize..end));
+        bytes.ok_or(CallError::Outside {
             export,
-            offset,
-            end: offset + (place & 0xffff_ffff),
-            memory: self.memory.data_size(&self.store) as u64,
-        }
+            offset: u64::from(offset),
+            end: u64::from(offset) + u64::from(length),
+            memory: memory.len() as u64,
+        })
     }
-}
-
-/// The ticks of a time, rounded up, and one for the tick that is under way.
-fn ticks(time: Duration) -> u64 {
-    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
-    u64::try_from(ticks)
-        .unwrap_or(u64::MAX / 2)
-        .min(u64::MAX / 2)
-        + 1
 }
 
 fn call_error(error: &wasmtime::Error, limit: Duration, message: Option<String>) -> CallError {

@@ -195,13 +195,13 @@ mod cache {
     #[test]
     fn a_damaged_entry_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("plugins");
-        let with_cache = || host(|config| config.cache = Some(place.clone()));
+        let cache = folder.path().join("plugins");
+        let with_cache = || host(|config| config.cache = Some(cache.clone()));
         works(&with_cache());
-        let found = entries(&place);
+        let found = entries(&cache);
         assert_eq!(found.len(), 1);
         assert_eq!(
-            fs::metadata(&place).unwrap().permissions().mode() & 0o777,
+            fs::metadata(&cache).unwrap().permissions().mode() & 0o777,
             0o700
         );
         let whole = fs::read(&found[0]).unwrap();
@@ -246,12 +246,12 @@ mod cache {
     #[test]
     fn entries_belong_to_an_engine_s_settings() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("plugins");
-        works(&host(|config| config.cache = Some(place.clone())));
+        let cache = folder.path().join("plugins");
+        works(&host(|config| config.cache = Some(cache.clone())));
         works(&host(|config| {
-            config.cache = Some(place.clone());
+            config.cache = Some(cache.clone());
             config.canonical_nans = false;
         }));
-        assert_eq!(entries(&place).len(), 2);
+        assert_eq!(entries(&cache).len(), 2);
     }
 }

@@ -4,23 +4,23 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use faa_op::Channels;
 use faa_ops_builtin::{SimdLevel, builtin_ops_at};
-use serde_json::json;
 
 use super::find_policy;
 use super::one_op::OneOp;
-use crate::measure::{Pictures, Work, default_value, rate};
+use crate::arguments::in_range;
+use crate::measure::{Pictures, Work, as_json, default_value, rate};
 use crate::plugins::PluginOptions;
 
-/// Measure how many images a second an op or a policy makes.
+/// Measure how fast an op or a policy is, in images per second.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-It goes over 64 different smooth images of low contrast in turn, from a source to a result in
-another buffer, the copy included, and tells the best of three rounds. Without --value and
---magnitude an op has the value at which it is compared with other libraries: a shear of 0.2, a
-translation by 0.3, 20 degrees, a threshold of 128, 5 bits, a factor of 1.4, a cutout of 0.2; any
-other op a magnitude of 0.75. An op that mixes blends in the next image.
+Each measurement cycles through 64 smooth, low-contrast images, writes each result into a separate
+buffer, and reports the best of three rounds. Without --value and --magnitude, an op has the value
+that the published comparison uses: a shear of 0.2, a translation by 0.3, 20 degrees, a threshold of
+128, 5 bits, a factor of 1.4, a cutout of 0.2; any other op has magnitude 0.75. An op that needs a
+partner image gets the next image.
 
 Examples:
   faa-runtime bench --op Rotate --size 224
@@ -28,29 +28,29 @@ Examples:
   faa-runtime bench --policy autoaugment-cifar10 --size 32 --threads 2 --json"
 )]
 pub(crate) struct Bench {
-    /// A policy: a file, or the name of a shipped one.
+    /// Policy to measure: a file, or the name of a shipped policy.
     #[arg(long, value_name = "FILE|NAME")]
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
     #[command(flatten)]
     plugins: PluginOptions,
-    /// Width and height of the images.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Width and height of the images, in pixels, from 1 to 4096.
+    #[arg(long, value_name = "N", value_parser = in_range(1..=4096_u32))]
     size: u32,
     /// Channels of the images: 1 (L), 3 (RGB) or 4 (RGBA).
     #[arg(long, value_name = "C", default_value = "3", value_parser = parse_channels)]
     channels: Channels,
-    /// How many threads work at once.
-    #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Number of threads, from 1 to 1024.
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = in_range(1..=1024_u32))]
     threads: u32,
-    /// How long to measure, in seconds.
-    #[arg(long, value_name = "S", default_value = "0.3", value_parser = parse_seconds)]
+    /// Total time of the measurement, in seconds, from 0 to 3600.
+    #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = in_range(0.0..=3600.0))]
     seconds: f64,
-    /// The vector instructions that the op uses: compiled, avx2 or avx512; the best by default.
+    /// Vector instructions of built-in ops: compiled, avx2 or avx512; default: the best available.
     #[arg(long, value_name = "LEVEL", conflicts_with = "policy", value_parser = parse_level)]
     simd: Option<SimdLevel>,
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -60,24 +60,14 @@ impl Bench {
         let work = self.work()?;
         let pictures = Pictures::new(self.size, self.channels);
         let rate = rate(&work, &pictures, self.threads, self.seconds)?;
-        let (size, threads) = (self.size, self.threads);
-        let nanoseconds = f64::from(threads) * 1e9 / rate;
         let text = if self.json {
-            let facts = json!({
-                "what": work.name(),
-                "size": size,
-                "channels": self.channels.count(),
-                "threads": threads,
-                "images_per_second": rate.round() as u64,
-                "ns_per_image": nanoseconds.round() as u64,
-            });
-            format!("{facts}\n")
+            format!("{}\n", as_json(&work, &pictures, self.threads, rate))
         } else {
+            let (name, size, threads) = (work.name(), self.size, self.threads);
+            let (channels, nanoseconds) = (self.channels.count(), f64::from(threads) * 1e9 / rate);
             format!(
-                "{} at {size}×{size}×{}, {threads} thread(s): {rate:.0} images/s, {nanoseconds:.0} ns \
-                 an image on each\n",
-                work.name(),
-                self.channels.count(),
+                "{name} at {size}×{size}×{channels}, {threads} thread(s): {rate:.0} images/s, \
+                 {nanoseconds:.0} ns per image and thread\n"
             )
         };
         io::stdout().write_all(text.as_bytes())?;
@@ -102,14 +92,7 @@ impl Bench {
 
 fn parse_channels(text: &str) -> Result<Channels, String> {
     let channels = text.parse().ok().and_then(Channels::from_count);
-    channels.ok_or_else(|| "it is 1, 3 or 4".to_owned())
-}
-
-fn parse_seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok();
-    seconds
-        .filter(|seconds| (0.0..=3600.0).contains(seconds))
-        .ok_or_else(|| "it is a number from 0 to 3600".to_owned())
+    channels.ok_or_else(|| "must be 1, 3 or 4".to_owned())
 }
 
 fn parse_level(text: &str) -> Result<SimdLevel, String> {
@@ -120,6 +103,6 @@ fn parse_level(text: &str) -> Result<SimdLevel, String> {
             let levels: Vec<_> = SimdLevel::available()
                 .map(|level| level.to_string())
                 .collect();
-            format!("this CPU has {}", levels.join(", "))
+            format!("this CPU supports {}", levels.join(", "))
         })
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
-/// List the ops, with the range and unit of their values.
+/// List the available ops, with the range and unit of their values.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -16,7 +16,7 @@ Examples:
   faa-runtime ops --plugins plugins
   faa-runtime ops --json")]
 pub(crate) struct Ops {
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -28,12 +28,14 @@ impl Ops {
         let known = self.plugins.known_ops()?;
         let specs = known.ops.iter().map(|op| op.spec());
         let text = if self.json {
-            let rows: Vec<Value> = specs
-                .map(|spec| as_json(spec, &known.source(spec.name())))
-                .collect();
-            format!("{:#}\n", Value::from(rows))
+            let rows = specs.map(|spec| {
+                let mut row = as_json(spec);
+                row["source"] = known.source(spec.name()).into();
+                row
+            });
+            format!("{:#}\n", rows.collect::<Value>())
         } else {
-            let mut table = table(&["op", "values", "unit", "mirrored", "what it does", "from"]);
+            let mut table = table(&["op", "values", "unit", "mirrored", "description", "source"]);
             for spec in specs {
                 let source = known.source(spec.name());
                 table.add_row([&row(spec)[..], &[source]].concat());
@@ -45,7 +47,8 @@ impl Ops {
     }
 }
 
-fn as_json(spec: &OpSpec, source: &str) -> Value {
+/// A specification for programs.
+pub(super) fn as_json(spec: &OpSpec) -> Value {
     let range = spec.value_range();
     json!({
         "name": spec.name(),
@@ -54,7 +57,6 @@ fn as_json(spec: &OpSpec, source: &str) -> Value {
         "high": range.map(|range| range.high),
         "unit": range.map(|range| range.unit.as_ref()),
         "mirrored": range.is_some_and(|range| range.centre.is_some()),
-        "source": source,
     })
 }
 

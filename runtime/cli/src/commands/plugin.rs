@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use clap::Subcommand;
 
-/// Make, build, check and measure plugins: ops in WebAssembly.
+/// Create, build, check and measure plugins: custom ops in WebAssembly.
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
     New(new::New),

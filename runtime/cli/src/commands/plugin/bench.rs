@@ -2,66 +2,61 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use faa_op::{Channels, Op};
-use serde_json::{Value, json};
+use faa_op::Channels;
+use serde_json::Value;
 
 use super::print;
-use crate::measure::{Pictures, Work, default_value, rate};
-use crate::plugins::Allowance;
+use crate::arguments::in_range;
+use crate::measure::{Pictures, Work, as_json, default_value, rate};
+use crate::plugins::PluginLimits;
 use crate::table::{render, table};
 
-/// Measure how many images a second each op of a plugin makes.
+/// Measure how fast each op of a plugin is, in images per second.
 #[derive(Args)]
 #[command(after_help = "\
-It measures as `faa-runtime bench` does: RGB images, from a source to a result in another buffer.
+The measurement is that of `faa-runtime bench`, with RGB images and on one thread.
 
 Examples:
   faa-runtime plugin bench vignette.wasm
   faa-runtime plugin bench vignette.wasm --size 512 --json")]
 pub(crate) struct Bench {
-    /// The plugin.
+    /// Plugin to measure.
     file: PathBuf,
-    /// Widths and heights of the images, separated by commas.
+    /// Widths and heights of the images, in pixels, from 1 to 4096, separated by commas.
     #[arg(long = "size", value_name = "N,…", value_delimiter = ',', default_value = "32,224",
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
+          value_parser = in_range(1..=4096_u32))]
     sizes: Vec<u32>,
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    allowance: Allowance,
+    limits: PluginLimits,
 }
 
-/// How long each figure is measured.
+/// How long each op is measured at each size.
 const SECONDS: f64 = 0.3;
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        let host = self.allowance.host()?;
+        let host = self.limits.host()?;
         let plugin = host
-            .load_path(&self.file, self.allowance.native())
-            .with_context(|| format!("the plugin {} cannot be used", self.file.display()))?;
+            .load_path(&self.file, self.limits.native())
+            .with_context(|| format!("cannot load the plugin {}", self.file.display()))?;
         let mut rows: Vec<Value> = Vec::new();
-        let mut table = table(&["op", "value", "size", "images/s", "ns an image"]);
+        let mut table = table(&["op", "value", "size", "images/s", "ns/image"]);
         for size in self.sizes {
             let pictures = Pictures::new(size, Channels::Rgb);
             for op in plugin.ops() {
                 let value = default_value(op.as_ref());
                 let work = Work::Op(op.clone(), value);
                 let rate = rate(&work, &pictures, 1, SECONDS)?;
-                let (name, nanoseconds) = (op.spec().name(), (1e9 / rate).round() as u64);
-                rows.push(json!({
-                    "what": name, "size": size, "channels": 3, "threads": 1,
-                    "images_per_second": rate.round() as u64, "ns_per_image": nanoseconds,
-                }));
-                let figures = [format!("{value}"), format!("{size}×{size}")];
-                let [value, size] = figures;
+                rows.push(as_json(&work, &pictures, 1, rate));
                 table.add_row([
-                    name.to_owned(),
-                    value,
-                    size,
+                    work.name().to_owned(),
+                    value.to_string(),
+                    format!("{size}×{size}"),
                     format!("{rate:.0}"),
-                    nanoseconds.to_string(),
+                    format!("{:.0}", 1e9 / rate),
                 ]);
             }
         }

@@ -8,24 +8,25 @@ use clap::Args;
 use super::print;
 use crate::wasm_toolchain::{self, Target};
 
-/// Build a plugin's crate to WebAssembly, with whatever tool chain there is.
+/// Build a plugin's crate to WebAssembly, with any tool chain that is installed.
 #[derive(Args)]
 #[command(after_help = "\
-Tried in this order: cargo with the target wasm32-unknown-unknown; rustup, which can add it; the
-standard library's sources of rustup or of Debian's rust-web-src, which are built with the plugin.
+The first of these is used: cargo with the target wasm32-unknown-unknown; rustup, which can install
+that target; the sources of the standard library from rustup or from Debian's rust-web-src, which are
+built with the plugin.
 
 Examples:
   faa-runtime plugin build vignette
   faa-runtime plugin build . --native --out libraries")]
 pub(crate) struct Build {
-    /// The crate's folder.
+    /// Folder of the crate.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Build a native library instead. It runs without a sandbox, and is loaded only with
+    /// Build a native library instead; it runs without a sandbox, and is loaded only with
     /// --allow-native.
     #[arg(long)]
     native: bool,
-    /// The folder to put the plugin into, made where it is missing; here where not given.
+    /// Output folder, created if it does not exist; default: the current folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -56,7 +57,7 @@ impl Build {
     }
 }
 
-/// The folder itself, or the one crate of a plugin that it holds.
+/// The folder itself, or the only plugin crate in it.
 fn crate_folder(folder: &Path) -> Result<PathBuf> {
     if folder.join("Cargo.toml").is_file() {
         return Ok(folder.to_owned());
@@ -73,16 +74,19 @@ fn crate_folder(folder: &Path) -> Result<PathBuf> {
     plugins.sort();
     match &plugins[..] {
         [plugin] => {
-            eprintln!("building {}, the one plugin here", plugin.display());
+            eprintln!(
+                "building {}, the only plugin in this folder",
+                plugin.display()
+            );
             Ok(plugin.clone())
         }
         [] => bail!(
-            "{} has no Cargo.toml: name the folder of a plugin, or make one with \
+            "{} has no Cargo.toml: name the folder of a plugin, or create one with \
              `faa-runtime plugin new NAME`",
             folder.display()
         ),
         [one, ..] => bail!(
-            "{} holds several plugins: name one, such as `faa-runtime plugin build {}`",
+            "{} contains several plugins: name one, for example `faa-runtime plugin build {}`",
             folder.display(),
             one.display()
         ),

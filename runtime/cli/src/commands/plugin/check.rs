@@ -7,56 +7,58 @@ use anyhow::{Result, bail};
 use clap::Args;
 use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
-use faa_plugin::{Host, Native, Plugin, PluginError};
+use faa_plugin::{Host, NativePermission, Plugin, PluginErrorKind};
 use serde_json::{Value, json};
 
+use super::super::ops;
 use super::print;
-use crate::plugins::{Allowance, in_a_line};
+use crate::plugins::{PluginLimits, in_a_line};
 use crate::table::{render, table};
 
-/// Check plugins: what they state, and how they behave. Exits with 1 where anything is wrong.
+/// Check the format and the behaviour of plugins; exits with 1 if a check fails.
 #[derive(Args)]
 #[command(after_help = "\
-Each op is tried on images of many shapes from 1×1 to 1024×1024, with 1, 3 and 4 channels, with values
-at both ends of its range, in the middle and beyond: the same call must give the same bytes, whatever
-was called before, and in another instance too.
+Each op is applied to images of sizes from 1×1 to 1024×1024 with 1, 3 and 4 channels, with values at
+both ends, in the middle and outside of its range. The same call must always give the same bytes,
+regardless of earlier calls, and also in a new instance.
 
 Examples:
   faa-runtime plugin check vignette.wasm
   faa-runtime plugin check plugins/*.wasm --json")]
 pub(crate) struct Check {
-    /// The plugins.
+    /// Plugins to check.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    allowance: Allowance,
+    limits: PluginLimits,
 }
 
-/// Something that was checked.
+/// The result of one check.
 struct Finding {
-    what: String,
+    check: String,
     ok: bool,
     /// What was found.
     detail: String,
-    /// What to do, where it is not as it should be.
+    /// What to do if the check fails.
     advice: &'static str,
 }
 
-/// All that was found of one file.
+/// The results of all checks of one file.
 struct Report {
     file: PathBuf,
-    facts: Value,
+    /// What is known about the plugin, for programs.
+    info: Value,
     findings: Vec<Finding>,
 }
 
 impl Check {
     pub(crate) fn run(self) -> Result<()> {
-        let host = self.allowance.host()?;
-        let native = self.allowance.native();
-        // What a folder with all of these would already have when the next one is loaded.
+        let host = self.limits.host()?;
+        let native = self.limits.native();
+        // The ops that are already loaded when the next one of a folder with these plugins is.
         let mut others = builtin_ops();
         let reports: Vec<Report> = (self.files.iter())
             .map(|file| Report::of(&host, native, file, &mut others))
@@ -69,134 +71,124 @@ impl Check {
                 print(&report.as_text())?;
             }
         }
-        let broken = reports.iter().filter(|report| !report.is_fine()).count();
+        let broken = reports.iter().filter(|report| !report.is_ok()).count();
         if broken > 0 {
-            bail!(
-                "{broken} of {} plugin(s) are not as they should be",
-                reports.len()
-            );
+            bail!("{broken} of {} plugin(s) failed the check", reports.len());
         }
         Ok(())
     }
 }
 
 impl Finding {
-    fn good(what: &str, detail: impl Into<String>) -> Self {
+    fn passed(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            what: what.to_owned(),
+            check: check.into(),
             ok: true,
             detail: detail.into(),
             advice: "",
         }
     }
+
+    fn failed(check: impl Into<String>, detail: String, advice: &'static str) -> Self {
+        Self {
+            check: check.into(),
+            ok: false,
+            detail,
+            advice,
+        }
+    }
 }
 
 impl Report {
-    fn of(host: &Host, native: Native, file: &Path, others: &mut OpSet) -> Self {
-        let (facts, findings) = match host.load_path(file, native) {
+    fn of(host: &Host, native: Option<NativePermission>, file: &Path, others: &mut OpSet) -> Self {
+        let (info, findings) = match host.load_path(file, native) {
             Ok(plugin) => {
-                let size = fs::metadata(file).map_or(0, |facts| facts.len());
+                let size = fs::metadata(file).map_or(0, |file| file.len());
                 let mut findings = findings(&plugin, size);
                 findings.push(names_are_free(&plugin, others));
-                (facts(&plugin, size), findings)
+                (info(&plugin, size), findings)
             }
             Err(error) => {
-                let finding = Finding {
-                    what: "loads".to_owned(),
-                    ok: false,
-                    detail: in_a_line(&error),
-                    advice: advice(&error),
-                };
-                (json!({"error": error.kind()}), vec![finding])
+                let advice = advice(error.kind());
+                let finding = Finding::failed("loads", in_a_line(&error), advice);
+                (json!({"error": error.code()}), vec![finding])
             }
         };
+        let file = file.to_owned();
         Self {
-            file: file.to_owned(),
-            facts,
+            file,
+            info,
             findings,
         }
     }
 
-    fn is_fine(&self) -> bool {
+    fn is_ok(&self) -> bool {
         self.findings.iter().all(|finding| finding.ok)
     }
 
     fn as_json(&self) -> Value {
-        let mut json = self.facts.clone();
+        let mut json = self.info.clone();
         json["file"] = self.file.to_string_lossy().into();
-        json["ok"] = self.is_fine().into();
+        json["ok"] = self.is_ok().into();
         let checks = self.findings.iter().map(|finding| {
             let advice = (!finding.ok).then_some(finding.advice);
-            let (what, ok, detail) = (&finding.what, finding.ok, &finding.detail);
-            json!({"check": what, "ok": ok, "detail": detail, "advice": advice})
+            let (check, ok, detail) = (&finding.check, finding.ok, &finding.detail);
+            json!({"check": check, "ok": ok, "detail": detail, "advice": advice})
         });
         json["checks"] = checks.collect();
         json
     }
 
     fn as_text(&self) -> String {
-        let mut table = table(&["", "check", "found"]);
+        let mut table = table(&["", "check", "result"]);
         for finding in &self.findings {
             let mark = if finding.ok { "ok" } else { "FAILS" };
             let detail = match finding.advice {
                 advice if finding.ok || advice.is_empty() => finding.detail.clone(),
                 advice => format!("{}\n→ {advice}", finding.detail),
             };
-            table.add_row([mark.to_owned(), finding.what.clone(), detail]);
+            table.add_row([mark.to_owned(), finding.check.clone(), detail]);
         }
         format!("{}\n{}\n", self.file.display(), render(&table))
     }
 }
 
-/// What to do about a plugin that was not loaded.
-fn advice(error: &PluginError) -> &'static str {
-    match error {
-        PluginError::Read(_) => "name a file that is there and can be read",
-        PluginError::NoAbi | PluginError::BadAbi => {
-            "`export_ops!` writes the section; a tool that strips modules must leave it"
+/// What to do about a plugin that could not be loaded.
+fn advice(kind: &PluginErrorKind) -> &'static str {
+    match kind {
+        PluginErrorKind::Read(_) => "name a file that exists and can be read",
+        PluginErrorKind::NoAbi | PluginErrorKind::BadAbi => {
+            "`export_ops!` writes the section; tools that strip modules must keep it"
         }
-        PluginError::MissingExport(_) => {
-            "`export_ops!` writes the exports; in other languages, tell the linker to keep them"
+        PluginErrorKind::MissingExport(_) => {
+            "`export_ops!` writes the exports; in other languages, make the linker keep them"
         }
-        PluginError::Call { .. } => {
-            "run the tests of the ops natively: what makes them must neither fail nor take long"
+        PluginErrorKind::Call { .. } => {
+            "run the tests of the ops natively: creating an op must neither fail nor take long"
         }
-        PluginError::TooComplex { .. } => {
+        PluginErrorKind::TooComplex { .. } => {
             "build it with optimisation, and split large functions or mark them `#[inline(never)]`"
         }
-        PluginError::NativeNotAllowed => "give --allow-native where you trust it",
-        _ => "see what `faa-runtime plugin new` makes, and the plugin ABI, for what is expected",
+        PluginErrorKind::NativeNotAllowed => "pass --allow-native if you trust it",
+        _ => "compare it with a plugin made by `faa-runtime plugin new`, and with ABI.md",
     }
 }
 
-/// Whether the plugin can stand beside the built-in ops and the plugins that were named before it.
+/// Whether the names differ from those of built-in ops and of the plugins checked before.
 fn names_are_free(plugin: &Plugin, others: &mut OpSet) -> Finding {
-    let what = "names";
     match plugin.add_to(others) {
-        Ok(()) => Finding::good(what, "no other op has them"),
-        Err(taken) => Finding {
-            what: what.to_owned(),
-            ok: false,
-            detail: format!("{taken}, built in or of a plugin before this one"),
-            advice: "give the op another name, or leave the other plugin away",
-        },
+        Ok(()) => Finding::passed("names", "no other op has them"),
+        Err(taken) => Finding::failed(
+            "names",
+            format!("{taken}, built-in or in an earlier plugin"),
+            "rename the op, or remove the other plugin",
+        ),
     }
 }
 
-/// What is known of a plugin that was loaded, for programs.
-fn facts(plugin: &Plugin, size: u64) -> Value {
-    let ops = plugin.ops().iter().map(|op| {
-        let spec = op.spec();
-        let range = spec.value_range();
-        json!({
-            "name": spec.name(),
-            "summary": spec.summary(),
-            "low": range.map(|range| range.low),
-            "high": range.map(|range| range.high),
-            "unit": range.map(|range| range.unit.as_ref()),
-            "mirrored": range.is_some_and(|range| range.centre.is_some()),
-        })
-    });
+/// What is known about a plugin that was loaded, for programs.
+fn info(plugin: &Plugin, size: u64) -> Value {
+    let ops = plugin.ops().iter().map(|op| ops::as_json(op.spec()));
     json!({
         "bytes": size,
         "sha256": plugin.sha256(),
@@ -209,20 +201,23 @@ fn facts(plugin: &Plugin, size: u64) -> Value {
     })
 }
 
-/// What a plugin states, which loading has checked, and what it does.
+/// The format of a plugin, which loading has checked, and its behaviour.
 fn findings(plugin: &Plugin, size: u64) -> Vec<Finding> {
     let abi = plugin.abi();
     let mut found = vec![
-        Finding::good("size", format!("{size} bytes, SHA-256 {}", plugin.sha256())),
-        Finding::good("ABI", format!("{}.{}", abi.major, abi.minor)),
+        Finding::passed("size", format!("{size} bytes, SHA-256 {}", plugin.sha256())),
+        Finding::passed("ABI", format!("{}.{}", abi.major, abi.minor)),
     ];
     if plugin.is_native() {
-        found.push(Finding::good("kind", "a native library, without a sandbox"));
+        found.push(Finding::passed(
+            "kind",
+            "a native library, without a sandbox",
+        ));
     } else {
         let memory = plugin.memory().unwrap_or_default();
-        found.push(Finding::good("imports", "none"));
-        found.push(Finding::good("exports", plugin.exports().join(", ")));
-        found.push(Finding::good(
+        found.push(Finding::passed("imports", "none"));
+        found.push(Finding::passed("exports", plugin.exports().join(", ")));
+        found.push(Finding::passed(
             "memory",
             format!("{} KiB before the first image", memory / 1024),
         ));
@@ -241,7 +236,7 @@ fn findings(plugin: &Plugin, size: u64) -> Vec<Finding> {
             None => "no value".to_owned(),
         };
         let summary = spec.summary();
-        found.push(Finding::good(spec.name(), format!("{summary} ({range})")));
+        found.push(Finding::passed(spec.name(), format!("{summary} ({range})")));
         found.extend(behaviour::findings(plugin, op));
     }
     found

@@ -9,20 +9,19 @@ use super::super::Usage;
 use super::print;
 use crate::template;
 
-/// Make a crate with an op to begin from. It builds as it is.
+/// Create a crate with an example op to start from.
 #[derive(Args)]
 #[command(after_help = "\
-The SDK's few source files are written beside the op, so that the crate builds wherever it is; that
-needs Rust 1.95 or newer.
+The crate contains the sources of the SDK, so that it builds anywhere. It needs Rust 1.95 or newer.
 
-Example:
+Examples:
   faa-runtime plugin new vignette
   faa-runtime plugin build vignette")]
 pub(crate) struct New {
-    /// The name of the crate and of the folder: lower-case letters, digits, - and _. The op has the
-    /// same name in one word: soft-glow makes SoftGlow.
+    /// Name of the crate and its folder: lower-case letters, digits, - and _. The op gets the same
+    /// name in camel case: SoftGlow for soft-glow.
     name: String,
-    /// Where to make the folder; here where not given.
+    /// Parent folder; default: the current folder.
     #[arg(long, value_name = "DIR")]
     r#in: Option<PathBuf>,
 }
@@ -31,31 +30,31 @@ impl New {
     pub(crate) fn run(self) -> Result<()> {
         let Some(op) = op_name(&self.name) else {
             bail!(Usage(format!(
-                "`{}` is no name for a plugin: it begins with a lower-case letter and goes on with \
-                 lower-case letters, digits, - and _, 64 in all at most",
+                "`{}` is not a valid name for a plugin: it must begin with a lower-case letter, \
+                 followed by at most 63 lower-case letters, digits, - and _",
                 self.name
             )));
         };
         if builtin_ops().get(&op).is_some() {
             bail!(Usage(format!(
-                "`{op}` is a built-in op, and a plugin's op cannot have its name: choose another"
+                "`{op}` is a built-in op, whose name a plugin's op cannot have: choose a different name"
             )));
         }
         let folder = self.r#in.unwrap_or_default().join(&self.name);
         if folder.exists() {
             bail!(
-                "{} exists: choose another name, or another folder with --in",
+                "{} already exists: choose a different name, or a different folder with --in",
                 folder.display()
             );
         }
         if let Err(error) = write(&folder, &self.name, &op) {
-            // Nothing half-made stays.
+            // A partial crate is of no use.
             let _ = fs::remove_dir_all(&folder);
             return Err(error);
         }
         let (shown, name) = (folder.display(), &self.name);
         print(&format!(
-            "{shown}: a crate with the op {op}; its code is in src/lib.rs\n\n\
+            "created {shown} with the op {op} in src/lib.rs\n\n\
              next:\n  \
              faa-runtime plugin build {shown}\n  \
              faa-runtime plugin check {name}.wasm\n"
@@ -74,7 +73,7 @@ fn write(folder: &Path, name: &str, op: &str) -> Result<()> {
     Ok(())
 }
 
-/// The op's name for a crate's: `soft-glow` is `SoftGlow`. `None` where it is no name.
+/// The op's name for a crate's name: `SoftGlow` for `soft-glow`. `None` if that is invalid.
 fn op_name(name: &str) -> Option<String> {
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 64

@@ -1,4 +1,4 @@
-//! What an op does, tried out.
+//! Checks of an op's behaviour.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ const SHAPES: [(usize, usize); 8] = [
 
 const CHANNELS: [Channels; 3] = [Channels::L, Channels::Rgb, Channels::Rgba];
 
-/// A seed, and the one whose result must not show in that of the first.
+/// The seed of every case, and a different one for calls in between.
 const SEEDS: [u64; 2] = [1, 0x9e37_79b9_7f4a_7c15];
 
-/// A call: all that a result may depend on.
+/// A call: everything that a result may depend on.
 #[derive(Clone, Copy)]
 struct Case {
     shape: (usize, usize),
@@ -33,7 +33,7 @@ struct Case {
     seed: u64,
 }
 
-/// Tries an op in every respect.
+/// Runs all checks of an op.
 pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
     let values = values(op);
     let cases: Vec<Case> = SHAPES
@@ -50,7 +50,7 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
         .collect();
     let (works, error) = works(op, &cases);
     if matches!(error, Some(CallError::Time { .. })) {
-        // Trying more would take the limit of time for each case.
+        // Further checks could take the whole time limit for each case.
         return vec![works];
     }
     vec![
@@ -61,7 +61,7 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
     ]
 }
 
-/// Both ends, the middle, and beyond the ends; 0 for an op without a value.
+/// Both ends and the middle of the range, and values outside of it; 0 for an op without a value.
 fn values(op: &PluginOp) -> Vec<f64> {
     match op.spec().value_range() {
         Some(range) => {
@@ -79,56 +79,50 @@ fn values(op: &PluginOp) -> Vec<f64> {
     }
 }
 
-/// With the first error, where there is one.
+/// Applies every case; returns the first error too, if there is one.
 fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
-    let what = format!("{}: every shape and value", op.spec().name());
-    let mut refused = 0;
+    let check = format!("{}: every shape and value", op.spec().name());
+    let mut unsupported = 0;
     for case in cases {
         match case.apply(op) {
             Ok(_) => {}
-            Err(CallError::Shape { .. }) => refused += 1,
+            Err(CallError::Shape { .. }) => unsupported += 1,
             Err(error) => {
-                let finding = Finding {
-                    what,
-                    ok: false,
-                    detail: format!("{case}: {error}"),
-                    advice: "an op works on every shape and value, or returns the status for a \
-                             shape that it does not support",
-                };
+                let advice = "an op must work with every shape and value, or return the status for an \
+                              unsupported shape";
+                let finding = Finding::failed(check, format!("{case}: {error}"), advice);
                 return (finding, Some(error));
             }
         }
     }
-    let count = cases.len();
-    let finding = Finding {
-        what,
-        ok: refused < count,
-        detail: match refused {
-            0 => format!("{count} cases work"),
-            _ => format!(
-                "{} cases work, {refused} are shapes that it does not support",
-                count - refused
-            ),
-        },
-        advice: "an op that supports no shape at all is of no use",
+    let works = cases.len() - unsupported;
+    let finding = match (works, unsupported) {
+        (0, _) => Finding::failed(
+            check,
+            "no shape is supported".to_owned(),
+            "an op must support at least one shape",
+        ),
+        (_, 0) => Finding::passed(check, format!("{works} cases work")),
+        _ => Finding::passed(
+            check,
+            format!("{works} cases work, {unsupported} have an unsupported shape"),
+        ),
     };
     (finding, None)
 }
 
-/// The same call again, after another one, and in another instance.
+/// Repeats each call, also after a different one, and in a new instance.
 fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
-    let what = format!("{}: the same call, the same bytes", op.spec().name());
-    let failed = |case: &Case, when: &str, advice| Finding {
-        what: what.clone(),
-        ok: false,
-        detail: format!("{case}: other bytes {when}"),
-        advice,
+    let check = format!("{}: same call, same bytes", op.spec().name());
+    let failed = |case: &Case, when: &str, advice| {
+        Finding::failed(&check, format!("{case}: different bytes {when}"), advice)
     };
     for case in cases.iter().filter(|case| case.shape.0 <= 224) {
         let Ok(first) = case.apply(op) else { continue };
-        if case.apply(op).ok() != Some(first.clone()) {
-            let advice = "all of an op's randomness comes from its seed, and nothing that it keeps \
-                          between calls may show";
+        let repeats = || case.apply(op).is_ok_and(|result| result == first);
+        if !repeats() {
+            let advice = "all of an op's randomness must come from its seed, and the result must not \
+                          depend on anything that is kept between calls";
             return failed(case, "the second time", advice);
         }
         let other = Case {
@@ -136,49 +130,44 @@ fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
             shape: (case.shape.1 + 2, case.shape.0 + 3),
             ..*case
         };
-        // Whether that works or not, it must not show.
+        // Its result does not matter, nor whether it fails.
         let _ = other.apply(op);
-        if case.apply(op).ok() != Some(first.clone()) {
-            let advice = "what an op keeps of one image must not show in another: set working memory \
-                          anew in each call";
-            return failed(case, "after another image", advice);
+        if !repeats() {
+            let advice = "an image must not influence a later one: initialise working memory in each \
+                          call";
+            return failed(case, "after a different image", advice);
         }
-        plugin.forget_instance();
-        if case.apply(op).ok() != Some(first) {
-            let advice = "an op must not depend on how many calls its instance has had before";
-            return failed(case, "in another instance", advice);
+        plugin.drop_instance();
+        if !repeats() {
+            let advice = "a result must not depend on earlier calls of the same instance";
+            return failed(case, "in a new instance", advice);
         }
     }
-    let when = if plugin.is_native() {
-        "again, and after other images"
+    let detail = if plugin.is_native() {
+        "repeated, and after different images"
     } else {
-        "again, after other images, and in another instance"
+        "repeated, after different images, and in a new instance"
     };
-    Finding::good(&what, when)
+    Finding::passed(check, detail)
 }
 
 fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
-    let what = format!("{}: tables", op.spec().name());
+    let check = format!("{}: lookup tables", op.spec().name());
     let mut found = false;
     for &value in values {
         for channels in CHANNELS {
-            let tables = match op.try_point(value, channels) {
+            let tables = match op.try_lookup_tables(value, channels) {
                 Ok(Some(tables)) => tables,
                 Ok(None) => continue,
                 Err(error) => {
-                    return Finding {
-                        what,
-                        ok: false,
-                        detail: format!("value {value}: {error}"),
-                        advice: "`point` gives tables or nothing, and fails at no value",
-                    };
+                    let advice = "the function must return tables or none for every value";
+                    return Finding::failed(check, format!("value {value}: {error}"), advice);
                 }
             };
             found = true;
             for seed in SEEDS {
-                let shape = (64, 48);
                 let case = Case {
-                    shape,
+                    shape: (64, 48),
                     channels,
                     value,
                     seed,
@@ -186,28 +175,25 @@ fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
                 let mut pixels = case.pixels();
                 tables.apply(&mut case.image(&mut pixels));
                 if case.apply(op).ok() != Some(pixels) {
-                    return Finding {
-                        what,
-                        ok: false,
-                        detail: format!("{case}: other bytes than without them"),
-                        advice: "`point` gives what `apply` does to every level, with any seed, or \
-                                 nothing",
-                    };
+                    let advice = "the tables must give the same bytes as applying the op with any \
+                                  seed; otherwise return none";
+                    let detail = format!("{case}: different bytes than without them");
+                    return Finding::failed(check, detail, advice);
                 }
             }
         }
     }
     let detail = if found {
-        "they agree: neighbouring ops become one pass"
+        "they agree: the op runs in one pass with its neighbours"
     } else {
-        "none: it is no point op, or does not say so"
+        "none"
     };
-    Finding::good(&what, detail)
+    Finding::passed(check, detail)
 }
 
-/// The best of several rounds, from a source to a result.
+/// The time per image, the best of several rounds.
 fn time(op: &Arc<PluginOp>, value: f64) -> Finding {
-    let what = format!("{}: time an image", op.spec().name());
+    let check = format!("{}: time per image", op.spec().name());
     let work = Work::Op(op.clone(), value);
     let times = [32, 224].map(|size| {
         let pictures = Pictures::new(size, Channels::Rgb);
@@ -216,27 +202,27 @@ fn time(op: &Arc<PluginOp>, value: f64) -> Finding {
             Err(error) => format!("{error:#} at {size}×{size}"),
         }
     });
-    Finding::good(&what, times.join(", "))
+    Finding::passed(check, times.join(", "))
 }
 
 impl Case {
-    /// Smooth, so that an op's effect shows, with noise, so that it shows everywhere.
+    /// A smooth image with noise, so that every op changes something everywhere.
     fn pixels(&self) -> Vec<u8> {
         let (width, height) = self.shape;
         let samples = width * self.channels.count();
         let mut stream = Stream::for_op(7);
-        let sample = |place: usize| {
-            let (x, y) = (place % samples, place / samples);
+        let sample = |index: usize| {
+            let (x, y) = (index % samples, index / samples);
             40 + (x * 90 / samples + y * 90 / height) as u8
         };
         (0..samples * height)
-            .map(|place| sample(place) + (stream.next_u32() & 31) as u8)
+            .map(|index| sample(index) + (stream.next_u32() & 31) as u8)
             .collect()
     }
 
     fn image<'a>(&self, pixels: &'a mut [u8]) -> ImageMut<'a> {
         ImageMut::new(pixels, self.shape.0, self.shape.1, self.channels)
-            .expect("pixels have the shape that they were made for")
+            .expect("pixels have this shape")
     }
 
     fn apply(&self, op: &PluginOp) -> Result<Vec<u8>, CallError> {

@@ -1,0 +1,150 @@
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use faa_op::OpSet;
+use serde::{Deserialize, Serialize};
+
+use crate::config::HostConfig;
+use crate::error::HostError;
+use crate::folder::{FolderError, Found};
+use crate::host::Host;
+use crate::native::NativePermission;
+
+/// Which plugins a program uses and what they may do, in a form that can be passed on to another
+/// process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PluginOptions {
+    /// The folders of plugins, loaded one after the other. Without any, no host is started.
+    pub folders: Vec<PathBuf>,
+    /// Whether native libraries are loaded too. They run without a sandbox.
+    pub allow_native: bool,
+    /// The memory limit per plugin and thread, in MiB, from 1 to 4096; 256 by default.
+    pub memory_mib: u32,
+    /// The time limit per call, in seconds, from 0.01 to 86,400; 10 by default.
+    pub call_seconds: f64,
+}
+
+/// Why plugins could not be loaded at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// [`PluginOptions::memory_mib`] is out of range.
+    #[error("the plugin memory limit is {0} MiB, but must be from 1 to 4096 MiB")]
+    Memory(u32),
+    /// [`PluginOptions::call_seconds`] is out of range.
+    #[error("the plugin time limit is {0} s, but must be from 0.01 to 86400 s")]
+    Time(f64),
+    /// The host could not be created.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A folder could not be read.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl PluginOptions {
+    /// The range of [`memory_mib`](Self::memory_mib).
+    pub const MEMORY_MIB: RangeInclusive<u32> = 1..=4096;
+    /// The range of [`call_seconds`](Self::call_seconds).
+    pub const CALL_SECONDS: RangeInclusive<f64> = 0.01..=86_400.0;
+
+    /// These folders with the default limits, and without native libraries.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self {
+            folders,
+            allow_native: false,
+            memory_mib: 256,
+            call_seconds: 10.0,
+        }
+    }
+
+    /// Checks that the limits are in range.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::Memory`] or [`OptionsError::Time`].
+    pub fn check(&self) -> Result<(), OptionsError> {
+        if !Self::MEMORY_MIB.contains(&self.memory_mib) {
+            return Err(OptionsError::Memory(self.memory_mib));
+        }
+        if !Self::CALL_SECONDS.contains(&self.call_seconds) {
+            return Err(OptionsError::Time(self.call_seconds));
+        }
+        Ok(())
+    }
+
+    /// A host with these limits, and the default of every other setting.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check), and [`OptionsError::Host`].
+    pub fn host(&self) -> Result<Host, OptionsError> {
+        self.check()?;
+        let mut config = HostConfig::default();
+        // On a 32-bit machine no plugin can have more.
+        config.limits.memory = (self.memory_mib as usize).saturating_mul(1 << 20);
+        config.limits.call_time = Duration::from_secs_f64(self.call_seconds);
+        Ok(Host::new(config)?)
+    }
+
+    /// The permission to load native libraries, if [`allow_native`](Self::allow_native) is set.
+    ///
+    /// # Safety
+    ///
+    /// If it is set, as for [`NativePermission::new`].
+    #[expect(unsafe_code, reason = "the caller's duty is passed on")]
+    pub unsafe fn native_permission(&self) -> Option<NativePermission> {
+        // SAFETY: the caller vouches for the libraries.
+        self.allow_native
+            .then(|| unsafe { NativePermission::new() })
+    }
+
+    /// Starts a host, loads the plugins of all folders and adds their ops to a set. Plugins that could
+    /// not be loaded are in [`Found::broken`].
+    ///
+    /// Native libraries are loaded only with the permission, which
+    /// [`native_permission`](Self::native_permission) gives.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`].
+    pub fn load_into(
+        &self,
+        native: Option<NativePermission>,
+        set: &mut OpSet,
+    ) -> Result<Found, OptionsError> {
+        self.check()?;
+        if self.folders.is_empty() {
+            return Ok(Found::default());
+        }
+        Ok(self.host()?.load_folders(&self.folders, native, set)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_checked_before_a_host_is_started() {
+        let check = |memory_mib, call_seconds| {
+            let mut options = PluginOptions::new(Vec::new());
+            (options.memory_mib, options.call_seconds) = (memory_mib, call_seconds);
+            let loaded = options.load_into(None, &mut OpSet::new());
+            assert_eq!(loaded.is_ok(), options.host().is_ok());
+            loaded.map(|_| ()).map_err(|error| error.to_string())
+        };
+        for (memory, seconds) in [(1, 0.01), (256, 10.0), (4096, 86_400.0)] {
+            assert_eq!(check(memory, seconds), Ok(()));
+        }
+        for memory in [0, 4097, u32::MAX] {
+            assert!(check(memory, 1.0).unwrap_err().contains("memory limit"));
+        }
+        for seconds in [0.0, -1.0, 0.009, 86_400.1, f64::INFINITY, f64::NAN] {
+            assert!(check(1, seconds).unwrap_err().contains("time limit"));
+        }
+    }
+}
