@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use faa_system::NoCacheFolder;
 
 /// What the other modules know of their surroundings. It is a value, because
@@ -51,6 +51,16 @@ impl Host {
     /// The folder for what is fetched once and shared by all checkouts.
     pub(crate) fn cache_folder(&self) -> Result<PathBuf, NoCacheFolder> {
         faa_system::cache_folder_by(|name| self.variable(name).map(OsStr::to_owned))
+    }
+
+    /// Fails on machines that what is fetched was not built for.
+    pub(crate) fn need_linux_x86_64(&self, reason: &str) -> Result<()> {
+        let (system, processor) = self.platform;
+        ensure!(
+            self.platform == ("linux", "x86_64"),
+            "this is {system} on {processor}, and {reason} for Linux on x86-64"
+        );
+        Ok(())
     }
 
     /// A cargo command in the root of the checkout.
@@ -108,6 +118,15 @@ pub(crate) mod tests {
                 .collect(),
             platform: ("linux", "x86_64"),
         }
+    }
+
+    /// An executable file, for a folder of `PATH`.
+    #[cfg(unix)]
+    pub(crate) fn script(folder: &Path, name: &str, lines: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let file = folder.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]
