@@ -1,7 +1,7 @@
 """Writes tests/goldens/ops.txt: what Pillow makes of thousands of cases, a line each.
 
-Usage: make_goldens.py FILE, or `cargo xtask goldens`, which has the right Pillow. The cases are
-always the same; only another Pillow, or a change here, gives another file.
+Usage: make_goldens.py FILE, or `cargo xtask parity --write-goldens`, which has the right Pillow. The
+cases are always the same; only another Pillow, or a change here, gives another file.
 """
 
 import sys
@@ -49,9 +49,9 @@ VALUES_OF_A_SHAPE = 3
 LARGE = (4096, 4096)
 
 HEADER = """\
-# What Pillow {pillow} makes of the built-in ops' cases. Made by `cargo xtask goldens`; not to be
-# edited by hand. The images are those of tests/oracle/pictures.py, a mixing op's partner is that
-# image's partner number 0, and the digest is of the resulting samples.
+# What Pillow {pillow} makes of the built-in ops' cases, by `cargo xtask parity --write-goldens`; not
+# to be edited by hand. The images are those of tests/oracle/pictures.py, a mixing op's partner is
+# that image's partner number 0, and the digest is of the resulting samples.
 # op value seed width height mode kind image-seed digest
 """
 

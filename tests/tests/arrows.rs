@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "faa-plugin",
             "faa-policy",
             "faa-search",
+            "faa-system",
         ],
     ),
     ("faa-plugin", &["faa-op", "faa-system"]),

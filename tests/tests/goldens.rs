@@ -1,7 +1,7 @@
 //! Every built-in op gives Pillow's bytes, at every level of SIMD and however it is called.
 //!
 //! `goldens/ops.txt` has a line a case, made by Pillow 13.0.0. To make it again, after a change to
-//! its script `oracle/make_goldens.py`: `cargo xtask goldens`.
+//! its script `oracle/make_goldens.py`: `cargo xtask parity --write-goldens`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -158,7 +158,7 @@ fn every_case_comes_out_as_in_pillow() {
         let texts: Vec<String> = saved.iter().map(|failure| failure.save(&folder)).collect();
         panic!(
             "{} results differ from Pillow's; the first are\n{}\nSource and result are saved in \
-             {}. Where the script of the goldens was changed: cargo xtask goldens",
+             {}. Where the script of the goldens was changed: cargo xtask parity --write-goldens",
             failures.len(),
             texts.join("\n"),
             folder.display()

@@ -3,12 +3,10 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The version that `faa-runtime-torch` is made for.
-pub(crate) const VERSION: &str = "2.11.0";
+pub(crate) use faa_system::libtorch::VERSION;
 
 /// A libtorch of the right version.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,13 +33,17 @@ pub(crate) struct NotFound(Vec<(Origin, String)>);
 
 /// Looks for a libtorch. `LIBTORCH` wins where it is set; then one with CUDA; then the cache.
 pub(crate) fn find() -> Result<Libtorch, NotFound> {
-    if let Some(home) = variable("LIBTORCH").filter(|home| !is_missing_link_of_cargo(home)) {
+    let set = env::var_os("LIBTORCH").filter(|home| !home.is_empty());
+    if let Some(home) = set
+        .map(PathBuf::from)
+        .filter(|home| !is_missing_link_of_cargo(home))
+    {
         return check(home, Origin::Variable)
             .map_err(|why| NotFound(vec![(Origin::Variable, why)]));
     }
-    let cache = cache_home()
-        .ok_or_else(|| "neither FAA_CACHE_DIR, XDG_CACHE_HOME nor HOME is set".to_owned())
-        .and_then(|home| check(home, Origin::Cache));
+    let cache = faa_system::cache_folder()
+        .map_err(|none| none.to_string())
+        .and_then(|cache| check(faa_system::libtorch::in_cache(&cache), Origin::Cache));
     let python = python_home().and_then(|home| check(home, Origin::Python));
     match (cache, python) {
         (_, Ok(python)) if python.has_cuda() => Ok(python),
@@ -74,46 +76,10 @@ impl Libtorch {
 }
 
 fn check(home: PathBuf, origin: Origin) -> Result<Libtorch, String> {
-    if !home.join("lib/libtorch_cpu.so").exists() {
-        return Err(format!("{} has no lib/libtorch_cpu.so", home.display()));
+    match faa_system::libtorch::check(&home) {
+        Ok(()) => Ok(Libtorch { home, origin }),
+        Err(unusable) => Err(unusable.to_string()),
     }
-    match version_of(&home) {
-        Some(version) if version == VERSION => Ok(Libtorch { home, origin }),
-        Some(version) => Err(format!(
-            "{} is version {version}, not {VERSION}",
-            home.display()
-        )),
-        None => Err(format!("{} does not tell its version", home.display())),
-    }
-}
-
-/// The version as `2.11.0`: of a plain libtorch from `build-version`, of PyTorch from `version.py`.
-fn version_of(home: &Path) -> Option<String> {
-    let version = fs::read_to_string(home.join("build-version"))
-        .ok()
-        .or_else(|| {
-            let python = fs::read_to_string(home.join("version.py")).ok()?;
-            let line = python
-                .lines()
-                .find(|line| line.starts_with("__version__"))?;
-            line.split(['\'', '"']).nth(1).map(str::to_owned)
-        })?;
-    version.trim().split('+').next().map(str::to_owned)
-}
-
-/// Where `cargo xtask libtorch` keeps it.
-fn cache_home() -> Option<PathBuf> {
-    let cache = variable("FAA_CACHE_DIR")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("faa-runtime")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/faa-runtime")))?;
-    Some(cache.join(format!("libtorch-{VERSION}-cpu")))
-}
-
-/// An empty variable counts as one that is not set.
-fn variable(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }
 
 /// `cargo run` sets `LIBTORCH` to a link in the source tree, also before it is made.
@@ -166,44 +132,3 @@ impl fmt::Display for NotFound {
 }
 
 impl std::error::Error for NotFound {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fake(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn the_version_must_be_the_right_one() {
-        let library = ("lib/libtorch_cpu.so", "");
-        let outcome = |files: &[(&str, &str)]| {
-            let folder = fake(files);
-            check(folder.path().to_owned(), Origin::Cache)
-                .map(drop)
-                .map_err(|why| why.replace(&folder.path().display().to_string(), "HOME"))
-        };
-        assert_eq!(outcome(&[library, ("build-version", "2.11.0\n")]), Ok(()));
-        assert_eq!(
-            outcome(&[
-                library,
-                ("version.py", "x = 1\n__version__ = '2.11.0+cu130'\n")
-            ]),
-            Ok(())
-        );
-        let wrong = outcome(&[library, ("build-version", "2.10.0+cpu")]);
-        assert_eq!(wrong, Err("HOME is version 2.10.0, not 2.11.0".into()));
-        assert_eq!(
-            outcome(&[library]),
-            Err("HOME does not tell its version".into())
-        );
-        assert_eq!(outcome(&[]), Err("HOME has no lib/libtorch_cpu.so".into()));
-    }
-}

@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use faa_system::NoCacheFolder;
 
 /// What the other modules know of their surroundings. It is a value, because
 /// a test cannot safely change the environment of its own process.
@@ -48,23 +49,18 @@ impl Host {
     }
 
     /// The folder for what is fetched once and shared by all checkouts.
-    pub(crate) fn cache_folder(&self) -> Result<PathBuf> {
-        if let Some(folder) = self.variable("FAA_CACHE_DIR") {
-            return Ok(std::path::absolute(folder)?);
-        }
-        // The XDG specification has relative paths ignored.
-        let absolute = |name| {
-            self.variable(name)
-                .map(Path::new)
-                .filter(|p| p.is_absolute())
-        };
-        if let Some(folder) = absolute("XDG_CACHE_HOME") {
-            return Ok(folder.join("faa-runtime"));
-        }
-        if let Some(home) = absolute("HOME") {
-            return Ok(home.join(".cache/faa-runtime"));
-        }
-        bail!("no cache folder is known, as HOME is not set: set FAA_CACHE_DIR to a folder")
+    pub(crate) fn cache_folder(&self) -> Result<PathBuf, NoCacheFolder> {
+        faa_system::cache_folder_by(|name| self.variable(name).map(OsStr::to_owned))
+    }
+
+    /// Fails on machines that what is fetched was not built for.
+    pub(crate) fn need_linux_x86_64(&self, reason: &str) -> Result<()> {
+        let (system, processor) = self.platform;
+        ensure!(
+            self.platform == ("linux", "x86_64"),
+            "this is {system} on {processor}, and {reason} for Linux on x86-64"
+        );
+        Ok(())
     }
 
     /// A cargo command in the root of the checkout.
@@ -124,28 +120,20 @@ pub(crate) mod tests {
         }
     }
 
-    #[test]
-    fn cache_folder_by_precedence() {
-        let all = [
-            ("FAA_CACHE_DIR", Path::new("/own")),
-            ("XDG_CACHE_HOME", Path::new("/xdg")),
-            ("HOME", Path::new("/home/a")),
-        ];
-        let folder = |from: usize| host(Path::new("/"), &all[from..]).cache_folder();
-        assert_eq!(folder(0).unwrap(), Path::new("/own"));
-        assert_eq!(folder(1).unwrap(), Path::new("/xdg/faa-runtime"));
-        assert_eq!(folder(2).unwrap(), Path::new("/home/a/.cache/faa-runtime"));
-        assert!(folder(3).unwrap_err().to_string().contains("FAA_CACHE_DIR"));
+    /// An executable file, for a folder of `PATH`.
+    #[cfg(unix)]
+    pub(crate) fn script(folder: &Path, name: &str, lines: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let file = folder.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     #[test]
-    fn relative_xdg_folder_is_ignored() {
-        let variables = [
-            ("XDG_CACHE_HOME", Path::new("xdg")),
-            ("HOME", Path::new("/h")),
-        ];
-        let folder = host(Path::new("/"), &variables).cache_folder().unwrap();
-        assert_eq!(folder, Path::new("/h/.cache/faa-runtime"));
+    fn a_relative_cache_folder_is_refused() {
+        let machine = host(Path::new("/"), &[("FAA_CACHE_DIR", Path::new("cache"))]);
+        let error = machine.cache_folder().unwrap_err().to_string();
+        assert!(error.contains("not an absolute path"), "{error}");
     }
 
     #[test]

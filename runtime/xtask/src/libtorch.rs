@@ -1,301 +1,214 @@
-//! Providing libtorch: the user's own, or one fetched once for the CPU.
+//! Providing libtorch: the one that `LIBTORCH` names, or one for the CPU that is fetched once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use faa_system::libtorch::{VERSION, check, in_cache};
 
-use crate::cache::Cache;
 use crate::host::Host;
-use crate::pip::Pip;
-use crate::requirements::{self, Requirement};
-use crate::{in_words, wheel};
+use crate::{cache, python};
 
 /// The requirements file, from the root of the checkout.
 const REQUIREMENTS: &str = "runtime/xtask/libtorch.txt";
 
-/// The link that cargo's configuration points `LIBTORCH` at.
+/// The link that cargo's configuration sets `LIBTORCH` to.
 const LINK: &str = ".libtorch";
 
-/// What is needed on the disk while it is fetched: the wheels twice, as pip
-/// copies them from where it downloads them, or once with their contents.
-const SPACE: u64 = 1_200_000_000;
+/// Which wheels pip downloads. A Python of any version does, because none of them is run.
+const WHEELS: &str = "download --python-version 3.12 --implementation cp --abi cp312 \
+                      --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 \
+                      --platform manylinux2014_x86_64 --dest";
 
-/// Makes sure that the build will find a libtorch of the right version, and
-/// returns its folder.
+/// What programs need that are linked against the library for the CPU, 460 MB of 3 GB. The two CUDA
+/// libraries do nothing on a machine without a GPU, and `libtorch_cpu.so` is linked against them.
+const PARTS: [&str; 6] = [
+    "torch/include",
+    "torch/lib/libtorch_cpu.so",
+    "torch/lib/libc10.so",
+    "torch/lib/libgomp.so.1",
+    "nvidia/cu13/lib/libcudart.so.13",
+    "nvidia/cu13/lib/libcupti.so.13",
+];
+
+/// Unpacks the members of all wheels in a folder whose names begin with one of the last arguments.
+const UNPACK: &str = "import pathlib, sys, zipfile
+for wheel in pathlib.Path(sys.argv[1]).iterdir():
+    with zipfile.ZipFile(wheel) as archive:
+        names = [n for n in archive.namelist() if n.startswith(tuple(sys.argv[3:]))]
+        archive.extractall(sys.argv[2], names)
+";
+
+/// Makes sure that builds find a libtorch of the right version, and returns its folder.
 pub(crate) fn ensure(host: &Host) -> Result<PathBuf> {
-    let requirements = read_requirements(host)?;
-    let version = wheel::version_of("torch", &requirements)?;
-    if let Some(folder) = users_own(host) {
-        check_users_own(&folder, version)?;
+    if let Some(folder) = set_by_user(host) {
+        let advice = "unset LIBTORCH to have libtorch fetched, or set it to one of the right \
+                      version (in a Python environment: site-packages/torch)";
+        check_set_by_user(&folder).context(advice)?;
         return Ok(folder);
     }
-    check_platform(host)?;
-    let cache = Cache::new(host.cache_folder()?);
-    let folder = cache.provide(&format!("libtorch-{version}-cpu"), SPACE, |work, result| {
-        fetch(host, &requirements, work, result)
+    host.need_linux_x86_64("libtorch is fetched (elsewhere, set LIBTORCH to its folder)")?;
+    let folder = cache::provide(&in_cache(&host.cache_folder()?), |work, result| {
+        fetch(host, work, result).context("libtorch cannot be fetched; LIBTORCH can name one")
     })?;
     link(&host.root.join(LINK), &folder)?;
     Ok(folder)
 }
 
-fn read_requirements(host: &Host) -> Result<Vec<Requirement>> {
-    let path = host.root.join(REQUIREMENTS);
-    let context = || format!("cannot read {}", path.display());
-    requirements::parse(&fs::read_to_string(&path).with_context(context)?).with_context(context)
-}
-
-/// What the user has set `LIBTORCH` to. Cargo sets it too, for this program
-/// as for any other, and that value says nothing.
-fn users_own(host: &Host) -> Option<PathBuf> {
+/// What the user has set `LIBTORCH` to. Cargo sets it for this program too, to the link.
+fn set_by_user(host: &Host) -> Option<PathBuf> {
     let folder = PathBuf::from(host.variable("LIBTORCH")?);
-    let link = host.root.join(LINK);
-    let parents_agree = || {
-        folder
-            .parent()?
-            .canonicalize()
-            .ok()
-            .zip(link.parent()?.canonicalize().ok())
-    };
-    let is_the_link = folder.file_name() == link.file_name()
-        && parents_agree().is_some_and(|(one, other)| one == other);
-    (!is_the_link).then_some(folder)
+    let parent = folder.parent().and_then(|it| it.canonicalize().ok());
+    let is_link = parent == host.root.canonicalize().ok() && folder.ends_with(LINK);
+    (!is_link).then_some(folder)
 }
 
-fn check_users_own(folder: &Path, wanted: &str) -> Result<()> {
-    let set = format!("LIBTORCH is set to {}", folder.display());
-    let advice = format!(
-        "unset it to have libtorch {wanted} fetched, or set it to one of that version (in a \
-         Python environment: the folder `torch` of its site-packages)"
-    );
-    ensure!(
-        folder.is_absolute(),
-        "{set}, but compilations run in other folders, where a relative path fails; make it absolute"
-    );
-    ensure!(folder.is_dir(), "{set}, which is no folder; {advice}");
-    let Some(found) = version_in(folder) else {
-        bail!("{set}, but it holds no file `build-version` or `version.py`; {advice}");
-    };
-    // `2.11.0+cu130` is 2.11.0, built for CUDA 13.0.
-    let plain = found.split('+').next().unwrap_or_default();
-    ensure!(
-        plain == wanted,
-        "{set}, which holds libtorch {found}, not {wanted}; {advice}"
-    );
-    for part in ["lib", "include"] {
-        ensure!(
-            folder.join(part).is_dir(),
-            "{set}, where the folder `{part}` is missing; {advice}"
-        );
-    }
+fn check_set_by_user(folder: &Path) -> Result<()> {
+    let shown = folder.display();
+    ensure!(folder.is_absolute(), "{shown} is not an absolute path");
+    check(folder)?;
+    ensure!(folder.join("include").is_dir(), "{shown} has no include");
     Ok(())
 }
 
-/// The version of a libtorch, as the C++ distribution or the Python package
-/// states it.
-fn version_in(folder: &Path) -> Option<String> {
-    if let Ok(text) = fs::read_to_string(folder.join("build-version")) {
-        return Some(text.trim().to_owned());
-    }
-    let text = fs::read_to_string(folder.join("version.py")).ok()?;
-    let line = text.lines().find(|line| line.starts_with("__version__"))?;
-    Some(line.split(['\'', '"']).nth(1)?.to_owned())
-}
-
-fn check_platform(host: &Host) -> Result<()> {
-    let (system, processor) = host.platform;
-    ensure!(
-        host.platform == ("linux", "x86_64"),
-        "libtorch can be fetched for Linux on x86-64 only, and this is {system} on {processor}: \
-         install that version yourself and set LIBTORCH to its folder"
-    );
-    Ok(())
-}
-
-fn fetch(host: &Host, requirements: &[Requirement], work: &Path, result: &Path) -> Result<()> {
-    let pip = Pip::find(host)?;
-    let version = wheel::version_of("torch", requirements)?;
-    let start = Instant::now();
-    eprintln!("fetching libtorch {version} (544 MB, once) …");
-    let downloads = work.join("wheels");
-    fs::create_dir(&downloads)?;
-    pip.download(&host.root.join(REQUIREMENTS), work, &downloads)?;
+fn fetch(host: &Host, work: &Path, result: &Path) -> Result<()> {
+    let (python, _) = python::find(host, "import pip, zipfile")?;
+    eprintln!("fetching libtorch {VERSION} (544 MB, once) …");
+    let (wheels, unpacked) = (work.join("wheels"), work.join("unpacked"));
+    let requirements = host.root.join(REQUIREMENTS);
+    python::pip(&python, work, WHEELS, &wheels, &requirements)?;
     eprintln!("unpacking it …");
-    wheel::unpack_all(
-        wheel::LIBTORCH_FOR_THE_CPU,
-        requirements,
-        &downloads,
-        result,
-    )?;
-    eprintln!("done in {}", in_words(start.elapsed()));
-    Ok(())
+    let mut unpack = python::quiet(&python);
+    unpack.args(["-c", UNPACK]).args([&wheels, &unpacked]);
+    let status = unpack.args(PARTS).status()?;
+    ensure!(status.success(), "Python cannot unpack the wheels");
+    fs::create_dir(result.join("lib"))?;
+    for part in PARTS {
+        let to = part.trim_start_matches("torch/");
+        let to = result.join(to.trim_start_matches("nvidia/cu13/"));
+        fs::rename(unpacked.join(part), to)
+            .with_context(|| format!("the wheels do not hold {part}"))?;
+    }
+    // tch links `-ltorch`. The wheel's libtorch.so would pull in the CUDA library; this linker
+    // script pulls in the CPU's.
+    fs::write(result.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
+    Ok(fs::write(result.join("build-version"), VERSION)?)
 }
 
 /// Points the link at the folder, in one step.
-#[cfg(unix)]
 fn link(link: &Path, folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    use std::os::unix::fs::symlink;
+    #[cfg(windows)]
+    use std::os::windows::fs::symlink_dir as symlink;
+
     let found = fs::read_link(link).ok();
     if found.as_deref() == Some(folder) {
         return Ok(());
     }
-    ensure!(
-        found.is_some() || !link.exists(),
-        "{} is not a link; move it away, or set LIBTORCH to it",
-        link.display()
-    );
-    let new = link.with_extension(format!("new-{}", std::process::id()));
-    std::os::unix::fs::symlink(folder, &new)
-        .and_then(|()| fs::rename(&new, link))
-        .with_context(|| format!("cannot point {} at {}", link.display(), folder.display()))
-}
-
-#[cfg(not(unix))]
-fn link(_link: &Path, _folder: &Path) -> Result<()> {
-    bail!("links are not made on this system")
+    let context = || format!("cannot replace {} by a link", link.display());
+    ensure!(found.is_some() || !link.exists(), context());
+    let new = link.with_extension(std::process::id().to_string());
+    symlink(folder, &new).with_context(context)?;
+    fs::rename(&new, link).with_context(context)
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::host::tests::host;
+    use crate::host::tests::{host, script};
 
-    /// A checkout with the requirements file, and a folder beside it.
-    fn checkout() -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("checkout");
-        fs::create_dir_all(root.join("runtime/xtask")).unwrap();
-        fs::write(root.join(REQUIREMENTS), include_str!("../libtorch.txt")).unwrap();
-        let libtorch = folder.path().join("libtorch");
-        fs::create_dir_all(libtorch.join("lib")).unwrap();
-        fs::create_dir(libtorch.join("include")).unwrap();
-        (folder, root, libtorch)
-    }
-
-    #[test]
-    fn users_own_libtorch_wins() {
-        let (_folder, root, libtorch) = checkout();
-        let machine = host(&root, &[("LIBTORCH", &libtorch)]);
-        fs::write(
-            libtorch.join("version.py"),
-            "a = 1\n__version__ = '2.11.0+cu130'\n",
-        )
-        .unwrap();
-        assert_eq!(ensure(&machine).unwrap(), libtorch);
-        fs::write(libtorch.join("build-version"), "2.11.0\n").unwrap();
-        assert_eq!(ensure(&machine).unwrap(), libtorch);
-        assert!(!root.join(LINK).exists());
-    }
-
-    #[test]
-    fn users_own_of_another_version_is_refused() {
-        let (_folder, root, libtorch) = checkout();
-        let machine = host(&root, &[("LIBTORCH", &libtorch)]);
-        let refusal = || ensure(&machine).unwrap_err().to_string();
-        assert!(
-            refusal().contains("no file `build-version`"),
-            "{}",
-            refusal()
-        );
-        fs::write(libtorch.join("build-version"), "2.9.1+cpu").unwrap();
-        let place = libtorch.display().to_string();
-        assert!(
-            refusal().contains("libtorch 2.9.1+cpu, not 2.11.0"),
-            "{}",
-            refusal()
-        );
-        assert!(
-            refusal().contains(&place) && refusal().contains("unset it"),
-            "{}",
-            refusal()
-        );
-        fs::remove_dir_all(&libtorch).unwrap();
-        assert!(refusal().contains("is no folder"), "{}", refusal());
-    }
-
-    #[test]
-    fn relative_path_is_refused() {
-        let (_folder, root, _) = checkout();
-        let machine = host(&root, &[("LIBTORCH", Path::new("libtorch"))]);
-        assert!(
-            ensure(&machine)
-                .unwrap_err()
-                .to_string()
-                .contains("make it absolute")
-        );
-    }
-
-    #[test]
-    fn cargo_s_own_setting_is_not_the_user_s() {
-        let (_folder, root, libtorch) = checkout();
-        let link = root.join(LINK);
-        assert_eq!(users_own(&host(&root, &[("LIBTORCH", &link)])), None);
-        assert_eq!(
-            users_own(&host(&root, &[("LIBTORCH", Path::new(""))])),
-            None
-        );
-        let other = libtorch.join(LINK);
-        assert_eq!(
-            users_own(&host(&root, &[("LIBTORCH", &other)])),
-            Some(other.clone())
-        );
-    }
-
-    #[test]
-    fn other_platforms_are_told_what_to_do() {
-        let (_folder, root, _) = checkout();
-        let mut machine = host(&root, &[]);
-        machine.platform = ("macos", "aarch64");
-        let text = ensure(&machine).unwrap_err().to_string();
-        assert!(
-            text.contains("macos on aarch64") && text.contains("set LIBTORCH"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn without_python_nothing_is_left_behind() {
-        let (folder, root, libtorch) = checkout();
-        let cache = folder.path().join("cache");
-        let machine = host(&root, &[("FAA_CACHE_DIR", &cache), ("PATH", &libtorch)]);
-        let error = ensure(&machine).unwrap_err();
-        // A nearly full disk is complained about first.
-        if !error.to_string().contains("not enough space") {
-            assert!(error.to_string().contains("on PATH"), "{error}");
+    /// A checkout with a `python3` that unpacks empty parts, after a change of them.
+    fn fetch(change: impl Fn(&Path)) -> (tempfile::TempDir, Result<PathBuf>) {
+        let root = tempfile::tempdir().unwrap();
+        let parts = root.path().join("parts");
+        for part in PARTS {
+            fs::create_dir_all(parts.join(part)).unwrap();
         }
-        let left: Vec<_> = cache
-            .read_dir()
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(left, ["lock"]);
+        change(&parts);
+        let copy = format!("[ $1 = -c ] && [ $4 ] && /bin/cp -r {parts:?} $4; exit 0");
+        script(root.path(), "python3", &copy);
+        let cache = root.path().join("cache");
+        let variables = [("PATH", root.path()), ("FAA_CACHE_DIR", &cache)];
+        let fetched = ensure(&host(root.path(), &variables));
+        (root, fetched)
     }
 
     #[test]
-    fn unpacked_libtorch_is_found_and_linked() {
-        let (folder, root, _) = checkout();
-        let cache = folder.path().join("cache");
-        let machine = host(&root, &[("FAA_CACHE_DIR", &cache)]);
-        let wheels = tempfile::tempdir().unwrap();
-        wheel::tests::make_wheels(wheels.path());
-        let place = cache.join("libtorch-2.11.0-cpu");
-        let requirements = read_requirements(&machine).unwrap();
-        let table = wheel::LIBTORCH_FOR_THE_CPU;
-        wheel::unpack_all(table, &requirements, wheels.path(), &place).unwrap();
+    fn wheels_become_a_libtorch_that_is_linked() {
+        let (root, folder) = fetch(|_| ());
+        let folder = folder.unwrap();
+        let (cache, link) = (root.path().join("cache"), root.path().join(LINK));
+        assert_eq!(folder, in_cache(&cache));
+        check_set_by_user(&folder).unwrap();
+        assert_eq!(folder.join("lib").read_dir().unwrap().count(), 6);
+        assert_eq!(fs::read_link(&link).unwrap(), folder);
 
-        // A dangling link, as a removed cache leaves it, is replaced.
-        std::os::unix::fs::symlink("/nonexistent", root.join(LINK)).unwrap();
-        for _ in 0..2 {
-            assert_eq!(ensure(&machine).unwrap(), place);
-            assert_eq!(fs::read_link(root.join(LINK)).unwrap(), place);
+        // Found without Python, and a link to a removed folder is replaced.
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("/nonexistent", &link).unwrap();
+        let machine = host(root.path(), &[("FAA_CACHE_DIR", &cache)]);
+        assert_eq!(ensure(&machine).unwrap(), folder);
+        assert_eq!(fs::read_link(&link).unwrap(), folder);
+        fs::remove_file(&link).unwrap();
+        fs::create_dir(&link).unwrap();
+        assert!(ensure(&machine).is_err() && link.is_dir());
+    }
+
+    #[test]
+    fn wheels_without_a_part_are_refused() {
+        let (root, fetched) = fetch(|parts| fs::remove_dir(parts.join(PARTS[3])).unwrap());
+        let error = format!("{:#}", fetched.unwrap_err());
+        assert!(
+            error.contains("do not hold torch/lib/libgomp.so.1"),
+            "{error}"
+        );
+        let left = root.path().join("cache").read_dir().unwrap().count();
+        assert_eq!(left, 1, "the lock");
+    }
+
+    #[test]
+    fn a_libtorch_of_the_user_s_must_be_the_right_one() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("own");
+        let outcome = |folder: &Path| {
+            let found = ensure(&host(root.path(), &[("LIBTORCH", folder)]));
+            found.map_err(|error| format!("{error:#}"))
+        };
+        let is_refused = |folder: &Path, why: &str| {
+            let error = outcome(folder).unwrap_err();
+            assert!(
+                error.contains(why) && error.contains("unset LIBTORCH"),
+                "{error}"
+            );
+        };
+        is_refused(Path::new("own"), "not an absolute path");
+        is_refused(&own, "has no lib/libtorch_cpu.so");
+        fs::create_dir_all(own.join("lib")).unwrap();
+        fs::write(own.join("lib/libtorch_cpu.so"), "").unwrap();
+        fs::write(own.join("build-version"), "2.9.1+cpu").unwrap();
+        is_refused(&own, "is version 2.9.1, not 2.11.0");
+        fs::write(own.join("build-version"), "2.11.0+cu130").unwrap();
+        is_refused(&own, "has no include");
+        fs::create_dir(own.join("include")).unwrap();
+        assert_eq!(outcome(&own), Ok(own));
+        for set_by_cargo in [&root.path().join(LINK), Path::new("")] {
+            let machine = host(root.path(), &[("LIBTORCH", set_by_cargo)]);
+            assert_eq!(set_by_user(&machine), None);
         }
     }
 
     #[test]
-    fn folder_in_place_of_the_link_is_kept() {
-        let (_folder, root, libtorch) = checkout();
-        fs::create_dir(root.join(LINK)).unwrap();
-        let error = link(&root.join(LINK), &libtorch).unwrap_err();
-        assert!(error.to_string().contains("is not a link"), "{error}");
+    fn without_python_or_on_other_platforms() {
+        let root = tempfile::tempdir().unwrap();
+        let mut machine = host(root.path(), &[("FAA_CACHE_DIR", root.path())]);
+        for expected in ["apt-get install python3-pip", "macos on aarch64"] {
+            let error = format!("{:#}", ensure(&machine).unwrap_err());
+            assert!(
+                error.contains(expected) && error.contains("LIBTORCH"),
+                "{error}"
+            );
+            machine.platform = ("macos", "aarch64");
+        }
     }
 }

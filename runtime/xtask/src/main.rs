@@ -9,15 +9,11 @@ mod demo;
 mod gpu_pack;
 mod host;
 mod libtorch;
-mod manifest;
 mod nightly;
 mod parity;
-mod pillow;
-mod pip;
 mod program;
-mod requirements;
+mod python;
 mod steps;
-mod wheel;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -50,12 +46,9 @@ enum Command {
     },
     /// Compare the built-in ops with Pillow on random cases.
     ///
-    /// Pillow is installed into a virtual environment in the cache folder,
-    /// once. Ends with status 1 at the first byte that differs, and says how
-    /// to repeat that case.
+    /// Pillow is fetched into the cache folder, once. Exits with status 1 at
+    /// the first byte that differs, and prints how to repeat that case.
     Parity(parity::Options),
-    /// Have Pillow make the cases in tests/goldens again.
-    Goldens,
     /// Look for inputs that the libraries mishandle.
     ///
     /// Needs nightly Rust and cargo-fuzz. Ends with status 1 at the first
@@ -93,7 +86,6 @@ fn main() -> ExitCode {
         }),
         Command::Demo { search } => demo::run(&host, &search),
         Command::Parity(options) => parity::run(&host, &options),
-        Command::Goldens => parity::make_goldens(&host),
         Command::Fuzz(options) => nightly::fuzz(&host, &options),
         Command::Miri => nightly::miri(&host),
         Command::GpuPack(options) => gpu_pack::run(&host, &options),

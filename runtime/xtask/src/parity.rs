@@ -1,5 +1,5 @@
-//! `cargo xtask parity`, the comparison of random cases with Pillow, and
-//! `cargo xtask goldens`, which has Pillow make the cases that are committed.
+//! `cargo xtask parity`: the comparison of random cases with Pillow, and the
+//! goldens, which are cases by Pillow that are committed.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
-use crate::{pillow, program};
+use crate::{program, python};
 
 /// The program that makes cases, an example of `faa-tests`.
 const PROGRAM: &str = "parity";
@@ -16,9 +16,6 @@ const PROGRAM: &str = "parity";
 /// The scripts that run Pillow, from the root of the checkout.
 const COMPARE: &str = "tests/oracle/parity.py";
 const MAKE_GOLDENS: &str = "tests/oracle/make_goldens.py";
-
-/// Python's option that keeps folders of bytecode out of the checkout.
-const NO_BYTECODE: &str = "-B";
 
 /// The goldens, from the root of the checkout.
 const GOLDENS: &str = "tests/goldens/ops.txt";
@@ -35,12 +32,18 @@ pub(crate) struct Options {
     /// The number of the first case, to repeat one that differs.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Instead of comparing: write tests/goldens/ops.txt anew.
+    #[arg(long, conflicts_with_all = ["cases", "seed", "first"])]
+    write_goldens: bool,
 }
 
 /// Makes cases with our ops and hands them to Pillow, which stops at the first
 /// that differs.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
-    let python = pillow::ensure(host)?;
+    let mut python = python::with_pillow(host)?;
+    if options.write_goldens {
+        return write_goldens(host, &mut python);
+    }
     eprintln!("building {PROGRAM} …");
     let build = [
         "build",
@@ -62,15 +65,10 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
     let cases = ours.stdout.take().context("the cases have no pipe")?;
-    let compared = Command::new(&python)
-        .arg(NO_BYTECODE)
-        .arg(host.root.join(COMPARE))
-        .stdin(cases)
-        .status()
-        .with_context(|| format!("cannot run {}", python.display()));
+    let compared = python.arg(host.root.join(COMPARE)).stdin(cases).status();
     // The script has ended, so nobody reads on and this program ends too.
     let made = ours.wait()?;
-    if compared?.success() {
+    if compared.context("cannot run Python")?.success() {
         ensure!(
             made.success(),
             "the program that makes the cases ended with {made}"
@@ -81,16 +79,14 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Writes the goldens anew.
-pub(crate) fn make_goldens(host: &Host) -> Result<ExitCode> {
-    let python = pillow::ensure(host)?;
-    let status = Command::new(&python)
-        .args([NO_BYTECODE, MAKE_GOLDENS])
-        .arg(GOLDENS)
+/// Has Pillow make the goldens again.
+fn write_goldens(host: &Host, python: &mut Command) -> Result<ExitCode> {
+    let status = python
+        .args([MAKE_GOLDENS, GOLDENS])
         .current_dir(&host.root)
         .stdin(Stdio::null())
         .status()
-        .with_context(|| format!("cannot run {}", python.display()))?;
+        .context("cannot run Python")?;
     ensure!(status.success(), "{MAKE_GOLDENS} ended with {status}");
     Ok(ExitCode::SUCCESS)
 }

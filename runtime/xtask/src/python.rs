@@ -1,0 +1,167 @@
+//! Python's pip, which downloads what a requirements file pins: it knows the user's proxy, mirror
+//! and certificates, and compares hashes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cache;
+use crate::host::Host;
+
+/// The requirements file of the image library that the built-in ops are compared with, from the
+/// root of the checkout, and the version in it.
+const PILLOW: (&str, &str) = ("runtime/xtask/pillow.txt", "13.0.0");
+
+/// Prints the name of a Python that a wheel in [`PILLOW`] is for, such as `cpython-311`.
+const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14); \
+                           print(sys.implementation.cache_tag)";
+
+/// A command that runs Python with Pillow, which is fetched once.
+pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
+    host.need_linux_x86_64("the ops are compared with Pillow's build")?;
+    let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
+    let folder = host
+        .cache_folder()?
+        .join(format!("pillow-{}-{tag}", PILLOW.1));
+    let folder = cache::provide(&folder, |work, result| {
+        pip(
+            &python,
+            work,
+            "install --target",
+            result,
+            &host.root.join(PILLOW.0),
+        )
+    })?;
+    let mut command = quiet(&python);
+    // Bytecode would be written into the checkout.
+    command.arg("-B").env("PYTHONPATH", folder);
+    Ok(command)
+}
+
+/// The first Python on the path that runs a script without an error, and what the script prints.
+pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
+    let names = [
+        "python3",
+        "python",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+    ];
+    let pythons = names.iter().filter_map(|name| host.find_program(name));
+    let mut fitting = pythons.filter_map(|python| {
+        let output = quiet(&python).args(["-c", script]).output().ok()?;
+        let printed = String::from_utf8(output.stdout).ok()?;
+        output
+            .status
+            .success()
+            .then(|| (python, printed.trim().to_owned()))
+    });
+    fitting
+        .next()
+        .context("PATH has no such `python3` with pip: apt-get install python3-pip")
+}
+
+/// A Python that reads no input, and nothing that the user's variables name.
+pub(crate) fn quiet(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command
+        .stdin(Stdio::null())
+        .env_remove("PYTHONHOME")
+        .env_remove("PYTHONPATH");
+    command
+}
+
+/// Runs pip with a requirements file; `verb` ends with the option that names `folder`.
+pub(crate) fn pip(
+    python: &Path,
+    work: &Path,
+    verb: &str,
+    folder: &Path,
+    requirements: &Path,
+) -> Result<()> {
+    let mut pip = quiet(python);
+    pip.args(["-m", "pip"])
+        .args(verb.split_whitespace())
+        .arg(folder);
+    pip.args([
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-input",
+    ]);
+    // pip's own cache would keep a second copy.
+    pip.args([
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+        "--requirement",
+    ]);
+    pip.arg(requirements);
+    // The system's folder for temporary files is often too small, and nothing is installed into
+    // the Python itself.
+    pip.env("TMPDIR", work)
+        .env("PIP_USER", "0")
+        .env("PIP_REQUIRE_VIRTUALENV", "0");
+    let status = pip
+        .stdout(io::stderr())
+        .status()
+        .context("cannot run Python")?;
+    ensure!(
+        status.success(),
+        "pip has failed, and says why above. Without a network, copy the cache folder from a \
+         machine that has it; behind a proxy or a mirror, set it in pip's configuration; with a \
+         full disk, set FAA_CACHE_DIR to a folder on a different one; where hashes differ from {}, \
+         try again, or let pip use a different package index",
+        requirements.display()
+    );
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::host::tests::{host, script};
+
+    #[test]
+    fn requirements_are_pinned_and_name_no_address() {
+        let (libtorch, pillow) = (
+            include_str!("../libtorch.txt"),
+            include_str!("../pillow.txt"),
+        );
+        assert!(libtorch.contains(&format!("\ntorch=={} ", faa_system::libtorch::VERSION)));
+        assert!(pillow.contains(&format!("\npillow=={} ", PILLOW.1)));
+        let oracle = include_str!("../../../tests/oracle/ops.py");
+        assert!(oracle.contains(&format!("PILLOW = \"{}\"", PILLOW.1)));
+        let lines = libtorch.lines().chain(pillow.lines());
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            let (package, hashes) = line.split_once(' ').unwrap();
+            assert!(package.contains("=="), "{line}");
+            assert!(
+                hashes
+                    .split(' ')
+                    .all(|hash| hash.starts_with("--hash=sha256:")),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_python_that_fits_or_where_pip_fails() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = path.path();
+        let machine = host(folder, &[("PATH", folder), ("FAA_CACHE_DIR", folder)]);
+        let error = || format!("{:#}", with_pillow(&machine).unwrap_err());
+        assert!(
+            error().contains("3.11 to 3.14 is needed: PATH has no such"),
+            "{}",
+            error()
+        );
+        script(folder, "python3", "exit 1");
+        assert!(error().contains("PATH has no such"), "{}", error());
+        script(folder, "python", "[ $1 = -c ] && echo cpython-311");
+        assert!(error().contains("Without a network"), "{}", error());
+        assert!(!folder.join("pillow-13.0.0-cpython-311").exists());
+    }
+}
