@@ -21,7 +21,7 @@ impl Picture {
     /// Reads any format that is known by its content, by the rules of data sets in folders. Grey
     /// stays grey and alpha stays alpha; deeper samples become 8 bits.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let image = faa_search::data::read_image(path)?;
+        let image = faa_data::read_image(path)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
         let color = image.color();
         let (samples, channels) = match (color.has_color(), color.has_alpha()) {

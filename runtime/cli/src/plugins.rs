@@ -10,7 +10,6 @@ use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
 use faa_search::config::PluginOp;
-use faa_search::protocol::Plugins;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -100,8 +99,8 @@ impl PluginOptions {
         })
     }
 
-    /// The same for the worker process; `None` without plugins.
-    pub(crate) fn request(&self) -> Result<Option<Plugins>> {
+    /// The same for `faa-runtime-torch`; `None` without plugins.
+    pub(crate) fn request(&self) -> Result<Option<faa_plugin::PluginOptions>> {
         if self.folders.is_empty() {
             return Ok(None);
         }
@@ -109,12 +108,8 @@ impl PluginOptions {
             std::path::absolute(folder)
                 .with_context(|| format!("cannot read the folder {}", folder.display()))
         });
-        Ok(Some(Plugins {
-            folders: folders.collect::<Result<_>>()?,
-            allow_native: self.limits.allow_native,
-            memory_mib: self.limits.plugin_memory,
-            call_seconds: self.limits.plugin_time,
-        }))
+        let folders = folders.collect::<Result<Vec<_>>>()?;
+        Ok(Some(self.limits.with_folders(&folders)))
     }
 }
 

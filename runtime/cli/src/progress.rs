@@ -1,15 +1,15 @@
-//! Showing how a search goes: a bar on a terminal, plain lines elsewhere; on standard error.
+//! Showing how a run goes: a bar on a terminal, plain lines elsewhere; on standard error.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use faa_search::Event;
-use faa_search::backend::Rates;
-use faa_search::event::{Plan, Training};
-use faa_search::run::Environment;
+use faa_search::results::Rates;
+use faa_search::event::Plan;
+use faa_search::layout::TrainingId;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often plain output tells of work in progress.
+/// How often plain output shows progress.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The state of the display.
@@ -41,9 +41,9 @@ impl Progress {
         }
     }
 
-    /// Tells of what comes before the first event, which takes a while with a large network.
+    /// Says what comes before the first event, which takes a while with a large network.
     pub(crate) fn wait(&mut self) {
-        self.line("loading the images and measuring how fast this machine is …");
+        self.line("loading the images and measuring this machine's speed …");
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -64,22 +64,21 @@ impl Progress {
                 evaluation,
                 resumed,
             } => {
-                let on = if matches!(training, Training::Fold(_)) {
+                let on = if matches!(training, TrainingId::Fold(_)) {
                     "held-out"
                 } else {
                     "test"
                 };
-                let found = if *resumed { " (found finished)" } else { "" };
+                let found = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
                 self.line(&format!(
                     "{}: {on} error {error:.1} %{found}",
                     short(*training)
                 ));
             }
-            Event::EnvironmentChanged { before, now } => self.warn(&format!(
-                "this run was worked on with {}, and now with {}: figures may differ in rounding",
-                in_words(before),
-                in_words(now)
+            Event::EnvironmentChanged { recorded, current } => self.warn(&format!(
+                "this run was started on {recorded} and continues on {current}; results may differ \
+                 by rounding"
             )),
             Event::TrainingStarted {
                 training,
@@ -88,14 +87,14 @@ impl Progress {
             } if *resumed > 0 && resumed < epochs => {
                 let training = short(*training);
                 self.line(&format!(
-                    "{training}: {resumed} of {epochs} epochs found finished"
+                    "{training}: continuing after {resumed} of {epochs} epochs"
                 ));
             }
             Event::TrainingDiverged {
                 training,
                 divergence,
             } => self.line(&format!(
-                "{}: {divergence}; the rest goes on without it",
+                "{}: {divergence}; the run continues without it",
                 short(*training)
             )),
             Event::RoundStarted {
@@ -105,7 +104,7 @@ impl Progress {
                 resumed,
             } if *resumed > 0 => {
                 self.line(&format!(
-                    "fold {fold}, round {round}: {resumed} of {trials} trials found finished"
+                    "fold {fold}, round {round}: continuing after {resumed} of {trials} trials"
                 ));
             }
             Event::TrialDone {
@@ -140,7 +139,7 @@ impl Progress {
         self.line(&format!("warning: {text}"));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -157,7 +156,7 @@ impl Progress {
             folds => format!("{folds} folds, {} trials, ", plan.trials),
         };
         self.line(&format!(
-            "{search}{} final trainings; everything goes to {}",
+            "{search}{} final trainings; run directory {}",
             plan.final_trainings,
             plan.run.display()
         ));
@@ -174,7 +173,7 @@ impl Progress {
         self.bar.set_position(self.done);
     }
 
-    /// Tells of work in progress, with the time that is left.
+    /// Shows work in progress, with the time left.
     fn step(&mut self, what: &str) {
         // First, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.left()));
@@ -202,17 +201,10 @@ impl Progress {
     }
 }
 
-fn in_words(with: &Environment) -> String {
-    format!(
-        "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
-        with.device, with.threads, with.jobs, with.scoring, with.training, with.processor
-    )
-}
-
-fn short(training: Training) -> String {
+fn short(training: TrainingId) -> String {
     match training {
-        Training::Fold(fold) => format!("training fold {fold}"),
-        Training::Final { augmentation, seed } => {
+        TrainingId::Fold(fold) => format!("training fold {fold}"),
+        TrainingId::Final { augmentation, seed } => {
             format!("final training with {}, seed {seed}", augmentation.name())
         }
     }

@@ -1,29 +1,31 @@
 //! Starting `faa-runtime-torch` and talking with it.
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use faa_search::protocol::{Message, Request};
+use faa_plugin::PluginOptions;
+use faa_search::protocol::{Hello, Message, Request, read_line, write_line};
 
 use crate::libtorch::{self, Libtorch};
 
 const NAME: &str = "faa-runtime-torch";
 
-/// A sibling at work.
+/// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
+    program: PathBuf,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
-    // Closing it asks the sibling to stop; see `faa_search::protocol`.
+    // Closing it asks the process to stop; see `faa_search::protocol`.
     stop: Arc<Mutex<Option<ChildStdin>>>,
 }
 
-/// Where the sibling is: beside this program.
+/// Where the program is: beside this one.
 pub(crate) fn program() -> Result<PathBuf> {
     let here = env::current_exe().context("cannot tell where this program is")?;
     let program = here.with_file_name(NAME);
@@ -38,12 +40,14 @@ pub(crate) fn program() -> Result<PathBuf> {
 }
 
 impl TorchProcess {
-    /// Starts the sibling and hands it a request.
-    pub(crate) fn start(request: &Request, libtorch: &Libtorch) -> Result<Self> {
+    /// Starts the process and sends it a request.
+    pub(crate) fn start(request: &Request<PluginOptions>, libtorch: &Libtorch) -> Result<Self> {
         let program = program()?;
         let mut command = Command::new(&program);
         command
             .env(library_path_variable(), libtorch.library_path())
+            // For its message where the versions differ.
+            .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         leave_ctrl_c_to_us(&mut command);
@@ -53,28 +57,28 @@ impl TorchProcess {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut stdin = child.stdin.take().expect("standard input is piped");
         let output = child.stdout.take().expect("standard output is piped");
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        // A sibling that ended at once, for want of a library, is reported by `finish`.
-        let _ = stdin.write_all(&line);
+        // A process that ended at once, because a library is missing, is reported by `messages`.
+        let _ = write_line(&mut stdin, &Hello::current());
+        let _ = write_line(&mut stdin, request);
         Ok(Self {
+            program,
             child: Arc::new(Mutex::new(child)),
             output,
             stop: Arc::new(Mutex::new(Some(stdin))),
         })
     }
 
-    /// Starts the sibling with the libtorch that is to be found.
-    pub(crate) fn start_with_any(request: &Request) -> Result<Self> {
+    /// Starts the process with the libtorch that is found.
+    pub(crate) fn start_with_any(request: &Request<PluginOptions>) -> Result<Self> {
         Self::start(request, &libtorch::find()?)
     }
 
-    /// Lets Ctrl-C stop the sibling cleanly the first time, and everything the second time.
+    /// Lets Ctrl-C stop the process cleanly the first time, and everything the second time.
     pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
         let (stop, child) = (Arc::clone(&self.stop), Arc::clone(&self.child));
         ctrlc::set_handler(move || {
             if lock(&stop).take().is_none() {
-                // Whether or not the sibling still lives, this program ends.
+                // Whether or not the process still runs, this program ends.
                 let _ = lock(&child).kill();
                 std::process::exit(1);
             }
@@ -83,15 +87,18 @@ impl TorchProcess {
         .context("cannot watch for Ctrl-C")
     }
 
-    /// Hands every message to `consume`, until the sibling is done or `consume` fails; the sibling
-    /// has ended when this returns.
+    /// Passes every message to `consume`, until the process is done or `consume` fails. The process has
+    /// ended when this returns.
     pub(crate) fn messages(self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
-        let told = for_each_message(BufReader::new(self.output), consume);
+        let consumed = for_each_message(&self.program, BufReader::new(self.output), consume);
         lock(&self.stop).take();
         let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
-        told?;
+        consumed?;
         if !status.success() {
-            bail!("{NAME} ended without a word ({status}); `faa-runtime doctor` may tell why");
+            bail!(
+                "{NAME} exited unexpectedly ({status}); run `faa-runtime doctor` to find out why. The \
+                 same command continues the run"
+            );
         }
         Ok(())
     }
@@ -111,15 +118,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes the output on return, so that a sibling that still has things to say stops, too.
+/// Closes the output on return, so that a process that still writes stops, too.
 fn for_each_message(
-    output: impl BufRead,
+    program: &Path,
+    mut output: impl BufRead,
     mut consume: impl FnMut(Message) -> Result<()>,
 ) -> Result<()> {
-    for line in output.lines() {
-        let line = line.with_context(|| format!("cannot read from {NAME}"))?;
+    let mut next = || read_line(&mut output).with_context(|| format!("cannot read from {NAME}"));
+    let Some(hello) = next()? else {
+        return Ok(());
+    };
+    Hello::check(&hello, program)?;
+    while let Some(line) = next()? {
         let message = serde_json::from_str(&line)
-            .with_context(|| format!("{NAME} said something unknown: {line}"))?;
+            .with_context(|| format!("{NAME} sent an unknown message: {line}"))?;
         consume(message)?;
     }
     Ok(())
@@ -133,7 +145,7 @@ fn library_path_variable() -> &'static str {
     }
 }
 
-/// Lets all threads of the sibling allocate from one heap. glibc would give each thread a heap in
+/// Lets all threads of the process allocate from one heap. glibc would give each thread a heap in
 /// pieces of 64 MiB, into which the tensors of a training fit badly: half as much memory again.
 fn share_one_heap(command: &mut Command) {
     const ARENAS: &str = "MALLOC_ARENA_MAX";
@@ -142,8 +154,8 @@ fn share_one_heap(command: &mut Command) {
     }
 }
 
-/// A terminal sends Ctrl-C to the whole foreground group; the sibling is to hear of it from us, so
-/// that it ends between two steps of its work.
+/// A terminal sends Ctrl-C to the whole foreground group. The process hears of it from this program
+/// instead, and ends between two steps of its work.
 fn leave_ctrl_c_to_us(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);

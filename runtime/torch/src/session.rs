@@ -79,11 +79,13 @@ fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
 
 /// Adds the ops of plugins, among which the `named` ones must be.
 fn load_plugins(options: &PluginOptions, named: &[PluginOp], ops: &mut OpSet) -> Result<()> {
-    let found = options.load(ops)?;
+    #[expect(unsafe_code, reason = "only the user can vouch for a native library")]
+    // SAFETY: `allow_native` comes from --allow-native, with which the user vouches for the libraries.
+    let permission = unsafe { options.native_permission() };
+    let found = options.load_into(permission, ops)?;
     for named in named {
         let is_it = |plugin: &Plugin| {
-            let has_op = plugin.ops().iter().any(|op| op.spec().name() == named.op);
-            has_op && plugin.sha256() == named.sha256
+            plugin.has_op(&named.op) && plugin.sha256() == named.sha256
         };
         if !found.loaded.iter().any(is_it) {
             let broken = found.broken.into_iter().next();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use faa_search::data::{DataError, DataSpec, Dataset, LoadOptions};
+use faa_data::{DataError, DataSpec, Dataset, LoadOptions};
 use image::{ImageFormat, RgbImage};
 
 /// Reads an archive or files of CIFAR that the input makes. What can be read is a data set that

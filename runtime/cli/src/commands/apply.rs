@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
-use faa_search::write_whole;
+use faa_system::write_whole;
 use serde_json::{Value, json};
 
 use super::one_op::OneOp;

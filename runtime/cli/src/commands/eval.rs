@@ -1,8 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use faa_search::event::Event;
+use faa_search::layout::{Layout, TrainingId};
 use faa_search::protocol::Request;
 use serde_json::json;
 
@@ -13,8 +14,8 @@ use crate::table::{render, table};
 /// Measure the error of trained networks on a test split.
 #[derive(Args)]
 #[command(after_help = format!("\
-A network's file says what the network is, its classes, and the size and normalisation of its images;
-so any data set of the same classes and size can be used. Of a run directory, all final networks are measured.
+Any data set with the network's classes and image size can be used: a network's file states these, and
+how its images are normalised.
 
 {DATA_SETS}
 
@@ -22,20 +23,20 @@ Examples:
   faa-runtime eval runs/glyphs --data glyphs:1
   faa-runtime eval runs/pets/final/policy-0/network.safetensors --data folder:other-pets --image-size 32"))]
 pub(crate) struct Eval {
-    /// Files of networks, or run directories.
+    /// Network files, or run directories, of which all final networks are evaluated.
     #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<PathBuf>,
-    /// The data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR, or cifar100:DIR.
+    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// Scale and crop all images to squares of this side.
+    /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     image_size: Option<u32>,
-    /// Print a line of JSON for every network.
+    /// Print the results as JSON, one line per network.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    resources: HardwareOptions,
+    hardware: HardwareOptions,
 }
 
 impl Eval {
@@ -49,7 +50,7 @@ impl Eval {
             networks,
             data: self.data.clone(),
             image_size: self.image_size,
-            resources: self.resources.resources(None),
+            resources: self.hardware.resources(None)?,
         };
         let mut table = table(&["network", "test error", "loss"]);
         talk(&request, None, |event| {
@@ -76,29 +77,18 @@ impl Eval {
     }
 }
 
-/// A network's file itself, or those of the final trainings of a run.
+/// A network file itself, or those of the final trainings of a run.
 fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let final_trainings = path.join("final");
-    let entries = final_trainings.read_dir().with_context(|| {
-        format!(
-            "{} has no final trainings: there is no {}",
-            path.display(),
-            final_trainings.display()
-        )
-    })?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let file = entry?.path().join("network.safetensors");
-        if file.exists() {
-            found.push(file);
-        }
-    }
+    let layout = Layout::new(path);
+    let is_final = |id: &TrainingId| matches!(id, TrainingId::Final { .. });
+    let trainings = layout.trainings()?.into_iter().filter(is_final);
+    let networks = trainings.map(|id| layout.training(id).network());
+    let found: Vec<PathBuf> = networks.filter(|file| file.exists()).collect();
     if found.is_empty() {
-        bail!("{} holds no trained network yet", final_trainings.display());
+        bail!("{} holds no trained network of a final training", path.display());
     }
-    found.sort();
     Ok(found)
 }

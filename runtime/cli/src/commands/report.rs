@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use faa_search::report::{ReportOptions, write};
+use faa_report::page::{ReportOptions, write};
 
 use super::work::print_line;
 use crate::plugins::PluginOptions;
@@ -10,19 +10,18 @@ use crate::plugins::PluginOptions;
 /// Write a run as one HTML page: configuration, curves, rewards, ops, policy, images, errors.
 #[derive(Args)]
 #[command(after_help = "\
-The page needs nothing else, neither scripts nor other files. A run may be unfinished, and a search
-may still be writing to it.
+The page needs no scripts and no other files. The run may be unfinished, and still being worked on.
 
 Examples:
   faa-runtime report runs/demo
   faa-runtime report runs/pets --images 12 --out pets.html")]
 pub(crate) struct Report {
-    /// The run directory.
+    /// Run directory of a search or training.
     run: PathBuf,
-    /// Where the page is written; RUN/report.html where not given.
+    /// Where to write the page [default: RUN/report.html].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Images that are shown under the policy; 0 to do without the data set.
+    /// Images to show under the policy; with 0, the data set is not loaded.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(0..=50))]
     images: u16,
     #[command(flatten)]

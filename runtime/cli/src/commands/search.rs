@@ -4,20 +4,18 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use faa_policy::nearest_name;
-use faa_search::config::{Augmentation, Reward};
-use faa_search::protocol::Request;
-use faa_search::{RunConfig, Summary};
+use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
+use faa_search::results::Summary;
 
 use super::Usage;
-use super::training::{DATA_SETS, PresetName, TrainingOptions, set};
-use super::work::{HardwareOptions, PrecisionOptions, WatchOptions, print_line, program, table_of};
+use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, set};
+use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, program, results_table};
 use crate::plugins::{KnownOps, PluginOptions};
 
-/// Search for a policy on a labelled image set.
+/// Search for an augmentation policy on a labelled image set.
 #[derive(Args)]
 #[command(after_help = format!("\
-A search that was stopped, by Ctrl-C or otherwise, goes on where it was when the same command is
-given again.
+A search that was interrupted continues where it stopped when the same command is run again.
 
 {DATA_SETS}
 
@@ -28,154 +26,164 @@ Examples:
   faa-runtime search --data tar:pets.tar --device cuda:0,cuda:1 --jobs 4 --out runs/pets
   faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins"))]
 pub(crate) struct Search {
-    /// The data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR, or cifar100:DIR.
+    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// The run directory: everything is written there.
+    /// Run directory, where everything is written.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Where the numbers come from that are not given below.
+    /// Defaults for the options below.
     #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
     preset: PresetName,
     #[command(flatten)]
     training: TrainingOptions,
     #[command(flatten)]
-    settings: Settings,
+    search: SearchOptions,
     #[command(flatten)]
-    resources: HardwareOptions,
+    final_trainings: FinalOptions,
     #[command(flatten)]
-    learning: PrecisionOptions,
+    hardware: HardwareOptions,
+    #[command(flatten)]
+    jobs: JobsOption,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     plugins: PluginOptions,
 }
 
-/// What a preset leaves to be changed beside the training.
 #[derive(Args)]
-#[command(next_help_heading = "Search (the preset's where not given)")]
-struct Settings {
-    /// Folds of the training images.
+#[command(next_help_heading = "Search (default: the preset's)")]
+struct SearchOptions {
+    /// Number of folds (K).
     #[arg(long, value_name = "K")]
     folds: Option<NonZeroUsize>,
-    /// Draw folds independently, and hold out this share of the images.
-    #[arg(long, value_name = "SHARE")]
+    /// Draw folds independently, each scoring candidates on this fraction of the images [default:
+    /// partition the images].
+    #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
-    /// Search on this many of the training images.
+    /// Search on this many of the training images [default: all].
     #[arg(long, value_name = "N")]
     images: Option<NonZeroUsize>,
-    /// The ops to search over, separated by commas; those of plugins are searched over where not
-    /// given.
+    /// Ops to search over, separated by commas [default: the paper's, and those of plugins].
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
-    /// How often the sampler starts afresh on a fold.
+    /// Rounds per fold (T); the sampler restarts in each.
     #[arg(long, value_name = "T")]
     rounds: Option<NonZeroUsize>,
-    /// Trials a round.
+    /// Trials per round (B).
     #[arg(long, value_name = "B")]
     trials: Option<NonZeroUsize>,
-    /// Candidates kept of a round.
+    /// Candidates of each round that enter the policy (N).
     #[arg(long, value_name = "N")]
     top_n: Option<NonZeroUsize>,
-    /// Sub-policies of a candidate.
+    /// Sub-policies per candidate.
     #[arg(long, value_name = "N")]
     sub_policies: Option<NonZeroUsize>,
-    /// Ops of a sub-policy.
+    /// Ops per sub-policy.
     #[arg(long, value_name = "N")]
     ops_per_sub_policy: Option<NonZeroUsize>,
-    /// How often each held-out image is augmented in a trial.
+    /// Augmentations per validation image and trial.
     #[arg(long, value_name = "N")]
     draws: Option<NonZeroUsize>,
-    /// First trials of a round that are drawn uniformly.
+    /// TPE's start-up trials: the first trials of a round, drawn uniformly.
     #[arg(long, value_name = "N")]
     start_up_trials: Option<usize>,
-    /// The share of trials that the sampler takes for good ones.
-    #[arg(long, value_name = "SHARE")]
+    /// TPE's gamma: the fraction of trials treated as good.
+    #[arg(long, value_name = "FRACTION")]
     gamma: Option<f64>,
-    /// Points that the sampler draws for each number that it proposes.
+    /// TPE's candidates per proposed number.
     #[arg(long, value_name = "N")]
     candidates: Option<NonZeroUsize>,
-    /// What a candidate is judged by: an image counts where any of its draws is right, or by the
-    /// mean of its draws.
+    /// What candidates are ranked by.
     #[arg(long, value_enum)]
     reward: Option<RewardName>,
-    /// What to train in the end, separated by commas.
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Final trainings (default: the preset's)")]
+struct FinalOptions {
+    /// What to train with in the end, separated by commas [default: all].
     #[arg(
-        long,
+        long = "final-trainings",
         value_enum,
         value_name = "LIST",
         value_delimiter = ',',
-        conflicts_with = "no_finals"
+        conflicts_with = "no_final_trainings"
     )]
-    final_trainings: Option<Vec<AugmentationName>>,
-    /// End with the policy.
+    augmentations: Option<Vec<AugmentationName>>,
+    /// Stop after writing policy.json; skip the final trainings.
     #[arg(long)]
-    no_finals: bool,
-    /// Epochs of a final training.
+    no_final_trainings: bool,
+    /// Epochs per final training.
     #[arg(long, value_name = "N")]
     final_epochs: Option<NonZeroUsize>,
-    /// Seeds of each final training.
+    /// Number of seeds per final training.
     #[arg(long, value_name = "N")]
     final_seeds: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum RewardName {
+    /// Fraction of validation images that any of their draws gets right
     Any,
+    /// Fraction of draws that are right
     Mean,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum AugmentationName {
-    /// Crop and flip alone.
+    /// Crop and flip
     None,
-    /// And Cutout.
+    /// Crop, flip and Cutout: the base augmentation
     Cutout,
-    /// A random policy of the found one's size, and Cutout.
+    /// A random policy of the found one's size, and the base augmentation
     Random,
-    /// TrivialAugment, and Cutout.
+    /// TrivialAugment, and the base augmentation
     #[value(name = "trivialaugment")]
     TrivialAugment,
-    /// The found policy, and Cutout.
+    /// The found policy, and the base augmentation
     Policy,
 }
 
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.plugins.known_ops()?;
-        let request = Request::Search {
-            config: Box::new(self.config(&known)?),
-            out: self.out.clone(),
-            resources: self.resources.resources(Some(&self.learning)),
-            plugins: self.plugins.request()?,
-        };
-        let summary = self.watch.follow(&request, &self.out, known.ops)?;
+        let config = self.config(&known)?;
+        let resources = self.hardware.resources(Some(&self.jobs))?;
+        let plugins = self.plugins.request()?;
+        let summary = self.watch.follow(config, &self.out, resources, plugins, known.ops)?;
         if !self.watch.json {
-            print_line(&told(&summary))?;
+            print_line(&text(&summary))?;
         }
         Ok(())
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
-        let mut config = self.preset.config(&self.data)?;
-        config.plugins = known.of_plugins();
+        check_data(&self.data)?;
+        let mut config = RunConfig::for_search(self.preset.into(), &self.data);
+        self.training.apply(&mut config.common);
+        let mut search = SearchConfig::preset(self.preset.into());
+        let mut plugins = known.of_plugins();
         // Ops of plugins are searched over like the built-in ones.
-        let plugin_ops = config.plugins.iter().map(|plugin| plugin.op.clone());
-        config.search.ops.extend(plugin_ops);
-        config.precision = self.learning.precision();
-        let (training, seed) = (&mut config.training, &mut config.seed);
-        self.training.change(training, seed, &mut config.image_size);
-        self.settings.change(&mut config);
-        config
-            .plugins
-            .retain(|plugin| config.search.ops.contains(&plugin.op));
-        if self.settings.final_trainings.is_none() && config.training.cutout == 0 {
-            let augmentations = &mut config.final_trainings.augmentations;
-            augmentations.retain(|augmentation| *augmentation != Augmentation::Cutout);
+        search.ops.extend(plugins.iter().map(|plugin| plugin.op.clone()));
+        self.search.apply(&mut search);
+        plugins.retain(|plugin| search.ops.contains(&plugin.op));
+        config.common.plugins = plugins;
+        let finals = &mut config.final_trainings;
+        if config.common.training.cutout == 0 {
+            // It would be the same as crop and flip alone.
+            finals.augmentations.retain(|it| *it != Augmentation::Cutout);
         }
-        config.check().map_err(|error| Usage(error.to_string()))?;
+        if let Some(augmentations) = &self.final_trainings.augmentations {
+            finals.augmentations = augmentations.iter().map(|name| (*name).into()).collect();
+        }
+        if self.final_trainings.no_final_trainings {
+            finals.augmentations.clear();
+        }
+        set(&mut finals.epochs, self.final_trainings.final_epochs.as_ref());
+        set(&mut finals.seeds, self.final_trainings.final_seeds.as_ref());
         let names = || known.ops.iter().map(|op| op.spec().name());
-        for op in &config.search.ops {
+        for op in &search.ops {
             if known.ops.get(op).is_none() {
                 let hint = match nearest_name(op, names()) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -184,13 +192,15 @@ impl Search {
                 bail!(Usage(format!("no op is named `{op}`; {hint}")));
             }
         }
+        config.search = Some(search);
+        config.check(&known.ops).map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }
 }
 
-/// What people are told in the end.
-fn told(summary: &Summary) -> String {
-    let mut text = table_of(&summary.final_trainings);
+/// What is printed at the end.
+fn text(summary: &Summary) -> String {
+    let mut text = results_table(&summary.final_trainings);
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
         text += &format!(
@@ -204,22 +214,19 @@ fn told(summary: &Summary) -> String {
     text
 }
 
-impl Settings {
-    fn change(&self, config: &mut RunConfig) {
-        set(&mut config.folds.count, self.folds.as_ref());
-        config.folds.held_out = self.held_out.or(config.folds.held_out);
-        config.folds.images = self.images.or(config.folds.images);
-
-        let search = &mut config.search;
+impl SearchOptions {
+    /// Applies the options that are given.
+    fn apply(&self, search: &mut SearchConfig) {
+        set(&mut search.folds.count, self.folds.as_ref());
+        search.folds.held_out = self.held_out.or(search.folds.held_out);
+        search.folds.images = self.images.or(search.folds.images);
         set(&mut search.ops, self.ops.as_ref());
         set(&mut search.rounds, self.rounds.as_ref());
         set(&mut search.trials, self.trials.as_ref());
         set(&mut search.top_n, self.top_n.as_ref());
         set(&mut search.sub_policies, self.sub_policies.as_ref());
-        set(
-            &mut search.ops_per_sub_policy,
-            self.ops_per_sub_policy.as_ref(),
-        );
+        let steps = self.ops_per_sub_policy.as_ref();
+        set(&mut search.ops_per_sub_policy, steps);
         set(&mut search.draws, self.draws.as_ref());
         let sampler = &mut search.sampler;
         set(&mut sampler.start_up_trials, self.start_up_trials.as_ref());
@@ -230,20 +237,6 @@ impl Settings {
             Some(RewardName::Mean) => search.reward = Reward::Mean,
             None => {}
         }
-
-        let final_trainings = &mut config.final_trainings;
-        if let Some(augmentations) = &self.final_trainings {
-            final_trainings.augmentations = augmentations
-                .iter()
-                .copied()
-                .map(Augmentation::from)
-                .collect();
-        }
-        if self.no_finals {
-            final_trainings.augmentations.clear();
-        }
-        set(&mut final_trainings.epochs, self.final_epochs.as_ref());
-        set(&mut final_trainings.seeds, self.final_seeds.as_ref());
     }
 }
 

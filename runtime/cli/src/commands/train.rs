@@ -1,23 +1,21 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
-use faa_search::config::{Augmentation, SEARCHED_OPS};
-use faa_search::protocol::Request;
-use faa_search::train::{RandomPolicy, TrainConfig};
+use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
 
-use super::training::{DATA_SETS, PresetName, TrainingOptions};
-use super::work::{HardwareOptions, PrecisionOptions, WatchOptions, print_line, table_of};
+use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data};
+use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, results_table};
 use super::{Usage, find_policy};
 use crate::plugins::{KnownOps, PluginOptions};
 
 /// Train networks with a policy, and measure their error on the test split.
 #[derive(Args)]
 #[command(after_help = format!("\
-The error that counts is that of the last epoch. Trainings that were stopped go on where they were
-when the same command is given again.
+The reported error is that of the last epoch. Trainings that were interrupted continue where they
+stopped when the same command is run again.
 
 {DATA_SETS}
 
@@ -26,163 +24,112 @@ Examples:
   faa-runtime train --data cifar10:cifar-10-batches-bin --policy autoaugment-cifar10 --out runs/aa
   faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 --out runs/random"))]
 pub(crate) struct Train {
-    /// The data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR, or cifar100:DIR.
+    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// A policy's file or shipped name, none, or random:N for one of N sub-policies. Crop, flip and
-    /// Cutout follow it.
+    /// Policy to train with, before crop, flip and Cutout: a file, a shipped policy's name, random:N
+    /// for a random one of N sub-policies, or none.
     #[arg(long, value_name = "POLICY")]
     policy: String,
-    /// The run directory: everything is written there.
+    /// Run directory, where everything is written.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Train also with crop and flip alone, with Cutout, with a random policy of the same size, and
     /// with TrivialAugment.
     #[arg(long)]
-    augmentations: bool,
-    /// Seeds of each training; their mean and standard deviation are told.
+    baselines: bool,
+    /// Number of seeds per training; reports mean and standard deviation.
     #[arg(long, value_name = "N", default_value = "1")]
     seeds: NonZeroUsize,
-    /// Where the numbers come from that are not given below.
+    /// Defaults for the options below.
     #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
     preset: PresetName,
     #[command(flatten)]
     training: TrainingOptions,
     #[command(flatten)]
-    resources: HardwareOptions,
+    hardware: HardwareOptions,
     #[command(flatten)]
-    learning: PrecisionOptions,
+    jobs: JobsOption,
     #[command(flatten)]
     watch: WatchOptions,
     #[command(flatten)]
     plugins: PluginOptions,
 }
 
-/// What `--policy` names.
-enum Choice {
-    None,
-    Random(NonZeroUsize),
-    Policy(Box<Policy>),
-}
-
-/// Sub-policies of a random control where no policy sets their number: as many as the paper's
-/// search keeps of one round of one fold, 10 candidates of 5.
-const RANDOM_SUB_POLICIES: NonZeroUsize = NonZeroUsize::new(50).expect("it is not 0");
-
 impl Train {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.plugins.known_ops()?;
         let config = self.config(&known)?;
-        let request = Request::Train {
-            config: Box::new(config),
-            out: self.out.clone(),
-            resources: self.resources.resources(Some(&self.learning)),
-            plugins: self.plugins.request()?,
-        };
-        let summary = self.watch.follow(&request, &self.out, known.ops)?;
+        let resources = self.hardware.resources(Some(&self.jobs))?;
+        let plugins = self.plugins.request()?;
+        let summary = self.watch.follow(config, &self.out, resources, plugins, known.ops)?;
         if !self.watch.json {
-            print_line(table_of(&summary.final_trainings).trim_end())?;
+            print_line(results_table(&summary.final_trainings).trim_end())?;
         }
         Ok(())
     }
 
-    fn config(&self, known: &KnownOps) -> Result<TrainConfig> {
-        let preset = self.preset.config(&self.data)?;
-        let (mut training, mut seed, mut image_size) = (preset.training, 0, None);
-        // A training on all images, not on a fold's.
-        training.epochs = preset.final_trainings.epochs;
-        self.training
-            .change(&mut training, &mut seed, &mut image_size);
-        let choice = self.choice()?;
-        let mut random = RandomPolicy {
-            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
-            sub_policies: RANDOM_SUB_POLICIES,
-            ops_per_sub_policy: preset.search.ops_per_sub_policy,
-        };
-        let mut plugins = Vec::new();
-        let (chosen, policy) = match choice {
-            Choice::None if training.cutout == 0 => (Augmentation::None, None),
-            Choice::None => (Augmentation::Cutout, None),
-            Choice::Random(count) => {
-                random.sub_policies = count;
-                (Augmentation::Random, None)
-            }
-            Choice::Policy(policy) => {
-                // A sampler has no sub-policies to count.
-                random.sub_policies =
-                    NonZeroUsize::new(policy.sub_policies().len()).unwrap_or(RANDOM_SUB_POLICIES);
-                // Warns of ops that are not those that the policy was found with.
-                known.executor(&policy, &self.policy)?;
-                let named = ops_of(&policy);
-                plugins = known.of_plugins();
-                plugins.retain(|plugin| named.contains(&plugin.op.as_str()));
-                let json = serde_json::from_str(&policy.to_json());
-                (
-                    Augmentation::Policy,
-                    Some(json.context("the policy has no JSON form")?),
-                )
-            }
-        };
-        let mut augmentations = vec![chosen];
-        if self.augmentations {
-            let all = [
-                Augmentation::None,
-                Augmentation::Cutout,
-                Augmentation::Random,
-                Augmentation::TrivialAugment,
-            ];
-            // Without Cutout it would be the same as crop and flip alone.
-            let is_new = |augmentation: &Augmentation| {
-                *augmentation != chosen
-                    && (*augmentation != Augmentation::Cutout || training.cutout > 0)
+    fn config(&self, known: &KnownOps) -> Result<RunConfig> {
+        check_data(&self.data)?;
+        let mut config = RunConfig::for_training(self.preset.into(), &self.data);
+        self.training.apply(&mut config.common);
+        let (common, finals) = (&mut config.common, &mut config.final_trainings);
+        finals.epochs = common.training.epochs;
+        finals.seeds = self.seeds;
+        let has_cutout = common.training.cutout > 0;
+        let chosen = self.choose(finals, has_cutout)?;
+        finals.augmentations = vec![chosen];
+        if self.baselines {
+            let is_new = |it: &Augmentation| {
+                let is_baseline = !matches!(it, Augmentation::Policy) && *it != chosen;
+                // Without Cutout, the base augmentation is crop and flip alone.
+                is_baseline && (*it != Augmentation::Cutout || has_cutout)
             };
-            augmentations.extend(all.into_iter().filter(is_new));
+            finals.augmentations.extend(Augmentation::ALL.into_iter().filter(is_new));
         }
-        let config = TrainConfig {
-            data: self.data.clone(),
-            image_size,
-            seed,
-            training,
-            augmentations,
-            seeds: self.seeds,
-            policy,
-            random,
-            precision: self.learning.precision(),
-            plugins,
-        };
-        config
-            .check(&known.ops)
-            .map_err(|error| Usage(error.to_string()))?;
+        if let Some(policy) = &finals.policy {
+            // Warns of ops that are not those that the policy was found with.
+            known.executor(policy, &self.policy)?;
+            let named = ops_of(policy);
+            common.plugins = known.of_plugins();
+            common.plugins.retain(|plugin| named.contains(&plugin.op.as_str()));
+        }
+        config.check(&known.ops).map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }
 
-    fn choice(&self) -> Result<Choice> {
+    /// Applies `--policy`, and returns what that trains with.
+    fn choose(&self, finals: &mut FinalTrainings, has_cutout: bool) -> Result<Augmentation> {
+        let random = finals.random.as_mut().expect("trainings have a random policy");
         if self.policy == "none" {
-            return Ok(Choice::None);
+            return Ok(match has_cutout {
+                true => Augmentation::Cutout,
+                false => Augmentation::None,
+            });
         }
         if let Some(count) = self.policy.strip_prefix("random:") {
-            let count = count.parse().map_err(|_| {
+            random.sub_policies = count.parse().map_err(|_| {
                 Usage(format!(
-                    "`{count}` is no number of sub-policies for `random:N`; give a whole number \
-                     from 1 to 10,000"
+                    "`{count}` is not a number of sub-policies: use random:N with N from 1 to 10000"
                 ))
             })?;
-            return Ok(Choice::Random(count));
+            return Ok(Augmentation::Random);
         }
-        Ok(Choice::Policy(Box::new(find_policy(&self.policy)?)))
+        let policy = find_policy(&self.policy)?;
+        // A sampler has no sub-policies to count.
+        if let Some(count) = NonZeroUsize::new(policy.sub_policies().len()) {
+            random.sub_policies = count;
+        }
+        finals.policy = Some(policy);
+        Ok(Augmentation::Policy)
     }
 }
 
 /// The ops that a policy names.
 fn ops_of(policy: &Policy) -> Vec<&str> {
-    let of_steps = policy
-        .sub_policies()
-        .iter()
-        .flatten()
-        .map(|step| step.op.as_str());
-    let sampler = policy
-        .sampler()
-        .into_iter()
-        .flat_map(|sampler| &sampler.ops);
-    of_steps.chain(sampler.map(|op| op.op.as_str())).collect()
+    let steps = policy.sub_policies().iter().flatten();
+    let sampler = policy.sampler().into_iter();
+    let sampled = sampler.flat_map(|sampler| &sampler.ops);
+    let of_steps = steps.map(|step| step.op.as_str());
+    of_steps.chain(sampled.map(|op| op.op.as_str())).collect()
 }

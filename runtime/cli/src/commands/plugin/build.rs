@@ -51,7 +51,7 @@ impl Build {
         let plugin = self.out.unwrap_or_default().join(name);
         let bytes = fs::read(&built.file)
             .with_context(|| format!("cannot read {}", built.file.display()))?;
-        faa_search::write_whole(&plugin, &bytes)?;
+        faa_system::write_whole(&plugin, &bytes)?;
         let kilobytes = bytes.len() / 1000;
         print(&format!("{} ({kilobytes} kB)\n", plugin.display()))
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use faa_policy::Converted;
-use faa_search::write_whole;
+use faa_system::write_whole;
 use serde_json::json;
 
 use super::super::read_bounded;
