@@ -1,4 +1,4 @@
-//! Searches and trainings that take seconds, and what they leave.
+//! Searches and trainings that take seconds, and what they write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -281,26 +281,9 @@ impl Shot {
     }
 }
 
-/// What becomes of a program that writes more into a file than it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtLimit {
-    /// It is told of an error like any other.
-    Fails,
-    /// It is killed in the middle of writing.
-    Dies,
-}
-
-/// The same command where no file may become larger than so many KiB.
-pub fn limited(command: &Command, kib: u32, at_limit: AtLimit) -> Command {
-    let rest = match at_limit {
-        AtLimit::Fails => "trap '' XFSZ; exec \"$0\" \"$@\"",
-        // A shell cannot undo it where whoever started the tests ignores the signal.
-        AtLimit::Dies => {
-            "ulimit -c 0; as_usual='env --default-signal=XFSZ'; \
-             $as_usual true 2>/dev/null || as_usual=; exec $as_usual \"$0\" \"$@\""
-        }
-    };
-    let script = format!("ulimit -f {kib}; {rest}");
+/// The same command where no file may become larger than so many KiB, as on a disk that is full.
+pub fn limited(command: &Command, kib: u32) -> Command {
+    let script = format!("ulimit -f {kib}; trap '' XFSZ; exec \"$0\" \"$@\"");
     let mut limited = Command::new("bash");
     limited
         .args(["-c", script.as_str()])

@@ -169,11 +169,19 @@ fn help_has_examples_and_wrong_usage_is_status_2() {
     ];
     let (code, message) = failure_of(faa_runtime().args(model));
     assert_eq!(code, 2);
-    assert!(message.contains("DEPTH is 10, 16"), "{message}");
+    assert!(message.contains("a depth of 6n + 4 (10, 16"), "{message}");
     for (option, value, advice) in [
         ("--device", "tpu", "auto, cpu, cuda or cuda:N"),
-        ("--learning-rate", "nan", "must be a finite number above 0"),
-        ("--held-out", "1.5", "between 0 and 1"),
+        (
+            "--learning-rate",
+            "nan",
+            "`--learning-rate` is NaN: it must be above 0",
+        ),
+        (
+            "--held-out",
+            "1.5",
+            "`--held-out` is 1.5: it must be between 0 and 1",
+        ),
         ("--warmup-epochs", "500", "not shorter than a training"),
         ("--ops", "Invert,Invert", "named twice"),
     ] {

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use faa_tests::runs::{
-    AtLimit, Running, data_set, files_in, json_in, json_lines_in, limited, partial_files_in,
-    policy_of, search_with, write_files,
+    Running, data_set, files_in, json_in, json_lines_in, limited, partial_files_in, policy_of,
+    search_with, write_files,
 };
 use faa_tests::{failure_of, stdout_of};
 use serde_json::json;
@@ -29,7 +29,7 @@ struct Case {
     file: &'static str,
     damage: fn(&[u8]) -> Vec<u8>,
     /// What must be said.
-    told: [&'static str; 2],
+    message: [&'static str; 2],
     remedy: Remedy,
 }
 
@@ -43,7 +43,7 @@ const CASES: &[Case] = &[
     Case {
         file: "fold-1/checkpoint.safetensors",
         damage: half,
-        told: [
+        message: [
             "run/fold-1/checkpoint.safetensors is damaged",
             "the run that it belongs to trains its network again",
         ],
@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     Case {
         file: "fold-1/epochs.jsonl",
         damage: nothing,
-        told: [
+        message: [
             "run/fold-1/epochs.jsonl holds 0 epochs",
             "remove the checkpoint to train from the beginning",
         ],
@@ -61,7 +61,7 @@ const CASES: &[Case] = &[
     Case {
         file: "fold-0/network.safetensors",
         damage: half,
-        told: [
+        message: [
             "run/fold-0/network.safetensors is damaged",
             "the run that it belongs to trains its network again",
         ],
@@ -70,16 +70,16 @@ const CASES: &[Case] = &[
     Case {
         file: "fold-0/evaluation.json",
         damage: half,
-        told: [
+        message: [
             "run/fold-0/evaluation.json, line ",
-            "is damaged: move the file away",
+            "move the file away, or start with another --out",
         ],
         remedy: Remedy::Remove("fold-0/evaluation.json"),
     },
     Case {
         file: "fold-0/trials.jsonl",
         damage: second_line_cut,
-        told: [
+        message: [
             "run/fold-0/trials.jsonl, line 2, is damaged",
             "move the file away",
         ],
@@ -88,25 +88,22 @@ const CASES: &[Case] = &[
     Case {
         file: "fold-0/trials.jsonl",
         damage: first_line_missing,
-        told: [
+        message: [
             "run/fold-0/trials.jsonl, line 1: expected trial 0.0, found 0.1",
-            "move the file away to do its trials again",
+            "move the file away to repeat its trials",
         ],
         remedy: Remedy::Remove("fold-0/trials.jsonl"),
     },
     Case {
         file: "run.json",
         damage: of_another_version,
-        told: ["run was written by version 0.0.1", "choose another --out"],
+        message: ["run was written by version 0.0.1", "choose another --out"],
         remedy: Remedy::Restore,
     },
     Case {
         file: "run.json",
         damage: half,
-        told: [
-            "run/run.json is damaged",
-            "restore it, or choose another --out",
-        ],
+        message: ["run/run.json, line ", "is damaged: "],
         remedy: Remedy::Restore,
     },
 ];
@@ -125,7 +122,7 @@ fn damaged_files_are_named_with_what_to_do_and_nothing_else_is_lost() {
 
         let (code, message) = failure_of(&mut search(folder.path()));
         assert_eq!(code, 1, "{message}");
-        for words in case.told {
+        for words in case.message {
             assert!(message.contains(words), "{}: {message}", case.file);
         }
         assert!(files_in(&run) == before, "{}: more is damaged", case.file);
@@ -177,11 +174,11 @@ fn a_run_that_was_torn_is_repaired_and_one_in_use_is_left_alone() {
 
 /// A limit on the size of files stands for a disk that is full.
 #[test]
-fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
+fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
     let stopped = &*STOPPED;
     let folder = data_set();
     let run = folder.path().join("run");
-    let (code, message) = failure_of(&mut limited(&search(folder.path()), 300, AtLimit::Fails));
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 300));
     assert_eq!(code, 1, "{message}");
     let words = "cannot write run/fold-0/checkpoint.safetensors";
     assert!(message.contains(words), "{message}");
@@ -193,7 +190,7 @@ fn a_full_disk_is_told_and_the_search_goes_on_once_there_is_room() {
     // In the middle of a line.
     let trials = run.join("fold-0/trials.jsonl");
     fs::remove_file(&trials).unwrap();
-    let (code, message) = failure_of(&mut limited(&search(folder.path()), 3, AtLimit::Fails));
+    let (code, message) = failure_of(&mut limited(&search(folder.path()), 3));
     assert_eq!(code, 1, "{message}");
     let words = "cannot append to run/fold-0/trials.jsonl";
     assert!(message.contains(words), "{message}");
@@ -221,7 +218,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     }
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");
-    let advice = "all trainings diverged: choose another --out, and a lower --learning-rate";
+    let advice = "all trainings diverged: choose another --out and a lower --learning-rate";
     assert!(message.contains(advice), "{message}");
     let diverged = folder.path().join("run/fold-0/diverged.json");
     assert_eq!(
@@ -231,14 +228,14 @@ fn trainings_that_diverge_end_the_search_with_advice() {
 
     // With the same seed it would diverge again, so nothing is trained again.
     let mut running = Running::start(&mut search());
-    let told: Vec<_> = running
+    let events: Vec<_> = running
         .by_ref()
         .map(|event| event["event"].clone())
         .collect();
     assert_eq!(
-        told,
+        events,
         ["planned", "training_diverged", "training_diverged"],
-        "{told:?}"
+        "{events:?}"
     );
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");

@@ -17,13 +17,13 @@ const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "s
     [{"op": "Invert", "probability": 0.7}]
 ]}"#;
 
-/// The controls beside a policy, and what they are called in the table.
+/// A policy and its baselines, and what they are called in the table.
 const ROWS: [(&str, &str); 5] = [
-    ("policy", "the policy, then the baseline"),
+    ("policy", "the policy + base"),
     ("none", "crop, flip"),
-    ("cutout", "crop, flip, Cutout"),
-    ("random", "a random policy, then the baseline"),
-    ("trivialaugment", "TrivialAugment, then the baseline"),
+    ("cutout", "crop, flip, Cutout (base)"),
+    ("random", "random policy + base"),
+    ("trivialaugment", "TrivialAugment + base"),
 ];
 
 fn eval(folder: &Path, arguments: &[&str]) -> Command {
@@ -36,7 +36,7 @@ fn eval(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn a_policy_and_its_controls_are_trained_and_measured() {
+fn a_policy_and_its_baselines_are_trained_and_measured() {
     let folder = data_set();
     let at = folder.path();
     fs::write(at.join("mine.json"), POLICY).unwrap();
@@ -121,7 +121,10 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
         assert_eq!(summary["policy"], Value::Null);
         if rows == "random" {
             let begun = json_in(&run.join("run.json"));
-            assert_eq!(begun["config"]["random"]["sub_policies"], 3);
+            assert_eq!(
+                begun["config"]["final_trainings"]["random"]["sub_policies"],
+                3
+            );
         }
     }
 }
@@ -150,8 +153,8 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let output = run(&mut start(folder.path()));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{message}");
-    assert!(message.contains("(found finished)"), "{message}");
-    assert!(message.contains("of 10 epochs found finished"), "{message}");
+    assert!(message.contains("(already finished)"), "{message}");
+    assert!(message.contains("of 10 epochs"), "{message}");
 
     let results = |folder: &Path| {
         let mut files = files_in(&folder.join("run"));
@@ -164,7 +167,7 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let names: Vec<&PathBuf> = expected.keys().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
     assert_eq!(names.len(), 1 + 4, "the augmentation: {names:?}");
-    assert!(found == expected, "the networks or their errors are others");
+    assert!(found == expected, "the networks or their errors differ");
 }
 
 #[test]
@@ -221,12 +224,12 @@ fn what_cannot_be_evaluated_is_named() {
         (
             "data",
             "folder:data",
-            "data has no final trainings: there is no data/final",
+            "data holds no trained network of a final training",
         ),
         (
             "begun",
             "folder:data",
-            "begun/final holds no trained network yet",
+            "begun holds no trained network of a final training",
         ),
     ] {
         let (code, message) = failure_of(&mut eval(at, &[network, "--data", data]));
@@ -236,7 +239,7 @@ fn what_cannot_be_evaluated_is_named() {
 }
 
 #[test]
-fn jobs_side_by_side_and_curves_change_nothing() {
+fn parallel_jobs_and_curves_change_nothing() {
     let (one, two) = (data_set(), data_set());
     stdout_of(search(one.path()).arg("--no-final-trainings"));
     let jobs = [("--threads", "2"), ("--jobs", "2")];

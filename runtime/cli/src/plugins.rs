@@ -9,7 +9,6 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
-use faa_search::config::PluginOp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -127,14 +126,12 @@ impl KnownOps {
         }
     }
 
-    /// The ops of plugins, each with the digest of its module or library.
-    pub(crate) fn of_plugins(&self) -> Vec<PluginOp> {
+    /// The ops of plugins, sorted by name, each with the digest of its module or library.
+    pub(crate) fn of_plugins(&self) -> Vec<(String, String)> {
         let ops = self.plugins.iter().flat_map(|plugin| {
             let sha256 = plugin.sha256();
-            plugin.ops().iter().map(move |op| PluginOp {
-                op: op.spec().name().to_owned(),
-                sha256: sha256.clone(),
-            })
+            let names = plugin.ops().iter().map(|op| op.spec().name().to_owned());
+            names.map(move |name| (name, sha256.clone()))
         });
         let mut ops: Vec<_> = ops.collect();
         ops.sort();

@@ -4,9 +4,9 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use faa_search::Event;
-use faa_search::results::Rates;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
+use faa_search::results::Rates;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often plain output shows progress.

@@ -84,9 +84,7 @@ fn load_plugins(options: &PluginOptions, named: &[PluginOp], ops: &mut OpSet) ->
     let permission = unsafe { options.native_permission() };
     let found = options.load_into(permission, ops)?;
     for named in named {
-        let is_it = |plugin: &Plugin| {
-            plugin.has_op(&named.op) && plugin.sha256() == named.sha256
-        };
+        let is_it = |plugin: &Plugin| plugin.has_op(&named.op) && plugin.sha256() == named.sha256;
         if !found.loaded.iter().any(is_it) {
             let broken = found.broken.into_iter().next();
             let error = broken.map_or_else(|| anyhow!("its file is a different one"), Into::into);

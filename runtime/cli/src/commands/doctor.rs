@@ -13,8 +13,8 @@ use crate::plugins::{PluginOptions, in_a_line};
 use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
-/// Tell what this machine has: libtorch, CUDA, CPU features, what builds and runs plugins. Exits with
-/// 1 where `search` cannot work.
+/// Report what this machine has: libtorch, CUDA, CPU features, and what builds and runs plugins. Exits
+/// with status 1 if `search` cannot work.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +34,7 @@ struct Findings {
     cpu: Vec<&'static str>,
     threads: usize,
     libtorch: Result<Libtorch, String>,
-    torch_process: Result<PathBuf, String>,
+    program: Result<PathBuf, String>,
     torch: Result<TorchReport, String>,
     /// What builds plugins.
     toolchain: Option<Toolchain>,
@@ -65,16 +65,16 @@ impl Doctor {
 impl Findings {
     fn gather(plugins: Vec<Plugin>) -> Self {
         let libtorch = libtorch::find().map_err(|error| error.to_string());
-        let torch_process = torch_process::program().map_err(|error| error.to_string());
-        let torch = match (&libtorch, &torch_process) {
+        let program = torch_process::program().map_err(|error| error.to_string());
+        let torch = match (&libtorch, &program) {
             (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
-            _ => Err("not asked, for want of the above".to_owned()),
+            _ => Err("unknown without the above".to_owned()),
         };
         Self {
             cpu: cpu_features(),
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             libtorch,
-            torch_process,
+            program,
             torch,
             toolchain: wasm_toolchain::find_installed(Path::new(".")),
             host: Host::new(HostConfig::default())
@@ -94,7 +94,7 @@ impl Findings {
             }
             Err(why) => format!("MISSING: {why}"),
         };
-        let torch_process = match &self.torch_process {
+        let program = match &self.program {
             Ok(path) => path.display().to_string(),
             Err(why) => format!("MISSING: {why}"),
         };
@@ -113,7 +113,7 @@ impl Findings {
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
              libtorch           {libtorch}\n\
-             faa-runtime-torch  {torch_process}\n\
+             faa-runtime-torch  {program}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
              plugins            {}; compiled ones are top_n {}\n\
@@ -155,7 +155,7 @@ impl Findings {
                 }),
                 Err(why) => json!({"missing": why}),
             },
-            "torch_process": match &self.torch_process {
+            "faa_runtime_torch": match &self.program {
                 Ok(path) => json!(path),
                 Err(why) => json!({"missing": why}),
             },

@@ -88,7 +88,10 @@ fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
     let networks = trainings.map(|id| layout.training(id).network());
     let found: Vec<PathBuf> = networks.filter(|file| file.exists()).collect();
     if found.is_empty() {
-        bail!("{} holds no trained network of a final training", path.display());
+        bail!(
+            "{} holds no trained network of a final training",
+            path.display()
+        );
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
 use super::Usage;
-use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, set};
+use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, plugin_ops, set};
 use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, program, results_table};
 use crate::plugins::{KnownOps, PluginOptions};
 
@@ -151,7 +151,9 @@ impl Search {
         let config = self.config(&known)?;
         let resources = self.hardware.resources(Some(&self.jobs))?;
         let plugins = self.plugins.request()?;
-        let summary = self.watch.follow(config, &self.out, resources, plugins, known.ops)?;
+        let summary = self
+            .watch
+            .follow(config, &self.out, resources, plugins, known.ops)?;
         if !self.watch.json {
             print_line(&text(&summary))?;
         }
@@ -163,16 +165,19 @@ impl Search {
         let mut config = RunConfig::for_search(self.preset.into(), &self.data);
         self.training.apply(&mut config.common);
         let mut search = SearchConfig::preset(self.preset.into());
-        let mut plugins = known.of_plugins();
         // Ops of plugins are searched over like the built-in ones.
-        search.ops.extend(plugins.iter().map(|plugin| plugin.op.clone()));
+        search
+            .ops
+            .extend(known.of_plugins().into_iter().map(|(op, _)| op));
         self.search.apply(&mut search);
-        plugins.retain(|plugin| search.ops.contains(&plugin.op));
-        config.common.plugins = plugins;
+        let uses = |op: &str| search.ops.iter().any(|name| name == op);
+        config.common.plugins = plugin_ops(known, uses);
         let finals = &mut config.final_trainings;
         if config.common.training.cutout == 0 {
             // It would be the same as crop and flip alone.
-            finals.augmentations.retain(|it| *it != Augmentation::Cutout);
+            finals
+                .augmentations
+                .retain(|it| *it != Augmentation::Cutout);
         }
         if let Some(augmentations) = &self.final_trainings.augmentations {
             finals.augmentations = augmentations.iter().map(|name| (*name).into()).collect();
@@ -180,7 +185,10 @@ impl Search {
         if self.final_trainings.no_final_trainings {
             finals.augmentations.clear();
         }
-        set(&mut finals.epochs, self.final_trainings.final_epochs.as_ref());
+        set(
+            &mut finals.epochs,
+            self.final_trainings.final_epochs.as_ref(),
+        );
         set(&mut finals.seeds, self.final_trainings.final_seeds.as_ref());
         let names = || known.ops.iter().map(|op| op.spec().name());
         for op in &search.ops {
@@ -193,7 +201,9 @@ impl Search {
             }
         }
         config.search = Some(search);
-        config.check(&known.ops).map_err(|error| Usage(error.to_string()))?;
+        config
+            .check(&known.ops)
+            .map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }
 }

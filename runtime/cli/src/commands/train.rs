@@ -6,7 +6,7 @@ use clap::Args;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
 
-use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data};
+use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, plugin_ops};
 use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, results_table};
 use super::{Usage, find_policy};
 use crate::plugins::{KnownOps, PluginOptions};
@@ -62,7 +62,9 @@ impl Train {
         let config = self.config(&known)?;
         let resources = self.hardware.resources(Some(&self.jobs))?;
         let plugins = self.plugins.request()?;
-        let summary = self.watch.follow(config, &self.out, resources, plugins, known.ops)?;
+        let summary = self
+            .watch
+            .follow(config, &self.out, resources, plugins, known.ops)?;
         if !self.watch.json {
             print_line(results_table(&summary.final_trainings).trim_end())?;
         }
@@ -85,22 +87,28 @@ impl Train {
                 // Without Cutout, the base augmentation is crop and flip alone.
                 is_baseline && (*it != Augmentation::Cutout || has_cutout)
             };
-            finals.augmentations.extend(Augmentation::ALL.into_iter().filter(is_new));
+            finals
+                .augmentations
+                .extend(Augmentation::ALL.into_iter().filter(is_new));
         }
         if let Some(policy) = &finals.policy {
             // Warns of ops that are not those that the policy was found with.
             known.executor(policy, &self.policy)?;
             let named = ops_of(policy);
-            common.plugins = known.of_plugins();
-            common.plugins.retain(|plugin| named.contains(&plugin.op.as_str()));
+            common.plugins = plugin_ops(known, |op| named.contains(&op));
         }
-        config.check(&known.ops).map_err(|error| Usage(error.to_string()))?;
+        config
+            .check(&known.ops)
+            .map_err(|error| Usage(error.to_string()))?;
         Ok(config)
     }
 
     /// Applies `--policy`, and returns what that trains with.
     fn choose(&self, finals: &mut FinalTrainings, has_cutout: bool) -> Result<Augmentation> {
-        let random = finals.random.as_mut().expect("trainings have a random policy");
+        let random = finals
+            .random
+            .as_mut()
+            .expect("trainings have a random policy");
         if self.policy == "none" {
             return Ok(match has_cutout {
                 true => Augmentation::Cutout,

@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use faa_data::DataSpec;
-use faa_search::config::{CommonConfig, Precision, Preset};
+use faa_search::config::{CommonConfig, PluginOp, Precision, Preset};
 use faa_search::model::Model;
 
 use super::Usage;
+use crate::plugins::KnownOps;
 
 /// The kinds of data sets, for the end of a help text.
 pub(crate) const DATA_SETS: &str = "\
@@ -118,6 +119,13 @@ impl TrainingOptions {
             PrecisionName::Bf16 => Precision::Bf16,
         };
     }
+}
+
+/// The ops of plugins that a configuration uses.
+pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&str) -> bool) -> Vec<PluginOp> {
+    let ops = known.of_plugins().into_iter();
+    let ops = ops.filter(|(op, _)| uses(op));
+    ops.map(|(op, sha256)| PluginOp { op, sha256 }).collect()
 }
 
 /// Checks a data set's specification before anything is started.

@@ -26,8 +26,13 @@ use crate::torch_process::TorchProcess;
 #[command(next_help_heading = "Hardware")]
 pub(crate) struct HardwareOptions {
     /// Device: auto, cpu, cuda or cuda:N; several, separated by commas, for several GPUs.
-    #[arg(long, visible_alias = "devices", value_name = "DEVICE", default_value = "auto",
-          value_delimiter = ',')]
+    #[arg(
+        long,
+        visible_alias = "devices",
+        value_name = "DEVICE",
+        default_value = "auto",
+        value_delimiter = ','
+    )]
     device: Vec<DeviceName>,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
@@ -61,7 +66,9 @@ impl HardwareOptions {
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
             jobs: jobs.and_then(|jobs| jobs.jobs).map(NonZeroUsize::get),
         };
-        resources.check().map_err(|error| Usage(error.to_string()))?;
+        resources
+            .check()
+            .map_err(|error| Usage(error.to_string()))?;
         Ok(resources)
     }
 }

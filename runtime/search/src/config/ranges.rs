@@ -70,7 +70,7 @@ const RANGES: &[Row] = &[
     ("--batch", Closed(1.0, 65_536.0), |run| {
         Some(run.common.training.batch.get() as f64)
     }),
-    ("--learning-rate", Above(0.0, 1e3), |run| {
+    ("--learning-rate", Above(0.0, 1e38), |run| {
         Some(run.common.training.learning_rate)
     }),
     ("--warmup-epochs", Closed(0.0, 1e5), |run| {

@@ -1,18 +1,23 @@
-//! Trainings whose loss becomes no number.
+//! Trainings whose loss becomes NaN.
 
 use std::fs;
 
 use faa_policy::Policy;
 use faa_search::backend::StopFlag;
-use faa_search::event::Training;
 use faa_search::folds::stratified_folds;
-use faa_search::{Event, RunConfig, SearchError};
+use faa_search::layout::TrainingId;
+use faa_search::{Event, RunConfig, RunError};
 
-use crate::fake_backend::{FakeBackend, config, labels, policy_of, search, search_with};
+use crate::fake_backend::{FakeBackend, config, labels, policy_of, run, run_with, search_in};
 
-/// A judge whose training of this fold diverges in its second epoch.
+/// A backend whose training of this fold diverges in its second epoch.
 fn diverging(config: &RunConfig, fold: usize) -> FakeBackend {
-    let folds = stratified_folds(&labels(), &config.folds, config.seed).unwrap();
+    let folds = stratified_folds(
+        &labels(),
+        &search_in(&mut config.clone()).folds,
+        config.common.seed,
+    )
+    .unwrap();
     FakeBackend {
         diverge: Some((folds[fold].train.clone(), 1)),
         ..FakeBackend::default()
@@ -24,7 +29,7 @@ fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
     let (mut backends, mut events) = ([diverging(&config, 0)], Vec::new());
     let stop = StopFlag::new();
-    search_with(folder.path(), &config, &mut backends, &stop, &mut events).unwrap();
+    run_with(folder.path(), &config, &mut backends, &stop, &mut events).unwrap();
     assert_eq!(backends[0].scored, 60);
     let diverged = events.iter().find_map(|event| match event {
         Event::TrainingDiverged {
@@ -34,7 +39,7 @@ fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
         _ => None,
     });
     let (training, divergence) = diverged.unwrap();
-    assert_eq!(training, Training::Fold(0));
+    assert_eq!(training, TrainingId::Fold(0));
     let words = divergence.to_string();
     assert!(words.contains("in epoch 2 (learning rate 0.1)"), "{words}");
     let policy = Policy::parse(policy_of(folder.path()).as_bytes()).unwrap();
@@ -43,9 +48,9 @@ fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
     let recorded = fs::read_to_string(folder.path().join("fold-0/diverged.json")).unwrap();
     assert!(recorded.contains("learning_rate"), "{recorded}");
 
-    // It would end there again, and is not tried.
+    // It would diverge again, and is not tried.
     let mut backend = FakeBackend::default();
-    search(folder.path(), &config, &mut backend).unwrap();
+    run(folder.path(), &config, &mut backend).unwrap();
     assert_eq!((backend.epochs, backend.scored), (0, 0));
 }
 
@@ -56,7 +61,7 @@ fn a_final_training_that_diverges_is_counted() {
         diverge: Some(((0..60).collect(), 0)),
         ..FakeBackend::default()
     };
-    let summary = search(folder.path(), &config, &mut backend).unwrap();
+    let summary = run(folder.path(), &config, &mut backend).unwrap();
     for result in &summary.final_trainings {
         assert_eq!((result.errors.len(), result.diverged), (0, 1));
     }
@@ -66,23 +71,23 @@ fn a_final_training_that_diverges_is_counted() {
 fn a_search_without_any_network_ends_with_advice() {
     let (folder, mut config) = (tempfile::tempdir().unwrap(), config());
     // With one fold of independent draws, all folds diverge where the one does.
-    config.folds.count = 1.try_into().unwrap();
-    config.folds.held_out = Some(0.5);
-    let error = search(folder.path(), &config, &mut diverging(&config, 0)).unwrap_err();
-    assert!(matches!(error, SearchError::AllDiverged));
+    search_in(&mut config).folds.count = 1.try_into().unwrap();
+    search_in(&mut config).folds.held_out = Some(0.5);
+    let error = run(folder.path(), &config, &mut diverging(&config, 0)).unwrap_err();
+    assert!(matches!(error, RunError::AllDiverged));
     assert!(error.to_string().contains("--learning-rate"), "{error}");
 }
 
-/// Its losses were numbers to the last; the network's are not.
+/// Its losses were finite to the last; those of the network are not.
 #[test]
-fn a_network_that_gives_no_numbers_has_diverged_and_is_not_kept() {
+fn a_network_whose_loss_is_nan_has_diverged_and_is_not_kept() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
     let mut backend = FakeBackend {
         broken: true,
         ..FakeBackend::default()
     };
-    let error = search(folder.path(), &config, &mut backend).unwrap_err();
-    assert!(matches!(error, SearchError::AllDiverged), "{error}");
+    let error = run(folder.path(), &config, &mut backend).unwrap_err();
+    assert!(matches!(error, RunError::AllDiverged), "{error}");
     for fold in ["fold-0", "fold-1"] {
         assert!(folder.path().join(fold).join("diverged.json").exists());
         assert!(

@@ -1,4 +1,4 @@
-//! A stand-in for the network.
+//! A backend without a network.
 
 use std::fs;
 use std::path::Path;
@@ -6,22 +6,23 @@ use std::path::Path;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Strength;
 use faa_search::backend::{
-    BackendError, DatasetInfo, Divergence, Epoch, Evaluation, Images, Rates, ScoringTask, StopFlag,
-    TrainTask,
+    BackendError, DatasetInfo, Images, NetworkFiles, ScoringTask, StopFlag, TrainTask,
 };
-use faa_search::config::{Preset, RunConfig, TrainingConfig};
-use faa_search::trial::Score;
-use faa_search::{Backend, Event, RunDirectory, Search, SearchError, Summary, Task};
+use faa_search::config::{Preset, SearchConfig, TrainingConfig};
+use faa_search::files::FaultPoint;
+use faa_search::results::{Divergence, Epoch, Evaluation, Rates, Score, Summary};
+use faa_search::{Backend, Event, Run, RunConfig, RunDirectory, RunError};
+use faa_system::write_whole;
 
-/// A judge without a network: it likes strong and likely Rotate, and nothing else.
-#[derive(Default)]
+/// Gives high scores to strong and likely Rotate, and to nothing else.
+#[derive(Clone, Default)]
 pub(crate) struct FakeBackend {
     pub(crate) trained: Vec<(usize, bool, usize)>,
     pub(crate) scored: usize,
     pub(crate) epochs: usize,
-    /// The images of a training whose loss becomes no number in some epoch.
+    /// The images of a training whose loss becomes NaN in some epoch.
     pub(crate) diverge: Option<(Vec<usize>, usize)>,
-    /// Whether networks give no numbers when they are evaluated.
+    /// Whether networks have a loss of NaN when they are evaluated.
     pub(crate) broken: bool,
     /// Whether every training fails.
     pub(crate) fail: bool,
@@ -43,7 +44,11 @@ impl FakeBackend {
 impl Backend for FakeBackend {
     type Network = ();
 
-    fn facts(&self) -> DatasetInfo {
+    fn device(&self) -> String {
+        "cpu".into()
+    }
+
+    fn dataset(&self) -> DatasetInfo {
         DatasetInfo {
             images: [60, 20],
             size: [8, 8],
@@ -91,15 +96,6 @@ impl Backend for FakeBackend {
         })
     }
 
-    fn checkpoint(&self, (): &(), epochs: usize, file: &Path) -> Result<(), BackendError> {
-        fs::write(file, epochs.to_string()).map_err(BackendError::other)
-    }
-
-    fn resume(&mut self, _: &TrainTask<'_>, file: &Path) -> Result<((), usize), BackendError> {
-        let epochs = fs::read_to_string(file).map_err(BackendError::other)?;
-        Ok(((), epochs.parse().map_err(BackendError::other)?))
-    }
-
     fn score(
         &mut self,
         (): &(),
@@ -134,14 +130,6 @@ impl Backend for FakeBackend {
         })
     }
 
-    fn save(&self, (): &(), file: &Path) -> Result<(), BackendError> {
-        fs::write(file, b"trained").map_err(BackendError::other)
-    }
-
-    fn load(&mut self, _: &TrainingConfig, _: &Path) -> Result<(), BackendError> {
-        Ok(())
-    }
-
     fn rates(&mut self, _: &TrainingConfig, _: &StopFlag) -> Result<Rates, BackendError> {
         Ok(Rates {
             train: 100.0,
@@ -150,53 +138,106 @@ impl Backend for FakeBackend {
     }
 }
 
+impl NetworkFiles for FakeBackend {
+    fn save_checkpoint(&self, (): &(), epochs: usize, file: &Path) -> Result<(), BackendError> {
+        write_whole(file, epochs.to_string().as_bytes()).map_err(BackendError::other)
+    }
+
+    fn load_checkpoint(
+        &mut self,
+        _: &TrainTask<'_>,
+        file: &Path,
+    ) -> Result<((), usize), BackendError> {
+        let epochs = fs::read_to_string(file).map_err(BackendError::other)?;
+        Ok(((), epochs.parse().map_err(BackendError::other)?))
+    }
+
+    fn save(&self, (): &(), file: &Path) -> Result<(), BackendError> {
+        write_whole(file, b"trained").map_err(BackendError::other)
+    }
+
+    fn load(&mut self, _: &TrainingConfig, _: &Path) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
 pub(crate) fn config() -> RunConfig {
-    let mut config = RunConfig::preset(Preset::Demo, "glyphs");
-    config.training.epochs = 2.try_into().unwrap();
-    config.training.warmup_epochs = 1;
-    config.search.trials = 30.try_into().unwrap();
-    config.search.rounds = 2.try_into().unwrap();
-    config.search.top_n = 3.try_into().unwrap();
+    let mut config = RunConfig::for_search(Preset::Demo, "glyphs");
+    config.common.training.epochs = 2.try_into().unwrap();
+    config.common.training.warmup_epochs = 1;
     config.final_trainings.epochs = 2.try_into().unwrap();
+    let search = search_in(&mut config);
+    search.trials = 30.try_into().unwrap();
+    search.rounds = 2.try_into().unwrap();
+    search.top_n = 3.try_into().unwrap();
     config
+}
+
+pub(crate) fn search_in(config: &mut RunConfig) -> &mut SearchConfig {
+    config.search.as_mut().unwrap()
 }
 
 pub(crate) fn labels() -> Vec<u32> {
     (0..60).map(|image| image % 3).collect()
 }
 
-/// A search by one judge, its events thrown away.
-pub(crate) fn search(
+/// A run with one backend, its events thrown away.
+pub(crate) fn run(
     out: &Path,
     config: &RunConfig,
     backend: &mut FakeBackend,
-) -> Result<Summary, SearchError> {
-    search_with(
-        out,
-        config,
-        std::slice::from_mut(backend),
-        &StopFlag::new(),
-        &mut Vec::new(),
-    )
+) -> Result<Summary, RunError> {
+    let backends = std::slice::from_mut(backend);
+    run_with(out, config, backends, &StopFlag::new(), &mut Vec::new())
 }
 
-pub(crate) fn search_with(
+pub(crate) fn run_with(
     out: &Path,
     config: &RunConfig,
     backends: &mut [FakeBackend],
     stop: &StopFlag,
     events: &mut Vec<Event>,
-) -> Result<Summary, SearchError> {
-    let search = Search {
+) -> Result<Summary, RunError> {
+    let directory = RunDirectory::open(out, config, 1).unwrap();
+    run_in(&directory, config, backends, stop, events)
+}
+
+/// A run with one backend that is cut short at a write; `None` where that was in opening the
+/// directory.
+pub(crate) fn run_until(
+    fault: &FaultPoint,
+    out: &Path,
+    config: &RunConfig,
+    backend: &mut FakeBackend,
+) -> Option<Result<Summary, RunError>> {
+    let directory = RunDirectory::open_with(out, config, 1, fault.clone()).ok()?;
+    let backends = std::slice::from_mut(backend);
+    Some(run_in(
+        &directory,
+        config,
+        backends,
+        &StopFlag::new(),
+        &mut Vec::new(),
+    ))
+}
+
+fn run_in(
+    directory: &RunDirectory,
+    config: &RunConfig,
+    backends: &mut [FakeBackend],
+    stop: &StopFlag,
+    events: &mut Vec<Event>,
+) -> Result<Summary, RunError> {
+    let run = Run {
         config,
         labels: &labels(),
         ops: &builtin_ops(),
         backends,
-        run: &RunDirectory::open(out, Task::Search(config), 1).unwrap(),
+        directory,
         stop,
         observe: &mut |event| events.push(event),
     };
-    search.run("cpu")
+    run.run()
 }
 
 /// The policy of a run, as its file has it.

@@ -1,9 +1,11 @@
-//! The whole search with a stand-in for the network: folds, trials, merging, resuming, trainings.
+//! Whole runs with a fake backend: folds, trials, merging, resuming, trainings.
 
+mod config;
+mod cuts;
 mod divergence;
 mod fake_backend;
 mod resume;
-mod train;
+mod trainings;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,15 +15,15 @@ use faa_policy::Policy;
 use faa_search::Event;
 use faa_search::backend::StopFlag;
 use faa_search::config::Augmentation;
-use faa_search::event::Training;
+use faa_search::layout::TrainingId;
 
-use fake_backend::{FakeBackend, config, search, search_with};
+use fake_backend::{FakeBackend, config, run, run_with, search_in};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
     let folder = tempfile::tempdir().unwrap();
     let mut backend = FakeBackend::default();
-    let summary = search(folder.path(), &config(), &mut backend).unwrap();
+    let summary = run(folder.path(), &config(), &mut backend).unwrap();
 
     // Two folds of two rounds of three candidates of five sub-policies; repeats are dropped.
     let policy = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
@@ -49,29 +51,17 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
         (60, true, 16),
     ];
     assert_eq!(backend.trained[2..], final_trainings);
-    let augmentations: Vec<_> = summary
-        .final_trainings
-        .iter()
-        .map(|result| result.augmentation)
-        .collect();
-    assert_eq!(
-        augmentations,
-        [
-            Augmentation::None,
-            Augmentation::Cutout,
-            Augmentation::Random,
-            Augmentation::TrivialAugment,
-            Augmentation::Policy
-        ]
-    );
+    let results = summary.final_trainings.iter();
+    let augmentations: Vec<_> = results.map(|result| result.augmentation).collect();
+    assert_eq!(augmentations, Augmentation::ALL);
 }
 
 #[test]
-fn everything_is_told_and_written_down() {
+fn everything_is_reported_and_written_down() {
     let folder = tempfile::tempdir().unwrap();
     let mut events = Vec::new();
     let mut backends = [FakeBackend::default()];
-    search_with(
+    run_with(
         folder.path(),
         &config(),
         &mut backends,
@@ -85,9 +75,9 @@ fn everything_is_told_and_written_down() {
     };
     // Two folds of 30 images and five final trainings of 60, two epochs each; 120 trials of five
     // draws of 30 images.
-    assert_eq!(plan.images_to_learn, 2 * 2 * 30 + 5 * 2 * 60);
+    assert_eq!(plan.images_to_train, 2 * 2 * 30 + 5 * 2 * 60);
     assert_eq!(plan.images_to_classify, 120 * 5 * 30);
-    let expected = plan.images_to_learn as f64 / 100.0 + plan.images_to_classify as f64 / 400.0;
+    let expected = plan.images_to_train as f64 / 100.0 + plan.images_to_classify as f64 / 400.0;
     assert_eq!(plan.estimated_seconds, expected);
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::TrialDone { .. })), 120);
@@ -102,15 +92,15 @@ fn everything_is_told_and_written_down() {
     };
     assert_eq!(lines("fold-1/trials.jsonl"), 60);
     assert_eq!(lines("fold-0/epochs.jsonl"), 2);
-    for file in ["run.json", "summary.json", "final/policy-0/result.json"] {
+    for file in ["run.json", "summary.json", "final/policy-0/evaluation.json"] {
         assert!(folder.path().join(file).exists(), "{file}");
     }
 }
 
 #[test]
-fn trials_of_another_search_are_refused() {
+fn trials_of_a_different_search_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = folder.path().join("fold-0/trials.jsonl");
     let text = fs::read_to_string(&log).unwrap();
     let without_third: Vec<_> = text
@@ -123,7 +113,7 @@ fn trials_of_another_search_are_refused() {
         .map(|(_, line)| format!("{line}\n"))
         .collect();
     fs::write(&log, lines).unwrap();
-    let error = search(folder.path(), &config(), &mut FakeBackend::default());
+    let error = run(folder.path(), &config(), &mut FakeBackend::default());
     let message = error.unwrap_err().to_string();
     assert!(
         message.contains("line 3: expected trial 0.2, found 0.3"),
@@ -135,9 +125,9 @@ fn trials_of_another_search_are_refused() {
 fn an_op_that_is_not_there_is_named_before_anything_is_trained() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
-    config.search.ops.push("Rotat".into());
+    search_in(&mut config).ops.push("Rotat".into());
     let mut backend = FakeBackend::default();
-    let error = search(folder.path(), &config, &mut backend).unwrap_err();
+    let error = run(folder.path(), &config, &mut backend).unwrap_err();
     let message = "the configuration does not fit the ops: search.ops: no op is named `Rotat`; \
                    did you mean `Rotate`?";
     assert_eq!(error.to_string(), message);
@@ -145,14 +135,14 @@ fn an_op_that_is_not_there_is_named_before_anything_is_trained() {
 }
 
 #[test]
-fn a_failing_judge_is_named_with_its_stage() {
+fn a_failing_backend_is_named_with_its_stage() {
     let folder = tempfile::tempdir().unwrap();
     let mut backend = FakeBackend {
         fail: true,
         ..FakeBackend::default()
     };
-    let error = search(folder.path(), &config(), &mut backend).unwrap_err();
-    assert_eq!(error.to_string(), format!("{} failed", Training::Fold(0)));
+    let error = run(folder.path(), &config(), &mut backend).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} failed", TrainingId::Fold(0)));
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "out of memory");
 }

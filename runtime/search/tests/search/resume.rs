@@ -1,12 +1,12 @@
-//! Searches that are stopped and go on.
+//! Searches that are stopped and continued.
 
 use std::path::Path;
 
 use faa_search::Event;
-use faa_search::SearchError;
+use faa_search::RunError;
 use faa_search::backend::StopFlag;
 
-use crate::fake_backend::{FakeBackend, config, policy_of, search, search_with};
+use crate::fake_backend::{FakeBackend, config, policy_of, run, run_with};
 
 /// Epochs of two folds and five final trainings, and trials of two folds.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
@@ -15,44 +15,44 @@ const TRIALS: usize = 120;
 #[test]
 fn a_search_stopped_anywhere_ends_with_the_same_policy_and_does_nothing_twice() {
     let whole = tempfile::tempdir().unwrap();
-    search(whole.path(), &config(), &mut FakeBackend::default()).unwrap();
+    run(whole.path(), &config(), &mut FakeBackend::default()).unwrap();
 
     // In the first training, in the first round, between rounds and folds, and in the finals.
     for budget in [1, 2, 5, 31, 33, 62, 63, 100, 124, 127, 133] {
         let folder = tempfile::tempdir().unwrap();
         let (epochs, trials) = stopped_after(folder.path(), budget);
         let mut backend = FakeBackend::default();
-        search(folder.path(), &config(), &mut backend).unwrap();
+        run(folder.path(), &config(), &mut backend).unwrap();
         assert_eq!(policy_of(folder.path()), policy_of(whole.path()));
         assert_eq!(trials + backend.scored, TRIALS, "after {budget}");
         assert_eq!(epochs + backend.epochs, EPOCHS, "after {budget}");
     }
 }
 
-/// Stops a search after so many epochs and trials in all, and tells how many of both it made.
+/// Stops a search after so many epochs and trials in all, and returns how many of both it made.
 fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
     let mut backends = [FakeBackend {
         budget: Some(budget),
         ..FakeBackend::default()
     }];
-    let stopped = search_with(
+    let stopped = run_with(
         out,
         &config(),
         &mut backends,
         &StopFlag::new(),
         &mut Vec::new(),
     );
-    assert!(matches!(stopped, Err(SearchError::Stopped)), "{budget}");
+    assert!(matches!(stopped, Err(RunError::Stopped)), "{budget}");
     (backends[0].epochs, backends[0].scored)
 }
 
 #[test]
-fn folds_side_by_side_give_the_same_policy() {
+fn folds_in_parallel_give_the_same_policy() {
     let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    search(one.path(), &config(), &mut FakeBackend::default()).unwrap();
+    run(one.path(), &config(), &mut FakeBackend::default()).unwrap();
     let mut backends = [(); 3].map(|()| FakeBackend::default());
     let events = &mut Vec::new();
-    search_with(
+    run_with(
         three.path(),
         &config(),
         &mut backends,
@@ -66,13 +66,13 @@ fn folds_side_by_side_give_the_same_policy() {
 }
 
 #[test]
-fn the_first_failure_ends_all_that_is_side_by_side() {
+fn the_first_failure_ends_all_that_runs_in_parallel() {
     let folder = tempfile::tempdir().unwrap();
     let mut backends = [(); 2].map(|()| FakeBackend::default());
     // Whichever takes the first fold: one fails in it, the other would go on for 60 trials.
     backends[1].fail = true;
     let stop = StopFlag::new();
-    let error = search_with(
+    let error = run_with(
         folder.path(),
         &config(),
         &mut backends,
@@ -80,18 +80,18 @@ fn the_first_failure_ends_all_that_is_side_by_side() {
         &mut Vec::new(),
     );
     let error = error.unwrap_err();
-    assert!(matches!(error, SearchError::Backend { .. }), "{error}");
+    assert!(matches!(error, RunError::Backend { .. }), "{error}");
     assert!(backends[0].scored < 60, "{}", backends[0].scored);
     // The flag of the caller is the caller's.
     assert!(stop.check().is_ok());
 }
 
 #[test]
-fn a_finished_search_is_told_again_and_nothing_is_done_twice() {
+fn a_finished_search_is_reported_again_and_nothing_is_done_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let first = search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    let first = run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let (mut backends, mut events) = ([FakeBackend::default()], Vec::new());
-    let second = search_with(
+    let second = run_with(
         folder.path(),
         &config(),
         &mut backends,
@@ -110,7 +110,7 @@ fn a_log_that_is_shorter_than_its_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     stopped_after(folder.path(), 1);
     std::fs::write(folder.path().join("fold-0/epochs.jsonl"), "").unwrap();
-    let error = search(folder.path(), &config(), &mut FakeBackend::default()).unwrap_err();
+    let error = run(folder.path(), &config(), &mut FakeBackend::default()).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("epochs.jsonl holds 0 epochs"), "{message}");
     assert!(message.contains("remove the checkpoint"), "{message}");
@@ -122,7 +122,7 @@ fn an_epoch_without_a_checkpoint_is_made_again_and_logged_once() {
     stopped_after(folder.path(), 1);
     // As a kill leaves it between the line and the checkpoint.
     std::fs::remove_file(folder.path().join("fold-0/checkpoint.safetensors")).unwrap();
-    search(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = std::fs::read_to_string(folder.path().join("fold-0/epochs.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 2, "{log}");
 }

@@ -1,0 +1,76 @@
+//! Trainings without a search.
+
+use std::fs;
+
+use faa_ops_builtin::builtin_ops;
+use faa_policy::Policy;
+use faa_search::RunConfig;
+use faa_search::RunDirectory;
+use faa_search::config::{Augmentation, Preset};
+use faa_search::directory::DirectoryError;
+
+use crate::fake_backend::{FakeBackend, config, run};
+
+const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "mine",
+    "sub_policies": [[{"op": "Rotate", "probability": 0.5, "magnitude": 0.9}]]}"#;
+
+fn training() -> RunConfig {
+    let mut training = RunConfig::for_training(Preset::Demo, "glyphs");
+    training.common.training = config().common.training;
+    let finals = &mut training.final_trainings;
+    finals.epochs = training.common.training.epochs;
+    finals.augmentations = Augmentation::ALL.to_vec();
+    finals.seeds = 3.try_into().unwrap();
+    finals.policy = Some(Policy::parse(POLICY.as_bytes()).unwrap());
+    training
+}
+
+#[test]
+fn everything_is_trained_with_every_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut backend = FakeBackend::default();
+    let summary = run(folder.path(), &training(), &mut backend).unwrap();
+    let count = |policy, cutout| {
+        let wanted = |trained: &&(usize, bool, usize)| **trained == (60, policy, cutout);
+        backend.trained.iter().filter(wanted).count()
+    };
+    // Crop and flip alone have no Cutout; everything else has it.
+    assert_eq!(
+        [count(false, 0), count(false, 16), count(true, 16)],
+        [3, 3, 9]
+    );
+    for result in &summary.final_trainings {
+        assert_eq!(result.errors, [0.25; 3]);
+    }
+    let written = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
+    assert_eq!(written.name, "mine");
+}
+
+#[test]
+fn what_is_missing_or_unknown_is_an_error_before_anything_is_trained() {
+    let error = |change: fn(&mut RunConfig)| {
+        let mut training = training();
+        change(&mut training);
+        training.check(&builtin_ops()).unwrap_err().to_string()
+    };
+    let missing = error(|run| run.final_trainings.policy = None);
+    assert_eq!(missing, "there is no policy to train with");
+    let unknown = error(|run| {
+        let policy = POLICY.replace("Rotate", "Rotat");
+        run.final_trainings.policy = Some(Policy::parse(policy.as_bytes()).unwrap());
+    });
+    assert!(unknown.contains("did you mean `Rotate`?"), "{unknown}");
+    let nothing = error(|run| run.final_trainings.augmentations.clear());
+    assert_eq!(nothing, "there is nothing to train");
+}
+
+#[test]
+fn a_directory_belongs_to_one_command() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
+    let error = RunDirectory::open(folder.path(), &config(), 1).unwrap_err();
+    assert!(
+        matches!(error, DirectoryError::DifferentCommand { .. }),
+        "{error}"
+    );
+}
