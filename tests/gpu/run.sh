@@ -7,7 +7,7 @@ usage() {
     cat <<'END'
 usage: ./run.sh check | rates | search | train | report | all
 
-  check   the GPU against the CPU: logits, a gradient, short trainings, two judges side by side
+  check   the GPU against the CPU: logits, a gradient, short trainings, two backends in parallel
   rates   images per second in training and in judging, and the share of augmentation in them
   search  a search with the preset cifar10-reduced, whole but for its final trainings
   train   WRN-40-2 for 200 epochs with Cutout only, with the found policy, without either, with

@@ -7,7 +7,7 @@
 //! A network is trained on the CPU, for `EPOCHS` epochs on `IMAGES` of the training images, and
 //! saved. From that file, the device must classify as the CPU does, in 32-bit floats and in bf16,
 //! and learn the same from one batch. Trained on the device from the same first weights, the
-//! network must have about the same losses. And two judges side by side on the device must find
+//! network must have about the same losses. And two backends in parallel on the device must find
 //! what one finds alone.
 //!
 //! Every comparison is a line: `ok` or `DIFFERS`, what was compared, what was found, and what is
@@ -56,7 +56,7 @@ const CURVE_BF16: [Allowed; 2] = [[0.0, 0.05], [0.0, 0.1]];
 /// Images of the batch that is looked at closely.
 const BATCH: usize = 128;
 const LEARNING_RATE: f64 = 0.05;
-/// Candidates that each judge judges, and how often an image is augmented for one.
+/// Candidates that each backend scores, and how often an image is augmented for one.
 const CANDIDATES: u64 = 4;
 const DRAWS: usize = 5;
 
@@ -274,13 +274,13 @@ impl Setup {
     }
 
     fn score(&self, device: Device, precision: Precision, threads: usize) -> Result<TorchBackend> {
-        let resources = BackendConfig {
+        let config = BackendConfig {
             device,
             threads,
             precision,
         };
         let dataset = Arc::clone(&self.dataset);
-        Ok(TorchBackend::new(dataset, builtin_ops(), resources)?)
+        Ok(TorchBackend::new(dataset, builtin_ops(), config))
     }
 
     /// A trained network, and the losses of its epochs.

@@ -55,12 +55,12 @@ fn main() -> Result<()> {
         "the data set has fewer images"
     );
     let device = shared::device(device)?;
-    let resources = BackendConfig {
+    let config = BackendConfig {
         device,
         threads,
         precision: precision_of(precision)?,
     };
-    let mut backend = TorchBackend::new(Arc::clone(&dataset), builtin_ops(), resources)?;
+    let mut backend = TorchBackend::new(Arc::clone(&dataset), builtin_ops(), config);
     let training = TrainingConfig {
         batch: batch.parse()?,
         ..shared::training(model)?

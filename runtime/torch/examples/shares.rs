@@ -1,4 +1,4 @@
-//! Measures how much of training and judging is augmentation, and how near judging comes to the
+//! Measures how much of training and scoring is augmentation, and how near scoring comes to the
 //! network alone.
 //!
 //! ```text
@@ -36,7 +36,7 @@ use tch::{Kind, Tensor};
 
 /// How often an image is augmented in a trial.
 const DRAWS: usize = 5;
-/// Images that the network alone classifies at once, as many as the judge has a GPU classify.
+/// Images that the network alone classifies at once, as many as the backend has a GPU classify.
 const AT_ONCE: usize = 2_000;
 
 fn main() -> Result<()> {
@@ -47,13 +47,13 @@ fn main() -> Result<()> {
     let threads = threads.parse()?;
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
-    let resources = BackendConfig {
+    let config = BackendConfig {
         device,
         threads,
         precision: precision_of(precision)?,
     };
     let mut bench = Bench {
-        backend: TorchBackend::new(Arc::clone(&dataset), builtin_ops(), resources)?,
+        backend: TorchBackend::new(Arc::clone(&dataset), builtin_ops(), config),
         images: shared::spread(&dataset, images.parse()?),
         stop: StopFlag::new(),
     };
@@ -79,13 +79,13 @@ fn main() -> Result<()> {
     let (network, train_bare) = bench.train(&bare, None)?;
     let (_, train_baseline) = bench.train(&training, None)?;
     let (_, train_policy) = bench.train(&training, Some(&policy))?;
-    let judge_bare = bench.score(&network, &bare, &nothing())?;
+    let scoring_bare = bench.score(&network, &bare, &nothing())?;
     let backend = bench.score(&network, &training, &candidate)?;
     let evaluate = bench.evaluate(&network)?;
     let kind = kind_of(&bench.backend);
     let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
     let augment_train = augment(&dataset, &bench.images, &training, &policy)?;
-    let augment_judge = augment(&dataset, &bench.images, &training, &candidate)?;
+    let augment_scoring = augment(&dataset, &bench.images, &training, &candidate)?;
     let share = |with: f64, without: f64| thousandths(1.0 - with / without);
     let line = json!({
         "model": model,
@@ -97,14 +97,14 @@ fn main() -> Result<()> {
         "train_bare": train_bare.round(),
         "train_baseline": train_baseline.round(),
         "train_policy": train_policy.round(),
-        "judge_bare": judge_bare.round(),
-        "judge_policy": backend.round(),
+        "scoring_bare": scoring_bare.round(),
+        "scoring_policy": backend.round(),
         "evaluate": evaluate.round(),
         "network": alone.round(),
         "augment_train": augment_train.round(),
-        "augment_judge": augment_judge.round(),
+        "augment_scoring": augment_scoring.round(),
         "augmentation_of_training": share(train_policy, train_bare),
-        "augmentation_of_judging": share(backend, judge_bare),
+        "augmentation_of_scoring": share(backend, scoring_bare),
         "judging_of_network": thousandths(backend / alone),
     });
     println!("{line}");
@@ -115,9 +115,9 @@ fn thousandths(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
 
-/// What the judge classifies in.
+/// What the backend classifies in.
 fn kind_of(backend: &TorchBackend) -> Kind {
-    match backend.numbers() {
+    match backend.precisions() {
         ["bf16", _] => Kind::BFloat16,
         _ => Kind::Float,
     }
@@ -133,7 +133,7 @@ fn nothing() -> Policy {
     Policy::of_sub_policies("nothing", vec![vec![step]])
 }
 
-/// What is measured through the judge.
+/// What is measured through the backend.
 struct Bench {
     backend: TorchBackend,
     images: Vec<usize>,
@@ -214,7 +214,7 @@ fn network_alone(
         }
         // The device works in order, so whoever has read the last answer has waited for all.
         let sum = logits.f_sum(Kind::Double)?.f_double_value(&[])?;
-        ensure!(sum.is_finite(), "the network gives no numbers");
+        ensure!(sum.is_finite(), "the network has an infinite or NaN output");
         Ok(batches * AT_ONCE)
     })
 }

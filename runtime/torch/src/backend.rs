@@ -14,8 +14,7 @@ use faa_search::backend::{
 };
 use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
 use faa_search::pipeline::Pipeline;
-use faa_search::results::Score;
-use faa_search::results::{Epoch, Evaluation, Rates};
+use faa_search::results::{Epoch, Evaluation, Rates, Score};
 use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
 use tch::{Device, Kind, TchError};
@@ -24,27 +23,28 @@ use crate::batches::{Draw, Normalise, Source};
 use crate::checkpoint::{self, Description};
 use crate::network::{Folded, Shape, WideResNet};
 use crate::sgd::Sgd;
+use crate::statistics::Statistics;
 use crate::{device, init, shim};
 
-/// The judge of policies that people use.
+/// The backend that people use.
 pub struct TorchBackend {
     dataset: Arc<Dataset>,
     ops: OpSet,
     device: Device,
     threads: usize,
-    /// What candidates are judged with, and what networks learn with.
+    /// The formats of scoring and training.
     kinds: Kinds,
     statistics: Statistics,
 }
 
-/// What a judge works with.
+/// What a backend works with.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendConfig {
     /// Where networks are.
     pub device: Device,
     /// CPU threads: for everything on a CPU, for augmentation with a GPU.
     pub threads: usize,
-    /// The numbers that networks calculate with.
+    /// The floating-point format that networks compute in.
     pub precision: Precision,
 }
 
@@ -54,7 +54,7 @@ struct Kinds {
     training: Kind,
 }
 
-/// A network, and what its training needs to go on.
+/// A network, and what its training needs to continue.
 #[derive(Debug)]
 pub struct TorchNetwork {
     network: WideResNet,
@@ -81,16 +81,9 @@ impl TorchNetwork {
 }
 
 impl TorchBackend {
-    /// A judge of policies made of `ops`, on this data set.
-    ///
-    /// # Errors
-    ///
-    /// What libtorch reports.
-    pub fn new(
-        dataset: Arc<Dataset>,
-        ops: OpSet,
-        resources: BackendConfig,
-    ) -> Result<Self, TchError> {
+    /// A backend for policies made of `ops`, on this data set. With a CUDA device,
+    /// [`prepare_cuda`](crate::device::prepare_cuda) must be called first.
+    pub fn new(dataset: Arc<Dataset>, ops: OpSet, config: BackendConfig) -> Self {
         let BackendConfig {
             device,
             threads,
@@ -115,8 +108,8 @@ impl TorchBackend {
         })
     }
 
-    /// Reads a network of any shape that a judge has saved. It sees images as it did when it was
-    /// trained, whatever the data set of this judge.
+    /// Reads a network of any shape that a backend has saved. Images are normalised as when it was
+    /// trained, whatever the data set of this backend.
     ///
     /// # Errors
     ///

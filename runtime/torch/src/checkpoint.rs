@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use faa_search::FileError;
 use faa_search::config::TrainingConfig;
+use faa_search::files::FileError;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -231,7 +231,7 @@ fn write(
         (*name, view)
     });
     let file = serialize(views, Some(metadata)).expect("names are unique and sizes are right");
-    Ok(faa_search::write_whole(path, &file)?)
+    Ok(faa_system::write_whole(path, &file).map_err(FileError::io("write", path))?)
 }
 
 fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointError> {

@@ -1,4 +1,4 @@
-//! The judge on a data set that is learnt in seconds: three classes of coloured noise.
+//! The backend on a data set that is learned in seconds: three classes of coloured noise.
 
 use std::fs;
 use std::sync::Arc;
@@ -38,17 +38,17 @@ fn dataset() -> Dataset {
     }
 }
 
-fn score() -> TorchBackend {
-    judge_with(1, Precision::Float32)
+fn backend() -> TorchBackend {
+    backend_with(1, Precision::Float32)
 }
 
-fn judge_with(threads: usize, precision: Precision) -> TorchBackend {
-    let resources = BackendConfig {
+fn backend_with(threads: usize, precision: Precision) -> TorchBackend {
+    let config = BackendConfig {
         device: Device::Cpu,
         threads,
         precision,
     };
-    TorchBackend::new(Arc::new(dataset()), builtin_ops(), resources).unwrap()
+    TorchBackend::new(Arc::new(dataset()), builtin_ops(), config)
 }
 
 fn training() -> TrainingConfig {
@@ -161,7 +161,7 @@ fn a_saved_network_comes_back_and_a_damaged_one_is_named() {
 }
 
 #[test]
-fn a_candidate_that_does_nothing_is_judged_like_the_images_themselves() {
+fn a_candidate_that_does_nothing_is_scored_like_the_images_themselves() {
     let plain = TrainingConfig {
         crop_padding: 0,
         flip: false,
@@ -374,7 +374,7 @@ fn a_verdict_does_not_depend_on_the_count_of_threads() {
         };
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("network.safetensors");
-        let mut backend = judge_with(threads, precision);
+        let mut backend = backend_with(threads, precision);
         backend.save(&network, &file).unwrap();
         let network = backend.load(&training, &file).unwrap();
         backend.score(&network, &task, &StopFlag::new()).unwrap()
@@ -388,7 +388,7 @@ fn a_verdict_does_not_depend_on_the_count_of_threads() {
 
 #[test]
 fn a_network_learns_in_bf16_as_well() {
-    let mut backend = judge_with(1, Precision::Bf16);
+    let mut backend = backend_with(1, Precision::Bf16);
     let epochs = train_with(&mut backend, &training(), 1).1;
     let float = train(&training(), 1).1;
     assert!(epochs[3].loss < epochs[0].loss / 2.0, "{epochs:?}");
@@ -410,12 +410,12 @@ fn a_network_is_evaluated_from_its_file_alone() {
     let mut other = dataset();
     // Other training images have other statistics, which must not matter.
     other.train.pixels.fill(7);
-    let resources = BackendConfig {
+    let config = BackendConfig {
         device: Device::Cpu,
         threads: 1,
         precision: Precision::Auto,
     };
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
     let loaded = backend.load_any(&file).unwrap();
     assert_eq!(
         backend
@@ -430,13 +430,13 @@ fn a_network_is_evaluated_from_its_file_alone() {
     for split in [&mut other.train, &mut other.test] {
         split.labels = split.labels.iter().flat_map(|label| [*label; 2]).collect();
     }
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
     let error = backend.load_any(&file).unwrap_err().to_string();
     assert!(error.contains("12×12") && error.contains("12×6"), "{error}");
 
     let mut other = dataset();
     other.classes[1] = "teal".into();
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), resources).unwrap();
+    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
     let error = backend.load_any(&file).unwrap_err().to_string();
     assert!(
         error.contains("red, green, blue") && error.contains("red, teal"),
