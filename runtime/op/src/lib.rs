@@ -1,39 +1,4 @@
-//! The one trait of faa-runtime's image operations, [`Op`], and the few types that it speaks in.
-//!
-//! An op changes an 8-bit image in place. It is given everything that it may depend on: the
-//! pixels, a value in the op's own unit, and a [`Call`] that holds a seed and working memory. So
-//! the same source gives the same bytes whether it is compiled in, built to WebAssembly, or loaded
-//! as a native library.
-//!
-//! ```
-//! use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSpec, Scratch};
-//!
-//! struct Threshold(OpSpec);
-//!
-//! impl Op for Threshold {
-//!     fn spec(&self) -> &OpSpec {
-//!         &self.0
-//!     }
-//!
-//!     fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-//!         for sample in image.samples_mut() {
-//!             *sample = if f64::from(*sample) < value { 0 } else { 255 };
-//!         }
-//!         Ok(())
-//!     }
-//! }
-//!
-//! let op = Threshold(OpSpec::new("Threshold", "black below, white above").range(0.0, 255.0, "level"));
-//! let mut pixels = [10, 200, 128, 90];
-//! let mut image = ImageMut::new(&mut pixels, 2, 2, Channels::L)?;
-//! op.apply(&mut image, 100.0, &mut Call::new(0, &mut Scratch::new()))?;
-//! assert_eq!(pixels, [0, 255, 255, 0]);
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
-//!
-//! Unlike torchvision's transforms, an op draws nothing from a global generator and is never
-//! applied "with a probability": that is a policy's business. The crate needs no `std`.
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 extern crate alloc;

@@ -1,33 +1,4 @@
-//! Plugins: image-augmentation ops in WebAssembly modules, and in native libraries where they are
-//! trusted.
-//!
-//! ```no_run
-//! use std::path::Path;
-//!
-//! use faa_plugin::{Host, HostConfig, Native};
-//!
-//! // The ops that a policy may name: one's own, the built-in ones, and those of plugins.
-//! let mut ops = faa_op::OpSet::new();
-//! let host = Host::new(HostConfig::default())?; // Once; every limit is on.
-//! let found = host.load_folder(Path::new("plugins"), Native::Refused, &mut ops)?;
-//! for broken in &found.broken {
-//!     eprintln!("{broken}: {}", broken.error); // The others are loaded all the same.
-//! }
-//! // An executor that is built with `ops` applies them like any other op.
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! A single plugin is [loaded](Host::load) from its bytes or its [file](Host::load_file):
-//!
-//! ```
-//! use faa_op::{Channels, ImageMut};
-//! use faa_plugin::{Host, HostConfig};
-//!
-//! let host = Host::new(HostConfig::default())?;
-//! let error = host.load(b"\0asm\x01\0\0\0").unwrap_err();
-//! assert_eq!(error.kind(), "no-abi");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! **What a plugin is** is specified in `plugin-sdk/ABI.md`, for authors in any language.
 //!

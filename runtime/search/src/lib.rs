@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! The Fast AutoAugment search, without the network library.
 //!
 //! [`Search`] splits a data set into folds, lets a [`Judge`] train a network on each, proposes
