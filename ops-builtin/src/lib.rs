@@ -1,17 +1,4 @@
-//! The built-in ops of faa-runtime: those of AutoAugment and Fast AutoAugment, and the few more
-//! that training pipelines need.
-//!
-//! ```
-//! use faa_op::{Call, Channels, ImageMut, Scratch};
-//!
-//! let ops = faa_ops_builtin::builtin_ops();
-//! let solarize = ops.get("Solarize").expect("a built-in op");
-//! let mut pixels = [10, 200, 128, 90];
-//! let mut image = ImageMut::new(&mut pixels, 2, 2, Channels::L)?;
-//! solarize.apply(&mut image, 128.0, &mut Call::new(0, &mut Scratch::new()))?;
-//! assert_eq!(pixels, [10, 55, 127, 90]);
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! **What is different.** The pixels are those of Pillow 13.0 on x86-64, byte for byte. torchvision,
 //! timm and OpenCV have ops of the same names that round, sample or fill differently. Beyond Pillow:

@@ -1,40 +1,4 @@
-//! Write image-augmentation ops that faa-runtime loads as plugins.
-//!
-//! An op is an implementation of [`Op`], like a built-in one, and a line that exports it:
-//!
-//! ```
-//! use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, export_ops};
-//!
-//! /// Darkens random rows; the value is their number.
-//! struct Scanlines(OpSpec);
-//!
-//! impl Scanlines {
-//!     fn new() -> Self {
-//!         Self(OpSpec::new("Scanlines", "darkens random rows").range(0.0, 20.0, "rows"))
-//!     }
-//! }
-//!
-//! impl Op for Scanlines {
-//!     fn spec(&self) -> &OpSpec {
-//!         &self.0
-//!     }
-//!
-//!     fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> Result<(), OpError> {
-//!         let mut stream = call.stream(); // All of an op's randomness comes from its seed.
-//!         for _ in 0..value as usize {
-//!             let y = stream.below(image.height() as u64) as usize;
-//!             image.row_mut(y).iter_mut().for_each(|sample| *sample /= 2);
-//!         }
-//!         Ok(())
-//!     }
-//! }
-//!
-//! export_ops!(Scanlines::new());
-//! ```
-//!
-//! `faa-runtime plugin new NAME` creates such a crate, `plugin build` builds it, and `plugin check`
-//! tests it. The same source can be compiled into a program, built to WebAssembly, and built to a
-//! native library, and gives the same bytes. Tests of an op run natively, without WebAssembly.
+#![doc = include_str!("../README.md")]
 //!
 //! **Panics** become errors: the host gets the message, drops the instance, and continues.
 //!

@@ -172,3 +172,8 @@ pub fn write_data_set(folder: &Path, classes: u32, images: [u32; 2]) {
         }
     }
 }
+
+/// The example of the repository's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -174,6 +174,36 @@ fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
     );
 }
 
+/// With `rust-version` of the packages themselves held by a lint, each builds with the Rust that it
+/// states.
+#[test]
+fn no_dependency_needs_a_newer_rust_than_its_user() {
+    let metadata = metadata();
+    let graph = Graph::new(&metadata);
+    let oldest = |name: &str| {
+        let found = metadata
+            .packages
+            .iter()
+            .filter(|package| package.name == name);
+        found
+            .filter_map(|package| package.rust_version.clone())
+            .max()
+    };
+    assert!(
+        oldest("faa-op") < oldest("faa-runtime"),
+        "the control: both are stated"
+    );
+    for (name, _) in ARROWS {
+        for needed in graph.needs(name) {
+            assert!(
+                oldest(needed) <= oldest(name),
+                "{name} needs {needed}, which needs Rust {:?}",
+                oldest(needed)
+            );
+        }
+    }
+}
+
 /// What a package needs at run time and itself, with the features of this package alone and not
 /// those of the whole workspace, which only cargo's own tree has.
 fn alone(package: &str) -> BTreeSet<String> {
@@ -184,8 +214,14 @@ fn alone(package: &str) -> BTreeSet<String> {
             .args(["--prefix", "none"])
             .current_dir(faa_tests::root()),
     );
-    let names = tree.lines().filter_map(|line| line.split(' ').next());
-    names.map(ToOwned::to_owned).collect()
+    let packages = tree.lines().filter_map(|line| line.split_once(' '));
+    let mut versions = BTreeMap::new();
+    for (name, rest) in packages {
+        let version = rest.split(' ').next();
+        let found = versions.insert(name, version).unwrap_or(version);
+        assert_eq!(found, version, "{package} needs two versions of {name}");
+    }
+    versions.into_keys().map(ToOwned::to_owned).collect()
 }
 
 /// Who needs whom, at run time, with the features that the whole workspace switches on.

@@ -16,7 +16,8 @@ pub(crate) fn files(name: &str, op: &str) -> Vec<(String, String)> {
     });
     let sources = FAA_OP.iter().chain(SDK);
     let sources = sources.map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned()));
-    own.chain(manifests).chain(sources).collect()
+    let readmes = READMES.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    own.chain(manifests).chain(readmes).chain(sources).collect()
 }
 
 const OWN: &[(&str, &str)] = &[
@@ -32,6 +33,15 @@ const OWN: &[(&str, &str)] = &[
 
 const FAA_OP_MANIFEST: &str = include_str!("../template/faa-op.toml");
 const SDK_MANIFEST: &str = include_str!("../template/faa-plugin-sdk.toml");
+
+/// The front pages of the SDK's crates, which their sources include.
+const READMES: [(&str, &str); 2] = [
+    ("sdk/faa-op/README.md", include_str!("../../op/README.md")),
+    (
+        "sdk/faa-plugin-sdk/README.md",
+        include_str!("../../../plugin-sdk/README.md"),
+    ),
+];
 
 /// Sources, each with its path in the new plugin's folder `sdk`.
 macro_rules! sources {

@@ -1,31 +1,4 @@
-//! Plugins: image-augmentation ops in WebAssembly modules, and in native libraries that are trusted.
-//!
-//! ```no_run
-//! use std::path::Path;
-//!
-//! use faa_plugin::{Host, HostConfig};
-//!
-//! // The ops that a policy may name: custom ones, the built-in ones, and those of plugins.
-//! let mut ops = faa_op::OpSet::new();
-//! let host = Host::new(HostConfig::default())?; // Once; every limit is on.
-//! let found = host.load_folder(Path::new("plugins"), None, &mut ops)?;
-//! for broken in &found.broken {
-//!     eprintln!("{broken}: {}", broken.error); // The others are loaded nevertheless.
-//! }
-//! // An executor that is built with `ops` applies them like any other op.
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! A single plugin can be [loaded](Host::load) from its bytes or its [file](Host::load_file):
-//!
-//! ```
-//! use faa_plugin::{Host, HostConfig, PluginErrorKind};
-//!
-//! let host = Host::new(HostConfig::default())?;
-//! let error = host.load(b"\0asm\x01\0\0\0").unwrap_err();
-//! assert!(matches!(error.kind(), PluginErrorKind::NoAbi));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! **The plugin format** is specified in `plugin-sdk/ABI.md`, for authors in any language.
 //!

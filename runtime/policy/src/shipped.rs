@@ -19,17 +19,18 @@ impl Shipped {
     }
 }
 
-/// The policies that are part of the crate: the folder `policies/` of the repository.
+/// The policies that come with the crate.
 pub fn shipped() -> &'static [Shipped] {
     SHIPPED
 }
 
-/// Declares the list by names, each of which names its file.
+/// Declares the list by names, each of which names its file. The folder is a link to the
+/// repository's, because a package can hold only what its own folder has.
 macro_rules! shipped {
     ($($name:literal),+ $(,)?) => {
         &[$(Shipped {
             name: $name,
-            json: include_str!(concat!("../../../policies/", $name, ".json")),
+            json: include_str!(concat!("../policies/", $name, ".json")),
         }),+]
     };
 }

@@ -1,4 +1,4 @@
-//! Runs: the Fast AutoAugment search and the trainings after it, without the network library.
+#![doc = include_str!("../README.md")]
 //!
 //! A [`Run`] splits a data set into folds, lets a [`Backend`] train a network on each, proposes
 //! candidate policies, has them scored, merges the best into a policy, and trains networks with it.

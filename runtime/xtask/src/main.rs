@@ -10,6 +10,7 @@ mod gpu_pack;
 mod host;
 mod libtorch;
 mod nightly;
+mod packages;
 mod parity;
 mod program;
 mod python;
@@ -34,8 +35,8 @@ struct Arguments {
 enum Command {
     /// Fetch libtorch for the CPU (once, 544 MB) and let cargo find it.
     ///
-    /// It is kept outside the checkout, in $FAA_CACHE_DIR or else in
-    /// faa-runtime of $XDG_CACHE_HOME or ~/.cache. With LIBTORCH set to a
+    /// It is kept outside the checkout, in $FAA_CACHE_DIR, or else in the
+    /// folder faa-runtime of $XDG_CACHE_HOME or ~/.cache. With LIBTORCH set to a
     /// libtorch of the right version, that one is used and nothing is fetched.
     Libtorch,
     /// Build everything and search for a policy on the built-in data set.
@@ -51,8 +52,8 @@ enum Command {
     Parity(parity::Options),
     /// Look for inputs that the libraries mishandle.
     ///
-    /// Needs nightly Rust and cargo-fuzz. Ends with status 1 at the first
-    /// finding, and says where the input lies and how to repeat it.
+    /// Needs nightly Rust and cargo-fuzz. Exits with status 1 at the first
+    /// finding, and prints the path of the input and how to repeat it.
     Fuzz(nightly::FuzzOptions),
     /// Run the tests of the packages with unsafe code in Miri, some minutes.
     ///
@@ -61,8 +62,8 @@ enum Command {
     /// Pack a folder that checks, measures, searches and trains on a GPU.
     ///
     /// The machine with the GPU needs Linux on x86-64 and a Python that has
-    /// PyTorch 2.11, and neither cargo nor this checkout. The folder's run.sh
-    /// does the rest, and says how.
+    /// PyTorch 2.11, and neither cargo nor this checkout. Run the folder's
+    /// run.sh there; its README.md explains what it does.
     GpuPack(gpu_pack::Options),
     /// Run every check, in the order of continuous integration.
     Test {

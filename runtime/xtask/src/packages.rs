@@ -1,0 +1,103 @@
+//! A check of `cargo xtask test`: every package that may be published compiles from what would be
+//! published, and not only from the checkout.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::steps::{self, Tally};
+
+/// Packages the libraries, unpacks them into a workspace of their own, and checks that it compiles.
+/// `cargo package` could build too, but in the development profile, and so all dependencies anew.
+pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
+    let metadata = ["metadata", "--no-deps", "--format-version", "1"];
+    let output = host.cargo(&metadata).stderr(Stdio::inherit()).output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("no cargo metadata")?;
+    let libraries = publishable(&metadata);
+    ensure!(!libraries.is_empty(), "no package may be published");
+
+    let mut package = host.cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
+    package.arg("--exclude-lockfile");
+    for (name, _) in &libraries {
+        package.args(["-p", name]);
+    }
+    steps::run(&mut package, &mut io::stdout(), tally)?;
+
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("no target directory")?;
+    let packages = Path::new(target).join("package");
+    let unpacked = packages.join("unpacked");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    fs::create_dir(&unpacked)?;
+    for (name, version) in &libraries {
+        let file = packages.join(format!("{name}-{version}.crate"));
+        // With the time of unpacking: cargo would take equal times for equal files.
+        let mut tar = Command::new("tar");
+        tar.arg("-xmzf").arg(file).arg("-C").arg(&unpacked);
+        steps::run(&mut tar, &mut io::stdout(), tally)?;
+    }
+    let manifest = fs::read_to_string(host.root.join("Cargo.toml"))?;
+    let workspace = workspace(&libraries, &manifest)?;
+    fs::write(unpacked.join("Cargo.toml"), workspace)?;
+    // The same versions of dependencies, most of which are compiled already.
+    fs::copy(host.root.join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
+    let mut check = host.cargo(&["check", "--release", "--workspace", "--lib"]);
+    check
+        .arg("--manifest-path")
+        .arg(unpacked.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target);
+    steps::run(&mut check, &mut io::stdout(), tally)
+}
+
+/// The packages that may be published, and their versions.
+fn publishable(metadata: &Value) -> Vec<(&str, &str)> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let may = packages.filter(|package| package["publish"].is_null());
+    may.filter_map(|package| Some((package["name"].as_str()?, package["version"].as_str()?)))
+        .collect()
+}
+
+/// A workspace of unpacked packages that depend on each other and not on published ones, with the
+/// release profile of the checkout's.
+fn workspace(libraries: &[(&str, &str)], manifest: &str) -> Result<String> {
+    let mut text =
+        "[workspace]\nresolver = \"3\"\nmembers = [\"*-*\"]\n\n[patch.crates-io]\n".to_owned();
+    for (name, version) in libraries {
+        writeln!(text, "{name} = {{ path = \"{name}-{version}\" }}")?;
+    }
+    let profile = manifest
+        .find("[profile.release]")
+        .context("no release profile")?;
+    Ok(text + "\n" + &manifest[profile..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_may_be_published_form_a_workspace() {
+        let metadata = serde_json::json!({"packages": [
+            {"name": "faa-op", "version": "0.1.0", "publish": null},
+            {"name": "xtask", "version": "0.1.0", "publish": []},
+        ]});
+        let libraries = publishable(&metadata);
+        assert_eq!(libraries, [("faa-op", "0.1.0")]);
+        let text = workspace(&libraries, include_str!("../../../Cargo.toml")).unwrap();
+        assert!(
+            text.contains("\nfaa-op = { path = \"faa-op-0.1.0\" }\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n[profile.release]\ndebug = "), "{text}");
+    }
+}
