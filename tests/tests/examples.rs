@@ -83,7 +83,10 @@ fn the_loader_names_what_it_cannot_read_and_takes_policies_from_files() {
     assert_eq!(errors.lines().count(), 1, "{errors}");
 
     let (_, errors) = failure_of(&mut embed_pipeline(&folder, &["--policy", "unknown"]));
-    assert!(errors.contains("unknown is no shipped policy"), "{errors}");
+    assert!(
+        errors.contains("unknown is neither a shipped policy nor a file"),
+        "{errors}"
+    );
 }
 
 #[test]
