@@ -13,7 +13,7 @@ use faa_tests::plugins::{
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
 
-/// What is tried with each op, in every build: values, from below the range to beyond it.
+/// The ops, each with values below, in and above its range.
 const CASES: &[(&str, &[f64])] = &[
     ("Elastic", &[-1.0, 0.0, 0.03, 0.2, 5.0]),
     ("Fade", &[-1.0, 0.0, 0.25, 0.7, 1.0, 1e9]),
@@ -105,7 +105,7 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
             }
         }
     }
-    // A comparison of ops that do nothing would pass too.
+    // A comparison of ops that do nothing would pass as well.
     assert!(changed > 800, "{changed}");
 }
 
@@ -179,7 +179,7 @@ fn impure_and_broken_plugins_fail_the_check() {
 }
 
 #[test]
-fn the_example_of_the_abi_does_as_it_says() {
+fn the_example_of_the_abi_works() {
     let plugin = host().load(&abi_example()).unwrap();
     let op = plugin.ops()[0].as_ref();
     let mut pixels = vec![0, 100, 250, 255];
@@ -270,7 +270,7 @@ fn from_nothing_to_an_op_in_use() {
     }
 }
 
-/// What a crate holds, but for what cargo builds.
+/// The files of a crate, except what cargo builds.
 fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -284,7 +284,7 @@ fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// A panic reaches the host with its message and its place, and nothing else suffers.
+/// A panic reaches the host with its message and location, and affects nothing else.
 #[test]
 fn panics_become_errors_in_both_builds() {
     let folder = tempfile::tempdir().unwrap();
@@ -323,9 +323,9 @@ fn panics_become_errors_in_both_builds() {
     }
 }
 
-/// Each library has one fault; what makes it is the compiler alone.
+/// Each library has one fault, and is built by the compiler without the SDK.
 #[test]
-fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
+fn libraries_that_violate_the_abi_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let table = |header: &str, pointers: &str| {
         format!(
@@ -376,7 +376,7 @@ fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
     assert_eq!(error.code(), "not-native");
 }
 
-/// A library changes the image itself, which is put back.
+/// A library changes the image in place, so the image is restored.
 #[test]
 fn a_failure_of_a_library_can_be_skipped() {
     let folder = tempfile::tempdir().unwrap();
@@ -405,10 +405,10 @@ fn a_failure_of_a_library_can_be_skipped() {
     assert_eq!(op.failures(), 1);
 }
 
-/// A pipe that never ends, under a plugin's name, is neither read nor waited for.
+/// A pipe that never ends is not read, even if it is named like a plugin.
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_no_plugin() {
+fn only_files_are_plugins() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("a.wasm");
     stdout_of(std::process::Command::new("mkfifo").arg(&pipe));
@@ -424,7 +424,7 @@ fn what_is_no_file_is_no_plugin() {
 }
 
 #[test]
-fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
+fn broken_plugins_are_reported_and_the_others_work() {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -468,7 +468,7 @@ fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
 }
 
 #[test]
-fn policies_tell_which_plugins_they_need() {
+fn policies_name_the_plugins_that_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::create_dir(path("plugins")).unwrap();
@@ -515,7 +515,7 @@ fn policies_tell_which_plugins_they_need() {
         assert!(error.contains(part), "{error}");
     }
 
-    // Another module under the same name.
+    // A different module with the same op.
     write_policy("Flicker", &"0".repeat(64));
     let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
     assert!(
