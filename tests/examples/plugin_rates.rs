@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch, Stream};
-use faa_plugin::{Host, HostConfig};
+use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::{library_of, module_of, native_permission};
 
 /// The number of different images.
@@ -50,15 +50,9 @@ fn main() {
         let library = host
             .load_path(&library_of(example), native_permission())
             .expect("it loads");
-        let in_plugin = |plugin: &faa_plugin::Plugin| -> AnyOp {
-            let mut ops = plugin.ops().iter();
-            ops.find(|op| op.spec().name() == name)
-                .expect("it has the op")
-                .clone()
-        };
         for size in [32, 224] {
             let pictures = pictures(size);
-            let builds = [own.clone(), in_plugin(&library), in_plugin(&module)];
+            let builds = [own.clone(), op_of(&library, name), op_of(&module, name)];
             let works: [Work<'_>; 4] = [
                 &|source, result| apply(&*builds[0], value, size, source, result),
                 &|source, result| apply(&*builds[1], value, size, source, result),
@@ -100,11 +94,7 @@ fn main() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     for (example, name, value, _) in ops() {
         let module = host.load_file(&module_of(example)).expect("it loads");
-        let mut ops = module.ops().iter();
-        let op: AnyOp = ops
-            .find(|op| op.spec().name() == name)
-            .expect("it has the op")
-            .clone();
+        let op = op_of(&module, name);
         let [one, all] = [1, cores].map(|threads| rate(&op, value, threads));
         let percent = 100.0 * all / one / cores as f64;
         println!(
@@ -129,6 +119,11 @@ fn main() {
         let (cold, cached) = (best(false), best(true));
         println!("- {example}, {kilobytes} kB: {cold:.1} ms, {cached:.1} ms from the cache");
     }
+}
+
+fn op_of(plugin: &Plugin, name: &str) -> AnyOp {
+    let op = plugin.ops().iter().find(|op| op.spec().name() == name);
+    op.expect("it has the op").clone()
 }
 
 /// The example, op, value, and the op compiled in.

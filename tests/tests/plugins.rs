@@ -1,7 +1,9 @@
 //! Plugins, created, built, checked and used as their authors and users do.
 
+use std::env::consts::DLL_EXTENSION;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
@@ -12,6 +14,7 @@ use faa_tests::plugins::{
 };
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The ops, each with values below, in and above its range.
 const CASES: &[(&str, &[f64])] = &[
@@ -157,15 +160,10 @@ fn impure_and_broken_plugins_fail_the_check() {
         ),
         ("import-wasi", "not for WASI"),
     ] {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("hostile")
-            .join(case);
+        let hostile = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
+        let source = hostile.join(case).with_extension("wat");
         let module = folder.path().join(case).with_extension("wasm");
-        fs::write(
-            &module,
-            wat::parse_file(source.with_extension("wat")).unwrap(),
-        )
-        .unwrap();
+        fs::write(&module, wat::parse_file(source).unwrap()).unwrap();
         let output = run(faa_runtime().args(["plugin", "check"]).arg(&module));
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{case}: {text}");
@@ -196,13 +194,7 @@ fn the_example_of_the_abi_works() {
 #[test]
 fn from_nothing_to_an_op_in_use() {
     let folder = tempfile::tempdir().unwrap();
-    let here = |arguments: &str| {
-        let mut command = faa_runtime();
-        command
-            .current_dir(folder.path())
-            .args(arguments.split(' '));
-        command
-    };
+    let here = |arguments: &str| faa_runtime_in(&folder, arguments);
     stdout_of(&mut here("plugin new soft-glow"));
     let again = failure_of(&mut here("plugin new soft-glow"));
     assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
@@ -212,7 +204,7 @@ fn from_nothing_to_an_op_in_use() {
         "{built_in:?}"
     );
     stdout_of(&mut here("plugin build"));
-    let mut cargo = std::process::Command::new("cargo");
+    let mut cargo = Command::new("cargo");
     let tested = stdout_of(
         cargo
             .args(["test", "--lib"])
@@ -271,7 +263,7 @@ fn from_nothing_to_an_op_in_use() {
 }
 
 /// The files of a crate, except what cargo builds.
-fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
+fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -284,28 +276,34 @@ fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// The crate of `plugin new`, with the first occurrence of a piece of its source replaced.
+fn new_plugin(folder: &TempDir, from: &str, to: &str) -> PathBuf {
+    stdout_of(&mut faa_runtime_in(folder, "plugin new faulty"));
+    let source = folder.path().join("faulty/src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    assert!(text.contains(from));
+    fs::write(&source, text.replacen(from, to, 1)).unwrap();
+    folder.path().join("faulty")
+}
+
+/// The program with these arguments, run in a folder.
+fn faa_runtime_in(folder: &TempDir, arguments: &str) -> Command {
+    let mut command = faa_runtime();
+    command
+        .current_dir(folder.path())
+        .args(arguments.split(' '));
+    command
+}
+
 /// A panic reaches the host with its message and location, and affects nothing else.
 #[test]
 fn panics_become_errors_in_both_builds() {
     let folder = tempfile::tempdir().unwrap();
-    stdout_of(
-        faa_runtime()
-            .current_dir(folder.path())
-            .args(["plugin", "new", "faulty"]),
-    );
-    let source = folder.path().join("faulty/src/lib.rs");
-    let text = fs::read_to_string(&source).unwrap();
-    let check =
-        "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\n        let (width,";
-    fs::write(&source, text.replacen("let (width,", check, 1)).unwrap();
+    let check = "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\nlet (width,";
+    let faulty = new_plugin(&folder, "let (width,", check);
     let host = host();
-    let module = host
-        .load_file(&build_in(&folder, &folder.path().join("faulty"), &[]))
-        .unwrap();
-    let library = library(
-        &host,
-        &build_in(&folder, &folder.path().join("faulty"), &["--native"]),
-    );
+    let module = host.load_file(&build_in(&folder, &faulty, &[])).unwrap();
+    let library = library(&host, &build_in(&folder, &faulty, &["--native"]));
     for plugin in [module, library] {
         let op = plugin.ops()[0].as_ref();
         let good = || applied(op, (9, 9), Channels::Rgb, 0.5, 0);
@@ -355,11 +353,8 @@ fn libraries_that_violate_the_abi_are_refused() {
     for (name, source, code) in cases {
         let file = folder.path().join(name).with_extension("rs");
         fs::write(&file, with_symbol(&source)).unwrap();
-        let library = folder
-            .path()
-            .join(name)
-            .with_extension(std::env::consts::DLL_EXTENSION);
-        let mut rustc = std::process::Command::new("rustc");
+        let library = file.with_extension(DLL_EXTENSION);
+        let mut rustc = Command::new("rustc");
         rustc.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]);
         stdout_of(rustc.arg(&library).arg(&file));
         let error = host.load_path(&library, native_permission()).unwrap_err();
@@ -367,10 +362,7 @@ fn libraries_that_violate_the_abi_are_refused() {
         let refused = host.load_path(&library, None).unwrap_err();
         assert_eq!(refused.code(), "native-not-allowed");
     }
-    let text = folder
-        .path()
-        .join("text")
-        .with_extension(std::env::consts::DLL_EXTENSION);
+    let text = folder.path().join("text").with_extension(DLL_EXTENSION);
     fs::write(&text, "no library").unwrap();
     let error = host.load_path(&text, native_permission()).unwrap_err();
     assert_eq!(error.code(), "not-native");
@@ -380,21 +372,8 @@ fn libraries_that_violate_the_abi_are_refused() {
 #[test]
 fn a_failure_of_a_library_can_be_skipped() {
     let folder = tempfile::tempdir().unwrap();
-    stdout_of(
-        faa_runtime()
-            .current_dir(folder.path())
-            .args(["plugin", "new", "half"]),
-    );
-    let source = folder.path().join("half/src/lib.rs");
-    let text = fs::read_to_string(&source).unwrap();
-    let end = text.find("        Ok(())\n").unwrap();
-    let text = format!(
-        "{}        panic!(\"half done\")\n{}",
-        &text[..end],
-        &text[end + 15..]
-    );
-    fs::write(&source, text).unwrap();
-    let library = build_in(&folder, &folder.path().join("half"), &["--native"]);
+    let faulty = new_plugin(&folder, "        Ok(())\n", "panic!(\"half done\")\n");
+    let library = build_in(&folder, &faulty, &["--native"]);
     let mut config = HostConfig::default();
     config.on_failure = OnFailure::Skip;
     let host = Host::new(config).unwrap();
@@ -411,7 +390,7 @@ fn a_failure_of_a_library_can_be_skipped() {
 fn only_files_are_plugins() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("a.wasm");
-    stdout_of(std::process::Command::new("mkfifo").arg(&pipe));
+    stdout_of(Command::new("mkfifo").arg(&pipe));
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("b.wasm")).unwrap();
     let mut ops = OpSet::new();
     let found = host().load_folder(folder.path(), None, &mut ops).unwrap();
@@ -482,13 +461,7 @@ fn policies_name_the_plugins_that_they_need() {
         );
         fs::write(path("policy.json"), policy).unwrap();
     };
-    let command = |arguments: &str| {
-        let mut command = faa_runtime();
-        command
-            .current_dir(folder.path())
-            .args(arguments.split(' '));
-        command
-    };
+    let command = |arguments: &str| faa_runtime_in(&folder, arguments);
     let sha256 = host().load(&abi_example()).unwrap().sha256();
 
     write_policy("Flicker", &sha256);

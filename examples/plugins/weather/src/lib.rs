@@ -29,18 +29,6 @@ mod testing {
         let call = &mut Call::new(seed, &mut scratch);
         op.apply(&mut image, value, call).unwrap();
     }
-
-    /// Applies an op to a black image.
-    pub(crate) fn on_black(
-        op: &impl Op,
-        value: f64,
-        seed: u64,
-        shape: (usize, usize, Channels),
-    ) -> Vec<u8> {
-        let mut samples = vec![0; shape.0 * shape.1 * shape.2.count()];
-        apply(op, value, seed, shape, &mut samples);
-        samples
-    }
 }
 
 faa_plugin_sdk::export_ops!(Fog::default(), Rain::default(), Snow::default());

@@ -79,12 +79,15 @@ mod tests {
     use faa_plugin_sdk::Channels;
 
     use super::*;
-    use crate::testing::{apply, on_black};
+    use crate::testing::apply;
 
     const SIDE: usize = 48;
 
     fn rainy(value: f64, seed: u64, channels: Channels) -> Vec<u8> {
-        on_black(&Rain::default(), value, seed, (SIDE, SIDE, channels))
+        let mut samples = vec![0; SIDE * SIDE * channels.count()];
+        let shape = (SIDE, SIDE, channels);
+        apply(&Rain::default(), value, seed, shape, &mut samples);
+        samples
     }
 
     /// The number of wet pixels with a wet one in the next row, `shift` columns to the right.

@@ -91,7 +91,7 @@ mod tests {
     use faa_plugin_sdk::Channels;
 
     use super::*;
-    use crate::testing::on_black;
+    use crate::testing::apply;
 
     fn snowy(
         value: f64,
@@ -99,7 +99,10 @@ mod tests {
         (width, height): (usize, usize),
         channels: Channels,
     ) -> Vec<u8> {
-        on_black(&Snow::default(), value, seed, (width, height, channels))
+        let mut samples = vec![0; width * height * channels.count()];
+        let shape = (width, height, channels);
+        apply(&Snow::default(), value, seed, shape, &mut samples);
+        samples
     }
 
     fn count_white(samples: &[u8]) -> usize {
