@@ -1,4 +1,4 @@
-//! What `export_ops!` expands to. Not for use by hand.
+//! The code behind `export_ops!`, which is not meant to be used directly.
 
 #[cfg(any(target_family = "wasm", feature = "native", test))]
 mod message;

@@ -1,12 +1,12 @@
-//! How fast ops are as plugins, beside the same source compiled in, as a table in Markdown.
+//! Measures ops as plugins and compiled in, and prints tables in Markdown.
 //!
 //! ```sh
 //! cargo run --release -p faa-tests --example plugin_rates
 //! ```
 //!
-//! It goes over 64 RGB images in turn, from a source to a result in another buffer, as `faa-runtime
-//! bench` does, and takes the best of several rounds, in which all builds take turns: machines are not
-//! equally fast at all times.
+//! Like `faa-runtime bench`, it cycles through 64 RGB images and writes each result into a separate
+//! buffer. It takes the best of several rounds, in which all builds take turns, because the speed of
+//! machines varies.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch, Stream};
-use faa_plugin::{Host, HostConfig};
+use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::{library_of, module_of, native_permission};
 
-/// How many images are gone over in turn.
+/// The number of different images.
 const IMAGES: usize = 64;
-/// The best of this many rounds counts.
+/// The number of rounds, of which the best counts.
 const ROUNDS: u32 = 9;
-/// How long a round of one build takes.
+/// The time of one round of one build.
 const ROUND: Duration = Duration::from_millis(60);
 
-/// An op that does nothing, so that what it takes is the host's.
+/// An op that does nothing, so that its time is the host's overhead.
 const NOTHING: &str = r#"(module
     (@custom "faa.abi" "\01\00\00\00")
     (memory (export "memory") 8)
@@ -35,7 +35,7 @@ const NOTHING: &str = r#"(module
 
 type AnyOp = Arc<dyn Op>;
 
-/// Something that makes a result out of a source.
+/// Computes a result from a source.
 type Work<'a> = &'a dyn Fn(&[u8], &mut [u8]);
 
 fn main() {
@@ -50,15 +50,9 @@ fn main() {
         let library = host
             .load_path(&library_of(example), native_permission())
             .expect("it loads");
-        let in_plugin = |plugin: &faa_plugin::Plugin| -> AnyOp {
-            let mut ops = plugin.ops().iter();
-            ops.find(|op| op.spec().name() == name)
-                .expect("it has the op")
-                .clone()
-        };
         for size in [32, 224] {
             let pictures = pictures(size);
-            let builds = [own.clone(), in_plugin(&library), in_plugin(&module)];
+            let builds = [own.clone(), op_of(&library, name), op_of(&module, name)];
             let works: [Work<'_>; 4] = [
                 &|source, result| apply(&*builds[0], value, size, source, result),
                 &|source, result| apply(&*builds[1], value, size, source, result),
@@ -66,7 +60,7 @@ fn main() {
                 &|source, result| result.copy_from_slice(source),
             ];
             let [own, library, module, copy] = times(&works, &pictures);
-            // At 32×32 it is the host's own part that is bounded, which is measured below.
+            // At 32×32 the target is for the host's overhead, which is measured below.
             let allowed = match size {
                 224 => format!("{:.0}", 1.5 * own + 2.0 * copy),
                 _ => String::new(),
@@ -77,9 +71,9 @@ fn main() {
             );
         }
     }
-    println!("\nNanoseconds an image, on one thread.\n");
+    println!("\nNanoseconds per image, on one thread.\n");
 
-    println!("## What the host adds\n");
+    println!("## Overhead of the host\n");
     let nothing: AnyOp = {
         let module = wat::parse_str(NOTHING).expect("it is valid");
         host.load(&module).expect("it loads").ops()[0].clone()
@@ -100,14 +94,9 @@ fn main() {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     for (example, name, value, _) in ops() {
         let module = host.load_file(&module_of(example)).expect("it loads");
-        let mut ops = module.ops().iter();
-        let op: AnyOp = ops
-            .find(|op| op.spec().name() == name)
-            .expect("it has the op")
-            .clone();
+        let op = op_of(&module, name);
         let [one, all] = [1, cores].map(|threads| rate(&op, value, threads));
-        let share = all / one / cores as f64;
-        let percent = 100.0 * share;
+        let percent = 100.0 * all / one / cores as f64;
         println!(
             "- {name} at 224×224: {one:.0} images/s on one thread, {all:.0} on {cores}, {percent:.0} % of linear"
         );
@@ -116,7 +105,7 @@ fn main() {
     println!("\n## Loading\n");
     for example in ["elastic", "fade", "weather"] {
         let file = module_of(example);
-        let kilobytes = std::fs::metadata(&file).map_or(0, |facts| facts.len() / 1000);
+        let kilobytes = std::fs::metadata(&file).map_or(0, |file| file.len() / 1000);
         let folder = tempfile::tempdir().expect("temporary folders can be created");
         let load = |cached: bool| {
             let mut config = HostConfig::default();
@@ -132,7 +121,12 @@ fn main() {
     }
 }
 
-/// Example, op, value, and the op as it is compiled in.
+fn op_of(plugin: &Plugin, name: &str) -> AnyOp {
+    let op = plugin.ops().iter().find(|op| op.spec().name() == name);
+    op.expect("it has the op").clone()
+}
+
+/// The example, op, value, and the op compiled in.
 fn ops() -> [(&'static str, &'static str, f64, AnyOp); 4] {
     [
         ("fade", "Fade", 0.7, Arc::new(plugin_fade::Fade::default())),
@@ -170,7 +164,7 @@ fn apply(op: &dyn Op, value: f64, size: usize, source: &[u8], result: &mut [u8])
     });
 }
 
-/// Nanoseconds an image of each work.
+/// Nanoseconds per image of each work.
 fn times<const N: usize>(works: &[Work<'_>; N], pictures: &[Vec<u8>]) -> [f64; N] {
     let mut best = [f64::INFINITY; N];
     let mut result = pictures[0].clone();
@@ -190,7 +184,7 @@ fn times<const N: usize>(works: &[Work<'_>; N], pictures: &[Vec<u8>]) -> [f64; N
     best
 }
 
-/// Images a second of several threads together.
+/// Images per second of all threads together.
 fn rate(op: &AnyOp, value: f64, threads: usize) -> f64 {
     let size = 224;
     let pictures = pictures(size);

@@ -1,4 +1,4 @@
-;; There is no section faa.abi, though all else is there.
+;; The section faa.abi is missing, but everything else is there.
 ;; fails: load
 ;; kind: no-abi
 

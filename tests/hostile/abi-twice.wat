@@ -1,4 +1,4 @@
-;; The section faa.abi is there twice, so that two hosts could read two versions.
+;; The section faa.abi occurs twice, so that two hosts could read two versions.
 ;; fails: load
 ;; kind: bad-abi
 

@@ -1,4 +1,4 @@
-;; The op calls a function through a table, as if it had another type.
+;; The op calls a function through a table, as if it had a different type.
 ;; fails: apply
 ;; kind: trap
 

@@ -1,4 +1,4 @@
-;; The op works on images of no shape.
+;; The op supports no shape.
 ;; fails: apply
 ;; kind: shape
 

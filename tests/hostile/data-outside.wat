@@ -1,4 +1,4 @@
-;; A data segment ends one byte beyond its memory, so no instance can be made.
+;; A data segment ends one byte beyond its memory, so no instance can be created.
 ;; fails: load
 ;; kind: trap
 

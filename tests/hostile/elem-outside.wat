@@ -1,4 +1,4 @@
-;; An element segment lies beyond its table, so no instance can be made.
+;; An element segment lies beyond its table, so no instance can be created.
 ;; fails: load
 ;; kind: trap
 

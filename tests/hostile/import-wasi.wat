@@ -1,4 +1,4 @@
-;; It imports from WASI, as compilers make it when they are not told otherwise.
+;; It imports from WASI, as compilers do by default.
 ;; fails: load
 ;; kind: import
 

@@ -1,4 +1,4 @@
-;; The function faa_lookup_tables never ends. The op is applied by faa_apply then.
+;; The function faa_lookup_tables never ends. The op is then applied by faa_apply.
 ;; fails: lookup-tables
 ;; kind: time
 

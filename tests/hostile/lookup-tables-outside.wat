@@ -1,4 +1,4 @@
-;; The tables lie beyond the memory. The op is applied by faa_apply then.
+;; The tables lie beyond the memory. The op is then applied by faa_apply.
 ;; fails: lookup-tables
 ;; kind: outside
 

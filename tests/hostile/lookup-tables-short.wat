@@ -1,4 +1,4 @@
-;; The tables have 100 bytes instead of 768. The op is applied by faa_apply then.
+;; The tables have 100 bytes instead of 768. The op is then applied by faa_apply.
 ;; fails: lookup-tables
 ;; kind: lookup-tables
 

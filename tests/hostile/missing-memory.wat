@@ -1,4 +1,4 @@
-;; The memory is exported under another name.
+;; The memory is exported under a different name.
 ;; fails: load
 ;; kind: missing-export
 

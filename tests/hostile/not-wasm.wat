@@ -1,4 +1,4 @@
-;; The file is another one under the name of a plugin: it begins as a GIF image.
+;; The file is named like a plugin, but begins like a GIF image.
 ;; fails: load
 ;; kind: not-wasm
 

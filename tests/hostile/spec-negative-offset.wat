@@ -1,4 +1,4 @@
-;; The place of the specification is at -16, where 8 bytes do not even overflow.
+;; The span of the specification is at -16, where 8 bytes do not even overflow.
 ;; fails: load
 ;; kind: outside
 

@@ -1,4 +1,4 @@
-;; The specification is 1 GiB long by its place, in a memory of 64 KiB.
+;; The specification is 1 GiB long by its span, in a memory of 64 KiB.
 ;; fails: load
 ;; kind: outside
 

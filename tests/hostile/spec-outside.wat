@@ -1,4 +1,4 @@
-;; The place of the specification begins in the memory and ends one byte beyond it.
+;; The span of the specification begins in the memory and ends one byte beyond it.
 ;; fails: load
 ;; kind: outside
 

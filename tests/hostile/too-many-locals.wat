@@ -1,4 +1,4 @@
-;; A function has 40,000 locals, which cost four bytes here and a lot of time in a compiler. The
+;; A function has 40,000 locals, which cost four bytes here but a compiler much time. The
 ;; text format would need a word for each.
 ;; fails: load
 ;; kind: too-complex

@@ -1,4 +1,4 @@
-;; The optional function faa_error is there and returns an i32.
+;; The optional function faa_error returns an i32.
 ;; fails: load
 ;; kind: wrong-export
 

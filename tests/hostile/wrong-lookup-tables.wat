@@ -1,4 +1,4 @@
-;; The optional function faa_lookup_tables is there and lacks its parameter channels.
+;; The optional function faa_lookup_tables lacks its parameter channels.
 ;; fails: load
 ;; kind: wrong-export
 

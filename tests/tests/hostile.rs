@@ -110,7 +110,7 @@ fn works(plugin: &Plugin) {
 }
 
 #[test]
-fn hostile_plugins_fail_as_they_should() {
+fn hostile_plugins_fail_as_expected() {
     let host = host();
     let good = host.load(&abi_example()).unwrap();
     let mut wrong = Vec::new();
@@ -133,9 +133,9 @@ fn hostile_plugins_fail_as_they_should() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Neither compiled nor looked at for long, whatever its size.
+/// That takes little time, whatever their size.
 #[test]
-fn what_is_too_large_to_compile_is_refused_before_that() {
+fn modules_that_are_too_large_are_refused_before_they_are_compiled() {
     let host = host();
     let with_function = |instructions: usize| {
         let body = "(drop (i32.const 1))".repeat(instructions);
@@ -159,14 +159,14 @@ fn what_is_too_large_to_compile_is_refused_before_that() {
         let error = host.load(&wat::parse_str(text).unwrap()).unwrap_err();
         assert_eq!(error.code(), "too-complex", "{error}");
     }
-    // The same with a function within the limits gets as far as its exports.
+    // A module within the limits fails only because of its exports.
     assert_eq!(
         host.load(&with_function(10)).unwrap_err().code(),
         "missing-export"
     );
 }
 
-/// Two plugins at a time: one runs into its limit again and again, the other works all along.
+/// One plugin exceeds its limit repeatedly, while the other works.
 #[test]
 fn one_plugin_s_limit_never_stops_another_s_call() {
     let host = host();
@@ -193,7 +193,7 @@ fn one_plugin_s_limit_never_stops_another_s_call() {
                 })
                 .collect::<Vec<_>>()
         });
-        // A call that takes a good part of the limit, while others' limits pass.
+        // Each call takes a large part of the limit, while calls of the other plugin exceed it.
         let mut pixels = vec![100; 3000 * 3000 * 3];
         while !looping.is_finished() {
             let mut image = ImageMut::new(&mut pixels, 3000, 3000, Channels::Rgb).unwrap();

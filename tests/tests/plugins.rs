@@ -1,7 +1,9 @@
 //! Plugins, created, built, checked and used as their authors and users do.
 
+use std::env::consts::DLL_EXTENSION;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
@@ -12,8 +14,9 @@ use faa_tests::plugins::{
 };
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
+use tempfile::TempDir;
 
-/// What is tried with each op, in every build: values, from below the range to beyond it.
+/// The ops, each with values below, in and above its range.
 const CASES: &[(&str, &[f64])] = &[
     ("Elastic", &[-1.0, 0.0, 0.03, 0.2, 5.0]),
     ("Fade", &[-1.0, 0.0, 0.25, 0.7, 1.0, 1e9]),
@@ -105,7 +108,7 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
             }
         }
     }
-    // A comparison of ops that do nothing would pass too.
+    // A comparison of ops that do nothing would pass as well.
     assert!(changed > 800, "{changed}");
 }
 
@@ -157,15 +160,10 @@ fn impure_and_broken_plugins_fail_the_check() {
         ),
         ("import-wasi", "not for WASI"),
     ] {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("hostile")
-            .join(case);
+        let hostile = Path::new(env!("CARGO_MANIFEST_DIR")).join("hostile");
+        let source = hostile.join(case).with_extension("wat");
         let module = folder.path().join(case).with_extension("wasm");
-        fs::write(
-            &module,
-            wat::parse_file(source.with_extension("wat")).unwrap(),
-        )
-        .unwrap();
+        fs::write(&module, wat::parse_file(source).unwrap()).unwrap();
         let output = run(faa_runtime().args(["plugin", "check"]).arg(&module));
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{case}: {text}");
@@ -179,7 +177,7 @@ fn impure_and_broken_plugins_fail_the_check() {
 }
 
 #[test]
-fn the_example_of_the_abi_does_as_it_says() {
+fn the_example_of_the_abi_works() {
     let plugin = host().load(&abi_example()).unwrap();
     let op = plugin.ops()[0].as_ref();
     let mut pixels = vec![0, 100, 250, 255];
@@ -196,13 +194,7 @@ fn the_example_of_the_abi_does_as_it_says() {
 #[test]
 fn from_nothing_to_an_op_in_use() {
     let folder = tempfile::tempdir().unwrap();
-    let here = |arguments: &str| {
-        let mut command = faa_runtime();
-        command
-            .current_dir(folder.path())
-            .args(arguments.split(' '));
-        command
-    };
+    let here = |arguments: &str| faa_runtime_in(&folder, arguments);
     stdout_of(&mut here("plugin new soft-glow"));
     let again = failure_of(&mut here("plugin new soft-glow"));
     assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
@@ -212,7 +204,7 @@ fn from_nothing_to_an_op_in_use() {
         "{built_in:?}"
     );
     stdout_of(&mut here("plugin build"));
-    let mut cargo = std::process::Command::new("cargo");
+    let mut cargo = Command::new("cargo");
     let tested = stdout_of(
         cargo
             .args(["test", "--lib"])
@@ -270,8 +262,8 @@ fn from_nothing_to_an_op_in_use() {
     }
 }
 
-/// What a crate holds, but for what cargo builds.
-fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
+/// The files of a crate, except what cargo builds.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -284,28 +276,34 @@ fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// A panic reaches the host with its message and its place, and nothing else suffers.
+/// The crate of `plugin new`, with the first occurrence of a piece of its source replaced.
+fn new_plugin(folder: &TempDir, from: &str, to: &str) -> PathBuf {
+    stdout_of(&mut faa_runtime_in(folder, "plugin new faulty"));
+    let source = folder.path().join("faulty/src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    assert!(text.contains(from));
+    fs::write(&source, text.replacen(from, to, 1)).unwrap();
+    folder.path().join("faulty")
+}
+
+/// The program with these arguments, run in a folder.
+fn faa_runtime_in(folder: &TempDir, arguments: &str) -> Command {
+    let mut command = faa_runtime();
+    command
+        .current_dir(folder.path())
+        .args(arguments.split(' '));
+    command
+}
+
+/// A panic reaches the host with its message and location, and affects nothing else.
 #[test]
 fn panics_become_errors_in_both_builds() {
     let folder = tempfile::tempdir().unwrap();
-    stdout_of(
-        faa_runtime()
-            .current_dir(folder.path())
-            .args(["plugin", "new", "faulty"]),
-    );
-    let source = folder.path().join("faulty/src/lib.rs");
-    let text = fs::read_to_string(&source).unwrap();
-    let check =
-        "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\n        let (width,";
-    fs::write(&source, text.replacen("let (width,", check, 1)).unwrap();
+    let check = "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\nlet (width,";
+    let faulty = new_plugin(&folder, "let (width,", check);
     let host = host();
-    let module = host
-        .load_file(&build_in(&folder, &folder.path().join("faulty"), &[]))
-        .unwrap();
-    let library = library(
-        &host,
-        &build_in(&folder, &folder.path().join("faulty"), &["--native"]),
-    );
+    let module = host.load_file(&build_in(&folder, &faulty, &[])).unwrap();
+    let library = library(&host, &build_in(&folder, &faulty, &["--native"]));
     for plugin in [module, library] {
         let op = plugin.ops()[0].as_ref();
         let good = || applied(op, (9, 9), Channels::Rgb, 0.5, 0);
@@ -323,9 +321,9 @@ fn panics_become_errors_in_both_builds() {
     }
 }
 
-/// Each library has one fault; what makes it is the compiler alone.
+/// Each library has one fault, and is built by the compiler without the SDK.
 #[test]
-fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
+fn libraries_that_violate_the_abi_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let table = |header: &str, pointers: &str| {
         format!(
@@ -355,11 +353,8 @@ fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
     for (name, source, code) in cases {
         let file = folder.path().join(name).with_extension("rs");
         fs::write(&file, with_symbol(&source)).unwrap();
-        let library = folder
-            .path()
-            .join(name)
-            .with_extension(std::env::consts::DLL_EXTENSION);
-        let mut rustc = std::process::Command::new("rustc");
+        let library = file.with_extension(DLL_EXTENSION);
+        let mut rustc = Command::new("rustc");
         rustc.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]);
         stdout_of(rustc.arg(&library).arg(&file));
         let error = host.load_path(&library, native_permission()).unwrap_err();
@@ -367,34 +362,18 @@ fn libraries_that_are_not_as_the_abi_has_them_are_refused() {
         let refused = host.load_path(&library, None).unwrap_err();
         assert_eq!(refused.code(), "native-not-allowed");
     }
-    let text = folder
-        .path()
-        .join("text")
-        .with_extension(std::env::consts::DLL_EXTENSION);
+    let text = folder.path().join("text").with_extension(DLL_EXTENSION);
     fs::write(&text, "no library").unwrap();
     let error = host.load_path(&text, native_permission()).unwrap_err();
     assert_eq!(error.code(), "not-native");
 }
 
-/// A library changes the image itself, which is put back.
+/// A library changes the image in place, so the image is restored.
 #[test]
 fn a_failure_of_a_library_can_be_skipped() {
     let folder = tempfile::tempdir().unwrap();
-    stdout_of(
-        faa_runtime()
-            .current_dir(folder.path())
-            .args(["plugin", "new", "half"]),
-    );
-    let source = folder.path().join("half/src/lib.rs");
-    let text = fs::read_to_string(&source).unwrap();
-    let end = text.find("        Ok(())\n").unwrap();
-    let text = format!(
-        "{}        panic!(\"half done\")\n{}",
-        &text[..end],
-        &text[end + 15..]
-    );
-    fs::write(&source, text).unwrap();
-    let library = build_in(&folder, &folder.path().join("half"), &["--native"]);
+    let faulty = new_plugin(&folder, "        Ok(())\n", "panic!(\"half done\")\n");
+    let library = build_in(&folder, &faulty, &["--native"]);
     let mut config = HostConfig::default();
     config.on_failure = OnFailure::Skip;
     let host = Host::new(config).unwrap();
@@ -405,13 +384,13 @@ fn a_failure_of_a_library_can_be_skipped() {
     assert_eq!(op.failures(), 1);
 }
 
-/// A pipe that never ends, under a plugin's name, is neither read nor waited for.
+/// A pipe that never ends is not read, even if it is named like a plugin.
 #[cfg(unix)]
 #[test]
-fn what_is_no_file_is_no_plugin() {
+fn only_files_are_plugins() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("a.wasm");
-    stdout_of(std::process::Command::new("mkfifo").arg(&pipe));
+    stdout_of(Command::new("mkfifo").arg(&pipe));
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("b.wasm")).unwrap();
     let mut ops = OpSet::new();
     let found = host().load_folder(folder.path(), None, &mut ops).unwrap();
@@ -424,7 +403,7 @@ fn what_is_no_file_is_no_plugin() {
 }
 
 #[test]
-fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
+fn broken_plugins_are_reported_and_the_others_work() {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -468,7 +447,7 @@ fn what_is_wrong_with_plugins_is_said_and_the_rest_works() {
 }
 
 #[test]
-fn policies_tell_which_plugins_they_need() {
+fn policies_name_the_plugins_that_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::create_dir(path("plugins")).unwrap();
@@ -482,13 +461,7 @@ fn policies_tell_which_plugins_they_need() {
         );
         fs::write(path("policy.json"), policy).unwrap();
     };
-    let command = |arguments: &str| {
-        let mut command = faa_runtime();
-        command
-            .current_dir(folder.path())
-            .args(arguments.split(' '));
-        command
-    };
+    let command = |arguments: &str| faa_runtime_in(&folder, arguments);
     let sha256 = host().load(&abi_example()).unwrap().sha256();
 
     write_policy("Flicker", &sha256);
@@ -515,7 +488,7 @@ fn policies_tell_which_plugins_they_need() {
         assert!(error.contains(part), "{error}");
     }
 
-    // Another module under the same name.
+    // A different module with the same op.
     write_policy("Flicker", &"0".repeat(64));
     let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
     assert!(

@@ -1,57 +1,29 @@
 //! The exports that the ABI requires, and their types.
 
 use faa_op::abi;
-use wasmtime::{ExternType, Module, ValType};
+use wasmtime::{ExternType, FuncType, Module, ValType};
 
 use crate::error::PluginErrorKind;
 
-/// An exported function, with its type as text and as values.
-struct Export {
-    name: &'static str,
-    required: bool,
-    expected: &'static str,
-    parameters: &'static [ValType],
-    result: ValType,
-}
-
 use ValType::{F64, I32, I64};
 
+/// An exported function: its name, whether it is required, its type as text, and as values.
+type Export = (
+    &'static str,
+    bool,
+    &'static str,
+    &'static [ValType],
+    ValType,
+);
+
+#[rustfmt::skip]
 const FUNCTIONS: [Export; 5] = [
-    Export {
-        name: abi::SPEC,
-        required: true,
-        expected: "() -> i64",
-        parameters: &[],
-        result: I64,
-    },
-    Export {
-        name: abi::RESERVE,
-        required: true,
-        expected: "(i32) -> i32",
-        parameters: &[I32],
-        result: I32,
-    },
-    Export {
-        name: abi::APPLY,
-        required: true,
-        expected: "(i32, i32, i32, i32, i32, f64, i64) -> i32",
-        parameters: &[I32, I32, I32, I32, I32, F64, I64],
-        result: I32,
-    },
-    Export {
-        name: abi::ERROR,
-        required: false,
-        expected: "() -> i64",
-        parameters: &[],
-        result: I64,
-    },
-    Export {
-        name: abi::LOOKUP_TABLES,
-        required: false,
-        expected: "(i32, i32, f64) -> i64",
-        parameters: &[I32, I32, F64],
-        result: I64,
-    },
+    (abi::SPEC, true, "() -> i64", &[], I64),
+    (abi::RESERVE, true, "(i32) -> i32", &[I32], I32),
+    (abi::APPLY, true, "(i32, i32, i32, i32, i32, f64, i64) -> i32",
+     &[I32, I32, I32, I32, I32, F64, I64], I32),
+    (abi::ERROR, false, "() -> i64", &[], I64),
+    (abi::LOOKUP_TABLES, false, "(i32, i32, f64) -> i64", &[I32, I32, F64], I64),
 ];
 
 /// Checks that a module exports what the ABI requires.
@@ -67,33 +39,33 @@ pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {
         }
         None => return Err(PluginErrorKind::MissingExport(abi::MEMORY)),
     }
-    FUNCTIONS.iter().try_for_each(|export| export.check(module))
-}
-
-impl Export {
-    fn check(&self, module: &Module) -> Result<(), PluginErrorKind> {
-        let name = self.name;
+    for (name, required, expected, parameters, result) in &FUNCTIONS {
         match module.get_export(name) {
-            None if self.required => Err(PluginErrorKind::MissingExport(name)),
-            None => Ok(()),
-            Some(ExternType::Func(found)) if self.fits(&found) => Ok(()),
-            Some(other) => Err(PluginErrorKind::WrongExport {
-                name,
-                expected: self.expected,
-                found: described(&other),
-            }),
+            None if *required => return Err(PluginErrorKind::MissingExport(name)),
+            None => {}
+            Some(ExternType::Func(found)) if has_type(&found, parameters, result) => {}
+            Some(other) => {
+                let found = described(&other);
+                return Err(PluginErrorKind::WrongExport {
+                    name,
+                    expected,
+                    found,
+                });
+            }
         }
     }
+    Ok(())
+}
 
-    fn fits(&self, found: &wasmtime::FuncType) -> bool {
-        let same = |found: &[ValType], expected: &[ValType]| {
-            found.len() == expected.len()
-                && found.iter().zip(expected).all(|(a, b)| ValType::eq(a, b))
-        };
-        let parameters: Vec<_> = found.params().collect();
-        let results: Vec<_> = found.results().collect();
-        same(&parameters, self.parameters) && same(&results, std::slice::from_ref(&self.result))
-    }
+fn has_type(found: &FuncType, parameters: &[ValType], result: &ValType) -> bool {
+    let result = std::slice::from_ref(result);
+    let same = |found: &mut dyn Iterator<Item = ValType>, expected: &[ValType]| {
+        let all = expected
+            .iter()
+            .all(|ty| found.next().is_some_and(|found| ValType::eq(&found, ty)));
+        all && found.next().is_none()
+    };
+    same(&mut found.params(), parameters) && same(&mut found.results(), result)
 }
 
 fn described(found: &ExternType) -> String {

@@ -163,23 +163,30 @@ impl<'a> Sizes<'a> {
             return Err(PluginErrorKind::TableTooLarge { found, limit });
         }
         let (section, entries) = self.entries;
-        check(section, entries, u64::from(compile.entries))?;
-        check(
-            "elements of segments",
-            self.elements,
-            limits.table_elements as u64,
-        )?;
-        let parameters = u64::from(compile.parameters);
-        check("parameters of a function", self.max_parameters, parameters)?;
-        check("functions", self.functions, u64::from(compile.functions))?;
-        check(
-            "locals in a function",
-            self.max_locals,
-            u64::from(compile.locals),
-        )?;
-        let function = compile.function as u64;
-        check("bytes in a function", self.max_function, function)?;
-        check("bytes of functions", self.code, compile.code as u64)?;
+        let elements = limits.table_elements as u64;
+        for (what, found, limit) in [
+            (section, entries, u64::from(compile.entries)),
+            ("elements of segments", self.elements, elements),
+            (
+                "parameters of a function",
+                self.max_parameters,
+                compile.parameters.into(),
+            ),
+            ("functions", self.functions, compile.functions.into()),
+            (
+                "locals in a function",
+                self.max_locals,
+                compile.locals.into(),
+            ),
+            (
+                "bytes in a function",
+                self.max_function,
+                compile.function as u64,
+            ),
+            ("bytes of functions", self.code, compile.code as u64),
+        ] {
+            check(what, found, limit)?;
+        }
         Ok(version)
     }
 }

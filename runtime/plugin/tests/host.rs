@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, Scratch};
 use faa_plugin::{CallError, Host, HostConfig, OnFailure, Plugin};
 
-/// The example of the ABI's page: `Flicker` adds or takes away levels.
+/// The example in ABI.md: `Flicker` adds or subtracts levels.
 fn flicker() -> Vec<u8> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugin-sdk/ABI.md");
     let page = fs::read_to_string(page).unwrap();
@@ -16,8 +16,8 @@ fn flicker() -> Vec<u8> {
     wat::parse_str(rest.split_once("```").unwrap().0).unwrap()
 }
 
-/// Fails where the value is 1, loops without end where it is 2, and otherwise sets the first sample
-/// to how often it was called.
+/// Fails if the value is 1, loops forever if it is 2, and otherwise sets the first sample to the number
+/// of calls so far.
 const MOODY: &str = r#"(module
     (@custom "faa.abi" "\01\00\00\00")
     (memory (export "memory") 1)
@@ -150,7 +150,7 @@ fn every_thread_has_an_instance_of_its_own() {
     assert_eq!(apply(&plugin, 0.0), Ok(2));
 }
 
-/// A source with rows apart, which is read row by row.
+/// A source whose rows are not contiguous, which is read row by row.
 #[test]
 fn parts_of_larger_images_are_sources_too() {
     let plugin = host(|_| {}).load(&flicker()).unwrap();
@@ -242,7 +242,7 @@ mod cache {
         works(&host(|config| config.cache = Some(file.join("plugins"))));
     }
 
-    /// An engine of other settings has entries of its own.
+    /// An engine with different settings has separate entries.
     #[test]
     fn entries_belong_to_an_engine_s_settings() {
         let folder = tempfile::tempdir().unwrap();

@@ -3,33 +3,34 @@ use core::ops::Range;
 
 use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpError, OpSpec, Stream};
 
-/// How many cells the grid has in each direction.
+/// The number of grid cells in each direction.
 const CELLS: usize = 4;
 
-/// Places and offsets are in fixed point, with so many bits after the point.
+/// The fractional bits of coordinates and offsets in fixed point.
 const FRACTION_BITS: u32 = 16;
 const ONE: i64 = 1 << FRACTION_BITS;
 
-/// How far to the right and how far down a pixel is taken from.
+/// The distance to the right and down at which a pixel is read.
 type Offset = [i64; 2];
 
-/// The offset at every corner of the grid's cells.
+/// The offsets at the corners of the grid cells.
 type Grid = [[Offset; CELLS + 1]; CELLS + 1];
 
-/// Warps the image as if it were drawn on rubber.
+/// Elastic distortion.
 ///
-/// The value is how far a pixel moves at most, in each direction, as a fraction of the shorter
-/// side, 0 … 0.2; at 0 the image stays as it is. Below 0 everything moves the other way, and beyond
-/// −1 … 1 the value is taken as −1 or 1. L, RGB and RGBA alike: alpha moves with its pixel.
+/// The value is the maximum distance that a pixel moves in each direction, as a fraction of the
+/// shorter side, 0 … 0.2; at 0 the image is unchanged. Negative values move everything in the
+/// opposite direction, and the value is clamped to −1 … 1. L, RGB and RGBA alike: alpha moves with
+/// its pixel.
 ///
-/// A grid of 4×4 cells lies over the image. For each of its 25 corners, row by row, two offsets are
+/// A grid of 4×4 cells covers the image. For each of its 25 corners, row by row, two offsets are
 /// drawn, to the right and then down, as `(2 · unit() − 1) · value` times the shorter side. Between
-/// the corners they are interpolated linearly in both directions. Each pixel is then taken from the
-/// pixel nearest to where its offset points, or from the border where that is outside.
+/// the corners they are interpolated linearly in both directions. Each pixel is then copied from the
+/// pixel nearest to the position that its offset leads to, clamped to the image.
 ///
 /// Source: Simard, Steinkraus and Platt, *Best practices for convolutional neural networks applied
 /// to visual document analysis* (ICDAR 2003). They draw an offset for every pixel and smooth the
-/// field with a Gaussian; the grid is no less random, and takes 50 draws for an image of any size.
+/// field with a Gaussian; the grid is as random, and takes 50 draws for an image of any size.
 #[derive(Clone, Debug)]
 pub struct Elastic {
     spec: OpSpec,
@@ -37,7 +38,7 @@ pub struct Elastic {
 
 impl Default for Elastic {
     fn default() -> Self {
-        let spec = OpSpec::new("Elastic", "warps the image as if it were drawn on rubber");
+        let spec = OpSpec::new("Elastic", "elastic distortion");
         Self {
             spec: spec.range(0.0, 0.2, "fraction of the shorter side"),
         }
@@ -94,7 +95,7 @@ fn warp<const N: usize>(source: &[u8], image: &mut ImageMut<'_>, grid: &Grid) {
             let target = image.row_mut(y).as_chunks_mut::<N>().0;
             for (cell, &[left, right]) in line.array_windows().enumerate() {
                 let columns = pixels_of(cell, width);
-                // Half a pixel more, so that cutting the fraction off rounds to the nearest.
+                // Half a pixel is added, so that dropping the fraction rounds to the nearest.
                 let mut from_x = columns.start as i64 * ONE + ONE / 2 + left[0];
                 let mut from_y = y as i64 * ONE + ONE / 2 + left[1];
                 let slope = slope(left, right, columns.len());
@@ -105,29 +106,29 @@ fn warp<const N: usize>(source: &[u8], image: &mut ImageMut<'_>, grid: &Grid) {
                     from_y += slope[1];
                     source[y * width + x]
                 };
-                // Several at a time, because a host looks at the clock each time around a loop.
-                let (groups, rest) = target[columns].as_chunks_mut::<4>();
+                // Several at a time, because a host checks the time in each iteration of a loop.
+                let (groups, remainder) = target[columns].as_chunks_mut::<4>();
                 for group in groups {
                     for pixel in group {
                         *pixel = next();
                     }
                 }
-                rest.fill_with(next);
+                remainder.fill_with(next);
             }
         }
     }
 }
 
-/// The pixels of a cell, along a side of `length` pixels; none where cells are smaller than pixels.
+/// The pixels of a cell, along a side of `length` pixels; none if the cell is smaller than a pixel.
 fn pixels_of(cell: usize, length: usize) -> Range<usize> {
-    // In 64 bits, which an address does not have in WebAssembly.
+    // In 64 bits, because `usize` has 32 in WebAssembly.
     let border = |cell: usize| (cell as u64 * length as u64 / CELLS as u64) as usize;
     border(cell)..border(cell + 1)
 }
 
-/// By how much an offset changes from one pixel to the next, on a way of so many pixels.
+/// The change of an offset from one pixel to the next, over a distance of `pixels`.
 fn slope(from: Offset, to: Offset, pixels: usize) -> Offset {
-    // A cell without pixels has no use for its slope.
+    // The slope of a cell without pixels is not used.
     let pixels = pixels.max(1) as i64;
     array::from_fn(|axis| (to[axis] - from[axis]) / pixels)
 }
@@ -153,16 +154,16 @@ mod tests {
         samples
     }
 
-    /// An image in which every sample of a pixel tells the pixel's place.
-    fn places(pixels: usize, channels: usize) -> Vec<u8> {
+    /// An image in which every sample of a pixel is the pixel's index.
+    fn indices(pixels: usize, channels: usize) -> Vec<u8> {
         (0..pixels * channels)
             .map(|sample| (sample / channels) as u8)
             .collect()
     }
 
     #[test]
-    fn nothing_moves_at_0_and_the_seed_says_what_moves_elsewhere() {
-        let source = places(12 * 16, 3);
+    fn nothing_moves_at_0_and_the_seed_determines_the_rest() {
+        let source = indices(12 * 16, 3);
         let warped = |value, seed| warped(value, seed, (16, 12), Channels::Rgb, &source);
         assert_eq!(warped(0.0, 5), source);
         assert_eq!(warped(1e-6, 5), source);
@@ -172,25 +173,25 @@ mod tests {
     }
 
     #[test]
-    fn pixels_move_whole_and_not_too_far() {
+    fn pixels_move_as_a_whole_and_not_too_far() {
         let (width, height) = (20, 10);
         for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
             let count = channels.count();
-            let source = places(width * height, count);
+            let source = indices(width * height, count);
             let result = warped(0.2, 9, (width, height), channels, &source);
-            for (place, pixel) in result.chunks_exact(count).enumerate() {
+            for (index, pixel) in result.chunks_exact(count).enumerate() {
                 let from = usize::from(pixel[0]);
                 assert!(pixel.iter().all(|&sample| usize::from(sample) == from));
-                assert!((place % width).abs_diff(from % width) <= 2, "{place}");
-                assert!((place / width).abs_diff(from / width) <= 2, "{place}");
+                assert!((index % width).abs_diff(from % width) <= 2, "{index}");
+                assert!((index / width).abs_diff(from / width) <= 2, "{index}");
             }
         }
     }
 
     #[test]
-    fn any_size_and_any_value_will_do() {
+    fn any_size_and_any_value_works() {
         for size in [(1, 1), (1, 7), (3, 1), (2, 2), (5, 3)] {
-            let source = places(size.0 * size.1, 4);
+            let source = indices(size.0 * size.1, 4);
             for value in [-0.2, 0.2, 3.0, f64::MAX, f64::MIN] {
                 let result = warped(value, 1, size, Channels::Rgba, &source);
                 assert!(result.iter().all(|sample| source.contains(sample)));
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_number_is_refused() {
+    fn a_value_that_is_not_finite_is_refused() {
         let mut samples = [0];
         let mut image = ImageMut::new(&mut samples, 1, 1, Channels::L).unwrap();
         let mut scratch = Scratch::new();

@@ -1,7 +1,7 @@
-//! A plugin of one op, [`Elastic`], which moves pixels about.
+//! A plugin with one op, [`Elastic`], which distorts images.
 //!
-//! It shows how an op takes randomness and working memory from its call, so that the same seed
-//! gives the same bytes and nothing is allocated from the second image on.
+//! It shows how an op gets random numbers and working memory from its call, so that the same seed
+//! gives the same bytes, and nothing is allocated after the first image.
 
 mod elastic;
 

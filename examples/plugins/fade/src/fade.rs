@@ -2,16 +2,15 @@ use core::array;
 
 use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpError, OpSpec};
 
-/// How many samples are worked on at once: as many bytes as a SIMD register of WebAssembly has, and
+/// The number of samples that are processed at once: the bytes of a SIMD register of WebAssembly, and
 /// a whole number of RGBA pixels.
 const LANES: usize = 16;
 
 /// Fades towards mid grey.
 ///
-/// The value is how much of the way is gone, 0 … 1, rounded to 256ths; below 0 it is taken as 0,
-/// and above 1 as 1. With `w` of these 256ths a level becomes
-/// `(level · (256 − w) + 128 · w + 128) >> 8`: itself at 0, and 128 at 1. Draws nothing from its
-/// seed. L and RGB alike; RGBA keeps its alpha.
+/// The value is the weight of grey, 0 … 1, clamped to that range and rounded to 256ths. With a weight
+/// of `w` 256ths a level becomes `(level · (256 − w) + 128 · w + 128) >> 8`: unchanged at 0, and 128 at
+/// 1. Not random. L and RGB alike; RGBA keeps its alpha.
 #[derive(Clone, Debug)]
 pub struct Fade {
     spec: OpSpec,
@@ -21,7 +20,7 @@ impl Default for Fade {
     fn default() -> Self {
         let spec = OpSpec::new("Fade", "fades towards mid grey");
         Self {
-            spec: spec.range(0.0, 1.0, "fraction of the way"),
+            spec: spec.range(0.0, 1.0, "weight of grey"),
         }
     }
 }
@@ -36,7 +35,7 @@ impl Op for Fade {
             return Err(OpError::NotFinite { value });
         }
         let weight = weight(value);
-        // Alpha is faded too, by nothing, so that all lanes do the same.
+        // Alpha is faded with weight 0, so that all lanes do the same.
         let is_alpha = |lane: usize| image.channels() == Channels::Rgba && lane % 4 == 3;
         let weights = array::from_fn(|lane| if is_alpha(lane) { 0 } else { weight });
         fade(image.samples_mut(), &weights);
@@ -51,21 +50,21 @@ impl Op for Fade {
 
 /// The value in 256ths.
 fn weight(value: f64) -> u16 {
-    // The cast turns what is below 0 into 0.
+    // The cast turns negative numbers into 0.
     (value.min(1.0) * 256.0 + 0.5) as u16
 }
 
-// Apart, the compiler sees sixteen weights in a row; inlined, it sees the one or two that they are
-// made of, and works on single samples.
+// If this were inlined, the compiler would see only the one or two different weights, and process
+// single samples.
 #[inline(never)]
 fn fade(samples: &mut [u8], weights: &[u16; LANES]) {
-    let (blocks, rest) = samples.as_chunks_mut::<LANES>();
+    let (blocks, remainder) = samples.as_chunks_mut::<LANES>();
     for block in blocks {
         for (sample, &weight) in block.iter_mut().zip(weights) {
             *sample = faded(*sample, weight);
         }
     }
-    for (sample, &weight) in rest.iter_mut().zip(weights) {
+    for (sample, &weight) in remainder.iter_mut().zip(weights) {
         *sample = faded(*sample, weight);
     }
 }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_go_from_themselves_to_mid_grey() {
+    fn levels_range_from_the_original_to_mid_grey() {
         for (value, expected) in [
             (-1.0, [0, 100, 255]),
             (0.0, [0, 100, 255]),
@@ -104,11 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_the_same_as_a_pass_over_the_pixels() {
+    fn tables_give_the_same_bytes() {
         for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
             for value in [-3.0, 0.0, 0.001, 0.3, 0.5, 0.999, 1.0, 7.0] {
-                // All levels, whole blocks and a rest, and every channel in the rest.
-                let mut samples: [u8; 276] = array::from_fn(|place| (place * 7) as u8);
+                // All levels, whole blocks and a remainder, and every channel in the remainder.
+                let mut samples: [u8; 276] = array::from_fn(|index| (index * 7) as u8);
                 let mut by_table = samples;
                 let (width, op) = (276 / channels.count(), Fade::default());
                 apply(value, &mut samples, channels).unwrap();
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_number_is_refused_and_has_no_tables() {
+    fn a_value_that_is_not_finite_is_refused_and_has_no_tables() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let result = apply(value, &mut [0], Channels::L);
             assert!(matches!(result, Err(OpError::NotFinite { .. })), "{value}");

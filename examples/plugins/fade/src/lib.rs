@@ -1,10 +1,10 @@
-//! A plugin of one op, [`Fade`], without the standard library.
+//! A plugin with one op, [`Fade`], without the standard library.
 //!
-//! It shows what such a plugin has to bring along, an allocator and a panic handler, and a loop
-//! that the compiler turns into SIMD instructions.
+//! It shows what such a plugin must define, an allocator and a panic handler, and a loop that the
+//! compiler turns into SIMD instructions.
 
-// Only in WebAssembly: a native library is built with the panic handler and the allocator that are
-// there anyway, and so are the tests.
+// Only in WebAssembly: native libraries and tests use the panic handler and the allocator of the
+// standard library.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 mod fade;

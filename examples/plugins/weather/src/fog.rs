@@ -1,21 +1,21 @@
 use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
 
-use crate::blend::{ALL, blend};
+use crate::blend::{ONE, blend};
 
-/// The level of fog so thick that nothing is seen through it.
+/// The level of opaque fog.
 const GREY: u8 = 225;
 
-/// Bits that the thickness has more along a row than [`ALL`] has, so that small steps add up.
+/// The bits by which weights are finer along a row than [`ONE`], so that small steps add up.
 const STEP_BITS: u32 = 16;
 
-/// Lays fog over the image, thicker here than there.
+/// Adds fog of varying density.
 ///
-/// The value is the greatest share of fog in a pixel, 0 … 0.8; at 0 or below the image stays as it
-/// is, and above 1 the value is taken as 1. A level becomes `level + (225 − level) · share`. L and
-/// RGB alike; RGBA keeps its alpha.
+/// The value is the maximum weight of fog in a pixel, 0 … 0.8, and is clamped to 0 … 1; at 0 the image
+/// is unchanged. A level becomes `level + (225 − level) · weight`. L and RGB alike; RGBA keeps its
+/// alpha.
 ///
-/// Draws the share at the corners, upper left, upper right, lower left and lower right, as
-/// `(1 + unit()) / 2 · value`; in between it is interpolated linearly in both directions.
+/// Draws the weight in the corners, upper left, upper right, lower left and lower right, as
+/// `(1 + unit()) / 2 · value`, and interpolates between them linearly in both directions.
 #[derive(Clone, Debug)]
 pub struct Fog {
     spec: OpSpec,
@@ -23,9 +23,9 @@ pub struct Fog {
 
 impl Default for Fog {
     fn default() -> Self {
-        let spec = OpSpec::new("Fog", "lays fog over the image, thicker here than there");
+        let spec = OpSpec::new("Fog", "adds fog of varying density");
         Self {
-            spec: spec.range(0.0, 0.8, "share of fog"),
+            spec: spec.range(0.0, 0.8, "fraction of fog"),
         }
     }
 }
@@ -47,7 +47,7 @@ impl Op for Fog {
         let value = value.clamp(0.0, 1.0);
         let mut stream = call.stream();
         let [upper_left, upper_right, lower_left, lower_right] =
-            [(); 4].map(|()| ((1.0 + stream.unit()) / 2.0 * value * f64::from(ALL)) as i64);
+            [(); 4].map(|()| ((1.0 + stream.unit()) / 2.0 * value * f64::from(ONE)) as i64);
 
         let (width, height) = (image.width() as i64, image.height() as i64);
         let channels = image.channels();
@@ -55,11 +55,11 @@ impl Op for Fog {
             let down = |upper: i64, lower: i64| upper + (lower - upper) * y as i64 / height;
             let (left, right) = (down(upper_left, lower_left), down(upper_right, lower_right));
             let step = ((right - left) << STEP_BITS) / width;
-            let mut share = left << STEP_BITS;
+            let mut weight = left << STEP_BITS;
             for pixel in image.row_mut(y).chunks_exact_mut(channels.count()) {
                 let color = &mut pixel[..channels.color_count()];
-                blend(color, GREY, (share >> STEP_BITS) as u32);
-                share += step;
+                blend(color, GREY, (weight >> STEP_BITS) as u32);
+                weight += step;
             }
         }
         Ok(())
@@ -68,16 +68,14 @@ impl Op for Fog {
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::{Channels, Scratch};
+    use faa_plugin_sdk::Channels;
 
     use super::*;
+    use crate::testing::apply;
 
     fn foggy(value: f64, seed: u64, channels: Channels, samples: &mut [u8]) {
         let width = samples.len() / channels.count() / 2;
-        let mut image = ImageMut::new(samples, width, 2, channels).unwrap();
-        let mut scratch = Scratch::new();
-        let call = &mut Call::new(seed, &mut scratch);
-        Fog::default().apply(&mut image, value, call).unwrap();
+        apply(&Fog::default(), value, seed, (width, 2, channels), samples);
     }
 
     #[test]
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_stays_and_the_thickest_fog_is_grey_at_most() {
+    fn alpha_is_unchanged_and_the_densest_fog_is_grey() {
         let mut samples = [[250, 0, 90, 8]; 2];
         foggy(f64::MAX, 1, Channels::Rgba, samples.as_flattened_mut());
         for [red, green, blue, alpha] in samples {

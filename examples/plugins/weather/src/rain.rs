@@ -1,27 +1,26 @@
 use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
 
-use crate::blend::{ALL, blend};
+use crate::blend::{ONE, blend};
 
 /// The level of a drop, which is half transparent.
 const GREY: u8 = 210;
 
-/// One pixel of so many is under a streak, where streaks do not cross.
+/// One in this many pixels is under a streak, if streaks do not cross.
 const SPARSENESS: u64 = 20;
 
-/// Columns are in fixed point, with so many bits after the point.
+/// The fractional bits of a column in fixed point.
 const FRACTION_BITS: u32 = 16;
 
-/// Draws streaks of rain, which the wind may slant.
+/// Adds streaks of rain, slanted by the wind.
 ///
-/// The value is how many columns a drop moves to the right for each row that it falls, −1 … 1,
-/// mirrored; 0 is rain without wind, and beyond −1 … 1 the value is taken as −1 or 1. Streaks are a
-/// pixel wide and a sixth of the shorter side high, a pixel at least; there are as many as cover a
-/// twentieth of the image. Their colour is halfway between what is there and 210. L and RGB alike;
-/// RGBA keeps its alpha.
+/// The value is the number of columns that a drop moves to the right per row that it falls, −1 … 1,
+/// mirrored; it is clamped to that range, and 0 is rain without wind. Streaks are a pixel wide and a
+/// sixth of the shorter side high, at least a pixel; together they cover a twentieth of the image.
+/// Their colour is the mean of the image's and 210. L and RGB alike; RGBA keeps its alpha.
 ///
 /// Draws the upper end of each streak, its column as `below(width)` and its row as
-/// `below(height + streak) − streak`. A streak that leaves the image to the left or right comes
-/// back on the other side, so that no side is drier than the rest.
+/// `below(height + streak) − streak`. A streak that leaves the image on one side reappears on the
+/// other, so that the rain is uniform.
 #[derive(Clone, Debug)]
 pub struct Rain {
     spec: OpSpec,
@@ -29,9 +28,9 @@ pub struct Rain {
 
 impl Default for Rain {
     fn default() -> Self {
-        let spec = OpSpec::new("Rain", "draws streaks of rain, slanted by the wind");
+        let spec = OpSpec::new("Rain", "adds streaks of rain, slanted by the wind");
         Self {
-            spec: spec.range(-1.0, 1.0, "columns a row").mirrored(),
+            spec: spec.range(-1.0, 1.0, "columns per row").mirrored(),
         }
     }
 }
@@ -50,7 +49,7 @@ impl Op for Rain {
         if !value.is_finite() {
             return Err(OpError::NotFinite { value });
         }
-        // A streak slanted further would be a row of dots.
+        // With a larger slant, a streak would be a row of dots.
         let slant = (value.clamp(-1.0, 1.0) * f64::from(1 << FRACTION_BITS)) as i64;
         let (width, height) = (image.width() as u64, image.height() as u64);
         let streak = (width.min(height) / 6).max(1);
@@ -68,54 +67,53 @@ fn draw(image: &mut ImageMut<'_>, column: i64, top: i64, streak: i64, slant: i64
     let channels = image.channels();
     let (width, height) = (image.width() as i64, image.height() as i64);
     for y in top.max(0)..(top + streak).min(height) {
-        let aside = (slant * (y - top)) >> FRACTION_BITS;
-        let x = (column + aside).rem_euclid(width) as usize;
+        let shift = (slant * (y - top)) >> FRACTION_BITS;
+        let x = (column + shift).rem_euclid(width) as usize;
         let pixel = &mut image.row_mut(y as usize)[x * channels.count()..];
-        blend(&mut pixel[..channels.color_count()], GREY, ALL / 2);
+        blend(&mut pixel[..channels.color_count()], GREY, ONE / 2);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::{Channels, Scratch};
+    use faa_plugin_sdk::Channels;
 
     use super::*;
+    use crate::testing::apply;
 
     const SIDE: usize = 48;
 
     fn rainy(value: f64, seed: u64, channels: Channels) -> Vec<u8> {
         let mut samples = vec![0; SIDE * SIDE * channels.count()];
-        let mut image = ImageMut::new(&mut samples, SIDE, SIDE, channels).unwrap();
-        let mut scratch = Scratch::new();
-        let call = &mut Call::new(seed, &mut scratch);
-        Rain::default().apply(&mut image, value, call).unwrap();
+        let shape = (SIDE, SIDE, channels);
+        apply(&Rain::default(), value, seed, shape, &mut samples);
         samples
     }
 
-    /// How many wet pixels have a wet one below them, moved aside by so many columns.
-    fn pairs(image: &[u8], aside: isize) -> usize {
+    /// The number of wet pixels with a wet one in the next row, `shift` columns to the right.
+    fn pairs(image: &[u8], shift: isize) -> usize {
         let wet = |x: usize, y: usize| image[y * SIDE + x % SIDE] != 0;
-        let below = |x: usize| (x + SIDE).wrapping_add_signed(aside);
+        let below = |x: usize| (x + SIDE).wrapping_add_signed(shift);
         (0..SIDE * (SIDE - 1))
-            .map(|place| (place % SIDE, place / SIDE))
+            .map(|index| (index % SIDE, index / SIDE))
             .filter(|&(x, y)| wet(x, y) && wet(below(x), y + 1))
             .count()
     }
 
     #[test]
     fn the_wind_slants_the_rain() {
-        for (value, aside) in [(-1.0, -1), (0.0, 0), (1.0, 1), (f64::MAX, 1)] {
+        for (value, shift) in [(-1.0, -1), (0.0, 0), (1.0, 1), (f64::MAX, 1)] {
             let image = rainy(value, 2, Channels::L);
             for other in [-1, 0, 1] {
-                if other != aside {
-                    assert!(pairs(&image, aside) > 4 * pairs(&image, other), "{value}");
+                if other != shift {
+                    assert!(pairs(&image, shift) > 4 * pairs(&image, other), "{value}");
                 }
             }
         }
     }
 
     #[test]
-    fn a_part_of_the_image_is_wet_and_the_seed_says_which() {
+    fn a_part_of_the_image_that_depends_on_the_seed_is_wet() {
         for seed in 0..20 {
             let image = rainy(0.3, seed, Channels::L);
             let wet = image.iter().filter(|&&level| level != 0).count();
@@ -126,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_stays_and_small_images_stay_dry() {
+    fn alpha_and_small_images_are_unchanged() {
         let image = rainy(-0.5, 4, Channels::Rgba);
         let (pixels, _) = image.as_chunks::<4>();
         let is_grey =
@@ -134,10 +132,7 @@ mod tests {
         assert!(pixels.iter().all(is_grey));
 
         let mut samples = [5];
-        let mut image = ImageMut::new(&mut samples, 1, 1, Channels::L).unwrap();
-        let mut scratch = Scratch::new();
-        let call = &mut Call::new(0, &mut scratch);
-        Rain::default().apply(&mut image, 1.0, call).unwrap();
+        apply(&Rain::default(), 1.0, 0, (1, 1, Channels::L), &mut samples);
         assert_eq!(samples, [5]);
     }
 }

@@ -2,24 +2,24 @@ use core::ops::RangeInclusive;
 
 use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
 
-use crate::blend::{ALL, blend};
+use crate::blend::{ONE, blend};
 
-/// The level of a flake's middle.
+/// The level of a flake's centre.
 const WHITE: u8 = 255;
 
-/// A flake's radius is at most this fraction of the shorter side.
-const LARGEST: f64 = 0.02;
+/// The maximum radius of a flake, as a fraction of the shorter side.
+const MAX_RADIUS: f64 = 0.02;
 
-/// Lets flakes of snow fall before the image.
+/// Adds flakes of snow.
 ///
-/// The value is how many flakes there are in a square as wide as the shorter side, 0 … 200, and the
-/// whole image has as many more as it is larger, rounded down, but no more than pixels; at 0 or
-/// below the image stays as it is. A flake is white in its middle; at a distance of `d` pixels from
-/// there, a level becomes `level + (255 − level) · (1 − (d / radius)²)`. L and RGB alike; RGBA
-/// keeps its alpha.
+/// The value is the number of flakes per square whose side is the shorter side of the image, 0 … 200;
+/// at 0 or below the image is unchanged. The number in the whole image is proportional to its area,
+/// rounded down, and at most that of its pixels. A flake is white in its centre; at a distance of `d`
+/// pixels from there, a level becomes `level + (255 − level) · (1 − (d / radius)²)`. L and RGB alike;
+/// RGBA keeps its alpha.
 ///
-/// Draws each flake's middle, its column as `below(width)` and its row as `below(height)`, and then
-/// its radius as `unit()` times 0.02 of the shorter side, but a pixel at least.
+/// Draws each flake's centre, its column as `below(width)` and its row as `below(height)`, and then
+/// its radius as `unit()` times 0.02 of the shorter side, at least a pixel.
 #[derive(Clone, Debug)]
 pub struct Snow {
     spec: OpSpec,
@@ -27,9 +27,9 @@ pub struct Snow {
 
 impl Default for Snow {
     fn default() -> Self {
-        let spec = OpSpec::new("Snow", "lets flakes of snow fall before the image");
+        let spec = OpSpec::new("Snow", "adds flakes of snow");
         Self {
-            spec: spec.range(0.0, 200.0, "flakes in a square"),
+            spec: spec.range(0.0, 200.0, "flakes per square"),
         }
     }
 }
@@ -50,13 +50,13 @@ impl Op for Snow {
         }
         let (width, height) = (image.width() as u64, image.height() as u64);
         let (shorter, longer) = (width.min(height) as f64, width.max(height) as f64);
-        // The cast turns what is below 0 into 0.
+        // The cast turns negative numbers into 0.
         let flakes = ((value * longer / shorter) as u64).min(width * height);
         let mut stream = call.stream();
         for _ in 0..flakes {
             let x = stream.below(width) as usize;
             let y = stream.below(height) as usize;
-            let radius = (stream.unit() * LARGEST * shorter).max(1.0);
+            let radius = (stream.unit() * MAX_RADIUS * shorter).max(1.0);
             draw(image, x, y, radius);
         }
         Ok(())
@@ -65,32 +65,33 @@ impl Op for Snow {
 
 fn draw(image: &mut ImageMut<'_>, x: usize, y: usize, radius: f64) {
     let channels = image.channels();
-    let columns = reached(x, radius, image.width());
-    for row in reached(y, radius, image.height()) {
+    let columns = covered(x, radius, image.width());
+    for row in covered(y, radius, image.height()) {
         let down = row.abs_diff(y) as f64;
         let samples = columns.start() * channels.count()..(columns.end() + 1) * channels.count();
         let pixels = image.row_mut(row)[samples].chunks_exact_mut(channels.count());
         for (column, pixel) in columns.clone().zip(pixels) {
             let across = column.abs_diff(x) as f64;
-            let share = 1.0 - (across * across + down * down) / (radius * radius);
-            // The cast turns what is below 0, in the corners, into 0.
-            let share = (share * f64::from(ALL)) as u32;
-            blend(&mut pixel[..channels.color_count()], WHITE, share);
+            let weight = 1.0 - (across * across + down * down) / (radius * radius);
+            // The cast turns negative weights, in the corners, into 0.
+            let weight = (weight * f64::from(ONE)) as u32;
+            blend(&mut pixel[..channels.color_count()], WHITE, weight);
         }
     }
 }
 
-/// The pixels of one dimension that a flake reaches, within a side of `length` pixels.
-fn reached(middle: usize, radius: f64, length: usize) -> RangeInclusive<usize> {
+/// The columns or rows that a flake covers, within a side of `length` pixels.
+fn covered(centre: usize, radius: f64, length: usize) -> RangeInclusive<usize> {
     let radius = radius as usize;
-    middle.saturating_sub(radius)..=(middle + radius).min(length - 1)
+    centre.saturating_sub(radius)..=(centre + radius).min(length - 1)
 }
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::{Channels, Scratch};
+    use faa_plugin_sdk::Channels;
 
     use super::*;
+    use crate::testing::apply;
 
     fn snowy(
         value: f64,
@@ -99,10 +100,8 @@ mod tests {
         channels: Channels,
     ) -> Vec<u8> {
         let mut samples = vec![0; width * height * channels.count()];
-        let mut image = ImageMut::new(&mut samples, width, height, channels).unwrap();
-        let mut scratch = Scratch::new();
-        let call = &mut Call::new(seed, &mut scratch);
-        Snow::default().apply(&mut image, value, call).unwrap();
+        let shape = (width, height, channels);
+        apply(&Snow::default(), value, seed, shape, &mut samples);
         samples
     }
 
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flake_fades_from_its_middle() {
+    fn a_flake_fades_from_its_centre() {
         let mut samples = [0; 35];
         let mut image = ImageMut::new(&mut samples, 7, 5, Channels::L).unwrap();
         draw(&mut image, 2, 0, 2.0);
@@ -124,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn the_value_counts_flakes_in_a_square() {
-        // So small that every flake is one pixel, and some lie on another.
+    fn the_value_is_the_number_of_flakes_per_square() {
+        // The image is so small that every flake is one pixel, and some overlap.
         let white = |value, size| count_white(&snowy(value, 6, size, Channels::L));
         assert_eq!(white(1.0, (40, 40)), 1);
         assert_eq!(white(1.9, (40, 40)), 1);
@@ -136,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_says_where_flakes_fall() {
+    fn the_seed_determines_where_flakes_fall() {
         let image = |seed| snowy(200.0, seed, (200, 150), Channels::Rgb);
         assert_eq!(image(1), image(1));
         assert_ne!(image(1), image(2));
     }
 
     #[test]
-    fn alpha_stays_and_any_size_and_value_will_do() {
+    fn alpha_is_unchanged_and_any_size_and_value_works() {
         let image = snowy(f64::MAX, 1, (9, 5), Channels::Rgba);
         let (pixels, _) = image.as_chunks::<4>();
         assert!(pixels.iter().all(|pixel| pixel[3] == 0));

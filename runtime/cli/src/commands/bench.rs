@@ -33,8 +33,6 @@ pub(crate) struct Bench {
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
-    #[command(flatten)]
-    plugins: PluginOptions,
     /// Width and height of the images, in pixels, from 1 to 4096.
     #[arg(long, value_name = "N", value_parser = in_range(1..=4096_u32))]
     size: u32,
@@ -53,6 +51,8 @@ pub(crate) struct Bench {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl Bench {

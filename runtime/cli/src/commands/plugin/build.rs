@@ -12,8 +12,8 @@ use crate::wasm_toolchain::{self, Target};
 #[derive(Args)]
 #[command(after_help = "\
 The first of these is used: cargo with the target wasm32-unknown-unknown; rustup, which can install
-that target; the sources of the standard library from rustup or from Debian's rust-web-src, which are
-built with the plugin.
+that target; the standard library's sources from rustup or from Debian's rust-web-src, built with
+the plugin.
 
 Examples:
   faa-runtime plugin build vignette
