@@ -6,7 +6,7 @@ use std::path::Path;
 use std::slice;
 
 use faa_op::abi::{self, AbiVersion, NativeApply, NativeHeader, NativeLookupTables, NativeTable};
-use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
+use faa_op::{Channels, ImageMut, OpSpec, LookupTables};
 use libloading::Library;
 
 use crate::config::Limits;

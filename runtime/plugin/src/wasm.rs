@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use faa_op::abi::{self, pack_span, unpack_span};
-use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
+use faa_op::{Channels, ImageMut, ImageRef, OpSpec, LookupTables};
 use thread_local::ThreadLocal;
 use wasmtime::{
     Extern, Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
