@@ -3,11 +3,11 @@
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use faa_search::report::{ReportOptions, write};
+//! use faa_report::page::{ReportOptions, write};
 //!
 //! let page = write(Path::new("runs/demo"), &ReportOptions::default())?;
 //! println!("{}", page.display());
-//! # Ok::<(), faa_search::report::ReportError>(())
+//! # Ok::<(), faa_report::page::ReportError>(())
 //! ```
 //!
 //! The page shows the configuration, the training curves of the folds, the rewards of the trials
@@ -43,14 +43,14 @@ use faa_ops_builtin::builtin_ops;
 use faa_policy::PolicyError;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::files::{FileError, write_whole};
 use evidence::Evidence;
+use faa_search::files::FileError;
 use record::Record;
 use sections::{
     Section, configuration, final_trainings, images, ops, policy, reward, summary, training,
 };
 
-const STYLE: &str = include_str!("report/style.css");
+const STYLE: &str = include_str!("page/style.css");
 
 /// What can be chosen about a report.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ pub fn write(run: &Path, options: &ReportOptions) -> Result<PathBuf, ReportError
     let page = page(&record, &evidence).into_string();
     let out = options.out.clone();
     let out = out.unwrap_or_else(|| run.join("report.html"));
-    write_whole(&out, page.as_bytes())?;
+    faa_system::write_whole(&out, page.as_bytes()).map_err(FileError::io("write", &out))?;
     Ok(out)
 }
 

@@ -39,8 +39,10 @@ use self::points::{
     epoch_point, recorded_epochs, recorded_trials, result_point, trial_point, unix_seconds,
 };
 use self::record::Point;
-use crate::event::{Event, Training};
-use crate::files::{FileError, PARTIAL_PREFIX, write_whole};
+use faa_search::event::Event;
+use faa_search::files::FileError;
+use faa_search::layout::TrainingId;
+use faa_system::{PARTIAL_PREFIX, write_whole};
 
 /// TensorBoard knows an event file by its name, and reads those of a folder in the names' order.
 const EVENT_FILES: &str = "events.out.tfevents.";
@@ -94,7 +96,7 @@ impl TensorBoard {
                 trials,
                 ..
             } => {
-                self.curves(Training::Fold(*fold))?.first_trial = *round * *trials;
+                self.curves(TrainingId::Fold(*fold))?.first_trial = *round * *trials;
             }
             Event::TrialDone {
                 fold,
@@ -103,7 +105,7 @@ impl TensorBoard {
                 best,
                 ..
             } => {
-                let curves = self.curves(Training::Fold(*fold))?;
+                let curves = self.curves(TrainingId::Fold(*fold))?;
                 let step = curves.first_trial + *trial;
                 let point = trial_point(step, *reward, *best, now());
                 curves.add(Series::Trials, point)?;
@@ -115,11 +117,11 @@ impl TensorBoard {
         Ok(())
     }
 
-    fn curves(&mut self, training: Training) -> Result<&mut Curves, FileError> {
+    fn curves(&mut self, training: TrainingId) -> Result<&mut Curves, FileError> {
         // As the run directory names its folders.
         let name = match training {
-            Training::Fold(fold) => format!("fold-{fold}"),
-            Training::Final { augmentation, seed } => {
+            TrainingId::Fold(fold) => format!("fold-{fold}"),
+            TrainingId::Final { augmentation, seed } => {
                 format!("final/{}-{seed}", augmentation.name())
             }
         };
@@ -215,7 +217,7 @@ impl Curves {
         for (_, point) in &self.points {
             content.extend(point.record());
         }
-        write_whole(&file, &content)?;
+        write_whole(&file, &content).map_err(FileError::io("write", &file))?;
         // A kill in between leaves both files; TensorBoard then keeps to the later one.
         clear_others(folder, &file)?;
         self.file = Some(file);

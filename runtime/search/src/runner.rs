@@ -25,6 +25,7 @@ use crate::folds::{Fold, stratified_folds};
 use crate::results::{Outcome, Summary};
 
 pub use self::error::RunError;
+pub use self::merge::best_sub_policies;
 
 /// A run, with everything that it needs.
 pub struct Run<'a, B: NetworkFiles> {

@@ -6,7 +6,7 @@ use faa_policy::{Policy, SubPolicy};
 use super::pictures::{self, Gallery};
 use super::record::{FoldRecord, Record};
 use super::statistics::{Activity, untouched, untouched_if_uniform};
-use crate::merge::best_sub_policies;
+use faa_search::runner::best_sub_policies;
 
 /// What a run's trials and policy come to.
 pub(super) struct Evidence<'a> {

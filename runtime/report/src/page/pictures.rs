@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::record::Record;
 use super::text::reason;
-use crate::data::{DataSpec, Dataset, LoadOptions};
-use crate::space::Space;
+use faa_data::{DataSpec, Dataset, LoadOptions};
+use faa_search::space::Space;
 
 /// How many sub-policies are shown, or draws of a sampler.
 const COLUMNS: usize = 8;
@@ -268,7 +268,7 @@ mod tests {
     use faa_policy::Strength;
 
     use super::*;
-    use crate::data::Split;
+    use faa_data::Split;
 
     /// Four images of 2×2 in three classes, all of one shade each.
     fn dataset() -> Dataset {

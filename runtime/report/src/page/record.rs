@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ReportError;
-use crate::backend::{Divergence, Epoch, Evaluation};
-use crate::config::Augmentation;
-use crate::files::FileError;
-use crate::trial::Trial;
+use faa_search::config::Augmentation;
+use faa_search::files::FileError;
+use faa_search::results::{Divergence, Epoch, Evaluation};
+use faa_search::trial::Trial;
 
 /// The most bytes that are read of a file. A log of 100,000 trials has a quarter of them.
 pub(super) const MOST_BYTES: u64 = 256 << 20;

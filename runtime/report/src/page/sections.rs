@@ -11,7 +11,7 @@ pub(super) mod training;
 
 use maud::{Markup, html};
 
-use crate::backend::Divergence;
+use faa_search::results::Divergence;
 
 /// A part of the page with a heading and a place in the contents.
 pub(super) struct Section {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Augmentation, Preset, RunConfig};
+use faa_search::config::{Augmentation, Preset, RunConfig};
 
 /// A run directory under construction.
 struct Run(TempDir);
@@ -181,7 +181,7 @@ fn a_whole_run_has_every_section() {
             // Trial 17 is among the first 20 of a round, which are random.
             "Best of 20 random candidates: 0.7900 expected (beyond 20 random trials there is no \
              estimate).",
-            Augmentation::Policy.described(),
+            Augmentation::Policy.description(),
         ],
     );
     // Two originals, and two sub-policies of each.

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn an_error_is_told_with_its_causes() {
         let inner = std::io::Error::other("the disk is gone");
-        let error = crate::files::FileError::io("read", std::path::Path::new("a"))(inner);
+        let error = faa_search::files::FileError::io("read", std::path::Path::new("a"))(inner);
         assert_eq!(reason(&error), "cannot read a: the disk is gone");
     }
 }

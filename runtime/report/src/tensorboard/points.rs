@@ -8,10 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 
 use super::record::Point;
-use crate::backend::{Epoch, Evaluation};
-use crate::event::Training;
-use crate::files::FileError;
-use crate::trial::Trial;
+use faa_search::files::FileError;
+use faa_search::layout::TrainingId;
+use faa_search::results::{Epoch, Evaluation};
+use faa_search::trial::Trial;
 
 pub(super) fn epoch_point(epoch: &Epoch, time: f64) -> Point {
     let step = epoch.epoch;
@@ -31,14 +31,14 @@ pub(super) fn trial_point(step: usize, reward: f64, best: f64, time: f64) -> Poi
 }
 
 pub(super) fn result_point(
-    training: Training,
+    training: TrainingId,
     evaluation: &Evaluation,
     step: usize,
     time: f64,
 ) -> Point {
     let [error, loss] = match training {
-        Training::Fold(_) => ["held_out/error", "held_out/loss"],
-        Training::Final { .. } => ["test/error", "test/loss"],
+        TrainingId::Fold(_) => ["held_out/error", "held_out/loss"],
+        TrainingId::Final { .. } => ["test/error", "test/loss"],
     };
     let values = vec![(error, evaluation.error), (loss, evaluation.loss)];
     Point { step, time, values }

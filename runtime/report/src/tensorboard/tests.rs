@@ -4,12 +4,12 @@ use tempfile::TempDir;
 
 use self::reader::read;
 use super::*;
-use crate::backend::{Divergence, Epoch, Evaluation};
-use crate::config::Augmentation;
-use crate::files::append_line;
-use crate::trial::Trial;
+use faa_search::config::Augmentation;
+use faa_search::files::append_line;
+use faa_search::results::{Divergence, Epoch, Evaluation};
+use faa_search::trial::Trial;
 
-const FOLD: Training = Training::Fold(0);
+const FOLD: Training = TrainingId::Fold(0);
 
 /// A run directory, and what a search tells and writes as it works in it.
 struct Run {
@@ -106,7 +106,7 @@ fn epoch_done(number: usize, loss: f64) -> Event {
     }
 }
 
-fn done(training: Training, resumed: bool) -> Event {
+fn done(training: TrainingId, resumed: bool) -> Event {
     Event::TrainingDone {
         training,
         evaluation: Evaluation {
@@ -264,7 +264,7 @@ fn a_final_training_that_was_found_finished_has_its_curve_and_its_date() {
     append_line(&log, &epoch(0, 2.0)).unwrap();
     append_line(&log, &epoch(1, 1.0)).unwrap();
     run.tell(&done(
-        Training::Final {
+        TrainingId::Final {
             augmentation,
             seed: 1,
         },

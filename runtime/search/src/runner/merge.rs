@@ -4,10 +4,10 @@ use faa_policy::SubPolicy;
 
 use crate::trial::Trial;
 
-/// The sub-policies of the best trials of one round: the `kept` highest rewards, the earlier trial
+/// The sub-policies of the best trials of one round: the `top_n` highest rewards, the earlier trial
 /// first among equals. Of the sub-policies of one candidate that have the same sequence of ops,
 /// the first stays (step 4 of the search).
-pub(super) fn best_sub_policies(trials: &[Trial], top_n: usize) -> Vec<SubPolicy> {
+pub fn best_sub_policies(trials: &[Trial], top_n: usize) -> Vec<SubPolicy> {
     let mut ranked: Vec<_> = trials.iter().collect();
     // The sort is stable, and trials are recorded in the order in which they were made.
     ranked.sort_by(|a, b| b.reward.total_cmp(&a.reward));

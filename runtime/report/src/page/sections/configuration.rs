@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::scrolling;
-use crate::report::record::Record;
-use crate::report::text::count;
+use crate::page::record::Record;
+use crate::page::text::count;
 
 /// A list of settings longer than this is cut off.
 const MOST_ROWS: usize = 200;
@@ -15,7 +15,7 @@ const MOST_ROWS: usize = 200;
 const MOST_MEANS: usize = 20;
 
 /// Tables of all settings, one for every group, and of the means.
-pub(in crate::report) fn body(record: &Record) -> Markup {
+pub(in crate::page) fn body(record: &Record) -> Markup {
     let mut groups = vec![("provenance".to_owned(), provenance(record))];
     let mut general = Vec::new();
     if let Value::Object(config) = record.config() {

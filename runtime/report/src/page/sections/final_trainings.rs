@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 
 use super::{scrolling, where_it_diverged};
-use crate::backend::Epoch;
-use crate::config::Augmentation;
-use crate::report::chart::{Axis, Plot, Rows};
-use crate::report::record::{FinalRecord, Record, known_control};
-use crate::report::statistics::{mean, sample_deviation};
-use crate::report::text::{out_of, percent};
+use crate::page::chart::{Axis, Plot, Rows};
+use crate::page::record::{FinalRecord, Record, known_control};
+use crate::page::statistics::{mean, sample_deviation};
+use crate::page::text::{out_of, percent};
+use faa_search::config::Augmentation;
+use faa_search::results::Epoch;
 
 /// A control and its trainings.
 struct Group<'a> {
@@ -35,7 +35,7 @@ fn groups(record: &Record) -> Vec<Group<'_>> {
 }
 
 /// The mean test error of every control that has one.
-pub(in crate::report) fn mean_errors(record: &Record) -> Vec<(String, f64)> {
+pub(in crate::page) fn mean_errors(record: &Record) -> Vec<(String, f64)> {
     let groups = groups(record).into_iter();
     groups
         .filter_map(|group| Some((mean(&group.errors())?, group)))
@@ -44,7 +44,7 @@ pub(in crate::report) fn mean_errors(record: &Record) -> Vec<(String, f64)> {
 }
 
 /// The errors as a table and as dots, and the curves of every control.
-pub(in crate::report) fn body(record: &Record) -> Markup {
+pub(in crate::page) fn body(record: &Record) -> Markup {
     let groups = groups(record);
     let seeds = record.count(&record.of_finals("seeds"));
     html! {
@@ -103,7 +103,7 @@ fn mean_and_deviation(errors: &[f64]) -> String {
 }
 
 fn trained_with(augmentation: &str) -> &'static str {
-    known_control(augmentation).map_or("–", Augmentation::described)
+    known_control(augmentation).map_or("–", Augmentation::description)
 }
 
 fn diverged(record: &Record) -> Markup {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_control_is_described_where_it_is_known() {
-        assert_eq!(trained_with("cutout"), Augmentation::Cutout.described());
+        assert_eq!(trained_with("cutout"), Augmentation::Cutout.description());
         assert_eq!(trained_with("my-own"), "–");
     }
 

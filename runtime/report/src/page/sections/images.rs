@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::report::evidence::Evidence;
-use crate::report::pictures::{Column, Gallery, Row};
-use crate::report::text::{count, counted, percent};
+use crate::page::evidence::Evidence;
+use crate::page::pictures::{Column, Gallery, Row};
+use crate::page::text::{count, counted, percent};
 
 /// The images, or why there are none.
-pub(in crate::report) fn body(evidence: &Evidence<'_>) -> Markup {
+pub(in crate::page) fn body(evidence: &Evidence<'_>) -> Markup {
     let gallery = match &evidence.gallery {
         Ok(gallery) => gallery,
         Err(reason) => return html! { p { "No images are shown: " (reason) "." } },

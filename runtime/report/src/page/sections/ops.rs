@@ -4,15 +4,15 @@ use faa_op::OpSet;
 use maud::{Markup, html};
 
 use super::{Sign, Swatch, callout, legend, scrolling};
-use crate::report::chart::{Axis, Rows};
-use crate::report::evidence::Evidence;
-use crate::report::pictures::{MEASURED_DRAWS, MEASURED_IMAGES};
-use crate::report::record::Record;
-use crate::report::statistics::{
+use crate::page::chart::{Axis, Rows};
+use crate::page::evidence::Evidence;
+use crate::page::pictures::{MEASURED_DRAWS, MEASURED_IMAGES};
+use crate::page::record::Record;
+use crate::page::statistics::{
     Activity, CHANGE_FACTOR, ENOUGH_SUB_POLICIES, Finding, OpUse, UNTOUCHED_FACTOR, op_uses,
     untouched,
 };
-use crate::report::text::{count, percent, sub_policies};
+use crate::page::text::{count, percent, sub_policies};
 
 /// An op's use by the kept candidates and by all.
 struct Row<'a> {
@@ -33,7 +33,7 @@ impl Row<'_> {
 }
 
 /// The finding, and every op's share, probability and magnitude.
-pub(in crate::report) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
+pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
     let Some(activity) = &evidence.activity else {
         return html! { p { "No trial has been made yet." } };
     };
@@ -86,7 +86,7 @@ fn centre(ops: &OpSet, op: &str) -> Option<f64> {
 }
 
 /// The finding in a few words.
-pub(in crate::report) fn headline(finding: Finding) -> &'static str {
+pub(in crate::page) fn headline(finding: Finding) -> &'static str {
     match finding {
         Finding::TooFew => "Too few candidates to tell whether the search does anything to images",
         Finding::TowardsNothing { .. } => "The search has moved towards doing nothing",
@@ -99,7 +99,7 @@ pub(in crate::report) fn headline(finding: Finding) -> &'static str {
 }
 
 /// The finding as a box, with `body` to say more.
-pub(in crate::report) fn finding_box(finding: Finding, body: &Markup) -> Markup {
+pub(in crate::page) fn finding_box(finding: Finding, body: &Markup) -> Markup {
     let sign = match finding {
         Finding::TooFew | Finding::NotMeasured => Sign::Open,
         Finding::TowardsNothing { .. } => Sign::Warning,

@@ -5,15 +5,15 @@ use faa_policy::{Policy, Sampler, SamplerOp, Step, Strength};
 use maud::{Markup, html};
 
 use super::scrolling;
-use crate::report::evidence::Evidence;
-use crate::report::record::Record;
-use crate::report::text::{count, counted, significant, sub_policies};
+use crate::page::evidence::Evidence;
+use crate::page::record::Record;
+use crate::page::text::{count, counted, significant, sub_policies};
 
 /// More sub-policies than this are not written out.
 const MOST_ROWS: usize = 2_000;
 
 /// The policy, or what it would be if the search ended now.
-pub(in crate::report) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
+pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
     let Some(policy) = &evidence.policy else {
         return html! { p { "There is no policy yet: it is merged when all folds have been searched." } };
     };

@@ -3,12 +3,11 @@
 use maud::{Markup, html};
 
 use super::{Sign, Swatch, callout, d_a, legend};
-use crate::report::chart::{Axis, Plot};
-use crate::report::record::{FoldRecord, Record};
-use crate::report::statistics::{best_so_far, expected_best};
-use crate::report::text::{count, counted, out_of};
-use crate::sampler::START_UP_TRIALS;
-use crate::trial::Trial;
+use crate::page::chart::{Axis, Plot};
+use crate::page::record::{FoldRecord, Record};
+use crate::page::statistics::{best_so_far, expected_best};
+use crate::page::text::{count, counted, out_of};
+use faa_search::trial::Trial;
 
 /// With fewer random trials than this, nothing is said of what random search would have found.
 const ENOUGH_RANDOM_TRIALS: usize = 10;
@@ -43,7 +42,7 @@ impl Layout {
         let start_up = record.count("/search/sampler/start_up_trials");
         Self {
             round,
-            start_up: start_up.unwrap_or(START_UP_TRIALS),
+            start_up: start_up.unwrap_or(20),
             planned: planned.map(|round| round.saturating_mul(rounds)),
             trials: Axis::counts(round.saturating_mul(rounds), 5),
             reward: Axis::rounded(
@@ -61,7 +60,7 @@ impl Layout {
 }
 
 /// Reward, best so far and what random search would have found, for every fold.
-pub(in crate::report) fn body(record: &Record) -> Markup {
+pub(in crate::page) fn body(record: &Record) -> Markup {
     let layout = Layout::of(record);
     let draws = record
         .count("/search/draws")

@@ -4,14 +4,14 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
-use crate::backend::Epoch;
-use crate::config::Augmentation;
-use crate::report::evidence::Evidence;
-use crate::report::record::Record;
-use crate::report::text::{count, counted, duration, out_of, percent, sub_policies};
+use crate::page::evidence::Evidence;
+use crate::page::record::Record;
+use crate::page::text::{count, counted, duration, out_of, percent, sub_policies};
+use faa_search::config::Augmentation;
+use faa_search::results::Epoch;
 
 /// What the page is about.
-pub(in crate::report) fn title(record: &Record) -> String {
+pub(in crate::page) fn title(record: &Record) -> String {
     let task = match record.is_search() {
         true => "Search",
         false => "Training",
@@ -20,7 +20,7 @@ pub(in crate::report) fn title(record: &Record) -> String {
 }
 
 /// The heading, the contents, and what there is to know at a glance.
-pub(in crate::report) fn header(
+pub(in crate::page) fn header(
     record: &Record,
     evidence: &Evidence<'_>,
     sections: &[Section],

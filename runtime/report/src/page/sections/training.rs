@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::{Sign, Swatch, callout, d_a, legend, where_it_diverged};
-use crate::backend::{Epoch, Evaluation};
-use crate::report::chart::{Axis, Plot};
-use crate::report::record::{FoldRecord, Record};
-use crate::report::text::{out_of, percent};
+use crate::page::chart::{Axis, Plot};
+use crate::page::record::{FoldRecord, Record};
+use crate::page::text::{out_of, percent};
+use faa_search::results::{Epoch, Evaluation};
 
 /// The axes that all folds share, so that they can be compared.
 struct Axes {
@@ -39,7 +39,7 @@ impl Axes {
 }
 
 /// Error and loss by epoch, for every fold.
-pub(in crate::report) fn body(record: &Record) -> Markup {
+pub(in crate::page) fn body(record: &Record) -> Markup {
     let axes = Axes::of(record);
     html! {
         p {
