@@ -136,7 +136,7 @@ fn the_executor_is_light() {
     for expected in ["faa-op", "serde_json"] {
         assert!(
             needs.contains(expected),
-            "the augmentation: {expected} is not in the graph"
+            "the control: {expected} is not in the graph"
         );
     }
     for heavy in ["tch", "wasmtime", "image", "clap"] {
@@ -149,7 +149,7 @@ fn the_executor_needs_at_most_twelve_packages() {
     let packages = alone("faa-policy");
     assert!(
         packages.contains("faa-ops-builtin"),
-        "the augmentation: {packages:?}"
+        "the control: {packages:?}"
     );
     assert!(packages.len() <= 12, "{packages:?}");
     for heavy in ["rayon", "serde_derive"] {
@@ -162,7 +162,7 @@ fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
     let packages = alone("single-core");
     assert!(
         packages.contains("faa-policy"),
-        "the augmentation: {packages:?}"
+        "the control: {packages:?}"
     );
     for heavy in ["rayon", "image", "clap"] {
         assert!(!packages.contains(heavy), "single-core needs {heavy}");

@@ -195,7 +195,7 @@ fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
     let words = "cannot append to run/fold-0/trials.jsonl";
     assert!(message.contains(words), "{message}");
     let torn = fs::read(&trials).unwrap();
-    assert!(!torn.ends_with(b"\n"), "the augmentation");
+    assert!(!torn.ends_with(b"\n"), "the control");
     stdout_of(&mut search(folder.path()));
     assert_eq!(json_lines_in(&fs::read(&trials).unwrap()).len(), 12);
     assert_eq!(policy_of(folder.path()), stopped.policy);
@@ -297,6 +297,6 @@ fn first_line_missing(content: &[u8]) -> Vec<u8> {
 fn of_another_version(content: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(content);
     let changed = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
-    assert_ne!(changed, text, "the augmentation");
+    assert_ne!(changed, text, "the control");
     changed.into_bytes()
 }

@@ -57,7 +57,7 @@ fn nothing_is_found_in_shipped_policies() {
 #[test]
 fn nothing_is_found_in_some_thousand_inputs() {
     let words = dictionary();
-    assert!(words.contains(&b"\"op\": ".to_vec()), "the augmentation");
+    assert!(words.contains(&b"\"op\": ".to_vec()), "the control");
     for target in TARGETS {
         let seeds = inputs_of(&folder().join("seeds").join(target.name));
         let mut stream = Stream::for_op(5);

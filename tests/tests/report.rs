@@ -79,7 +79,7 @@ fn assert_whole(page: &str) {
     }
     for (attribute, allowed) in [("src=\"", "data:image/png;base64,"), ("href=\"", "#")] {
         let values: Vec<&str> = page.split(attribute).skip(1).collect();
-        assert!(!values.is_empty(), "the augmentation: {attribute}");
+        assert!(!values.is_empty(), "the control: {attribute}");
         for value in values {
             let start: String = value.chars().take(40).collect();
             assert!(start.starts_with(allowed), "{attribute}{start}");

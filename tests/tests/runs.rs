@@ -166,7 +166,7 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
     let (found, expected) = (results(folder.path()), results(whole.path()));
     let names: Vec<&PathBuf> = expected.keys().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
-    assert_eq!(names.len(), 1 + 4, "the augmentation: {names:?}");
+    assert_eq!(names.len(), 1 + 4, "the control: {names:?}");
     assert!(found == expected, "the networks or their errors differ");
 }
 

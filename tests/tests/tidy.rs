@@ -8,7 +8,7 @@ fn source_files_are_short_and_finished() {
     let files = rust_files(&faa_tests::root());
     assert!(
         files.len() > 40,
-        "the augmentation: only {} files were found",
+        "the control: only {} files were found",
         files.len()
     );
     for file in files {
