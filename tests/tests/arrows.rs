@@ -160,10 +160,7 @@ fn the_executor_needs_at_most_twelve_packages() {
 #[test]
 fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
     let packages = alone("single-core");
-    assert!(
-        packages.contains("faa-policy"),
-        "the control: {packages:?}"
-    );
+    assert!(packages.contains("faa-policy"), "the control: {packages:?}");
     for heavy in ["rayon", "image", "clap"] {
         assert!(!packages.contains(heavy), "single-core needs {heavy}");
     }

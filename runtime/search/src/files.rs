@@ -107,12 +107,12 @@ impl Files {
     ///
     /// [`FileError::Io`].
     pub(crate) fn remove(&self, path: &Path) -> Result<(), FileError> {
+        if !path.exists() {
+            return Ok(());
+        }
         let remove = || {
             self.fault.pass(|| Ok(()))?;
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            }
+            fs::remove_file(path)
         };
         remove().map_err(FileError::io("remove", path))
     }

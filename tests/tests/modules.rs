@@ -1,0 +1,201 @@
+//! Modules of a package import each other one way: no two of them, and no longer chain, go in a circle.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The source folders of all packages whose modules are looked at.
+const PACKAGES: &[&str] = &[
+    "runtime/op",
+    "runtime/policy",
+    "runtime/plugin",
+    "runtime/data",
+    "runtime/search",
+    "runtime/report",
+    "runtime/system",
+    "runtime/torch",
+    "runtime/cli",
+    "runtime/xtask",
+    "ops-builtin",
+    "plugin-sdk",
+];
+
+/// For every module, those that it imports; modules are named by their path, `a::b`, and the root is
+/// the empty path.
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let mut circles = Vec::new();
+    for package in PACKAGES {
+        let source = faa_tests::root().join(package).join("src");
+        let imports = imports_in(&source);
+        assert!(imports.len() > 1, "the control: {package} has no modules");
+        if let Some(circle) = circle_in(&imports) {
+            circles.push(format!("{package}: {}", circle.join(" → ")));
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn a_circle_is_found() {
+    let of = |modules: &[(&str, &str)]| -> Imports {
+        let names: BTreeSet<String> = modules.iter().map(|(name, _)| (*name).into()).collect();
+        let import = |(name, text): &(&str, &str)| ((*name).into(), imports_of(name, text, &names));
+        modules.iter().map(import).collect()
+    };
+    let straight = of(&[
+        ("a", "use crate::b::{X, Y};"),
+        ("b", "fn f() { crate::c::g(); }"),
+        ("c", "#[cfg(test)]\nmod tests { use crate::a::X; }"),
+    ]);
+    assert_eq!(circle_in(&straight), None);
+    let circle = of(&[("a", "use self::inner::X;"), ("a::inner", "use super::Y;")]);
+    assert_eq!(circle_in(&circle).unwrap(), ["a", "a::inner", "a"]);
+    let long = of(&[
+        ("a", "use crate::{b, c::X};"),
+        ("b", "use super::c;"),
+        ("c", "use crate::a;"),
+    ]);
+    assert!(circle_in(&long).is_some());
+}
+
+fn imports_in(source: &Path) -> Imports {
+    let mut texts = BTreeMap::new();
+    read_modules(source, "", &mut texts);
+    let names: BTreeSet<String> = texts.keys().cloned().collect();
+    let import = |(name, text): (&String, &String)| (name.clone(), imports_of(name, text, &names));
+    texts.iter().map(import).collect()
+}
+
+fn read_modules(folder: &Path, path: &str, texts: &mut BTreeMap<String, String>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    for entry in entries {
+        let stem = entry.file_stem().unwrap().to_str().unwrap();
+        let name = match path {
+            "" => stem.to_owned(),
+            _ => format!("{path}::{stem}"),
+        };
+        if entry.is_dir() {
+            read_modules(&entry, &name, texts);
+        } else if entry.extension().is_some_and(|it| it == "rs") && stem != "tests" {
+            let name = if ["lib", "main"].contains(&stem) && path.is_empty() {
+                // What a root has is for the whole package; only its modules are looked at.
+                continue;
+            } else {
+                name
+            };
+            texts.insert(name, fs::read_to_string(&entry).unwrap());
+        }
+    }
+}
+
+/// The modules that the text of a module names after `crate::`, `self::` or `super::`, its unit tests
+/// left out.
+fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut found = BTreeSet::new();
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
+        for (at, _) in code.match_indices(prefix) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|it| it.is_alphanumeric() || it == '_' || it == ':' || it == '$')
+            {
+                continue;
+            }
+            for path in paths(&code[at + prefix.len()..]) {
+                let path = match base {
+                    "" => path,
+                    _ => format!("{base}::{path}"),
+                };
+                // The longest module of which the path names something; the root's items are re-exports.
+                let mut candidate = path.as_str();
+                while !names.contains(candidate) {
+                    match candidate.rsplit_once("::") {
+                        Some((shorter, _)) => candidate = shorter,
+                        None => break,
+                    }
+                }
+                if names.contains(candidate) && candidate != module {
+                    found.insert(candidate.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The paths that a use tree or a path begins with: `a::{b, c::D}` gives `a::b` and `a::c::D`.
+fn paths(text: &str) -> Vec<String> {
+    let end = text.find(|it: char| !(it.is_alphanumeric() || it == '_' || it == ':'));
+    let (head, rest) = text.split_at(end.unwrap_or(text.len()));
+    let head = head.trim_end_matches(':');
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![head.to_owned()];
+    };
+    let mut found = Vec::new();
+    let (mut depth, mut start) = (1, 0);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && character == ',') {
+            for path in paths(group[start..at].trim()) {
+                let path = match head {
+                    "" => path,
+                    _ => format!("{head}::{path}"),
+                };
+                found.push(path.trim_end_matches("::self").to_owned());
+            }
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// A circle, if there is one: the names on it, the first once more at the end.
+fn circle_in(imports: &Imports) -> Option<Vec<String>> {
+    fn visit(
+        name: &str,
+        imports: &Imports,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> bool {
+        if let Some(start) = path.iter().position(|other| other == name) {
+            path.drain(..start);
+            path.push(name.to_owned());
+            return true;
+        }
+        if done.contains(name) {
+            return false;
+        }
+        path.push(name.to_owned());
+        for next in imports.get(name).into_iter().flatten() {
+            if visit(next, imports, path, done) {
+                return true;
+            }
+        }
+        path.pop();
+        done.insert(name.to_owned());
+        false
+    }
+    let (mut path, mut done) = (Vec::new(), BTreeSet::new());
+    let names = imports.keys();
+    let mut names = names.filter(|name| visit(name, imports, &mut path, &mut done));
+    names.next().map(|_| path.clone())
+}
