@@ -208,7 +208,7 @@ fn what_cannot_be_evaluated_is_named() {
         (
             "run",
             "folder:two",
-            "run/final/cutout-0/network.safetensors tells 3 classes apart (class-0, class-1, \
+            "run/final/cutout-0/network.safetensors has 3 classes (class-0, class-1, \
              class-2), and the data set has 2 (class-0, class-1)",
         ),
         (

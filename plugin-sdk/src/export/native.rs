@@ -8,7 +8,7 @@ use std::string::String;
 use std::sync::{Once, OnceLock};
 
 use super::message::Message;
-use super::{Ops, Registry, Shape, status};
+use super::registry::{Ops, Registry, Shape, status};
 use crate::abi::{STATUS_DONE, STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
 use crate::{Call, Scratch};
 

@@ -2,7 +2,8 @@
 
 use alloc::string::String;
 
-use super::{Op, Registry};
+use super::registry::Registry;
+use crate::Op;
 
 impl Registry {
     /// The JSON text that `faa_spec` returns.

@@ -11,7 +11,7 @@ use core::panic::PanicInfo;
 use core::slice;
 
 use super::message::Message;
-use super::{Ops, Registry, Shape, status};
+use super::registry::{Ops, Registry, Shape, status};
 use crate::abi::{STATUS_DONE, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, pack_span};
 use crate::{Call, Scratch};
 

@@ -58,7 +58,8 @@ const FAA_OP: &[(&str, &str)] = sources!("faa-op/src/", "../../op/src/",
 
 #[rustfmt::skip]
 const SDK: &[(&str, &str)] = sources!("faa-plugin-sdk/src/", "../../../plugin-sdk/src/",
-    "lib.rs" "export.rs" "export/message.rs" "export/native.rs" "export/spec.rs" "export/wasm.rs"
+    "lib.rs" "export.rs" "export/message.rs" "export/native.rs" "export/registry.rs"
+    "export/spec.rs" "export/wasm.rs"
 );
 
 #[cfg(test)]

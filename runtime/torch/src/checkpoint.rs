@@ -6,6 +6,7 @@
 //! of all learnt numbers, and how many epochs there were.
 
 mod description;
+mod error;
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub(crate) use self::description::Description;
+pub use self::error::CheckpointError;
 use crate::network::{Shape, Store, TensorSpec, WideResNet};
 use crate::sgd::Sgd;
 
@@ -28,89 +30,7 @@ const MOMENTUM: &str = "momentum";
 /// each time.
 const HEAD: &str = "faa-runtime";
 
-/// Why a file is not the network that was asked for.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// The file cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The file is not safetensors, or damaged.
-    #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: SafeTensorError,
-    },
-    /// The numbers in the file are not those that were written.
-    #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", .0.display())]
-    Changed(PathBuf),
-    /// A tensor is missing or has another form than the network's.
-    #[error("{} holds another network: `{tensor}` should be 32-bit floats of size {size:?}", path.display())]
-    Other {
-        /// The file.
-        path: PathBuf,
-        /// The first tensor that does not fit.
-        tensor: String,
-        /// Its size in the network.
-        size: Vec<i64>,
-    },
-    /// What stands beside the tensors is missing or makes no sense.
-    #[error("{} does not say its {what} as this program writes it", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// The network tells other classes apart than the data set has.
-    #[error(
-        "{} tells {} classes apart ({}), and the data set has {} ({})",
-        path.display(), network.len(), shortened(network), data.len(), shortened(data)
-    )]
-    Classes {
-        /// The file.
-        path: PathBuf,
-        /// The network's.
-        network: Vec<String>,
-        /// The data set's.
-        data: Vec<String>,
-    },
-    /// The network learnt from images of another size than the data set has.
-    #[error(
-        "{} learnt from images of {}×{}, and those of the data set are {}×{}: bring them to that \
-         size with --image-size",
-        path.display(), network[0], network[1], data[0], data[1]
-    )]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Width and height that it learnt from.
-        network: [usize; 2],
-        /// Those of the data set.
-        data: [usize; 2],
-    },
-    /// libtorch reported something.
-    #[error(transparent)]
-    Torch(#[from] TchError),
-}
-
-fn shortened(classes: &[String]) -> String {
-    let first = classes
-        .iter()
-        .take(3)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if classes.len() > 3 {
-        first + ", …"
-    } else {
-        first
-    }
-}
-
-/// What stands in a file beside its tensors.
+/// What is in a file beside its tensors.
 #[derive(Serialize, Deserialize)]
 struct Head {
     /// Of all tensors' names and bytes, in the order of their names: safetensors itself notices

@@ -6,7 +6,7 @@
 mod session;
 
 use std::env;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;

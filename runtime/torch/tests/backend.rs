@@ -7,10 +7,10 @@ use faa_data::{Dataset, Split};
 use faa_op::Stream;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength};
-use faa_search::Backend;
 use faa_search::backend::{BackendError, Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{Precision, Preset, RunConfig, TrainingConfig};
 use faa_search::results::Epoch;
+use faa_search::{Backend, NetworkFiles};
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use tch::Device;
 
@@ -144,12 +144,12 @@ fn a_saved_network_comes_back_and_a_damaged_one_is_named() {
     );
 
     let wider = TrainingConfig {
-        width: 2,
+        model: "wrn-10-2".parse().unwrap(),
         ..training.clone()
     };
     let error = backend.load(&wider, &file).unwrap_err().to_string();
     assert!(
-        error.contains("holds another network: `group1.block0.conv1.weight`"),
+        error.contains("holds a different network: `group1.block0.conv1.weight`"),
         "{error}"
     );
     let bytes = fs::read(&file).unwrap();
@@ -320,9 +320,9 @@ fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
     for number in 0..2 {
         first.epoch(&mut network, &task, number, &stop).unwrap();
     }
-    first.checkpoint(&network, 2, &file).unwrap();
+    first.save_checkpoint(&network, 2, &file).unwrap();
     let mut second = backend();
-    let (mut network, epochs) = second.resume(&task, &file).unwrap();
+    let (mut network, epochs) = second.load_checkpoint(&task, &file).unwrap();
     assert_eq!(epochs, 2);
     for number in epochs..4 {
         second.epoch(&mut network, &task, number, &stop).unwrap();
@@ -332,7 +332,10 @@ fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
     let bytes = fs::read(&file).unwrap();
     for length in [0, 9, bytes.len() / 2, bytes.len() - 1] {
         fs::write(&file, &bytes[..length]).unwrap();
-        let error = second.resume(&task, &file).unwrap_err().to_string();
+        let error = second
+            .load_checkpoint(&task, &file)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("checkpoint.safetensors is damaged"),
             "{error}"
@@ -343,17 +346,23 @@ fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
     let place = flipped.len() - 1000;
     flipped[place] ^= 1;
     fs::write(&file, &flipped).unwrap();
-    let error = second.resume(&task, &file).unwrap_err().to_string();
+    let error = second
+        .load_checkpoint(&task, &file)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("checkpoint.safetensors is damaged"),
         "{error}"
     );
     // A trained network is not a checkpoint.
     second.save(&network, &file).unwrap();
-    let error = second.resume(&task, &file).unwrap_err().to_string();
+    let error = second
+        .load_checkpoint(&task, &file)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`momentum`"), "{error}");
     let loaded = second.load(&training, &file).unwrap();
-    assert!(second.checkpoint(&loaded, 1, &file).is_err());
+    assert!(second.save_checkpoint(&loaded, 1, &file).is_err());
 }
 
 /// Batches are a thread's own, and sums are added in the order of the batches.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{FileError, Files, read};
+use super::error::FileError;
+use super::whole::{Files, read};
 
 /// A file of one JSON value per line, of which a crash may leave half of the last line.
 #[derive(Clone, Debug)]

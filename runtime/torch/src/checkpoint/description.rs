@@ -6,7 +6,7 @@ use faa_data::Dataset;
 use faa_search::model::Model;
 use serde::{Deserialize, Serialize};
 
-use super::CheckpointError;
+use super::error::CheckpointError;
 use crate::network::Shape;
 use crate::statistics::Statistics;
 

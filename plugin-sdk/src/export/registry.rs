@@ -1,0 +1,128 @@
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::abi::{STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
+use crate::{Call, Channels, ImageMut, Op, OpError};
+
+/// The ops of a plugin.
+pub type Ops = Vec<Box<dyn Op>>;
+
+/// The ops of a plugin, created on first use.
+#[derive(Debug)]
+pub struct Registry {
+    make: fn() -> Ops,
+    ops: AtomicPtr<Ops>,
+}
+
+/// The shape of an image, as the host passes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The number of channels.
+    pub channels: u32,
+}
+
+impl Shape {
+    /// `width × height × channels`; `None` if that is too large to address.
+    pub fn samples(self) -> Option<usize> {
+        let samples = u64::from(self.width)
+            .checked_mul(u64::from(self.height))?
+            .checked_mul(u64::from(self.channels))?;
+        usize::try_from(samples).ok()
+    }
+}
+
+impl Registry {
+    /// A registry whose ops `make` creates.
+    pub const fn new(make: fn() -> Ops) -> Self {
+        Self {
+            make,
+            ops: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// The ops. They live as long as the program. If several threads ask first, each creates a list,
+    /// and one of these is kept.
+    #[expect(unsafe_code, reason = "a list that is never freed is shared")]
+    pub fn ops(&self) -> &[Box<dyn Op>] {
+        let mut ops = self.ops.load(Ordering::Acquire);
+        if ops.is_null() {
+            let made = Box::into_raw(Box::new((self.make)()));
+            let exchanged = self.ops.compare_exchange(
+                ptr::null_mut(),
+                made,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            ops = match exchanged {
+                Ok(_) => made,
+                Err(theirs) => {
+                    // SAFETY: `made` came from the box above, and was not shared.
+                    drop(unsafe { Box::from_raw(made) });
+                    theirs
+                }
+            };
+        }
+        // SAFETY: a pointer that is not null came from a box that is neither freed nor changed, and
+        // `Acquire` or `AcqRel` makes what the thread that created it wrote visible.
+        unsafe { &*ops }
+    }
+
+    /// Applies an op by its number.
+    pub fn apply(
+        &self,
+        op: u32,
+        pixels: &mut [u8],
+        shape: Shape,
+        value: f64,
+        call: &mut Call<'_>,
+    ) -> Result<(), OpError> {
+        let op = self.op(op)?;
+        let channels = channels(shape.channels)?;
+        let (width, height) = (shape.width as usize, shape.height as usize);
+        let image = ImageMut::new(pixels, width, height, channels);
+        let mut image = image.map_err(|error| failed(&error.to_string()))?;
+        op.apply(&mut image, value, call)
+    }
+
+    /// The lookup tables of an op: red's, green's and blue's.
+    pub fn lookup_tables(
+        &self,
+        op: u32,
+        channel_count: u32,
+        value: f64,
+    ) -> Option<[u8; TABLES_BYTES]> {
+        let op = self.op(op).ok()?;
+        let tables = op.lookup_tables(value, channels(channel_count).ok()?)?;
+        let mut bytes = [0; TABLES_BYTES];
+        bytes.copy_from_slice(tables.tables().as_flattened());
+        Some(bytes)
+    }
+
+    fn op(&self, op: u32) -> Result<&dyn Op, OpError> {
+        let op = self.ops().get(op as usize).map(AsRef::as_ref);
+        op.ok_or_else(|| failed("there is no op with this number"))
+    }
+}
+
+/// The status for an error.
+pub fn status(error: &OpError) -> i32 {
+    match error {
+        OpError::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
+        _ => STATUS_FAILED,
+    }
+}
+
+fn channels(count: u32) -> Result<Channels, OpError> {
+    Channels::from_count(count as usize).ok_or_else(|| failed("images have 1, 3 or 4 channels"))
+}
+
+fn failed(message: &str) -> OpError {
+    OpError::Failed(message.into())
+}
