@@ -9,6 +9,7 @@ use faa_op::{OpError, OpSpec};
 ///   neighbouring ops become one pass.
 /// - `moves`: pixels are taken from other positions; `fn(SimdLevel, source, &mut image, value,
 ///   seed)`.
+/// - `transforms`: pixels are taken from where a matrix says; `fn(value, width, height) -> Matrix`.
 /// - `paints`: parts of the image are overwritten; `fn(&mut image, value, seed)`.
 macro_rules! builtin {
     ($(#[$docs:meta])* $name:ident, $spec:expr, maps $map:path $(, tables $tables:path)?) => {
@@ -25,6 +26,17 @@ macro_rules! builtin {
             let seed = call.seed;
             let (source, image) = pixels.apart(call.scratch);
             $move(op.level, source, image, value, seed);
+            Ok(())
+        });
+    };
+
+    ($(#[$docs:meta])* $name:ident, $spec:expr, transforms $matrix:expr) => {
+        $crate::builtin::declare!($(#[$docs])* $name, $spec);
+        $crate::builtin::implement!($name, |op, pixels, value, call| {
+            let (source, image) = pixels.apart(call.scratch);
+            let matrix: fn(f64, f64, f64) -> $crate::affine::Matrix = $matrix;
+            let matrix = matrix(value, image.width() as f64, image.height() as f64);
+            $crate::affine::transform(op.level, source, image, matrix);
             Ok(())
         });
     };

@@ -18,7 +18,7 @@ builtin! {
     OpSpec::new("ShearX", "slants the image sideways")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
-    moves shear_x
+    transforms |value, _, _| [1.0, value, 0.0, 0.0, 1.0, 0.0]
 }
 
 builtin! {
@@ -33,7 +33,7 @@ builtin! {
     OpSpec::new("ShearY", "slants the image up or down")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
-    moves shear_y
+    transforms |value, _, _| [1.0, 0.0, 0.0, value, 1.0, 0.0]
 }
 
 builtin! {
@@ -49,7 +49,7 @@ builtin! {
     OpSpec::new("TranslateX", "moves the image sideways")
         .range(-0.45, 0.45, "fraction of width")
         .mirrored(),
-    moves translate_x
+    transforms |value, width, _| [1.0, 0.0, value * width, 0.0, 1.0, 0.0]
 }
 
 builtin! {
@@ -65,7 +65,7 @@ builtin! {
     OpSpec::new("TranslateY", "moves the image up or down")
         .range(-0.45, 0.45, "fraction of height")
         .mirrored(),
-    moves translate_y
+    transforms |value, _, height| [1.0, 0.0, 0.0, 0.0, 1.0, value * height]
 }
 
 builtin! {
@@ -81,7 +81,7 @@ builtin! {
     OpSpec::new("TranslateXAbs", "moves the image sideways by pixels")
         .range(-150.0, 150.0, "pixels")
         .mirrored(),
-    moves translate_x_abs
+    transforms |value, _, _| [1.0, 0.0, value, 0.0, 1.0, 0.0]
 }
 
 builtin! {
@@ -97,7 +97,7 @@ builtin! {
     OpSpec::new("TranslateYAbs", "moves the image up or down by pixels")
         .range(-150.0, 150.0, "pixels")
         .mirrored(),
-    moves translate_y_abs
+    transforms |value, _, _| [1.0, 0.0, 0.0, 0.0, 1.0, value]
 }
 
 builtin! {
@@ -113,56 +113,6 @@ builtin! {
         .range(-30.0, 30.0, "degrees")
         .mirrored(),
     moves rotate
-}
-
-fn shear_x(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    affine::transform(level, source, image, [1.0, value, 0.0, 0.0, 1.0, 0.0]);
-}
-
-fn shear_y(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    affine::transform(level, source, image, [1.0, 0.0, 0.0, value, 1.0, 0.0]);
-}
-
-fn translate_x(
-    level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    value: f64,
-    _: u64,
-) {
-    let distance = value * image.width() as f64;
-    affine::transform(level, source, image, [1.0, 0.0, distance, 0.0, 1.0, 0.0]);
-}
-
-fn translate_y(
-    level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    value: f64,
-    _: u64,
-) {
-    let distance = value * image.height() as f64;
-    affine::transform(level, source, image, [1.0, 0.0, 0.0, 0.0, 1.0, distance]);
-}
-
-fn translate_x_abs(
-    level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    value: f64,
-    _: u64,
-) {
-    affine::transform(level, source, image, [1.0, 0.0, value, 0.0, 1.0, 0.0]);
-}
-
-fn translate_y_abs(
-    level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    value: f64,
-    _: u64,
-) {
-    affine::transform(level, source, image, [1.0, 0.0, 0.0, 0.0, 1.0, value]);
 }
 
 fn rotate(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
