@@ -10,24 +10,49 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("faa-op", &[]),
     ("faa-ops-builtin", &["faa-op"]),
     ("faa-policy", &["faa-op", "faa-ops-builtin"]),
-    ("faa-search", &["faa-op", "faa-ops-builtin", "faa-policy"]),
+    ("faa-data", &["faa-op"]),
+    (
+        "faa-search",
+        &[
+            "faa-data",
+            "faa-op",
+            "faa-ops-builtin",
+            "faa-policy",
+            "faa-system",
+        ],
+    ),
+    (
+        "faa-report",
+        &[
+            "faa-data",
+            "faa-op",
+            "faa-ops-builtin",
+            "faa-policy",
+            "faa-search",
+            "faa-system",
+        ],
+    ),
     (
         "faa-torch",
         &[
+            "faa-data",
             "faa-op",
             "faa-ops-builtin",
             "faa-plugin",
             "faa-policy",
             "faa-search",
+            "faa-system",
         ],
     ),
     (
         "faa-runtime",
         &[
+            "faa-data",
             "faa-op",
             "faa-ops-builtin",
             "faa-plugin",
             "faa-policy",
+            "faa-report",
             "faa-search",
             "faa-system",
         ],
@@ -44,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "faa-tests",
         &[
+            "faa-data",
             "faa-op",
             "faa-ops-builtin",
             "faa-plugin",

@@ -108,7 +108,7 @@ fn wrong_usage_is_named() {
         (
             &["--op", "Rotate", "--size", "8", "--magnitude", "-1"],
             2,
-            "--magnitude is a number from 0 to 1",
+            "--magnitude must be a number from 0 to 1",
         ),
         (
             &[

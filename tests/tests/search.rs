@@ -190,7 +190,7 @@ fn ops_of_plugins_are_searched_over() {
     other.extend(b"\0\x02\x01x");
     fs::write(&module, other).unwrap();
     let (_, error) = failure_of(&mut with_plugins());
-    assert!(error.contains("another `plugins`"), "{error}");
+    assert!(error.contains("a different `common.plugins`"), "{error}");
     // Without --ops, all built-in ops of the paper are searched over as well.
     let folder = data_set();
     fs::create_dir(folder.path().join("plugins")).unwrap();

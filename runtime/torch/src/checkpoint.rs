@@ -10,7 +10,7 @@ mod error;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use faa_search::config::TrainingConfig;
 use faa_search::files::FileError;

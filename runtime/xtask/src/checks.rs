@@ -65,7 +65,9 @@ const ALL: &[Check] = &[
         "faa-policy with all features",
         "test --release -p faa-policy --all-features --no-fail-fast",
     ),
+    check("faa-data alone", "check --release -p faa-data"),
     check("faa-search alone", "check --release -p faa-search"),
+    check("faa-report alone", "check --release -p faa-report"),
     check(
         "faa-plugin-sdk without features",
         "check --release -p faa-plugin-sdk --no-default-features",

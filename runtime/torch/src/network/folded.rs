@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::WideResNet;
 use super::layers::{BatchNorm, Block};
+use super::wide_resnet::WideResNet;
 use crate::shim;
 
 /// A network that classifies, and cannot learn.

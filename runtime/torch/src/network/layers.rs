@@ -1,7 +1,15 @@
 use tch::{TchError, Tensor};
 
-use super::Mode;
 use super::store::{Store, TensorSpec};
+
+/// Whether batch norm uses the statistics of the batch, and learns from them, or the learnt ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Of the batch.
+    Train,
+    /// The learnt ones.
+    Evaluate,
+}
 
 /// The weight of a batch in the running statistics, in PyTorch's sense.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
