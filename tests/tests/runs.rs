@@ -254,7 +254,7 @@ fn jobs_side_by_side_and_curves_change_nothing() {
         let name = name.file_name().unwrap().to_string_lossy();
         assert!(name.starts_with("events.out.tfevents."), "{name}");
         let content = String::from_utf8_lossy(content);
-        for curve in ["train/loss", "search/best", "held_out/error"] {
+        for curve in ["train/loss", "search/best", "validation/error"] {
             assert!(content.contains(curve), "{fold} has no {curve}");
         }
     }
