@@ -13,7 +13,7 @@ use faa_tests::runs::{data_set, files_in, search_with, write_files};
 use faa_tests::{faa_runtime, failure_of, stdout_of};
 use tempfile::TempDir;
 
-/// The files of a search that is finished, its report among them.
+/// The files of a finished search, including its report.
 static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = data_set();
     let final_trainings = [("--final-trainings", "cutout,policy")];
@@ -51,10 +51,10 @@ fn report(folder: &Path, arguments: &[&str]) -> Command {
 fn a_search_leaves_a_page_that_needs_nothing_else() {
     let folder = finished();
     let left = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-    let told = stdout_of(&mut report(folder.path(), &["--out", "page.html"]));
-    assert_eq!(told, "page.html\n");
+    let printed = stdout_of(&mut report(folder.path(), &["--out", "page.html"]));
+    assert_eq!(printed, "page.html\n");
     let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page == left, "a page of the same run is another");
+    assert!(page == left, "two pages of the same run differ");
     assert_whole(&page);
 
     stdout_of(&mut report(folder.path(), &["--images", "0"]));
@@ -63,7 +63,7 @@ fn a_search_leaves_a_page_that_needs_nothing_else() {
     assert!(page.contains("No images are shown"));
 }
 
-/// Everything is there, and nothing comes from elsewhere.
+/// Everything is there, and nothing is loaded from elsewhere.
 fn assert_whole(page: &str) {
     assert!(page.contains("<title>Search on folder:data</title>"));
     for section in SECTIONS {
@@ -74,12 +74,12 @@ fn assert_whole(page: &str) {
         assert!(page.contains(element), "no {element}");
     }
     let lower = page.to_lowercase();
-    for from_elsewhere in ["<script", "<link", "<iframe", "@import", "url(", "://"] {
-        assert!(!lower.contains(from_elsewhere), "{from_elsewhere}");
+    for external in ["<script", "<link", "<iframe", "@import", "url(", "://"] {
+        assert!(!lower.contains(external), "{external}");
     }
     for (attribute, allowed) in [("src=\"", "data:image/png;base64,"), ("href=\"", "#")] {
         let values: Vec<&str> = page.split(attribute).skip(1).collect();
-        assert!(!values.is_empty(), "the control: {attribute}");
+        assert!(!values.is_empty(), "no {attribute}");
         for value in values {
             let start: String = value.chars().take(40).collect();
             assert!(start.starts_with(allowed), "{attribute}{start}");
@@ -101,8 +101,8 @@ fn a_run_that_is_unfinished_and_in_use_has_a_report_and_stays_as_it_is() {
     let lock = File::create(run.join("lock")).unwrap();
     lock.try_lock().unwrap();
 
-    let told = stdout_of(&mut report(folder.path(), &[]));
-    assert_eq!(told, "run/report.html\n");
+    let printed = stdout_of(&mut report(folder.path(), &[]));
+    assert_eq!(printed, "run/report.html\n");
     let mut after = files_in(&run);
     let page = after.remove(Path::new("report.html")).unwrap();
     assert!(after == files, "the run has changed");
@@ -129,7 +129,20 @@ fn what_has_no_report_is_named() {
     fs::rename(folder.path().join("whole"), folder.path().join("run")).unwrap();
     let (code, message) = failure_of(&mut report(folder.path(), &[]));
     assert_eq!(code, 1, "{message}");
-    let words = "run/fold-1/epochs.jsonl, line 1, is damaged: move the file away";
+    for words in [
+        "run/fold-1/epochs.jsonl, line 1, is damaged: ",
+        "move the file away",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+
+    let run_file = folder.path().join("run/run.json");
+    let content = fs::read_to_string(&run_file).unwrap();
+    let other = content.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    fs::write(&run_file, other).unwrap();
+    let (code, message) = failure_of(&mut report(folder.path(), &[]));
+    assert_eq!(code, 1, "{message}");
+    let words = "run/run.json was written by version 0.0.1";
     assert!(message.contains(words), "{message}");
 }
 
@@ -163,7 +176,7 @@ fn a_browser_shows_the_page_in_light_and_in_dark() {
     }
 }
 
-/// What is too wide scrolls within its own box.
+/// Content that is too wide scrolls within its own box.
 #[test]
 fn a_narrow_page_does_not_scroll_sideways() {
     let Some(browser) = Browser::find() else {
@@ -194,14 +207,14 @@ fn a_narrow_page_does_not_scroll_sideways() {
     }
 }
 
-/// A browser that needs no screen.
+/// A headless browser.
 struct Browser {
     program: &'static str,
     profile: TempDir,
 }
 
 impl Browser {
-    /// The one that is installed. `None` where there is none and none is needed.
+    /// The installed one. `None` if there is none and none is needed.
     fn find() -> Option<Self> {
         let works = |program: &&str| {
             let output = Command::new(program).arg("--version").output();
@@ -218,7 +231,7 @@ impl Browser {
         Some(Self { program, profile })
     }
 
-    /// What it prints about a page.
+    /// Its output for a page.
     fn show(&self, arguments: &[&str], page: &Path) -> Vec<u8> {
         let printed = self.profile.path().join("printed");
         let errors = self.profile.path().join("errors");
@@ -239,7 +252,7 @@ impl Browser {
         while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
         }
-        // Of one that has ended, nothing is left to be killed.
+        // Killing a process that has ended has no effect.
         child.kill().unwrap();
         let status = child.wait().unwrap();
         let errors = fs::read(errors).unwrap();

@@ -257,7 +257,7 @@ fn parallel_jobs_and_curves_change_nothing() {
         let name = name.file_name().unwrap().to_string_lossy();
         assert!(name.starts_with("events.out.tfevents."), "{name}");
         let content = String::from_utf8_lossy(content);
-        for curve in ["train/loss", "search/best", "held_out/error"] {
+        for curve in ["train/loss", "search/best", "validation/error"] {
             assert!(content.contains(curve), "{fold} has no {curve}");
         }
     }

@@ -1,29 +1,31 @@
 //! A data set in a tar file: `train/<class>/*` and `test/<class>/*` within it.
 //!
-//! - The file may be packed by gzip, or by zstd with a window of up to 128 MiB. The content tells,
-//!   not the name.
+//! - The file may be compressed with gzip, or with zstd and a window of up to 128 MiB. This is
+//!   detected from the content, not from the name.
 //! - The two splits may lie in a folder within the archive, at any depth, as in
-//!   `pets/train/<class>/*`. It is the folder nearest to the top that has images of both splits;
-//!   two of them at the same depth are an error. What lies elsewhere is ignored.
+//!   `pets/train/<class>/*`. It is the folder nearest to the root that has images of both splits;
+//!   two of them at the same depth are an error. Everything outside of it is ignored.
 //! - Within the splits, the rules are those of folders: classes are sorted by name and images by
 //!   class and file name, byte by byte, whatever their order in the archive; both splits have the
-//!   same classes, and a class holds images and no folders. A path any part of which has a name
-//!   that folders pass over is passed over here too.
-//! - So are absolute paths, those with `..` in them and those over 4,096 bytes. Nothing is written
-//!   anywhere, so they are harmless, but they name no place in a data set.
-//! - Links are not followed: a link, a device or a sparse file in a class folder, or a link in the
-//!   place of one, is reported together with the files that are no images. Elsewhere they are
-//!   ignored. Two files of one path are an error.
-//! - The archive is read once, and the bytes of its images are held until they are decoded. Unpacked
-//!   it may have up to 8 GiB, what is ignored included; an image may have up to 256 MiB.
-//!   There may be up to 4,000,000 entries, and the headers of one may have up to 1 MiB.
-//! - An archive without the mark that ends one has been cut off, and is an error.
+//!   same classes, and a class has images and no folders. A path with a component that folders skip
+//!   is skipped here too.
+//! - So are absolute paths, those with `..` in them and those over 4,096 bytes. Nothing is written,
+//!   so they are harmless, but they are not part of a data set.
+//! - Links are not followed: a link, a device or a sparse file in a class folder, or a link in place
+//!   of one, is reported together with the files that are not images. Elsewhere they are ignored.
+//!   Two files of one path are an error.
+//! - The archive is read once, and the bytes of its images are held until they are decoded.
+//!   Decompressed it may have up to 8 GiB, including what is ignored; an image may have up to
+//!   256 MiB. There may be up to 4,000,000 entries, and the headers of one may have up to 1 MiB.
+//! - An archive without an end marker is truncated, which is an error.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::listing::{self, Content, Listing, Source};
-use super::{DataError, Dataset, LoadOptions, Unreadable};
+use crate::error::{DataError, Unreadable};
+use crate::listing::{self, Content, Listing, Source};
+use crate::selection::{Preview, Selection};
+use crate::spec::LoadOptions;
 use entries::{Entry, Found};
 
 mod entries;
@@ -32,10 +34,14 @@ mod frames;
 mod tests;
 mod unpacked;
 
-pub(super) fn load(file: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+pub(crate) fn load(
+    file: &Path,
+    options: &LoadOptions,
+    selection: Selection,
+) -> Result<Preview, DataError> {
     let side = listing::side(options)?;
     let entries = entries::read(file, entries::LIMITS)?;
-    list(file, entries)?.load(side)
+    list(file, entries)?.load(side, selection)
 }
 
 /// The images of one split, by class and file name.
@@ -46,10 +52,10 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
     let (mut train, mut test) = (None, None);
     let mut unreadable = Vec::new();
     for Entry { path, found } in entries {
-        let Some(place) = path.strip_prefix(root.as_slice()) else {
+        let Some(inner) = path.strip_prefix(root.as_slice()) else {
             continue;
         };
-        let parts: Vec<&[u8]> = place.split(|&byte| byte == b'/').collect();
+        let parts: Vec<&[u8]> = inner.split(|&byte| byte == b'/').collect();
         let split: &mut Option<Classes> = match parts[0] {
             b"train" => &mut train,
             b"test" => &mut test,
@@ -86,7 +92,7 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
                 let path = inside(file, &path[..path.len() - below]);
                 return Err(DataError::NestedFolder { path });
             }
-            // A file beside the class folders, or in the place of a split, has no class.
+            // A file next to the class folders, or in place of a split, has no class.
             _ => {}
         }
     }
@@ -110,17 +116,17 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
     })
 }
 
-/// What leads from the archive's top to both splits: nothing, or a path that ends in `/`. Where the
-/// splits are nowhere together, it leads to the one that there is.
+/// The path from the archive's root to both splits: empty, or ending in `/`. If they are nowhere
+/// together, the path to the one that there is.
 fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
-    // Whether there are images of `train`, and of `test`.
+    // By depth and path, whether there are images of `train` and of `test`.
     let mut splits: BTreeMap<(usize, &[u8]), [bool; 2]> = BTreeMap::new();
     for entry in entries {
-        let place = match entry.found {
-            Found::Image(_) => entries::image_place(&entry.path),
+        let location = match entry.found {
+            Found::Image(_) => entries::root_and_split(&entry.path),
             Found::Folder | Found::Other => None,
         };
-        if let Some((root, split)) = place {
+        if let Some((root, split)) = location {
             let depth = root.iter().filter(|&&byte| byte == b'/').count();
             splits.entry((depth, root)).or_default()[usize::from(split == b"test")] = true;
         }
@@ -144,14 +150,14 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// The name of the class whose folder is this, where it is Unicode.
+/// The name of the class with this folder, if it is Unicode.
 fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataError> {
     String::from_utf8(class.to_vec()).map_err(|_| DataError::ClassName {
         path: inside(file, folder),
     })
 }
 
-/// The classes of a split that is there and has some.
+/// The classes of a split that exists and has some.
 fn checked(split: Option<Classes>, path: PathBuf) -> Result<Classes, DataError> {
     match split {
         None => Err(DataError::MissingSplit { path }),
@@ -167,7 +173,7 @@ fn images(classes: Classes) -> Vec<Vec<Source>> {
         .collect()
 }
 
-/// What messages call something within an archive.
+/// The name in messages of something within an archive.
 fn inside(file: &Path, inner: &[u8]) -> PathBuf {
     format!("{}: {}", file.display(), String::from_utf8_lossy(inner)).into()
 }

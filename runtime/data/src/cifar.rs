@@ -1,46 +1,49 @@
 //! CIFAR-10 and CIFAR-100, from the files of their binary versions
 //! (<https://www.cs.toronto.edu/~kriz/cifar.html>).
 //!
-//! - A file is a row of records. A record has one label (CIFAR-10) or two of them (CIFAR-100: the
-//!   coarse one, then the fine one), a byte each, and a picture of 32×32 pixels: 1,024 bytes of red,
-//!   of green and of blue, row after row. The last label of a record is its class.
+//! - A file is a sequence of records. A record has one label (CIFAR-10) or two of them (CIFAR-100: the
+//!   coarse one, then the fine one), a byte each, and an image of 32×32 pixels: 1,024 bytes of red,
+//!   of green and of blue, row by row. The last label of a record is its class.
 //! - The order of the images is that of the files and records.
 //! - Files may have any number of records above zero, and up to 8 GiB of pixels are read in all,
-//!   both as they are in the files and when they are brought to a size.
-//! - The classes are named by a file beside them. Where it is missing, CIFAR-10 has the names that
-//!   everybody knows, and the classes of CIFAR-100 are called by their numbers.
-//! - The files may lie in the folder that is given, or in the one within it that their archive
-//!   unpacks to. The archive itself is not read.
+//!   both before and after scaling.
+//! - A file next to them names the classes. Without it, CIFAR-10 has its well-known names, and the
+//!   classes of CIFAR-100 are numbered.
+//! - The files may lie in the given folder, or in the folder within it that their archive extracts
+//!   to. The archive itself is not read.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::mem;
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
-use super::{DataError, Dataset, LoadOptions, Split};
-use super::{decode, listing};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::selection::{Preview, Selection};
+use crate::spec::LoadOptions;
+use crate::{decode, listing};
 
 #[cfg(test)]
 mod tests;
 
-/// Width and height of every picture, in pixels.
+/// Width and height of every image, in pixels.
 const SIDE: u32 = 32;
-/// The bytes of one channel.
+/// The size of one channel, in bytes.
 const PLANE: usize = (SIDE * SIDE) as usize;
 /// How many records are read at once.
 const AT_ONCE: usize = 1_000;
-/// The most bytes that a file of class names may have.
+/// The maximum size of a file of class names, in bytes.
 const MAX_NAMES: u64 = 64 << 10;
 
 /// What distinguishes the two data sets.
-struct Version {
-    /// What people call it.
+pub(crate) struct Version {
+    /// Its name in messages.
     set: &'static str,
-    /// The folder that its archive unpacks to.
-    unpacked: &'static str,
+    /// The folder that its archive extracts to.
+    extracted: &'static str,
     /// The files of the training split.
     train: &'static [&'static str],
     /// The file of the test split.
@@ -53,9 +56,9 @@ struct Version {
     labels: &'static [(&'static str, u8)],
 }
 
-static CIFAR_10: Version = Version {
+pub(crate) static CIFAR_10: Version = Version {
     set: "CIFAR-10",
-    unpacked: "cifar-10-batches-bin",
+    extracted: "cifar-10-batches-bin",
     train: &[
         "data_batch_1.bin",
         "data_batch_2.bin",
@@ -80,9 +83,9 @@ static CIFAR_10: Version = Version {
     labels: &[("label", 9)],
 };
 
-static CIFAR_100: Version = Version {
+pub(crate) static CIFAR_100: Version = Version {
     set: "CIFAR-100",
-    unpacked: "cifar-100-binary",
+    extracted: "cifar-100-binary",
     train: &["train.bin"],
     test: "test.bin",
     names: "fine_label_names.txt",
@@ -90,54 +93,75 @@ static CIFAR_100: Version = Version {
     labels: &[("coarse label", 19), ("fine label", 99)],
 };
 
-pub(super) fn load_10(folder: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
-    CIFAR_10.load(folder, options)
-}
-
-pub(super) fn load_100(folder: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
-    CIFAR_100.load(folder, options)
-}
-
 /// A file and how many records it has.
 struct Counted {
     path: PathBuf,
     records: usize,
 }
 
+/// Records of one file that follow each other.
+struct Run<'a> {
+    path: &'a Path,
+    /// The first record, from 0.
+    first: usize,
+    records: usize,
+}
+
+impl Counted {
+    fn total(files: &[Self]) -> usize {
+        files.iter().map(|file| file.records).sum()
+    }
+
+    /// All records, as runs of at most `length`.
+    fn runs(files: &[Self], length: usize) -> Vec<Run<'_>> {
+        let runs = files.iter().flat_map(|file| {
+            let starts = (0..file.records).step_by(length);
+            starts.map(move |first| Run {
+                path: &file.path,
+                first,
+                records: length.min(file.records - first),
+            })
+        });
+        runs.collect()
+    }
+}
+
 impl Version {
-    fn load(&self, given: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    pub(crate) fn load(
+        &self,
+        given: &Path,
+        options: &LoadOptions,
+        selection: Selection,
+    ) -> Result<Preview, DataError> {
         let side = listing::side(options)?.unwrap_or(SIDE);
         let stride = listing::stride((side, side));
         let folder = self.find(given)?;
         let classes = self.class_names(&folder)?;
         let train = self.count(&folder, self.train)?;
         let test = self.count(&folder, &[self.test])?;
+        let train_images = Counted::total(&train);
+        // Scaling images down does not allow for longer files.
+        listing::within_limit(train_images + Counted::total(&test), (SIDE, SIDE))?;
 
-        let total = |files: &[Counted]| files.iter().map(|file| file.records).sum::<usize>();
-        let train_images = total(&train);
-        let images = train_images + total(&test);
-        // Where they are made small, files of any length would do.
-        listing::within_limit(images, (SIDE, SIDE))?;
-        let mut pixels = listing::reserve(images, (side, side))?;
+        let length = match selection {
+            Selection::All => AT_ONCE,
+            Selection::Preview(_) => 1,
+        };
+        let images = |runs: &[Run<'_>]| runs.iter().map(|run| run.records).sum::<usize>();
+        let mut runs = selection.train(Counted::runs(&train, length));
+        let split_at = images(&runs);
+        runs.extend(selection.test(Counted::runs(&test, length)));
+        let mut pixels = listing::reserve(images(&runs), (side, side))?;
         let mut labels = Vec::new();
-        let mut places = pixels.as_mut_slice();
-        for file in train.iter().chain(&test) {
-            let (here, rest) = mem::take(&mut places).split_at_mut(file.records * stride);
-            self.read(file, here, side, &mut labels)?;
-            places = rest;
+        let mut rest = pixels.as_mut_slice();
+        for run in runs {
+            let (target, after) = mem::take(&mut rest).split_at_mut(run.records * stride);
+            self.read(&run, target, side, &mut labels)?;
+            rest = after;
         }
-
-        let test_pixels = pixels.split_off(train_images * stride);
-        let test_labels = labels.split_off(train_images);
-        Ok(Dataset {
-            classes,
-            width: side as usize,
-            height: side as usize,
-            train: Split { pixels, labels },
-            test: Split {
-                pixels: test_pixels,
-                labels: test_labels,
-            },
+        Ok(Preview {
+            dataset: Dataset::from_parts(classes, (side, side), pixels, labels, split_at),
+            train_images,
         })
     }
 
@@ -148,7 +172,7 @@ impl Version {
             let missing = files.filter(|file| !folder.join(file).is_file());
             missing.map(|&file| file.to_owned()).collect()
         };
-        let within = given.join(self.unpacked);
+        let within = given.join(self.extracted);
         for folder in [given, within.as_path()] {
             if missing(folder).is_empty() {
                 return Ok(folder.into());
@@ -198,12 +222,12 @@ impl Version {
         usize::from(highest) + 1
     }
 
-    /// The bytes of a record.
+    /// The size of a record, in bytes.
     fn record(&self) -> usize {
         self.labels.len() + 3 * PLANE
     }
 
-    /// Counts the records of all files before any is read, so that the limit comes first.
+    /// Counts the records of all files before any is read, so that the limit is checked first.
     fn count(&self, folder: &Path, files: &[&str]) -> Result<Vec<Counted>, DataError> {
         let counted = |file: &&str| -> Result<Counted, DataError> {
             let path = folder.join(file);
@@ -225,62 +249,58 @@ impl Version {
         files.iter().map(counted).collect()
     }
 
-    /// Reads the records of a file into the place of their pixels, and behind the labels.
+    /// Reads a run into `pixels`, and appends its labels.
     fn read(
         &self,
-        file: &Counted,
+        run: &Run<'_>,
         pixels: &mut [u8],
         side: u32,
         labels: &mut Vec<u32>,
     ) -> Result<(), DataError> {
-        let path = &file.path;
-        let failed = |source| DataError::Io {
-            path: path.clone(),
-            source,
-        };
-        let (record, stride) = (self.record(), listing::stride((side, side)));
-        let mut opened = File::open(path).map_err(failed)?;
+        let record = self.record();
+        let (start, expected) = (run.first * record, run.records * record);
         let mut bytes = Vec::new();
-        let mut number = 0_u64;
-        for places in pixels.chunks_mut(AT_ONCE * stride) {
-            let expected = places.len() / stride * record;
-            bytes.clear();
-            let mut part = opened.by_ref().take(expected as u64);
-            part.read_to_end(&mut bytes).map_err(failed)?;
-            // It has become shorter since it was counted.
-            if bytes.len() != expected {
-                return Err(DataError::Records {
-                    path: path.clone(),
-                    bytes: number * record as u64 + bytes.len() as u64,
-                    record,
-                });
-            }
-            for record in bytes.chunks_exact(record) {
-                number += 1;
-                labels.push(self.label(path, number, record)?);
-            }
-            places
-                .par_chunks_exact_mut(stride)
-                .zip(bytes.par_chunks_exact(record))
-                .for_each(|(place, record)| {
-                    let picture = interleaved(&record[self.labels.len()..]);
-                    place.copy_from_slice(&decode::centre_square(picture, side));
-                });
+        let mut read = || {
+            let mut file = File::open(run.path)?;
+            file.seek(SeekFrom::Start(start as u64))?;
+            file.take(expected as u64).read_to_end(&mut bytes)
+        };
+        let count = read().map_err(|source| DataError::Io {
+            path: run.path.into(),
+            source,
+        })?;
+        // The file has become shorter since its records were counted.
+        if count != expected {
+            return Err(DataError::Records {
+                path: run.path.into(),
+                bytes: (start + count) as u64,
+                record,
+            });
         }
+        for (number, record) in (run.first as u64 + 1..).zip(bytes.chunks_exact(record)) {
+            labels.push(self.label(run.path, number, record)?);
+        }
+        pixels
+            .par_chunks_exact_mut(listing::stride((side, side)))
+            .zip(bytes.par_chunks_exact(record))
+            .for_each(|(image, record)| {
+                let picture = interleaved(&record[self.labels.len()..]);
+                image.copy_from_slice(&decode::centre_square(picture, side));
+            });
         Ok(())
     }
 
     /// The class of a record whose labels are all in range.
     fn label(&self, path: &Path, number: u64, record: &[u8]) -> Result<u32, DataError> {
         let mut class = 0;
-        for (&label, &(kind, last)) in record.iter().zip(self.labels) {
-            if label > last {
+        for (&label, &(kind, max)) in record.iter().zip(self.labels) {
+            if label > max {
                 return Err(DataError::Label {
                     path: path.into(),
                     record: number,
                     kind,
                     label,
-                    last,
+                    max,
                 });
             }
             class = u32::from(label);
@@ -289,11 +309,11 @@ impl Version {
     }
 }
 
-/// The picture whose channels lie one behind the other.
+/// The image whose channels follow each other.
 fn interleaved(planes: &[u8]) -> RgbImage {
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
-        let place = (y * SIDE + x) as usize;
-        Rgb([0, 1, 2].map(|channel| planes[channel * PLANE + place]))
+        let pixel = (y * SIDE + x) as usize;
+        Rgb([0, 1, 2].map(|channel| planes[channel * PLANE + pixel]))
     })
 }
 

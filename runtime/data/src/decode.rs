@@ -3,14 +3,14 @@
 //! - Grey becomes RGB with three equal channels, palettes are looked up, 16-bit and float samples
 //!   become 8-bit by the conversions of the `image` crate. Alpha is dropped, not blended. CMYK
 //!   JPEGs are converted by their decoder. Colour profiles are ignored.
-//! - The EXIF orientation is applied, so that images stand as viewers show them.
-//! - Of an animation, the first frame counts.
+//! - The EXIF orientation is applied, so that images are as viewers show them.
+//! - Only the first frame of an animation is used.
 //! - Images over 16,384 pixels wide or high, those that take more than 256 MiB decoded, and files
 //!   over 256 MiB are refused: a file of a few bytes can claim any size.
-//! - Where a side is asked for, the largest square in the middle is cut out and scaled to it by
-//!   `image`'s triangle filter, which averages where it shrinks. That is the usual "scale the
-//!   shorter side, then crop the middle", the other way round, so that the scaled image of a very
-//!   long and narrow picture needs no memory.
+//! - If a side is requested, the largest square in the centre is cropped and scaled to it with
+//!   `image`'s triangle filter, which averages when it shrinks. That is the usual "scale the shorter
+//!   side, then crop the centre" in reverse order, so that a very long and narrow image needs no more
+//!   memory.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
@@ -21,37 +21,37 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
 
-use super::Unreadable;
+use crate::error::Unreadable;
 
-/// The most pixels that an image may be wide or high.
+/// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
-/// The most bytes that a decoder may allocate, and that a file may have.
-pub(super) const MAX_BYTES: u64 = 256 << 20;
+/// The maximum that a decoder may allocate and that a file may have, in bytes.
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
 
 /// A decoded image: 8-bit RGB, interleaved, row after row.
-pub(super) struct Picture {
+pub(crate) struct Picture {
     width: u32,
     height: u32,
-    pub(super) samples: Vec<u8>,
+    pub(crate) samples: Vec<u8>,
 }
 
 impl Picture {
-    pub(super) fn size(&self) -> (u32, u32) {
+    pub(crate) fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
 }
 
-/// Why a file is no picture.
+/// Why a file is not a picture.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) String);
+pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(super) fn file_too_large() -> Self {
+    pub(crate) fn file_too_large() -> Self {
         let mib = MAX_BYTES >> 20;
         Self(format!("the file is larger than {mib} MiB"))
     }
 
-    pub(super) fn of(self, path: &Path) -> Unreadable {
+    pub(crate) fn of(self, path: &Path) -> Unreadable {
         Unreadable {
             path: path.into(),
             reason: self.0,
@@ -59,18 +59,26 @@ impl Refusal {
     }
 }
 
-/// Reads one file and, where `side` is given, brings it to a square of that side.
-pub(super) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
+/// Reads one image file, by the rules of data sets in folders, but keeps its channels.
+///
+/// # Errors
+///
+/// [`Unreadable`] if the file cannot be read, is not an image, or is too large.
+pub fn read_image(path: &Path) -> Result<DynamicImage, Unreadable> {
+    open(path).map_err(|refusal| refusal.of(path))
+}
+
+/// Reads one file and, if `side` is given, scales it to a square of that side.
+pub(crate) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
     Ok(picture(open(path)?, side))
 }
 
-/// Does as [`read`] does, with a file whose content is in memory.
-pub(super) fn read_bytes(bytes: &[u8], side: Option<u32>) -> Result<Picture, Refusal> {
+/// As [`read`], for a file whose content is in memory.
+pub(crate) fn read_bytes(bytes: &[u8], side: Option<u32>) -> Result<Picture, Refusal> {
     Ok(picture(decode_or_refuse(bytes)?, side))
 }
 
-/// Reads one file with the channels that it has.
-pub(super) fn open(path: &Path) -> Result<DynamicImage, Refusal> {
+fn open(path: &Path) -> Result<DynamicImage, Refusal> {
     decode_or_refuse(&content(path)?)
 }
 
@@ -88,7 +96,7 @@ fn picture(image: DynamicImage, side: Option<u32>) -> Picture {
 
 fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let metadata = fs::metadata(path)?;
-    // Opening a pipe could wait forever.
+    // Opening a pipe could block forever.
     if !metadata.is_file() {
         return Err(Refusal("it is not a regular file".into()));
     }
@@ -100,9 +108,9 @@ fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// Decodes, and takes a panic for a refusal.
+/// Decodes; a panic is a refusal.
 fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
-    // Decoders are many and their inputs hostile. One that panics shall cost its file, not the run.
+    // There are many decoders, and their input is hostile. A panic must cost the file, not the run.
     let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
     decoded.unwrap_or_else(|_| Err(Refusal("its decoder failed on it".into())))
 }
@@ -119,13 +127,13 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    // The decoder does not count the pixels that it decodes into, nor those that grey becomes.
+    // The decoder counts neither the pixels that it decodes into nor those that grey is expanded to.
     let (width, height) = decoder.dimensions();
     let as_rgb = u64::from(width) * u64::from(height) * 3;
     limits.reserve(decoder.total_bytes().max(as_rgb))?;
     decoder.set_limits(limits)?;
 
-    // A damaged EXIF block is no reason to lose an image that decodes.
+    // An image that decodes is used even if its EXIF block is damaged.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
@@ -135,8 +143,8 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     Ok(image)
 }
 
-/// Cuts out the largest square in the middle and brings it to this side.
-pub(super) fn centre_square(image: RgbImage, side: u32) -> RgbImage {
+/// Crops the largest square in the centre and scales it to this side.
+pub(crate) fn centre_square(image: RgbImage, side: u32) -> RgbImage {
     if image.dimensions() == (side, side) {
         return image;
     }

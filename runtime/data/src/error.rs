@@ -1,40 +1,42 @@
+//! Why a data set cannot be loaded.
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 /// Why a data set could not be loaded.
 ///
-/// The path of what is within a tar file starts with that of the tar file: `ARCHIVE: inner/path`.
+/// The path of a file within a tar file starts with that of the tar file: `ARCHIVE: inner/path`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The data set's folder is not there, or is no folder.
+    /// The data set's folder does not exist, or is not a folder.
     #[error("{} is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*", path.display())]
     MissingFolder {
         /// The folder that was named.
         path: PathBuf,
     },
-    /// The folder has no `train` or no `test` in it.
-    #[error("{} is missing; make it, with a folder of images for every class", path.display())]
+    /// The folder has no `train` or no `test` folder in it.
+    #[error("{} is missing; create it, with a folder of images for each class", path.display())]
     MissingSplit {
         /// Where the split would be.
         path: PathBuf,
     },
     /// A split has no class folders.
-    #[error("{} holds no folder; put the images of every class into a folder named after it", path.display())]
+    #[error("{} has no class folders; put the images of each class into a folder named after the class", path.display())]
     NoClasses {
         /// The split.
         path: PathBuf,
     },
     /// A class folder has no images.
-    #[error("{} holds no image; add some, or remove this class from both splits", path.display())]
+    #[error("{} has no images; add some, or remove this class from both splits", path.display())]
     EmptyClass {
         /// The class folder.
         path: PathBuf,
     },
     /// Some classes are in one split only.
-    #[error("{} has other classes in test than in train: {}; \
-        give every class a folder of the same name in both", path.display(), one_sided(only_train, only_test))]
+    #[error("{} has different classes in train and test: {}; \
+        give each class a folder of the same name in both", path.display(), one_sided(only_train, only_test))]
     ClassesDiffer {
         /// The data set's folder.
         path: PathBuf,
@@ -43,13 +45,13 @@ pub enum DataError {
         /// The classes that only `test` has.
         only_test: Vec<String>,
     },
-    /// A class folder's name is not Unicode, so that it cannot name the class.
+    /// The name of a class folder is not Unicode.
     #[error("the name of {} is not Unicode; rename this class folder in both splits", path.display())]
     ClassName {
         /// The class folder.
         path: PathBuf,
     },
-    /// A class folder has a folder in it, whose images would have been left out silently.
+    /// A class folder has a folder in it, whose images would be missed silently.
     #[error("{} is a folder within a class; move its images up into the class folder, or remove it", path.display())]
     NestedFolder {
         /// The inner folder.
@@ -58,13 +60,13 @@ pub enum DataError {
     /// Some files are not images that can be decoded.
     #[error("{}", list_unreadable(files))]
     Unreadable {
-        /// All of them, in the order of the data set.
+        /// All such files, in the order of the data set.
         files: Vec<Unreadable>,
     },
-    /// An image has another size than the first one, and no common size was asked for.
+    /// An image has a different size than the first one, and no common size was requested.
     #[error(
-        "{} is {}×{}, but {} is {}×{}; images must have one size, \
-            or be brought to one by `--image-size N` (such as {})",
+        "{} is {}×{}, but {} is {}×{}; all images must have the same size, \
+            or be scaled to one with `--image-size N` (such as {})",
         path.display(), size.0, size.1, first.display(), first_size.0, first_size.1,
         size.0.min(size.1).min(first_size.0).min(first_size.1)
     )]
@@ -73,39 +75,39 @@ pub enum DataError {
         path: PathBuf,
         /// Its width and height.
         size: (u32, u32),
-        /// The first image of all.
+        /// The first image of the data set.
         first: PathBuf,
         /// Its width and height.
         first_size: (u32, u32),
     },
     /// A tar file cannot be read to its end.
     #[error(
-        "{} cannot be read beyond {entries} entries: {reason}; it is cut off, damaged, or no tar \
-            file (as it is, or packed by gzip or zstd)",
+        "{} cannot be read after {entries} entries: {reason}; it is truncated, damaged, or not a \
+            tar file (plain, or compressed with gzip or zstd)",
         path.display()
     )]
     DamagedArchive {
         /// The tar file.
         path: PathBuf,
-        /// How many entries came before.
+        /// How many entries were read before.
         entries: u64,
-        /// What went wrong there.
+        /// What went wrong.
         reason: String,
     },
-    /// A tar file holds more than is read from one.
+    /// A tar file is too large when decompressed.
     #[error(
-        "{} holds more than {limit} bytes unpacked; unpack what is needed, and use `folder:DIR`",
+        "{} has more than {limit} bytes when decompressed; extract what is needed and use `folder:DIR`",
         path.display()
     )]
     ArchiveTooLarge {
         /// The tar file.
         path: PathBuf,
-        /// How many bytes it may hold.
+        /// How many bytes it may have.
         limit: u64,
     },
-    /// A tar file has more entries than are read from one.
+    /// A tar file has too many entries.
     #[error(
-        "{} has more than {limit} entries; unpack what is needed, and use `folder:DIR`",
+        "{} has more than {limit} entries; extract what is needed and use `folder:DIR`",
         path.display()
     )]
     TooManyEntries {
@@ -114,15 +116,15 @@ pub enum DataError {
         /// How many entries it may have.
         limit: u64,
     },
-    /// A tar file holds two files of one name.
-    #[error("{} is in the archive twice; make an archive that has it once", path.display())]
+    /// A tar file has two files of the same path.
+    #[error("{} is in the archive twice; create an archive that has it once", path.display())]
     DuplicateEntry {
         /// The tar file, and the path within it.
         path: PathBuf,
     },
-    /// A tar file holds several data sets, none nearer to its top than the other.
+    /// A tar file has several data sets at the same depth.
     #[error(
-        "{} holds one data set in `{first}` and one in `{second}`; make an archive of each",
+        "{} has one data set in `{first}` and one in `{second}`; create an archive for each",
         path.display()
     )]
     SeveralSets {
@@ -130,58 +132,58 @@ pub enum DataError {
         path: PathBuf,
         /// The folder of one of them.
         first: String,
-        /// The folder of another.
+        /// The folder of a second one.
         second: String,
     },
-    /// Files of CIFAR-10 or CIFAR-100 are not there.
+    /// Files of CIFAR-10 or CIFAR-100 are missing.
     #[error(
-        "{} lacks {}; {set} is read from the files of its binary version, unpacked \
+        "{} has no {}; {set} is read from the extracted files of its binary version \
             (https://www.cs.toronto.edu/~kriz/cifar.html)",
         path.display(), missing.join(", ")
     )]
     MissingFiles {
         /// The folder.
         path: PathBuf,
-        /// The files that it lacks.
+        /// The missing files.
         missing: Vec<String>,
         /// The name of the data set.
         set: &'static str,
     },
-    /// A file of CIFAR-10 or CIFAR-100 is not made of whole records.
+    /// A file of CIFAR-10 or CIFAR-100 is empty, or ends within a record.
     #[error(
-        "{} has {bytes} bytes, and should have one or more whole records of {record} bytes; take \
-            it from the binary version again",
+        "{} has {bytes} bytes, but must have one or more whole records of {record} bytes; get the \
+            binary version again",
         path.display()
     )]
     Records {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// Its length, in bytes.
         bytes: u64,
-        /// The length of a record.
+        /// The length of a record, in bytes.
         record: usize,
     },
-    /// A record of CIFAR-10 or CIFAR-100 has a label that there is not.
+    /// A record of CIFAR-10 or CIFAR-100 has a label that is out of range.
     #[error(
-        "record {record} of {} has the {kind} {label}, and {last} is the highest; the file is \
+        "record {record} of {} has the {kind} {label}, and {max} is the highest; the file is \
             damaged, or not of the binary version",
         path.display()
     )]
     Label {
         /// The file.
         path: PathBuf,
-        /// The record; the first is 1.
+        /// The record, from 1.
         record: u64,
-        /// Which label of the record it is.
+        /// Which label of the record: `label`, `coarse label` or `fine label`.
         kind: &'static str,
         /// Its value.
         label: u8,
-        /// The highest value that there is.
-        last: u8,
+        /// The highest value.
+        max: u8,
     },
-    /// A file of class names has too few or too many.
+    /// A file of class names has too few or too many names.
     #[error(
-        "{} names {found} classes, and there are {expected}; repair or remove it",
+        "{} names {found} classes instead of {expected}; repair or remove it",
         path.display()
     )]
     ClassNames {
@@ -192,46 +194,47 @@ pub enum DataError {
         /// How many classes there are.
         expected: usize,
     },
-    /// The pixels would not fit into memory.
+    /// The pixels take more memory than is allowed.
     #[error(
         "{images} images of {}×{} take {bytes} bytes of memory, and the limit is {limit}; \
-            choose a smaller `--image-size N`, or fewer images",
+            use a smaller `--image-size N`, or fewer images",
         size.0, size.1
     )]
     TooLarge {
-        /// How many images both splits have.
+        /// How many images would be loaded.
         images: usize,
         /// Width and height of every image.
         size: (u32, u32),
-        /// What all pixels take.
+        /// The memory that all pixels take, in bytes.
         bytes: u128,
-        /// What they may take at most.
+        /// The maximum, in bytes.
         limit: u64,
     },
-    /// The image size that was asked for cannot be had.
-    #[error("`--image-size {size}` is not possible here; {advice}")]
+    /// The requested image size is not possible.
+    #[error("`--image-size {size}` is not possible for this data set; {advice}")]
     ImageSize {
-        /// The side that was asked for.
+        /// The requested side, in pixels.
         size: u32,
         /// What to do instead.
         advice: &'static str,
     },
-    /// The operating system refused something.
+    /// A file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The reason.
         source: io::Error,
     },
 }
 
-/// A file that is no image that can be decoded.
+/// A file that cannot be decoded as an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unreadable {
     /// The file.
     pub path: PathBuf,
-    /// Why, in the decoder's or the operating system's words.
+    /// Why, in the words of the decoder or the operating system.
     pub reason: String,
 }
 
@@ -243,18 +246,18 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// How many unreadable files a message names; the error itself holds all of them.
-const SHOWN: usize = 10;
+/// How many unreadable files a message names; the error itself has all of them.
+const MAX_NAMED: usize = 10;
 
 fn list_unreadable(files: &[Unreadable]) -> String {
     let mut text = match files.len() {
         1 => "1 file cannot be read as an image; repair or remove it:".to_owned(),
         count => format!("{count} files cannot be read as images; repair or remove them:"),
     };
-    for file in files.iter().take(SHOWN) {
+    for file in files.iter().take(MAX_NAMED) {
         text += &format!("\n  {file}");
     }
-    if let Some(more) = files.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+    if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|&more| more > 0) {
         text += &format!("\n  … and {more} more");
     }
     text
@@ -274,8 +277,8 @@ mod tests {
     use super::*;
 
     fn unreadable(count: usize) -> String {
-        let files = (0..count).map(|place| Unreadable {
-            path: format!("{place}.png").into(),
+        let files = (0..count).map(|index| Unreadable {
+            path: format!("{index}.png").into(),
             reason: "broken".into(),
         });
         DataError::Unreadable {

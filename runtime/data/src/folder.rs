@@ -1,30 +1,36 @@
 //! A data set in a folder: `DIR/train/<class>/*` and `DIR/test/<class>/*`.
 //!
 //! - The classes are the folders in `train`, sorted by name; `test` must have the same ones.
-//!   Images are ordered by class and then by file name, byte by byte, whatever the file system
-//!   says.
-//! - Every file in a class folder has to be an image; a file's format is told by its content, not
-//!   by its name. Names that begin with a dot, `Thumbs.db` and `desktop.ini` are passed over. A
-//!   folder in a class folder is an error, because its images would be missed silently. Files
-//!   beside the class folders are ignored: they have no class.
+//!   Images are ordered by class and then by file name, byte by byte, not as the file system lists
+//!   them.
+//! - Every file in a class folder must be an image; its format is detected from its content, not
+//!   from its name. Names that begin with a dot, `Thumbs.db` and `desktop.ini` are skipped. A folder
+//!   in a class folder is an error, because its images would be missed silently. Files next to the
+//!   class folders are ignored: they have no class.
 //! - Symbolic links are followed. As nothing below the class folders is entered, links cannot lead
 //!   in circles.
-//! - How an image becomes pixels stands in `decode.rs`.
+//! - `decode.rs` describes how an image becomes pixels.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::listing::{self, Content, Listing, Source};
-use super::{DataError, Dataset, LoadOptions};
+use crate::error::DataError;
+use crate::listing::{self, Content, Listing, Source};
+use crate::selection::{Preview, Selection};
+use crate::spec::LoadOptions;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+pub(crate) fn load(
+    folder: &Path,
+    options: &LoadOptions,
+    selection: Selection,
+) -> Result<Preview, DataError> {
     let side = listing::side(options)?;
-    list(folder)?.load(side)
+    list(folder)?.load(side, selection)
 }
 
 fn list(folder: &Path) -> Result<Listing, DataError> {
@@ -64,7 +70,7 @@ fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     Ok(classes)
 }
 
-/// The images of every class.
+/// The images of each class.
 fn images(classes: &BTreeMap<String, PathBuf>) -> Result<Vec<Vec<Source>>, DataError> {
     classes.values().map(|class| images_of(class)).collect()
 }

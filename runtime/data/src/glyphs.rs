@@ -1,23 +1,25 @@
 //! The built-in data set: small coloured shapes in ten classes, 32×32, drawn by the program.
 //!
-//! It stands in for photographs where there are none. As with photographs, what is met later
-//! varies more than what was collected: the training split shows its glyphs upright, in the
-//! middle, of one size and in even light, and the test split shows them as they come
-//! ([`Conditions`] holds how). So a network that is trained on the training split as it is errs
-//! on the test split, and one that was taught the right variations errs less. The pictures are
-//! drawn from the scene's geometry and light by a renderer of their own; it knows nothing of the
-//! ops that policies are made of.
+//! It replaces photographs when there are none. As with photographs, new images vary more than the
+//! collected ones: the training split shows glyphs upright, centred, of one size and in even light,
+//! and the test split shows them in all [`Conditions`]. So a network that is trained on the training
+//! split as it is errs on the test split, and one that was taught the right variations errs less.
+//! Images are rendered from a scene's geometry and light; the renderer shares nothing with the ops
+//! that policies are made of.
 //!
-//! Every picture has its own random stream, that of its seed, split and place. Only functions that
-//! give the same bits on every platform are used, so the same seed gives the same bytes anywhere.
-
-use rayon::prelude::*;
+//! Every image has a random stream of its own, given by its seed, split and index. Only functions
+//! that give the same bits on every platform are used, so that one seed gives the same bytes
+//! everywhere.
 
 use faa_op::{DrawKey, Stream};
+use rayon::prelude::*;
 
-use super::{DataError, Dataset, LoadOptions, Split};
+use crate::dataset::{Dataset, Split};
+use crate::error::DataError;
+use crate::selection::{Preview, Selection};
+use crate::spec::LoadOptions;
 use conditions::Conditions;
-use scene::Scene;
+use scene::{SIDE, Scene};
 use shape::Shape;
 
 mod conditions;
@@ -27,45 +29,51 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-/// Width and height of every picture, in pixels.
-const SIDE: usize = 32;
 const STRIDE: usize = SIDE * SIDE * 3;
 const TRAIN_IMAGES: usize = 1_000;
 const TEST_IMAGES: usize = 2_000;
-/// What stands for the split where a stream's key has the epoch.
+/// The splits' keys of random streams, in place of the epoch.
 const TRAIN_STREAMS: u32 = 0;
 const TEST_STREAMS: u32 = 1;
 
-pub(super) fn load(seed: u64, options: &LoadOptions) -> Result<Dataset, DataError> {
+pub(crate) fn load(
+    seed: u64,
+    options: &LoadOptions,
+    selection: Selection,
+) -> Result<Preview, DataError> {
     if let Some(size) = options.image_size.filter(|&size| size as usize != SIDE) {
-        let advice = "glyphs are drawn at 32×32; leave the option out";
+        let advice = "glyphs are drawn at 32×32; omit the option";
         return Err(DataError::ImageSize { size, advice });
     }
-    Ok(Dataset {
+    let train = selection.train((0..TRAIN_IMAGES).collect());
+    let test = selection.test((0..TEST_IMAGES).collect());
+    let dataset = Dataset {
         classes: Shape::ALL.map(|shape| shape.name().to_owned()).into(),
         width: SIDE,
         height: SIDE,
-        train: split(seed, TRAIN_STREAMS, TRAIN_IMAGES, &Conditions::TRAIN),
-        test: split(seed, TEST_STREAMS, TEST_IMAGES, &Conditions::TEST),
+        train: draw(seed, TRAIN_STREAMS, &train, &Conditions::TRAIN),
+        test: draw(seed, TEST_STREAMS, &test, &Conditions::TEST),
+    };
+    Ok(Preview {
+        dataset,
+        train_images: TRAIN_IMAGES,
     })
 }
 
-/// Draws a split whose classes take turns, so that every run of ten pictures holds each once.
-fn split(seed: u64, epoch: u32, images: usize, conditions: &Conditions) -> Split {
+/// Draws images of a split. Its classes alternate, so that ten images in a row have one of each.
+fn draw(seed: u64, epoch: u32, indices: &[usize], conditions: &Conditions) -> Split {
     let class = |index: usize| index % Shape::ALL.len();
-    let mut pixels = vec![0; images * STRIDE];
-    let places = pixels.par_chunks_exact_mut(STRIDE).enumerate();
-    places.for_each(|(index, place)| {
+    let mut pixels = vec![0; indices.len() * STRIDE];
+    let images = pixels.par_chunks_exact_mut(STRIDE).zip(indices);
+    images.for_each(|(image, &index)| {
         let mut stream = Stream::for_image(DrawKey {
             seed,
             epoch,
             index: index as u64,
         });
         let scene = Scene::draw(Shape::ALL[class(index)], conditions, &mut stream);
-        render::render(&scene, &mut stream, place);
+        render::render(&scene, &mut stream, image);
     });
-    Split {
-        pixels,
-        labels: (0..images).map(|index| class(index) as u32).collect(),
-    }
+    let labels = indices.iter().map(|&index| class(index) as u32).collect();
+    Split { pixels, labels }
 }

@@ -1,19 +1,21 @@
+//! The names of data sets, and what can be chosen when one is loaded.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Which data set to load: what follows `--data`.
+/// Which data set to load, as after `--data`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataSpec {
     /// `glyphs` or `glyphs:SEED`: the built-in set of small shapes.
     Glyphs {
-        /// What the pictures are drawn from; 0 where none is given.
+        /// The seed that the images are drawn from; 0 by default.
         seed: u64,
     },
     /// `folder:DIR`: `DIR/train/<class>/*` and `DIR/test/<class>/*`.
     Folder(PathBuf),
-    /// `tar:FILE`: `train/<class>/*` and `test/<class>/*` in a tar file, which may be packed by gzip
+    /// `tar:FILE`: `train/<class>/*` and `test/<class>/*` in a tar file, which may be compressed with gzip
     /// or zstd.
     Tar(PathBuf),
     /// `cifar10:DIR`: the binary version of CIFAR-10.
@@ -22,26 +24,34 @@ pub enum DataSpec {
     Cifar100(PathBuf),
 }
 
-/// Why a text names no data set.
+/// What can be chosen when a data set is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// The side, in pixels, of the square that every image is cropped at the centre and scaled to.
+    /// `None` keeps the images' size, which must then be the same for all.
+    pub image_size: Option<u32>,
+}
+
+/// Why a text is not the name of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseDataSpecError {
     /// The text has none of the known forms.
     #[error(
-        "`{given}` names no data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
+        "`{given}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
             `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`"
     )]
     UnknownForm {
         /// The text.
         given: String,
     },
-    /// What follows `glyphs:` is no seed.
+    /// What follows `glyphs:` is not a seed.
     #[error(
-        "`{given}` is no seed for `glyphs:SEED`; give a whole number from 0 to {max}",
+        "`{given}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {max}",
         max = u64::MAX
     )]
     Seed {
-        /// What stands in the seed's place.
+        /// What follows `glyphs:`.
         given: String,
     },
     /// Nothing follows `folder:`, or another form that needs a path.

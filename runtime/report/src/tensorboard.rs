@@ -1,27 +1,42 @@
-//! The curves of a search as event files, for TensorBoard.
+//! The curves of a run as event files for TensorBoard.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use faa_report::tensorboard::TensorBoard;
+//! use faa_search::Event;
+//!
+//! fn follow(events: impl Iterator<Item = Event>) -> Result<(), faa_search::files::FileError> {
+//!     let mut curves = TensorBoard::new(Path::new("runs/demo"));
+//!     for event in events {
+//!         curves.record(&event)?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! ```text
-//! tensorboard/fold-0/events.out.tfevents.…           train/…, held_out/…, explore/…
+//! tensorboard/fold-0/events.out.tfevents.…           train/…, validation/…, search/…
 //! tensorboard/final/cutout-0/events.out.tfevents.…   train/…, test/…
 //! ```
 //!
-//! - `train/loss`, `train/error`, `train/learning_rate` and `train/images_per_second`, a point an
+//! - `train/loss`, `train/error`, `train/learning_rate` and `train/images_per_second`: a point per
 //!   epoch;
-//! - `search/reward` and `search/best`, the best of the round so far, a point a trial; trials are
-//!   counted through the rounds of a fold;
-//! - `held_out/error` and `held_out/loss`, how a fold's network does on D_A, or `test/error` and
-//!   `test/loss`, how a final one does on the test split: one point, at the last epoch.
+//! - `search/reward` and `search/best`, the best of the round so far: a point per trial, counted
+//!   through the rounds of a fold;
+//! - `validation/error` and `validation/loss` of a fold's network on D_A, or `test/error` and
+//!   `test/loss` of a final network on the test split: one point, at the last epoch.
 //!
-//! The files are derived: they are written, and never read. With the first point of a training, a
+//! The files are derived: they are written, and never read. At the first point of a training, a
 //! process writes its file anew from the logs of the run directory, and appends from then on. So
-//! nothing is lost or doubled by a kill, and an append that it tore is mended by the next process.
-//! A point takes the place of those at its step and later, as TensorBoard itself has it: a training
-//! that goes back makes its later epochs anew, and an event whose line was already found in a log
-//! counts once. A file that is written anew has a new name, by which a TensorBoard that is looking
-//! on notices it; the earlier file stays, empty, until the next one.
+//! a kill loses and doubles nothing, and the next process repairs a torn append. A point replaces those
+//! at its step and later, as in TensorBoard itself: a training that goes back repeats its later
+//! epochs, and an event whose line was already found in a log counts once. A file that is written
+//! anew has a new name, by which a running TensorBoard notices it; the earlier file stays, empty, until
+//! the next one.
 //!
-//! The logs have no dates. The points that come from them are dated back from the last change of
-//! the log, by the seconds that its lines tell; so the pauses between runs do not show.
+//! The logs have no dates. Their points are dated back from the log's modification time by the
+//! durations of its lines, so pauses between runs do not show.
 
 mod points;
 mod record;
@@ -35,41 +50,42 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::points::{
-    epoch_point, recorded_epochs, recorded_trials, result_point, trial_point, unix_seconds,
-};
-use self::record::Point;
 use faa_search::event::Event;
 use faa_search::files::FileError;
-use faa_search::layout::TrainingId;
+use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_system::{PARTIAL_PREFIX, write_whole};
 
-/// TensorBoard knows an event file by its name, and reads those of a folder in the names' order.
+use self::points::{
+    epoch_point, evaluation_point, recorded_epochs, recorded_trials, trial_point, unix_seconds,
+};
+use self::record::Point;
+
+/// TensorBoard recognises an event file by its name, and reads those of a folder in order of names.
 const EVENT_FILES: &str = "events.out.tfevents.";
 
-/// Writes the curves of one search into the folder `tensorboard` of its run directory.
+/// Writes the curves of one run into the folder `tensorboard` of its directory.
 #[derive(Debug)]
 pub struct TensorBoard {
-    run: PathBuf,
-    curves: BTreeMap<String, Curves>,
+    layout: Layout,
+    curves: BTreeMap<TrainingId, Curves>,
 }
 
 impl TensorBoard {
-    /// For the search in this run directory. Nothing is read or written before the first point, so
-    /// that the directory may be one that the search has yet to make.
+    /// For the run in this directory, which need not exist yet: nothing is read or written before the
+    /// first point.
     pub fn new(run: &Path) -> Self {
         Self {
-            run: run.to_owned(),
+            layout: Layout::new(run),
             curves: BTreeMap::new(),
         }
     }
 
-    /// Takes what a search tells: every event since the process began, in their order.
+    /// Records an event. It expects every event since the process began, in their order.
     ///
     /// # Errors
     ///
-    /// [`FileError`]. Whoever goes on with the search, and with telling, loses nothing: the next
-    /// event of the same training writes what this one could not.
+    /// [`FileError`]. Nothing is lost if the run and the calls continue: the next event of the same
+    /// training writes what this one could not.
     pub fn record(&mut self, event: &Event) -> Result<(), FileError> {
         match event {
             Event::EpochDone { training, epoch } => {
@@ -84,11 +100,11 @@ impl TensorBoard {
                 let curves = self.curves(*training)?;
                 let last = curves.last_epoch();
                 let step = last.map_or(0, |point| point.step);
-                // Of a training that was found finished, the date is not that of today.
+                // A training that was found finished keeps its date.
                 let known = last.filter(|_| *resumed);
                 let time = known.map_or_else(now, |point| point.time);
-                let point = result_point(*training, evaluation, step, time);
-                curves.add(Series::Results, point)?;
+                let point = evaluation_point(*training, evaluation, step, time);
+                curves.add(Series::Evaluation, point)?;
             }
             Event::RoundStarted {
                 fold,
@@ -111,25 +127,20 @@ impl TensorBoard {
                 curves.add(Series::Trials, point)?;
             }
             Event::TrainingDiverged { training, .. } => self.curves(*training)?.complete()?,
-            // The rest is no point of a curve.
+            // The other events are not points of a curve.
             _ => {}
         }
         Ok(())
     }
 
     fn curves(&mut self, training: TrainingId) -> Result<&mut Curves, FileError> {
-        // As the run directory names its folders.
-        let name = match training {
-            TrainingId::Fold(fold) => format!("fold-{fold}"),
-            TrainingId::Final { augmentation, seed } => {
-                format!("final/{}-{seed}", augmentation.name())
-            }
-        };
-        let logs = self.run.join(&name);
-        let folder = self.run.join("tensorboard").join(&name);
-        match self.curves.entry(name) {
+        match self.curves.entry(training) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(Curves::recorded(&logs, folder)?)),
+            Entry::Vacant(entry) => {
+                let folder = self.layout.tensorboard(training);
+                let recorded = Curves::recorded(&self.layout.training(training), folder)?;
+                Ok(entry.insert(recorded))
+            }
         }
     }
 }
@@ -138,26 +149,26 @@ impl TensorBoard {
 #[derive(Debug)]
 struct Curves {
     folder: PathBuf,
-    /// Where points are appended; `None` while there is no file that holds all earlier ones.
+    /// Where points are appended; `None` while no file has all earlier ones.
     file: Option<PathBuf>,
     points: Vec<(Series, Point)>,
     /// The trials of earlier rounds.
     first_trial: usize,
 }
 
-/// Curves that go on together.
+/// Curves that are continued together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Series {
     Epochs,
     Trials,
-    Results,
+    Evaluation,
 }
 
 impl Curves {
-    /// Those that the logs in a folder of the run directory hold.
-    fn recorded(logs: &Path, folder: PathBuf) -> Result<Self, FileError> {
-        let epochs = recorded_epochs(&logs.join("epochs.jsonl"))?.into_iter();
-        let trials = recorded_trials(&logs.join("trials.jsonl"))?.into_iter();
+    /// Those that the logs of a training have.
+    fn recorded(files: &TrainingFiles, folder: PathBuf) -> Result<Self, FileError> {
+        let epochs = recorded_epochs(&files.epochs())?.into_iter();
+        let trials = recorded_trials(&files.trials())?.into_iter();
         let epochs = epochs.map(|point| (Series::Epochs, point));
         let trials = trials.map(|point| (Series::Trials, point));
         Ok(Self {
@@ -181,7 +192,7 @@ impl Curves {
         let replaced = self.points.len() < before;
         let record = point.record();
         self.points.push((series, point));
-        // A file that could not be appended to may have a torn end, and is not gone on with.
+        // A failed append may have left a torn end, so that file is not continued.
         match self.file.take().filter(|_| !replaced) {
             None => self.renew(),
             Some(file) => {
@@ -196,7 +207,7 @@ impl Curves {
         }
     }
 
-    /// Writes what the logs hold, for a training that may have no further point.
+    /// Writes the points of the logs, for a training that may have no further point.
     fn complete(&mut self) -> Result<(), FileError> {
         match self.file.is_some() || self.points.is_empty() {
             true => Ok(()),
@@ -204,7 +215,7 @@ impl Curves {
         }
     }
 
-    /// Writes all points into a new file, which takes the place of the earlier one.
+    /// Writes all points into a new file, which replaces the earlier one.
     fn renew(&mut self) -> Result<(), FileError> {
         let folder = &self.folder;
         fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
@@ -218,17 +229,18 @@ impl Curves {
             content.extend(point.record());
         }
         write_whole(&file, &content).map_err(FileError::io("write", &file))?;
-        // A kill in between leaves both files; TensorBoard then keeps to the later one.
+        // A kill in between leaves both files; TensorBoard then uses the later one.
         clear_others(folder, &file)?;
         self.file = Some(file);
         Ok(())
     }
 }
 
-/// Empties the event file before this one, and removes earlier ones and what a kill left.
+/// Empties the event file before this one, and removes earlier ones and those that a kill left half
+/// written.
 ///
-/// A TensorBoard that is reading goes on to the next file when it comes to the end of one. Without
-/// its data server it stays for good with one that is gone, so the last is not removed yet.
+/// A running TensorBoard proceeds to the next file at the end of one. Without its data server it never
+/// leaves a file that was removed, so the last one is not removed yet.
 fn clear_others(folder: &Path, file: &Path) -> Result<(), FileError> {
     let paths: io::Result<Vec<PathBuf>> =
         fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());

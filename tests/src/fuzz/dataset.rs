@@ -1,18 +1,19 @@
-//! A target that is given files of data sets.
+//! A fuzz target that gets files of data sets.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::LazyLock;
 
 use faa_data::{DataError, DataSpec, Dataset, LoadOptions};
 use image::{ImageFormat, RgbImage};
 
-/// Reads an archive or files of CIFAR that the input makes. What can be read is a data set that
-/// holds together; what cannot has a reason.
+/// Reads an archive or files of CIFAR made from the input, as a whole and as a preview. The result
+/// is a consistent data set, or an error with a message; a whole data set has the preview's images.
 ///
-/// The first byte chooses by its two lowest bits: the rest as an archive; changes of a small archive
-/// that is in order, three bytes each, a place and a value; or the rest as every file of records of
-/// CIFAR-10 or CIFAR-100. By the third bit, the archive's checksums are made to fit the changes.
+/// The two lowest bits of the first byte choose: the rest as an archive; changes to a small valid
+/// archive, three bytes each, an offset and a value; or the rest as every file of records of CIFAR-10
+/// or CIFAR-100. With the third bit, the archive's checksums are corrected after the changes.
 ///
 /// # Panics
 ///
@@ -21,7 +22,7 @@ pub fn dataset(input: &[u8]) {
     let Some((choice, rest)) = input.split_first() else {
         return;
     };
-    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let file = folder.path().join("data.tar");
     let spec = match choice % 4 {
         0 => {
@@ -52,13 +53,24 @@ pub fn dataset(input: &[u8]) {
             DataSpec::Cifar100(folder.path().to_owned())
         }
     };
-    match Dataset::load(&spec, &LoadOptions::default()) {
-        Ok(dataset) => assert_whole(&dataset),
+    let options = LoadOptions::default();
+    let preview = Dataset::preview(&spec, &options, NonZeroUsize::MIN);
+    match &preview {
+        Ok(preview) => assert_consistent(&preview.dataset),
+        Err(error) => assert_explained(error),
+    }
+    match Dataset::load(&spec, &options) {
+        Ok(dataset) => {
+            assert_consistent(&dataset);
+            let preview = preview.expect("a part of what can be loaded can be loaded");
+            assert_eq!(preview.train_images, dataset.train.len());
+            assert_eq!(preview.dataset.train.image(0), dataset.train.image(0));
+        }
         Err(error) => assert_explained(&error),
     }
 }
 
-fn assert_whole(dataset: &Dataset) {
+fn assert_consistent(dataset: &Dataset) {
     for split in [&dataset.train, &dataset.test] {
         assert_eq!(
             split.pixels.len(),
@@ -74,19 +86,19 @@ fn assert_explained(error: &DataError) {
 }
 
 fn write(path: &Path, content: &[u8]) {
-    fs::write(path, content).expect("there is room for a file");
+    fs::write(path, content).expect("a file can be written");
 }
 
 /// The small archive, with some of its bytes changed and perhaps its end cut off.
-fn changed(changes: &[u8], mend: bool) -> Vec<u8> {
+fn changed(changes: &[u8], correct: bool) -> Vec<u8> {
     let mut archive = ARCHIVE.clone();
     let (whole, rest) = changes.as_chunks::<3>();
     for [high, low, value] in whole {
-        let place = usize::from(u16::from_be_bytes([*high, *low])) % archive.len();
-        archive[place] = *value;
+        let offset = usize::from(u16::from_be_bytes([*high, *low])) % archive.len();
+        archive[offset] = *value;
     }
-    if mend {
-        mend_checksums(&mut archive);
+    if correct {
+        correct_checksums(&mut archive);
     }
     if let [high, low] = rest {
         archive.truncate(usize::from(u16::from_be_bytes([*high, *low])) % archive.len());
@@ -94,8 +106,8 @@ fn changed(changes: &[u8], mend: bool) -> Vec<u8> {
     archive
 }
 
-/// Gives every header the checksum that it should have, so that more than the checksum is tried.
-fn mend_checksums(archive: &mut [u8]) {
+/// Gives every header its correct checksum, so that more than the checksum is tested.
+fn correct_checksums(archive: &mut [u8]) {
     let blocks = archive.as_chunks_mut::<512>().0.iter_mut();
     for (block, before) in blocks.zip(ARCHIVE.as_chunks::<512>().0) {
         // What was a header before it was changed.
@@ -108,7 +120,7 @@ fn mend_checksums(archive: &mut [u8]) {
     }
 }
 
-/// Two classes of one image a split.
+/// Two classes with one image in each split.
 static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut png = std::io::Cursor::new(Vec::new());
     RgbImage::from_pixel(2, 2, image::Rgb([9, 8, 7]))

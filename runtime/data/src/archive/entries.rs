@@ -1,4 +1,4 @@
-//! What a tar file holds, read once from its beginning to its end.
+//! The entries of a tar file, read once from start to end.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -8,54 +8,54 @@ use std::path::Path;
 use tar::Archive;
 
 use super::unpacked::{self, Unpacked};
-use crate::DataError;
 use crate::decode::{self, Refusal};
+use crate::error::DataError;
 use crate::listing::{self, Content};
 
-/// What an archive may have at most.
+/// The maxima of an archive.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    /// Its bytes, unpacked.
+    /// Its bytes, decompressed.
     pub(super) bytes: u64,
     /// Its entries.
     pub(super) entries: u64,
 }
 
-/// What is read of any archive.
+/// Those of every archive outside of tests.
 pub(super) const LIMITS: Limits = Limits {
     bytes: listing::MAX_BYTES,
     entries: 4_000_000,
 };
 
-/// The longest path that can name a place in a data set, in bytes: what Linux allows.
+/// The longest path of an image, in bytes: what Linux allows.
 const MAX_PATH: usize = 4_096;
 
 /// A file or folder of an archive.
 pub(super) struct Entry {
-    /// Where it is, without `.` and doubled slashes.
+    /// Its path, without `.` and doubled slashes.
     pub(super) path: Vec<u8>,
     /// What it is.
     pub(super) found: Found,
 }
 
-/// What stands at a place of an archive.
+/// What is at a path of an archive.
 pub(super) enum Found {
     /// A folder.
     Folder,
-    /// What has to be an image; or a link or device at any place, refused.
+    /// What must be an image; or a link or device at any path, refused.
     Image(Content),
-    /// A file at a place where no image is expected. Its bytes were passed over.
+    /// A file where no image is expected. Its bytes were skipped.
     Other,
 }
 
-/// Reads all entries, where there are no more than the limits allow.
+/// Reads all entries, within the limits.
 pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
     let opened = open(file).map_err(|source| DataError::Io {
         path: file.into(),
         source,
     })?;
     let mut count = 0;
-    // What unpacks meets hostile input. If it panics, that shall cost the archive, not the program.
+    // Decompressors meet hostile input. A panic must cost the archive, not the program.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));
     let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("its decoder failed on it")));
     outcome.map_err(|error| match error.kind() {
@@ -75,9 +75,9 @@ pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
     })
 }
 
-/// What leads to the splits of a data set, and which split it is, where the path is one of
-/// `train/<class>/<file>` and `test/<class>/<file>` in some folder.
-pub(super) fn image_place(path: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The path to the splits of a data set, and which split it is, if the path is
+/// `train/<class>/<file>` or `test/<class>/<file>` in some folder.
+pub(super) fn root_and_split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut parts = path.rsplit(|&byte| byte == b'/');
     let (image, class, split) = (parts.next()?, parts.next()?, parts.next()?);
     let below = split.len() + 1 + class.len() + 1 + image.len();
@@ -85,7 +85,7 @@ pub(super) fn image_place(path: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn open(file: &Path) -> io::Result<File> {
-    // Opening a pipe could wait forever.
+    // Opening a pipe could block forever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -105,7 +105,7 @@ fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>
         if *count > limits.entries {
             return Err(unpacked::too_large());
         }
-        to_entry.met(packed_size(&mut entry)?);
+        to_entry.begins(packed_size(&mut entry)?);
         if entry.path_bytes().len() > MAX_PATH {
             continue;
         }
@@ -115,13 +115,13 @@ fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>
         };
         let kind = entry.header().entry_type();
         let size = entry.size();
-        // The oldest archives tell folders by their names alone.
+        // In the oldest archives, only the name distinguishes folders.
         let found = if kind.is_dir() || named.ends_with(b"/") {
             Found::Folder
         } else if !(kind.is_file() || kind.is_contiguous()) {
             let reason = "it is a link, a device or a sparse file within the archive";
             Found::Image(Content::Refused(reason.into()))
-        } else if image_place(&path).is_none() {
+        } else if root_and_split(&path).is_none() {
             Found::Other
         } else if size > decode::MAX_BYTES {
             Found::Image(Content::Refused(Refusal::file_too_large().0.into()))
@@ -134,7 +134,7 @@ fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>
 
     let mut rest = archive.into_inner();
     if rest.has_ended() {
-        let reason = "the mark that ends an archive is missing";
+        let reason = "the end marker of the archive is missing";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
     // The checksums of gzip and zstd follow the last byte.
@@ -143,13 +143,13 @@ fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>
     Ok(entries)
 }
 
-/// How many bytes of the archive its content takes. A sparse file yields more, as much as it claims.
+/// How many bytes of the archive its content takes. A sparse file yields more: as much as it claims.
 fn packed_size(entry: &mut tar::Entry<'_, Unpacked>) -> io::Result<u64> {
     if !entry.header().entry_type().is_gnu_sparse() {
         return Ok(entry.size());
     }
     let stated = entry.header().entry_size()?;
-    // As the reader of archives does, which goes by the extension where there is one.
+    // As in the `tar` crate, an extension takes precedence.
     let extended = entry.pax_extensions()?.and_then(|records| {
         let mut records = records.map_while(Result::ok);
         let size = records.find(|record| record.key() == Ok("size"))?;
@@ -165,13 +165,13 @@ fn content(entry: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
         let reason = "the file ends within this entry";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
-    // There may be a million of them, and each could hold twice what it needs.
+    // There may be a million of them, and each could allocate twice what it needs.
     bytes.shrink_to_fit();
     Ok(bytes)
 }
 
-/// The path without `.` and doubled slashes; nothing where it is absolute, leads upwards, is empty
-/// or hidden.
+/// The path without `.` and doubled slashes; `None` if it is absolute, leads upwards, is empty or
+/// hidden.
 fn normal(path: &[u8]) -> Option<Vec<u8>> {
     let parts: Vec<&[u8]> = path
         .split(|&byte| byte == b'/')

@@ -1,10 +1,10 @@
 //! The frames of a zstd file, one after another.
 //!
-//! `ruzstd` decodes frames and leaves three things to its caller: to go from one frame to the next,
-//! to pass over those that are meant for other programs, and to compare checksums.
+//! `ruzstd` decodes frames and leaves three things to its caller: going from one frame to the next,
+//! skipping those that are meant for other programs, and comparing checksums.
 //!
-//! Memory is bounded by the window, 128 MiB at most, and by what one block unpacks to. Valid blocks
-//! unpack to at most 128 KiB. As of `ruzstd` 0.9.1, hostile ones stay below 2 MiB: the length of raw
+//! Memory is bounded by the window, 128 MiB at most, and by what one block decompresses to. Valid
+//! blocks decompress to at most 128 KiB. As of `ruzstd` 0.9.1, hostile ones stay below 2 MiB: the length of raw
 //! and of repeating blocks is checked before they are read; that of compressed ones after every
 //! sequence, which adds 256 KiB at most; and their literals are fewer than a MiB, but are not counted
 //! behind the last sequence. Such a block can make the decoder's buffer grow, once, to 256 MiB.
@@ -14,11 +14,10 @@ use std::io::{self, BufRead, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-/// The largest window, in bytes: that of `zstd --long=27`. It has to be given, because the decoder
-/// of itself may allow no more than 100 MB.
+/// The largest window, in bytes: that of `zstd --long=27`. The decoder's default is 100 MB.
 const MAX_WINDOW: u64 = 128 << 20;
 
-/// Reads what a zstd file holds.
+/// Reads the decompressed content of a zstd file.
 pub(super) struct Frames<R> {
     packed: R,
     decoder: FrameDecoder,
@@ -31,7 +30,7 @@ impl<R: BufRead> Frames<R> {
         Self { packed, decoder }
     }
 
-    /// Begins the next frame, or passes over it where it is meant to be skipped.
+    /// Begins the next frame, or skips it if it is meant to be skipped.
     fn begin(&mut self) -> io::Result<()> {
         match self.decoder.reset(&mut self.packed) {
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
@@ -54,7 +53,7 @@ impl<R: BufRead> Frames<R> {
     fn check(&self) -> io::Result<()> {
         let stored = self.decoder.get_checksum_from_data();
         if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
-            let reason = "the checksum of a zstd frame is not that of its content";
+            let reason = "the checksum of a zstd frame does not match its content";
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(())
@@ -67,7 +66,7 @@ impl<R: BufRead> Read for Frames<R> {
             if self.decoder.can_collect() > 0 {
                 return self.decoder.read(buffer);
             }
-            // A decoder that has not begun counts as finished.
+            // A decoder that has not begun is finished, too.
             if self.decoder.is_finished() {
                 self.check()?;
                 if self.packed.fill_buf()?.is_empty() {

@@ -1,11 +1,13 @@
 use std::io::Write;
+use std::num::NonZeroUsize;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
 use super::*;
-use crate::{DataSpec, Split};
+use crate::dataset::{Dataset, Split};
+use crate::spec::DataSpec;
 
 mod hostile;
 
@@ -26,8 +28,8 @@ impl Tar {
             ("train/cat/1", 10),
         ]
         .into_iter()
-        .fold(Self::new(), |tar, (place, shade)| {
-            tar.file(&format!("{root}{place}"), &image(shade))
+        .fold(Self::new(), |tar, (path, shade)| {
+            tar.file(&format!("{root}{path}"), &image(shade))
         })
     }
 
@@ -221,21 +223,21 @@ fn the_splits_may_lie_in_a_folder() {
     }
     // Of two, the one nearer to the top counts.
     let mut tar = Tar::pets("");
-    for place in ["old/train/cat/1", "old/test/cat/1", "old/test/elk/1"] {
-        tar = tar.file(place, &image(99));
+    for path in ["old/train/cat/1", "old/test/cat/1", "old/test/elk/1"] {
+        tar = tar.file(path, &image(99));
     }
     assert_eq!(tar.load().unwrap(), expected);
 
     let mut tar = Tar::pets("a/");
-    for place in ["b/train/cat/1", "b/test/cat/1"] {
-        tar = tar.file(place, &image(99));
+    for path in ["b/train/cat/1", "b/test/cat/1"] {
+        tar = tar.file(path, &image(99));
     }
     let text = tar.refused();
     assert!(text.contains("in `a/` and one in `b/`"), "{text}");
 }
 
 #[test]
-fn what_has_no_place_in_a_data_set_is_passed_over() {
+fn what_is_not_part_of_a_data_set_is_skipped() {
     let expected = Tar::pets("").load().unwrap();
     let tar = Tar::pets("")
         .folder("./")
@@ -290,6 +292,22 @@ fn images_can_be_brought_to_a_size() {
 }
 
 #[test]
+fn a_preview_decodes_the_chosen_images_only() {
+    let tar = Tar::pets("")
+        .file("train/cat/2", b"?")
+        .file("test/dog/2", b"?");
+    let spec = |file: &Path| DataSpec::Tar(file.into());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.tar");
+    std::fs::write(&file, tar.bytes()).unwrap();
+    let count = NonZeroUsize::new(1).unwrap();
+    let preview = Dataset::preview(&spec(&file), &LoadOptions::default(), count).unwrap();
+    assert_eq!(preview.train_images, 3);
+    assert_eq!(shades(&preview.dataset.train), [(10, 0)]);
+    assert!(preview.dataset.test.is_empty());
+}
+
+#[test]
 fn splits_and_classes_are_checked() {
     let cat = image(1);
     let text = Tar::new().file("pets/train/cat/1", &cat).refused();
@@ -301,14 +319,14 @@ fn splits_and_classes_are_checked() {
     assert!(text.starts_with(": train is missing"), "{text}");
     let tar = Tar::new().folder("train").file("test/cat/1", &cat);
     let text = tar.refused();
-    assert!(text.starts_with(": train holds no folder"), "{text}");
+    assert!(text.starts_with(": train has no class folders"), "{text}");
     let text = Tar::pets("").folder("train/elk").refused();
     assert!(text.contains("only train has elk"), "{text}");
     let text = Tar::pets("a/")
         .folder("a/train/elk")
         .folder("a/test/elk")
         .refused();
-    assert!(text.starts_with(": a/train/elk holds no image"), "{text}");
+    assert!(text.starts_with(": a/train/elk has no images"), "{text}");
     for inner in ["train/cat/more/", "train/cat/more/2", "train/cat/more/a/2"] {
         let text = Tar::pets("").file(inner, &cat).refused();
         let start = ": train/cat/more is a folder within";

@@ -1,4 +1,4 @@
-//! The bytes of a tar file, after unpacking where it is packed.
+//! The bytes of a tar file, decompressed.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -8,11 +8,11 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::frames::Frames;
 
-/// The most bytes that the headers of one entry may take: its own, and those before it that extend
-/// it by a long name and the like. The reader of archives holds all of them.
+/// The maximum size of the headers of one entry, in bytes: its own, and those before it that extend
+/// it by a long name and the like. The `tar` crate holds all of them in memory.
 pub(super) const MAX_HEADERS: u64 = 1 << 20;
 
-/// Reads what a file holds unpacked, up to a limit.
+/// Reads the decompressed content of a file, up to a limit.
 pub(super) struct Unpacked {
     bytes: Box<dyn Read>,
     room: u64,
@@ -20,25 +20,25 @@ pub(super) struct Unpacked {
     ended: bool,
 }
 
-/// How many bytes may be read until the next entry has been met. It is shared with whoever meets
-/// the entries, because the reader of archives owns that of its bytes.
+/// How many bytes may be read until the next entry begins. It is shared with the reader of entries,
+/// because the `tar` crate owns the reader of bytes.
 #[derive(Clone)]
 pub(super) struct ToEntry(Rc<Cell<u64>>);
 
-/// What a file is packed by.
-enum Packing {
-    Nothing,
+/// How a file is compressed.
+enum Compression {
+    None,
     Gzip,
     Zstd,
 }
 
 impl Unpacked {
     pub(super) fn new(mut packed: impl BufRead + 'static, limit: u64) -> io::Result<Self> {
-        let packing = Packing::told_by(packed.fill_buf()?);
-        let bytes: Box<dyn Read> = match packing {
-            Packing::Nothing => Box::new(packed),
-            Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
-            Packing::Zstd => Box::new(Frames::new(packed)),
+        let compression = Compression::of(packed.fill_buf()?);
+        let bytes: Box<dyn Read> = match compression {
+            Compression::None => Box::new(packed),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Compression::Zstd => Box::new(Frames::new(packed)),
         };
         Ok(Self {
             bytes,
@@ -52,7 +52,7 @@ impl Unpacked {
         self.to_entry.clone()
     }
 
-    /// Whether a reader has met the end.
+    /// Whether the end has been read.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -63,8 +63,8 @@ impl ToEntry {
         Self(Rc::new(Cell::new(MAX_HEADERS)))
     }
 
-    /// An entry was met, and its content has so many bytes in the archive.
-    pub(super) fn met(&self, content: u64) {
+    /// An entry begins whose content has this many bytes in the archive.
+    pub(super) fn begins(&self, content: u64) {
         // The content ends in a block of 512 bytes.
         self.0.set(content.saturating_add(511 + MAX_HEADERS));
     }
@@ -85,7 +85,7 @@ impl ToEntry {
     }
 }
 
-/// The error of a reader that has passed a limit. Nothing else that reads gives this kind.
+/// The error of a reader that has passed a limit. No other reader gives this kind.
 pub(super) fn too_large() -> io::Error {
     io::ErrorKind::FileTooLarge.into()
 }
@@ -100,14 +100,15 @@ impl Read for Unpacked {
     }
 }
 
-impl Packing {
-    fn told_by(start: &[u8]) -> Self {
+impl Compression {
+    /// By the first bytes of a file.
+    fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // Writers that work in parallel begin with a frame that decoders skip.
+            // Parallel compressors begin with a frame that decoders skip.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::Nothing,
+            _ => Self::None,
         }
     }
 }

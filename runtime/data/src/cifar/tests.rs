@@ -1,15 +1,16 @@
+use std::num::NonZeroUsize;
 use std::slice;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::DataSpec;
+use crate::spec::DataSpec;
 
 /// A data set under construction, in a folder that goes away with it.
 struct Folder(TempDir);
 
 impl Folder {
-    /// CIFAR-10 with one record in every file, labelled by the place of the file.
+    /// CIFAR-10 with one record in every file, labelled by the index of the file.
     fn of_10() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (label, file) in (1..).zip(CIFAR_10.train) {
@@ -43,6 +44,12 @@ impl Folder {
     fn load_10(&self) -> Result<Dataset, DataError> {
         let spec = DataSpec::Cifar10(self.0.path().into());
         Dataset::load(&spec, &LoadOptions::default())
+    }
+
+    fn preview_10(&self, count: usize) -> Result<Preview, DataError> {
+        let spec = DataSpec::Cifar10(self.0.path().into());
+        let count = NonZeroUsize::new(count).unwrap();
+        Dataset::preview(&spec, &LoadOptions::default(), count)
     }
 
     fn load_100(&self) -> Result<Dataset, DataError> {
@@ -79,16 +86,16 @@ fn records_are_read_in_order() {
 
 #[test]
 fn channels_are_interleaved_row_by_row() {
-    let planes: Vec<u8> = (0..3 * PLANE).map(|place| (place % 251) as u8).collect();
+    let planes: Vec<u8> = (0..3 * PLANE).map(|index| (index % 251) as u8).collect();
     let folder = Folder::of_10();
     folder.write(
         "data_batch_1.bin",
         &[[0].as_slice(), planes.as_slice()].concat(),
     );
     let data = folder.load_10().unwrap();
-    for (place, pixel) in data.train.image(0).chunks(3).enumerate() {
-        let expected = [0, 1, 2].map(|channel| planes[channel * PLANE + place]);
-        assert_eq!(pixel, expected, "{place}");
+    for (index, pixel) in data.train.image(0).chunks(3).enumerate() {
+        let expected = [0, 1, 2].map(|channel| planes[channel * PLANE + index]);
+        assert_eq!(pixel, expected, "{index}");
     }
 }
 
@@ -222,14 +229,14 @@ fn labels_are_in_range() {
         let outcome = folder.load_100();
         let Err(DataError::Label {
             record,
-            kind: told,
+            kind: reported,
             label: found,
             ..
         }) = outcome
         else {
             panic!("{outcome:?}");
         };
-        assert_eq!((record, told, found), (1, kind, label));
+        assert_eq!((record, reported, found), (1, kind, label));
     }
 }
 
@@ -256,38 +263,51 @@ fn long_files_are_read_in_parts() {
 }
 
 #[test]
-fn files_beyond_memory_are_refused_however_small_the_images() {
-    // 8 GiB of pixels and a little more, in a file that takes no room on most disks.
+fn a_preview_reads_the_chosen_records_only() {
     let folder = Folder::of_10();
-    let file = File::create(folder.path("data_batch_1.bin")).unwrap();
-    file.set_len(2_796_203 * 3_073).unwrap();
-    let spec = DataSpec::Cifar10(folder.0.path().into());
-    let options = LoadOptions {
-        image_size: Some(1),
-    };
-    let outcome = Dataset::load(&spec, &options);
-    assert!(matches!(
-        outcome,
-        Err(DataError::TooLarge {
-            images: 2_796_208,
-            ..
-        })
-    ));
+    let records: Vec<u8> = (0..5)
+        .flat_map(|number| record(&[number], [number, 1, 2]))
+        .collect();
+    folder.write("data_batch_2.bin", &records);
+    // Of the nine records, those with the indices 0, 3 and 6.
+    let preview = folder.preview_10(3).unwrap();
+    assert_eq!(preview.train_images, 9);
+    assert_eq!(preview.dataset.train.labels, [1, 2, 3]);
+    assert_eq!(preview.dataset.train.image(1)[..3], [2, 1, 2]);
+    assert!(preview.dataset.test.is_empty());
+    let whole = folder.load_10().unwrap();
+    assert_eq!(folder.preview_10(99).unwrap().dataset.train, whole.train);
+
+    // A label that is out of range is met only where its record is read.
+    folder.write("data_batch_1.bin", &record(&[10], [0; 3]));
+    assert!(folder.preview_10(3).is_err());
+    folder.write("data_batch_1.bin", &record(&[1], [0; 3]));
+    folder.write("data_batch_5.bin", &record(&[10], [0; 3]));
+    assert!(folder.preview_10(3).is_ok());
+}
+
+#[test]
+fn files_beyond_memory_are_refused_however_small_the_images() {
+    // 8 GiB of pixels and a little more.
+    assert_eq!(images_refused(2_796_203, 1), 2_796_208);
 }
 
 #[test]
 fn sets_beyond_memory_are_refused_before_they_are_read() {
-    // A file that takes no room on most disks, of 171 records for images of 4096² pixels.
+    // 171 images of 4096² pixels take 8.6 GB.
+    assert_eq!(images_refused(171, 4_096), 176);
+}
+
+/// How many images a data set with `records` in its first file has when it is refused as too large.
+/// That file takes no room on most disks.
+fn images_refused(records: u64, size: u32) -> usize {
     let folder = Folder::of_10();
     let file = File::create(folder.path("data_batch_1.bin")).unwrap();
-    file.set_len(171 * 3_073).unwrap();
+    file.set_len(records * 3_073).unwrap();
     let spec = DataSpec::Cifar10(folder.0.path().into());
-    let options = LoadOptions {
-        image_size: Some(4_096),
-    };
-    let outcome = Dataset::load(&spec, &options);
-    assert!(matches!(
-        outcome,
-        Err(DataError::TooLarge { images: 176, .. })
-    ));
+    let image_size = Some(size);
+    match Dataset::load(&spec, &LoadOptions { image_size }) {
+        Err(DataError::TooLarge { images, .. }) => images,
+        outcome => panic!("{outcome:?}"),
+    }
 }

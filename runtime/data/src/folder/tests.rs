@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use image::codecs::gif::GifEncoder;
@@ -6,7 +7,9 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, Luma
 use tempfile::TempDir;
 
 use super::*;
-use crate::{DataSpec, Split, Unreadable};
+use crate::dataset::{Dataset, Split};
+use crate::error::Unreadable;
+use crate::spec::DataSpec;
 
 /// A data set under construction, in a folder that goes away with it.
 struct Folder(TempDir);
@@ -15,34 +18,34 @@ impl Folder {
     /// The classes `cat` and `dog` with one 4×3 image each in both splits.
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        for (place, shade) in [
+        for (path, shade) in [
             ("train/cat/1.png", 10),
             ("train/dog/1.png", 20),
             ("test/cat/1.png", 30),
             ("test/dog/1.png", 40),
         ] {
-            folder.put(place, plain(4, 3, shade));
+            folder.put(path, plain(4, 3, shade));
         }
         folder
     }
 
-    fn path(&self, place: &str) -> PathBuf {
-        self.0.path().join(place)
+    fn path(&self, inner: &str) -> PathBuf {
+        self.0.path().join(inner)
     }
 
-    fn put(&self, place: &str, image: impl Into<DynamicImage>) -> &Self {
-        self.write(place, &encode(image, ImageFormat::Png))
+    fn put(&self, inner: &str, image: impl Into<DynamicImage>) -> &Self {
+        self.write(inner, &encode(image, ImageFormat::Png))
     }
 
-    fn write(&self, place: &str, bytes: &[u8]) -> &Self {
-        let path = self.path(place);
+    fn write(&self, inner: &str, bytes: &[u8]) -> &Self {
+        let path = self.path(inner);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
         self
     }
 
-    fn remove(&self, place: &str) -> &Self {
-        let path = self.path(place);
+    fn remove(&self, inner: &str) -> &Self {
+        let path = self.path(inner);
         if path.is_dir() {
             fs::remove_dir_all(path).unwrap();
         } else {
@@ -314,7 +317,7 @@ fn every_unreadable_file_is_reported() {
         .write("test/dog/4.png", b"")
         .put("train/dog/other-size.png", plain(5, 3, 0));
     let files = folder.unreadable();
-    let places = [
+    let paths = [
         "train/cat/0.png",
         "train/cat/2.jpg",
         "train/dog/3.txt",
@@ -325,7 +328,7 @@ fn every_unreadable_file_is_reported() {
             .iter()
             .map(|file| file.path.clone())
             .collect::<Vec<_>>(),
-        places.map(|place| folder.path(place))
+        paths.map(|path| folder.path(path))
     );
     assert!(files[2].reason.contains("no known image format"));
     assert!(files.iter().all(|file| !file.reason.is_empty()));
@@ -334,13 +337,13 @@ fn every_unreadable_file_is_reported() {
 #[test]
 fn a_set_without_any_image_is_unreadable_as_a_whole() {
     let folder = Folder::new();
-    for place in [
+    for path in [
         "train/cat/1.png",
         "train/dog/1.png",
         "test/cat/1.png",
         "test/dog/1.png",
     ] {
-        folder.write(place, b"?");
+        folder.write(path, b"?");
     }
     assert_eq!(folder.unreadable().len(), 4);
 }
@@ -410,11 +413,38 @@ fn unequal_sizes_are_refused_with_both() {
 }
 
 #[test]
+fn a_preview_decodes_the_chosen_images_only() {
+    let folder = Folder::new();
+    folder
+        .put("train/dog/2.png", plain(4, 3, 21))
+        .write("train/cat/2.png", b"?")
+        .write("train/dog/3.png", b"?")
+        .write("test/cat/1.png", b"?");
+    let preview = |count| {
+        let spec = DataSpec::Folder(folder.0.path().into());
+        let count = NonZeroUsize::new(count).unwrap();
+        Dataset::preview(&spec, &LoadOptions::default(), count)
+    };
+    // Of the five images, those with the indices 0 and 2.
+    let some = preview(2).unwrap();
+    assert_eq!(some.train_images, 5);
+    assert_eq!(some.dataset.classes, ["cat", "dog"]);
+    assert_eq!(some.dataset.train.labels, [0, 1]);
+    assert_eq!(some.dataset.train.pixels, [[10; 36], [20; 36]].concat());
+    assert!(some.dataset.test.is_empty());
+    let outcome = preview(5);
+    assert!(
+        matches!(&outcome, Err(DataError::Unreadable { files }) if files.len() == 2),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn sets_beyond_memory_are_refused_by_count() {
     // 171 images of 4096² pixels take 8.6 GB. The files themselves are small.
     let folder = Folder::new();
-    for place in 2..=168 {
-        folder.put(&format!("train/cat/{place}.png"), plain(1, 1, 0));
+    for index in 2..=168 {
+        folder.put(&format!("train/cat/{index}.png"), plain(1, 1, 0));
     }
     let error = folder.load_at(Some(4_096)).unwrap_err();
     let DataError::TooLarge {

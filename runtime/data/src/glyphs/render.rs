@@ -1,15 +1,18 @@
+//! From a scene to pixels.
+
+use std::array;
+
 use faa_op::{Stream, math};
 
-use super::SIDE;
-use super::scene::{Colour, Scene, blend, luma};
+use super::scene::{Colour, SIDE, Scene, blend, luma};
 
-/// Points along a pixel's side at which the scene is looked at.
+/// Sampling points along a pixel's side.
 const SAMPLES: usize = 4;
 
 type Plane = [[Colour; SIDE]; SIDE];
 
-/// Takes a picture of a scene, as a camera would: the scene through the lens, the state of air and
-/// light, the sensor's noise, and at last 8-bit values.
+/// Takes a picture of a scene as a camera would: through the lens, then with haze and light, then with
+/// the sensor's noise, as 8-bit values.
 pub(super) fn render(scene: &Scene, stream: &mut Stream, pixels: &mut [u8]) {
     let mut plane = expose(scene);
     // Blurring twice along each axis gives nearly the bell that a soft focus spreads light to.
@@ -27,11 +30,12 @@ pub(super) fn render(scene: &Scene, stream: &mut Stream, pixels: &mut [u8]) {
 
 fn expose(scene: &Scene) -> Plane {
     let mut plane = [[[0.0; 3]; SIDE]; SIDE];
-    let place = |pixel: usize, sample: usize| pixel as f64 + (sample as f64 + 0.5) / SAMPLES as f64;
+    let position =
+        |pixel: usize, sample: usize| pixel as f64 + (sample as f64 + 0.5) / SAMPLES as f64;
     for (y, row) in plane.iter_mut().enumerate() {
         for (x, sum) in row.iter_mut().enumerate() {
             for sample in 0..SAMPLES * SAMPLES {
-                let (x, y) = (place(x, sample % SAMPLES), place(y, sample / SAMPLES));
+                let (x, y) = (position(x, sample % SAMPLES), position(y, sample / SAMPLES));
                 let colour = scene.colour(x, y);
                 for (sum, part) in sum.iter_mut().zip(colour) {
                     *sum += part;
@@ -44,44 +48,41 @@ fn expose(scene: &Scene) -> Plane {
 }
 
 /// Spreads every pixel over its neighbours, along both axes, so that the variance grows by half
-/// the square of `blur`; what lies beyond the border is taken to be as the border.
+/// the square of `blur`; beyond the border, the border continues.
 fn soften(plane: &mut Plane, blur: f64) {
     // A kernel (s, 1 − 2s, s) has the variance 2s, and stays a bell up to s = ⅓.
-    let share = (blur * blur / 4.0).min(1.0 / 3.0);
-    let before = *plane;
-    for (y, row) in plane.iter_mut().enumerate() {
-        for (x, pixel) in row.iter_mut().enumerate() {
-            *pixel = spread(
-                before[y][x.saturating_sub(1)],
-                before[y][x],
-                before[y][(x + 1).min(SIDE - 1)],
-                share,
-            );
-        }
-    }
-    let before = *plane;
-    for (y, row) in plane.iter_mut().enumerate() {
-        for (x, pixel) in row.iter_mut().enumerate() {
-            *pixel = spread(
-                before[y.saturating_sub(1)][x],
-                before[y][x],
-                before[(y + 1).min(SIDE - 1)][x],
-                share,
-            );
-        }
-    }
+    let weight = (blur * blur / 4.0).min(1.0 / 3.0);
+    let last = SIDE - 1;
+    *plane = spread(plane, weight, |x, y| {
+        [(x.saturating_sub(1), y), ((x + 1).min(last), y)]
+    });
+    *plane = spread(plane, weight, |x, y| {
+        [(x, y.saturating_sub(1)), (x, (y + 1).min(last))]
+    });
 }
 
-fn spread(one: Colour, middle: Colour, other: Colour, share: f64) -> Colour {
-    [0, 1, 2].map(|channel| {
-        middle[channel] + share * (one[channel] + other[channel] - 2.0 * middle[channel])
+/// Every pixel with `weight` of each of its two neighbours.
+fn spread(
+    plane: &Plane,
+    weight: f64,
+    neighbours: impl Fn(usize, usize) -> [(usize, usize); 2],
+) -> Plane {
+    let at = |(x, y): (usize, usize), channel: usize| plane[y][x][channel];
+    array::from_fn(|y| {
+        array::from_fn(|x| {
+            let [one, other] = neighbours(x, y);
+            [0, 1, 2].map(|channel| {
+                let middle = at((x, y), channel);
+                middle + weight * (at(one, channel) + at(other, channel) - 2.0 * middle)
+            })
+        })
     })
 }
 
 /// A colour of the scene as it reaches the sensor at a pixel.
 fn light(colour: Colour, x: usize, y: usize, scene: &Scene) -> Colour {
     let grey = luma(colour);
-    let from_middle = [x, y].map(|place| (place as f64 + 0.5) / (SIDE as f64 / 2.0) - 1.0);
+    let from_middle = [x, y].map(|index| (index as f64 + 0.5) / (SIDE as f64 / 2.0) - 1.0);
     let [across, down] = scene.falloff;
     let light = scene.exposure * (1.0 + across * from_middle[0] + down * from_middle[1]);
     colour.map(|part| {

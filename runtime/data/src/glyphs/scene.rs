@@ -1,16 +1,20 @@
+//! What an image shows: a glyph, its pose, the ground and the light.
+
 use faa_op::{Stream, math};
 
-use super::SIDE;
 use super::conditions::{Conditions, Span};
 use super::shape::{REACH, Shape};
+
+/// Width and height of every image, in pixels.
+pub(super) const SIDE: usize = 32;
 
 /// Red, green and blue, from 0 to 1.
 pub(super) type Colour = [f64; 3];
 
-/// Everything that a picture shows and how it is lit, apart from the sensor's noise.
+/// Everything that an image shows and how it is lit, apart from the sensor's noise.
 pub(super) struct Scene {
     shape: Shape,
-    /// From picture to glyph: rows of a 2×3 matrix.
+    /// From image to glyph coordinates: rows of a 2×3 matrix.
     pose: [[f64; 3]; 2],
     ink: Colour,
     ground: Ground,
@@ -19,7 +23,7 @@ pub(super) struct Scene {
     pub(super) saturation: f64,
     pub(super) contrast: f64,
     pub(super) exposure: f64,
-    /// The direction in which the light grows, as long as it grows from middle to border.
+    /// The direction in which the light grows, of the length by which it grows from middle to border.
     pub(super) falloff: [f64; 2],
     pub(super) noise: f64,
 }
@@ -41,7 +45,7 @@ struct Speck {
     colour: Colour,
 }
 
-/// A straight edge that hides what lies beyond it.
+/// A straight edge that hides everything beyond it.
 struct Cover {
     direction: [f64; 2],
     distance: f64,
@@ -49,8 +53,8 @@ struct Cover {
 }
 
 impl Scene {
-    /// Draws a scene. The draws and their order make the data set: any change to them changes
-    /// every picture.
+    /// Draws a scene. The draws and their order define the data set: any change to them changes
+    /// every image.
     pub(super) fn draw(shape: Shape, conditions: &Conditions, stream: &mut Stream) -> Self {
         let middle = [(); 2].map(|()| SIDE as f64 / 2.0 + conditions.shift.draw(stream));
         let radius = conditions.radius.draw(stream);
@@ -105,7 +109,7 @@ fn draw_pose(
     let (sine, cosine) = (math::sin(angle), math::cos(angle));
     let slant = conditions.slant.draw(stream);
     let width = radius * conditions.aspect.draw(stream);
-    // A point of the picture is turned back, set upright, and brought to the glyph's unit.
+    // A point of the image is rotated back, unslanted and scaled to the glyph's unit.
     let across = [cosine + slant * sine, slant * cosine - sine].map(|part| part / width);
     let down = [sine, cosine].map(|part| part / radius);
     [across, down].map(|[a, b]| [a, b, -(a * middle_x + b * middle_y)])
@@ -137,10 +141,10 @@ impl Ground {
     /// Smooth noise between −1 and 1: values on a grid, blended by a cubic.
     fn pattern(&self, x: f64, y: f64) -> f64 {
         let cells = (GRID - 1) as f64 / SIDE as f64;
-        let [(column, right), (row, low)] = [x, y].map(|place| {
-            let place = (place * cells).clamp(0.0, (GRID - 1) as f64);
-            let cell = (place as usize).min(GRID - 2);
-            let rest = place - cell as f64;
+        let [(column, right), (row, low)] = [x, y].map(|position| {
+            let position = (position * cells).clamp(0.0, (GRID - 1) as f64);
+            let cell = (position as usize).min(GRID - 2);
+            let rest = position - cell as f64;
             (cell, rest * rest * (3.0 - 2.0 * rest))
         });
         let across = |row: usize| blend(self.grid[row][column], self.grid[row][column + 1], right);
@@ -167,7 +171,7 @@ impl Speck {
 }
 
 impl Cover {
-    /// An edge that takes a quarter of the glyph's height at most.
+    /// An edge that hides at most a quarter of the glyph's height.
     fn draw(middle: [f64; 2], radius: f64, stream: &mut Stream) -> Self {
         let direction = draw_direction(stream);
         let to_middle = direction[0] * middle[0] + direction[1] * middle[1];
@@ -207,7 +211,7 @@ pub(super) fn luma([red, green, blue]: Colour) -> f64 {
     0.299 * red + 0.587 * green + 0.114 * blue
 }
 
-/// From `a` to `b` as `share` goes from 0 to 1.
-pub(super) fn blend(a: f64, b: f64, share: f64) -> f64 {
-    a + (b - a) * share
+/// From `a` to `b` as `fraction` goes from 0 to 1.
+pub(super) fn blend(a: f64, b: f64, fraction: f64) -> f64 {
+    a + (b - a) * fraction
 }

@@ -1,3 +1,5 @@
+//! The shapes that are the classes.
+
 /// The shape of a glyph, which is its class.
 ///
 /// Each remains what it is when it is mirrored, or turned by up to 40°: there is no diamond beside
@@ -129,11 +131,11 @@ mod tests {
 
     #[test]
     fn shapes_differ_from_each_other_however_they_are_turned() {
-        // The least share of their common area in which two shapes must differ, at any angle up to
-        // 40° either way.
-        const LEAST: f64 = 0.14;
-        for (place, first) in Shape::ALL.into_iter().enumerate() {
-            for second in &Shape::ALL[..place] {
+        // The minimum fraction of their common area in which two shapes must differ, at any angle up
+        // to 40° either way.
+        const MIN: f64 = 0.14;
+        for (index, first) in Shape::ALL.into_iter().enumerate() {
+            for second in &Shape::ALL[..index] {
                 for degrees in -8..=8 {
                     let angle = f64::from(degrees) * 5.0_f64.to_radians();
                     let (sine, cosine) = (faa_op::math::sin(angle), faa_op::math::cos(angle));
@@ -145,7 +147,7 @@ mod tests {
                         one += f64::from(u8::from(a != b));
                     }
                     assert!(
-                        one / either > LEAST,
+                        one / either > MIN,
                         "{first:?}, {second:?} at {degrees} × 5°"
                     );
                 }

@@ -1,5 +1,8 @@
+use std::num::NonZeroUsize;
+
 use super::*;
-use crate::DataSpec;
+use crate::dataset::Split;
+use crate::spec::DataSpec;
 
 fn glyphs(seed: u64) -> Dataset {
     Dataset::load(&DataSpec::Glyphs { seed }, &LoadOptions::default()).unwrap()
@@ -80,4 +83,19 @@ fn only_their_own_size_can_be_asked_for() {
         load(64),
         Err(DataError::ImageSize { size: 64, .. })
     ));
+}
+
+#[test]
+fn a_preview_draws_the_chosen_images_only() {
+    let spec = DataSpec::Glyphs { seed: 1 };
+    let count = NonZeroUsize::new(3).unwrap();
+    let preview = Dataset::preview(&spec, &LoadOptions::default(), count).unwrap();
+    let whole = glyphs(1);
+    assert_eq!(preview.train_images, TRAIN_IMAGES);
+    let Dataset { train, test, .. } = preview.dataset;
+    for (chosen, index) in [0, 333, 666].into_iter().enumerate() {
+        assert_eq!(train.image(chosen), whole.train.image(index));
+        assert_eq!(train.labels[chosen], whole.train.labels[index]);
+    }
+    assert_eq!((train.len(), test.len()), (3, 0));
 }

@@ -21,8 +21,8 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// From `low` to `high`, both moved outwards to marks, with about `most` steps between them.
-    pub(super) fn rounded(low: f64, high: f64, most: u32) -> Self {
+    /// From `low` to `high`, both moved outwards to marks, with at most about `max` steps between.
+    pub(super) fn rounded(low: f64, high: f64, max: u32) -> Self {
         // Values that differ in their last digits alone are drawn as equal.
         let resolution = 1e-9 * low.abs().max(high.abs()).max(1e-9);
         let (low, high) = if high - low > resolution {
@@ -30,7 +30,7 @@ impl Axis {
         } else {
             (low - 0.5, low + 0.5)
         };
-        let step = round_step(high - low, most);
+        let step = round_step(high - low, max);
         Self {
             low: (low / step + 1e-9).floor() * step,
             high: (high / step - 1e-9).ceil() * step,
@@ -38,13 +38,13 @@ impl Axis {
         }
     }
 
-    /// From 0 to a count, with marks at whole numbers, at most `most` steps apart.
-    pub(super) fn counts(high: usize, most: u32) -> Self {
+    /// From 0 to a count, with marks at whole numbers and at most `max` steps between.
+    pub(super) fn counts(high: usize, max: u32) -> Self {
         let high = high.max(1) as f64;
         Self {
             low: 0.0,
             high,
-            step: round_step(high, most).max(1.0),
+            step: round_step(high, max).max(1.0),
         }
     }
 
@@ -56,7 +56,7 @@ impl Axis {
         // Numbers that leave the range of a float make no more marks than this.
         (first..=last)
             .take(100)
-            .map(move |place| place as f64 * step)
+            .map(move |multiple| multiple as f64 * step)
     }
 
     /// A mark's number, with the digits that tell it from its neighbours.
@@ -68,15 +68,16 @@ impl Axis {
         format!("{:.decimals$}", value + 0.0)
     }
 
-    /// Where a value lies, from 0 to 1.
-    fn share(&self, value: f64) -> f64 {
+    /// The position of a value, from 0 to 1.
+    fn fraction(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
-/// The smallest of 1, 2, 5 and 10 times a power of ten that divides `span` into at most `most`.
-fn round_step(span: f64, most: u32) -> f64 {
-    let raw = span / f64::from(most.max(1));
+/// The smallest of 1, 2, 5 and 10 times a power of ten that divides `span` into at most `max`
+/// steps.
+fn round_step(span: f64, max: u32) -> f64 {
+    let raw = span / f64::from(max.max(1));
     let power = 10_f64.powi(raw.log10().floor() as i32);
     let steps = [1.0, 2.0, 5.0].map(|multiple| multiple * power);
     let enough = |step: &f64| *step >= raw * (1.0 - 1e-9);
@@ -199,11 +200,11 @@ impl Plot {
     }
 
     fn x(&self, value: f64) -> f64 {
-        Self::LEFT + self.x.share(value) * (Self::RIGHT - Self::LEFT)
+        Self::LEFT + self.x.fraction(value) * (Self::RIGHT - Self::LEFT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.bottom() - self.y.share(value) * (self.bottom() - Self::TOP)
+        self.bottom() - self.y.fraction(value) * (self.bottom() - Self::TOP)
     }
 
     fn bottom(&self) -> f64 {
@@ -211,7 +212,7 @@ impl Plot {
     }
 }
 
-/// A chart with a named row for every thing, over one axis.
+/// A chart with named rows over one axis.
 pub(super) struct Rows<'a> {
     pub(super) names: &'a [String],
     pub(super) axis: Axis,
@@ -283,7 +284,7 @@ impl Rows<'_> {
     }
 
     fn x(&self, value: f64) -> f64 {
-        self.left + self.axis.share(value) * (Self::RIGHT - self.left)
+        self.left + self.axis.fraction(value) * (Self::RIGHT - self.left)
     }
 
     fn y(row: usize) -> f64 {
@@ -337,7 +338,7 @@ mod tests {
     #[test]
     fn equal_ends_are_moved_apart() {
         let axis = Axis::rounded(3.0, 3.0, 4);
-        assert!(axis.share(3.0) > 0.0 && axis.share(3.0) < 1.0);
+        assert!(axis.fraction(3.0) > 0.0 && axis.fraction(3.0) < 1.0);
         assert!(Axis::rounded(f64::NAN, 1.0, 4).ticks().count() < 10);
     }
 
@@ -349,7 +350,7 @@ mod tests {
             ["0", "20", "40", "60", "80", "100", "120"]
         );
         assert_eq!(labels(Axis::counts(130, 5)), ["0", "50", "100"]);
-        assert_eq!(Axis::counts(130, 5).share(130.0), 1.0);
+        assert_eq!(Axis::counts(130, 5).fraction(130.0), 1.0);
         assert_eq!(labels(Axis::counts(0, 5)), ["0", "1"]);
     }
 

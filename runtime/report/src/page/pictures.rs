@@ -1,38 +1,38 @@
 //! Real images, and what a policy does to them.
 
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use faa_data::{DataSpec, Dataset, LoadOptions};
 use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
 use faa_policy::{Executor, PackedImages, Policy, Step, SubPolicy, Workspace};
+use faa_search::space::Space;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use serde_json::Value;
 
 use super::record::Record;
-use super::text::reason;
-use faa_data::{DataSpec, Dataset, LoadOptions};
-use faa_search::space::Space;
+use super::text::{count, counted, reason};
 
 /// How many sub-policies are shown, or draws of a sampler.
 const COLUMNS: usize = 8;
 
-/// Larger images are shown smaller, so that the page stays small.
-const LARGEST_SIDE: u32 = 64;
+/// Larger images are scaled down, so that the page stays small.
+const MAX_SIDE: u32 = 64;
 
-/// How many images the mean change of a pixel is measured on.
+/// The maximum number of images that the mean change of a pixel is measured on.
 pub(super) const MEASURED_IMAGES: usize = 128;
-/// How often each of them is drawn.
+/// How often each of them is augmented.
 pub(super) const MEASURED_DRAWS: u32 = 4;
 
-/// How many random sub-policies stand for all of them. A draw takes one of them, so that their
-/// number matters little.
+/// How many random sub-policies represent all of them. A draw takes one of them, so that their number
+/// matters little.
 const RANDOM_SUB_POLICIES: usize = 1_000;
 
-/// With more steps than this a sub-policy is none that a search proposes.
-const MOST_STEPS: usize = 100;
+/// No search proposes sub-policies with more steps than this.
+const MAX_STEPS: usize = 100;
 
-/// Everything random here follows from this: a report has no seed of its own to vary.
+/// All randomness here follows from this: a report has no seed to vary.
 const SEED: u64 = 0;
 
 /// Images with their class, before and after.
@@ -45,8 +45,8 @@ pub(super) struct Gallery {
 pub(super) enum Column {
     /// All steps of a sub-policy, whatever their probabilities.
     SubPolicy {
-        /// Its place in the policy.
-        place: usize,
+        /// Its index in the policy.
+        index: usize,
         /// Its steps.
         steps: SubPolicy,
     },
@@ -59,29 +59,41 @@ pub(super) struct Row {
     pub(super) class: String,
     /// The image as it is, as a data URI.
     pub(super) original: String,
-    /// What became of it in every column, as data URIs.
+    /// What it becomes in each column, as data URIs.
     pub(super) augmented: Vec<String>,
 }
 
-/// The data set of a run.
+/// As many images of the run's training split as are shown or measured, evenly spaced in it.
 ///
 /// # Errors
 ///
-/// Why it cannot be had, in words.
-pub(super) fn load(record: &Record) -> Result<Dataset, String> {
+/// Why they are not available, in words. The run's digest covers all pixels and cannot tell, but the
+/// number of images can.
+pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
     let spec = record.data().parse::<DataSpec>();
     let spec = spec.map_err(|error| reason(&error))?;
-    let image_size = record.count("/image_size").map(|side| side as u32);
-    let dataset = Dataset::load(&spec, &LoadOptions { image_size });
-    // A data error tells its cause itself.
-    let dataset = dataset.map_err(|error| error.to_string())?;
-    match dataset.train.is_empty() {
-        true => Err("the training split has no images".to_owned()),
-        false => Ok(dataset),
+    let image_size = record.config().common.image_size;
+    let wanted = NonZeroUsize::new(images.max(MEASURED_IMAGES)).expect("some images are measured");
+    // A data error includes its cause.
+    let preview = Dataset::preview(&spec, &LoadOptions { image_size }, wanted)
+        .map_err(|error| error.to_string())?;
+    let current = preview.train_images;
+    match record.train_images() {
+        Some(recorded) if recorded != current => Err(format!(
+            "the data set has changed: its training split has {} instead of {}",
+            counted(current, "image"),
+            count(recorded),
+        )),
+        _ => Ok(preview.dataset),
     }
 }
 
-/// Draws a gallery of at most `images` images, of different classes where there are enough.
+/// Whether this program draws the images itself, so that they are those of the run.
+pub(super) fn are_generated(record: &Record) -> bool {
+    matches!(record.data().parse(), Ok(DataSpec::Glyphs { .. }))
+}
+
+/// Creates a gallery of at most `images` images, of different classes if there are enough.
 ///
 /// # Errors
 ///
@@ -116,26 +128,25 @@ pub(super) fn gallery(
     Ok(gallery)
 }
 
-/// By how many levels a policy and uniformly random policies of the run's space change a pixel on
-/// average.
+/// By how many levels a policy, and uniformly random policies of the run's search space, change a
+/// pixel on average.
 ///
 /// # Errors
 ///
-/// Why one of them cannot be applied, or that there is no space, in words.
+/// Why one of them cannot be applied, or that there is no search space, in words.
 pub(super) fn changes(
     dataset: &Dataset,
     policy: &Policy,
     record: &Record,
     ops: &OpSet,
 ) -> Result<(f64, f64), String> {
-    let names = record.config().pointer("/search/ops");
-    let names = names.and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
-    let steps = record.count("/search/ops_per_sub_policy").unwrap_or(0);
-    if names.is_empty() || !(1..=MOST_STEPS).contains(&steps) {
-        return Err("the configuration states no search space".to_owned());
+    let search = record.config().search.as_ref();
+    let search = search.ok_or("the run has no search space")?;
+    let steps = search.ops_per_sub_policy.get();
+    if search.ops.is_empty() || steps > MAX_STEPS {
+        return Err("the configuration has no valid search space".to_owned());
     }
-    let random = Space::of(&names, RANDOM_SUB_POLICIES, steps);
+    let random = Space::of(&search.ops, RANDOM_SUB_POLICIES, steps);
     let random = random.random_policy("random", RANDOM_SUB_POLICIES, SEED);
     Ok((
         mean_change(dataset, policy, ops)?,
@@ -143,15 +154,15 @@ pub(super) fn changes(
     ))
 }
 
-/// The mean absolute difference of samples, in levels from 0 to 255, over images that lie evenly
-/// in the training split.
+/// The mean absolute difference of samples, in levels from 0 to 255, over images that are evenly
+/// spaced in the training split.
 fn mean_change(dataset: &Dataset, policy: &Policy, ops: &OpSet) -> Result<f64, String> {
     let augmenter = Augmenter::new(dataset, policy, ops)?;
     let images = dataset.train.len();
     let measured = images.min(MEASURED_IMAGES);
     let (mut sum, mut samples) = (0_u64, 0_usize);
-    for place in 0..measured {
-        let index = place * images / measured;
+    for image in 0..measured {
+        let index = image * images / measured;
         let original = dataset.train.image(index);
         for draw in 0..MEASURED_DRAWS {
             let changed = augmenter.apply(index, draw)?;
@@ -165,7 +176,7 @@ fn mean_change(dataset: &Dataset, policy: &Policy, ops: &OpSet) -> Result<f64, S
     Ok(sum as f64 / samples.max(1) as f64)
 }
 
-/// Images that take turns among the classes.
+/// Indices of images, with the classes taking turns.
 fn choose(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
     let mut of_class = vec![Vec::new(); classes];
     for (index, &label) in labels.iter().enumerate() {
@@ -181,7 +192,7 @@ fn choose(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
         .collect()
 }
 
-/// The columns of a policy, each with the policy that makes it.
+/// The columns of a policy, each with the policy that it is augmented with.
 fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
     let all = policy.sub_policies();
     if all.is_empty() {
@@ -191,14 +202,14 @@ fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
     }
     let shown = all.len().min(COLUMNS);
     let column = |column: usize| {
-        let place = column * all.len() / shown;
-        let steps = all[place].clone();
+        let index = column * all.len() / shown;
+        let steps = all[index].clone();
         let always = |step: &Step| Step {
             probability: 1.0,
             ..step.clone()
         };
         let policy = Policy::of_sub_policies("shown", vec![steps.iter().map(always).collect()]);
-        (Column::SubPolicy { place, steps }, policy)
+        (Column::SubPolicy { index, steps }, policy)
     };
     (0..shown).map(column).collect()
 }
@@ -247,10 +258,10 @@ impl<'a> Augmenter<'a> {
 fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
     let (width, height) = (dataset.width as u32, dataset.height as u32);
     let image = RgbImage::from_raw(width, height, samples)
-        .ok_or("the samples have not the length of their shape")?;
+        .ok_or("the samples do not have the length of their shape")?;
     let mut image = DynamicImage::from(image);
-    if width.max(height) > LARGEST_SIDE {
-        image = image.resize(LARGEST_SIDE, LARGEST_SIDE, FilterType::Triangle);
+    if width.max(height) > MAX_SIDE {
+        image = image.resize(MAX_SIDE, MAX_SIDE, FilterType::Triangle);
     }
     let mut png = Cursor::new(Vec::new());
     image
@@ -264,13 +275,13 @@ fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use faa_data::Split;
     use faa_ops_builtin::builtin_ops;
     use faa_policy::Strength;
 
     use super::*;
-    use faa_data::Split;
 
-    /// Four images of 2×2 in three classes, all of one shade each.
+    /// Four uniform images of 2×2 pixels in three classes.
     fn dataset() -> Dataset {
         let shades = [0, 50, 100, 255];
         Dataset {
@@ -326,15 +337,15 @@ mod tests {
     #[test]
     fn at_most_eight_sub_policies_are_shown_evenly() {
         let steps = policy("Invert", 1.0).sub_policies()[0].clone();
-        let places = |count: usize| -> Vec<usize> {
+        let indices = |count: usize| -> Vec<usize> {
             let policy = Policy::of_sub_policies("test", vec![steps.clone(); count]);
-            let place = |(column, _)| match column {
-                Column::SubPolicy { place, .. } => place,
+            let index = |(column, _)| match column {
+                Column::SubPolicy { index, .. } => index,
                 Column::Draw => usize::MAX,
             };
-            columns(&policy).into_iter().map(place).collect()
+            columns(&policy).into_iter().map(index).collect()
         };
-        assert_eq!(places(3), [0, 1, 2]);
-        assert_eq!(places(20), [0, 2, 5, 7, 10, 12, 15, 17]);
+        assert_eq!(indices(3), [0, 1, 2]);
+        assert_eq!(indices(20), [0, 2, 5, 7, 10, 12, 15, 17]);
     }
 }

@@ -1,4 +1,4 @@
-//! The sections of the page, and what they have in common.
+//! The sections of the page, and what they share.
 
 pub(super) mod configuration;
 pub(super) mod final_trainings;
@@ -9,19 +9,18 @@ pub(super) mod reward;
 pub(super) mod summary;
 pub(super) mod training;
 
+use faa_search::results::Divergence;
 use maud::{Markup, html};
 
-use faa_search::results::Divergence;
-
-/// A part of the page with a heading and a place in the contents.
+/// A part of the page with a heading and an entry in the contents.
 pub(super) struct Section {
-    /// What a link to it ends in.
+    /// The fragment of a link to it.
     pub(super) id: &'static str,
     pub(super) heading: &'static str,
     pub(super) body: Markup,
 }
 
-/// What a box says before it is read.
+/// The kind of a box.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
     Good,
@@ -29,7 +28,7 @@ enum Sign {
     Warning,
 }
 
-/// A box that stands out, by its sign and its words as well as by its colour.
+/// A box that is marked by its sign and its heading as well as by its colour.
 fn callout(sign: Sign, heading: &str, body: &Markup) -> Markup {
     let mark = match sign {
         Sign::Good => "✓",
@@ -47,7 +46,7 @@ fn callout(sign: Sign, heading: &str, body: &Markup) -> Markup {
 /// Where a training diverged, as a sentence.
 fn where_it_diverged(divergence: Divergence) -> Markup {
     html! {
-        "The loss became infinite or not a number in epoch "
+        "The loss became infinite or NaN in epoch "
         (divergence.epoch.saturating_add(1))
         ", at learning rate " (divergence.learning_rate) "."
     }
@@ -55,7 +54,7 @@ fn where_it_diverged(divergence: Divergence) -> Markup {
 
 /// How a mark of a chart looks.
 enum Swatch {
-    /// A line of a class.
+    /// A line of this class.
     Line(&'static str),
     Dot,
     Full,
@@ -89,14 +88,14 @@ fn legend(entries: &[(Swatch, &str)]) -> Markup {
     }
 }
 
-/// A table in a box of its own that scrolls, by keyboard too.
+/// A table in a box that scrolls, also with the keyboard.
 fn scrolling(label: &str, tall: bool, table: &Markup) -> Markup {
     html! {
         div.scroll.tall[tall] role="region" aria-label=(label) tabindex="0" { (table) }
     }
 }
 
-/// The images on which candidates are judged.
+/// The images on which candidates are scored.
 fn d_a() -> Markup {
     html! { "D" sub { "A" } }
 }

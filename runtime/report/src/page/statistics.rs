@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 
 use faa_policy::{Step, Strength, SubPolicy};
 
-/// From here on the kept candidates count as having moved towards doing nothing: they leave an
-/// image untouched this many times as often as uniformly random candidates do.
+/// Above this factor, the top n candidates count as having moved towards doing nothing: they leave an
+/// image untouched this many times as often as uniformly random candidates.
 pub(super) const UNTOUCHED_FACTOR: f64 = 1.5;
 
-/// Below this share of what random policies change a pixel by, a policy counts as doing next to
+/// Below this fraction of the change of a pixel by random policies, a policy counts as doing next to
 /// nothing.
 pub(super) const CHANGE_FACTOR: f64 = 0.5;
 
-/// With fewer kept sub-policies than this, their mean says more about luck than about the search.
+/// With fewer sub-policies in the top n than this, their mean is more a matter of luck than of the
+/// search.
 /// Π(1 − p) of two uniform probabilities has a mean of 0.25 and a standard deviation of 0.22, so
 /// that the mean of 20 exceeds 0.375 by chance once in about a hundred times.
-pub(super) const ENOUGH_SUB_POLICIES: usize = 20;
+pub(super) const MIN_SUB_POLICIES: usize = 20;
 
-/// The highest of the values up to each place.
+/// The highest of the values up to each index.
 pub(super) fn best_so_far(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let highest = |best: &mut f64, value: f64| {
         *best = best.max(value);
@@ -30,13 +31,13 @@ pub(super) fn best_so_far(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
 }
 
 /// An estimate of the expected highest of `draws` values from where a sample comes from: the mean
-/// of the highest over all choices of so many values of the sample, without replacement.
+/// of the highest over all choices of `draws` values of the sample, without replacement.
 ///
 /// With the sample in order, x₁ ≤ … ≤ xₘ, the highest of n values is xᵢ in C(i−1, n−1) of the
-/// C(m, n) choices, so the mean is Σ xᵢ · C(i−1, n−1) / C(m, n). It has no bias where the sample is
-/// independent. The nearer n is to m, the fewer values it rests on: for n = m it is xₘ.
+/// C(m, n) choices, so the mean is Σ xᵢ · C(i−1, n−1) / C(m, n). It has no bias if the sample is
+/// independent. The closer n is to m, the fewer values it depends on: for n = m it is xₘ.
 ///
-/// `None` for no draws, and for more than the sample has.
+/// `None` for 0 draws, and for more than the sample has.
 pub(super) fn expected_best(sample: &[f64], draws: usize) -> Option<f64> {
     if draws == 0 || draws > sample.len() {
         return None;
@@ -46,10 +47,10 @@ pub(super) fn expected_best(sample: &[f64], draws: usize) -> Option<f64> {
     // C(m−1, n−1) / C(m, n) is n/m, and C(i−2, n−1) / C(i−1, n−1) is (i−n) / (i−1).
     let mut weight = draws as f64 / falling.len() as f64;
     let mut expected = 0.0;
-    for (place, value) in (draws..=falling.len()).rev().zip(&falling) {
+    for (rank, value) in (draws..=falling.len()).rev().zip(&falling) {
         expected += weight * value;
-        // The last place may be 1, and its ratio is not used.
-        weight *= (place - draws) as f64 / (place - 1).max(1) as f64;
+        // The last rank may be 1, and its ratio is not used.
+        weight *= (rank - draws) as f64 / (rank - 1).max(1) as f64;
     }
     Some(expected)
 }
@@ -59,11 +60,11 @@ pub(super) fn expected_best(sample: &[f64], draws: usize) -> Option<f64> {
 pub(super) struct OpUse {
     /// The steps that name it.
     pub(super) steps: usize,
-    /// Their share of all steps.
-    pub(super) share: f64,
+    /// Their fraction of all steps.
+    pub(super) fraction: f64,
     /// Their mean probability.
     pub(super) probability: f64,
-    /// The magnitudes of those that state one.
+    /// The magnitudes of those that have one.
     magnitudes: Vec<f64>,
 }
 
@@ -75,7 +76,7 @@ impl OpUse {
         };
         Self {
             steps: steps.len(),
-            share: steps.len() as f64 / all as f64,
+            fraction: steps.len() as f64 / all as f64,
             probability: steps.iter().map(|step| step.probability).sum::<f64>()
                 / steps.len() as f64,
             magnitudes: steps.iter().filter_map(magnitude).collect(),
@@ -96,7 +97,7 @@ impl OpUse {
     }
 }
 
-/// How sub-policies use every op that they name.
+/// How sub-policies use each of their ops.
 pub(super) fn op_uses<'a>(
     sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
 ) -> BTreeMap<&'a str, OpUse> {
@@ -112,17 +113,17 @@ pub(super) fn op_uses<'a>(
 /// The probability that a draw applies no op: one of the sub-policies is drawn uniformly, so it is
 /// the mean over them of Π(1 − p), the product over a sub-policy's steps.
 ///
-/// `None` where there are none.
+/// `None` if there are none.
 pub(super) fn untouched<'a>(sub_policies: impl IntoIterator<Item = &'a SubPolicy>) -> Option<f64> {
-    let passed_over = |steps: &SubPolicy| {
+    let skipped = |steps: &SubPolicy| {
         let each = steps.iter().map(|step| 1.0 - step.probability);
         each.product::<f64>()
     };
-    let all: Vec<f64> = sub_policies.into_iter().map(passed_over).collect();
+    let all: Vec<f64> = sub_policies.into_iter().map(skipped).collect();
     mean(&all)
 }
 
-/// What [`untouched`] is on average where every probability is drawn uniformly from 0 to 1 and
+/// What [`untouched`] is on average if every probability is drawn uniformly from 0 to 1 and
 /// independently: ½ for each step, so (½)^steps for a sub-policy.
 pub(super) fn untouched_if_uniform<'a>(
     sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
@@ -132,7 +133,7 @@ pub(super) fn untouched_if_uniform<'a>(
     mean(&all)
 }
 
-/// The mean, where there are values.
+/// The mean; `None` for no values.
 pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -146,26 +147,25 @@ pub(super) fn sample_deviation(values: &[f64]) -> Option<f64> {
     Some((squares.sum::<f64>() / (values.len() - 1) as f64).sqrt())
 }
 
-/// How much is done to images, by the kept candidates and by random ones.
+/// How much is done to images by the top n candidates and by random ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Activity {
-    /// How many sub-policies were kept.
+    /// How many sub-policies the top n candidates have.
     pub(super) top_n: usize,
-    /// The probability that a draw of the kept candidates applies no op.
+    /// The probability that a draw from the top n candidates applies no op.
     pub(super) untouched: f64,
     /// That of uniformly random candidates.
     pub(super) untouched_if_uniform: f64,
-    /// The mean change of a pixel by the policy and by random policies, in levels, where it was
-    /// measured.
+    /// The mean change of a pixel by the policy and by random policies, in levels, if it was measured.
     pub(super) change: Option<(f64, f64)>,
 }
 
 /// Whether a search has fallen back to the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// There are too few kept sub-policies to tell.
+    /// There are too few sub-policies in the top n to tell.
     TooFew,
-    /// The kept candidates do much less to images than random ones.
+    /// The top n candidates do much less to images than random ones.
     TowardsNothing {
         /// They apply no op much more often.
         untouched: bool,
@@ -179,10 +179,10 @@ pub(super) enum Finding {
 }
 
 impl Activity {
-    /// Judges the kept candidates against uniformly random ones, and not against all trials: a
-    /// sampler that learns to do nothing takes all trials along with it.
+    /// Compares the top n candidates with uniformly random ones, not with all trials: a sampler that
+    /// learns to do nothing affects all trials.
     pub(super) fn finding(&self) -> Finding {
-        if self.top_n < ENOUGH_SUB_POLICIES {
+        if self.top_n < MIN_SUB_POLICIES {
             return Finding::TooFew;
         }
         let untouched = self.untouched > UNTOUCHED_FACTOR * self.untouched_if_uniform;
@@ -268,7 +268,7 @@ mod tests {
         let uses = op_uses(&all);
         assert_eq!(uses.keys().copied().collect::<Vec<_>>(), ["A", "B"]);
         let a = &uses["A"];
-        assert_eq!((a.steps, a.share), (3, 0.75));
+        assert_eq!((a.steps, a.fraction), (3, 0.75));
         assert!(close(Some(a.probability), 0.4) && close(a.magnitude(), 0.4));
         assert!(close(a.distance(0.5), 0.3));
         assert!(op_uses(&[]).is_empty());
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_untouched_where_every_step_is_passed_over() {
+    fn an_image_is_untouched_if_every_step_is_skipped() {
         let all = [
             sub_policy(&[("A", 0.5, 0.0), ("B", 0.2, 0.0)]),
             sub_policy(&[("A", 1.0, 0.0), ("B", 0.0, 0.0)]),

@@ -1,35 +1,28 @@
-//! Pages of small runs that are made by hand.
+//! Pages of small runs that are written by hand.
 
 use std::fs;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
+use faa_search::VERSION;
+use faa_search::config::{Augmentation, Preset, RunConfig};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use faa_search::config::{Augmentation, Preset, RunConfig};
 
 /// A run directory under construction.
 struct Run(TempDir);
 
 impl Run {
-    /// A search that has just begun, of two folds of 30 trials, of which five are kept.
+    /// A search that has just begun, with two folds of 30 trials and a top n of five.
     fn new(data: &str) -> Self {
-        let mut config = RunConfig::preset(Preset::Demo, data);
-        config.training.epochs = 3.try_into().unwrap();
-        config.search.ops = ["Invert", "Rotate"].map(str::to_owned).to_vec();
-        config.search.trials = 30.try_into().unwrap();
-        config.search.top_n = 5.try_into().unwrap();
-        config.final_trainings.augmentations = vec![
-            Augmentation::None,
-            Augmentation::Cutout,
-            Augmentation::Random,
-            Augmentation::Policy,
-        ];
-        let run = Self(tempfile::tempdir().unwrap());
-        let json = json!({"version": "0.1.0", "config": config, "data_digest": "0"});
-        run.put("run.json", &json.to_string())
+        Self::of(&search(data))
+    }
+
+    fn of(config: &RunConfig) -> Self {
+        let json = json!({"version": VERSION, "config": config, "data_digest": "0"});
+        Self(tempfile::tempdir().unwrap()).put("run.json", &json.to_string())
     }
 
     fn put(self, name: &str, text: &str) -> Self {
@@ -39,7 +32,7 @@ impl Run {
         self
     }
 
-    /// A fold that is done, whose trials apply their steps with this probability.
+    /// A finished fold whose trials apply their steps with this probability.
     fn fold(self, fold: usize, probability: f64) -> Self {
         let evaluation = r#"{"error": 0.125, "loss": 0.5}"#;
         self.put(&format!("fold-{fold}/epochs.jsonl"), &epochs())
@@ -52,10 +45,10 @@ impl Run {
         self.put("policy.json", &policy.to_json())
     }
 
-    fn result(self, training: &str, error: f64) -> Self {
-        let result = json!({"error": error, "loss": 1.0}).to_string();
+    fn final_training(self, training: &str, error: f64) -> Self {
+        let evaluation = json!({"error": error, "loss": 1.0}).to_string();
         self.put(&format!("final/{training}/epochs.jsonl"), &epochs())
-            .put(&format!("final/{training}/result.json"), &result)
+            .put(&format!("final/{training}/evaluation.json"), &evaluation)
     }
 
     fn page(&self) -> String {
@@ -69,10 +62,26 @@ impl Run {
     }
 }
 
+fn search(data: &str) -> RunConfig {
+    let mut config = RunConfig::for_search(Preset::Demo, data);
+    config.common.training.epochs = 3.try_into().unwrap();
+    let search = config.search.as_mut().unwrap();
+    search.ops = ["Invert", "Rotate"].map(str::to_owned).to_vec();
+    search.trials = 30.try_into().unwrap();
+    search.top_n = 5.try_into().unwrap();
+    config.final_trainings.augmentations = vec![
+        Augmentation::None,
+        Augmentation::Cutout,
+        Augmentation::Random,
+        Augmentation::Policy,
+    ];
+    config
+}
+
 fn epochs() -> String {
     let epoch = |epoch: usize| {
         json!({"epoch": epoch, "loss": 2.0 - epoch as f64 / 2.0, "error": 0.5,
-            "learning_rate": 0.1, "seconds": 40.0, "images": 30})
+            "learning_rate": 0.1, "seconds": 40.0, "images": 32})
     };
     (0..3)
         .map(|number| format!("{}\n", epoch(number)))
@@ -137,7 +146,7 @@ fn whole(data: &TempDir, probability: f64) -> Run {
         ("random-0", 0.3),
         ("policy-0", 0.25),
     ] {
-        run = run.result(training, error);
+        run = run.final_training(training, error);
     }
     run
 }
@@ -233,27 +242,27 @@ fn a_run_that_has_just_begun_says_so() {
             "No trial has been made yet",
             "There is no policy yet",
             "No images are shown: there is no policy yet",
-            "No final training is over yet",
+            "No final training has finished yet",
         ],
     );
 }
 
 #[test]
-fn the_means_that_a_run_was_worked_on_with_are_shown() {
+fn the_hardware_of_a_run_is_shown() {
     let absent = Run::new("glyphs").page();
-    assert!(!absent.contains("Worked on with"));
+    assert!(!absent.contains("Hardware"));
     let line = |device: &str| {
-        let resources = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
+        let environment = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
             "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
-        format!("{resources}\n")
+        format!("{environment}\n")
     };
-    let continued = "The run was continued with other resources";
+    let continued = "This run was continued on different hardware";
     let one = Run::new("glyphs")
         .put("environment.jsonl", &line("cpu"))
         .page();
     assert_has(
         &one,
-        &["Worked on with", "&lt;b&gt;Xeon&lt;/b&gt; &amp; co", "bf16"],
+        &["Hardware", "&lt;b&gt;Xeon&lt;/b&gt; &amp; co", "bf16"],
     );
     assert!(!one.contains("<b>") && !one.contains(continued));
     let lines = format!("{}{}", line("cpu"), line("cuda"));
@@ -289,7 +298,7 @@ fn what_comes_from_a_run_is_escaped() {
         .fold(0, 0.9)
         .put("fold-0/trials.jsonl", &trials)
         .put("policy.json", &policy.replace("Rotate", "<script>"))
-        .result("<script>-0", 0.5);
+        .final_training("<script>-0", 0.5);
     let page = run.page();
     assert!(!page.contains("<script"), "{page}");
     assert_has(
@@ -308,7 +317,7 @@ fn a_fold_that_diverged_stands_out() {
         &run.page(),
         &[
             "⚠ The training of fold 1 diverged",
-            "The loss became infinite or not a number in epoch 13, at learning rate 0.1.",
+            "The loss became infinite or NaN in epoch 13, at learning rate 0.1.",
             "The fold has no trials and adds nothing to the policy",
             "The training of this fold diverged",
         ],
@@ -320,20 +329,15 @@ fn a_training_has_the_sections_that_it_needs() {
     let sampler = r#"{"format": "faa-policy", "version": 1, "name": "trivial", "sampler":
         {"count": 1, "bins": 31, "ops": [{"op": "Invert"}, {"op": "Rotate"}]}}"#;
     let data = data_set();
-    let config = json!({
-        "data": format!("folder:{}", data.path().display()),
-        "seed": 1,
-        "training": {"epochs": 3},
-        "augmentations": ["cutout", "policy"],
-        "seeds": 2,
-        "policy": {"format": "faa-policy", "sampler": {}},
-    });
-    let run = json!({"version": "0.1.0", "task": "train", "config": config, "data_digest": "0"});
-    let run = Run::new("glyphs")
-        .put("run.json", &run.to_string())
+    let data = format!("folder:{}", data.path().display());
+    let mut config = RunConfig::for_training(Preset::Demo, &data);
+    config.final_trainings.augmentations = vec![Augmentation::Cutout, Augmentation::Policy];
+    config.final_trainings.seeds = 2.try_into().unwrap();
+    config.final_trainings.policy = Some(Policy::parse(sampler.as_bytes()).unwrap());
+    let run = Run::of(&config)
         .put("policy.json", sampler)
-        .result("policy-0", 0.25)
-        .result("policy-1", 0.26);
+        .final_training("policy-0", 0.25)
+        .final_training("policy-1", 0.26);
     let page = run.page();
     assert_has(
         &page,
@@ -353,6 +357,42 @@ fn a_training_has_the_sections_that_it_needs() {
 }
 
 #[test]
+fn a_data_set_that_has_changed_or_cannot_be_verified_is_pointed_out() {
+    let data = data_set();
+    let run = whole(&data, 0.9);
+    let unverified = "These images were not verified against the run’s digest";
+    assert_has(&run.page(), &[unverified]);
+    fs::remove_file(data.path().join("train/cat/0.png")).unwrap();
+    let changed = "the data set has changed: its training split has 31 images instead of 32";
+    let page = run.page();
+    assert_has(&page, &[&format!("No images are shown: {changed}")]);
+    assert!(!page.contains("<img"));
+
+    let generated = Run::new("glyphs").fold(0, 0.9).page();
+    assert!(generated.contains("<img") && !generated.contains(unverified));
+}
+
+#[test]
+fn counts_that_no_search_has_do_no_harm() {
+    let mut config = search("glyphs");
+    let huge = usize::MAX.try_into().unwrap();
+    config.common.training.epochs = huge;
+    let search = config.search.as_mut().unwrap();
+    (search.trials, search.rounds, search.top_n) = (huge, huge, huge);
+    (search.ops_per_sub_policy, search.sampler.start_up_trials) = (huge, usize::MAX);
+    config.final_trainings.epochs = huge;
+    config.final_trainings.seeds = huge;
+    let page = Run::of(&config)
+        .fold(0, 0.9)
+        .put(
+            "final/policy-0/evaluation.json",
+            r#"{"error": 0.25, "loss": 1.0}"#,
+        )
+        .page();
+    assert_has(&page, &["the configuration has no valid search space"]);
+}
+
+#[test]
 fn the_page_can_be_written_elsewhere_and_without_images() {
     let data = data_set();
     let run = whole(&data, 0.9);
@@ -366,7 +406,7 @@ fn the_page_can_be_written_elsewhere_and_without_images() {
     assert_has(
         &page,
         &[
-            "No images are shown: no images were asked for",
+            "No images are shown: no images were requested",
             "? Ops are not applied much less often than by chance; how much they change images was \
              not measured",
         ],

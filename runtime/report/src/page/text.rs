@@ -1,19 +1,19 @@
-//! Numbers as people read them.
+//! Numbers as text for people.
 
 use std::error::Error;
 use std::iter::successors;
 
-/// A share from 0 to 1 in percent. The space does not break.
-pub(super) fn percent(share: f64, decimals: usize) -> String {
-    format!("{:.decimals$}\u{a0}%", 100.0 * share)
+/// A fraction from 0 to 1 in percent, with a non-breaking space.
+pub(super) fn percent(fraction: f64, decimals: usize) -> String {
+    format!("{:.decimals$}\u{a0}%", 100.0 * fraction)
 }
 
 /// A whole number with commas between its thousands.
 pub(super) fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -21,13 +21,13 @@ pub(super) fn count(number: usize) -> String {
     text
 }
 
-/// A number with its noun, which takes an s for any other number than 1.
+/// A number with its noun, which takes an s unless the number is 1.
 pub(super) fn counted(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", count(number))
 }
 
-/// So many sub-policies.
+/// A number of sub-policies.
 pub(super) fn sub_policies(number: usize) -> String {
     let noun = if number == 1 {
         "sub-policy"
@@ -37,15 +37,12 @@ pub(super) fn sub_policies(number: usize) -> String {
     format!("{} {noun}", count(number))
 }
 
-/// So many of those that were planned, where that is known.
-pub(super) fn out_of(done: usize, planned: Option<usize>) -> String {
-    match planned {
-        Some(planned) => format!("{} of {}", count(done), count(planned)),
-        None => count(done),
-    }
+/// How many of those that were planned.
+pub(super) fn out_of(done: usize, planned: usize) -> String {
+    format!("{} of {}", count(done), count(planned))
 }
 
-/// A number with three digits that count.
+/// A number with three significant digits.
 pub(super) fn significant(value: f64) -> String {
     let whole_digits = match value.abs() {
         0.0 => 0.0,
@@ -82,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_have_separators_and_nouns() {
         assert_eq!(percent(0.1234, 1), "12.3\u{a0}%");
         assert_eq!(
             [0, 999, 1000, 1_234_567].map(count),
@@ -90,12 +87,11 @@ mod tests {
         );
         assert_eq!(counted(1, "seed"), "1 seed");
         assert_eq!(counted(2000, "seed"), "2,000 seeds");
-        assert_eq!(out_of(123, Some(2000)), "123 of 2,000");
-        assert_eq!(out_of(123, None), "123");
+        assert_eq!(out_of(123, 2000), "123 of 2,000");
     }
 
     #[test]
-    fn values_have_three_digits_that_count() {
+    fn values_have_three_significant_digits() {
         let values = [0.0, -0.0, 0.0203, 1.45, 15.25, 152.4, 1520.0, -0.3, 4.0];
         let texts = [
             "0", "0", "0.0203", "1.45", "15.2", "152", "1520", "-0.3", "4",
@@ -113,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
+    fn an_error_has_its_causes() {
         let inner = std::io::Error::other("the disk is gone");
         let error = faa_search::files::FileError::io("read", std::path::Path::new("a"))(inner);
         assert_eq!(reason(&error), "cannot read a: the disk is gone");

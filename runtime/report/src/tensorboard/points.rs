@@ -1,17 +1,16 @@
-//! Points of the curves: from events, and from the logs of the run directory.
+//! The points of the curves, from events and from logs.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::de::DeserializeOwned;
-
-use super::record::Point;
-use faa_search::files::FileError;
+use faa_search::files::{FileError, Log};
 use faa_search::layout::TrainingId;
 use faa_search::results::{Epoch, Evaluation};
 use faa_search::trial::Trial;
+
+use super::record::Point;
 
 pub(super) fn epoch_point(epoch: &Epoch, time: f64) -> Point {
     let step = epoch.epoch;
@@ -30,33 +29,39 @@ pub(super) fn trial_point(step: usize, reward: f64, best: f64, time: f64) -> Poi
     Point { step, time, values }
 }
 
-pub(super) fn result_point(
+pub(super) fn evaluation_point(
     training: TrainingId,
     evaluation: &Evaluation,
     step: usize,
     time: f64,
 ) -> Point {
     let [error, loss] = match training {
-        TrainingId::Fold(_) => ["held_out/error", "held_out/loss"],
+        TrainingId::Fold(_) => ["validation/error", "validation/loss"],
         TrainingId::Final { .. } => ["test/error", "test/loss"],
     };
     let values = vec![(error, evaluation.error), (loss, evaluation.loss)];
     Point { step, time, values }
 }
 
-/// The epochs of a training, as its `epochs.jsonl` tells them.
-pub(super) fn recorded_epochs(log: &Path) -> Result<Vec<Point>, FileError> {
-    let (epochs, changed) = read_log::<Epoch>(log)?;
-    let times = dated_back(changed, epochs.iter().map(|epoch| epoch.seconds));
+/// The points of a log of epochs.
+pub(super) fn recorded_epochs(log: &Log<Epoch>) -> Result<Vec<Point>, FileError> {
+    let epochs = log.read()?;
+    let times = dated_back(
+        modified(log.path())?,
+        epochs.iter().map(|epoch| epoch.seconds),
+    );
     let dated = epochs.iter().zip(times);
     let points = dated.map(|(epoch, time)| epoch_point(epoch, time));
     Ok(points.collect())
 }
 
-/// The trials of a fold, as its `trials.jsonl` tells them.
-pub(super) fn recorded_trials(log: &Path) -> Result<Vec<Point>, FileError> {
-    let (trials, changed) = read_log::<Trial>(log)?;
-    let times = dated_back(changed, trials.iter().map(|trial| trial.seconds));
+/// The points of a log of trials.
+pub(super) fn recorded_trials(log: &Log<Trial>) -> Result<Vec<Point>, FileError> {
+    let trials = log.read()?;
+    let times = dated_back(
+        modified(log.path())?,
+        trials.iter().map(|trial| trial.seconds),
+    );
     let mut points = Vec::new();
     let mut best = f64::NEG_INFINITY;
     for (step, (trial, time)) in trials.iter().zip(times).enumerate() {
@@ -69,30 +74,21 @@ pub(super) fn recorded_trials(log: &Path) -> Result<Vec<Point>, FileError> {
     Ok(points)
 }
 
-/// The values of a log up to the first line that is damaged or torn, and when it was last changed.
-///
-/// Unlike the search, this does not repair the log, which may be written to at the same time.
-fn read_log<T: DeserializeOwned>(log: &Path) -> Result<(Vec<T>, f64), FileError> {
-    let read = || -> io::Result<(Vec<u8>, SystemTime)> {
-        Ok((fs::read(log)?, fs::metadata(log)?.modified()?))
-    };
-    let (content, changed) = match read() {
-        Ok(read) => read,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0.0)),
-        Err(error) => return Err(FileError::io("read", log)(error)),
-    };
-    let lines = content.split_inclusive(|byte| *byte == b'\n');
-    let values = lines.map_while(|line| serde_json::from_slice::<T>(line).ok());
-    Ok((values.collect(), unix_seconds(changed)))
+/// When a file was last changed; 0 if there is none.
+fn modified(path: &Path) -> Result<f64, FileError> {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0.0),
+        modified => Ok(unix_seconds(modified.map_err(FileError::io("read", path))?)),
+    }
 }
 
-/// When steps were over that took so many seconds each, and of which the last was over at `end`.
+/// When steps ended that took these numbers of seconds and of which the last ended at `end`.
 fn dated_back(end: f64, seconds: impl DoubleEndedIterator<Item = f64>) -> Vec<f64> {
-    let mut over = end;
+    let mut time = end;
     let mut times = Vec::new();
     for seconds in seconds.rev() {
-        times.push(over);
-        over -= seconds;
+        times.push(time);
+        time -= seconds;
     }
     times.reverse();
     times

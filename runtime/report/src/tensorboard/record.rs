@@ -1,7 +1,7 @@
 //! The bytes of an event file.
 //!
-//! An event file is a row of TFRecords: the length of the data in 8 bytes, the masked CRC-32C of
-//! these, the data, and the masked CRC-32C of the data; all numbers with their low byte first
+//! An event file is a sequence of TFRecords: the length of the data in 8 bytes, the masked CRC-32C of
+//! these, the data, and the masked CRC-32C of the data; all numbers are little-endian
 //! (<https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details>). The data
 //! is an `Event` in the encoding of Protocol Buffers
 //! (<https://protobuf.dev/programming-guides/encoding>):
@@ -14,12 +14,12 @@
 //! SessionLog { enum status = 1; }
 //! ```
 //!
-//! That is all that is needed of TensorFlow's `event.proto` and `summary.proto`, and less than
-//! generating code from them would take.
+//! Nothing else is needed of TensorFlow's `event.proto` and `summary.proto`, and this is less code than
+//! a generator for them.
 
 use crc::{CRC_32_ISCSI, Crc};
 
-// CRC-32C is listed by the name of the protocol that made it known.
+// CRC-32C is listed by the name of a protocol that uses it.
 static CRC_32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 const FILE_VERSION: u8 = 3;
@@ -31,12 +31,12 @@ const FIXED_64: u8 = 1;
 const BYTES: u8 = 2;
 const FIXED_32: u8 = 5;
 
-/// What some curves are at one step.
+/// The values of some curves at one step.
 #[derive(Debug)]
 pub(super) struct Point {
     /// The epoch or trial, from 0.
     pub(super) step: usize,
-    /// When, in seconds since 1970.
+    /// The time, in seconds since 1970.
     pub(super) time: f64,
     /// Tags and values.
     pub(super) values: Vec<(&'static str, f64)>,
@@ -57,8 +57,8 @@ impl Point {
     }
 }
 
-/// What a file begins with: its version, and that all points read before, of whatever file of the
-/// folder, are void.
+/// The start of a file: its version, and the statement that all points read before, from any file of
+/// the folder, are void.
 pub(super) fn header(time: f64) -> Vec<u8> {
     let status_start = [key(1, VARINT), 1];
     let mut header = framed(&event(time, 0, FILE_VERSION, b"brain.Event:2"));
@@ -76,7 +76,7 @@ fn framed(data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// A CRC-32C that is disguised, so that data which holds CRCs of its own does no harm.
+/// A CRC-32C, masked because the CRC of data that contains CRCs is problematic.
 pub(super) fn masked_crc(data: &[u8]) -> u32 {
     CRC_32C
         .checksum(data)
@@ -88,7 +88,7 @@ pub(super) fn masked_crc(data: &[u8]) -> u32 {
 fn event(time: f64, step: u64, field: u8, content: &[u8]) -> Vec<u8> {
     let mut event = vec![key(1, FIXED_64)];
     event.extend(time.to_le_bytes());
-    // Numbers that are 0 are left out.
+    // Numbers that are 0 are omitted.
     if step > 0 {
         event.push(key(2, VARINT));
         put_varint(&mut event, step);
@@ -103,7 +103,7 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-/// Seven bits a byte, the lowest first; the top bit says that more follow.
+/// Seven bits per byte, the lowest first; the top bit means that more follow.
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
@@ -112,7 +112,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// What stands before a field; in one byte, as no field here has a number above 15.
+/// The key before a field; one byte, as no field here has a number above 15.
 fn key(field: u8, wire_type: u8) -> u8 {
     (field << 3) | wire_type
 }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn step_0_is_left_out_and_value_0_is_not() {
+    fn step_0_is_omitted_and_value_0_is_not() {
         // Event(wall_time=1700000000.5, summary=Summary(value=[
         //     Summary.Value(tag="t", simple_value=0.0)]))
         let point = Point {

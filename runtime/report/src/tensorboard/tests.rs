@@ -1,17 +1,17 @@
 mod reader;
 
+use faa_search::config::Augmentation;
+use faa_search::results::{Divergence, Epoch, Evaluation, Score};
+use faa_search::trial::Trial;
+use serde::Serialize;
 use tempfile::TempDir;
 
 use self::reader::read;
 use super::*;
-use faa_search::config::Augmentation;
-use faa_search::files::append_line;
-use faa_search::results::{Divergence, Epoch, Evaluation};
-use faa_search::trial::Trial;
 
-const FOLD: Training = TrainingId::Fold(0);
+const FOLD: TrainingId = TrainingId::Fold(0);
 
-/// A run directory, and what a search tells and writes as it works in it.
+/// A run directory, and what a run reports and writes as it works in it.
 struct Run {
     folder: TempDir,
     board: TensorBoard,
@@ -20,12 +20,11 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("fold-0")).unwrap();
         let board = TensorBoard::new(folder.path());
         Self { folder, board }
     }
 
-    /// The next process has nothing but the files.
+    /// The next process has only the files.
     fn restart(&mut self) {
         self.board = TensorBoard::new(self.folder.path());
     }
@@ -34,32 +33,38 @@ impl Run {
         self.folder.path().join(name)
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) {
         self.board.record(event).unwrap();
     }
 
-    /// An epoch, written down and told.
-    fn epoch(&mut self, number: usize, loss: f64) {
-        append_line(&self.path("fold-0/epochs.jsonl"), &epoch(number, loss)).unwrap();
-        self.tell(&epoch_done(number, loss));
+    fn files(&self, training: TrainingId) -> TrainingFiles {
+        Layout::new(self.folder.path()).training(training)
     }
 
-    /// A trial, written down and told.
+    /// An epoch, written and reported.
+    fn epoch(&mut self, number: usize, loss: f64) {
+        append(self.files(FOLD).epochs().path(), &epoch(number, loss));
+        self.report(&epoch_done(number, loss));
+    }
+
+    /// A trial, written and reported.
     fn trial(&mut self, round: usize, number: usize, reward: f64, best: f64) {
-        let trial = trial(round, number, reward);
-        append_line(&self.path("fold-0/trials.jsonl"), &trial).unwrap();
-        self.tell(&trial_done(round, number, reward, best));
+        append(
+            self.files(FOLD).trials().path(),
+            &trial(round, number, reward),
+        );
+        self.report(&trial_done(round, number, reward, best));
     }
 
     /// A training of two epochs, and two rounds of two trials.
     fn whole_fold(&mut self) {
         self.epoch(0, 2.0);
         self.epoch(1, 1.0);
-        self.tell(&done(FOLD, false));
-        self.tell(&round_started(0));
+        self.report(&done(FOLD, false));
+        self.report(&round_started(0));
         self.trial(0, 0, 0.5, 0.5);
         self.trial(0, 1, 0.25, 0.5);
-        self.tell(&round_started(1));
+        self.report(&round_started(1));
         self.trial(1, 0, 0.125, 0.125);
         self.trial(1, 1, 0.75, 0.75);
     }
@@ -95,8 +100,25 @@ fn trial(round: usize, number: usize, reward: f64) -> Trial {
         round,
         trial: number,
         reward,
-        ..Trial::example()
+        score: Score {
+            any: reward,
+            mean: reward,
+            loss: 1.25,
+        },
+        seconds: 0.5,
+        candidate: Vec::new(),
     }
+}
+
+/// Appends a line to a log.
+fn append(log: &Path, value: &impl Serialize) {
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(log)
+        .unwrap();
+    writeln!(file, "{}", serde_json::to_string(value).unwrap()).unwrap();
 }
 
 fn epoch_done(number: usize, loss: f64) -> Event {
@@ -151,8 +173,6 @@ fn every_event_of_a_fold_has_its_points() {
         "search/reward 1 0.25",
         "search/reward 2 0.125",
         "search/reward 3 0.75",
-        "held_out/error 1 0.25",
-        "held_out/loss 1 1.5",
         "train/error 0 0.5",
         "train/error 1 0.5",
         "train/images_per_second 0 200",
@@ -161,6 +181,8 @@ fn every_event_of_a_fold_has_its_points() {
         "train/learning_rate 1 0.1",
         "train/loss 0 2",
         "train/loss 1 1",
+        "validation/error 1 0.25",
+        "validation/loss 1 1.5",
     ];
     assert_eq!(run.points("tensorboard/fold-0"), expected);
 }
@@ -176,31 +198,31 @@ fn the_next_process_gives_the_same_points_also_after_a_torn_append() {
     file.write_all(&[0x3a, 0, 0]).unwrap();
     fs::write(run.path("tensorboard/fold-0/.partial-x1"), "half").unwrap();
     run.restart();
-    run.tell(&done(FOLD, true));
+    run.report(&done(FOLD, true));
     assert_eq!(run.points("tensorboard/fold-0"), before);
     assert_eq!(fs::metadata(&torn).unwrap().len(), 0);
 
     run.restart();
-    run.tell(&done(FOLD, true));
+    run.report(&done(FOLD, true));
     let left = fs::read_dir(run.path("tensorboard/fold-0")).unwrap();
     assert_eq!(left.count(), 2, "the file and the one before");
     assert!(!torn.exists());
 }
 
 #[test]
-fn a_training_that_goes_back_makes_its_later_epochs_anew() {
+fn a_training_that_goes_back_repeats_its_later_epochs() {
     let mut run = Run::new();
     for (number, loss) in [4.0, 3.0, 2.0].into_iter().enumerate() {
         run.epoch(number, loss);
     }
     // To its last checkpoint.
     run.restart();
-    run.tell(&epoch_done(1, 3.5));
+    run.report(&epoch_done(1, 3.5));
     assert_eq!(run.curve("train/loss"), ["0 4", "1 3.5"]);
-    run.tell(&epoch_done(2, 2.5));
+    run.report(&epoch_done(2, 2.5));
     assert_eq!(run.curve("train/loss"), ["0 4", "1 3.5", "2 2.5"]);
     // To its beginning, within a process.
-    run.tell(&epoch_done(0, 5.0));
+    run.report(&epoch_done(0, 5.0));
     assert_eq!(run.curve("train/loss"), ["0 5"]);
 }
 
@@ -214,7 +236,7 @@ fn a_training_that_was_found_diverged_has_its_curve() {
         epoch: 1,
         learning_rate: 0.1,
     };
-    run.tell(&Event::TrainingDiverged {
+    run.report(&Event::TrainingDiverged {
         training: FOLD,
         divergence,
     });
@@ -222,16 +244,15 @@ fn a_training_that_was_found_diverged_has_its_curve() {
 }
 
 #[test]
-fn what_was_found_in_a_log_and_is_told_afterwards_counts_once() {
+fn what_was_found_in_a_log_and_is_reported_afterwards_counts_once() {
     let mut run = Run::new();
     for (number, reward) in [0.5, 0.25].into_iter().enumerate() {
-        let log = run.path("fold-0/trials.jsonl");
-        append_line(&log, &trial(0, number, reward)).unwrap();
+        append(run.files(FOLD).trials().path(), &trial(0, number, reward));
     }
-    run.tell(&round_started(0));
-    run.tell(&done(FOLD, false));
-    run.tell(&trial_done(0, 0, 0.5, 0.5));
-    run.tell(&trial_done(0, 1, 0.25, 0.5));
+    run.report(&round_started(0));
+    run.report(&done(FOLD, false));
+    run.report(&trial_done(0, 0, 0.5, 0.5));
+    run.report(&trial_done(0, 1, 0.25, 0.5));
     assert_eq!(run.curve("search/reward"), ["0 0.5", "1 0.25"]);
 }
 
@@ -246,42 +267,38 @@ fn what_could_not_be_written_is_written_with_the_next_event() {
         "{error}"
     );
     fs::remove_file(&folder).unwrap();
-    run.tell(&epoch_done(1, 1.0));
+    run.report(&epoch_done(1, 1.0));
     // And once more, with a file that was there.
     fs::remove_dir_all(&folder).unwrap();
     let error = run.board.record(&epoch_done(2, 0.5)).unwrap_err();
     assert!(error.to_string().starts_with("cannot append"), "{error}");
-    run.tell(&epoch_done(3, 0.25));
+    run.report(&epoch_done(3, 0.25));
     assert_eq!(run.curve("train/loss"), ["0 2", "1 1", "2 0.5", "3 0.25"]);
 }
 
 #[test]
 fn a_final_training_that_was_found_finished_has_its_curve_and_its_date() {
     let mut run = Run::new();
-    let augmentation = Augmentation::Policy;
-    let log = run.path("final/policy-1/epochs.jsonl");
-    fs::create_dir_all(log.parent().unwrap()).unwrap();
-    append_line(&log, &epoch(0, 2.0)).unwrap();
-    append_line(&log, &epoch(1, 1.0)).unwrap();
-    run.tell(&done(
-        TrainingId::Final {
-            augmentation,
-            seed: 1,
-        },
-        true,
-    ));
+    let training = TrainingId::Final {
+        augmentation: Augmentation::Policy,
+        seed: 1,
+    };
+    let log = run.files(training).epochs();
+    append(log.path(), &epoch(0, 2.0));
+    append(log.path(), &epoch(1, 1.0));
+    run.report(&done(training, true));
     let points = run.points("tensorboard/final/policy-1");
     assert_eq!(points[..2], ["test/error 1 0.25", "test/loss 1 1.5"]);
     assert_eq!(points[8..], ["train/loss 0 2", "train/loss 1 1"]);
 
-    let modified = fs::metadata(&log).unwrap().modified().unwrap();
-    let curves = &run.board.curves["final/policy-1"];
+    let modified = fs::metadata(log.path()).unwrap().modified().unwrap();
+    let curves = &run.board.curves[&training];
     let times: Vec<f64> = curves.points.iter().map(|(_, point)| point.time).collect();
     let end = unix_seconds(modified);
     assert_eq!(times, [end - 0.25, end, end]);
 }
 
-/// The one event file of a folder that is not empty.
+/// The only event file of a folder that is not empty.
 fn event_file(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let filled = entries.filter(|entry| entry.metadata().unwrap().len() > 0);

@@ -55,8 +55,8 @@ fn files_that_are_no_images_are_reported_together() {
         .file("a/train/dog/0", &image(9)[..12])
         .bytes();
     let files = unreadable(&tar);
-    let places: Vec<_> = files.iter().map(|(place, _)| place.as_str()).collect();
-    assert_eq!(places, ["a/train/cat/2", "a/train/dog/0", "a/test/dog/2"]);
+    let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["a/train/cat/2", "a/train/dog/0", "a/test/dog/2"]);
     assert!(files[0].1.contains("no known image format"), "{files:?}");
     assert!(files.iter().all(|(_, reason)| !reason.is_empty()));
 }
@@ -70,11 +70,11 @@ fn links_and_devices_are_not_followed() {
         EntryType::Block,
         EntryType::Fifo,
     ] {
-        for place in ["train/cat/2", "train/elk"] {
-            let tar = Tar::pets("").entry(place.as_bytes(), kind, b"").bytes();
+        for path in ["train/cat/2", "train/elk"] {
+            let tar = Tar::pets("").entry(path.as_bytes(), kind, b"").bytes();
             let files = unreadable(&tar);
             assert_eq!(files.len(), 1, "{kind:?}");
-            assert_eq!(files[0].0, place);
+            assert_eq!(files[0].0, path);
             assert!(files[0].1.starts_with("it is a link"), "{files:?}");
         }
     }
@@ -102,7 +102,7 @@ fn a_claim_beyond_the_file_allocates_nothing() {
         let mut header = header(b"train/cat/1", EntryType::Regular, claimed);
         header.set_cksum();
         let text = load(header.as_bytes()).unwrap_err().to_string();
-        assert!(text.contains("cannot be read beyond"), "{text}");
+        assert!(text.contains("cannot be read after"), "{text}");
     }
 }
 
@@ -116,10 +116,13 @@ fn the_unpacked_bytes_are_limited() {
         std::fs::write(&file, form).unwrap();
         for limit in [0, 600, length - 1] {
             let outcome = entries::read(&file, bytes(limit));
-            let Err(DataError::ArchiveTooLarge { limit: told, .. }) = outcome else {
+            let Err(DataError::ArchiveTooLarge {
+                limit: reported, ..
+            }) = outcome
+            else {
                 panic!("{limit} bytes should not be enough");
             };
-            assert_eq!(told, limit);
+            assert_eq!(reported, limit);
         }
         assert!(entries::read(&file, bytes(length)).is_ok());
     }
@@ -214,7 +217,7 @@ fn archives_that_were_cut_off_are_told() {
     }
     let text = load(&forms()[0][..1_100]).unwrap_err().to_string();
     assert!(
-        text.contains("set.tar cannot be read beyond 1 entries"),
+        text.contains("set.tar cannot be read after 1 entries"),
         "{text}"
     );
 }
@@ -222,14 +225,14 @@ fn archives_that_were_cut_off_are_told() {
 #[test]
 fn other_files_are_no_archives() {
     let text = load(&[7; 3000]).unwrap_err().to_string();
-    assert!(text.contains("beyond 0 entries"), "{text}");
+    assert!(text.contains("after 0 entries"), "{text}");
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().to_owned(), folder.path().join("nowhere")] {
         let outcome = Dataset::load(&DataSpec::Tar(path.clone()), &LoadOptions::default());
-        let Err(DataError::Io { path: told, .. }) = outcome else {
+        let Err(DataError::Io { path: reported, .. }) = outcome else {
             panic!("{outcome:?}");
         };
-        assert_eq!(told, path);
+        assert_eq!(reported, path);
     }
 }
 
@@ -241,8 +244,8 @@ fn random_damage_never_panics() {
         for _ in 0..150 {
             let mut bytes = form.clone();
             for _ in 0..=stream.below(3) {
-                let place = stream.below(bytes.len() as u64) as usize;
-                bytes[place] ^= 1 << stream.below(8);
+                let index = stream.below(bytes.len() as u64) as usize;
+                bytes[index] ^= 1 << stream.below(8);
             }
             if stream.chance(0.3) {
                 bytes.truncate(stream.below(bytes.len() as u64) as usize);

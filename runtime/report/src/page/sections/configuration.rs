@@ -1,7 +1,6 @@
-//! What the run was told, and where it comes from.
+//! How the run was configured, and where it comes from.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use faa_search::environment::Environment;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -9,95 +8,91 @@ use super::scrolling;
 use crate::page::record::Record;
 use crate::page::text::count;
 
-/// A list of settings longer than this is cut off.
-const MOST_ROWS: usize = 200;
-/// Of more sets of means than this, the others are counted only.
-const MOST_MEANS: usize = 20;
+/// Of more settings than this, the rest is only counted.
+const MAX_ROWS: usize = 200;
+/// Of more environments than this, the rest is only counted.
+const MAX_ENVIRONMENTS: usize = 20;
 
-/// Tables of all settings, one for every group, and of the means.
+/// Tables of all settings, one for each group, and of the hardware.
 pub(in crate::page) fn body(record: &Record) -> Markup {
-    let mut groups = vec![("provenance".to_owned(), provenance(record))];
-    let mut general = Vec::new();
-    if let Value::Object(config) = record.config() {
-        for (key, value) in config {
-            if value.is_object() && !is_policy(value) {
-                let mut rows = Vec::new();
-                flatten("", value, &mut rows);
-                groups.push((key.clone(), rows));
-            } else {
-                flatten(key, value, &mut general);
-            }
+    let config = serde_json::to_value(record.config()).expect("a configuration has a JSON form");
+    let mut groups = vec![("provenance", provenance(record))];
+    for (group, value) in config.as_object().into_iter().flatten() {
+        let mut rows = Vec::new();
+        if !value.is_null() {
+            flatten("", value, &mut rows);
         }
+        groups.push((group.as_str(), rows));
     }
-    groups.insert(1, ("general".to_owned(), general));
     html! {
         div.settings {
             @for (caption, rows) in groups.iter().filter(|(_, rows)| !rows.is_empty()) {
                 (table(caption, rows))
             }
         }
-        @if !record.resources.is_empty() { (worked_on_with(&record.resources)) }
+        @if !record.environments.is_empty() { (hardware(&record.environments)) }
     }
 }
 
-/// The means that the run was worked on with: a row for each of them, a column for each set.
-fn worked_on_with(resources: &[Value]) -> Markup {
-    let set = |resources: &Value| -> BTreeMap<String, String> {
-        let mut rows = Vec::new();
-        flatten("", resources, &mut rows);
-        rows.into_iter().collect()
-    };
-    let sets: Vec<_> = resources.iter().take(MOST_MEANS).map(set).collect();
-    let keys: BTreeSet<_> = sets.iter().flat_map(BTreeMap::keys).collect();
-    let more_keys = keys.len().saturating_sub(MOST_ROWS);
-    let more_sets = resources.len() - sets.len();
+/// A row of the table of hardware.
+type Row = (&'static str, fn(&Environment) -> String);
+
+const HARDWARE: [Row; 6] = [
+    ("device", |environment| environment.device.clone()),
+    ("threads", |environment| environment.threads.to_string()),
+    ("jobs", |environment| environment.jobs.to_string()),
+    ("scoring", |environment| environment.scoring.clone()),
+    ("training", |environment| environment.training.clone()),
+    ("processor", |environment| environment.processor.clone()),
+];
+
+/// What the run was worked on with, with a column for each change.
+fn hardware(environments: &[Environment]) -> Markup {
+    let shown = &environments[..environments.len().min(MAX_ENVIRONMENTS)];
+    let more = environments.len() - shown.len();
     let table = html! {
         table {
-            caption { "Worked on with" }
-            @if sets.len() > 1 {
+            caption { "Hardware" }
+            @if shown.len() > 1 {
                 thead {
                     tr {
                         td {}
-                        th scope="col" { "At first" }
-                        @for _ in 1..sets.len() { th scope="col" { "Then" } }
+                        th scope="col" { "Started on" }
+                        @for _ in 1..shown.len() { th scope="col" { "Continued on" } }
                     }
                 }
             }
             tbody {
-                @for key in keys.iter().take(MOST_ROWS) {
+                @for (name, value) in HARDWARE {
                     tr {
-                        th scope="row" { code { (key) } }
-                        @for set in &sets {
-                            td { (set.get(*key).map_or("–", String::as_str)) }
-                        }
+                        th scope="row" { code { (name) } }
+                        @for environment in shown { td { (value(environment)) } }
                     }
                 }
             }
         }
     };
     html! {
-        (scrolling("Worked on with", false, &table))
-        @if more_keys > 0 { p.note { "… and " (count(more_keys)) " more rows." } }
-        @if more_sets > 0 { p.note { "… and " (count(more_sets)) " more sets of resources." } }
-        @if resources.len() > 1 {
-            p.note { "The run was continued with other resources: figures may differ in rounding." }
+        (scrolling("Hardware", false, &table))
+        @if more > 0 { p.note { "… and " (count(more)) " more changes of hardware." } }
+        @if shown.len() > 1 {
+            p.note { "This run was continued on different hardware; results may differ by rounding." }
         }
     }
 }
 
-/// What else `run.json` holds, and what the policy says of its origin.
+/// What else `run.json` has, and what the policy states about its origin.
 fn provenance(record: &Record) -> Vec<(String, String)> {
-    let mut rows = Vec::new();
-    if let Value::Object(run) = &record.run {
-        for (key, value) in run.iter().filter(|(key, _)| *key != "config") {
-            flatten(key, value, &mut rows);
-        }
-    }
-    let provenance = record.policy.iter().map(|policy| &policy.provenance);
-    for (facts, key) in provenance.flat_map(|facts| facts.keys().map(move |key| (facts, key))) {
-        // The configuration is shown above.
-        if let Some(text) = facts.get(key) {
-            rows.push((format!("policy.{key}"), text));
+    let mut rows = vec![
+        ("version".to_owned(), record.run.version.clone()),
+        ("data_digest".to_owned(), record.run.data_digest.clone()),
+    ];
+    for provenance in record.policy.iter().map(|policy| &policy.provenance) {
+        for key in provenance.keys() {
+            // Only texts: the configuration is shown in tables of its own.
+            if let Some(text) = provenance.get(key) {
+                rows.push((format!("policy.{key}"), text));
+            }
         }
     }
     rows
@@ -111,23 +106,21 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
     };
     match value {
         // A policy has a table of its own.
-        _ if is_policy(value) => rows.push((path.to_owned(), "see the policy below".to_owned())),
+        _ if value["format"] == "faa-policy" => {
+            rows.push((path.to_owned(), "see the policy below".to_owned()));
+        }
         Value::Object(map) => {
             for (key, value) in map {
                 flatten(&below(key), value, rows);
             }
         }
         Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
-            for (place, item) in list.iter().enumerate() {
-                flatten(&format!("{path}[{place}]"), item, rows);
+            for (index, item) in list.iter().enumerate() {
+                flatten(&format!("{path}[{index}]"), item, rows);
             }
         }
         _ => rows.push((path.to_owned(), words(value))),
     }
-}
-
-fn is_policy(value: &Value) -> bool {
-    value["format"] == "faa-policy"
 }
 
 fn words(value: &Value) -> String {
@@ -142,12 +135,12 @@ fn words(value: &Value) -> String {
 }
 
 fn table(caption: &str, rows: &[(String, String)]) -> Markup {
-    let more = rows.len().saturating_sub(MOST_ROWS);
+    let more = rows.len().saturating_sub(MAX_ROWS);
     html! {
         table {
             caption { (caption) }
             tbody {
-                @for (key, value) in rows.iter().take(MOST_ROWS) {
+                @for (key, value) in rows.iter().take(MAX_ROWS) {
                     tr {
                         th scope="row" { code { (key) } }
                         td { (value) }
@@ -192,35 +185,47 @@ mod tests {
         assert_eq!(rows, expected);
     }
 
+    fn environment(device: &str, threads: usize) -> Environment {
+        Environment {
+            device: device.to_owned(),
+            threads,
+            jobs: 1,
+            scoring: "bf16".to_owned(),
+            training: "float32".to_owned(),
+            processor: "any".to_owned(),
+        }
+    }
+
     #[test]
-    fn means_have_a_row_each_and_a_column_for_every_set() {
-        let one = json!({"device": "cpu", "threads": 2});
-        let page = worked_on_with(slice::from_ref(&one)).into_string();
-        assert!(page.contains("<caption>Worked on with</caption>"), "{page}");
+    fn hardware_has_a_row_for_each_property_and_a_column_for_each_change() {
+        let one = environment("cpu", 2);
+        let page = hardware(slice::from_ref(&one)).into_string();
+        assert!(page.contains("<caption>Hardware</caption>"), "{page}");
         assert!(
             page.contains("<code>threads</code></th><td>2</td></tr>"),
             "{page}"
         );
-        assert!(!page.contains("<thead>") && !page.contains("other resources"));
+        assert!(!page.contains("<thead>") && !page.contains("different hardware"));
 
-        let page = worked_on_with(&[one, json!({"device": "cuda", "jobs": 3})]).into_string();
+        let page = hardware(&[one, environment("cuda", 4)]).into_string();
         for row in [
             "<code>device</code></th><td>cpu</td><td>cuda</td></tr>",
-            "<code>jobs</code></th><td>–</td><td>3</td></tr>",
-            "<code>threads</code></th><td>2</td><td>–</td></tr>",
+            "<code>jobs</code></th><td>1</td><td>1</td></tr>",
+            "<code>threads</code></th><td>2</td><td>4</td></tr>",
         ] {
             assert!(page.contains(row), "{row} is not in {page}");
         }
-        assert!(page.contains("figures may differ in rounding"), "{page}");
+        assert!(page.contains("results may differ by rounding"), "{page}");
     }
 
     #[test]
-    fn means_beyond_what_a_run_has_are_counted() {
-        let many: Vec<Value> = (0..MOST_MEANS + 3)
-            .map(|jobs| json!({"jobs": jobs}))
+    fn changes_of_hardware_beyond_what_a_run_has_are_counted() {
+        let many: Vec<_> = (0..MAX_ENVIRONMENTS + 3)
+            .map(|threads| environment("cpu", threads))
             .collect();
-        let page = worked_on_with(&many).into_string();
-        assert_eq!(page.matches(">Then</th>").count(), MOST_MEANS - 1);
-        assert!(page.contains("… and 3 more sets of resources."), "{page}");
+        let page = hardware(&many).into_string();
+        let continued = page.matches(">Continued on</th>").count();
+        assert_eq!(continued, MAX_ENVIRONMENTS - 1);
+        assert!(page.contains("… and 3 more changes of hardware."), "{page}");
     }
 }

@@ -1,41 +1,46 @@
-//! The final trainings with their controls.
+//! The final trainings: with the policy, and with the baselines.
 
+use faa_search::config::{Augmentation, FinalTrainings};
+use faa_search::results::Epoch;
 use maud::{Markup, html};
 
 use super::{scrolling, where_it_diverged};
 use crate::page::chart::{Axis, Plot, Rows};
-use crate::page::record::{FinalRecord, Record, known_control};
+use crate::page::record::{FinalRecord, Record};
 use crate::page::statistics::{mean, sample_deviation};
 use crate::page::text::{out_of, percent};
-use faa_search::config::Augmentation;
-use faa_search::results::Epoch;
 
-/// A control and its trainings.
+/// An augmentation and the trainings with it.
 struct Group<'a> {
-    augmentation: String,
+    augmentation: Augmentation,
     trainings: Vec<&'a FinalRecord>,
 }
 
 impl Group<'_> {
-    /// The errors of the trainings that are over, from 0 to 1.
+    /// The errors of the finished trainings, from 0 to 1.
     fn errors(&self) -> Vec<f64> {
-        let results = self.trainings.iter().filter_map(|training| training.result);
-        results.map(|result| result.error).collect()
+        let evaluations = (self.trainings.iter()).filter_map(|run| run.training.evaluation);
+        evaluations.map(|evaluation| evaluation.error).collect()
     }
 }
 
+/// The augmentations that are configured or have begun.
 fn groups(record: &Record) -> Vec<Group<'_>> {
-    let group = |augmentation: String| Group {
+    let group = |augmentation| Group {
         trainings: (record.final_trainings.iter())
-            .filter(|training| training.augmentation == augmentation)
+            .filter(|run| run.augmentation == augmentation)
             .collect(),
         augmentation,
     };
-    record.augmentations().into_iter().map(group).collect()
+    let configured = &record.config().final_trainings.augmentations;
+    let groups = Augmentation::ALL.into_iter().map(group);
+    let known =
+        |group: &Group<'_>| configured.contains(&group.augmentation) || !group.trainings.is_empty();
+    groups.filter(known).collect()
 }
 
-/// The mean test error of every control that has one.
-pub(in crate::page) fn mean_errors(record: &Record) -> Vec<(String, f64)> {
+/// The mean test error of each augmentation that has one.
+pub(in crate::page) fn mean_errors(record: &Record) -> Vec<(Augmentation, f64)> {
     let groups = groups(record).into_iter();
     groups
         .filter_map(|group| Some((mean(&group.errors())?, group)))
@@ -43,29 +48,29 @@ pub(in crate::page) fn mean_errors(record: &Record) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The errors as a table and as dots, and the curves of every control.
-pub(in crate::page) fn body(record: &Record) -> Markup {
+/// The errors as a table and as dots, and the curves of each augmentation.
+pub(in crate::page) fn body(record: &Record, config: &FinalTrainings) -> Markup {
     let groups = groups(record);
-    let seeds = record.count(&record.of_finals("seeds"));
     html! {
         p {
-            "Networks that learn from all training images. Their error is that on the test split "
-            "after the last epoch, and not that of the best one."
+            "Networks trained on all training images, with the policy and with the baselines that it is "
+            "compared with. The error is that on the test split after the last epoch, not after the "
+            "best one."
         }
         @if groups.is_empty() {
-            p { "No final training was asked for." }
+            p { "No final trainings were requested." }
         } @else {
-            (scrolling("Test errors", false, &table(&groups, seeds)))
+            (scrolling("Test errors", false, &table(&groups, config.seeds.get())))
             (diverged(record))
             div.figures {
                 (every_seed(&groups))
-                (curves(record, &groups))
+                (curves(record, config.epochs.get(), &groups))
             }
         }
     }
 }
 
-fn table(groups: &[Group<'_>], seeds: Option<usize>) -> Markup {
+fn table(groups: &[Group<'_>], seeds: usize) -> Markup {
     html! {
         table {
             caption { "Test error: mean ± sample standard deviation over seeds" }
@@ -81,8 +86,8 @@ fn table(groups: &[Group<'_>], seeds: Option<usize>) -> Markup {
                 @for group in groups {
                     @let errors = group.errors();
                     tr {
-                        th scope="row" { (group.augmentation) }
-                        td.words { (trained_with(&group.augmentation)) }
+                        th scope="row" { (group.augmentation.name()) }
+                        td.words { (group.augmentation.description()) }
                         td.number { (mean_and_deviation(&errors)) }
                         td.number { (out_of(errors.len(), seeds)) }
                     }
@@ -102,16 +107,12 @@ fn mean_and_deviation(errors: &[f64]) -> String {
     }
 }
 
-fn trained_with(augmentation: &str) -> &'static str {
-    known_control(augmentation).map_or("–", Augmentation::description)
-}
-
 fn diverged(record: &Record) -> Markup {
     html! {
-        @for training in &record.final_trainings {
-            @if let Some(divergence) = training.diverged {
+        @for run in &record.final_trainings {
+            @if let Some(divergence) = run.training.diverged {
                 p {
-                    strong { "⚠ " (training.augmentation) ", seed " (training.seed) ", diverged." }
+                    strong { "⚠ " (run.augmentation.name()) ", seed " (run.seed) ", diverged." }
                     " " (where_it_diverged(divergence))
                 }
             }
@@ -119,15 +120,15 @@ fn diverged(record: &Record) -> Markup {
     }
 }
 
-/// The error of every training, in a row for each control.
+/// The error of every training, with a row for each augmentation.
 fn every_seed(groups: &[Group<'_>]) -> Markup {
     let errors: Vec<f64> = groups.iter().flat_map(Group::errors).collect();
     if errors.is_empty() {
-        return html! { p { "No final training is over yet." } };
+        return html! { p { "No final training has finished yet." } };
     }
     let names: Vec<_> = groups
         .iter()
-        .map(|group| group.augmentation.clone())
+        .map(|group| group.augmentation.name().to_owned())
         .collect();
     let rows = Rows {
         names: &names,
@@ -143,10 +144,10 @@ fn every_seed(groups: &[Group<'_>]) -> Markup {
             @if let Some(mean) = mean(&group.errors()) {
                 (rows.stroke("accent", row, 100.0 * mean, &format!("mean: {}", percent(mean, 2))))
             }
-            @for training in &group.trainings {
-                @if let Some(result) = training.result {
-                    @let words = format!("seed {}: {}", training.seed, percent(result.error, 2));
-                    (rows.mark("hollow", row, 100.0 * result.error, &words))
+            @for run in &group.trainings {
+                @if let Some(evaluation) = run.training.evaluation {
+                    @let words = format!("seed {}: {}", run.seed, percent(evaluation.error, 2));
+                    (rows.mark("hollow", row, 100.0 * evaluation.error, &words))
                 }
             }
         }
@@ -155,44 +156,43 @@ fn every_seed(groups: &[Group<'_>]) -> Markup {
         figure {
             h3 { "Every seed" }
             (rows.svg("The test error of every final training, by augmentation", "test error, %", &drawn))
-            figcaption { "A ring is a training, a stroke the mean of its augmentation; less is better." }
+            figcaption { "A ring is a training, a stroke the mean of its augmentation; lower is better." }
         }
     }
 }
 
-/// The training error of every control by epoch.
-fn curves(record: &Record, groups: &[Group<'_>]) -> Markup {
+/// The training error of each augmentation by epoch.
+fn curves(record: &Record, planned: usize, groups: &[Group<'_>]) -> Markup {
     let epochs = || {
         record
             .final_trainings
             .iter()
-            .flat_map(|training| &training.epochs)
+            .flat_map(|run| &run.training.epochs)
     };
     let last = epochs().map(|epoch| epoch.epoch.saturating_add(1)).max();
-    let planned = record.count(&record.of_finals("epochs"));
-    let planned = planned.or_else(|| record.count("/training/epochs"));
     let highest = epochs().map(|epoch| epoch.error).fold(0.0, f64::max);
     let plot = Plot {
-        x: Axis::counts(planned.max(last).unwrap_or(1), 6),
+        x: Axis::counts(planned.max(last.unwrap_or(0)), 6),
         y: Axis::rounded(0.0, 100.0 * highest, 5),
         height: 190.0,
     };
     let point = |epoch: &Epoch| (epoch.epoch as f64 + 1.0, 100.0 * epoch.error);
-    let begun = |training: &&&FinalRecord| !training.epochs.is_empty();
+    let begun = |run: &&&FinalRecord| !run.training.epochs.is_empty();
     html! {
         @for group in groups {
             @let begun: Vec<_> = group.trainings.iter().filter(begun).collect();
             @if !begun.is_empty() {
                 @let drawn = html! {
-                    @for training in &begun {
-                        (plot.line("accent faint", training.epochs.iter().map(point)))
+                    @for run in &begun {
+                        (plot.line("accent faint", run.training.epochs.iter().map(point)))
                     }
                 };
-                @let label = format!("The training error with {} by epoch", group.augmentation);
+                @let name = group.augmentation.name();
+                @let label = format!("The training error with {name} by epoch");
                 figure {
-                    h3 { (group.augmentation) }
+                    h3 { (name) }
                     (plot.svg(&label, ["epoch", "training error, %"], &drawn))
-                    figcaption { "A line is a seed. The error is that of the images as augmented." }
+                    figcaption { "A line is a seed. The error is that on the augmented images." }
                 }
             }
         }
@@ -204,13 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_control_is_described_where_it_is_known() {
-        assert_eq!(trained_with("cutout"), Augmentation::Cutout.description());
-        assert_eq!(trained_with("my-own"), "–");
-    }
-
-    #[test]
-    fn errors_are_told_with_their_deviation_where_there_is_one() {
+    fn errors_have_their_deviation_if_there_is_one() {
         assert_eq!(mean_and_deviation(&[]), "–");
         assert_eq!(mean_and_deviation(&[0.25]), "25.00\u{a0}%");
         // The deviation of 0.2 and 0.3 is √0.005.

@@ -3,29 +3,30 @@
 use maud::{Markup, html};
 
 use crate::page::evidence::Evidence;
-use crate::page::pictures::{Column, Gallery, Row};
+use crate::page::pictures::{Column, Gallery, Row, are_generated};
+use crate::page::record::Record;
 use crate::page::text::{count, counted, percent};
 
 /// The images, or why there are none.
-pub(in crate::page) fn body(evidence: &Evidence<'_>) -> Markup {
+pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
     let gallery = match &evidence.gallery {
         Ok(gallery) => gallery,
         Err(reason) => return html! { p { "No images are shown: " (reason) "." } },
     };
     html! {
-        @if evidence.other_images {
-            p {
-                strong { "The images have changed since the run began." }
-                " These are those that are there now."
-            }
-        }
         p {
-            "Training images, and what the policy makes of them. "
+            "Training images, and the same images under the policy. "
             @if matches!(gallery.columns.first(), Some(Column::SubPolicy { .. })) {
-                "The sub-policies are chosen evenly through the policy. Here all of their steps are "
-                "applied; the headings give the probability with which an image draws each. "
+                "The sub-policies are evenly spaced in the policy. All of their steps are applied here; "
+                "the headings give the probabilities that training applies them with. "
             }
-            "Crop, flip and Cutout, which follow in training, are left out."
+            "The base augmentation (crop, flip and Cutout), which follows in training, is omitted."
+        }
+        @if !are_generated(record) {
+            p.note {
+                "These images were not verified against the run’s digest, which covers the whole data "
+                "set: only the images shown or measured were read."
+            }
         }
         div.scroll role="region" aria-label="Images under the policy" tabindex="0" {
             (grid(gallery))
@@ -44,8 +45,8 @@ fn grid(gallery: &Gallery) -> Markup {
                 tr {
                     td {}
                     th scope="col" { "original" }
-                    @for (place, column) in gallery.columns.iter().enumerate() {
-                        th scope="col" { (heading(place, column)) }
+                    @for (draw, column) in gallery.columns.iter().enumerate() {
+                        th scope="col" { (heading(draw, column)) }
                     }
                 }
             }
@@ -56,17 +57,17 @@ fn grid(gallery: &Gallery) -> Markup {
     }
 }
 
-fn heading(place: usize, column: &Column) -> Markup {
+fn heading(draw: usize, column: &Column) -> Markup {
     html! {
         @match column {
-            Column::SubPolicy { place, steps } => {
-                strong { "#" (count(*place)) }
+            Column::SubPolicy { index, steps } => {
+                strong { "#" (count(*index)) }
                 @for step in steps {
                     br;
                     (step.op) " " (percent(step.probability, 0))
                 }
             }
-            Column::Draw => { "draw " (place) }
+            Column::Draw => { "draw " (draw) }
         }
     }
 }

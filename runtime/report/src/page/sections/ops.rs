@@ -1,26 +1,24 @@
-//! Which ops the search came to prefer, and whether it came to prefer doing nothing.
+//! Which ops the search preferred, and whether it preferred doing nothing.
 
 use faa_op::OpSet;
+use faa_search::config::SearchConfig;
 use maud::{Markup, html};
 
 use super::{Sign, Swatch, callout, legend, scrolling};
 use crate::page::chart::{Axis, Rows};
 use crate::page::evidence::Evidence;
 use crate::page::pictures::{MEASURED_DRAWS, MEASURED_IMAGES};
-use crate::page::record::Record;
 use crate::page::statistics::{
-    Activity, CHANGE_FACTOR, ENOUGH_SUB_POLICIES, Finding, OpUse, UNTOUCHED_FACTOR, op_uses,
-    untouched,
+    Activity, CHANGE_FACTOR, Finding, MIN_SUB_POLICIES, OpUse, UNTOUCHED_FACTOR, op_uses, untouched,
 };
-use crate::page::text::{count, percent, sub_policies};
+use crate::page::text::{count, counted, percent, sub_policies};
 
-/// An op's use by the kept candidates and by all.
+/// An op's use by the top n candidates and by all.
 struct Row<'a> {
     op: &'a str,
     top_n: Option<&'a OpUse>,
     all: &'a OpUse,
-    /// Whether the op has a value that magnitudes are spread over; taken as so where the op is not
-    /// at hand.
+    /// Whether the op has a range of values for magnitudes; assumed if the op is not available.
     valued: bool,
     /// The magnitude about which a mirrored op is mirrored.
     centre: Option<f64>,
@@ -32,8 +30,8 @@ impl Row<'_> {
     }
 }
 
-/// The finding, and every op's share, probability and magnitude.
-pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
+/// The finding, and every op's frequency, probability and magnitude.
+pub(in crate::page) fn body(search: &SearchConfig, evidence: &Evidence<'_>) -> Markup {
     let Some(activity) = &evidence.activity else {
         return html! { p { "No trial has been made yet." } };
     };
@@ -50,27 +48,27 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
             centre: centre(evidence.ops, op),
         })
         .collect();
-    // Ops are in the order of their names before, and stay in it among equals.
-    let share = |row: &Row<'_>| row.top_n.map_or(0.0, |top_n| top_n.share);
-    rows.sort_by(|a, b| share(b).total_cmp(&share(a)));
-    let kept_words = format!(
-        "top_n: the {} of the {} best trials of every fold and round",
+    // The sort is stable, and ops are in the order of their names before it.
+    let fraction = |row: &Row<'_>| row.top_n.map_or(0.0, |top_n| top_n.fraction);
+    rows.sort_by(|a, b| fraction(b).total_cmp(&fraction(a)));
+    let top_n_words = format!(
+        "top n: {} of the best {} of each fold and round",
         sub_policies(evidence.top_n.len()),
-        count(record.count("/search/top_n").unwrap_or(0)),
+        counted(search.top_n.get(), "trial"),
     );
     let all_words = format!("all trials: {}", sub_policies(evidence.all.len()));
     html! {
-        (score(activity, evidence))
+        (comparison(activity, evidence))
         div.figures {
             (untouched_figure(activity, evidence))
             @if let Ok(changes) = &evidence.changes { (change_figure(*changes)) }
         }
-        (legend(&[(Swatch::Full, kept_words.as_str()), (Swatch::Hollow, all_words.as_str())]))
+        (legend(&[(Swatch::Full, top_n_words.as_str()), (Swatch::Hollow, all_words.as_str())]))
         div.figures { (panels(&rows)) }
         (scrolling("Ops in numbers", false, &table(&rows)))
         p.note {
             "From centre: the mean distance of a mirrored op’s magnitude from the centre of its "
-            "range, where it does nothing."
+            "range, at which it does nothing."
         }
     }
 }
@@ -108,14 +106,14 @@ pub(in crate::page) fn finding_box(finding: Finding, body: &Markup) -> Markup {
     callout(sign, headline(finding), body)
 }
 
-fn score(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
+fn comparison(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
     let finding = activity.finding();
     let (much_untouched, little_change) = match finding {
         Finding::TowardsNothing { untouched, change } => (untouched, change),
         _ => (false, false),
     };
     let body = html! {
-        "A draw of the top_n candidates leaves the image untouched in "
+        "A draw from the top n candidates leaves the image untouched in "
         (percent(activity.untouched, 1)) " of cases, and one of uniformly random candidates in "
         (percent(activity.untouched_if_uniform, 1))
         @if much_untouched { ": more than " (UNTOUCHED_FACTOR) " times as often" }
@@ -130,7 +128,7 @@ fn score(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
             Err(reason) => { "By how much pixels change was not measured: " (reason) "." }
         }
         @if finding == Finding::TooFew {
-            " At least " (ENOUGH_SUB_POLICIES) " top_n sub-policies are needed for a judgement."
+            " At least " (MIN_SUB_POLICIES) " sub-policies in the top n are needed to tell."
         }
     };
     finding_box(finding, &body)
@@ -143,16 +141,16 @@ fn levels(value: f64) -> String {
 fn untouched_figure(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
     let all = untouched(evidence.all.iter().copied()).unwrap_or(0.0);
     let bars = [
-        ("top_n", "bar-accent", activity.untouched),
+        ("top n", "bar-accent", activity.untouched),
         ("all trials", "bar-second", all),
         ("random", "bar-dot", activity.untouched_if_uniform),
     ]
-    .map(|(name, class, share)| (name, class, 100.0 * share));
-    let label = "How often a draw applies no op: top_n, all trials, random";
+    .map(|(name, class, fraction)| (name, class, 100.0 * fraction));
+    let label = "How often a draw applies no op: top n, all trials, random";
     html! {
         figure {
             h3 { "Untouched images" }
-            (bar_chart(&bars, label, "chance that a draw applies no op, %"))
+            (bar_chart(&bars, label, "probability that a draw applies no op, %"))
             figcaption {
                 "The mean over sub-policies of the product of 1 − probability. “Random” has "
                 "uniform probabilities."
@@ -197,17 +195,20 @@ fn bar_chart(bars: &[(&str, &str, f64)], label: &str, title: &str) -> Markup {
 }
 
 fn panels(rows: &[Row<'_>]) -> Markup {
-    let shares = rows
-        .iter()
-        .flat_map(|row| [row.all.share, row.top_n.map_or(0.0, |top_n| top_n.share)]);
-    let shares = Axis::rounded(0.0, 100.0 * shares.fold(0.0, f64::max), 5);
+    let fractions = rows.iter().flat_map(|row| {
+        [
+            row.all.fraction,
+            row.top_n.map_or(0.0, |top_n| top_n.fraction),
+        ]
+    });
+    let fractions = Axis::rounded(0.0, 100.0 * fractions.fold(0.0, f64::max), 5);
     let unit = Axis::rounded(0.0, 1.0, 5);
-    let share = |_: &Row<'_>, of: &OpUse| Some(100.0 * of.share);
+    let fraction = |_: &Row<'_>, of: &OpUse| Some(100.0 * of.fraction);
     let probability = |_: &Row<'_>, of: &OpUse| Some(of.probability);
     html! {
         figure {
-            h3 { "Share of steps" }
-            (dumbbells(rows, shares, "share of steps, %", share))
+            h3 { "Frequency" }
+            (dumbbells(rows, fractions, "fraction of steps, %", fraction))
             figcaption { "How often each op was chosen." }
         }
         figure {
@@ -220,13 +221,13 @@ fn panels(rows: &[Row<'_>]) -> Markup {
             (dumbbells(rows, unit, "mean magnitude", Row::magnitude))
             figcaption {
                 "How strongly; uniform draws give 0.5. Ops without a value have no mark. Mirrored "
-                "ops (↔) do nothing at the centre, and most at 0 and 1."
+                "ops (↔) do nothing at the centre and are strongest at 0 and 1."
             }
         }
     }
 }
 
-/// A row for every op, with a mark for the kept candidates and one for all.
+/// A row for each op, with a mark for the top n candidates and one for all.
 fn dumbbells<'a>(
     rows: &[Row<'a>],
     axis: Axis,
@@ -244,19 +245,19 @@ fn dumbbells<'a>(
         left: 112.0,
     };
     let drawn = html! {
-        @for (place, row) in rows.iter().enumerate() {
+        @for (index, row) in rows.iter().enumerate() {
             @let top_n = row.top_n.and_then(|top_n| value(row, top_n));
             @let all = value(row, row.all);
-            @if let (Some(top_n), Some(all)) = (top_n, all) { (chart.link(place, top_n, all)) }
+            @if let (Some(top_n), Some(all)) = (top_n, all) { (chart.link(index, top_n, all)) }
             @if let Some(all) = all {
-                (chart.mark("hollow", place, all, &format!("{}, all trials: {all:.2}", row.op)))
+                (chart.mark("hollow", index, all, &format!("{}, all trials: {all:.2}", row.op)))
             }
             @if let Some(top_n) = top_n {
-                (chart.mark("full", place, top_n, &format!("{}, top_n: {top_n:.2}", row.op)))
+                (chart.mark("full", index, top_n, &format!("{}, top n: {top_n:.2}", row.op)))
             }
         }
     };
-    let label = format!("The {title} of every op: top_n candidates and all trials");
+    let label = format!("The {title} of each op: top n candidates and all trials");
     chart.svg(&label, title, &drawn)
 }
 
@@ -267,13 +268,13 @@ fn table(rows: &[Row<'_>]) -> Markup {
             thead {
                 tr {
                     th rowspan="2" scope="col" { "Op" }
-                    th.step colspan="5" scope="colgroup" { "Kept" }
+                    th.step colspan="5" scope="colgroup" { "Top n" }
                     th.step colspan="5" scope="colgroup" { "All trials" }
                 }
                 tr {
                     @for _ in 0..2 {
                         th.number.step scope="col" { "Steps" }
-                        th.number scope="col" { "Share" }
+                        th.number scope="col" { "Fraction" }
                         th.number scope="col" { "Probability" }
                         th.number scope="col" { "Magnitude" }
                         th.number scope="col" { "From centre" }
@@ -298,7 +299,7 @@ fn cells(row: &Row<'_>, of: Option<&OpUse>) -> Markup {
     let distance = |of: &OpUse| row.centre.and_then(|centre| of.distance(centre));
     html! {
         td.number.step { (of.map_or("0".to_owned(), |of| count(of.steps))) }
-        td.number { (of.map_or("–".to_owned(), |of| percent(of.share, 1))) }
+        td.number { (of.map_or("–".to_owned(), |of| percent(of.fraction, 1))) }
         td.number { (number(of.map(|of| of.probability))) }
         td.number { (number(of.and_then(|of| row.magnitude(of)))) }
         td.number { (number(of.and_then(distance))) }

@@ -9,8 +9,8 @@ use crate::page::evidence::Evidence;
 use crate::page::record::Record;
 use crate::page::text::{count, counted, significant, sub_policies};
 
-/// More sub-policies than this are not written out.
-const MOST_ROWS: usize = 2_000;
+/// More sub-policies than this are only counted.
+const MAX_ROWS: usize = 2_000;
 
 /// The policy, or what it would be if the search ended now.
 pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
@@ -21,7 +21,7 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
         @if record.policy.is_none() && record.is_search() {
             p {
                 strong { "The search has not written its policy yet." }
-                " This is what it would merge of the trials made so far."
+                " This is what it would merge from the trials made so far."
             }
         }
         @match policy.sampler() {
@@ -34,7 +34,7 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
 fn sub_policies_body(policy: &Policy, ops: &OpSet) -> Markup {
     let all = policy.sub_policies();
     let steps = all.iter().map(Vec::len).max().unwrap_or(0);
-    let more = all.len().saturating_sub(MOST_ROWS);
+    let more = all.len().saturating_sub(MAX_ROWS);
     let table = html! {
         table {
             caption { "Policy " code { (policy.name) } }
@@ -55,12 +55,12 @@ fn sub_policies_body(policy: &Policy, ops: &OpSet) -> Markup {
                 }
             }
             tbody {
-                @for (place, steps_here) in all.iter().enumerate().take(MOST_ROWS) {
+                @for (index, own) in all.iter().enumerate().take(MAX_ROWS) {
                     tr {
-                        th.number scope="row" { (place) }
-                        @for step in steps_here { (cells(step, ops)) }
-                        @if steps_here.len() < steps {
-                            td colspan=(4 * (steps - steps_here.len())) {}
+                        th.number scope="row" { (index) }
+                        @for step in own { (cells(step, ops)) }
+                        @if own.len() < steps {
+                            td colspan=(4 * (steps - own.len())) {}
                         }
                     }
                 }
@@ -84,7 +84,7 @@ fn cells(step: &Step, ops: &OpSet) -> Markup {
             (Some(magnitude), with_unit(range.value_at(magnitude), range))
         }
         (Strength::Value(value), Some(Some(range))) => (None, with_unit(value, range)),
-        // The op is not at hand, so that what its magnitudes stand for is not known.
+        // The op is not available, so that the values of its magnitudes are unknown.
         (Strength::Magnitude(magnitude), None) => (Some(magnitude), "–".to_owned()),
         (Strength::Value(value), None) => (None, significant(value)),
         _ => (None, "–".to_owned()),
@@ -97,7 +97,7 @@ fn cells(step: &Step, ops: &OpSet) -> Markup {
     }
 }
 
-/// A value in the op's unit; where it is mirrored about 0, without its sign.
+/// A value in the op's unit; without its sign if it is mirrored about 0.
 fn with_unit(value: f64, range: &ValueRange) -> String {
     let number = match range.centre {
         Some(0.0) => format!("±{}", significant(value.abs())),
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_told_in_the_unit_of_its_op() {
+    fn a_step_has_the_unit_of_its_op() {
         let row = |op: &str, strength| {
             let step = Step {
                 op: op.to_owned(),

@@ -1,14 +1,13 @@
-//! What the page says first.
+//! The top of the page.
 
+use faa_search::config::Augmentation;
+use faa_search::results::Epoch;
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
 use crate::page::evidence::Evidence;
 use crate::page::record::Record;
 use crate::page::text::{count, counted, duration, out_of, percent, sub_policies};
-use faa_search::config::Augmentation;
-use faa_search::results::Epoch;
 
 /// What the page is about.
 pub(in crate::page) fn title(record: &Record) -> String {
@@ -28,9 +27,7 @@ pub(in crate::page) fn header(
     html! {
         header {
             h1 { (title(record)) }
-            @if let Some(version) = record.run["version"].as_str() {
-                p.note { "By faa-runtime " (version) "." }
-            }
+            p.note { "By faa-runtime " (record.run.version) "." }
         }
         nav aria-label="Contents" {
             ul {
@@ -57,7 +54,7 @@ pub(in crate::page) fn header(
     }
 }
 
-/// A name, what is said of it, and what is added in small letters.
+/// A name, its value, and details in small letters.
 type Fact = (&'static str, String, String);
 
 fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
@@ -84,56 +81,61 @@ fn state(record: &Record) -> Fact {
         false => "unfinished",
     };
     let mut done = Vec::new();
-    if record.is_search() {
-        let counts = ["/folds/count", "/search/rounds", "/search/trials"];
-        let counts: Option<Vec<usize>> = counts.map(|key| record.count(key)).into_iter().collect();
-        let planned = counts.map(|counts| counts.into_iter().fold(1, usize::saturating_mul));
+    let config = record.config();
+    if let Some(search) = &config.search {
+        let counts = [search.folds.count, search.rounds, search.trials];
+        let planned = counts
+            .map(usize::from)
+            .into_iter()
+            .fold(1, usize::saturating_mul);
         let trials = record.trials().count();
         done.push(format!("{} trials", out_of(trials, planned)));
     }
-    let over = (record.final_trainings.iter())
-        .filter(|training| training.result.is_some() || training.diverged.is_some())
+    let finished = (record.final_trainings.iter())
+        .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
         .count();
-    let augmentations = record.config().pointer(&record.of_finals("augmentations"));
-    let augmentations = augmentations.and_then(Value::as_array).map(Vec::len);
-    let planned = augmentations
-        .zip(record.count(&record.of_finals("seeds")))
-        .map(|(augmentations, seeds)| augmentations.saturating_mul(seeds));
-    done.push(format!("{} final trainings", out_of(over, planned)));
+    let planned = &config.final_trainings;
+    let planned = planned
+        .augmentations
+        .len()
+        .saturating_mul(planned.seeds.get());
+    done.push(format!("{} final trainings", out_of(finished, planned)));
     ("State", words.to_owned(), done.join(", "))
 }
 
 fn best_reward(record: &Record) -> Option<Fact> {
-    // From behind, so that the earliest of equals is named.
+    // In reverse, so that the earliest of equals is named.
     let trials: Vec<_> = record.trials().collect();
     let (fold, best) = (trials.iter().rev()).max_by(|a, b| a.1.reward.total_cmp(&b.1.reward))?;
-    let place = format!("fold {fold}, round {}, trial {}", best.round, best.trial);
-    Some(("Best reward", format!("{:.4}", best.reward), place))
+    let which = format!("fold {fold}, round {}, trial {}", best.round, best.trial);
+    Some(("Best reward", format!("{:.4}", best.reward), which))
 }
 
 fn final_errors(record: &Record) -> Option<Fact> {
     let mut errors = final_trainings::mean_errors(record);
-    let policy = Augmentation::Policy.name();
     let with_policy = errors
         .iter()
-        .position(|(augmentation, _)| augmentation == policy);
+        .position(|(augmentation, _)| *augmentation == Augmentation::Policy);
     let first = with_policy.unwrap_or(0);
     if first >= errors.len() {
         return None;
     }
-    let words =
-        |(augmentation, error): (String, f64)| format!("{augmentation} {}", percent(error, 2));
+    let words = |(augmentation, error): (Augmentation, f64)| {
+        format!("{} {}", augmentation.name(), percent(error, 2))
+    };
     let main = words(errors.remove(first));
     let others: Vec<_> = errors.into_iter().map(words).collect();
     Some(("Test error", main, others.join(", ")))
 }
 
-/// How long everything took that was logged; jobs that ran side by side count each.
+/// How long everything that was logged took; parallel jobs count each.
 fn time(record: &Record) -> Fact {
     let seconds = |epochs: &[Epoch]| epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
-    let folds: f64 = record.folds.iter().map(|fold| seconds(&fold.epochs)).sum();
+    let folds: f64 = (record.folds.iter())
+        .map(|fold| seconds(&fold.training.epochs))
+        .sum();
     let final_trainings: f64 = (record.final_trainings.iter())
-        .map(|training| seconds(&training.epochs))
+        .map(|run| seconds(&run.training.epochs))
         .sum();
     let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
     let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
@@ -149,14 +151,14 @@ fn time(record: &Record) -> Fact {
 fn diverged_folds(record: &Record) -> Markup {
     html! {
         @for fold in &record.folds {
-            @if let Some(divergence) = fold.diverged {
+            @if let Some(divergence) = fold.training.diverged {
                 @let heading = format!("The training of fold {} diverged", fold.number);
                 @let body = html! {
                     (where_it_diverged(divergence)) " "
                     @if fold.trials.is_empty() {
                         "The fold has no trials and adds nothing to the policy."
                     } @else {
-                        "The fold has " (count(fold.trials.len())) " trials all the same."
+                        "The fold still has " (count(fold.trials.len())) " trials."
                     }
                 };
                 (callout(Sign::Warning, &heading, &body))

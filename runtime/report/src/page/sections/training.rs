@@ -1,36 +1,37 @@
-//! How the networks of the folds learnt.
+//! How the networks of the folds were trained.
 
+use faa_search::config::TrainingConfig;
+use faa_search::results::{Epoch, Evaluation};
 use maud::{Markup, html};
 
 use super::{Sign, Swatch, callout, d_a, legend, where_it_diverged};
 use crate::page::chart::{Axis, Plot};
 use crate::page::record::{FoldRecord, Record};
 use crate::page::text::{out_of, percent};
-use faa_search::results::{Epoch, Evaluation};
 
 /// The axes that all folds share, so that they can be compared.
 struct Axes {
     epochs: Axis,
     error: Axis,
     loss: Axis,
-    /// How many epochs a training has, where that is known.
-    planned: Option<usize>,
+    /// How many epochs a training has.
+    planned: usize,
 }
 
 impl Axes {
-    fn of(record: &Record) -> Self {
-        let epochs = || record.folds.iter().flat_map(|fold| &fold.epochs);
-        let evaluations = || record.folds.iter().filter_map(|fold| fold.evaluation);
+    fn new(record: &Record, planned: usize) -> Self {
+        let trainings = || record.folds.iter().map(|fold| &fold.training);
+        let epochs = || trainings().flat_map(|training| &training.epochs);
+        let evaluations = || trainings().filter_map(|training| training.evaluation);
         let highest = |epoch: fn(&Epoch) -> f64, evaluation: fn(Evaluation) -> f64| {
             let all = epochs().map(epoch).chain(evaluations().map(evaluation));
             all.fold(0.0, f64::max)
         };
-        let planned = record.count("/training/epochs");
         let last = epochs().map(|epoch| epoch.epoch.saturating_add(1)).max();
         let error = 100.0 * highest(|epoch| epoch.error, |evaluation| evaluation.error);
         let loss = highest(|epoch| epoch.loss, |evaluation| evaluation.loss);
         Self {
-            epochs: Axis::counts(planned.max(last).unwrap_or(1), 6),
+            epochs: Axis::counts(planned.max(last.unwrap_or(0)), 6),
             error: Axis::rounded(0.0, error, 5),
             loss: Axis::rounded(0.0, loss, 5),
             planned,
@@ -38,20 +39,21 @@ impl Axes {
     }
 }
 
-/// Error and loss by epoch, for every fold.
-pub(in crate::page) fn body(record: &Record) -> Markup {
-    let axes = Axes::of(record);
+/// Error and loss by epoch, for each fold.
+pub(in crate::page) fn body(record: &Record, config: &TrainingConfig) -> Markup {
+    let axes = Axes::new(record, config.epochs.get());
     html! {
         p {
-            "On each fold’s D" sub { "M" } " a network is trained with crop, flip and Cutout, and "
-            "without a policy. It backends candidates on the fold’s " (d_a()) "."
+            "On each fold’s D" sub { "M" } " a network is trained with the base augmentation (crop, "
+            "flip and Cutout) and without a policy. Candidates are scored with it on the fold’s "
+            (d_a()) "."
         }
         @if record.folds.is_empty() {
             p { "No fold has been begun yet." }
         } @else {
             (legend(&[
-                (Swatch::Line("accent"), "training images, as augmented"),
-                (Swatch::Line("second dashed"), "scoring images, as they are, after the last epoch"),
+                (Swatch::Line("accent"), "training images, augmented"),
+                (Swatch::Line("second dashed"), "validation images, not augmented, after the last epoch"),
             ]))
             div.figures {
                 @for fold in &record.folds { (figure(fold, &axes)) }
@@ -61,16 +63,17 @@ pub(in crate::page) fn body(record: &Record) -> Markup {
 }
 
 fn figure(fold: &FoldRecord, axes: &Axes) -> Markup {
+    let training = &fold.training;
     html! {
         figure {
             h3 { "Fold " (fold.number) }
-            @if let Some(divergence) = fold.diverged {
+            @if let Some(divergence) = training.diverged {
                 (callout(Sign::Warning, "Diverged", &where_it_diverged(divergence)))
             }
-            @if !fold.epochs.is_empty() { (curves(fold, axes)) }
+            @if !training.epochs.is_empty() { (curves(fold, axes)) }
             figcaption {
-                (out_of(fold.epochs.len(), axes.planned)) " epochs."
-                @if let Some(evaluation) = fold.evaluation {
+                (out_of(training.epochs.len(), axes.planned)) " epochs."
+                @if let Some(evaluation) = training.evaluation {
                     " On " (d_a()) ": error " (percent(evaluation.error, 1))
                     ", loss " (format!("{:.3}", evaluation.loss)) " nats."
                 }
@@ -80,7 +83,7 @@ fn figure(fold: &FoldRecord, axes: &Axes) -> Markup {
 }
 
 fn curves(fold: &FoldRecord, axes: &Axes) -> Markup {
-    let height = 180.0;
+    let (training, height) = (&fold.training, 180.0);
     let error = Plot {
         x: axes.epochs,
         y: axes.error,
@@ -92,18 +95,18 @@ fn curves(fold: &FoldRecord, axes: &Axes) -> Markup {
         height,
     };
     let by_epoch = |plot: &Plot, value: fn(&Epoch) -> f64| {
-        let points = (fold.epochs.iter()).map(|epoch| (epoch.epoch as f64 + 1.0, value(epoch)));
+        let points = (training.epochs.iter()).map(|epoch| (epoch.epoch as f64 + 1.0, value(epoch)));
         plot.line("accent", points)
     };
     let errors = html! {
         (by_epoch(&error, |epoch| 100.0 * epoch.error))
-        @if let Some(evaluation) = fold.evaluation {
+        @if let Some(evaluation) = training.evaluation {
             (error.level("second dashed", 100.0 * evaluation.error))
         }
     };
     let losses = html! {
         (by_epoch(&loss, |epoch| epoch.loss))
-        @if let Some(evaluation) = fold.evaluation {
+        @if let Some(evaluation) = training.evaluation {
             (loss.level("second dashed", evaluation.loss))
         }
     };

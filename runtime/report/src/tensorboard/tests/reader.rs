@@ -30,7 +30,7 @@ fn find(fields: &[(u8, Vec<u8>)], number: u8) -> Option<&[u8]> {
     field.map(|(_, content)| content.as_slice())
 }
 
-/// The numbers and contents of a message's fields; integers as eight bytes.
+/// The numbers and contents of a message's fields; integers have eight bytes.
 fn fields(mut message: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut fields = Vec::new();
     while !message.is_empty() {
@@ -52,9 +52,9 @@ fn fields(mut message: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 fn take_varint(rest: &mut &[u8]) -> u64 {
     let mut value = 0;
-    for place in 0.. {
+    for index in 0.. {
         let byte = take(rest, 1)[0];
-        value |= u64::from(byte & 0x7f) << (7 * place);
+        value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
             break;
         }

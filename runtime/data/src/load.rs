@@ -1,0 +1,52 @@
+//! From the name of a data set to its images.
+
+use std::num::NonZeroUsize;
+
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::selection::{Preview, Selection};
+use crate::spec::{DataSpec, LoadOptions};
+use crate::{archive, cifar, folder, glyphs};
+
+impl Dataset {
+    /// Loads both splits of a data set.
+    ///
+    /// The result depends only on the specification, the options and the files: not on threads, nor
+    /// on the order in which the file system lists a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`]: what is wrong with the data set or the options.
+    pub fn load(spec: &DataSpec, options: &LoadOptions) -> Result<Self, DataError> {
+        Ok(load(spec, options, Selection::All)?.dataset)
+    }
+
+    /// Loads `count` images that are evenly spaced in the training split, or all if it has fewer.
+    /// No other image is decoded, and of CIFAR's files and the built-in set no other is read or
+    /// drawn. An archive is read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), but images that are not decoded are not checked.
+    pub fn preview(
+        spec: &DataSpec,
+        options: &LoadOptions,
+        count: NonZeroUsize,
+    ) -> Result<Preview, DataError> {
+        load(spec, options, Selection::Preview(count))
+    }
+}
+
+fn load(
+    spec: &DataSpec,
+    options: &LoadOptions,
+    selection: Selection,
+) -> Result<Preview, DataError> {
+    match spec {
+        DataSpec::Glyphs { seed } => glyphs::load(*seed, options, selection),
+        DataSpec::Folder(folder) => folder::load(folder, options, selection),
+        DataSpec::Tar(file) => archive::load(file, options, selection),
+        DataSpec::Cifar10(folder) => cifar::CIFAR_10.load(folder, options, selection),
+        DataSpec::Cifar100(folder) => cifar::CIFAR_100.load(folder, options, selection),
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a report cannot be written.
+
+use std::path::PathBuf;
+
+use faa_policy::PolicyError;
+use faa_search::VERSION;
+use faa_search::files::FileError;
+
+/// Why a report cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The folder is not a run directory.
+    #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
+    NotARunDirectory(PathBuf),
+    /// The run was written by another version of this program.
+    #[error("{} was written by version {recorded}, and this is {VERSION}: use that version for its report", path.display())]
+    DifferentVersion {
+        /// The file `run.json`.
+        path: PathBuf,
+        /// The version that wrote it.
+        recorded: String,
+    },
+    /// A file is not a valid policy.
+    #[error("cannot read the policy in {}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: PolicyError,
+    },
+    /// A file cannot be read or written, or is damaged.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
