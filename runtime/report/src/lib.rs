@@ -1,4 +1,4 @@
-//! A run for people: [one HTML page](page), and [event files for TensorBoard](tensorboard).
+#![doc = include_str!("../README.md")]
 
 pub mod page;
 pub mod tensorboard;
