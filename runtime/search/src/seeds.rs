@@ -2,7 +2,7 @@
 
 use faa_op::{DrawKey, Stream};
 
-/// What a seed is for. RunSize of a run that share a purpose are told apart by their indices.
+/// What a seed is for. Parts of a run that share a purpose are told apart by their indices.
 ///
 /// The numbers are part of every recorded search: they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

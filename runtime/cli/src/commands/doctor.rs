@@ -116,7 +116,7 @@ impl Findings {
              faa-runtime-torch  {program}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
-             plugins            {}; compiled ones are top_n {}\n\
+             plugins            {}; compiled ones are cached {}\n\
              building plugins   {}\n",
             env!("CARGO_PKG_VERSION"),
             self.threads,
