@@ -137,19 +137,19 @@ mod tests {
     #[test]
     fn a_point_has_the_bytes_that_tensorboard_gives_it() {
         // Event(wall_time=1700000000.5, step=300, summary=Summary(value=[
-        //     Summary.Value(tag="explore/reward", simple_value=0.7),
-        //     Summary.Value(tag="explore/best", simple_value=0.75)]))
+        //     Summary.Value(tag="search/reward", simple_value=0.7),
+        //     Summary.Value(tag="search/best", simple_value=0.75)]))
         let point = Point {
             step: 300,
             time: 1_700_000_000.5,
-            values: vec![("explore/reward", 0.7), ("explore/best", 0.75)],
+            values: vec![("search/reward", 0.7), ("search/best", 0.75)],
         };
         let expected = b"\
-            \x3a\0\0\0\0\0\0\0\x12\x95\xea\xe2\
-            \x09\x00\x00\x20\x40\xfc\x54\xd9\x41\x10\xac\x02\x2a\x2c\
-            \x0a\x15\x0a\x0eexplore/reward\x15\x33\x33\x33\x3f\
-            \x0a\x13\x0a\x0cexplore/best\x15\x00\x00\x40\x3f\
-            \xc2\xab\xbb\x51";
+            \x38\0\0\0\0\0\0\0\xa3\x79\x7d\x57\
+            \x09\x00\x00\x20\x40\xfc\x54\xd9\x41\x10\xac\x02\x2a\x2a\
+            \x0a\x14\x0a\x0dsearch/reward\x15\x33\x33\x33\x3f\
+            \x0a\x12\x0a\x0bsearch/best\x15\x00\x00\x40\x3f\
+            \x7f\x15\x97\x39";
         assert_eq!(point.record(), expected);
     }
 

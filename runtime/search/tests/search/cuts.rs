@@ -22,7 +22,6 @@ fn a_run_that_is_cut_at_any_write_ends_as_one_that_was_not() {
     let mut backend = FakeBackend::default();
     run(whole.path(), &small(), &mut backend).unwrap();
     let work = backend.epochs + backend.scored;
-    let expected = files_in(whole.path());
 
     let mut cuts = 0;
     loop {
@@ -37,7 +36,7 @@ fn a_run_that_is_cut_at_any_write_ends_as_one_that_was_not() {
         assert!(cut.is_none_or(|result| result.is_err()), "write {cuts}");
         let mut second = FakeBackend::default();
         run(folder.path(), &small(), &mut second).unwrap();
-        assert_eq!(files_in(folder.path()), expected, "write {cuts}");
+        assert_same(folder.path(), whole.path(), &format!("write {cuts}"));
         let repeated = first.epochs + first.scored + second.epochs + second.scored - work;
         assert!(
             repeated <= 1,
@@ -70,38 +69,50 @@ fn a_run_may_be_cut_again_and_again() {
                 "it makes no progress with {writes} writes per attempt"
             );
         }
-        assert_eq!(files_in(folder.path()), files_in(whole.path()), "{writes}");
+        assert_same(folder.path(), whole.path(), &format!("{writes} writes"));
     }
 }
 
-/// All files of a run, without how long things took.
-fn files_in(folder: &Path) -> BTreeMap<PathBuf, String> {
+/// What was written is the same, but for how long things took.
+fn assert_same(found: &Path, expected: &Path, what: &str) {
+    let (found, expected) = (files_in(found, found), files_in(expected, expected));
+    assert!(
+        found.keys().eq(expected.keys()),
+        "{what}: {:?}",
+        found.keys()
+    );
+    for (name, content) in &expected {
+        assert!(
+            found[name] == *content,
+            "{what}: {} differs",
+            name.display()
+        );
+    }
+}
+
+/// All files of a run, by their paths in it.
+fn files_in(run: &Path, folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(files_in(&path));
+            files.extend(files_in(run, &path));
             continue;
         }
-        let name = path.components().rev().take(2).collect::<PathBuf>();
         let content = fs::read_to_string(&path).unwrap();
-        // `summary.json` names the policy's path, which differs from folder to folder.
-        let content = content.replace(&folder.display().to_string(), "");
-        let lines = content
-            .lines()
-            .map(|line| match line.split_once("\"seconds\":") {
-                Some((before, after)) => {
-                    let rest = after
-                        .trim_start_matches(|c: char| c.is_ascii_digit() || "e.-+".contains(c));
-                    format!("{before}{rest}")
-                }
-                None => line.to_owned(),
-            });
-        let key = match name.parent() {
-            Some(_) if path.parent() == Some(folder) => path.strip_prefix(folder).unwrap().into(),
-            _ => name,
-        };
-        files.insert(key, lines.collect::<Vec<_>>().join("\n"));
+        // `summary.json` names the policy's path, which differs from run to run.
+        let content = content.replace(&run.display().to_string(), "");
+        let lines: Vec<String> = content.lines().map(without_seconds).collect();
+        let name = path.strip_prefix(run).unwrap().to_owned();
+        files.insert(name, lines.join("\n"));
     }
     files
+}
+
+fn without_seconds(line: &str) -> String {
+    let Some((before, after)) = line.split_once("\"seconds\":") else {
+        return line.to_owned();
+    };
+    let number = |it: char| it.is_ascii_digit() || "e.-+".contains(it);
+    format!("{before}{}", after.trim_start_matches(number))
 }
