@@ -1,5 +1,3 @@
-use faa_op::{OpError, OpSpec};
-
 /// Declares a built-in op: its public type, and the trait on top of a plain function.
 ///
 /// What the function is given depends on how it works:
@@ -83,7 +81,7 @@ macro_rules! implement {
                 value: f64,
                 call: &mut ::faa_op::Call<'_>,
             ) -> Result<(), ::faa_op::OpError> {
-                $crate::builtin::check_value(&self.spec, value)?;
+                self.spec.check_value(value)?;
                 self.run($crate::pixels::Pixels::InPlace(image), value, call)
             }
 
@@ -94,7 +92,7 @@ macro_rules! implement {
                 value: f64,
                 call: &mut ::faa_op::Call<'_>,
             ) -> Result<(), ::faa_op::OpError> {
-                $crate::builtin::check_value(&self.spec, value)?;
+                self.spec.check_value(value)?;
                 let pixels = $crate::pixels::Pixels::between(source, image)?;
                 self.run(pixels, value, call)
             }
@@ -105,7 +103,7 @@ macro_rules! implement {
                     value: f64,
                     _: ::faa_op::Channels,
                 ) -> Option<::faa_op::LookupTables> {
-                    $crate::builtin::check_value(&self.spec, value).ok()?;
+                    self.spec.check_value(value).ok()?;
                     Some($tables(value))
                 }
             )?
@@ -139,10 +137,3 @@ macro_rules! declare {
     };
 }
 pub(crate) use declare;
-
-pub(crate) fn check_value(spec: &OpSpec, value: f64) -> Result<(), OpError> {
-    if spec.value_range().is_some() && !value.is_finite() {
-        return Err(OpError::NotFinite { value });
-    }
-    Ok(())
-}

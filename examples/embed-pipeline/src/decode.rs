@@ -47,25 +47,23 @@ impl Decoder {
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let plain =
             decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms;
-        let (width, height) = if plain {
-            let dimensions = decoder.dimensions();
-            self.whole
-                .resize(usize::try_from(decoder.total_bytes())?, 0);
+        let mut dimensions = decoder.dimensions();
+        if plain {
+            let length = usize::try_from(decoder.total_bytes())?;
+            self.whole.resize(length, 0);
             decoder.read_image(&mut self.whole)?;
-            dimensions
         } else {
             let mut image = DynamicImage::from_decoder(decoder)?;
             image.apply_orientation(orientation);
             let image = image.into_rgb8();
-            let dimensions = image.dimensions();
+            dimensions = image.dimensions();
             self.whole = image.into_raw();
-            dimensions
-        };
-        self.resize(width, height)?;
+        }
+        self.resize(dimensions)?;
         Ok(&mut self.square)
     }
 
-    fn resize(&mut self, width: u32, height: u32) -> Result<(), Box<dyn Error>> {
+    fn resize(&mut self, (width, height): (u32, u32)) -> Result<(), Box<dyn Error>> {
         // With static types: found out at run time, code for all types would be compiled.
         let from = TypedImageRef::<U8x3>::from_buffer(width, height, &self.whole)?;
         let square = &mut self.square;
@@ -102,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn photographs_stand_as_viewers_show_them() {
+    fn photographs_are_as_viewers_show_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("turned.jpg");
         let upper_is_white = |_, y| Rgb([if y < 8 { 255 } else { 0 }; 3]);

@@ -16,24 +16,15 @@ pub enum LoadError {
         source: io::Error,
     },
     /// A folder without image files.
-    #[error("{path} holds no files")]
-    Empty {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// An option must not be 0.
+    #[error("{0} holds no files")]
+    Empty(PathBuf),
+    /// The option of this name must not be 0.
     #[error("{0} must be at least 1")]
-    Zero(
-        /// The option's name.
-        &'static str,
-    ),
-    /// An op of the policy needs a partner image, which this loader does not keep; see
+    Zero(&'static str),
+    /// The policy's op of this name needs a partner image, which this loader does not keep; see
     /// [`Workspace::with_partners`](faa_policy::Workspace::with_partners).
     #[error("the policy's op {0} needs a partner image, which this loader does not provide")]
-    NeedsPartner(
-        /// The op's name.
-        String,
-    ),
+    NeedsPartner(String),
     /// The operating system starts no more threads.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -45,10 +36,7 @@ pub enum LoadError {
         /// The op that failed, and why.
         source: ApplyError,
     },
-    /// A thread panicked.
+    /// A thread panicked with this message.
     #[error("a thread of the loader panicked: {0}")]
-    Panicked(
-        /// The panic's message.
-        String,
-    ),
+    Panicked(String),
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::LoadError;
 
 /// The image files of a folder, with their labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Folder {
     /// The classes by name; empty if there are none.
     pub classes: Vec<String>,
@@ -35,10 +35,7 @@ impl Folder {
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let (folders, files): (Vec<_>, Vec<_>) =
             (visible_entries(folder)?.into_iter()).partition(|path| path.is_dir());
-        let mut found = Self {
-            classes: Vec::new(),
-            files: Vec::new(),
-        };
+        let mut found = Self::default();
         if folders.is_empty() {
             found.add(files, 0);
         }
@@ -48,9 +45,7 @@ impl Folder {
             found.classes.push(name.to_string_lossy().into_owned());
         }
         if found.files.is_empty() {
-            return Err(LoadError::Empty {
-                path: folder.into(),
-            });
+            return Err(LoadError::Empty(folder.into()));
         }
         Ok(found)
     }
@@ -63,10 +58,8 @@ impl Folder {
 
 fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let list = || -> io::Result<Vec<PathBuf>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            names.push(entry?.file_name());
-        }
+        let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
         names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
         names.sort_unstable();
         Ok(names.iter().map(|name| folder.join(name)).collect())
@@ -99,20 +92,16 @@ mod tests {
         let found = Folder::open(folder.path()).unwrap();
         assert_eq!(found.classes, ["a", "b"]);
         let labelled = |name: &str, label| (folder.path().join(name), label);
-        let files: Vec<_> = (found.files.into_iter())
-            .map(|file| (file.path, file.label))
-            .collect();
-        assert_eq!(
-            files,
-            [labelled("a/1", 0), labelled("b/10", 1), labelled("b/2", 1)]
-        );
+        let files = found.files.into_iter().map(|file| (file.path, file.label));
+        let expected = [labelled("a/1", 0), labelled("b/10", 1), labelled("b/2", 1)];
+        assert!(files.eq(expected));
     }
 
     #[test]
     fn a_folder_without_folders_has_no_classes() {
         let folder = tempfile::tempdir().unwrap();
         let nothing = Folder::open(folder.path());
-        assert!(matches!(nothing, Err(LoadError::Empty { .. })));
+        assert!(matches!(nothing, Err(LoadError::Empty(_))));
         touch(folder.path(), &["2", "1"]);
         let found = Folder::open(folder.path()).unwrap();
         assert_eq!((found.classes.len(), found.files.len()), (0, 2));

@@ -97,16 +97,14 @@ impl Loader {
         if let Some(op) = executor.partner_op() {
             return Err(LoadError::NeedsPartner(op.to_owned()));
         }
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             normaliser: Normaliser::new(options.mean, options.deviation),
             pool: Pool::new(batch.min(folder.files.len()) * size * size * 3),
             folder,
             executor,
             options,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        });
+        Ok(Self { shared })
     }
 
     /// The batches of one pass over the folder. The same number always gives the same ones.
@@ -135,14 +133,11 @@ impl Loader {
         for first in 0..threads {
             let (sender, receiver) = sync_channel(options.prefetch);
             let (shared, epoch) = (self.shared.clone(), epoch.clone());
-            let thread = thread::Builder::new()
+            let handle = thread::Builder::new()
                 .name(format!("loader-{first}"))
                 .spawn(move || make_every_nth(&shared, &epoch, first, threads, &sender))
                 .map_err(LoadError::Thread)?;
-            batches.threads.push(Thread {
-                batches: receiver,
-                handle: thread,
-            });
+            batches.threads.push(Thread { receiver, handle });
         }
         Ok(batches)
     }
@@ -153,8 +148,7 @@ impl Loader {
         let mut order: Vec<_> = (0..self.shared.folder.files.len()).collect();
         if shuffle {
             // No image has this index, so its stream is free for the order.
-            let index = u64::MAX;
-            let mut stream = Stream::for_image(DrawKey { seed, epoch, index });
+            let mut stream = Stream::for_image(DrawKey::new(seed, epoch, u64::MAX));
             for last in (1..order.len()).rev() {
                 order.swap(last, stream.below(last as u64 + 1) as usize);
             }
@@ -196,7 +190,7 @@ pub struct Batches {
 struct Thread {
     /// One channel per thread, so that batches are taken in turns: nothing has to be sorted, and one
     /// that is late holds up the others once they are `prefetch` ahead.
-    batches: Receiver<Result<Batch, LoadError>>,
+    receiver: Receiver<Result<Batch, LoadError>>,
     handle: JoinHandle<()>,
 }
 
@@ -212,11 +206,9 @@ impl Iterator for Batches {
         }
         let turn = self.next % self.threads.len();
         self.next += 1;
-        let batch = match self.threads[turn].batches.recv() {
-            Ok(batch) => batch,
-            // Only a panic ends a thread that has not sent all its batches or an error.
-            Err(_) => Err(self.panic_of(turn)),
-        };
+        let received = self.threads[turn].receiver.recv();
+        // Only a panic ends a thread that has not sent all its batches or an error.
+        let batch = received.unwrap_or_else(|_| Err(self.panic_of(turn)));
         if batch.is_err() {
             self.end();
         }

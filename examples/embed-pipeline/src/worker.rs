@@ -48,11 +48,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
         };
-        let key = DrawKey {
-            seed: shared.options.seed,
-            epoch,
-            index: index as u64,
-        };
+        let key = DrawKey::new(shared.options.seed, epoch, index as u64);
         let side = shared.options.size as usize;
         let mut image = ImageMut::new(pixels, side, side, Channels::Rgb)
             .expect("the decoder's square has this size");

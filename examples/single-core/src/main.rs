@@ -57,11 +57,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         if !picture.read(&mut input)? {
             break;
         }
-        let key = DrawKey {
-            seed,
-            epoch: 0,
-            index,
-        };
+        let key = DrawKey::new(seed, 0, index);
         executor.apply(&mut picture.view()?, key, &mut workspace)?;
         picture.write(&mut output)?;
     }

@@ -39,7 +39,7 @@ impl Picture {
             .filter(|length| *length <= MAX_BYTES)
             .ok_or_else(|| invalid("the image is too large"))?;
         self.samples.clear();
-        // Memory grows with what is there, not with what the header claims.
+        // Memory grows with what is read, not with what the header claims.
         let found = input.take(length as u64).read_to_end(&mut self.samples)?;
         if found < length {
             return Err(io::ErrorKind::UnexpectedEof.into());

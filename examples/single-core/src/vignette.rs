@@ -15,9 +15,7 @@ impl Op for Vignette {
     }
 
     fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         let (width, height, channels) = (image.width(), image.height(), image.channels());
         // From −1 at one border to 1 at the other; squares need no function of the platform's.
         let across = |index: usize, length: usize| (2 * index + 1) as f64 / length as f64 - 1.0;

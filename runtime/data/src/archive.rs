@@ -84,20 +84,20 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
                     content,
                 };
                 if let Some(first) = images.insert(image.to_vec(), source) {
-                    return Err(DataError::DuplicateEntry { path: first.path });
+                    return Err(DataError::DuplicateEntry(first.path));
                 }
             }
             ([_, _, _, deeper @ ..], _) => {
                 let below: usize = deeper.iter().map(|part| part.len() + 1).sum();
                 let path = inside(file, &path[..path.len() - below]);
-                return Err(DataError::NestedFolder { path });
+                return Err(DataError::NestedFolder(path));
             }
             // A file next to the class folders, or in place of a split, has no class.
             _ => {}
         }
     }
     if !unreadable.is_empty() {
-        return Err(DataError::Unreadable { files: unreadable });
+        return Err(DataError::Unreadable(unreadable));
     }
     let path_of = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
     let train = checked(train, path_of("train"))?;
@@ -106,7 +106,7 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
     for (split, classes) in [("train", &train), ("test", &test)] {
         if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
             let path = path_of(&format!("{split}/{class}"));
-            return Err(DataError::EmptyClass { path });
+            return Err(DataError::EmptyClass(path));
         }
     }
     Ok(Listing {
@@ -152,16 +152,14 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
 
 /// The name of the class with this folder, if it is Unicode.
 fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataError> {
-    String::from_utf8(class.to_vec()).map_err(|_| DataError::ClassName {
-        path: inside(file, folder),
-    })
+    String::from_utf8(class.to_vec()).map_err(|_| DataError::ClassName(inside(file, folder)))
 }
 
 /// The classes of a split that exists and has some.
 fn checked(split: Option<Classes>, path: PathBuf) -> Result<Classes, DataError> {
     match split {
-        None => Err(DataError::MissingSplit { path }),
-        Some(classes) if classes.is_empty() => Err(DataError::NoClasses { path }),
+        None => Err(DataError::MissingSplit(path)),
+        Some(classes) if classes.is_empty() => Err(DataError::NoClasses(path)),
         Some(classes) => Ok(classes),
     }
 }

@@ -231,10 +231,7 @@ impl Version {
     fn count(&self, folder: &Path, files: &[&str]) -> Result<Vec<Counted>, DataError> {
         let counted = |file: &&str| -> Result<Counted, DataError> {
             let path = folder.join(file);
-            let metadata = fs::metadata(&path).map_err(|source| DataError::Io {
-                path: path.clone(),
-                source,
-            })?;
+            let metadata = fs::metadata(&path).map_err(DataError::io(&path))?;
             let (bytes, record) = (metadata.len(), self.record());
             if bytes == 0 || !bytes.is_multiple_of(record as u64) {
                 return Err(DataError::Records {
@@ -265,10 +262,7 @@ impl Version {
             file.seek(SeekFrom::Start(start as u64))?;
             file.take(expected as u64).read_to_end(&mut bytes)
         };
-        let count = read().map_err(|source| DataError::Io {
-            path: run.path.into(),
-            source,
-        })?;
+        let count = read().map_err(DataError::io(run.path))?;
         // The file has become shorter since its records were counted.
         if count != expected {
             return Err(DataError::Records {

@@ -1,8 +1,6 @@
-//! Why a data set cannot be loaded.
-
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a data set could not be loaded.
 ///
@@ -11,29 +9,17 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// The data set's folder does not exist, or is not a folder.
-    #[error("{} is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*", path.display())]
-    MissingFolder {
-        /// The folder that was named.
-        path: PathBuf,
-    },
+    #[error("{} is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*", .0.display())]
+    MissingFolder(PathBuf),
     /// The folder has no `train` or no `test` folder in it.
-    #[error("{} is missing; create it, with a folder of images for each class", path.display())]
-    MissingSplit {
-        /// Where the split would be.
-        path: PathBuf,
-    },
+    #[error("{} is missing; create it, with a folder of images for each class", .0.display())]
+    MissingSplit(PathBuf),
     /// A split has no class folders.
-    #[error("{} has no class folders; put the images of each class into a folder named after the class", path.display())]
-    NoClasses {
-        /// The split.
-        path: PathBuf,
-    },
+    #[error("{} has no class folders; put the images of each class into a folder named after the class", .0.display())]
+    NoClasses(PathBuf),
     /// A class folder has no images.
-    #[error("{} has no images; add some, or remove this class from both splits", path.display())]
-    EmptyClass {
-        /// The class folder.
-        path: PathBuf,
-    },
+    #[error("{} has no images; add some, or remove this class from both splits", .0.display())]
+    EmptyClass(PathBuf),
     /// Some classes are in one split only.
     #[error("{} has different classes in train and test: {}; \
         give each class a folder of the same name in both", path.display(), one_sided(only_train, only_test))]
@@ -46,23 +32,14 @@ pub enum DataError {
         only_test: Vec<String>,
     },
     /// The name of a class folder is not Unicode.
-    #[error("the name of {} is not Unicode; rename this class folder in both splits", path.display())]
-    ClassName {
-        /// The class folder.
-        path: PathBuf,
-    },
+    #[error("the name of {} is not Unicode; rename this class folder in both splits", .0.display())]
+    ClassName(PathBuf),
     /// A class folder has a folder in it, whose images would be missed silently.
-    #[error("{} is a folder within a class; move its images up into the class folder, or remove it", path.display())]
-    NestedFolder {
-        /// The inner folder.
-        path: PathBuf,
-    },
-    /// Some files are not images that can be decoded.
-    #[error("{}", list_unreadable(files))]
-    Unreadable {
-        /// All such files, in the order of the data set.
-        files: Vec<Unreadable>,
-    },
+    #[error("{} is a folder within a class; move its images up into the class folder, or remove it", .0.display())]
+    NestedFolder(PathBuf),
+    /// These files, in the order of the data set, are not images that can be decoded.
+    #[error("{}", list_unreadable(.0))]
+    Unreadable(Vec<Unreadable>),
     /// An image has a different size than the first one, and no common size was requested.
     #[error(
         "{} is {}×{}, but {} is {}×{}; all images must have the same size, \
@@ -116,12 +93,9 @@ pub enum DataError {
         /// How many entries it may have.
         limit: u64,
     },
-    /// A tar file has two files of the same path.
-    #[error("{} is in the archive twice; create an archive that has it once", path.display())]
-    DuplicateEntry {
-        /// The tar file, and the path within it.
-        path: PathBuf,
-    },
+    /// A tar file has two files of this path: that of the tar file, and the path within it.
+    #[error("{} is in the archive twice; create an archive that has it once", .0.display())]
+    DuplicateEntry(PathBuf),
     /// A tar file has several data sets at the same depth.
     #[error(
         "{} has one data set in `{first}` and one in `{second}`; create an archive for each",
@@ -228,6 +202,16 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// For `map_err`: that `path` cannot be read.
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
 /// A file that cannot be decoded as an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -281,25 +265,18 @@ mod tests {
             path: format!("{index}.png").into(),
             reason: "broken".into(),
         });
-        DataError::Unreadable {
-            files: files.collect(),
-        }
-        .to_string()
+        DataError::Unreadable(files.collect()).to_string()
     }
 
     #[test]
     fn a_message_names_ten_files_and_counts_the_rest() {
         assert!(unreadable(1).starts_with("1 file "));
-        let ten = unreadable(10);
-        assert!(
-            ten.starts_with("10 files ") && ten.ends_with("\n  9.png: broken"),
-            "{ten}"
-        );
-        let many = unreadable(12);
-        assert!(many.starts_with("12 files "), "{many}");
-        assert!(
-            many.ends_with("\n  9.png: broken\n  … and 2 more"),
-            "{many}"
-        );
+        for (count, start, end) in [
+            (10, "10 files ", "\n  9.png: broken"),
+            (12, "12 files ", "\n  9.png: broken\n  … and 2 more"),
+        ] {
+            let text = unreadable(count);
+            assert!(text.starts_with(start) && text.ends_with(end), "{text}");
+        }
     }
 }

@@ -35,9 +35,7 @@ pub(crate) fn load(
 
 fn list(folder: &Path) -> Result<Listing, DataError> {
     if !folder.is_dir() {
-        return Err(DataError::MissingFolder {
-            path: folder.into(),
-        });
+        return Err(DataError::MissingFolder(folder.into()));
     }
     let train = class_folders(&folder.join("train"))?;
     let test = class_folders(&folder.join("test"))?;
@@ -52,7 +50,7 @@ fn list(folder: &Path) -> Result<Listing, DataError> {
 /// The class folders of one split, by name.
 fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     if !split.is_dir() {
-        return Err(DataError::MissingSplit { path: split.into() });
+        return Err(DataError::MissingSplit(split.into()));
     }
     let mut classes = BTreeMap::new();
     for path in visible_entries(split)? {
@@ -61,11 +59,11 @@ fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
         }
         match path.file_name().and_then(|name| name.to_str()) {
             Some(name) => classes.insert(name.to_owned(), path),
-            None => return Err(DataError::ClassName { path }),
+            None => return Err(DataError::ClassName(path)),
         };
     }
     if classes.is_empty() {
-        return Err(DataError::NoClasses { path: split.into() });
+        return Err(DataError::NoClasses(split.into()));
     }
     Ok(classes)
 }
@@ -79,10 +77,10 @@ fn images(classes: &BTreeMap<String, PathBuf>) -> Result<Vec<Vec<Source>>, DataE
 fn images_of(class: &Path) -> Result<Vec<Source>, DataError> {
     let files = visible_entries(class)?;
     if files.is_empty() {
-        return Err(DataError::EmptyClass { path: class.into() });
+        return Err(DataError::EmptyClass(class.into()));
     }
     if let Some(path) = files.iter().find(|path| path.is_dir()) {
-        return Err(DataError::NestedFolder { path: path.clone() });
+        return Err(DataError::NestedFolder(path.clone()));
     }
     let source = |path| Source {
         path,
@@ -92,10 +90,7 @@ fn images_of(class: &Path) -> Result<Vec<Source>, DataError> {
 }
 
 fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let at_folder = |source| DataError::Io {
-        path: folder.into(),
-        source,
-    };
+    let at_folder = DataError::io(folder);
     let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(at_folder)?.collect();
     let mut names: Vec<_> = entries
         .map_err(at_folder)?

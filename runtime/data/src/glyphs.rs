@@ -66,11 +66,7 @@ fn draw(seed: u64, epoch: u32, indices: &[usize], conditions: &Conditions) -> Sp
     let mut pixels = vec![0; indices.len() * STRIDE];
     let images = pixels.par_chunks_exact_mut(STRIDE).zip(indices);
     images.for_each(|(image, &index)| {
-        let mut stream = Stream::for_image(DrawKey {
-            seed,
-            epoch,
-            index: index as u64,
-        });
+        let mut stream = Stream::for_image(DrawKey::new(seed, epoch, index as u64));
         let scene = Scene::draw(Shape::ALL[class(index)], conditions, &mut stream);
         render::render(&scene, &mut stream, image);
     });

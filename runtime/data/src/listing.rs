@@ -166,7 +166,7 @@ fn common_size(images: &[Labelled], side: Option<u32>) -> Result<(u32, u32), Dat
             Err(file) => refused.push(file),
         }
     }
-    Err(DataError::Unreadable { files: refused })
+    Err(DataError::Unreadable(refused))
 }
 
 fn decode_into(
@@ -200,7 +200,7 @@ fn decode_into(
         }
     }
     if !unreadable.is_empty() {
-        return Err(DataError::Unreadable { files: unreadable });
+        return Err(DataError::Unreadable(unreadable));
     }
     different.map_or(Ok(()), |(path, size)| {
         // As all files can be read, the expected size is that of the very first.

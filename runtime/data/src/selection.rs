@@ -19,7 +19,7 @@ pub struct Preview {
 pub(crate) enum Selection {
     /// Those of both splits.
     All,
-    /// At most so many that are evenly spaced in the training split, and none of the test split.
+    /// At most this many that are evenly spaced in the training split, and none of the test split.
     Preview(NonZeroUsize),
 }
 

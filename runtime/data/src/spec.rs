@@ -38,28 +38,19 @@ pub struct LoadOptions {
 pub enum ParseDataSpecError {
     /// The text has none of the known forms.
     #[error(
-        "`{given}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
+        "`{0}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
             `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`"
     )]
-    UnknownForm {
-        /// The text.
-        given: String,
-    },
+    UnknownForm(String),
     /// What follows `glyphs:` is not a seed.
     #[error(
-        "`{given}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {max}",
+        "`{0}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {max}",
         max = u64::MAX
     )]
-    Seed {
-        /// What follows `glyphs:`.
-        given: String,
-    },
-    /// Nothing follows `folder:`, or another form that needs a path.
-    #[error("a path is missing; give one, as in `{form}`")]
-    NoPath {
-        /// The form, as `folder:DIR`.
-        form: &'static str,
-    },
+    Seed(String),
+    /// The path is missing in a form such as `folder:DIR`.
+    #[error("a path is missing; give one, as in `{0}`")]
+    NoPath(&'static str),
 }
 
 impl FromStr for DataSpec {
@@ -71,20 +62,20 @@ impl FromStr for DataSpec {
             None if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
             Some(("glyphs", seed)) => match seed.parse() {
                 Ok(seed) => Ok(Self::Glyphs { seed }),
-                Err(_) => Err(ParseDataSpecError::Seed { given: seed.into() }),
+                Err(_) => Err(ParseDataSpecError::Seed(seed.into())),
             },
             Some(("folder", path)) => Ok(Self::Folder(given(path, "folder:DIR")?)),
             Some(("tar", path)) => Ok(Self::Tar(given(path, "tar:FILE")?)),
             Some(("cifar10", path)) => Ok(Self::Cifar10(given(path, "cifar10:DIR")?)),
             Some(("cifar100", path)) => Ok(Self::Cifar100(given(path, "cifar100:DIR")?)),
-            _ => Err(ParseDataSpecError::UnknownForm { given: text.into() }),
+            _ => Err(ParseDataSpecError::UnknownForm(text.into())),
         }
     }
 }
 
 fn given(path: &str, form: &'static str) -> Result<PathBuf, ParseDataSpecError> {
     if path.is_empty() {
-        return Err(ParseDataSpecError::NoPath { form });
+        return Err(ParseDataSpecError::NoPath(form));
     }
     Ok(path.into())
 }
@@ -128,12 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_left_out_is_0() {
+    fn an_omitted_seed_is_0() {
         assert_eq!("glyphs:0".parse::<DataSpec>(), "glyphs".parse());
     }
 
     #[test]
     fn other_texts_are_refused_by_kind() {
+        let forms = ["folder:DIR", "tar:FILE", "cifar10:DIR", "cifar100:DIR"];
         for text in [
             "",
             "glyph",
@@ -145,30 +137,20 @@ mod tests {
             "cifar:x",
         ] {
             let error = text.parse::<DataSpec>().unwrap_err();
-            assert_eq!(
-                error,
-                ParseDataSpecError::UnknownForm { given: text.into() }
-            );
-            for form in [
-                "`glyphs`",
-                "`glyphs:SEED`",
-                "`folder:DIR`",
-                "`tar:FILE`",
-                "`cifar10:DIR`",
-                "`cifar100:DIR`",
-            ] {
-                assert!(error.to_string().contains(form), "{error}");
+            assert_eq!(error, ParseDataSpecError::UnknownForm(text.into()));
+            for form in ["glyphs", "glyphs:SEED"].iter().chain(&forms) {
+                assert!(error.to_string().contains(&format!("`{form}`")), "{error}");
             }
         }
         for seed in ["", "x", "-1", "1.5", "18446744073709551616"] {
             let error = format!("glyphs:{seed}").parse::<DataSpec>().unwrap_err();
-            assert_eq!(error, ParseDataSpecError::Seed { given: seed.into() });
+            assert_eq!(error, ParseDataSpecError::Seed(seed.into()));
         }
-        for form in ["folder:DIR", "tar:FILE", "cifar10:DIR", "cifar100:DIR"] {
+        for form in forms {
             let (name, _) = form.split_once(':').unwrap();
             assert_eq!(
                 format!("{name}:").parse::<DataSpec>(),
-                Err(ParseDataSpecError::NoPath { form })
+                Err(ParseDataSpecError::NoPath(form))
             );
         }
     }

@@ -24,9 +24,9 @@ pub enum OpError {
     },
     /// An op that needs a partner image was called without one.
     NoPartner,
-    /// The partner image has another shape than the image.
+    /// The partner image has a different shape than the image.
     PartnerShape,
-    /// The source has another shape than the image that its result is written to.
+    /// The source has a different shape than the image that its result is written to.
     SourceShape,
     /// Anything else, in the op's own words.
     Failed(String),
@@ -54,11 +54,11 @@ impl fmt::Display for OpError {
                 write!(f, "the value {number} is not a finite number")
             }
             Self::NoPartner => f.write_str("the op needs a partner image, and none was given"),
-            Self::PartnerShape => {
-                f.write_str("the partner image has another size or other channels than the image")
-            }
+            Self::PartnerShape => f.write_str(
+                "the partner image has a different size or different channels than the image",
+            ),
             Self::SourceShape => {
-                f.write_str("the source has another size or other channels than the result")
+                f.write_str("the source has a different size or different channels than the result")
             }
             Self::Failed(message) => f.write_str(message),
         }

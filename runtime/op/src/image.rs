@@ -64,13 +64,7 @@ impl<'a> ImageRef<'a> {
         channels: Channels,
     ) -> Result<Self, ShapeError> {
         check_shape(samples.len(), width, height, channels)?;
-        Ok(Self {
-            samples,
-            width,
-            height,
-            channels,
-            stride: width * channels.count(),
-        })
+        Self::with_stride(samples, width, height, channels, width * channels.count())
     }
 
     /// Views `samples` as an image whose rows start `stride` bytes apart. What lies between the end

@@ -63,12 +63,9 @@ impl fmt::Debug for OpSet {
     }
 }
 
-/// Two ops of one name.
+/// Two ops have this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DuplicateOp(
-    /// The name.
-    pub String,
-);
+pub struct DuplicateOp(pub String);
 
 impl fmt::Display for DuplicateOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,7 @@
 use alloc::borrow::Cow;
 
+use crate::OpError;
+
 /// An op's name and the values that it takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpSpec {
@@ -78,6 +80,18 @@ impl OpSpec {
     /// The range of the op's value, if it has one.
     pub fn value_range(&self) -> Option<&ValueRange> {
         self.range.as_ref()
+    }
+
+    /// Checks a value for a call of the op; an op without a value ignores it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpError::NotFinite`].
+    pub fn check_value(&self, value: f64) -> Result<(), OpError> {
+        match self.range.is_none() || value.is_finite() {
+            true => Ok(()),
+            false => Err(OpError::NotFinite { value }),
+        }
     }
 
     /// Whether the op needs a partner image.

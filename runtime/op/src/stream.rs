@@ -9,6 +9,13 @@ pub struct DrawKey {
     pub index: u64,
 }
 
+impl DrawKey {
+    /// The key of these three numbers.
+    pub const fn new(seed: u64, epoch: u32, index: u64) -> Self {
+        Self { seed, epoch, index }
+    }
+}
+
 /// A random stream: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, *Parallel random numbers: as
 /// easy as 1, 2, 3* (SC 2011).
 ///
@@ -151,11 +158,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_the_blocks_of_its_key_in_order() {
-        let key = DrawKey {
-            seed: 0x0123_4567_89ab_cdef,
-            epoch: 7,
-            index: 0x1_0000_0002,
-        };
+        let key = DrawKey::new(0x0123_4567_89ab_cdef, 7, 0x1_0000_0002);
         let mut stream = Stream::for_image(key);
         for block in 0..3 {
             let words = philox4x32_10([block, 7, 2, 1], [0x89ab_cdef, 0x0123_4567]);
@@ -166,11 +169,7 @@ mod tests {
     /// Worked out by another program.
     #[test]
     fn numbers_are_made_of_words_as_documented() {
-        let mut stream = Stream::for_image(DrawKey {
-            seed: 42,
-            epoch: 0,
-            index: 1,
-        });
+        let mut stream = Stream::for_image(DrawKey::new(42, 0, 1));
         let units = [stream.unit(), stream.unit()];
         assert_eq!(units, [0.126_249_854_222_419_3, 0.711_612_737_791_628_1]);
         let integers = [(); 6].map(|()| stream.below(10));
@@ -181,14 +180,9 @@ mod tests {
 
     #[test]
     fn streams_differ_in_seed_epoch_and_index() {
-        let first =
-            |seed, epoch, index| Stream::for_image(DrawKey { seed, epoch, index }).next_u64();
-        let all = [
-            first(0, 0, 0),
-            first(1, 0, 0),
-            first(0, 1, 0),
-            first(0, 0, 1),
-        ];
+        let all = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)].map(|(seed, epoch, index)| {
+            Stream::for_image(DrawKey::new(seed, epoch, index)).next_u64()
+        });
         for (index, draw) in all.iter().enumerate() {
             assert!(!all[..index].contains(draw));
         }

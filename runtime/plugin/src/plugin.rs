@@ -217,13 +217,6 @@ impl PluginOp {
         }
         result
     }
-
-    fn check_value(&self, value: f64) -> Result<(), OpError> {
-        if self.spec.value_range().is_some() && !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
-        Ok(())
-    }
 }
 
 impl Op for PluginOp {
@@ -237,7 +230,7 @@ impl Op for PluginOp {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        self.check_value(value)?;
+        self.spec.check_value(value)?;
         let skips = self.on_failure == OnFailure::Skip;
         // A module changes a copy of the image, but a library the image itself.
         let before = (skips && matches!(*self.code, Code::Native(_)))
@@ -264,7 +257,7 @@ impl Op for PluginOp {
             image.copy_from(source).map_err(|_| OpError::SourceShape)?;
             return self.apply(image, value, call);
         };
-        self.check_value(value)?;
+        self.spec.check_value(value)?;
         if !image.has_shape_of(source) {
             return Err(OpError::SourceShape);
         }
@@ -280,7 +273,7 @@ impl Op for PluginOp {
 
     /// `None` also if the plugin fails.
     fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
-        self.check_value(value).ok()?;
+        self.spec.check_value(value).ok()?;
         self.try_lookup_tables(value, channels).ok()?
     }
 }

@@ -189,11 +189,7 @@ impl Reader<'_> {
                 op: op.to_owned(),
             });
         }
-        Ok(Step {
-            op: op.to_owned(),
-            probability: unit_interval(probability)?,
-            strength,
-        })
+        Ok(Step::new(op, unit_interval(probability)?, strength))
     }
 }
 

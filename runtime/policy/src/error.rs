@@ -23,21 +23,12 @@ pub enum PolicyErrorKind {
     },
     /// Lists and objects are nested more than [`MAX_DEPTH`] levels deep.
     TooDeep,
-    /// The file is not JSON, or holds a number that no float can represent.
-    NotJson(
-        /// The JSON parser's message.
-        String,
-    ),
-    /// The file's `format` is not `faa-policy`.
-    WrongFormat(
-        /// The format found instead.
-        String,
-    ),
-    /// The file's `version` is not 1.
-    WrongVersion(
-        /// The version found instead.
-        String,
-    ),
+    /// The file is not JSON, or holds a number that no float can represent: the JSON parser's message.
+    NotJson(String),
+    /// The file's `format` is not `faa-policy`, but this.
+    WrongFormat(String),
+    /// The file's `version` is not 1, but this.
+    WrongVersion(String),
     /// The file to be converted is a policy file already.
     AlreadyPolicy,
     /// A key, or an element of a list, is missing.
@@ -46,16 +37,10 @@ pub enum PolicyErrorKind {
     UnknownKey,
     /// An object has a key twice.
     DuplicateKey,
-    /// Two keys exclude each other, and both are given.
-    Conflict(
-        /// The other key.
-        &'static str,
-    ),
-    /// One of two keys is required, and neither is given.
-    Neither(
-        /// The other key.
-        &'static str,
-    ),
+    /// This key and the one at the error's path exclude each other, and both are given.
+    Conflict(&'static str),
+    /// This key or the one at the error's path is required, and neither is given.
+    Neither(&'static str),
     /// The value has the wrong JSON type.
     WrongType {
         /// The type that was expected.

@@ -108,14 +108,8 @@ impl Executor {
         if !image.has_shape_of(source) {
             return Err(ApplyError::new(None, OpError::SourceShape));
         }
-        let source = Some(source);
-        self.run(
-            source,
-            image,
-            key,
-            workspace.partners,
-            &mut workspace.scratch,
-        )
+        let (partners, scratch) = (workspace.partners, &mut workspace.scratch);
+        self.run(Some(source), image, key, partners, scratch)
     }
 
     /// Applies the policy to many images, each with its key, in place; with the feature `rayon` in

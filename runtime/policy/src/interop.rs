@@ -105,12 +105,9 @@ impl ViewImageMut for DynamicImage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// The samples are not 8-bit L, RGB or RGBA; convert the image first, for example with
-    /// `to_rgb8`.
-    Unsupported(
-        /// The type found.
-        ColorType,
-    ),
+    /// The samples are of this type, and not 8-bit L, RGB or RGBA; convert the image first, for
+    /// example with `to_rgb8`.
+    Unsupported(ColorType),
     /// The buffer is not an image, for example because a side is zero.
     Shape(ShapeError),
 }

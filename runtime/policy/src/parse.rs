@@ -110,11 +110,8 @@ fn parse_step(step: &Object<'_>) -> Result<Step, PolicyError> {
             return Err(step.error("value", PolicyErrorKind::Conflict("magnitude")));
         }
     };
-    Ok(Step {
-        op: step.string("op")?.to_owned(),
-        probability: step.unit_interval("probability")?,
-        strength,
-    })
+    let probability = step.unit_interval("probability")?;
+    Ok(Step::new(step.string("op")?, probability, strength))
 }
 
 fn parse_sampler(sampler: &Object<'_>) -> Result<Sampler, PolicyError> {

@@ -60,6 +60,18 @@ pub struct Step {
     pub strength: Strength,
 }
 
+impl Step {
+    /// A step of these three.
+    pub fn new(op: impl Into<String>, probability: f64, strength: Strength) -> Self {
+        let op = op.into();
+        Self {
+            op,
+            probability,
+            strength,
+        }
+    }
+}
+
 /// How strongly an op is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strength {
@@ -122,17 +134,11 @@ pub fn nearest_name<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let wanted = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&wanted, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.to_owned())
+    let similarity = |own: &str| strsim::jaro_winkler(&wanted, &own.to_lowercase());
+    let candidates = candidates.into_iter();
+    let close = (candidates.map(|own| (similarity(own), own))).filter(|(found, _)| *found > 0.8);
+    let nearest = close.max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map(|(_, own)| own.to_owned())
 }
 
 #[cfg(test)]

@@ -65,11 +65,7 @@ fn executors() -> [Executor; 2] {
 const SIDES: [usize; 2] = [32, 224];
 
 fn key(index: u64) -> DrawKey {
-    DrawKey {
-        seed: 1,
-        epoch: 0,
-        index,
-    }
+    DrawKey::new(1, 0, index)
 }
 
 #[test]

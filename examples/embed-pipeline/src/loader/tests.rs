@@ -45,14 +45,11 @@ fn shipped_executor() -> Executor {
 
 /// Images, labels and indices of every batch of an epoch.
 fn contents(loader: &Loader, epoch: u32) -> Vec<(Vec<f32>, Vec<u32>, Vec<usize>)> {
-    let batches = loader.epoch(epoch).unwrap().map(Result::unwrap);
-    let contents = |batch: Batch| {
-        (
-            batch.images.clone(),
-            batch.labels.clone(),
-            batch.indices.clone(),
-        )
+    let contents = |mut batch: Batch| {
+        let (labels, indices) = (batch.labels.clone(), batch.indices.clone());
+        (mem::take(&mut batch.images), labels, indices)
     };
+    let batches = loader.epoch(epoch).unwrap().map(Result::unwrap);
     batches.map(contents).collect()
 }
 
@@ -103,12 +100,9 @@ fn batches_are_the_same_for_any_number_of_threads() {
     assert!(one == four);
     let counts: Vec<_> = one.iter().map(|(_, labels, _)| labels.len()).collect();
     assert_eq!(counts, [4, 4, 4, 4, 2]);
-    let mut indices: Vec<_> = one
-        .iter()
-        .flat_map(|(_, _, indices)| indices.clone())
-        .collect();
+    let mut indices: Vec<_> = one.iter().flat_map(|batch| &batch.2).copied().collect();
     indices.sort_unstable();
-    assert_eq!(indices, (0..18).collect::<Vec<_>>());
+    assert!(indices.into_iter().eq(0..18));
 }
 
 #[test]
@@ -196,25 +190,19 @@ fn dropping_the_iterator_early_ends_the_threads() {
 }
 
 #[test]
-fn a_panic_is_an_error_and_ends_the_epoch() {
+fn a_panic_or_an_op_that_fails_is_an_error_and_ends_the_epoch() {
     let folder = pictures(40);
-    let (executor, _) = counting(Some(14), None);
-    let loader = loader(&folder, executor, options(3));
-    let mut batches = loader.epoch(0).unwrap();
-    let error = batches.find_map(Result::err).unwrap();
-    assert!(error.to_string().contains("the op is broken"), "{error}");
-    assert!(batches.next().is_none());
-}
-
-#[test]
-fn an_op_that_fails_ends_the_epoch() {
-    let folder = pictures(40);
-    let (executor, _) = counting(None, Some(14));
-    let loader = loader(&folder, executor, options(3));
-    let mut batches = loader.epoch(0).unwrap();
-    let error = batches.find_map(Result::err).unwrap();
-    assert!(matches!(error, LoadError::Augment { .. }), "{error}");
-    assert!(batches.next().is_none());
+    let error = |(executor, _): (Executor, _)| {
+        let loader = loader(&folder, executor, options(3));
+        let mut batches = loader.epoch(0).unwrap();
+        let error = batches.find_map(Result::err).unwrap();
+        assert!(batches.next().is_none());
+        error
+    };
+    let panic = error(counting(Some(14), None));
+    assert!(panic.to_string().contains("the op is broken"), "{panic}");
+    let failure = error(counting(None, Some(14)));
+    assert!(matches!(failure, LoadError::Augment { .. }), "{failure}");
 }
 
 #[test]

@@ -32,22 +32,21 @@ type Grid = [[Offset; CELLS + 1]; CELLS + 1];
 /// to visual document analysis* (ICDAR 2003). They draw an offset for every pixel and smooth the
 /// field with a Gaussian; the grid is as random, and takes 50 draws for an image of any size.
 #[derive(Clone, Debug)]
-pub struct Elastic {
-    spec: OpSpec,
-}
+pub struct Elastic(OpSpec);
 
 impl Default for Elastic {
     fn default() -> Self {
-        let spec = OpSpec::new("Elastic", "elastic distortion");
-        Self {
-            spec: spec.range(0.0, 0.2, "fraction of the shorter side"),
-        }
+        Self(OpSpec::new("Elastic", "elastic distortion").range(
+            0.0,
+            0.2,
+            "fraction of the shorter side",
+        ))
     }
 }
 
 impl Op for Elastic {
     fn spec(&self) -> &OpSpec {
-        &self.spec
+        &self.0
     }
 
     fn apply(
@@ -56,9 +55,7 @@ impl Op for Elastic {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         if value == 0.0 {
             return Ok(());
         }

@@ -12,28 +12,21 @@ const LANES: usize = 16;
 /// of `w` 256ths a level becomes `(level · (256 − w) + 128 · w + 128) >> 8`: unchanged at 0, and 128 at
 /// 1. Not random. L and RGB alike; RGBA keeps its alpha.
 #[derive(Clone, Debug)]
-pub struct Fade {
-    spec: OpSpec,
-}
+pub struct Fade(OpSpec);
 
 impl Default for Fade {
     fn default() -> Self {
-        let spec = OpSpec::new("Fade", "fades towards mid grey");
-        Self {
-            spec: spec.range(0.0, 1.0, "weight of grey"),
-        }
+        Self(OpSpec::new("Fade", "fades towards mid grey").range(0.0, 1.0, "weight of grey"))
     }
 }
 
 impl Op for Fade {
     fn spec(&self) -> &OpSpec {
-        &self.spec
+        &self.0
     }
 
     fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         let weight = weight(value);
         // Alpha is faded with weight 0, so that all lanes do the same.
         let is_alpha = |lane: usize| image.channels() == Channels::Rgba && lane % 4 == 3;

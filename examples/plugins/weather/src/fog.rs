@@ -17,22 +17,17 @@ const STEP_BITS: u32 = 16;
 /// Draws the weight in the corners, upper left, upper right, lower left and lower right, as
 /// `(1 + unit()) / 2 · value`, and interpolates between them linearly in both directions.
 #[derive(Clone, Debug)]
-pub struct Fog {
-    spec: OpSpec,
-}
+pub struct Fog(OpSpec);
 
 impl Default for Fog {
     fn default() -> Self {
-        let spec = OpSpec::new("Fog", "adds fog of varying density");
-        Self {
-            spec: spec.range(0.0, 0.8, "fraction of fog"),
-        }
+        Self(OpSpec::new("Fog", "adds fog of varying density").range(0.0, 0.8, "fraction of fog"))
     }
 }
 
 impl Op for Fog {
     fn spec(&self) -> &OpSpec {
-        &self.spec
+        &self.0
     }
 
     fn apply(
@@ -41,9 +36,7 @@ impl Op for Fog {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         let value = value.clamp(0.0, 1.0);
         let mut stream = call.stream();
         let [upper_left, upper_right, lower_left, lower_right] =

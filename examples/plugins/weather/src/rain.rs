@@ -22,22 +22,21 @@ const FRACTION_BITS: u32 = 16;
 /// `below(height + streak) − streak`. A streak that leaves the image on one side reappears on the
 /// other, so that the rain is uniform.
 #[derive(Clone, Debug)]
-pub struct Rain {
-    spec: OpSpec,
-}
+pub struct Rain(OpSpec);
 
 impl Default for Rain {
     fn default() -> Self {
-        let spec = OpSpec::new("Rain", "adds streaks of rain, slanted by the wind");
-        Self {
-            spec: spec.range(-1.0, 1.0, "columns per row").mirrored(),
-        }
+        Self(
+            OpSpec::new("Rain", "adds streaks of rain, slanted by the wind")
+                .range(-1.0, 1.0, "columns per row")
+                .mirrored(),
+        )
     }
 }
 
 impl Op for Rain {
     fn spec(&self) -> &OpSpec {
-        &self.spec
+        &self.0
     }
 
     fn apply(
@@ -46,9 +45,7 @@ impl Op for Rain {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         // With a larger slant, a streak would be a row of dots.
         let slant = (value.clamp(-1.0, 1.0) * f64::from(1 << FRACTION_BITS)) as i64;
         let (width, height) = (image.width() as u64, image.height() as u64);

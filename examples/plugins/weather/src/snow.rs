@@ -21,22 +21,17 @@ const MAX_RADIUS: f64 = 0.02;
 /// Draws each flake's centre, its column as `below(width)` and its row as `below(height)`, and then
 /// its radius as `unit()` times 0.02 of the shorter side, at least a pixel.
 #[derive(Clone, Debug)]
-pub struct Snow {
-    spec: OpSpec,
-}
+pub struct Snow(OpSpec);
 
 impl Default for Snow {
     fn default() -> Self {
-        let spec = OpSpec::new("Snow", "adds flakes of snow");
-        Self {
-            spec: spec.range(0.0, 200.0, "flakes per square"),
-        }
+        Self(OpSpec::new("Snow", "adds flakes of snow").range(0.0, 200.0, "flakes per square"))
     }
 }
 
 impl Op for Snow {
     fn spec(&self) -> &OpSpec {
-        &self.spec
+        &self.0
     }
 
     fn apply(
@@ -45,9 +40,7 @@ impl Op for Snow {
         value: f64,
         call: &mut Call<'_>,
     ) -> Result<(), OpError> {
-        if !value.is_finite() {
-            return Err(OpError::NotFinite { value });
-        }
+        self.0.check_value(value)?;
         let (width, height) = (image.width() as u64, image.height() as u64);
         let (shorter, longer) = (width.min(height) as f64, width.max(height) as f64);
         // The cast turns negative numbers into 0.

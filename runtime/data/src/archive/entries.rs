@@ -50,10 +50,7 @@ pub(super) enum Found {
 
 /// Reads all entries, within the limits.
 pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
-    let opened = open(file).map_err(|source| DataError::Io {
-        path: file.into(),
-        source,
-    })?;
+    let opened = open(file).map_err(DataError::io(file))?;
     let mut count = 0;
     // Decompressors meet hostile input. A panic must cost the archive, not the program.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));

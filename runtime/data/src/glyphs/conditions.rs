@@ -1,5 +1,3 @@
-//! How much the images of each split vary.
-
 use faa_op::Stream;
 
 /// Uniform numbers between two bounds.

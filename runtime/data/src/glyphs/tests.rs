@@ -15,8 +15,8 @@ fn digest(bytes: &[u8]) -> u64 {
     })
 }
 
-/// A change to any of these numbers makes another data set, whose results cannot be compared with
-/// earlier ones; the changelog has to say so.
+/// A change to any of these numbers makes a different data set, whose results cannot be compared
+/// with earlier ones; the changelog has to say so.
 #[test]
 fn the_pictures_are_the_same_everywhere_and_always() {
     let data = glyphs(0);
@@ -73,16 +73,12 @@ fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
 #[test]
 fn only_their_own_size_can_be_asked_for() {
     let load = |size| {
-        let options = LoadOptions {
-            image_size: Some(size),
-        };
-        Dataset::load(&DataSpec::Glyphs { seed: 0 }, &options)
+        let image_size = Some(size);
+        Dataset::load(&DataSpec::Glyphs { seed: 0 }, &LoadOptions { image_size })
     };
     assert_eq!(load(32).unwrap().width, 32);
-    assert!(matches!(
-        load(64),
-        Err(DataError::ImageSize { size: 64, .. })
-    ));
+    let refused = load(64).unwrap_err();
+    assert!(matches!(refused, DataError::ImageSize { size: 64, .. }));
 }
 
 #[test]

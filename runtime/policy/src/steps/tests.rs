@@ -55,11 +55,7 @@ fn ops() -> (OpSet, [Arc<AtomicUsize>; 2]) {
 }
 
 fn step(op: &str, probability: f64, magnitude: f64) -> Step {
-    Step {
-        op: op.to_owned(),
-        probability,
-        strength: Strength::Magnitude(magnitude),
-    }
+    Step::new(op, probability, Strength::Magnitude(magnitude))
 }
 
 /// A policy of `count` sub-policies of four steps each, every choice random.
@@ -76,11 +72,7 @@ fn random_policy(ops: &OpSet, count: usize) -> Policy {
 }
 
 fn key(index: u64) -> DrawKey {
-    DrawKey {
-        seed: 1,
-        epoch: 0,
-        index,
-    }
+    DrawKey::new(1, 0, index)
 }
 
 fn apply(one_pass: bool, source: Option<ImageRef<'_>>, image: &mut ImageMut<'_>, draw: Draw<'_>) {

@@ -70,10 +70,8 @@ pub(crate) fn doubles() -> OpSet {
 
 /// A policy of steps (op, probability, magnitude).
 pub(crate) fn policy(sub_policies: &[&[(&str, f64, f64)]]) -> Policy {
-    let step = |&(op, probability, magnitude): &(&str, f64, f64)| Step {
-        op: op.to_owned(),
-        probability,
-        strength: Strength::Magnitude(magnitude),
+    let step = |&(op, probability, magnitude): &(&str, f64, f64)| {
+        Step::new(op, probability, Strength::Magnitude(magnitude))
     };
     let sub_policies = sub_policies
         .iter()
@@ -107,7 +105,7 @@ pub(crate) fn sampler(count: u32, bin: Option<u32>) -> Policy {
 }
 
 pub(crate) fn key(seed: u64, epoch: u32, index: u64) -> DrawKey {
-    DrawKey { seed, epoch, index }
+    DrawKey::new(seed, epoch, index)
 }
 
 /// Images that differ, of one shape, one after the other.

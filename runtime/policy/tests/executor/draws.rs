@@ -1,8 +1,9 @@
+use faa_op::DrawKey;
 use faa_policy::{Executor, Plan, Workspace};
 
 use crate::doubles::{doubles, key, policy, sampler};
 
-fn keys(count: u64) -> impl Iterator<Item = faa_op::DrawKey> {
+fn keys(count: u64) -> impl Iterator<Item = DrawKey> {
     (0..count).map(|index| key(5, 2, index))
 }
 
@@ -24,116 +25,77 @@ fn order_and_repeats_of_ops_are_kept() {
     assert_eq!(applied, [("Plain", 5.0), ("Mirrored", 2.0), ("Plain", 1.0)]);
 }
 
-/// Worked out by another program from the documented order of draws; it holds the order within
+/// Step, value and seed of each op that is applied.
+fn applied(executor: &Executor, key: DrawKey) -> (Option<usize>, Vec<(usize, f64, u64)>) {
+    let plan = executor.plan(key, &Workspace::new());
+    let steps = plan
+        .steps
+        .iter()
+        .map(|step| (step.step, step.value, step.seed));
+    (plan.sub_policy, steps.collect())
+}
+
+const KEYS: [DrawKey; 3] = [
+    DrawKey::new(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
+    DrawKey::new(0, 0, 0),
+    DrawKey::new(7, 1, 5),
+];
+
+/// Worked out by a different program from the documented order of draws. They fix the order within
 /// version 1 of the policy format.
 #[test]
 fn draws_are_the_documented_ones() {
-    type Steps = &'static [(usize, f64, u64)];
     let policy = policy(&[
         &[("Mirrored", 0.5, 1.0), ("Plain", 0.9, 0.5)],
         &[("Plain", 1.0, 0.25), ("Mirrored", 0.8, 0.75)],
         &[("Mirrored", 1.0, 0.25)],
     ]);
     let executor = Executor::new(&policy, &doubles()).unwrap();
-    let cases: [(_, usize, Steps); 3] = [
+    let expected = [
+        (Some(2), vec![(0, -1.0, 0xef1f_2810_eba3_fb92)]),
+        (Some(2), vec![(0, 1.0, 0x097e_ff67_b1a5_74eb)]),
         (
-            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
-            2,
-            &[(0, -1.0, 0xef1f_2810_eba3_fb92)],
-        ),
-        (key(0, 0, 0), 2, &[(0, 1.0, 0x097e_ff67_b1a5_74eb)]),
-        (
-            key(7, 1, 5),
-            1,
-            &[
+            Some(1),
+            vec![
                 (0, 2.5, 0x4b90_487c_e9c2_e5a6),
                 (1, 1.0, 0xb0f4_9fc5_f18b_6e80),
             ],
         ),
     ];
-    for (key, sub_policy, steps) in cases {
-        let plan = executor.plan(key, &Workspace::new());
-        let found: Vec<_> = plan
-            .steps
-            .iter()
-            .map(|step| (step.step, step.value, step.seed))
-            .collect();
-        assert_eq!(
-            (plan.sub_policy, found.as_slice()),
-            (Some(sub_policy), steps)
-        );
-    }
+    assert_eq!(KEYS.map(|key| applied(&executor, key)), expected);
 }
 
-/// Worked out by another program from the documented order of draws.
+/// Worked out by a different program from the documented order of draws.
 #[test]
 fn draws_of_samplers_are_the_documented_ones() {
-    let cases = [
-        (
-            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
-            None,
-            [
-                (2, 0.0, 0xb555_1675_1eab_2549),
-                (2, 0.0, 0xef1f_2810_eba3_fb92),
-                (0, 0.3999999999999999, 0x14c2_8f4f_b386_7edf),
-            ],
-        ),
-        (
-            key(0, 0, 0),
-            None,
-            [
-                (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
-                (1, -6.0, 0x4591_35e4_2415_13ad),
-                (1, 3.0, 0xeabe_fd5a_f12f_66bc),
-            ],
-        ),
-        (
-            key(7, 1, 5),
-            None,
-            [
-                (1, 6.0, 0x68cc_4c21_067a_56d1),
-                (1, 0.0, 0x3bb3_1a7b_2671_0d6a),
-                (1, 7.0, 0x5fb1_ad5b_b891_c277),
-            ],
-        ),
-        (
-            key(0x0123_4567_89ab_cdef, 3, 0x1_0000_0002),
-            Some(3),
-            [
-                (2, 0.0, 0xb555_1675_1eab_2549),
-                (2, 0.0, 0xef1f_2810_eba3_fb92),
-                (0, 0.8, 0x5389_4149_c561_3ac2),
-            ],
-        ),
-        (
-            key(0, 0, 0),
-            Some(3),
-            [
-                (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
-                (1, -2.0, 0x51c7_32a6_04fa_a329),
-                (0, 0.8, 0x6d41_3e04_9ac9_134f),
-            ],
-        ),
-        (
-            key(7, 1, 5),
-            Some(3),
-            [
-                (1, 4.0, 0x4b90_487c_e9c2_e5a6),
-                (1, 4.0, 0xb0f4_9fc5_f18b_6e80),
-                (2, 0.0, 0x3bb3_1a7b_2671_0d6a),
-            ],
-        ),
+    // Three steps for each key, without a stated bin and then with one.
+    let expected = [
+        (2, 0.0, 0xb555_1675_1eab_2549),
+        (2, 0.0, 0xef1f_2810_eba3_fb92),
+        (0, 0.3999999999999999, 0x14c2_8f4f_b386_7edf),
+        (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
+        (1, -6.0, 0x4591_35e4_2415_13ad),
+        (1, 3.0, 0xeabe_fd5a_f12f_66bc),
+        (1, 6.0, 0x68cc_4c21_067a_56d1),
+        (1, 0.0, 0x3bb3_1a7b_2671_0d6a),
+        (1, 7.0, 0x5fb1_ad5b_b891_c277),
+        (2, 0.0, 0xb555_1675_1eab_2549),
+        (2, 0.0, 0xef1f_2810_eba3_fb92),
+        (0, 0.8, 0x5389_4149_c561_3ac2),
+        (2, 0.0, 0x9b00_dbd8_bc57_ac4c),
+        (1, -2.0, 0x51c7_32a6_04fa_a329),
+        (0, 0.8, 0x6d41_3e04_9ac9_134f),
+        (1, 4.0, 0x4b90_487c_e9c2_e5a6),
+        (1, 4.0, 0xb0f4_9fc5_f18b_6e80),
+        (2, 0.0, 0x3bb3_1a7b_2671_0d6a),
     ];
-    for (key, bin, expected) in cases {
-        let plan = Executor::new(&sampler(3, bin), &doubles())
-            .unwrap()
-            .plan(key, &Workspace::new());
-        let found: Vec<_> = plan
-            .steps
-            .iter()
-            .map(|step| (step.step, step.value, step.seed))
-            .collect();
-        assert_eq!((plan.sub_policy, found), (None, expected.to_vec()));
+    let mut expected = expected.chunks(3);
+    for bin in [None, Some(3)] {
+        let executor = Executor::new(&sampler(3, bin), &doubles()).unwrap();
+        for key in KEYS {
+            let steps = expected.next().unwrap().to_vec();
+            assert_eq!(applied(&executor, key), (None, steps));
+        }
     }
 }
 

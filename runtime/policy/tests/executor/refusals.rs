@@ -25,38 +25,36 @@ fn steps_that_cannot_be_resolved_are_refused_with_their_path() {
     let message = "sub_policies[1][0].op: no op is named `Miror`; did you mean `Mirrored`?";
     assert_eq!(refusal(&unknown), message);
     let strength = |op: &str, strength| {
-        let step = Step {
-            op: op.into(),
-            probability: 1.0,
-            strength,
-        };
+        let step = Step::new(op, 1.0, strength);
         refusal(&Policy::of_sub_policies("test", vec![vec![step]]))
     };
-    assert_eq!(
-        strength("Plain", Strength::Value(10.5)),
-        "sub_policies[0][0].value: 10.5 is not within 0…10"
-    );
-    assert_eq!(
-        strength("Plain", Strength::Magnitude(f64::NAN)),
-        "sub_policies[0][0].magnitude: NaN is not within 0…1"
-    );
-    assert_eq!(
-        strength("Plain", Strength::Unstated),
-        "sub_policies[0][0].magnitude: missing"
-    );
-    assert_eq!(
-        strength("Failing", Strength::Value(1.0)),
-        "sub_policies[0][0].value: the op takes no value"
-    );
-    assert_eq!(refusal(&policy(&[])), "sub_policies: must not be empty");
-    assert_eq!(
-        refusal(&policy(&[&[]])),
-        "sub_policies[0]: must not be empty"
-    );
-    assert_eq!(
-        refusal(&policy(&[&[("Plain", 1.5, 0.0)]])),
-        "sub_policies[0][0].probability: 1.5 is not within 0…1"
-    );
+    let (nan, plain) = (Strength::Magnitude(f64::NAN), "Plain");
+    for (refused, message) in [
+        (
+            strength(plain, Strength::Value(10.5)),
+            "[0][0].value: 10.5 is not within 0…10",
+        ),
+        (
+            strength(plain, nan),
+            "[0][0].magnitude: NaN is not within 0…1",
+        ),
+        (
+            strength(plain, Strength::Unstated),
+            "[0][0].magnitude: missing",
+        ),
+        (
+            strength("Failing", Strength::Value(1.0)),
+            "[0][0].value: the op takes no value",
+        ),
+        (refusal(&policy(&[])), ": must not be empty"),
+        (refusal(&policy(&[&[]])), "[0]: must not be empty"),
+        (
+            refusal(&policy(&[&[(plain, 1.5, 0.0)]])),
+            "[0][0].probability: 1.5 is not within 0…1",
+        ),
+    ] {
+        assert_eq!(refused, format!("sub_policies{message}"));
+    }
 }
 
 #[test]
@@ -68,53 +66,50 @@ fn samplers_that_cannot_be_resolved_are_refused_with_their_path() {
         }
         refusal(&policy)
     };
-    assert_eq!(
-        refusal(&|sampler| sampler.count = 0),
-        "sampler.count: 0 is not within 1…64"
-    );
-    assert_eq!(
-        refusal(&|sampler| sampler.bins = 1),
-        "sampler.bins: 1 is not within 2…65536"
-    );
-    assert_eq!(
-        refusal(&|sampler| sampler.bin = Some(11)),
-        "sampler.bin: 11 is not within 0…10"
-    );
-    assert_eq!(
-        refusal(&|sampler| sampler.ops.clear()),
-        "sampler.ops: must not be empty"
-    );
-    assert_eq!(
-        refusal(&|sampler| sampler.ops[1].op = "Plane".into()),
-        "sampler.ops[1].op: no op is named `Plane`; did you mean `Plain`?"
-    );
-    assert_eq!(
-        refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values),
-        "sampler.ops[2].low: the op takes no value"
-    );
     let value = |low, high, centre| {
         refusal(&|sampler| {
             let values = sampler.ops[1].values.as_mut().unwrap();
             (values.low, values.high, values.centre) = (low, high, centre);
         })
     };
-    let not_finite = "is not a finite number";
-    assert_eq!(
-        value(f64::NAN, 0.0, None),
-        format!("sampler.ops[1].low: NaN {not_finite}")
-    );
-    assert_eq!(
-        value(-1e308, 1e308, None),
-        format!("sampler.ops[1].high: {} {not_finite}", f64::INFINITY)
-    );
-    assert_eq!(
-        value(0.0, 1.0, Some(f64::NEG_INFINITY)),
-        format!("sampler.ops[1].centre: -inf {not_finite}")
-    );
-    assert_eq!(
-        value(1e308, 1e308, Some(-1e308)),
-        format!("sampler.ops[1].centre: -inf {not_finite}")
-    );
+    let plane = refusal(&|sampler| sampler.ops[1].op = "Plane".into());
+    let fixed = refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values);
+    let centre = "ops[1].centre: -inf is not a finite number";
+    for (refused, message) in [
+        (
+            refusal(&|sampler| sampler.count = 0),
+            "count: 0 is not within 1…64",
+        ),
+        (
+            refusal(&|sampler| sampler.bins = 1),
+            "bins: 1 is not within 2…65536",
+        ),
+        (
+            refusal(&|sampler| sampler.bin = Some(11)),
+            "bin: 11 is not within 0…10",
+        ),
+        (
+            refusal(&|sampler| sampler.ops.clear()),
+            "ops: must not be empty",
+        ),
+        (
+            plane,
+            "ops[1].op: no op is named `Plane`; did you mean `Plain`?",
+        ),
+        (fixed, "ops[2].low: the op takes no value"),
+        (
+            value(f64::NAN, 0.0, None),
+            "ops[1].low: NaN is not a finite number",
+        ),
+        (
+            value(-1e308, 1e308, None),
+            "ops[1].high: inf is not a finite number",
+        ),
+        (value(0.0, 1.0, Some(f64::NEG_INFINITY)), centre),
+        (value(1e308, 1e308, Some(-1e308)), centre),
+    ] {
+        assert_eq!(refused, format!("sampler.{message}"));
+    }
 }
 
 #[test]

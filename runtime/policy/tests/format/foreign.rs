@@ -12,14 +12,6 @@ fn converted(json: &str) -> Result<Converted, PolicyError> {
     convert(json.as_bytes(), "converted", &builtin_ops())
 }
 
-fn step(op: &str, probability: f64, strength: Strength) -> Step {
-    Step {
-        op: op.to_owned(),
-        probability,
-        strength,
-    }
-}
-
 #[test]
 fn the_list_form_keeps_order_and_repeats() {
     let json = r#"[[["TranslateX", 0.42, 0.39], ["Contrast", 0.83, 0.5]],
@@ -29,13 +21,13 @@ fn the_list_form_keeps_order_and_repeats() {
     } = converted(json).unwrap();
     let expected = vec![
         vec![
-            step("TranslateX", 0.42, Strength::Magnitude(0.39)),
-            step("Contrast", 0.83, Strength::Magnitude(0.5)),
+            Step::new("TranslateX", 0.42, Strength::Magnitude(0.39)),
+            Step::new("Contrast", 0.83, Strength::Magnitude(0.5)),
         ],
         vec![
-            step("Invert", 1.0, Strength::Unstated),
-            step("Rotate", 0.0, Strength::Magnitude(1.0)),
-            step("Invert", 0.5, Strength::Unstated),
+            Step::new("Invert", 1.0, Strength::Unstated),
+            Step::new("Rotate", 0.0, Strength::Magnitude(1.0)),
+            Step::new("Invert", 0.5, Strength::Unstated),
         ],
     ];
     assert_eq!(policy.sub_policies(), expected);
@@ -54,10 +46,10 @@ fn the_object_form_keeps_the_files_order_and_warns() {
     } = converted(json).unwrap();
     let expected = vec![
         vec![
-            step("Sharpness", 0.5, Strength::Magnitude(0.25)),
-            step("AutoContrast", 0.006, Strength::Unstated),
+            Step::new("Sharpness", 0.5, Strength::Magnitude(0.25)),
+            Step::new("AutoContrast", 0.006, Strength::Unstated),
         ],
-        vec![step("Color", 1.0, Strength::Magnitude(0.75))],
+        vec![Step::new("Color", 1.0, Strength::Magnitude(0.75))],
     ];
     assert_eq!(policy.sub_policies(), expected);
     assert_eq!(warnings, [Warning::OrderLost]);
@@ -79,12 +71,8 @@ fn an_op_that_the_paper_does_not_search_over_is_pointed_out() {
 
 #[test]
 fn whatever_is_malformed_is_named_with_its_path() {
-    let number = Kind::WrongType {
-        expected: "a number",
-    };
-    let object = Kind::WrongType {
-        expected: "an object",
-    };
+    let not = |expected| Kind::WrongType { expected };
+    let (number, object) = (not("a number"), not("an object"));
     let beyond = |value| Kind::OutOfRange {
         value,
         low: 0.0,
@@ -94,26 +82,16 @@ fn whatever_is_malformed_is_named_with_its_path() {
         op: op.to_owned(),
         nearest: Some(nearest.to_owned()),
     };
-    let steps = Kind::WrongType {
-        expected: "a list of steps",
-    };
-    let three = Kind::WrongType {
-        expected: "a list of an op, a probability and a magnitude",
-    };
-    let two = Kind::WrongType {
-        expected: "a list of a probability and a magnitude",
-    };
-    let text = Kind::WrongType {
-        expected: "a string",
-    };
+    let three = not("a list of an op, a probability and a magnitude");
+    let two = not("a list of a probability and a magnitude");
     let cases = [
         ("[]", "", Kind::Empty),
         ("[[]]", "[0]", Kind::Empty),
-        ("[1]", "[0]", steps),
+        ("[1]", "[0]", not("a list of steps")),
         (r#"[[["Rotate", 1]]]"#, "[0][0]", three.clone()),
         (r#"[[["Rotate", 1, 1, 1]]]"#, "[0][0]", three.clone()),
         (r#"[[{"op": "Rotate"}]]"#, "[0][0]", three),
-        ("[[[1, 1, 1]]]", "[0][0][0]", text),
+        ("[[[1, 1, 1]]]", "[0][0][0]", not("a string")),
         (
             r#"[[["Rotat", 1, 1]]]"#,
             "[0][0][0]",

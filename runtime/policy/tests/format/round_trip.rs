@@ -37,11 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         unit_interval().prop_map(Strength::Magnitude),
         finite().prop_map(Strength::Value),
     ];
-    (name(), unit_interval(), strength).prop_map(|(op, probability, strength)| Step {
-        op,
-        probability,
-        strength,
-    })
+    (name(), unit_interval(), strength)
+        .prop_map(|(op, probability, strength)| Step::new(op, probability, strength))
 }
 
 fn sampler() -> impl Strategy<Value = Sampler> {

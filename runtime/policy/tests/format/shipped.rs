@@ -23,19 +23,23 @@ fn every_policy_fits_the_built_in_ops_and_says_where_it_came_from() {
 }
 
 /// How often each op of a policy occurs.
-fn uses(policy: &Policy) -> BTreeMap<&str, usize> {
-    let mut uses = BTreeMap::new();
+fn uses(policy: &Policy) -> String {
+    let mut uses = BTreeMap::<&str, usize>::new();
     for step in policy.sub_policies().iter().flatten() {
-        *uses.entry(step.op.as_str()).or_default() += 1;
+        *uses.entry(&step.op).or_default() += 1;
     }
-    uses
+    let uses: Vec<_> = uses
+        .iter()
+        .map(|(op, count)| format!("{op} {count}"))
+        .collect();
+    uses.join(", ")
 }
 
-fn auto_augment(name: &str, expected: &[(&str, usize)]) -> Policy {
+fn auto_augment(name: &str, expected: &str) -> Policy {
     let policy = policy(name);
     assert_eq!(policy.sub_policies().len(), 25);
     assert!(policy.sub_policies().iter().all(|steps| steps.len() == 2));
-    assert_eq!(uses(&policy), expected.iter().copied().collect());
+    assert_eq!(uses(&policy), expected);
     for step in policy.sub_policies().iter().flatten() {
         assert!(
             (step.probability * 10.0).fract() < 1e-9,
@@ -69,32 +73,16 @@ fn bin_of(step: &Step) -> f64 {
 }
 
 fn step(op: &str, probability: f64, value: Option<f64>) -> Step {
-    Step {
-        op: op.to_owned(),
-        probability,
-        strength: value.map_or(Strength::Unstated, Strength::Value),
-    }
+    let strength = value.map_or(Strength::Unstated, Strength::Value);
+    Step::new(op, probability, strength)
 }
 
 #[test]
 fn autoaugment_for_cifar10_is_the_papers_table() {
     let policy = auto_augment(
         "autoaugment-cifar10",
-        &[
-            ("AutoContrast", 7),
-            ("Brightness", 4),
-            ("Color", 5),
-            ("Contrast", 2),
-            ("Equalize", 9),
-            ("Invert", 3),
-            ("Posterize", 1),
-            ("Rotate", 1),
-            ("Sharpness", 5),
-            ("ShearY", 2),
-            ("Solarize", 4),
-            ("TranslateX", 2),
-            ("TranslateY", 5),
-        ],
+        "AutoContrast 7, Brightness 4, Color 5, Contrast 2, Equalize 9, Invert 3, \
+         Posterize 1, Rotate 1, Sharpness 5, ShearY 2, Solarize 4, TranslateX 2, TranslateY 5",
     );
     let all = policy.sub_policies();
     let first = [step("Invert", 0.1, None), step("Contrast", 0.2, Some(1.3))];
@@ -111,18 +99,8 @@ fn autoaugment_for_cifar10_is_the_papers_table() {
 fn autoaugment_for_svhn_is_the_papers_table() {
     let policy = auto_augment(
         "autoaugment-svhn",
-        &[
-            ("AutoContrast", 3),
-            ("Contrast", 1),
-            ("Equalize", 6),
-            ("Invert", 12),
-            ("Rotate", 4),
-            ("ShearX", 6),
-            ("ShearY", 8),
-            ("Solarize", 5),
-            ("TranslateX", 1),
-            ("TranslateY", 4),
-        ],
+        "AutoContrast 3, Contrast 1, Equalize 6, Invert 12, Rotate 4, ShearX 6, ShearY 8, \
+         Solarize 5, TranslateX 1, TranslateY 4",
     );
     let strongest = &policy.sub_policies()[22][0];
     assert_eq!(*strongest, step("ShearX", 0.7, Some(0.3)));
@@ -132,18 +110,8 @@ fn autoaugment_for_svhn_is_the_papers_table() {
 fn autoaugment_for_imagenet_is_the_papers_table() {
     let policy = auto_augment(
         "autoaugment-imagenet",
-        &[
-            ("AutoContrast", 2),
-            ("Color", 6),
-            ("Contrast", 2),
-            ("Equalize", 17),
-            ("Invert", 3),
-            ("Posterize", 5),
-            ("Rotate", 6),
-            ("Sharpness", 1),
-            ("ShearX", 1),
-            ("Solarize", 7),
-        ],
+        "AutoContrast 2, Color 6, Contrast 2, Equalize 17, Invert 3, Posterize 5, Rotate 6, \
+         Sharpness 1, ShearX 1, Solarize 7",
     );
     let first = [
         step("Posterize", 0.4, Some(4.0)),
@@ -175,42 +143,58 @@ fn values(sampler: &Sampler, op: &str) -> Option<SamplerValues> {
     values
 }
 
-fn ends(low: f64, high: f64, centre: Option<f64>, integer: bool) -> Option<SamplerValues> {
-    Some(SamplerValues {
+/// Checks the ends of some ops' values, about which they are mirrored, and if they are rounded.
+#[track_caller]
+fn assert_ends(
+    sampler: &Sampler,
+    ops: &[&str],
+    [low, high]: [f64; 2],
+    centre: Option<f64>,
+    integer: bool,
+) {
+    let expected = Some(SamplerValues {
         low,
         high,
         centre,
         integer,
-    })
+    });
+    for op in ops {
+        assert_eq!(values(sampler, op), expected, "{op}");
+    }
 }
 
 #[test]
 fn randaugment_has_the_published_ranges() {
     let sampler = sampler("randaugment", [2, 31], Some(9));
-    for op in ["ShearX", "ShearY"] {
-        assert_eq!(values(&sampler, op), ends(0.0, 0.3, Some(0.0), false));
-    }
-    for op in ["TranslateX", "TranslateY"] {
-        assert_eq!(values(&sampler, op), ends(0.0, 0.45, Some(0.0), false));
-    }
-    assert_eq!(
-        values(&sampler, "Rotate"),
-        ends(0.0, 30.0, Some(0.0), false)
+    assert_ends(
+        &sampler,
+        &["ShearX", "ShearY"],
+        [0.0, 0.3],
+        Some(0.0),
+        false,
     );
-    for op in ["Brightness", "Color", "Contrast", "Sharpness"] {
-        assert_eq!(values(&sampler, op), ends(1.0, 1.9, Some(1.0), false));
-    }
-    assert_eq!(values(&sampler, "Posterize"), ends(8.0, 4.0, None, true));
-    assert_eq!(values(&sampler, "Solarize"), ends(255.0, 0.0, None, false));
+    assert_ends(
+        &sampler,
+        &["TranslateX", "TranslateY"],
+        [0.0, 0.45],
+        Some(0.0),
+        false,
+    );
+    assert_ends(&sampler, &["Rotate"], [0.0, 30.0], Some(0.0), false);
+    assert_ends(
+        &sampler,
+        &["Brightness", "Color", "Contrast", "Sharpness"],
+        [1.0, 1.9],
+        Some(1.0),
+        false,
+    );
+    assert_ends(&sampler, &["Posterize"], [8.0, 4.0], None, true);
+    assert_ends(&sampler, &["Solarize"], [255.0, 0.0], None, false);
 
     // Bin 9 of 31 is three tenths of the way.
     let executor = Executor::builtin(&policy("randaugment")).unwrap();
-    let key = |index| DrawKey {
-        seed: 1,
-        epoch: 0,
-        index,
-    };
-    for step in (0..500).flat_map(|index| executor.plan(key(index), &Workspace::new()).steps) {
+    let plan = |index| executor.plan(DrawKey::new(1, 0, index), &Workspace::new());
+    for step in (0..500).flat_map(|index| plan(index).steps) {
         let expected: &[f64] = match step.op.as_str() {
             "Posterize" => &[7.0],
             "Solarize" => &[178.5],
@@ -226,19 +210,28 @@ fn randaugment_has_the_published_ranges() {
 #[test]
 fn trivialaugment_has_its_wide_ranges() {
     let sampler = sampler("trivialaugment-wide", [1, 31], None);
-    for op in ["ShearX", "ShearY"] {
-        assert_eq!(values(&sampler, op), ends(0.0, 0.99, Some(0.0), false));
-    }
-    for op in ["TranslateXAbs", "TranslateYAbs"] {
-        assert_eq!(values(&sampler, op), ends(0.0, 32.0, Some(0.0), false));
-    }
-    assert_eq!(
-        values(&sampler, "Rotate"),
-        ends(0.0, 135.0, Some(0.0), false)
+    assert_ends(
+        &sampler,
+        &["ShearX", "ShearY"],
+        [0.0, 0.99],
+        Some(0.0),
+        false,
     );
-    for op in ["Brightness", "Color", "Contrast", "Sharpness"] {
-        assert_eq!(values(&sampler, op), ends(1.0, 1.99, Some(1.0), false));
-    }
-    assert_eq!(values(&sampler, "Posterize"), ends(8.0, 2.0, None, true));
-    assert_eq!(values(&sampler, "Solarize"), ends(255.0, 0.0, None, false));
+    assert_ends(
+        &sampler,
+        &["TranslateXAbs", "TranslateYAbs"],
+        [0.0, 32.0],
+        Some(0.0),
+        false,
+    );
+    assert_ends(&sampler, &["Rotate"], [0.0, 135.0], Some(0.0), false);
+    assert_ends(
+        &sampler,
+        &["Brightness", "Color", "Contrast", "Sharpness"],
+        [1.0, 1.99],
+        Some(1.0),
+        false,
+    );
+    assert_ends(&sampler, &["Posterize"], [8.0, 2.0], None, true);
+    assert_ends(&sampler, &["Solarize"], [255.0, 0.0], None, false);
 }

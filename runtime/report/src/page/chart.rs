@@ -4,8 +4,6 @@
 //! take its colours from the page's style sheet to follow light and dark. So everything carries a
 //! class and no colour. `style.css` has the classes.
 
-use std::fmt::Write;
-
 use maud::{Markup, html};
 
 /// The width of every chart, in the units of its `viewBox`: about the pixels of a column.
@@ -36,6 +34,12 @@ impl Axis {
             high: (high / step - 1e-9).ceil() * step,
             step,
         }
+    }
+
+    /// From the lowest of some values to the highest, as [`rounded`](Self::rounded).
+    pub(super) fn around(values: impl Iterator<Item = f64> + Clone, max: u32) -> Self {
+        let low = values.clone().fold(f64::INFINITY, f64::min);
+        Self::rounded(low, values.fold(f64::NEG_INFINITY, f64::max), max)
     }
 
     /// From 0 to a count, with marks at whole numbers and at most `max` steps between.
@@ -126,10 +130,7 @@ impl Plot {
         let mut path = String::new();
         for (x, y) in points {
             let command = if path.is_empty() { 'M' } else { 'L' };
-            push(
-                &mut path,
-                format_args!("{command}{:.1} {:.1}", self.x(x), self.y(y)),
-            );
+            path += &format!("{command}{:.1} {:.1}", self.x(x), self.y(y));
         }
         html! { path class={ "line " (class) } d=(path) {} }
     }
@@ -144,23 +145,17 @@ impl Plot {
         let mut last: Option<(f64, f64)> = None;
         for (x, y) in points {
             match last {
-                None => push(
-                    &mut path,
-                    format_args!("M{:.1} {:.1}", self.x(x), self.y(y)),
-                ),
+                None => path += &format!("M{:.1} {:.1}", self.x(x), self.y(y)),
                 // A path of hundreds of trials has a handful of steps.
                 Some((_, before)) if before != y => {
-                    push(
-                        &mut path,
-                        format_args!("H{:.1}V{:.1}", self.x(x), self.y(y)),
-                    );
+                    path += &format!("H{:.1}V{:.1}", self.x(x), self.y(y));
                 }
                 Some(_) => {}
             }
             last = Some((x, y));
         }
         if let Some((x, _)) = last {
-            push(&mut path, format_args!("H{:.1}", self.x(x)));
+            path += &format!("H{:.1}", self.x(x));
         }
         html! { path class={ "line " (class) } d=(path) {} }
     }
@@ -189,14 +184,8 @@ impl Plot {
 
     /// Dots without words, in a fraction of the bytes.
     pub(super) fn many_dots(&self, points: impl Iterator<Item = (f64, f64)>) -> Markup {
-        let mut path = String::new();
-        for (x, y) in points {
-            push(
-                &mut path,
-                format_args!("M{:.1} {:.1}h0", self.x(x), self.y(y)),
-            );
-        }
-        html! { path.dots d=(path) {} }
+        let dot = |(x, y)| format!("M{:.1} {:.1}h0", self.x(x), self.y(y));
+        html! { path.dots d=(points.map(dot).collect::<String>()) {} }
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -301,38 +290,25 @@ fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 
-fn push(path: &mut String, command: std::fmt::Arguments<'_>) {
-    path.write_fmt(command)
-        .expect("writing to a string cannot fail");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn labels(axis: Axis) -> Vec<String> {
-        axis.ticks().map(|tick| axis.label(tick)).collect()
+    fn labels(axis: Axis) -> String {
+        let labels: Vec<_> = axis.ticks().map(|tick| axis.label(tick)).collect();
+        labels.join(" ")
     }
 
     #[test]
-    fn marks_stand_at_round_numbers() {
-        let axis = Axis::rounded(0.618, 0.8236, 6);
-        assert_eq!(
-            labels(axis),
-            ["0.60", "0.65", "0.70", "0.75", "0.80", "0.85"]
-        );
-        assert_eq!(
-            labels(Axis::rounded(0.0, 88.0, 5)),
-            ["0", "20", "40", "60", "80", "100"]
-        );
-        assert_eq!(
-            labels(Axis::rounded(0.0, 0.3, 3)),
-            ["0.0", "0.1", "0.2", "0.3"]
-        );
-        assert_eq!(
-            labels(Axis::rounded(-3.0, 4.0, 5)),
-            ["-4", "-2", "0", "2", "4"]
-        );
+    fn marks_are_at_round_numbers() {
+        for (low, high, max, expected) in [
+            (0.618, 0.8236, 6, "0.60 0.65 0.70 0.75 0.80 0.85"),
+            (0.0, 88.0, 5, "0 20 40 60 80 100"),
+            (0.0, 0.3, 3, "0.0 0.1 0.2 0.3"),
+            (-3.0, 4.0, 5, "-4 -2 0 2 4"),
+        ] {
+            assert_eq!(labels(Axis::rounded(low, high, max)), expected);
+        }
     }
 
     #[test]
@@ -344,41 +320,34 @@ mod tests {
 
     #[test]
     fn counts_have_whole_marks_and_end_where_they_end() {
-        assert_eq!(labels(Axis::counts(2, 6)), ["0", "1", "2"]);
-        assert_eq!(
-            labels(Axis::counts(120, 6)),
-            ["0", "20", "40", "60", "80", "100", "120"]
-        );
-        assert_eq!(labels(Axis::counts(130, 5)), ["0", "50", "100"]);
+        assert_eq!(labels(Axis::counts(2, 6)), "0 1 2");
+        assert_eq!(labels(Axis::counts(120, 6)), "0 20 40 60 80 100 120");
+        assert_eq!(labels(Axis::counts(130, 5)), "0 50 100");
         assert_eq!(Axis::counts(130, 5).fraction(130.0), 1.0);
-        assert_eq!(labels(Axis::counts(0, 5)), ["0", "1"]);
+        assert_eq!(labels(Axis::counts(0, 5)), "0 1");
+    }
+
+    fn plot(count: usize) -> Plot {
+        Plot {
+            x: Axis::counts(count, 5),
+            y: Axis::rounded(0.0, 1.0, 5),
+            height: 100.0,
+        }
     }
 
     #[test]
     fn larger_values_lie_higher_and_further_right() {
-        let plot = Plot {
-            x: Axis::counts(10, 5),
-            y: Axis::rounded(0.0, 1.0, 5),
-            height: 100.0,
-        };
-        let line = plot.line("accent", [(0.0, 0.0), (10.0, 1.0)].into_iter());
+        let line = plot(10).line("accent", [(0.0, 0.0), (10.0, 1.0)].into_iter());
         let expected = r#"<path class="line accent" d="M48.0 64.0L350.0 28.0"></path>"#;
         assert_eq!(line.into_string(), expected);
     }
 
     #[test]
     fn a_staircase_is_drawn_where_it_rises() {
-        let plot = Plot {
-            x: Axis::counts(4, 4),
-            y: Axis::rounded(0.0, 1.0, 5),
-            height: 100.0,
-        };
         let points = [(0.0, 0.0), (1.0, 0.0), (2.0, 1.0), (4.0, 1.0)];
-        let path = plot.staircase("accent", points.into_iter()).into_string();
-        assert!(
-            path.contains(r#"d="M48.0 64.0H199.0V28.0H350.0""#),
-            "{path}"
-        );
+        let staircase = plot(4).staircase("accent", points.into_iter());
+        let expected = r#"<path class="line accent" d="M48.0 64.0H199.0V28.0H350.0"></path>"#;
+        assert_eq!(staircase.into_string(), expected);
     }
 
     #[test]
@@ -390,14 +359,10 @@ mod tests {
             left: 80.0,
         };
         let mark = rows.mark("full", 0, 0.5, "a < b");
-        let svg = rows.svg("\"quoted\"", "share", &mark).into_string();
-        assert!(
-            svg.contains("&lt;script&gt;") && !svg.contains("<script>"),
-            "{svg}"
-        );
-        assert!(
-            svg.contains("a &lt; b") && svg.contains("&quot;quoted&quot;"),
-            "{svg}"
-        );
+        let svg = rows.svg("\"quoted\"", "fraction", &mark).into_string();
+        for escaped in ["&lt;script&gt;", "a &lt; b", "&quot;quoted&quot;"] {
+            assert!(svg.contains(escaped), "{svg}");
+        }
+        assert!(!svg.contains("<script>"), "{svg}");
     }
 }

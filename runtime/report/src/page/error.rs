@@ -1,5 +1,3 @@
-//! Why a report cannot be written.
-
 use std::path::PathBuf;
 
 use faa_policy::PolicyError;
@@ -13,7 +11,7 @@ pub enum ReportError {
     /// The folder is not a run directory.
     #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
     NotARunDirectory(PathBuf),
-    /// The run was written by another version of this program.
+    /// The run was written by a different version of this program.
     #[error("{} was written by version {recorded}, and this is {VERSION}: use that version for its report", path.display())]
     DifferentVersion {
         /// The file `run.json`.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use faa_data::{DataSpec, Dataset, LoadOptions};
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, OpSet};
 use faa_policy::{Executor, PackedImages, Policy, Step, SubPolicy, Workspace};
 use faa_search::space::Space;
 use image::imageops::FilterType;
@@ -70,8 +70,7 @@ pub(super) struct Row {
 /// Why they are not available, in words. The run's digest covers all pixels and cannot tell, but the
 /// number of images can.
 pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
-    let spec = record.data().parse::<DataSpec>();
-    let spec = spec.map_err(|error| reason(&error))?;
+    let spec = record.data().parse::<DataSpec>().map_err(reason)?;
     let image_size = record.config().common.image_size;
     let wanted = NonZeroUsize::new(images.max(MEASURED_IMAGES)).expect("some images are measured");
     // A data error includes its cause.
@@ -166,10 +165,8 @@ fn mean_change(dataset: &Dataset, policy: &Policy, ops: &OpSet) -> Result<f64, S
         let original = dataset.train.image(index);
         for draw in 0..MEASURED_DRAWS {
             let changed = augmenter.apply(index, draw)?;
-            let differences = changed.iter().zip(original);
-            sum += differences
-                .map(|(after, before)| u64::from(after.abs_diff(*before)))
-                .sum::<u64>();
+            let pairs = changed.iter().zip(original);
+            sum += (pairs.map(|(after, before)| u64::from(after.abs_diff(*before)))).sum::<u64>();
             samples += changed.len();
         }
     }
@@ -227,29 +224,20 @@ impl<'a> Augmenter<'a> {
         let partners = PackedImages::new(&dataset.train.pixels, width, height, Channels::Rgb);
         Ok(Self {
             dataset,
-            executor: Executor::new(policy, ops).map_err(|error| reason(&error))?,
-            partners: partners.map_err(|error| reason(&error))?,
+            executor: Executor::new(policy, ops).map_err(reason)?,
+            partners: partners.map_err(reason)?,
         })
     }
 
     /// The samples of an image after a draw.
     fn apply(&self, index: usize, draw: u32) -> Result<Vec<u8>, String> {
         let (width, height) = (self.dataset.width, self.dataset.height);
-        let source = self.dataset.train.image(index);
-        let mut samples = vec![0; source.len()];
-        let source = ImageRef::new(source, width, height, Channels::Rgb);
-        let source = source.map_err(|error| reason(&error))?;
-        let image = ImageMut::new(&mut samples, width, height, Channels::Rgb);
-        let mut image = image.map_err(|error| reason(&error))?;
-        let key = DrawKey {
-            seed: SEED,
-            epoch: draw,
-            index: index as u64,
-        };
+        let mut samples = self.dataset.train.image(index).to_vec();
+        let mut image =
+            ImageMut::new(&mut samples, width, height, Channels::Rgb).map_err(reason)?;
+        let key = DrawKey::new(SEED, draw, index as u64);
         let workspace = &mut Workspace::with_partners(&self.partners);
-        self.executor
-            .apply_to(source, &mut image, key, workspace)
-            .map_err(|error| reason(&error))?;
+        (self.executor.apply(&mut image, key, workspace)).map_err(reason)?;
         Ok(samples)
     }
 }
@@ -264,13 +252,9 @@ fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
         image = image.resize(MAX_SIDE, MAX_SIDE, FilterType::Triangle);
     }
     let mut png = Cursor::new(Vec::new());
-    image
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| reason(&error))?;
-    Ok(format!(
-        "data:image/png;base64,{}",
-        BASE64_STANDARD.encode(png.into_inner())
-    ))
+    image.write_to(&mut png, ImageFormat::Png).map_err(reason)?;
+    let encoded = BASE64_STANDARD.encode(png.into_inner());
+    Ok(format!("data:image/png;base64,{encoded}"))
 }
 
 #[cfg(test)]
@@ -297,11 +281,7 @@ mod tests {
     }
 
     fn policy(op: &str, probability: f64) -> Policy {
-        let step = Step {
-            op: op.to_owned(),
-            probability,
-            strength: Strength::Magnitude(0.5),
-        };
+        let step = Step::new(op, probability, Strength::Magnitude(0.5));
         Policy::of_sub_policies("test", vec![vec![step]])
     }
 

@@ -137,7 +137,7 @@ impl TrainingRecord {
 
 fn read_run(layout: &Layout) -> Result<RunRecord, ReportError> {
     let path = layout.run_file();
-    // The configuration of another version may have another form.
+    // The configuration of a different version may have a different form.
     let any = read_json::<Value>(&path)?;
     let version = any.as_ref().and_then(|run| run["version"].as_str());
     if let Some(recorded) = version.filter(|version| *version != VERSION) {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_another_version_and_a_damaged_one_are_named() {
+    fn a_run_of_a_different_version_and_a_damaged_one_are_named() {
         let other = r#"{"version": "0.0.1", "config": {"unknown": 1}}"#;
         let error = error_of(&run(&[("run.json", other)])).to_string();
         let expected = "run.json was written by version 0.0.1, and this is";

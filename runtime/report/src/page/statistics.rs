@@ -20,14 +20,12 @@ pub(super) const MIN_SUB_POLICIES: usize = 20;
 
 /// The highest of the values up to each index.
 pub(super) fn best_so_far(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let highest = |best: &mut f64, value: f64| {
-        *best = best.max(value);
-        Some(*best)
+    let mut best = f64::NEG_INFINITY;
+    let highest = |value: f64| {
+        best = best.max(value);
+        best
     };
-    values
-        .into_iter()
-        .scan(f64::NEG_INFINITY, highest)
-        .collect()
+    values.into_iter().map(highest).collect()
 }
 
 /// An estimate of the expected highest of `draws` values from where a sample comes from: the mean
@@ -74,11 +72,11 @@ impl OpUse {
             Strength::Magnitude(magnitude) => Some(magnitude),
             _ => None,
         };
+        let probabilities = steps.iter().map(|step| step.probability);
         Self {
             steps: steps.len(),
             fraction: steps.len() as f64 / all as f64,
-            probability: steps.iter().map(|step| step.probability).sum::<f64>()
-                / steps.len() as f64,
+            probability: probabilities.sum::<f64>() / steps.len() as f64,
             magnitudes: steps.iter().filter_map(magnitude).collect(),
         }
     }
@@ -90,10 +88,8 @@ impl OpUse {
 
     /// The mean distance of the magnitudes from `centre`, itself a magnitude.
     pub(super) fn distance(&self, centre: f64) -> Option<f64> {
-        let distances: Vec<_> = (self.magnitudes.iter())
-            .map(|magnitude| (magnitude - centre).abs())
-            .collect();
-        mean(&distances)
+        let distances = self.magnitudes.iter().map(|of| (of - centre).abs());
+        mean(&distances.collect::<Vec<_>>())
     }
 }
 
@@ -115,12 +111,7 @@ pub(super) fn op_uses<'a>(
 ///
 /// `None` if there are none.
 pub(super) fn untouched<'a>(sub_policies: impl IntoIterator<Item = &'a SubPolicy>) -> Option<f64> {
-    let skipped = |steps: &SubPolicy| {
-        let each = steps.iter().map(|step| 1.0 - step.probability);
-        each.product::<f64>()
-    };
-    let all: Vec<f64> = sub_policies.into_iter().map(skipped).collect();
-    mean(&all)
+    mean_product(sub_policies, |step| 1.0 - step.probability)
 }
 
 /// What [`untouched`] is on average if every probability is drawn uniformly from 0 to 1 and
@@ -128,9 +119,17 @@ pub(super) fn untouched<'a>(sub_policies: impl IntoIterator<Item = &'a SubPolicy
 pub(super) fn untouched_if_uniform<'a>(
     sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
 ) -> Option<f64> {
-    let halves = |steps: &SubPolicy| steps.iter().map(|_| 0.5).product::<f64>();
-    let all: Vec<f64> = sub_policies.into_iter().map(halves).collect();
-    mean(&all)
+    mean_product(sub_policies, |_| 0.5)
+}
+
+/// The mean over sub-policies of the product over their steps.
+fn mean_product<'a>(
+    sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
+    factor: impl Fn(&Step) -> f64,
+) -> Option<f64> {
+    let product = |steps: &SubPolicy| steps.iter().map(&factor).product();
+    let products: Vec<f64> = sub_policies.into_iter().map(product).collect();
+    mean(&products)
 }
 
 /// The mean; `None` for no values.
@@ -141,9 +140,7 @@ pub(super) fn mean(values: &[f64]) -> Option<f64> {
 /// The standard deviation of a sample, √(Σ(x − x̄)² / (n − 1)); `None` for fewer than two values.
 pub(super) fn sample_deviation(values: &[f64]) -> Option<f64> {
     let centre = mean(values).filter(|_| values.len() > 1)?;
-    let squares = values
-        .iter()
-        .map(|value| (value - centre) * (value - centre));
+    let squares = values.iter().map(|value| (value - centre).powi(2));
     Some((squares.sum::<f64>() / (values.len() - 1) as f64).sqrt())
 }
 
@@ -206,10 +203,8 @@ mod tests {
     }
 
     fn sub_policy(steps: &[(&str, f64, f64)]) -> SubPolicy {
-        let step = |&(op, probability, magnitude): &(&str, f64, f64)| Step {
-            op: op.to_owned(),
-            probability,
-            strength: Strength::Magnitude(magnitude),
+        let step = |&(op, probability, magnitude): &(&str, f64, f64)| {
+            Step::new(op, probability, Strength::Magnitude(magnitude))
         };
         steps.iter().map(step).collect()
     }
@@ -237,11 +232,10 @@ mod tests {
 
     #[test]
     fn there_is_no_expected_best_of_more_than_the_sample() {
-        let sample = [3.0, 1.0, 2.0];
-        assert_eq!(expected_best(&sample, 4), None);
-        assert_eq!(expected_best(&sample, usize::MAX), None);
-        assert_eq!(expected_best(&sample, 0), None);
-        assert_eq!(expected_best(&[], 0), None);
+        for draws in [0, 4, usize::MAX] {
+            assert_eq!(expected_best(&[3.0, 1.0, 2.0], draws), None);
+            assert_eq!(expected_best(&[], draws), None);
+        }
         assert_eq!(expected_best(&[], 1), None);
     }
 
@@ -276,12 +270,7 @@ mod tests {
 
     #[test]
     fn an_op_without_magnitudes_has_no_mean_one() {
-        let step = Step {
-            op: "Invert".to_owned(),
-            probability: 1.0,
-            strength: Strength::Unstated,
-        };
-        let all = [vec![step]];
+        let all = [vec![Step::new("Invert", 1.0, Strength::Unstated)]];
         let uses = op_uses(&all);
         assert_eq!(uses["Invert"].magnitude(), None);
         assert_eq!(uses["Invert"].distance(0.5), None);
@@ -318,21 +307,16 @@ mod tests {
             change,
         };
         let nothing = |untouched, change| Finding::TowardsNothing { untouched, change };
-        assert_eq!(activity(0.3, None).finding(), Finding::NotMeasured);
-        assert_eq!(activity(0.3, Some((20.0, 30.0))).finding(), Finding::NoSign);
-        assert_eq!(activity(0.4, None).finding(), nothing(true, false));
-        assert_eq!(
-            activity(0.4, Some((20.0, 30.0))).finding(),
-            nothing(true, false)
-        );
-        assert_eq!(
-            activity(0.3, Some((14.0, 30.0))).finding(),
-            nothing(false, true)
-        );
-        assert_eq!(
-            activity(0.9, Some((1.0, 30.0))).finding(),
-            nothing(true, true)
-        );
+        for (untouched, change, finding) in [
+            (0.3, None, Finding::NotMeasured),
+            (0.3, Some((20.0, 30.0)), Finding::NoSign),
+            (0.4, None, nothing(true, false)),
+            (0.4, Some((20.0, 30.0)), nothing(true, false)),
+            (0.3, Some((14.0, 30.0)), nothing(false, true)),
+            (0.9, Some((1.0, 30.0)), nothing(true, true)),
+        ] {
+            assert_eq!(activity(untouched, change).finding(), finding);
+        }
         let few = Activity {
             top_n: 19,
             ..activity(0.9, None)

@@ -89,11 +89,7 @@ fn epochs() -> String {
 }
 
 fn candidate(probability: f64) -> Vec<SubPolicy> {
-    let step = |op: &str, magnitude| Step {
-        op: op.to_owned(),
-        probability,
-        strength: Strength::Magnitude(magnitude),
-    };
+    let step = |op, magnitude| Step::new(op, probability, Strength::Magnitude(magnitude));
     vec![
         vec![step("Invert", 0.5), step("Rotate", 0.9)],
         vec![step("Rotate", 0.1), step("Invert", 0.2)],
@@ -118,7 +114,7 @@ fn trials(probability: f64) -> String {
         .collect()
 }
 
-/// Two classes of plain images: so many that what policies do to them is not a matter of luck.
+/// Two classes of plain images, enough of them that what policies do to them is not a matter of luck.
 fn data_set() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (split, images) in [("train", 16), ("test", 1)] {
@@ -308,7 +304,7 @@ fn what_comes_from_a_run_is_escaped() {
 }
 
 #[test]
-fn a_fold_that_diverged_stands_out() {
+fn a_fold_that_diverged_is_pointed_out() {
     let run = Run::new("folder:/no/such/folder").fold(0, 0.9).put(
         "fold-1/diverged.json",
         r#"{"epoch": 12, "learning_rate": 0.1}"#,

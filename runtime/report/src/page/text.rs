@@ -29,10 +29,9 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
 
 /// A number of sub-policies.
 pub(super) fn sub_policies(number: usize) -> String {
-    let noun = if number == 1 {
-        "sub-policy"
-    } else {
-        "sub-policies"
+    let noun = match number {
+        1 => "sub-policy",
+        _ => "sub-policies",
     };
     format!("{} {noun}", count(number))
 }
@@ -69,7 +68,8 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// An error with its causes, on one line.
-pub(super) fn reason(error: &dyn Error) -> String {
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(super) fn reason(error: impl Error) -> String {
     successors(error.source(), |&cause| cause.source())
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -101,17 +101,14 @@ mod tests {
 
     #[test]
     fn durations_have_their_two_largest_units() {
-        let texts = [0.4, 59.6, 61.0, 3599.0, 11_520.0].map(duration);
-        assert_eq!(
-            texts,
-            ["0 s", "1 min 0 s", "1 min 1 s", "59 min 59 s", "3 h 12 min"]
-        );
+        let texts = [0.4, 59.6, 61.0, 3599.0, 11_520.0].map(duration).join(", ");
+        assert_eq!(texts, "0 s, 1 min 0 s, 1 min 1 s, 59 min 59 s, 3 h 12 min");
     }
 
     #[test]
     fn an_error_has_its_causes() {
         let inner = std::io::Error::other("the disk is gone");
         let error = faa_search::files::FileError::io("read", std::path::Path::new("a"))(inner);
-        assert_eq!(reason(&error), "cannot read a: the disk is gone");
+        assert_eq!(reason(error), "cannot read a: the disk is gone");
     }
 }

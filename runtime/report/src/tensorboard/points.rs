@@ -46,10 +46,8 @@ pub(super) fn evaluation_point(
 /// The points of a log of epochs.
 pub(super) fn recorded_epochs(log: &Log<Epoch>) -> Result<Vec<Point>, FileError> {
     let epochs = log.read()?;
-    let times = dated_back(
-        modified(log.path())?,
-        epochs.iter().map(|epoch| epoch.seconds),
-    );
+    let seconds = epochs.iter().map(|epoch| epoch.seconds);
+    let times = dated_back(modified(log.path())?, seconds);
     let dated = epochs.iter().zip(times);
     let points = dated.map(|(epoch, time)| epoch_point(epoch, time));
     Ok(points.collect())
@@ -58,10 +56,8 @@ pub(super) fn recorded_epochs(log: &Log<Epoch>) -> Result<Vec<Point>, FileError>
 /// The points of a log of trials.
 pub(super) fn recorded_trials(log: &Log<Trial>) -> Result<Vec<Point>, FileError> {
     let trials = log.read()?;
-    let times = dated_back(
-        modified(log.path())?,
-        trials.iter().map(|trial| trial.seconds),
-    );
+    let seconds = trials.iter().map(|trial| trial.seconds);
+    let times = dated_back(modified(log.path())?, seconds);
     let mut points = Vec::new();
     let mut best = f64::NEG_INFINITY;
     for (step, (trial, time)) in trials.iter().zip(times).enumerate() {

@@ -49,10 +49,8 @@ impl Run {
 
     /// A trial, written and reported.
     fn trial(&mut self, round: usize, number: usize, reward: f64, best: f64) {
-        append(
-            self.files(FOLD).trials().path(),
-            &trial(round, number, reward),
-        );
+        let log = self.files(FOLD).trials();
+        append(log.path(), &trial(round, number, reward));
         self.report(&trial_done(round, number, reward, best));
     }
 
@@ -113,11 +111,7 @@ fn trial(round: usize, number: usize, reward: f64) -> Trial {
 /// Appends a line to a log.
 fn append(log: &Path, value: &impl Serialize) {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(log)
-        .unwrap();
+    let mut file = (OpenOptions::new().append(true).create(true).open(log)).unwrap();
     writeln!(file, "{}", serde_json::to_string(value).unwrap()).unwrap();
 }
 
@@ -129,12 +123,11 @@ fn epoch_done(number: usize, loss: f64) -> Event {
 }
 
 fn done(training: TrainingId, resumed: bool) -> Event {
+    let (error, loss) = (0.25, 1.5);
+    let evaluation = Evaluation { error, loss };
     Event::TrainingDone {
         training,
-        evaluation: Evaluation {
-            error: 0.25,
-            loss: 1.5,
-        },
+        evaluation,
         resumed,
     }
 }
@@ -261,11 +254,12 @@ fn what_could_not_be_written_is_written_with_the_next_event() {
     let mut run = Run::new();
     let folder = run.path("tensorboard");
     fs::write(&folder, "in the way").unwrap();
-    let error = run.board.record(&epoch_done(0, 2.0)).unwrap_err();
-    assert!(
-        error.to_string().starts_with("cannot create the folder"),
-        "{error}"
-    );
+    let error = run
+        .board
+        .record(&epoch_done(0, 2.0))
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("cannot create the folder"), "{error}");
     fs::remove_file(&folder).unwrap();
     run.report(&epoch_done(1, 1.0));
     // And once more, with a file that was there.

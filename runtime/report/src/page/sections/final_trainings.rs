@@ -126,17 +126,11 @@ fn every_seed(groups: &[Group<'_>]) -> Markup {
     if errors.is_empty() {
         return html! { p { "No final training has finished yet." } };
     }
-    let names: Vec<_> = groups
-        .iter()
-        .map(|group| group.augmentation.name().to_owned())
-        .collect();
+    let name = |group: &Group<'_>| group.augmentation.name().to_owned();
+    let names: Vec<_> = groups.iter().map(name).collect();
     let rows = Rows {
         names: &names,
-        axis: Axis::rounded(
-            100.0 * errors.iter().copied().fold(f64::INFINITY, f64::min),
-            100.0 * errors.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            6,
-        ),
+        axis: Axis::around(errors.iter().map(|error| 100.0 * error), 6),
         left: 104.0,
     };
     let drawn = html! {
@@ -163,12 +157,8 @@ fn every_seed(groups: &[Group<'_>]) -> Markup {
 
 /// The training error of each augmentation by epoch.
 fn curves(record: &Record, planned: usize, groups: &[Group<'_>]) -> Markup {
-    let epochs = || {
-        record
-            .final_trainings
-            .iter()
-            .flat_map(|run| &run.training.epochs)
-    };
+    let trainings = || record.final_trainings.iter().map(|run| &run.training);
+    let epochs = || trainings().flat_map(|training| &training.epochs);
     let last = epochs().map(|epoch| epoch.epoch.saturating_add(1)).max();
     let highest = epochs().map(|epoch| epoch.error).fold(0.0, f64::max);
     let plot = Plot {

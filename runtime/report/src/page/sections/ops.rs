@@ -35,10 +35,8 @@ pub(in crate::page) fn body(search: &SearchConfig, evidence: &Evidence<'_>) -> M
     let Some(activity) = &evidence.activity else {
         return html! { p { "No trial has been made yet." } };
     };
-    let (top_n, all) = (
-        op_uses(&evidence.top_n),
-        op_uses(evidence.all.iter().copied()),
-    );
+    let top_n = op_uses(&evidence.top_n);
+    let all = op_uses(evidence.all.iter().copied());
     let mut rows: Vec<_> = (all.iter())
         .map(|(&op, all)| Row {
             op,
@@ -108,10 +106,14 @@ pub(in crate::page) fn finding_box(finding: Finding, body: &Markup) -> Markup {
 
 fn comparison(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
     let finding = activity.finding();
-    let (much_untouched, little_change) = match finding {
-        Finding::TowardsNothing { untouched, change } => (untouched, change),
-        _ => (false, false),
-    };
+    let much_untouched = matches!(
+        finding,
+        Finding::TowardsNothing {
+            untouched: true,
+            ..
+        }
+    );
+    let little_change = matches!(finding, Finding::TowardsNothing { change: true, .. });
     let body = html! {
         "A draw from the top n candidates leaves the image untouched in "
         (percent(activity.untouched, 1)) " of cases, and one of uniformly random candidates in "
@@ -141,11 +143,10 @@ fn levels(value: f64) -> String {
 fn untouched_figure(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
     let all = untouched(evidence.all.iter().copied()).unwrap_or(0.0);
     let bars = [
-        ("top n", "bar-accent", activity.untouched),
-        ("all trials", "bar-second", all),
-        ("random", "bar-dot", activity.untouched_if_uniform),
-    ]
-    .map(|(name, class, fraction)| (name, class, 100.0 * fraction));
+        ("top n", "bar-accent", 100.0 * activity.untouched),
+        ("all trials", "bar-second", 100.0 * all),
+        ("random", "bar-dot", 100.0 * activity.untouched_if_uniform),
+    ];
     let label = "How often a draw applies no op: top n, all trials, random";
     html! {
         figure {
@@ -195,13 +196,11 @@ fn bar_chart(bars: &[(&str, &str, f64)], label: &str, title: &str) -> Markup {
 }
 
 fn panels(rows: &[Row<'_>]) -> Markup {
-    let fractions = rows.iter().flat_map(|row| {
-        [
-            row.all.fraction,
-            row.top_n.map_or(0.0, |top_n| top_n.fraction),
-        ]
-    });
-    let fractions = Axis::rounded(0.0, 100.0 * fractions.fold(0.0, f64::max), 5);
+    let uses = rows
+        .iter()
+        .flat_map(|row| row.top_n.into_iter().chain([row.all]));
+    let highest = uses.map(|of| of.fraction).fold(0.0, f64::max);
+    let fractions = Axis::rounded(0.0, 100.0 * highest, 5);
     let unit = Axis::rounded(0.0, 1.0, 5);
     let fraction = |_: &Row<'_>, of: &OpUse| Some(100.0 * of.fraction);
     let probability = |_: &Row<'_>, of: &OpUse| Some(of.probability);

@@ -33,17 +33,13 @@ impl Axes {
     fn new(record: &Record, search: &SearchConfig) -> Self {
         let round = search.trials.get();
         let planned = round.saturating_mul(search.rounds.get());
-        let rewards = || record.trials().map(|(_, trial)| trial.reward);
+        let trials = record.folds.iter().flat_map(|fold| &fold.trials);
         Self {
             round,
             start_up: search.sampler.start_up_trials,
             planned,
             trials: Axis::counts(planned, 5),
-            reward: Axis::rounded(
-                rewards().fold(f64::INFINITY, f64::min),
-                rewards().fold(f64::NEG_INFINITY, f64::max),
-                6,
-            ),
+            reward: Axis::around(trials.map(|trial| trial.reward), 6),
         }
     }
 
@@ -139,20 +135,14 @@ fn chart(fold: &FoldRecord, axes: &Axes) -> Markup {
 }
 
 fn dots(plot: &Plot, fold: &FoldRecord, axes: &Axes) -> Markup {
-    let trials = || fold.trials.iter();
+    let point = |trial: &Trial| (axes.number(trial.round, trial.trial), trial.reward);
     if fold.trials.len() > MAX_TOOLTIPS {
-        let point = |trial: &Trial| (axes.number(trial.round, trial.trial), trial.reward);
-        return plot.many_dots(trials().map(point));
+        return plot.many_dots(fold.trials.iter().map(point));
     }
-    plot.dots(trials().map(|trial| {
-        let Trial {
-            round,
-            trial: number,
-            reward,
-            ..
-        } = trial;
-        let words = format!("round {round}, trial {number}: {reward:.4}");
-        (axes.number(*round, *number), *reward, words)
+    plot.dots(fold.trials.iter().map(|trial| {
+        let (x, y) = point(trial);
+        let words = format!("round {}, trial {}: {y:.4}", trial.round, trial.trial);
+        (x, y, words)
     }))
 }
 

@@ -83,22 +83,16 @@ fn state(record: &Record) -> Fact {
     let mut done = Vec::new();
     let config = record.config();
     if let Some(search) = &config.search {
-        let counts = [search.folds.count, search.rounds, search.trials];
-        let planned = counts
-            .map(usize::from)
-            .into_iter()
-            .fold(1, usize::saturating_mul);
+        let counts = [search.folds.count, search.rounds, search.trials].map(usize::from);
+        let planned = counts.into_iter().fold(1, usize::saturating_mul);
         let trials = record.trials().count();
         done.push(format!("{} trials", out_of(trials, planned)));
     }
     let finished = (record.final_trainings.iter())
         .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
         .count();
-    let planned = &config.final_trainings;
-    let planned = planned
-        .augmentations
-        .len()
-        .saturating_mul(planned.seeds.get());
+    let seeds = config.final_trainings.seeds.get();
+    let planned = seeds.saturating_mul(config.final_trainings.augmentations.len());
     done.push(format!("{} final trainings", out_of(finished, planned)));
     ("State", words.to_owned(), done.join(", "))
 }
@@ -113,19 +107,14 @@ fn best_reward(record: &Record) -> Option<Fact> {
 
 fn final_errors(record: &Record) -> Option<Fact> {
     let mut errors = final_trainings::mean_errors(record);
-    let with_policy = errors
-        .iter()
-        .position(|(augmentation, _)| *augmentation == Augmentation::Policy);
-    let first = with_policy.unwrap_or(0);
-    if first >= errors.len() {
-        return None;
-    }
+    // The sort is stable.
+    errors.sort_by_key(|(augmentation, _)| *augmentation != Augmentation::Policy);
     let words = |(augmentation, error): (Augmentation, f64)| {
         format!("{} {}", augmentation.name(), percent(error, 2))
     };
-    let main = words(errors.remove(first));
-    let others: Vec<_> = errors.into_iter().map(words).collect();
-    Some(("Test error", main, others.join(", ")))
+    let mut words = errors.into_iter().map(words);
+    let main = words.next()?;
+    Some(("Test error", main, words.collect::<Vec<_>>().join(", ")))
 }
 
 /// How long everything that was logged took; parallel jobs count each.
