@@ -97,6 +97,9 @@ const RANGES: &[Row] = &[
     ("--held-out", Open(0.0, 1.0), |run| {
         run.search.as_ref()?.folds.held_out
     }),
+    ("--images", Closed(1.0, 1e9), |run| {
+        Some(run.search.as_ref()?.folds.images?.get() as f64)
+    }),
     ("--rounds", Closed(1.0, 1e3), |run| {
         Some(run.search.as_ref()?.rounds.get() as f64)
     }),

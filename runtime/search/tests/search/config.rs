@@ -23,7 +23,7 @@ fn count(number: usize) -> std::num::NonZeroUsize {
 #[test]
 fn numbers_out_of_range_are_named_with_their_option() {
     let huge = usize::MAX;
-    let cases: [(String, &str); 24] = [
+    let cases: [(String, &str); 25] = [
         (
             error(|run, _| run.common.image_size = Some(0)),
             "`--image-size` is 0: it must be from 1 to 4096",
@@ -75,6 +75,10 @@ fn numbers_out_of_range_are_named_with_their_option() {
         (
             error(|_, search| search.folds.held_out = Some(1.0)),
             "`--held-out` is 1: it must be between 0 and 1",
+        ),
+        (
+            error(|_, search| search.folds.images = Some(count(usize::MAX))),
+            "`--images` is 18446744073709552000: it must be from 1 to 1000000000",
         ),
         (
             error(|_, search| search.rounds = count(1_001)),
