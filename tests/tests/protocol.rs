@@ -1,0 +1,57 @@
+//! The two programs state their versions to each other before anything else.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use faa_tests::{faa_runtime, failure_of};
+
+/// `faa-runtime` in a folder of its own, beside a `faa-runtime-torch` that is this shell script.
+fn beside(folder: &Path, script: &str) -> Command {
+    let program = folder.join("faa-runtime");
+    fs::copy(faa_runtime().get_program(), &program).unwrap();
+    let other = folder.join("faa-runtime-torch");
+    fs::write(&other, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).unwrap();
+    fs::create_dir_all(folder.join("libtorch/lib")).unwrap();
+    fs::write(folder.join("libtorch/lib/libtorch_cpu.so"), "").unwrap();
+    fs::write(folder.join("libtorch/build-version"), "2.11.0").unwrap();
+    let mut command = Command::new(program);
+    command.env("LIBTORCH", folder.join("libtorch"));
+    command.args(["search", "--data", "glyphs", "--out", "run"]);
+    command.current_dir(folder);
+    command
+}
+
+#[test]
+fn a_program_of_a_different_version_is_named_with_what_to_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = r#"{"protocol": 99, "version": "9.0.0"}"#;
+    for (first_line, version) in [(newer, "9.0.0 (protocol 99)"), ("hello", "unknown")] {
+        let script = format!("echo '{first_line}'; cat > /dev/null");
+        let (code, message) = failure_of(&mut beside(folder.path(), &script));
+        assert_eq!(code, 1, "{message}");
+        let path = folder.path().join("faa-runtime-torch");
+        let expected = format!("{} is version {version}", path.display());
+        assert!(message.contains(&expected), "{message}");
+        assert!(
+            message.contains("cargo install --path runtime/torch"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_ends_without_a_word_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, message) = failure_of(&mut beside(folder.path(), "exit 127"));
+    assert_eq!(code, 1, "{message}");
+    assert!(
+        message.contains("exited unexpectedly (exit status: 127)"),
+        "{message}"
+    );
+    assert!(message.contains("faa-runtime doctor"), "{message}");
+}
