@@ -125,7 +125,7 @@ fn wrong_usage_is_named() {
         (
             &["--op", "Invert", "--size", "8", "--value", "3"],
             2,
-            "Invert has no value",
+            "Invert takes no value",
         ),
         (
             &["--op", "Rotat", "--size", "8"],
