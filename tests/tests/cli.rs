@@ -89,7 +89,7 @@ fn nothing_is_written_where_outputs_would_clash() {
     let (code, message) = failure_of(&mut folder.faa_runtime(clash));
     assert_eq!(code, 1);
     assert!(
-        message.contains("cat.png and cat.bmp would both become out/cat.png"),
+        message.contains("cat.png and cat.bmp would both be written to out/cat.png"),
         "{message}"
     );
     assert!(!folder.join("out").exists());
@@ -99,7 +99,7 @@ fn nothing_is_written_where_outputs_would_clash() {
     let (code, message) = failure_of(&mut folder.faa_runtime(once));
     assert_eq!(code, 1);
     assert!(
-        message.contains("out/cat.png exists: give --force"),
+        message.contains("out/cat.png exists: use --force"),
         "{message}"
     );
     stdout_of(folder.faa_runtime(once).arg("--force"));

@@ -140,7 +140,7 @@ fn every_example_passes_the_check() {
 
     let text = stdout_of(faa_runtime().args(["plugin", "check"]).arg(&files[1]));
     assert!(
-        text.contains("they agree: the op runs in one pass with its neighbours"),
+        text.contains("same bytes: the op runs in one pass with neighbouring ops"),
         "{text}"
     );
     assert!(!text.contains("FAILS"), "{text}");

@@ -38,7 +38,7 @@ fn policies_are_listed_shown_and_checked() {
     let (code, message) = failure_of(&mut policy("show no-such-policy"));
     assert_eq!(code, 1);
     assert!(
-        message.contains("`faa-runtime policy list` shows the names"),
+        message.contains("`faa-runtime policy list` lists all names"),
         "{message}"
     );
     // Names come from files that may hold anything.
@@ -184,7 +184,7 @@ fn policies_of_other_programs_are_converted() {
     let (code, message) = failure_of(&mut convert("object.json mine.json"));
     assert_eq!(code, 1);
     assert!(
-        message.contains("mine.json exists: give --force"),
+        message.contains("mine.json exists: use --force"),
         "{message}"
     );
     let output = run(&mut convert(

@@ -224,12 +224,12 @@ fn what_cannot_be_evaluated_is_named() {
         (
             "data",
             "folder:data",
-            "data holds no trained network of a final training",
+            "data has no trained network of a final training",
         ),
         (
             "begun",
             "folder:data",
-            "begun holds no trained network of a final training",
+            "begun has no trained network of a final training",
         ),
     ] {
         let (code, message) = failure_of(&mut eval(at, &[network, "--data", data]));

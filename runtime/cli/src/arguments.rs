@@ -1,10 +1,10 @@
-//! Parsers of arguments that several commands have.
+//! Parsers of arguments, shared by several commands.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Parses a number in a range, which includes its ends.
+/// A parser of numbers in a range, which includes both ends.
 pub(crate) fn in_range<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
 where
     T: FromStr + PartialOrd + Display + Clone,

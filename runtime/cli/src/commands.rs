@@ -1,10 +1,11 @@
-//! What `faa-runtime` can be told to do.
+//! The commands of `faa-runtime`.
 
 mod apply;
 mod bench;
 mod completions;
 mod doctor;
 mod eval;
+mod execution;
 mod one_op;
 mod ops;
 mod plugin;
@@ -13,7 +14,6 @@ mod report;
 mod search;
 mod train;
 mod training;
-mod work;
 
 use std::fmt;
 use std::fs::File;
@@ -22,6 +22,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use faa_op::OpSet;
 use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
@@ -59,7 +60,7 @@ impl Command {
     }
 }
 
-/// Wrong usage that clap cannot see.
+/// Invalid arguments that clap cannot detect; the exit status is 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -71,7 +72,7 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Reads the policy that a file holds, or the shipped one of that name.
+/// The shipped policy of that name, or the policy in that file.
 fn find_policy(file_or_name: &str) -> Result<Policy> {
     if let Some(shipped) = shipped().iter().find(|policy| policy.name == file_or_name) {
         return Ok(shipped.policy()?);
@@ -80,10 +81,7 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
     let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
     if !path.exists() && !looks_like_a_file {
         let names = shipped().iter().map(|policy| policy.name);
-        let hint = match nearest_name(file_or_name, names) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "`faa-runtime policy list` shows the names".to_owned(),
-        };
+        let hint = hint(file_or_name, names, "faa-runtime policy list");
         bail!("there is no file and no shipped policy named `{file_or_name}`; {hint}");
     }
     let json =
@@ -91,11 +89,26 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
     Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
 }
 
-/// Reads a file; of one that is larger than the parsers take, just so much that they refuse it.
+/// Reads a file up to one byte beyond the parsers' limit, at which they refuse it.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut json = Vec::new();
     File::open(path)?
         .take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut json)?;
     Ok(json)
+}
+
+/// The message about a name that no op has.
+fn unknown_op(name: &str, ops: &OpSet) -> String {
+    let names = ops.iter().map(|op| op.spec().name());
+    let hint = hint(name, names, "faa-runtime ops");
+    format!("no op is named `{name}`; {hint}")
+}
+
+/// The nearest name, or the command that lists all names.
+fn hint<'a>(name: &str, names: impl IntoIterator<Item = &'a str>, list: &str) -> String {
+    match nearest_name(name, names) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("`{list}` lists all names"),
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) use faa_system::libtorch::VERSION;
 /// A libtorch of the right version.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Libtorch {
-    /// The folder that has the libraries in `lib`.
+    /// The folder with the libraries in its folder `lib`.
     pub(crate) home: PathBuf,
     pub(crate) origin: Origin,
 }
@@ -23,15 +23,15 @@ pub(crate) enum Origin {
     Variable,
     /// The folder that `cargo xtask libtorch` fills.
     Cache,
-    /// The PyTorch of the Python on the path.
+    /// The PyTorch of the Python on `PATH`.
     Python,
 }
 
-/// Why there is no libtorch: what was looked at, and what was wrong with it.
+/// Why no libtorch was found: the places that were searched, each with its problem.
 #[derive(Debug)]
 pub(crate) struct NotFound(Vec<(Origin, String)>);
 
-/// Looks for a libtorch. `LIBTORCH` wins where it is set; then one with CUDA; then the cache.
+/// Looks for a libtorch: first in `LIBTORCH`, then one with CUDA, then in the cache, then in Python.
 pub(crate) fn find() -> Result<Libtorch, NotFound> {
     let set = env::var_os("LIBTORCH").filter(|home| !home.is_empty());
     if let Some(home) = set
@@ -61,7 +61,7 @@ impl Libtorch {
         self.home.join("lib")
     }
 
-    /// Whether it comes with CUDA; whether there is a device is another question.
+    /// Whether it includes CUDA; there may still be no device.
     pub(crate) fn has_cuda(&self) -> bool {
         self.libraries().join("libtorch_cuda.so").exists()
     }
@@ -82,17 +82,17 @@ fn check(home: PathBuf, origin: Origin) -> Result<Libtorch, String> {
     }
 }
 
-/// `cargo run` sets `LIBTORCH` to a link in the source tree, also before it is made.
+/// `cargo run` sets `LIBTORCH` to a link in the source tree, even if the link does not exist.
 fn is_missing_link_of_cargo(home: &Path) -> bool {
     home.ends_with(".libtorch") && !home.exists()
 }
 
-/// The folder of Python's `torch`, found without importing it, which would take seconds.
+/// The folder of Python's `torch`. It is not imported, because that takes seconds.
 fn python_home() -> Result<PathBuf, String> {
     const SCRIPT: &str = "import importlib.util as u; s = u.find_spec('torch'); \
                           print(s.submodule_search_locations[0] if s else '')";
     for python in ["python3", "python"] {
-        // Python looks for modules where it is started; the user's files there are none.
+        // Python imports modules from the current folder, whose files must not be run.
         let mut command = Command::new(python);
         command.args(["-c", SCRIPT]).current_dir(env::temp_dir());
         let Ok(output) = command.output() else {
@@ -104,7 +104,7 @@ fn python_home() -> Result<PathBuf, String> {
             false => Ok(PathBuf::from(home)),
         };
     }
-    Err("no Python on the path".to_owned())
+    Err("no Python on PATH".to_owned())
 }
 
 impl fmt::Display for Origin {
@@ -119,14 +119,14 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no libtorch {VERSION}: ")?;
+        write!(f, "libtorch {VERSION} was not found: ")?;
         for (origin, why) in &self.0 {
             write!(f, "{origin}: {why}; ")?;
         }
         write!(
             f,
             "run `cargo xtask libtorch` in the source tree, or `pip install torch=={VERSION}`, or \
-             set LIBTORCH to a folder that has it",
+             set LIBTORCH to its folder",
         )
     }
 }

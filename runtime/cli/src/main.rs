@@ -1,7 +1,7 @@
 //! `faa-runtime`: find, inspect and apply image-augmentation policies.
 //!
-//! The program starts in milliseconds and links no libtorch: what needs it is done by a sibling,
-//! `faa-runtime-torch`, in the manner of git's subcommands.
+//! The program starts in milliseconds, because it does not link libtorch. The commands that need
+//! libtorch start a second program, `faa-runtime-torch`.
 
 mod arguments;
 mod commands;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {
-        // The reader has seen enough: `faa-runtime ops | head` is no failure.
+        // `faa-runtime ops | head` is not a failure.
         return ExitCode::SUCCESS;
     }
     eprintln!("error: {error}");

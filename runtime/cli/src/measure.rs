@@ -1,4 +1,4 @@
-//! How many images a second an op or a policy makes.
+//! Measurement of the throughput of ops and policies.
 
 use std::hint::black_box;
 use std::io;
@@ -13,27 +13,32 @@ use image::imageops::{FilterType, resize};
 use image::{Rgba, RgbaImage};
 use serde_json::{Value, json};
 
-/// How many images are gone over in turn.
+/// The number of different images.
 const IMAGES: usize = 64;
-/// The best of so many rounds counts, as in the comparison with other libraries.
+/// The number of rounds, of which the fastest counts, as in the comparison with other libraries.
 const ROUNDS: u32 = 3;
 
-/// Images per second of all threads together.
-pub(crate) fn rate(work: &Work, pictures: &Pictures, threads: u32, seconds: f64) -> Result<f64> {
+/// Images per second, of all threads together.
+pub(crate) fn rate(
+    workload: &Workload,
+    pictures: &Pictures,
+    threads: u32,
+    seconds: f64,
+) -> Result<f64> {
     let round = Duration::from_secs_f64(seconds / f64::from(ROUNDS));
     let mut best = 0.0_f64;
     for _ in 0..ROUNDS {
         let start = Instant::now();
         let counts = thread::scope(|scope| {
-            let repeat = || work.repeat(pictures, start + round);
-            let threads = (0..threads)
+            let repeat = || workload.repeat(pictures, start + round);
+            let started = (0..threads)
                 .map(|_| thread::Builder::new().spawn_scoped(scope, repeat))
                 .collect::<io::Result<Vec<_>>>()
-                .context("cannot start so many threads")?;
-            let counts = threads.into_iter().map(|thread| {
+                .with_context(|| format!("cannot start {threads} threads"))?;
+            let counts = started.into_iter().map(|thread| {
                 thread
                     .join()
-                    .map_err(|_| anyhow!("a thread of the measurement panicked"))?
+                    .map_err(|_| anyhow!("a thread panicked during the measurement"))?
             });
             counts.sum::<Result<usize>>()
         })?;
@@ -42,10 +47,10 @@ pub(crate) fn rate(work: &Work, pictures: &Pictures, threads: u32, seconds: f64)
     Ok(best)
 }
 
-/// A rate, in images per second, for programs.
-pub(crate) fn as_json(work: &Work, pictures: &Pictures, threads: u32, rate: f64) -> Value {
+/// A rate, in images per second, as JSON.
+pub(crate) fn as_json(workload: &Workload, pictures: &Pictures, threads: u32, rate: f64) -> Value {
     json!({
-        "what": work.name(),
+        "what": workload.name(),
         "size": pictures.size,
         "channels": pictures.channels.count(),
         "threads": threads,
@@ -55,12 +60,12 @@ pub(crate) fn as_json(work: &Work, pictures: &Pictures, threads: u32, rate: f64)
 }
 
 /// What is measured.
-pub(crate) enum Work {
+pub(crate) enum Workload {
     Op(Arc<dyn Op>, f64),
     Policy(String, Executor),
 }
 
-impl Work {
+impl Workload {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Op(op, _) => op.spec().name(),
@@ -68,7 +73,7 @@ impl Work {
         }
     }
 
-    /// Goes over all images until the time is up, and tells how many it made.
+    /// Cycles through the images until `end`, and returns how many it has augmented.
     fn repeat(&self, pictures: &Pictures, end: Instant) -> Result<usize> {
         let sources: Vec<ImageRef<'_>> = (0..IMAGES).map(|index| pictures.image(index)).collect();
         let mut result = pictures.samples[0].clone();
@@ -101,7 +106,7 @@ impl Work {
     }
 }
 
-/// The values at which ops are compared with other libraries.
+/// The value that an op has in the comparison with other libraries; of other ops, magnitude 0.75.
 pub(crate) fn default_value(op: &dyn Op) -> f64 {
     match op.spec().name() {
         "ShearX" | "ShearY" | "Cutout" => 0.2,
@@ -114,7 +119,7 @@ pub(crate) fn default_value(op: &dyn Op) -> f64 {
     }
 }
 
-/// Smooth images of low contrast, about 30 … 210, so that no op leaves them as they are.
+/// Smooth images of low contrast, with samples of about 30 … 210, so that every op changes them.
 pub(crate) struct Pictures {
     samples: Vec<Vec<u8>>,
     size: usize,
@@ -144,7 +149,7 @@ impl Pictures {
 
     fn image(&self, index: usize) -> ImageRef<'_> {
         ImageRef::new(&self.samples[index], self.size, self.size, self.channels)
-            .expect("pictures have the shape that they were made with")
+            .expect("pictures have the shape that they were created with")
     }
 }
 
@@ -154,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// Those of `ops-builtin/benches/compare.py`.
+    /// The values are those of `ops-builtin/benches/compare.py`.
     #[test]
     fn default_values_are_those_of_the_comparison() {
         let values = [

@@ -1,4 +1,4 @@
-//! Image files in and out.
+//! Reading and writing of image files.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,8 +18,8 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Reads any format that is known by its content, by the rules of data sets in folders. Grey
-    /// stays grey and alpha stays alpha; deeper samples become 8 bits.
+    /// Reads an image file like those of data sets in folders: the format is detected from the content.
+    /// Grey images stay grey, alpha is kept, and samples of more than 8 bits become 8 bits.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let image = faa_data::read_image(path)?;
         let (width, height) = (image.width() as usize, image.height() as usize);
@@ -42,7 +42,7 @@ impl Picture {
             .expect("decoded images have the length of their shape")
     }
 
-    /// Size and channels, for people.
+    /// Size and channels, such as `32×32 RGB`.
     pub(crate) fn shape(&self) -> String {
         let channels = match self.channels {
             Channels::L => "L",
@@ -64,22 +64,22 @@ impl Picture {
 
     fn into_dynamic(self) -> DynamicImage {
         let (width, height) = (self.width as u32, self.height as u32);
-        let whole = "the samples have the length of their shape";
+        let reason = "the samples have the length of their shape";
         match self.channels {
             Channels::L => GrayImage::from_raw(width, height, self.samples)
-                .expect(whole)
+                .expect(reason)
                 .into(),
             Channels::Rgb => RgbImage::from_raw(width, height, self.samples)
-                .expect(whole)
+                .expect(reason)
                 .into(),
             Channels::Rgba => RgbaImage::from_raw(width, height, self.samples)
-                .expect(whole)
+                .expect(reason)
                 .into(),
         }
     }
 }
 
-/// Pictures of one size, side by side and below each other, that are drawn one at a time.
+/// A grid of pictures of the same size, drawn one after the other.
 pub(crate) struct ContactSheet {
     sheet: RgbImage,
     tile: (u32, u32),
@@ -88,9 +88,9 @@ pub(crate) struct ContactSheet {
 }
 
 impl ContactSheet {
-    /// Smaller pictures are enlarged by a whole factor, so that people see something.
+    /// Smaller pictures are enlarged by an integer factor, so that details can be seen.
     const READABLE: u32 = 96;
-    /// Larger ones are shrunk, so that a sheet of photographs stays a picture.
+    /// Larger pictures are shrunk, so that sheets of photographs do not become huge.
     const LARGE: u32 = 256;
     const GAP: u32 = 4;
 

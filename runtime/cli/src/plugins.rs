@@ -1,4 +1,4 @@
-//! The ops that a command can use: the built-in ones, and those of plugins.
+//! The ops that a command can use: the built-in ops and those of plugins.
 
 use std::path::PathBuf;
 
@@ -14,22 +14,22 @@ use serde_json::Value;
 
 use crate::arguments::in_range;
 
-/// The folders of plugins, and their limits.
+/// Plugin folders and limits.
 #[derive(Args)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginOptions {
-    /// Folder of plugins whose ops are available; can be given several times.
+    /// Load the plugins in this folder; can be repeated.
     #[arg(long = "plugins", value_name = "DIR")]
     folders: Vec<PathBuf>,
     #[command(flatten)]
     limits: PluginLimits,
 }
 
-/// What plugins may do.
+/// Limits of plugins.
 #[derive(Args)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginLimits {
-    /// Also load native libraries; they run without a sandbox, with all of your rights.
+    /// Also load native libraries, which run without a sandbox, with all of your permissions.
     #[arg(long)]
     allow_native: bool,
     /// Memory limit per plugin and thread, in MiB.
@@ -42,16 +42,16 @@ pub(crate) struct PluginLimits {
     plugin_time: f64,
 }
 
-/// Ops, and where they come from.
+/// The available ops, and where they come from.
 pub(crate) struct KnownOps {
     pub(crate) ops: OpSet,
     pub(crate) plugins: Vec<Plugin>,
     folders: Vec<PathBuf>,
 }
 
-/// What a policy's provenance says about the plugins that it was found with.
+/// An op of a plugin, recorded in a policy's provenance when the policy was found.
 #[derive(Deserialize)]
-struct Recorded {
+struct RecordedOp {
     op: String,
     sha256: String,
 }
@@ -63,8 +63,7 @@ impl PluginLimits {
 
     #[expect(unsafe_code, reason = "only the user can vouch for a native library")]
     pub(crate) fn native(&self) -> Option<NativePermission> {
-        // SAFETY: with --allow-native, whose help says what that means, the user vouches for the
-        // libraries.
+        // SAFETY: with --allow-native, whose help describes the risk, the user vouches for the libraries.
         unsafe { self.with_folders(&[]).native_permission() }
     }
 
@@ -83,12 +82,12 @@ impl PluginOptions {
         self.known_ops_with(builtin_ops())
     }
 
-    /// The same with the caller's built-in ops.
+    /// Like [`Self::known_ops`], with the given built-in ops.
     pub(crate) fn known_ops_with(&self, mut ops: OpSet) -> Result<KnownOps> {
         let options = self.limits.with_folders(&self.folders);
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
         for broken in broken {
-            let (path, why) = (broken.path.to_string_lossy(), in_a_line(&broken.error));
+            let (path, why) = (broken.path.to_string_lossy(), on_one_line(&broken.error));
             eprintln!("warning: {} was not loaded: {why}", clean(&path, 200));
         }
         Ok(KnownOps {
@@ -98,7 +97,7 @@ impl PluginOptions {
         })
     }
 
-    /// The same for `faa-runtime-torch`; `None` without plugins.
+    /// The options for `faa-runtime-torch`, with absolute paths; `None` without plugin folders.
     pub(crate) fn request(&self) -> Result<Option<faa_plugin::PluginOptions>> {
         if self.folders.is_empty() {
             return Ok(None);
@@ -163,8 +162,8 @@ impl KnownOps {
 
     /// A message for each op that comes from a different module than when the policy was found.
     fn changed(&self, policy: &Policy) -> Vec<String> {
-        let changed = |Recorded { op, sha256 }| {
-            // An unknown op is reported elsewhere.
+        let changed = |RecordedOp { op, sha256 }| {
+            // Unknown ops are reported by `explained`.
             self.ops.get(&op)?;
             let current = self.plugin_of(&op).map(Plugin::sha256);
             let source = self.source(&op);
@@ -178,7 +177,7 @@ impl KnownOps {
         recorded(policy).into_iter().filter_map(changed).collect()
     }
 
-    /// Adds to the error about an unknown op where it was searched for.
+    /// Adds to an error about an unknown op where the op was looked up.
     fn explained(
         &self,
         error: faa_policy::PolicyError,
@@ -189,7 +188,7 @@ impl KnownOps {
             return error.into();
         };
         let searched = match &self.folders[..] {
-            [] => "the built-in ops: name the folder of its plugin with --plugins DIR".to_owned(),
+            [] => "the built-in ops: add --plugins DIR with the folder of its plugin".to_owned(),
             folders => {
                 let folders = folders.iter().map(|folder| folder.display().to_string());
                 let folders = folders.collect::<Vec<_>>().join(", ");
@@ -210,18 +209,19 @@ impl KnownOps {
     }
 }
 
-/// The valid entries; a policy may contain anything there.
-fn recorded(policy: &Policy) -> Vec<Recorded> {
+/// The plugins' ops in a policy's provenance. Invalid entries are skipped, because a policy may contain
+/// anything there.
+fn recorded(policy: &Policy) -> Vec<RecordedOp> {
     let plugins: Option<Vec<Value>> = policy.provenance.get("plugins");
     let entries = plugins.into_iter().flatten();
     entries
-        .filter_map(|entry| Recorded::deserialize(entry).ok())
+        .filter_map(|entry| RecordedOp::deserialize(entry).ok())
         .filter(|it| it.sha256.len() == 64 && it.sha256.bytes().all(|b| b.is_ascii_hexdigit()))
         .collect()
 }
 
 /// An error with its causes, on one line.
-pub(crate) fn in_a_line(error: &dyn std::error::Error) -> String {
+pub(crate) fn on_one_line(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

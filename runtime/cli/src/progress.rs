@@ -1,4 +1,4 @@
-//! Showing how a run goes: a bar on a terminal, plain lines elsewhere; on standard error.
+//! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use faa_search::layout::TrainingId;
 use faa_search::results::Rates;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often plain output shows progress.
+/// The minimum time between two lines of progress in plain output.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The state of the display.
 pub(crate) struct Progress {
     bar: ProgressBar,
     rates: Rates,
-    /// Milliseconds of planned work that are done, as the plan's rates predict them.
+    /// The part of the planned time that is done, in milliseconds at the plan's rates.
     done: u64,
     started: Instant,
     last_line: Instant,
@@ -41,9 +41,9 @@ impl Progress {
         }
     }
 
-    /// Says what comes before the first event, which takes a while with a large network.
+    /// Shows what happens before the first event, which takes a while with a large network.
     pub(crate) fn wait(&mut self) {
-        self.line("loading the images and measuring this machine's speed …");
+        self.line("loading images and measuring the speed of this machine …");
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -69,10 +69,10 @@ impl Progress {
                 } else {
                     "test"
                 };
-                let found = if *resumed { " (already finished)" } else { "" };
+                let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
                 self.line(&format!(
-                    "{}: {on} error {error:.1} %{found}",
+                    "{}: {on} error {error:.1} %{note}",
                     short(*training)
                 ));
             }
@@ -160,8 +160,8 @@ impl Progress {
             plan.final_trainings,
             plan.run.display()
         ));
-        let left = Duration::from_secs_f64(plan.estimated_seconds);
-        self.line(&format!("this will take about {}", HumanDuration(left)));
+        let time = Duration::from_secs_f64(plan.estimated_seconds);
+        self.line(&format!("estimated time: {}", HumanDuration(time)));
         self.rates = plan.rates;
         self.bar
             .set_length((plan.estimated_seconds * 1000.0) as u64);
@@ -173,10 +173,10 @@ impl Progress {
         self.bar.set_position(self.done);
     }
 
-    /// Shows work in progress, with the time left.
+    /// Shows the current step, with the remaining time.
     fn step(&mut self, what: &str) {
-        // First, so that a narrow terminal does not cut it off.
-        let text = format!("{} left; {what}", HumanDuration(self.left()));
+        // The time comes first, so that a narrow terminal does not cut it off.
+        let text = format!("{} left; {what}", HumanDuration(self.remaining()));
         if !self.bar.is_hidden() {
             self.bar.set_message(text);
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
@@ -184,8 +184,8 @@ impl Progress {
         }
     }
 
-    /// The planned rest, at the pace so far.
-    fn left(&self) -> Duration {
+    /// The remaining time, at the pace so far.
+    fn remaining(&self) -> Duration {
         let total = self.bar.length().unwrap_or(0).max(self.done);
         let pace = self.started.elapsed().as_secs_f64() / self.done.max(1) as f64;
         Duration::from_secs_f64((total - self.done) as f64 * pace)

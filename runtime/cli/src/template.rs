@@ -1,4 +1,4 @@
-//! The files that `plugin new` writes: an op, and the sources of the SDK.
+//! The files that `plugin new` writes: a crate with an op, and the sources of the SDK.
 
 /// The files of a new plugin, by their paths in its folder.
 pub(crate) fn files(name: &str, op: &str) -> Vec<(String, String)> {
@@ -34,7 +34,7 @@ const OWN: &[(&str, &str)] = &[
 const FAA_OP_MANIFEST: &str = include_str!("../template/faa-op.toml");
 const SDK_MANIFEST: &str = include_str!("../template/faa-plugin-sdk.toml");
 
-/// The front pages of the SDK's crates, which their sources include.
+/// The READMEs of the SDK's crates, which their sources include as documentation.
 const READMES: [(&str, &str); 2] = [
     ("sdk/faa-op/README.md", include_str!("../../op/README.md")),
     (
@@ -84,7 +84,7 @@ mod tests {
         found
     }
 
-    /// A new file of the SDK is missing from new plugins until it is in the lists.
+    /// A new source file of the SDK must be added to the lists above.
     #[test]
     fn all_sources_of_the_sdk_are_listed() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Starting `faa-runtime-torch` and talking with it.
+//! Starting `faa-runtime-torch` and exchanging messages with it.
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
@@ -21,19 +21,19 @@ pub(crate) struct TorchProcess {
     program: PathBuf,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
-    // Closing it asks the process to stop; see `faa_search::protocol`.
-    stop: Arc<Mutex<Option<ChildStdin>>>,
+    /// Closing it asks the process to stop; see `faa_search::protocol`.
+    stdin: Arc<Mutex<Option<ChildStdin>>>,
 }
 
-/// Where the program is: beside this one.
+/// The program's path, in the folder of this program.
 pub(crate) fn program() -> Result<PathBuf> {
-    let here = env::current_exe().context("cannot tell where this program is")?;
-    let program = here.with_file_name(NAME);
+    let current = env::current_exe().context("cannot determine the path of this program")?;
+    let program = current.with_file_name(NAME);
     if !program.exists() {
         bail!(
-            "there is no `{NAME}` beside {}: build it with `cargo xtask libtorch` and \
+            "{} does not exist: build it with `cargo xtask libtorch` and \
              `cargo build --release -p faa-torch`",
-            here.display()
+            program.display()
         );
     }
     Ok(program)
@@ -46,52 +46,53 @@ impl TorchProcess {
         let mut command = Command::new(&program);
         command
             .env(library_path_variable(), libtorch.library_path())
-            // For its message where the versions differ.
+            // Named in its error message if the versions differ.
             .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        leave_ctrl_c_to_us(&mut command);
+        shield_from_ctrl_c(&mut command);
         share_one_heap(&mut command);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut stdin = child.stdin.take().expect("standard input is piped");
         let output = child.stdout.take().expect("standard output is piped");
-        // A process that ended at once, because a library is missing, is reported by `messages`.
+        // If the process has already ended, for example because a library is missing, `messages`
+        // reports it.
         let _ = write_line(&mut stdin, &Hello::current());
         let _ = write_line(&mut stdin, request);
         Ok(Self {
             program,
             child: Arc::new(Mutex::new(child)),
             output,
-            stop: Arc::new(Mutex::new(Some(stdin))),
+            stdin: Arc::new(Mutex::new(Some(stdin))),
         })
     }
 
-    /// Starts the process with the libtorch that is found.
-    pub(crate) fn start_with_any(request: &Request<PluginOptions>) -> Result<Self> {
+    /// Finds libtorch and starts the process with it.
+    pub(crate) fn find_and_start(request: &Request<PluginOptions>) -> Result<Self> {
         Self::start(request, &libtorch::find()?)
     }
 
-    /// Lets Ctrl-C stop the process cleanly the first time, and everything the second time.
+    /// The first Ctrl-C asks the process to stop, the second ends both programs at once.
     pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
-        let (stop, child) = (Arc::clone(&self.stop), Arc::clone(&self.child));
+        let (stdin, child) = (Arc::clone(&self.stdin), Arc::clone(&self.child));
         ctrlc::set_handler(move || {
-            if lock(&stop).take().is_none() {
-                // Whether or not the process still runs, this program ends.
+            if lock(&stdin).take().is_none() {
+                // Killing a process that has ended is no error here.
                 let _ = lock(&child).kill();
                 std::process::exit(1);
             }
-            eprintln!("\nstopping; press Ctrl-C again to end at once");
+            eprintln!("\nstopping; press Ctrl-C again to quit immediately");
         })
-        .context("cannot watch for Ctrl-C")
+        .context("cannot install a Ctrl-C handler")
     }
 
-    /// Passes every message to `consume`, until the process is done or `consume` fails. The process has
+    /// Passes every message to `consume`, until the process ends or `consume` fails. The process has
     /// ended when this returns.
     pub(crate) fn messages(self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
         let consumed = for_each_message(&self.program, BufReader::new(self.output), consume);
-        lock(&self.stop).take();
+        lock(&self.stdin).take();
         let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
         consumed?;
         if !status.success() {
@@ -104,7 +105,7 @@ impl TorchProcess {
     }
 }
 
-/// Waits without holding the lock, which the second Ctrl-C needs.
+/// Waits for the end without holding the lock, which the second Ctrl-C needs.
 fn wait(child: &Mutex<Child>) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = lock(child).try_wait()? {
@@ -118,7 +119,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes the output on return, so that a process that still writes stops, too.
+/// Reads all messages. The output is closed on return, so a process that still writes stops.
 fn for_each_message(
     program: &Path,
     mut output: impl BufRead,
@@ -145,8 +146,8 @@ fn library_path_variable() -> &'static str {
     }
 }
 
-/// Lets all threads of the process allocate from one heap. glibc would give each thread a heap in
-/// pieces of 64 MiB, into which the tensors of a training fit badly: half as much memory again.
+/// Lets all threads of the process allocate from one heap. By default, glibc gives each thread its own
+/// arena in pieces of 64 MiB, into which a training's tensors fit badly: it takes 50 % more memory.
 fn share_one_heap(command: &mut Command) {
     const ARENAS: &str = "MALLOC_ARENA_MAX";
     if env::var_os(ARENAS).is_none() {
@@ -154,9 +155,9 @@ fn share_one_heap(command: &mut Command) {
     }
 }
 
-/// A terminal sends Ctrl-C to the whole foreground group. The process hears of it from this program
-/// instead, and ends between two steps of its work.
-fn leave_ctrl_c_to_us(command: &mut Command) {
+/// A terminal sends Ctrl-C to the whole foreground process group. In its own group, the process is
+/// stopped by this program instead, between two steps of its work.
+fn shield_from_ctrl_c(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
 }

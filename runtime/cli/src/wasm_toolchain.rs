@@ -1,4 +1,4 @@
-//! A Rust tool chain that can build plugins.
+//! Rust toolchains that can build plugins.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,15 +11,15 @@ use serde_json::Value;
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Where Debian's packages put cargo and rustc.
+/// The folder of Debian's cargo and rustc.
 const DEBIAN: &str = "/usr/bin";
 
-/// What makes one.
-pub(crate) const HOW_TO_GET_ONE: &str = "get one by `rustup target add wasm32-unknown-unknown`, by \
-    `rustup component add rust-src`, or on Debian by \
+/// How to install a toolchain.
+pub(crate) const HOW_TO_INSTALL: &str = "run `rustup target add wasm32-unknown-unknown`, or \
+    `rustup component add rust-src`, or on Debian \
     `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm lld-22`";
 
-/// What a plugin is built for.
+/// The kind of plugin to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Wasm,
@@ -28,7 +28,7 @@ pub(crate) enum Target {
 
 /// A plugin that was built.
 pub(crate) struct Built {
-    /// The name of its package.
+    /// The name of the plugin's package.
     pub(crate) package: String,
     pub(crate) file: PathBuf,
 }
@@ -37,9 +37,9 @@ pub(crate) struct Built {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Toolchain {
     cargo: PathBuf,
-    /// The folder of a tool chain that is not the one on the path.
+    /// The folder of cargo and rustc, if it is not on `PATH`.
     folder: Option<PathBuf>,
-    /// Whether the standard library is built along, from its sources.
+    /// Whether the standard library is built from its sources too.
     build_std: bool,
     description: String,
 }
@@ -61,7 +61,7 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
         Target::Native => {
             let mut command = cargo_in(Path::new("cargo"), folder);
             command.args(["--features", "faa-plugin-sdk/native"]);
-            // Panics are caught, so they must unwind.
+            // The SDK catches panics, so they must unwind.
             command.args(["--config", "profile.release.panic=\"unwind\""]);
             command
         }
@@ -71,17 +71,17 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     if !output.status.success() {
         bail!(
-            "cargo could not build {}: its messages stand above",
+            "cargo could not build {}; see its messages above",
             folder.display()
         );
     }
-    plugin_among(&String::from_utf8_lossy(&output.stdout), folder)
+    find_plugin(&String::from_utf8_lossy(&output.stdout), folder)
 }
 
-/// Finds a tool chain for WebAssembly, and has rustup add the target where it can.
+/// Finds a toolchain for WebAssembly. If the target is missing, asks rustup to install it.
 pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
     if let Some(found) = installed(folder) {
         return Ok(found);
@@ -99,15 +99,15 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
         return Ok(found);
     }
     with_sources(folder)
-        .ok_or_else(|| anyhow!("no Rust tool chain here builds for {WASM}: {HOW_TO_GET_ONE}"))
+        .ok_or_else(|| anyhow!("no installed Rust toolchain builds for {WASM}: {HOW_TO_INSTALL}"))
 }
 
-/// What there is already, without asking anything of the network.
+/// Finds an installed toolchain for WebAssembly, without using the network.
 pub(crate) fn find_installed(folder: &Path) -> Option<Toolchain> {
     installed(folder).or_else(|| with_sources(folder))
 }
 
-/// cargo on the path, whose rustc has the target's standard library.
+/// The toolchain on `PATH`, if it has the target's standard library.
 fn installed(folder: &Path) -> Option<Toolchain> {
     let sysroot = sysroot(Path::new("rustc"), folder)?;
     let library = sysroot.join("lib/rustlib").join(WASM).join("lib");
@@ -119,7 +119,7 @@ fn installed(folder: &Path) -> Option<Toolchain> {
     })
 }
 
-/// A tool chain with the sources of the standard library: the one on the path, or Debian's.
+/// A toolchain with the sources of the standard library: the one on `PATH`, or Debian's.
 fn with_sources(folder: &Path) -> Option<Toolchain> {
     let has_sources = |sysroot: &Path| {
         let sources = sysroot.join("lib/rustlib/src/rust/library/std");
@@ -160,7 +160,7 @@ impl Toolchain {
     fn command(&self, folder: &Path) -> Command {
         let mut command = cargo_in(&self.cargo, folder);
         command.args(["--target", WASM]);
-        // Vector instructions, and as little code as possible to compile when it is loaded.
+        // SIMD instructions, and as little code as possible, because it is compiled when loaded.
         for setting in [
             "target.wasm32-unknown-unknown.rustflags=[\"-Ctarget-feature=+simd128\"]",
             "profile.release.opt-level=3",
@@ -190,8 +190,8 @@ fn cargo_in(cargo: &Path, folder: &Path) -> Command {
     command
         .args(["build", "--release", "--lib"])
         .current_dir(folder);
-    // What cargo sets for programs that it runs itself is about another package; and flags and
-    // targets that are meant for other builds would replace those that a plugin needs.
+    // If cargo runs this program, it has set variables about a different package. Flags and targets of
+    // other builds would replace those that a plugin needs.
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") {
             command.env_remove(name);
@@ -208,12 +208,12 @@ fn path_with_first(folder: &Path) -> OsString {
     let folders = [folder.to_owned()]
         .into_iter()
         .chain(env::split_paths(&rest));
-    // Only a folder with a colon in its name cannot be joined, and the path held none.
+    // Joining fails only for a folder with a colon in its name, and these have none.
     env::join_paths(folders).unwrap_or(rest)
 }
 
-/// The module or library among cargo's messages, a line of JSON each.
-fn plugin_among(messages: &str, folder: &Path) -> Result<Built> {
+/// The module or library that cargo's messages report, each of which is a line of JSON.
+fn find_plugin(messages: &str, folder: &Path) -> Result<Built> {
     let is_library = |message: &Value| {
         let kinds = message["target"]["kind"].as_array();
         message["reason"] == "compiler-artifact"
@@ -236,7 +236,7 @@ fn plugin_among(messages: &str, folder: &Path) -> Result<Built> {
     });
     let (Some(message), Some(file)) = (artifact, file) else {
         bail!(
-            "{} makes no plugin: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]",
+            "{} does not build a plugin: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]",
             folder.display()
         );
     };
@@ -247,13 +247,13 @@ fn plugin_among(messages: &str, folder: &Path) -> Result<Built> {
     })
 }
 
-/// The name in a package's identifier: `path+file:///…/folder#name@0.1.0`, or without the name where
-/// it is the folder's.
+/// The name in a package's identifier: `path+file:///…/folder#name@0.1.0`, or
+/// `path+file:///…/name#0.1.0`.
 fn package_name(id: &str) -> &str {
-    let (place, version) = id.rsplit_once('#').unwrap_or((id, ""));
+    let (path, version) = id.rsplit_once('#').unwrap_or((id, ""));
     match version.split_once('@') {
         Some((name, _)) => name,
-        None => place.rsplit('/').next().unwrap_or_default(),
+        None => path.rsplit('/').next().unwrap_or_default(),
     }
 }
 
@@ -262,13 +262,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_have_the_names_in_their_identifiers() {
+    fn package_names_are_read_from_identifiers() {
         assert_eq!(package_name("path+file:///a/b#c-d@0.1.0"), "c-d");
         assert_eq!(package_name("path+file:///a/soft-glow#0.1.0"), "soft-glow");
     }
 
     #[test]
-    fn a_module_is_found_among_the_messages() {
+    fn the_module_is_found_in_cargo_s_messages() {
         let message = |kind: &str, file: &str| {
             format!(
                 r#"{{"reason":"compiler-artifact","package_id":"path+file:///a/x#0.1.0","target":{{"kind":["{kind}"]}},"filenames":["{file}"]}}"#
@@ -279,12 +279,12 @@ mod tests {
             "not JSON".to_owned(),
             message("lib", "/t/x.rlib"),
         ];
-        let found = plugin_among(&messages.join("\n"), Path::new("x")).unwrap();
+        let found = find_plugin(&messages.join("\n"), Path::new("x")).unwrap();
         assert_eq!(
             (found.package.as_str(), found.file),
             ("x", PathBuf::from("/t/x.wasm"))
         );
-        let error = plugin_among(&messages[2], Path::new("x")).err().unwrap();
+        let error = find_plugin(&messages[2], Path::new("x")).err().unwrap();
         assert!(error.to_string().contains("crate-type"), "{error}");
     }
 }

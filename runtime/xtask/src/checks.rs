@@ -11,8 +11,7 @@ use crate::host::Host;
 use crate::steps::{self, Tally};
 use crate::{libtorch, packages, python, report};
 
-/// A check: its name, cargo's arguments as one would type them, and variables
-/// to set.
+/// A check: its name, cargo's arguments as on a command line, and environment variables.
 struct Check {
     name: &'static str,
     cargo: &'static str,
@@ -29,11 +28,11 @@ const fn check(name: &'static str, cargo: &'static str) -> Check {
 
 const FORMAT: Check = check("format", "fmt --all --check");
 
-/// What `--fast` runs: nothing here needs libtorch.
+/// The checks of `--fast`, which need no libtorch.
 const FAST: &[Check] = &[FORMAT, check("tests", "test --release --no-fail-fast")];
 
-/// In the order of how soon they fail. All use the release profile, so that
-/// each step finds most of its dependencies compiled by the one before.
+/// All checks, the fastest first. All use the release profile, so most dependencies of a check have been
+/// compiled by those before it.
 const ALL: &[Check] = &[
     FORMAT,
     check(
@@ -45,8 +44,8 @@ const ALL: &[Check] = &[
         cargo: "doc --release --workspace --no-deps",
         variables: &[("RUSTDOCFLAGS", "-D warnings")],
     },
-    // A build of the workspace unites the features that its packages ask for,
-    // and so hides one that is missing in a package.
+    // A build of the whole workspace enables the features that any package asks for, which hides that
+    // another package does not ask for a feature that it needs.
     check("faa-op alone", "check --release -p faa-op"),
     check(
         "faa-ops-builtin alone",
@@ -80,7 +79,7 @@ const ALL: &[Check] = &[
         "examples in the documentation",
         "test --release --workspace --doc --no-fail-fast",
     ),
-    // Not `--all-targets`, which would run benchmarks.
+    // `--all-targets` would run the benchmarks too.
     check(
         "tests",
         "test --release --workspace --lib --bins --tests --examples \
@@ -88,10 +87,9 @@ const ALL: &[Check] = &[
     ),
 ];
 
-/// Runs the checks up to the first that fails, and ends with one line that
-/// counts the tests.
+/// Runs the checks up to the first that fails, and prints the numbers of passed and failed tests.
 pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
-    report_tool_chain(host);
+    warn_of_other_toolchain(host);
     let mut tally = Tally::default();
     let result = if fast {
         run_all(host, FAST, None, &mut tally)
@@ -100,7 +98,7 @@ pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
     };
     if let Err(error) = &result {
         report(error);
-        // The set-up can fail before any check has counted its failure.
+        // The set-up can fail before any check has counted a failure.
         tally.failed = tally.failed.max(1);
     }
     let _ = writeln!(io::stdout(), "{}", tally.summary());
@@ -111,21 +109,21 @@ pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
     }
 }
 
-/// Reports a compiler that is not the one that the checks are known to pass with: lints change from
-/// version to version. It is not pinned, for the reason in `rust-toolchain.toml`.
-fn report_tool_chain(host: &Host) {
+/// Prints a note if the compiler is not of the version with which the checks pass: lints differ between
+/// versions. `rust-toolchain.toml` says why the version is not pinned.
+fn warn_of_other_toolchain(host: &Host) {
     let known = env!("CARGO_PKG_RUST_VERSION");
     let output = host.cargo(&["--version"]).output();
     let current = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let current = current.unwrap_or_default();
     if !current.starts_with(&format!("cargo {known}.")) {
-        eprintln!("note: the checks are known to pass with Rust {known}; this is {current}");
+        eprintln!("note: the checks pass with Rust {known}, but this is {current}");
     }
 }
 
 fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
     steps::step("licences and duplicates", || {
-        if let Err(reason) = host.need_linux_x86_64("cargo-deny is fetched") {
+        if let Err(reason) = host.need_linux_x86_64("cargo-deny is downloaded") {
             eprintln!("skipped: {reason}");
             return Ok(());
         }
@@ -160,9 +158,8 @@ fn run_all(
     Ok(())
 }
 
-/// Lets all tests find libtorch: faa-torch writes its place into its own
-/// programs and tests, which does not reach the examples in its documentation
-/// or the tests of other packages.
+/// Lets all tests find libtorch. faa-torch writes the library's path into its own programs and tests, but
+/// not into its documentation's examples or the tests of other packages.
 fn add_library_path(host: &Host, command: &mut Command, folder: &Path) {
     let mut path = OsString::from(folder);
     if let Some(others) = host.variable("LD_LIBRARY_PATH") {

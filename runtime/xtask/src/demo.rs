@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a fresh checkout to a found policy.
+//! `cargo xtask demo`: searches for a policy, starting from a fresh checkout.
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -8,19 +8,18 @@ use anyhow::{Context, Result};
 use crate::host::Host;
 use crate::{in_words, libtorch, program};
 
-/// The program that is run, and the package that it is in.
+/// The program that is run, and its package.
 const PROGRAM: &str = "faa-runtime";
 
-/// The options of the search, unless the user gives others.
+/// The default options of the search.
 const OPTIONS: [(&str, &str); 3] = [
     ("--data", "glyphs"),
     ("--preset", "demo"),
     ("--out", "runs/demo"),
 ];
 
-/// Provides libtorch, builds the programs and searches. A second run finds
-/// the first one's folder and continues or shows it, as the search itself
-/// always does.
+/// Downloads libtorch, builds the programs and searches. If the run directory exists, the search continues
+/// or shows it, as always.
 pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
     let mut times = Vec::new();
     timed(&mut times, "libtorch", || {
@@ -46,7 +45,7 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
         .map(|(name, time)| format!("{name} {}", in_words(*time)))
         .collect();
     eprintln!("{}", parts.join(", "));
-    // The search has said itself what is wrong.
+    // The search itself has printed the error.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
@@ -62,7 +61,7 @@ fn timed<T>(
     Ok(result)
 }
 
-/// The demo's options, less those that the user gives, and the user's.
+/// The default options that the user does not give, followed by the user's options.
 fn search_arguments(extra: &[String]) -> Vec<&str> {
     let given = |option: &str| {
         extra
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_s_options_replace_the_demo_s() {
+    fn the_user_s_options_replace_the_defaults() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
             search_arguments(&[]).join(" "),

@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-pack`: a folder that tries everything on a machine with an
-//! NVIDIA GPU, a Python with PyTorch, and nothing else.
+//! `cargo xtask gpu-pack`: a folder that runs everything on a machine that has an NVIDIA GPU and a Python
+//! with PyTorch, and nothing else.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use clap::Args;
 use crate::host::Host;
 use crate::{libtorch, program};
 
-/// What the script runs: programs, and their kinds in cargo's words.
+/// The programs that the script runs, with cargo's name of their kind.
 const PROGRAMS: [(&str, &str); 5] = [
     ("faa-runtime", "bin"),
     ("faa-runtime-torch", "bin"),
@@ -21,7 +21,7 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("shares", "example"),
 ];
 
-/// Builds all of them, whichever is asked for, so that none is built twice.
+/// Builds all programs. It is the same for each of them, so that nothing is built twice.
 const BUILD: [&str; 8] = [
     "build",
     "--release",
@@ -33,35 +33,34 @@ const BUILD: [&str; 8] = [
     "--examples",
 ];
 
-/// The script and what is to be read before it is run, from the root of the
-/// checkout.
+/// The script and its documentation; paths from the root of the checkout.
 const TEXTS: [&str; 2] = ["tests/gpu/run.sh", "tests/gpu/README.md"];
 
-/// Where programs and images lie in the folder; the script knows both.
+/// The folders of programs and images, which the script knows.
 const BIN: &str = "bin";
 const DATA: &str = "data";
 
-/// What was packed, a line a fact. The script reads the line of the images.
+/// The file that describes the contents. The script reads the path of the images from it.
 const ABOUT: &str = "pack.txt";
 
 /// The options of `cargo xtask gpu-pack`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The images: a tar file of train/CLASS/* and test/CLASS/*, as it is or
-    /// packed by gzip or zstd.
+    /// Data set: a tar archive of train/CLASS/* and test/CLASS/*, optionally compressed with gzip or
+    /// zstd.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// The folder to make.
+    /// Output folder; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Pack into a folder that is not empty; what else is there stays.
+    /// Pack into a folder that is not empty; other files in it are kept.
     #[arg(long)]
     force: bool,
 }
 
 /// Builds the programs and packs them with the images and the script.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
-    // Before the build, which takes minutes.
+    // Checked before the build, which takes minutes.
     let Options { data, out, force } = options;
     ensure!(data.is_file(), "there is no file {}", data.display());
     check_target(out, *force)?;
@@ -84,11 +83,13 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
 fn check_target(out: &Path, force: bool) -> Result<()> {
     match out.read_dir() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot look into {}", out.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the folder {}", out.display()))
+        }
         Ok(mut entries) => {
             ensure!(
                 force || entries.next().is_none(),
-                "{} is not empty: choose another folder, or pack into it with --force",
+                "{} is not empty: choose a different folder, or add --force to pack into it",
                 out.display()
             );
             Ok(())
@@ -96,7 +97,7 @@ fn check_target(out: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Fills the folder, and returns what is in it now, as paths in the folder.
+/// Fills the folder, and returns the paths of the packed files in it.
 fn pack(
     programs: &[PathBuf],
     texts: &[PathBuf],
@@ -111,13 +112,13 @@ fn pack(
             .with_context(|| format!("cannot create {}", out.display()))?;
         for file in files {
             let name = file.file_name().context("a file has no name")?;
-            let place = Path::new(folder).join(name);
-            replace(file, &out.join(&place))?;
-            packed.push(place);
+            let path = Path::new(folder).join(name);
+            replace(file, &out.join(&path))?;
+            packed.push(path);
         }
     }
     let data = data.file_name().and_then(|name| name.to_str());
-    let data = data.context("the name of the images' file is not Unicode")?;
+    let data = data.context("the name of the data set is not Unicode")?;
     let about = format!(
         "faa-runtime {}, commit {commit}\ndata: {DATA}/{data}\n",
         env!("CARGO_PKG_VERSION")
@@ -127,7 +128,7 @@ fn pack(
     Ok(packed)
 }
 
-/// Copies a file, with its permissions, over one that may not be writable.
+/// Copies a file and its permissions; replaces an existing file even if it is read-only.
 fn replace(from: &Path, to: &Path) -> Result<()> {
     let copied = match fs::remove_file(to) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -137,7 +138,7 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes out what only debuggers need, most of a program's size.
+/// Removes debug symbols, which are most of a program's size.
 fn strip(host: &Host, program: &Path) -> Result<()> {
     let Some(strip) = host.find_program("strip") else {
         return Ok(());
@@ -154,7 +155,7 @@ fn strip(host: &Host, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the programs were built from, as far as git tells.
+/// The commit that the programs were built from, or `unknown`.
 fn commit(host: &Host) -> String {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--abbrev=12"])
@@ -169,7 +170,7 @@ fn commit(host: &Host) -> String {
     }
 }
 
-/// The files and their sizes, for people.
+/// A table of the files and their sizes.
 fn summary(out: &Path, packed: &[PathBuf]) -> Result<String> {
     let mut lines = String::new();
     let mut all = 0;
@@ -194,7 +195,7 @@ mod tests {
 
     const SCRIPT: &str = include_str!("../../../tests/gpu/run.sh");
 
-    fn place(folder: &Path, name: &str, mode: u32) -> PathBuf {
+    fn write(folder: &Path, name: &str, mode: u32) -> PathBuf {
         let file = folder.join(name);
         fs::write(&file, name).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn everything_lies_where_the_script_looks_for_it() {
+    fn files_are_packed_where_the_script_expects_them() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let out = to.path().join("a/pack");
         check_target(&out, false).unwrap();
-        let programs = [place(from.path(), "rates", 0o755)];
-        let texts = [place(from.path(), "run.sh", 0o755)];
-        // As in a folder that is only to be read.
-        let data = place(from.path(), "pets.tar.zst", 0o444);
+        let programs = [write(from.path(), "rates", 0o755)];
+        let texts = [write(from.path(), "run.sh", 0o755)];
+        // Read-only, as in a shared folder.
+        let data = write(from.path(), "pets.tar.zst", 0o444);
         let pack = || pack(&programs, &texts, &data, "abc", &out).unwrap();
         let packed = pack();
         assert_eq!(
@@ -229,7 +230,7 @@ mod tests {
             "{lines}"
         );
 
-        // Results of earlier runs stay.
+        // Results of earlier runs are kept.
         fs::write(out.join("summary.txt"), "mine").unwrap();
         let refusal = check_target(&out, false).unwrap_err().to_string();
         assert!(refusal.contains("--force"), "{refusal}");
@@ -239,9 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_folder_s_place_is_named() {
+    fn a_file_with_the_folder_s_name_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let file = place(folder.path(), "pack", 0o644);
+        let file = write(folder.path(), "pack", 0o644);
         let error = check_target(&file, true).unwrap_err().to_string();
         assert!(error.contains(&file.display().to_string()), "{error}");
     }
@@ -249,7 +250,7 @@ mod tests {
     #[test]
     fn the_script_runs_what_is_packed() {
         for (name, _) in PROGRAMS {
-            // The sibling is started by the program beside it.
+            // `faa-runtime` starts `faa-runtime-torch`.
             let runs = SCRIPT.contains(&format!("{BIN}/{name} "));
             assert!(runs || name == "faa-runtime-torch", "{name}");
         }
@@ -257,11 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn the_script_is_one_of_bash_s() {
+    fn the_script_is_executable_and_valid_bash() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let script = root.join(TEXTS[0]);
         let mode = script.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o111, 0o111, "it cannot be run");
+        assert_eq!(mode & 0o111, 0o111, "it is not executable");
         let status = Command::new("bash").arg("-n").arg(&script).status();
         assert!(status.unwrap().success());
     }

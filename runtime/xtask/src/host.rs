@@ -1,4 +1,4 @@
-//! The machine and the checkout, as far as xtask looks at them.
+//! The machine and the checkout: environment variables, programs, platform.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -9,22 +9,22 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail, ensure};
 use faa_system::NoCacheFolder;
 
-/// What the other modules know of their surroundings. It is a value, because
-/// a test cannot safely change the environment of its own process.
+/// The environment of this program. It is a value, because a test cannot safely change the environment
+/// of its own process.
 pub(crate) struct Host {
     /// The root of the checkout.
     pub(crate) root: PathBuf,
     /// The environment variables.
     pub(crate) variables: BTreeMap<OsString, OsString>,
-    /// The operating system and the processor, in Rust's words.
+    /// Operating system and CPU architecture, by Rust's names.
     pub(crate) platform: (&'static str, &'static str),
 }
 
 impl Host {
-    /// The surroundings of this process.
+    /// The environment of this process.
     pub(crate) fn of_process() -> Self {
-        // Cargo's answer at run time is preferred to the one compiled in,
-        // since a checkout can be moved together with its target folder.
+        // The variable at run time is preferred to the compiled-in one, because a checkout can be
+        // moved together with its target folder.
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
         let root = PathBuf::from(package).join("../..");
@@ -41,19 +41,19 @@ impl Host {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Where `PATH` has a program.
+    /// The path of a program on `PATH`.
     pub(crate) fn find_program(&self, name: &str) -> Option<PathBuf> {
         env::split_paths(self.variable("PATH")?)
             .map(|folder| folder.join(name))
             .find(|file| is_executable(file))
     }
 
-    /// The folder for what is fetched once and shared by all checkouts.
+    /// The cache folder, which all checkouts share.
     pub(crate) fn cache_folder(&self) -> Result<PathBuf, NoCacheFolder> {
         faa_system::cache_folder_by(|name| self.variable(name).map(OsStr::to_owned))
     }
 
-    /// Fails on machines that what is fetched was not built for.
+    /// Fails on platforms for which there is no download; `reason` begins `… for Linux on x86-64`.
     pub(crate) fn need_linux_x86_64(&self, reason: &str) -> Result<()> {
         let (system, processor) = self.platform;
         ensure!(
@@ -71,23 +71,21 @@ impl Host {
             .current_dir(&self.root)
             .stdin(Stdio::null());
         if self.variable("LIBTORCH").is_none() {
-            // One that is set but empty would keep cargo's configuration from
-            // setting it.
+            // An empty variable would keep cargo's configuration from setting it.
             command.env_remove("LIBTORCH");
         }
         command
     }
 
-    /// Fails early where the C++ part of `tch` could not be compiled: the
-    /// compiler is missing on many machines, and the build would say so after
-    /// minutes, in the middle of its output.
+    /// Fails early if there is no C++ compiler, which `tch` needs. The build would fail only after
+    /// minutes, with the reason in the middle of its output.
     pub(crate) fn need_cxx(&self) -> Result<()> {
         if self.variable("CXX").is_some() || self.find_program("c++").is_some() {
             return Ok(());
         }
         bail!(
-            "no C++ compiler, which libtorch's bindings need: there is no `c++` on PATH; \
-             install one (on Debian and Ubuntu: apt-get install g++) or set CXX"
+            "no C++ compiler, which libtorch's bindings need: `c++` is not on PATH; install one \
+             (on Debian and Ubuntu: apt-get install g++) or set CXX"
         )
     }
 }
@@ -108,7 +106,7 @@ fn is_executable(file: &Path) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    /// A Linux machine with the given variables and nothing else.
+    /// A Linux machine with only these environment variables.
     pub(crate) fn host(root: &Path, variables: &[(&str, &Path)]) -> Host {
         Host {
             root: root.to_owned(),
@@ -137,7 +135,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn missing_compiler_is_named() {
+    fn a_missing_compiler_is_reported() {
         let empty = tempfile::tempdir().unwrap();
         let machine = host(Path::new("/"), &[("PATH", empty.path())]);
         assert!(
@@ -150,7 +148,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_run_is_no_program() {
+    fn a_file_that_is_not_executable_is_not_a_program() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("python3"), "").unwrap();
         let machine = host(Path::new("/"), &[("PATH", folder.path())]);

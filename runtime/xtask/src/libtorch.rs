@@ -1,4 +1,4 @@
-//! Providing libtorch: the one that `LIBTORCH` names, or one for the CPU that is fetched once.
+//! Provides libtorch: the one that `LIBTORCH` names, or one for the CPU, downloaded once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ const REQUIREMENTS: &str = "runtime/xtask/libtorch.txt";
 /// The link that cargo's configuration sets `LIBTORCH` to.
 const LINK: &str = ".libtorch";
 
-/// Which wheels pip downloads. A Python of any version does, because none of them is run.
+/// How pip downloads the wheels. Any version of Python can do it, because the wheels are not run.
 const WHEELS: &str = "download --python-version 3.12 --implementation cp --abi cp312 \
                       --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 \
                       --platform manylinux2014_x86_64 --dest";
 
-/// What programs need that are linked against the library for the CPU, 460 MB of 3 GB. The two CUDA
-/// libraries do nothing on a machine without a GPU, and `libtorch_cpu.so` is linked against them.
+/// The parts of the wheels that programs for the CPU need, 460 MB of 3 GB. The two CUDA libraries are
+/// among them because `libtorch_cpu.so` is linked against them; without a GPU they do nothing.
 const PARTS: [&str; 6] = [
     "torch/include",
     "torch/lib/libtorch_cpu.so",
@@ -31,7 +31,8 @@ const PARTS: [&str; 6] = [
     "nvidia/cu13/lib/libcupti.so.13",
 ];
 
-/// Unpacks the members of all wheels in a folder whose names begin with one of the last arguments.
+/// Unpacks all wheels of a folder into another; only files whose paths begin with one of the further
+/// arguments.
 const UNPACK: &str = "import pathlib, sys, zipfile
 for wheel in pathlib.Path(sys.argv[1]).iterdir():
     with zipfile.ZipFile(wheel) as archive:
@@ -39,23 +40,24 @@ for wheel in pathlib.Path(sys.argv[1]).iterdir():
         archive.extractall(sys.argv[2], names)
 ";
 
-/// Makes sure that builds find a libtorch of the right version, and returns its folder.
+/// Ensures that builds find a libtorch of the right version, and returns its folder.
 pub(crate) fn ensure(host: &Host) -> Result<PathBuf> {
     if let Some(folder) = set_by_user(host) {
-        let advice = "unset LIBTORCH to have libtorch fetched, or set it to one of the right \
+        let advice = "unset LIBTORCH to download libtorch, or set it to a libtorch of the right \
                       version (in a Python environment: site-packages/torch)";
         check_set_by_user(&folder).context(advice)?;
         return Ok(folder);
     }
-    host.need_linux_x86_64("libtorch is fetched (elsewhere, set LIBTORCH to its folder)")?;
+    host.need_linux_x86_64("libtorch is downloaded (elsewhere, set LIBTORCH to its folder)")?;
     let folder = cache::provide(&in_cache(&host.cache_folder()?), |work, result| {
-        fetch(host, work, result).context("libtorch cannot be fetched; LIBTORCH can name one")
+        download(host, work, result)
+            .context("cannot download libtorch; or set LIBTORCH to its folder")
     })?;
     link(&host.root.join(LINK), &folder)?;
     Ok(folder)
 }
 
-/// What the user has set `LIBTORCH` to. Cargo sets it for this program too, to the link.
+/// `LIBTORCH`, if the user has set it and not cargo, which sets it to the link.
 fn set_by_user(host: &Host) -> Option<PathBuf> {
     let folder = PathBuf::from(host.variable("LIBTORCH")?);
     let parent = folder.parent().and_then(|it| it.canonicalize().ok());
@@ -71,13 +73,13 @@ fn check_set_by_user(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn fetch(host: &Host, work: &Path, result: &Path) -> Result<()> {
+fn download(host: &Host, work: &Path, result: &Path) -> Result<()> {
     let (python, _) = python::find(host, "import pip, zipfile")?;
-    eprintln!("fetching libtorch {VERSION} (544 MB, once) …");
+    eprintln!("downloading libtorch {VERSION} (544 MB, once) …");
     let (wheels, unpacked) = (work.join("wheels"), work.join("unpacked"));
     let requirements = host.root.join(REQUIREMENTS);
     python::pip(&python, work, WHEELS, &wheels, &requirements)?;
-    eprintln!("unpacking it …");
+    eprintln!("unpacking libtorch …");
     let mut unpack = python::quiet(&python);
     unpack.args(["-c", UNPACK]).args([&wheels, &unpacked]);
     let status = unpack.args(PARTS).status()?;
@@ -87,15 +89,15 @@ fn fetch(host: &Host, work: &Path, result: &Path) -> Result<()> {
         let to = part.trim_start_matches("torch/");
         let to = result.join(to.trim_start_matches("nvidia/cu13/"));
         fs::rename(unpacked.join(part), to)
-            .with_context(|| format!("the wheels do not hold {part}"))?;
+            .with_context(|| format!("the wheels do not contain {part}"))?;
     }
-    // tch links `-ltorch`. The wheel's libtorch.so would pull in the CUDA library; this linker
-    // script pulls in the CPU's.
+    // tch links with `-ltorch`. The wheel's libtorch.so depends on the CUDA library; this linker script
+    // names only that for the CPU.
     fs::write(result.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
     Ok(fs::write(result.join("build-version"), VERSION)?)
 }
 
-/// Points the link at the folder, in one step.
+/// Points the link at the folder, atomically.
 fn link(link: &Path, folder: &Path) -> Result<()> {
     #[cfg(unix)]
     use std::os::unix::fs::symlink;
@@ -106,7 +108,7 @@ fn link(link: &Path, folder: &Path) -> Result<()> {
     if found.as_deref() == Some(folder) {
         return Ok(());
     }
-    let context = || format!("cannot replace {} by a link; move it away", link.display());
+    let context = || format!("cannot replace {} by a link; remove it", link.display());
     ensure!(found.is_some() || !link.exists(), context());
     let new = link.with_extension(std::process::id().to_string());
     symlink(folder, &new).with_context(context)?;
@@ -118,8 +120,8 @@ mod tests {
     use super::*;
     use crate::host::tests::{host, script};
 
-    /// A checkout with a `python3` that unpacks empty parts, after a change of them.
-    fn fetch(change: impl Fn(&Path)) -> (tempfile::TempDir, Result<PathBuf>) {
+    /// A checkout with a fake `python3` that unpacks empty parts, after `change` was applied to them.
+    fn ensure_with(change: impl Fn(&Path)) -> (tempfile::TempDir, Result<PathBuf>) {
         let root = tempfile::tempdir().unwrap();
         let parts = root.path().join("parts");
         for part in PARTS {
@@ -130,13 +132,13 @@ mod tests {
         script(root.path(), "python3", &copy);
         let cache = root.path().join("cache");
         let variables = [("PATH", root.path()), ("FAA_CACHE_DIR", &cache)];
-        let fetched = ensure(&host(root.path(), &variables));
-        (root, fetched)
+        let result = ensure(&host(root.path(), &variables));
+        (root, result)
     }
 
     #[test]
-    fn wheels_become_a_libtorch_that_is_linked() {
-        let (root, folder) = fetch(|_| ());
+    fn wheels_become_a_libtorch_with_a_link_to_it() {
+        let (root, folder) = ensure_with(|_| ());
         let folder = folder.unwrap();
         let (cache, link) = (root.path().join("cache"), root.path().join(LINK));
         assert_eq!(folder, in_cache(&cache));
@@ -144,7 +146,7 @@ mod tests {
         assert_eq!(folder.join("lib").read_dir().unwrap().count(), 6);
         assert_eq!(fs::read_link(&link).unwrap(), folder);
 
-        // Found without Python, and a link to a removed folder is replaced.
+        // It is found without Python, and a dangling link is replaced.
         fs::remove_file(&link).unwrap();
         std::os::unix::fs::symlink("/nonexistent", &link).unwrap();
         let machine = host(root.path(), &[("FAA_CACHE_DIR", &cache)]);
@@ -157,10 +159,10 @@ mod tests {
 
     #[test]
     fn wheels_without_a_part_are_refused() {
-        let (root, fetched) = fetch(|parts| fs::remove_dir(parts.join(PARTS[3])).unwrap());
-        let error = format!("{:#}", fetched.unwrap_err());
+        let (root, result) = ensure_with(|parts| fs::remove_dir(parts.join(PARTS[3])).unwrap());
+        let error = format!("{:#}", result.unwrap_err());
         assert!(
-            error.contains("do not hold torch/lib/libgomp.so.1"),
+            error.contains("do not contain torch/lib/libgomp.so.1"),
             "{error}"
         );
         let left = root.path().join("cache").read_dir().unwrap().count();
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_libtorch_of_the_user_s_must_be_the_right_one() {
+    fn the_user_s_libtorch_must_be_of_the_right_version() {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("own");
         let outcome = |folder: &Path| {
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn without_python_or_on_other_platforms() {
+    fn without_python_and_on_other_platforms_the_error_names_libtorch() {
         let root = tempfile::tempdir().unwrap();
         let mut machine = host(root.path(), &[("FAA_CACHE_DIR", root.path())]);
         for expected in ["apt-get install python3-pip", "macos on aarch64"] {

@@ -1,7 +1,7 @@
 //! Set-up and checks of the repository: `cargo xtask <command>`.
 //!
-//! Everything that a checkout needs beyond a Rust tool chain is done here, so
-//! that no step depends on a shell, a start-up file or a hand-made folder.
+//! Everything that a checkout needs beyond a Rust toolchain is done here, so that no step depends on a
+//! shell, a start-up file or a folder created by hand.
 
 mod cache;
 mod checks;
@@ -33,41 +33,65 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fetch libtorch for the CPU (once, 544 MB) and let cargo find it.
+    /// Download libtorch for the CPU (once, 544 MB) and link it for cargo.
     ///
-    /// It is kept outside the checkout, in $FAA_CACHE_DIR, or else in the
-    /// folder faa-runtime of $XDG_CACHE_HOME or ~/.cache. With LIBTORCH set to a
-    /// libtorch of the right version, that one is used and nothing is fetched.
+    /// It is stored outside the checkout, in $FAA_CACHE_DIR [default: the folder faa-runtime of
+    /// $XDG_CACHE_HOME or ~/.cache]. If LIBTORCH is set to a libtorch of the right version, that one is
+    /// used and nothing is downloaded.
+    #[command(after_help = "Example:\n  cargo xtask libtorch")]
     Libtorch,
-    /// Build everything and search for a policy on the built-in data set.
+    /// Download libtorch, build everything and search for a policy on the built-in data set.
+    #[command(after_help = "\
+Examples:
+  cargo xtask demo
+  cargo xtask demo --seed 7 --out runs/seed-7")]
     Demo {
-        /// Options for `faa-runtime search`, in place of the demo's own.
+        /// Options of `faa-runtime search` [default: --data glyphs --preset demo --out runs/demo].
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         search: Vec<String>,
     },
     /// Compare the built-in ops with Pillow on random cases.
     ///
-    /// Pillow is fetched into the cache folder, once. Exits with status 1 at
-    /// the first byte that differs, and prints how to repeat that case.
+    /// Pillow is downloaded once, to the cache folder. The exit status is 1 at the first byte that
+    /// differs; the command that repeats the case is printed.
+    #[command(after_help = "\
+Examples:
+  cargo xtask parity
+  cargo xtask parity --seed 7 --first 1234 --cases 1
+  cargo xtask parity --write-goldens")]
     Parity(parity::Options),
-    /// Look for inputs that the libraries mishandle.
+    /// Fuzz the libraries.
     ///
-    /// Needs nightly Rust and cargo-fuzz. Exits with status 1 at the first
-    /// finding, and prints the path of the input and how to repeat it.
+    /// Needs nightly Rust, a C++ compiler and cargo-fuzz. The exit status is 1 at the first finding; the
+    /// path of its input and the command that repeats it are printed.
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz executor --seconds 3600")]
     Fuzz(nightly::FuzzOptions),
-    /// Run the tests of the packages with unsafe code in Miri, some minutes.
+    /// Run the tests of the packages with unsafe code in Miri; takes about ten minutes.
     ///
     /// Needs nightly Rust with the components miri and rust-src.
+    #[command(after_help = "\
+Examples:
+  cargo xtask miri
+  MIRIFLAGS=-Zmiri-tree-borrows cargo xtask miri")]
     Miri,
-    /// Pack a folder that checks, measures, searches and trains on a GPU.
+    /// Pack programs and images into a folder, to check, measure, search and train on a GPU.
     ///
-    /// The machine with the GPU needs Linux on x86-64 and a Python that has
-    /// PyTorch 2.11, and neither cargo nor this checkout. Run the folder's
-    /// run.sh there; its README.md explains what it does.
+    /// The machine with the GPU needs Linux on x86-64 and a Python with PyTorch 2.11, but neither cargo
+    /// nor this checkout. Copy the folder there and run its run.sh; its README.md describes it.
+    #[command(after_help = "\
+Example:
+  cargo xtask gpu-pack --data cifar10-jpeg.tar.zst --out pack")]
     GpuPack(gpu_pack::Options),
-    /// Run every check, in the order of continuous integration.
+    /// Run all checks of continuous integration, up to the first that fails.
+    #[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test --fast")]
     Test {
-        /// Only the formatting, and the tests that need no libtorch.
+        /// Check only the formatting, and run only the tests that need no libtorch.
         #[arg(long)]
         fast: bool,
     },
@@ -75,7 +99,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Some(command) = Arguments::parse().command else {
-        // A closed standard output is no reason to fail.
+        // A closed standard output is not an error.
         let _ = Arguments::command().print_help();
         return ExitCode::SUCCESS;
     };
@@ -98,7 +122,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Prints an error and its causes, a line each.
+/// Prints an error and its causes, one per line.
 fn report(error: &anyhow::Error) {
     eprintln!("error: {error}");
     for cause in error.chain().skip(1) {
@@ -106,7 +130,7 @@ fn report(error: &anyhow::Error) {
     }
 }
 
-/// A duration for people: `0.4 s`, `12.0 s`, `3 min 5 s`.
+/// A duration in words: `0.4 s`, `12.0 s`, `3 min 5 s`.
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 60.0 {
@@ -132,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn options_after_demo_are_the_search_s() {
+    fn options_after_demo_are_passed_to_the_search() {
         let arguments = Arguments::try_parse_from(["xtask", "demo", "--seed", "7"]).unwrap();
         let Some(Command::Demo { search }) = arguments.command else {
             panic!("not a demo");
@@ -141,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_read_well() {
+    fn durations_are_shown_in_seconds_or_minutes() {
         assert_eq!(in_words(Duration::from_millis(412)), "0.4 s");
         assert_eq!(in_words(Duration::from_secs(185)), "3 min 5 s");
     }

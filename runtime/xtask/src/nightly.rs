@@ -1,4 +1,4 @@
-//! What needs a nightly compiler: `cargo xtask fuzz` and `cargo xtask miri`.
+//! `cargo xtask fuzz` and `cargo xtask miri`, which need a nightly compiler.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, Stdio};
@@ -9,42 +9,45 @@ use clap::Args;
 use crate::host::Host;
 use crate::steps;
 
-/// The fuzz targets' package, from the root of the checkout.
+/// The package of the fuzz targets; path from the root of the checkout.
 const FUZZ: &str = "tests/fuzz";
 
-/// Words for targets that read files.
+/// The fuzzer's dictionary for targets that read JSON.
 const DICTIONARY: &str = "tests/fuzz/json.dict";
 
-/// What Miri runs: the packages with unsafe code, and those between them and users. It interprets
-/// programs for other machines too, so every machine can run the same.
+/// Miri's command: it tests the packages with unsafe code, and `faa-policy`, which uses them. The target is
+/// fixed, because Miri can interpret it on every machine.
 const MIRI: &str = "miri test --target x86_64-unknown-linux-gnu --no-fail-fast \
                     -p faa-op -p faa-ops-builtin -p faa-policy";
 
-/// In Miri a program finds only the vector instructions that it was compiled for. With these the
-/// ops have all their levels, of which the least is plain code.
+/// In Miri, a program detects only the SIMD instructions that it was compiled for. With these, the ops run
+/// at all levels, the lowest of which uses none.
 const BEST_LEVEL: &str =
     "-Ctarget-feature=+avx2,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512vbmi";
 
 /// The options of `cargo xtask fuzz`.
 #[derive(Args)]
 pub(crate) struct FuzzOptions {
-    /// The target to run; all of them, one after the other, where none is named.
+    /// Fuzz target [default: all, one after the other].
     target: Option<String>,
-    /// For how long each target is run.
+    /// Duration per target, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
 }
 
-/// Runs fuzz targets, and stops at the first that finds something.
+/// Runs fuzz targets up to the first finding.
 pub(crate) fn fuzz(host: &Host, options: &FuzzOptions) -> Result<ExitCode> {
     need(host, &["fuzz", "--version"], "cargo install cargo-fuzz")?;
     let listed = nightly(host, &["fuzz", "list", "--fuzz-dir", FUZZ]).output()?;
-    ensure!(listed.status.success(), "the targets cannot be listed");
+    ensure!(listed.status.success(), "cannot list the fuzz targets");
     let listed = String::from_utf8(listed.stdout)?;
     let mut targets: Vec<&str> = listed.lines().collect();
     if let Some(wanted) = &options.target {
         if !targets.contains(&wanted.as_str()) {
-            bail!("there is no target {wanted}, only {}", targets.join(", "));
+            bail!(
+                "there is no fuzz target {wanted}; the targets are {}",
+                targets.join(", ")
+            );
         }
         targets.retain(|target| target == wanted);
     }
@@ -58,22 +61,22 @@ fn fuzz_one(host: &Host, target: &str, seconds: u32) -> Result<()> {
     let folder = |kind: &str| format!("{FUZZ}/{kind}/{target}");
     let corpus = folder("corpus");
     std::fs::create_dir_all(host.root.join(&corpus))
-        .with_context(|| format!("cannot make the folder {corpus}"))?;
+        .with_context(|| format!("cannot create the folder {corpus}"))?;
     let mut command = nightly(host, &["fuzz", "run", "--fuzz-dir", FUZZ, target, &corpus]);
     let [seeds, regressions] = ["seeds", "regressions"].map(folder);
-    let there = [&seeds, &regressions].into_iter();
-    command.args(there.filter(|folder| host.root.join(folder).is_dir()));
+    let inputs = [&seeds, &regressions].into_iter();
+    command.args(inputs.filter(|folder| host.root.join(folder).is_dir()));
     command.arg("--").arg(format!("-max_total_time={seconds}"));
-    // A policy of the size limit may take longer, but the fuzzer makes none that is so large.
+    // A policy of the maximum size may take longer, but the fuzzer does not generate one.
     command.args(["-timeout=20", "-print_final_stats=1"]);
     if host.root.join(&seeds).is_dir() {
         command.arg(format!("-dict={DICTIONARY}"));
     } else {
-        // Numbers instead of text, in which every length is as good as a short one.
+        // The bytes are numbers and not text, so there is no reason to begin with short inputs.
         command.args(["-max_len=512", "-len_control=0"]);
     }
     let status = command.status().context("cannot run the fuzzer")?;
-    // The fuzzer has said itself where the input lies, and how to repeat it.
+    // The fuzzer itself has printed the path of the input and how to repeat it.
     ensure!(status.success(), "{target}: the fuzzer ended with {status}");
     Ok(())
 }
@@ -83,7 +86,7 @@ pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
     let install = "rustup component add miri rust-src --toolchain nightly";
     need(host, &["miri", "--version"], install)?;
     let mut command = nightly(host, &MIRI.split_whitespace().collect::<Vec<_>>());
-    // Proptest looks for former failures in the source folder. The user's own flags come last.
+    // Proptest reads recorded failures from the source folder. The user's flags come last.
     let mut flags = OsString::from("-Zmiri-disable-isolation ");
     flags.push(host.variable("MIRIFLAGS").unwrap_or_default());
     command
@@ -96,22 +99,21 @@ pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A cargo command of the nightly compiler, in the root of the checkout.
+/// A command of nightly cargo, in the root of the checkout.
 fn nightly(host: &Host, arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
     command
         .args(["run", "nightly", "cargo"])
         .args(arguments)
         .current_dir(&host.root)
-        // Of the compiler that built this program.
+        // They name the toolchain that built this program.
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
         .stdin(Stdio::null());
     command
 }
 
-/// Fails early, with what would help, where a cargo command of the nightly
-/// compiler is not there.
+/// Fails early if a command of nightly cargo is not installed, and names the command that installs it.
 fn need(host: &Host, arguments: &[&str], install: &str) -> Result<()> {
     if !runs(&mut nightly(host, &["--version"])) {
         bail!("no nightly Rust: rustup toolchain install nightly");
@@ -122,7 +124,7 @@ fn need(host: &Host, arguments: &[&str], install: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a command is there and succeeds.
+/// Whether a command exists and succeeds.
 fn runs(command: &mut Command) -> bool {
     let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     ended.is_ok_and(|status| status.success())
@@ -134,14 +136,14 @@ mod tests {
     use crate::host::tests::host;
 
     #[test]
-    fn dictionary_and_targets_are_there() {
+    fn the_dictionary_and_the_targets_exist() {
         let root = Host::of_process().root;
         assert!(root.join(DICTIONARY).is_file());
         assert!(root.join(FUZZ).join("Cargo.toml").is_file());
     }
 
     #[test]
-    fn a_command_that_is_not_there_does_not_run() {
+    fn a_missing_command_does_not_run() {
         assert!(!runs(&mut Command::new("no-such-program")));
         let folder = tempfile::tempdir().unwrap();
         let command = nightly(&host(folder.path(), &[]), &["fuzz", "list"]);

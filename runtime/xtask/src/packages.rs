@@ -1,5 +1,5 @@
-//! A check of `cargo xtask test`: every package that may be published compiles from what would be
-//! published, and not only from the checkout.
+//! A check of `cargo xtask test`: the files that would be published of each library compile, and not only
+//! the checkout.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::host::Host;
 use crate::steps::{self, Tally};
 
-/// Packages the libraries, unpacks them into a workspace of their own, and checks that it compiles.
-/// `cargo package` could build too, but in the development profile, and so all dependencies anew.
+/// Packages the libraries, unpacks them into a separate workspace, and checks that it compiles.
+/// `cargo package` can build too, but in the dev profile, in which all dependencies would be built again.
 pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
     let metadata = ["metadata", "--no-deps", "--format-version", "1"];
     let output = host.cargo(&metadata).stderr(Stdio::inherit()).output()?;
@@ -40,7 +40,7 @@ pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
     fs::create_dir(&unpacked)?;
     for (name, version) in &libraries {
         let file = packages.join(format!("{name}-{version}.crate"));
-        // With the time of unpacking: cargo would take equal times for equal files.
+        // The files get the current time, because cargo detects changes by time.
         let mut tar = Command::new("tar");
         tar.arg("-xmzf").arg(file).arg("-C").arg(&unpacked);
         steps::run(&mut tar, &mut io::stdout(), tally)?;
@@ -48,7 +48,7 @@ pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
     let manifest = fs::read_to_string(host.root.join("Cargo.toml"))?;
     let workspace = workspace(&libraries, &manifest)?;
     fs::write(unpacked.join("Cargo.toml"), workspace)?;
-    // The same versions of dependencies, most of which are compiled already.
+    // With the same versions of dependencies, most are already compiled.
     fs::copy(host.root.join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
     let mut check = host.cargo(&["check", "--release", "--workspace", "--lib"]);
     check
@@ -67,8 +67,8 @@ fn publishable(metadata: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A workspace of unpacked packages that depend on each other and not on published ones, with the
-/// release profile of the checkout's.
+/// The manifest of a workspace of unpacked packages, which depend on each other and not on published
+/// packages, with the checkout's release profile.
 fn workspace(libraries: &[(&str, &str)], manifest: &str) -> Result<String> {
     let mut text =
         "[workspace]\nresolver = \"3\"\nmembers = [\"*-*\"]\n\n[patch.crates-io]\n".to_owned();

@@ -1,5 +1,5 @@
-//! `cargo xtask parity`: the comparison of random cases with Pillow, and the
-//! goldens, which are cases by Pillow that are committed.
+//! `cargo xtask parity`: compares random cases with Pillow, and writes the goldens, which are committed
+//! results of Pillow.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, ExitCode, Stdio};
@@ -10,7 +10,7 @@ use clap::Args;
 use crate::host::Host;
 use crate::{program, python};
 
-/// The program that makes cases, an example of `faa-tests`.
+/// The program that generates cases, an example of `faa-tests`.
 const PROGRAM: &str = "parity";
 
 /// The scripts that run Pillow, from the root of the checkout.
@@ -23,22 +23,22 @@ const GOLDENS: &str = "tests/goldens/ops.txt";
 /// The options of `cargo xtask parity`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many cases to compare.
+    /// Number of cases.
     #[arg(long, default_value_t = 20_000)]
     cases: u64,
-    /// The seed of the cases [default: random].
+    /// Seed of the cases [default: random].
     #[arg(long)]
     seed: Option<u64>,
-    /// The number of the first case, to repeat one that differs.
+    /// Index of the first case, to repeat a case that differs.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Instead of comparing: write tests/goldens/ops.txt anew.
+    /// Write tests/goldens/ops.txt instead of comparing.
     #[arg(long, conflicts_with_all = ["cases", "seed", "first"])]
     write_goldens: bool,
 }
 
-/// Makes cases with our ops and hands them to Pillow, which stops at the first
-/// that differs.
+/// Generates cases with the built-in ops and passes them to a script that compares them with Pillow, up to
+/// the first that differs.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     let mut python = python::with_pillow(host)?;
     if options.write_goldens {
@@ -54,32 +54,28 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
         PROGRAM,
     ];
     let program = program::build(host, &build, PROGRAM, "example")?;
-    // The standard library's own random keys; half of the bits are easier to
-    // type again.
-    let fresh = || RandomState::new().hash_one(0) >> 32;
-    let seed = options.seed.unwrap_or_else(fresh);
+    // The standard library's hash keys are random; half of the bits are easier to type.
+    let random = || RandomState::new().hash_one(0) >> 32;
+    let seed = options.seed.unwrap_or_else(random);
     let mut ours = Command::new(&program);
     ours.args([seed, options.first, options.cases].map(|number| number.to_string()))
         .stdout(Stdio::piped());
     let mut ours = ours
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
-    let cases = ours.stdout.take().context("the cases have no pipe")?;
+    let cases = ours.stdout.take().context("standard output is not piped")?;
     let compared = python.arg(host.root.join(COMPARE)).stdin(cases).status();
-    // The script has ended, so nobody reads on and this program ends too.
-    let made = ours.wait()?;
+    // The script has ended, so the pipe is closed and the generator ends too.
+    let status = ours.wait()?;
     if compared.context("cannot run Python")?.success() {
-        ensure!(
-            made.success(),
-            "the program that makes the cases ended with {made}"
-        );
+        ensure!(status.success(), "{PROGRAM} ended with {status}");
         return Ok(ExitCode::SUCCESS);
     }
-    // The script has said itself what is wrong.
+    // The script itself has printed the difference.
     Ok(ExitCode::FAILURE)
 }
 
-/// Has Pillow make the goldens again.
+/// Writes the goldens with Pillow.
 fn write_goldens(host: &Host, python: &mut Command) -> Result<ExitCode> {
     let status = python
         .args([MAKE_GOLDENS, GOLDENS])

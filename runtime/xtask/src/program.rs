@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use crate::host::Host;
 
-/// Builds with cargo and returns the path of the program of that name and kind
-/// (`bin`, `example`), which cargo reports: it depends on the target folder,
-/// the target and the profile, each of which has several places to be set in.
+/// Builds with cargo, and returns the path of the program with this name and kind (`bin`, `example`). Cargo
+/// reports it: it depends on the target folder, the target and the profile.
 pub(crate) fn build(host: &Host, arguments: &[&str], name: &str, kind: &str) -> Result<PathBuf> {
     let mut command = host.cargo(arguments);
     command
@@ -29,7 +28,7 @@ pub(crate) fn build(host: &Host, arguments: &[&str], name: &str, kind: &str) -> 
     program.with_context(|| format!("cargo built no program {name}"))
 }
 
-/// The program's path, if this message of cargo's says it.
+/// The program's path, if this message of cargo reports it.
 fn executable(message: &str, name: &str, kind: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_program = message["target"]["name"] == name && message["target"]["kind"][0] == kind;
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_tells_where_the_program_is() {
+    fn the_program_is_found_in_cargo_s_messages() {
         let message = |name: &str, kind: &str| {
             format!(
                 r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"{name}"}},

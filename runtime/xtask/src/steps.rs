@@ -1,4 +1,4 @@
-//! Running a command as one of several steps, and counting the tests in it.
+//! Runs commands as steps, and counts the tests that they run.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::in_words;
 
-/// How many tests were seen to end in which way.
+/// The numbers of tests that passed, failed and were skipped.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     /// Tests that passed.
@@ -23,7 +23,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds a line of output, if it is the result of a test program:
+    /// Adds the counts of a line of output, if it is the result of a test program:
     /// `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
     fn add_line(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else {
@@ -46,7 +46,7 @@ impl Tally {
         }
     }
 
-    /// The last line of a run of the checks.
+    /// The numbers in one line.
     pub(crate) fn summary(&self) -> String {
         let mut line = format!("{} passed, {} failed", self.passed, self.failed);
         if self.skipped > 0 {
@@ -56,7 +56,7 @@ impl Tally {
     }
 }
 
-/// Runs a step under a heading, and says how long it took.
+/// Runs a step between two lines that print its name and duration.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("== {name}");
     let start = Instant::now();
@@ -70,8 +70,8 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     result
 }
 
-/// Runs a command to its end and passes its standard output on to `out`; the
-/// counts of tests in it go into the tally.
+/// Runs a command to its end, copies its standard output to `out`, and adds the tests that it ran to the
+/// tally.
 pub(crate) fn run(command: &mut Command, out: &mut impl Write, tally: &mut Tally) -> Result<()> {
     let failed_before = tally.failed;
     let mut child = command
@@ -83,14 +83,13 @@ pub(crate) fn run(command: &mut Command, out: &mut impl Write, tally: &mut Tally
             let mut line = line?;
             tally.add_line(&String::from_utf8_lossy(&line));
             line.push(b'\n');
-            // Nobody may be reading; the checks and their outcome stay valid.
+            // A closed output does not affect the result of the checks.
             let _ = out.write_all(&line);
         }
     }
     let status = child.wait()?;
     if !status.success() && tally.failed == failed_before {
-        // What failed was no test (a format, a lint, a build, a crash), and
-        // the summary must not read as if all were well.
+        // The failure was not a test (a format, a lint, a build, a crash), but the summary must show it.
         tally.failed += 1;
     }
     ensure!(
@@ -101,7 +100,7 @@ pub(crate) fn run(command: &mut Command, out: &mut impl Write, tally: &mut Tally
     Ok(())
 }
 
-/// A command as one would type it.
+/// A command as it is typed, without the folder of its program.
 fn in_short(command: &Command) -> String {
     let program = Path::new(command.get_program())
         .file_name()
@@ -145,8 +144,7 @@ mod tests {
     #[cfg(unix)]
     fn shell(script: &str) -> (Result<()>, Tally) {
         let mut tally = Tally::default();
-        // Not to the standard output, where these results would be counted by
-        // the run of the checks that this test is part of.
+        // On standard output, these results would be counted by the checks that run this test.
         let mut sink = io::sink();
         let result = run(
             Command::new("sh").args(["-c", script]),

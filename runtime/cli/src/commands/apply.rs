@@ -21,8 +21,8 @@ use crate::plugins::PluginOptions;
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-Each output is named after its input: cat.jpg becomes cat.png. Nothing is written if two inputs
-would share an output, or if an output exists and --force is not given.
+Outputs are named after inputs: cat.jpg becomes cat.png. If two inputs have the same output, or an output
+exists and --force is not given, nothing is written.
 
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented
@@ -41,64 +41,64 @@ pub(crate) struct Apply {
     op: OneOp,
     #[command(flatten)]
     plugins: PluginOptions,
-    /// Seed of all random draws; an input's draw depends on it and on the input's position.
+    /// Random seed; what is drawn for an input depends on the seed and on the input's index.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write a contact sheet per input: the image, then K augmented versions (1 to 1000).
+    /// Write a contact sheet per input instead: the image and K augmented versions (1 to 1000).
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     grid: Option<u32>,
-    /// Image to mix in, for ops such as SamplePairing; same size as the inputs. Repeat the option
-    /// to draw from several.
+    /// Partner image that an op such as SamplePairing mixes in, of the inputs' size and channels; can be
+    /// repeated, to draw from several.
     #[arg(long = "partner", value_name = "IMAGE")]
     partners: Vec<PathBuf>,
     /// Overwrite existing outputs.
     #[arg(long)]
     force: bool,
-    /// Print what was applied to each input, as JSON.
+    /// Print the ops, values and seeds applied to each input, as JSON.
     #[arg(long)]
     json: bool,
     /// Output folder; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Image files: PNG, JPEG, BMP, GIF, WebP, TIFF, PNM.
+    /// Image files: PNG, JPEG, BMP, GIF, WebP, TIFF or PNM.
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
 }
 
-/// What is applied to every image.
-struct Work {
-    rule: Rule,
+/// What is applied to every image, and the images that it may mix in.
+struct Augmentation {
+    source: Source,
     ops: OpSet,
     partners: Vec<Picture>,
 }
 
-enum Rule {
+enum Source {
     Policy(Executor),
     Op { op: Arc<dyn Op>, value: f64 },
 }
 
 impl Apply {
     pub(crate) fn run(self) -> Result<()> {
-        let work = self.work()?;
+        let augmentation = self.augmentation()?;
         let outputs = self.outputs()?;
         fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
         let mut applied = Vec::new();
         for (index, (input, output)) in (0_u64..).zip(self.inputs.iter().zip(&outputs)) {
             let picture = Picture::read(input)?;
-            self.check_partners(&work, input, &picture)?;
+            self.check_partners(&augmentation, input, &picture)?;
             let png = match self.grid {
                 None => self
-                    .augmented(&work, picture, 0, index)
+                    .augmented(&augmentation, picture, 0, index)
                     .and_then(Picture::into_png),
-                Some(draws) => self.sheet(&work, &picture, draws, index),
+                Some(draws) => self.sheet(&augmentation, &picture, draws, index),
             };
             let png = png.with_context(|| format!("cannot augment {}", input.display()))?;
             write_whole(output, &png)?;
             if self.json {
                 let epochs = 0..self.grid.unwrap_or(1);
                 let plans: Vec<Plan> = epochs
-                    .map(|epoch| work.plan(self.key(epoch, index)))
+                    .map(|epoch| augmentation.plan(self.key(epoch, index)))
                     .collect();
                 // JSON cannot represent names that are not UTF-8.
                 applied.push(json!({
@@ -128,46 +128,57 @@ impl Apply {
 
     fn augmented(
         &self,
-        work: &Work,
+        augmentation: &Augmentation,
         mut picture: Picture,
         epoch: u32,
         index: u64,
     ) -> Result<Picture> {
-        work.apply(&mut picture.as_mut(), self.key(epoch, index))?;
+        augmentation.apply(&mut picture.as_mut(), self.key(epoch, index))?;
         Ok(picture)
     }
 
-    fn sheet(&self, work: &Work, picture: &Picture, draws: u32, index: u64) -> Result<Vec<u8>> {
+    fn sheet(
+        &self,
+        augmentation: &Augmentation,
+        picture: &Picture,
+        draws: u32,
+        index: u64,
+    ) -> Result<Vec<u8>> {
         let mut sheet = ContactSheet::new(picture, draws + 1);
         sheet.draw(picture.clone());
         for epoch in 0..draws {
-            sheet.draw(self.augmented(work, picture.clone(), epoch, index)?);
+            sheet.draw(self.augmented(augmentation, picture.clone(), epoch, index)?);
         }
         sheet.into_png()
     }
 
-    fn work(&self) -> Result<Work> {
-        let (rule, ops) = self.rule()?;
-        match (rule.partner_op(), self.partners.is_empty()) {
+    fn augmentation(&self) -> Result<Augmentation> {
+        let (source, ops) = self.source()?;
+        match (source.partner_op(), self.partners.is_empty()) {
             (Some(op), true) => bail!(Usage(format!(
-                "{op} needs a partner image: give one of the input's size with --partner IMAGE"
+                "{op} needs a partner image of the input's size: add --partner IMAGE"
             ))),
             (None, false) => bail!(Usage(
-                "nothing that is applied needs a partner image: omit --partner".to_owned()
+                "no op needs a partner image: omit --partner".to_owned()
             )),
             _ => {}
         }
         let partners = self.partners.iter().map(|path| Picture::read(path));
-        Ok(Work {
-            rule,
+        Ok(Augmentation {
+            source,
             ops,
             partners: partners.collect::<Result<_>>()?,
         })
     }
 
-    /// Refuses partners that do not fit, whichever will be drawn.
-    fn check_partners(&self, work: &Work, input: &Path, picture: &Picture) -> Result<()> {
-        for (path, partner) in self.partners.iter().zip(&work.partners) {
+    /// Checks that every partner has the shape of the image, whichever will be drawn.
+    fn check_partners(
+        &self,
+        augmentation: &Augmentation,
+        input: &Path,
+        picture: &Picture,
+    ) -> Result<()> {
+        for (path, partner) in self.partners.iter().zip(&augmentation.partners) {
             let (found, expected) = (partner.shape(), picture.shape());
             if found != expected {
                 let (path, input) = (path.display(), input.display());
@@ -180,18 +191,18 @@ impl Apply {
         Ok(())
     }
 
-    fn rule(&self) -> Result<(Rule, OpSet)> {
+    fn source(&self) -> Result<(Source, OpSet)> {
         let known = self.plugins.known_ops()?;
         if let Some(policy) = &self.policy {
             let executor = known.executor(&find_policy(policy)?, policy)?;
-            return Ok((Rule::Policy(executor), known.ops));
+            return Ok((Source::Policy(executor), known.ops));
         }
         let op = self.op.find(&known.ops)?;
         let value = self.op.value(op.as_ref())?;
-        Ok((Rule::Op { op, value }, known.ops))
+        Ok((Source::Op { op, value }, known.ops))
     }
 
-    /// Where each input's result goes; refuses before anything is written.
+    /// The output file of each input; fails before anything is written.
     fn outputs(&self) -> Result<Vec<PathBuf>> {
         let mut sources: BTreeMap<PathBuf, &Path> = BTreeMap::new();
         let mut outputs = Vec::new();
@@ -204,10 +215,13 @@ impl Apply {
             let output = self.out.join(name);
             if let Some(other) = sources.insert(output.clone(), input) {
                 let (other, input) = (other.display(), input.display());
-                bail!("{other} and {input} would both become {}", output.display());
+                bail!(
+                    "{other} and {input} would both be written to {}",
+                    output.display()
+                );
             }
             if output.exists() && !self.force {
-                bail!("{} exists: give --force to overwrite it", output.display());
+                bail!("{} exists: use --force to overwrite it", output.display());
             }
             outputs.push(output);
         }
@@ -215,7 +229,7 @@ impl Apply {
     }
 }
 
-impl Rule {
+impl Source {
     fn partner_op(&self) -> Option<&str> {
         match self {
             Self::Policy(executor) => executor.partner_op(),
@@ -224,25 +238,25 @@ impl Rule {
     }
 }
 
-impl Work {
+impl Augmentation {
     fn apply(&self, image: &mut ImageMut<'_>, key: DrawKey) -> Result<()> {
         let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
         let workspace = &mut Workspace::with_partners(&partners);
-        match &self.rule {
-            Rule::Policy(executor) => executor.apply(image, key, workspace)?,
-            Rule::Op { .. } => self.plan(key).replay(&self.ops, image, workspace)?,
+        match &self.source {
+            Source::Policy(executor) => executor.apply(image, key, workspace)?,
+            Source::Op { .. } => self.plan(key).replay(&self.ops, image, workspace)?,
         }
         Ok(())
     }
 
-    /// What is applied with this key.
+    /// The ops that are applied with this key.
     fn plan(&self, key: DrawKey) -> Plan {
         let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
-        let (op, value) = match &self.rule {
-            Rule::Policy(executor) => {
+        let (op, value) = match &self.source {
+            Source::Policy(executor) => {
                 return executor.plan(key, &Workspace::with_partners(&partners));
             }
-            Rule::Op { op, value } => (op, *value),
+            Source::Op { op, value } => (op, *value),
         };
         // A single op draws its seed, the first 64 bits of the image's stream, and its partner.
         let mut stream = Stream::for_image(key);

@@ -8,19 +8,20 @@ use faa_ops_builtin::{SimdLevel, builtin_ops_at};
 use super::find_policy;
 use super::one_op::OneOp;
 use crate::arguments::in_range;
-use crate::measure::{Pictures, Work, as_json, default_value, rate};
+use crate::measure::{Pictures, Workload, as_json, default_value, rate};
 use crate::plugins::PluginOptions;
 
-/// Measure how fast an op or a policy is, in images per second.
+/// Measure the throughput of an op or a policy, in images per second.
 #[derive(Args)]
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-Each measurement cycles through 64 smooth, low-contrast images, writes each result into a separate
-buffer, and reports the best of three rounds. Without --value and --magnitude, an op has the value
-that the published comparison uses: a shear of 0.2, a translation by 0.3, 20 degrees, a threshold of
-128, 5 bits, a factor of 1.4, a cutout of 0.2; any other op has magnitude 0.75. An op that needs a
-partner image gets the next image.
+The measurement cycles through 64 smooth, low-contrast images, writes results to a separate buffer, and
+reports the fastest of three rounds. An op that needs a partner image gets the next image.
+
+Default values of ops are those of the comparison with other libraries: ShearX, ShearY and Cutout 0.2;
+TranslateX and TranslateY 0.3; Rotate 20 degrees; Solarize 128; Posterize 5 bits; Contrast, Color,
+Brightness and Sharpness 1.4; other ops have magnitude 0.75.
 
 Examples:
   faa-runtime bench --op Rotate --size 224
@@ -28,7 +29,7 @@ Examples:
   faa-runtime bench --policy autoaugment-cifar10 --size 32 --threads 2 --json"
 )]
 pub(crate) struct Bench {
-    /// Policy to measure: a file, or the name of a shipped policy.
+    /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
     #[arg(long, value_name = "FILE|NAME")]
     policy: Option<String>,
     #[command(flatten)]
@@ -36,16 +37,16 @@ pub(crate) struct Bench {
     /// Width and height of the images, in pixels, from 1 to 4096.
     #[arg(long, value_name = "N", value_parser = in_range(1..=4096_u32))]
     size: u32,
-    /// Channels of the images: 1 (L), 3 (RGB) or 4 (RGBA).
+    /// Number of channels of the images: 1 (L), 3 (RGB) or 4 (RGBA).
     #[arg(long, value_name = "C", default_value = "3", value_parser = parse_channels)]
     channels: Channels,
     /// Number of threads, from 1 to 1024.
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = in_range(1..=1024_u32))]
     threads: u32,
-    /// Total time of the measurement, in seconds, from 0 to 3600.
+    /// Duration of the measurement, in seconds, from 0 to 3600.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = in_range(0.0..=3600.0))]
     seconds: f64,
-    /// Vector instructions of built-in ops: compiled, avx2 or avx512; default: the best available.
+    /// SIMD instructions that built-in ops use: compiled, avx2 or avx512 [default: best available].
     #[arg(long, value_name = "LEVEL", conflicts_with = "policy", value_parser = parse_level)]
     simd: Option<SimdLevel>,
     /// Print JSON.
@@ -57,13 +58,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        let work = self.work()?;
+        let workload = self.workload()?;
         let pictures = Pictures::new(self.size, self.channels);
-        let rate = rate(&work, &pictures, self.threads, self.seconds)?;
+        let rate = rate(&workload, &pictures, self.threads, self.seconds)?;
         let text = if self.json {
-            format!("{}\n", as_json(&work, &pictures, self.threads, rate))
+            format!("{}\n", as_json(&workload, &pictures, self.threads, rate))
         } else {
-            let (name, size, threads) = (work.name(), self.size, self.threads);
+            let (name, size, threads) = (workload.name(), self.size, self.threads);
             let (channels, nanoseconds) = (self.channels.count(), f64::from(threads) * 1e9 / rate);
             format!(
                 "{name} at {size}×{size}×{channels}, {threads} thread(s): {rate:.0} images/s, \
@@ -74,19 +75,19 @@ impl Bench {
         Ok(())
     }
 
-    fn work(&self) -> Result<Work> {
+    fn workload(&self) -> Result<Workload> {
         let level = self.simd.unwrap_or_else(SimdLevel::best);
         let known = self.plugins.known_ops_with(builtin_ops_at(level))?;
         if let Some(policy) = &self.policy {
             let executor = known.executor(&find_policy(policy)?, policy)?;
-            return Ok(Work::Policy(policy.clone(), executor));
+            return Ok(Workload::Policy(policy.clone(), executor));
         }
         let op = self.op.find(&known.ops)?;
         let value = match self.op.stated_value(op.as_ref())? {
             Some(value) => value,
             None => default_value(op.as_ref()),
         };
-        Ok(Work::Op(op, value))
+        Ok(Workload::Op(op, value))
     }
 }
 

@@ -4,14 +4,14 @@ use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-/// Print a script that completes commands and options in a shell.
+/// Print a shell script that completes commands and options.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   faa-runtime completions bash > ~/.local/share/bash-completion/completions/faa-runtime
   faa-runtime completions fish > ~/.config/fish/completions/faa-runtime.fish")]
 pub(crate) struct Completions {
-    /// The shell.
+    /// Shell.
     shell: Shell,
 }
 

@@ -9,12 +9,12 @@ use faa_search::protocol::{Message, Request, TorchReport};
 use serde_json::json;
 
 use crate::libtorch::{self, Libtorch};
-use crate::plugins::{PluginOptions, in_a_line};
+use crate::plugins::{PluginOptions, on_one_line};
 use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
-/// Report what this machine has: libtorch, CUDA, CPU features, and what builds and runs plugins. Exits
-/// with status 1 if `search` cannot work.
+/// Check the installation: libtorch, CUDA, CPU features, and what plugins need. The exit status is 1 if
+/// `search`, `train` and `eval` cannot run.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -22,27 +22,27 @@ Examples:
   faa-runtime doctor --plugins plugins
   faa-runtime doctor --json")]
 pub(crate) struct Doctor {
-    /// Print JSON for programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     plugins: PluginOptions,
 }
 
-/// What was found, or why not.
+/// What was found, or why it was not found.
 struct Findings {
     cpu: Vec<&'static str>,
     threads: usize,
     libtorch: Result<Libtorch, String>,
     program: Result<PathBuf, String>,
     torch: Result<TorchReport, String>,
-    /// What builds plugins.
+    /// The Rust toolchain that builds plugins.
     toolchain: Option<Toolchain>,
-    /// Why plugins cannot run.
+    /// The error says why plugins cannot run.
     host: Result<(), String>,
-    /// Where compiled plugins are kept.
+    /// The folder that caches compiled plugins.
     cache: Option<PathBuf>,
-    /// Those of the folders that were named.
+    /// The plugins of `--plugins`.
     plugins: Vec<Plugin>,
 }
 
@@ -56,7 +56,7 @@ impl Doctor {
         };
         io::stdout().write_all(text.as_bytes())?;
         if findings.torch.is_err() {
-            bail!("`search` cannot work here; everything else can");
+            bail!("`search`, `train` and `eval` cannot run here; all other commands can");
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Findings {
         let program = torch_process::program().map_err(|error| error.to_string());
         let torch = match (&libtorch, &program) {
             (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
-            _ => Err("unknown without the above".to_owned()),
+            _ => Err("unknown, because the above is missing".to_owned()),
         };
         Self {
             cpu: cpu_features(),
@@ -79,7 +79,7 @@ impl Findings {
             toolchain: wasm_toolchain::find_installed(Path::new(".")),
             host: Host::new(HostConfig::default())
                 .map(drop)
-                .map_err(|error| in_a_line(&error)),
+                .map_err(|error| on_one_line(&error)),
             cache: faa_plugin::default_cache(),
             plugins,
         }
@@ -103,42 +103,42 @@ impl Findings {
                 if report.onednn {
                     "yes"
                 } else {
-                    "no: the CPU will be slow"
+                    "no: trainings on the CPU will be slow"
                 },
                 report.cuda.as_str(),
             ),
             Err(why) => ("unknown", why.as_str()),
         };
-        let facts = format!(
+        let text = format!(
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
              libtorch           {libtorch}\n\
              faa-runtime-torch  {program}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
-             plugins            {}; compiled ones are cached {}\n\
+             plugins            {}; {}\n\
              building plugins   {}\n",
             env!("CARGO_PKG_VERSION"),
             self.threads,
             self.cpu.join(", "),
             match &self.host {
-                Ok(()) => "WebAssembly can run here",
+                Ok(()) => "WebAssembly plugins can run",
                 Err(why) => why,
             },
             match &self.cache {
-                Some(folder) => format!("in {}", folder.display()),
-                None => "nowhere".to_owned(),
+                Some(folder) => format!("cache: {}", folder.display()),
+                None => "no cache".to_owned(),
             },
             match &self.toolchain {
                 Some(toolchain) => toolchain.to_string(),
-                None => format!("MISSING: {}", wasm_toolchain::HOW_TO_GET_ONE),
+                None => format!("MISSING: {}", wasm_toolchain::HOW_TO_INSTALL),
             },
         );
         let plugins = self.plugins.iter().map(|plugin| {
             let path = plugin.path().unwrap_or(Path::new("?")).display();
             format!("plugin             {path}: {}\n", names(plugin).join(", "))
         });
-        facts + &plugins.collect::<String>()
+        text + &plugins.collect::<String>()
     }
 
     fn as_json(&self) -> String {
@@ -195,7 +195,7 @@ fn ask_torch(libtorch: &Libtorch) -> Result<TorchReport> {
     }
 }
 
-/// The instruction sets that matter to ops and networks, of those that this CPU has.
+/// The instruction sets of this CPU that speed up ops and networks.
 fn cpu_features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
@@ -208,7 +208,7 @@ fn cpu_features() -> Vec<&'static str> {
             ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
         ];
         all.into_iter()
-            .filter_map(|(name, there)| there.then_some(name))
+            .filter_map(|(name, available)| available.then_some(name))
             .collect()
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -7,15 +7,15 @@ use faa_search::layout::{Layout, TrainingId};
 use faa_search::protocol::Request;
 use serde_json::json;
 
+use super::execution::{HardwareOptions, print_line, send};
 use super::training::{DATA_SETS, check_data};
-use super::work::{HardwareOptions, print_line, talk};
 use crate::table::{render, table};
 
-/// Measure the error of trained networks on a test split.
+/// Measure the test error and loss of trained networks.
 #[derive(Args)]
 #[command(after_help = format!("\
-Any data set with the network's classes and image size can be used: a network's file states these, and
-how its images are normalised.
+The data set must have the network's classes and image size. A network file records both, and how
+images are normalised.
 
 {DATA_SETS}
 
@@ -23,7 +23,7 @@ Examples:
   faa-runtime eval runs/glyphs --data glyphs:1
   faa-runtime eval runs/pets/final/policy-0/network.safetensors --data folder:other-pets --image-size 32"))]
 pub(crate) struct Eval {
-    /// Network files, or run directories, of which all final networks are evaluated.
+    /// Network files; for a run directory, the networks of its final trainings.
     #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<PathBuf>,
     /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
@@ -32,7 +32,7 @@ pub(crate) struct Eval {
     /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
     image_size: Option<u32>,
-    /// Print the results as JSON, one line per network.
+    /// Print JSON, one line per network.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -53,7 +53,7 @@ impl Eval {
             resources: self.hardware.resources(None)?,
         };
         let mut table = table(&["network", "test error", "loss"]);
-        talk(&request, None, |event| {
+        send(&request, None, |event| {
             let Event::Evaluated { file, evaluation } = event else {
                 return Ok(());
             };
@@ -77,7 +77,7 @@ impl Eval {
     }
 }
 
-/// A network file itself, or those of the final trainings of a run.
+/// The network file itself, or those of a run's final trainings.
 fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -89,7 +89,7 @@ fn networks_in(path: &Path) -> Result<Vec<PathBuf>> {
     let found: Vec<PathBuf> = networks.filter(|file| file.exists()).collect();
     if found.is_empty() {
         bail!(
-            "{} holds no trained network of a final training",
+            "{} has no trained network of a final training",
             path.display()
         );
     }

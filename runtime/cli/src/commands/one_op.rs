@@ -3,17 +3,16 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_op::{Op, OpSet, ValueRange};
-use faa_policy::nearest_name;
 
-use super::Usage;
+use super::{Usage, unknown_op};
 
-/// A single op, as the command line names it.
+/// A single op and its value.
 #[derive(Args)]
 pub(crate) struct OneOp {
-    /// A single op, applied to every image with exactly the given value, never mirrored.
+    /// Single op, applied to every image with exactly the given value; its sign is never changed.
     #[arg(long = "op", id = "op", value_name = "NAME")]
     name: Option<String>,
-    /// Value of the op, in the op's own unit (`faa-runtime ops`).
+    /// Value of the op, in the unit that `faa-runtime ops` lists.
     #[arg(
         long,
         value_name = "V",
@@ -22,28 +21,23 @@ pub(crate) struct OneOp {
         allow_negative_numbers = true
     )]
     value: Option<f64>,
-    /// Magnitude instead of a value: from 0 to 1 over the op's range.
+    /// Magnitude of the op instead of a value: 0 to 1, from one end of the op's range to the other.
     #[arg(long, value_name = "M", requires = "op", allow_negative_numbers = true)]
     magnitude: Option<f64>,
 }
 
 impl OneOp {
-    /// The op of that name. clap has checked that there is a name if there is no policy.
+    /// The op of that name. clap has checked that a name is given if no policy is.
     pub(crate) fn find(&self, ops: &OpSet) -> Result<Arc<dyn Op>> {
         let name = self
             .name
             .as_deref()
-            .expect("clap asks for a policy or an op");
-        ops.get(name).cloned().ok_or_else(|| {
-            let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
-            match nearest {
-                Some(nearest) => anyhow!("no op is named `{name}`; did you mean `{nearest}`?"),
-                None => anyhow!("no op is named `{name}`; `faa-runtime ops` lists them"),
-            }
-        })
+            .expect("clap requires a policy or an op");
+        let op = ops.get(name).cloned();
+        op.ok_or_else(|| anyhow!(unknown_op(name, ops)))
     }
 
-    /// The value given on the command line, in the op's unit.
+    /// The value given on the command line, in the op's unit; `None` if none is given.
     pub(crate) fn stated_value(&self, op: &dyn Op) -> Result<Option<f64>> {
         let Some(range) = op.spec().value_range() else {
             if self.value.is_some() || self.magnitude.is_some() {
@@ -65,7 +59,7 @@ impl OneOp {
         }
     }
 
-    /// The value to apply the op with: the given one, or 0 for an op without a value.
+    /// The value given on the command line, which must be there; 0 for an op without a value.
     pub(crate) fn value(&self, op: &dyn Op) -> Result<f64> {
         match (self.stated_value(op)?, op.spec().value_range()) {
             (Some(value), _) => Ok(value),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
-/// List the available ops, with the range and unit of their values.
+/// List the available ops, with ranges and units of their values.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -47,7 +47,7 @@ impl Ops {
     }
 }
 
-/// A specification for programs.
+/// An op's specification as JSON.
 pub(super) fn as_json(spec: &OpSpec) -> Value {
     let range = spec.value_range();
     json!({

@@ -21,7 +21,7 @@ pub(crate) enum PolicyCommand {
     Convert(convert::Convert),
 }
 
-/// List the policies that are shipped with the program.
+/// List the shipped policies.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -32,7 +32,7 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// Check that a policy is valid and that its ops exist; the exit status is 1 if not.
+/// Check that a policy is valid and its ops are available; the exit status is 1 if not.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -65,12 +65,12 @@ impl List {
         let policies = shipped().iter().map(Shipped::policy);
         let policies = policies.collect::<Result<Vec<_>, _>>()?;
         if self.json {
-            let facts = |policy: &Policy| {
-                let mut facts = facts(policy);
-                facts["source"] = source(policy).into();
-                facts
+            let row = |policy: &Policy| {
+                let mut row = as_json(policy);
+                row["source"] = source(policy).into();
+                row
             };
-            let rows: Vec<Value> = policies.iter().map(facts).collect();
+            let rows: Vec<Value> = policies.iter().map(row).collect();
             return Ok(format!("{:#}\n", Value::from(rows)));
         }
         let mut table = table(&["name", "each image draws", "source"]);
@@ -86,16 +86,16 @@ impl Check {
         let policy = find_policy(&self.policy)?;
         self.plugins.known_ops()?.check(&policy, &self.policy)?;
         Ok(if self.json {
-            let mut facts = facts(&policy);
-            facts["valid"] = true.into();
-            format!("{facts}\n")
+            let mut json = as_json(&policy);
+            json["valid"] = true.into();
+            format!("{json}\n")
         } else {
             format!("{}: valid, {}\n", self.policy, summary(&policy))
         })
     }
 }
 
-/// What an image draws, in words.
+/// What is drawn for each image, in words.
 fn summary(policy: &Policy) -> String {
     match &policy.rule {
         Rule::SubPolicies(sub_policies) => format!("one of {} sub-policies", sub_policies.len()),
@@ -110,7 +110,7 @@ fn summary(policy: &Policy) -> String {
 }
 
 /// Name and size of a policy, as JSON.
-fn facts(policy: &Policy) -> Value {
+fn as_json(policy: &Policy) -> Value {
     match &policy.rule {
         Rule::SubPolicies(sub_policies) => {
             json!({"name": policy.name, "sub_policies": sub_policies.len()})

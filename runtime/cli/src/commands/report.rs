@@ -4,24 +4,25 @@ use anyhow::Result;
 use clap::Args;
 use faa_report::page::{ReportOptions, write};
 
-use super::work::print_line;
+use super::execution::print_line;
 use crate::plugins::PluginOptions;
 
-/// Write a run as one HTML page: configuration, curves, rewards, ops, policy, images, errors.
+/// Write an HTML report of a run: configuration, curves, rewards, ops, policy, images and errors.
 #[derive(Args)]
 #[command(after_help = "\
-The page needs no scripts and no other files. The run may be unfinished, and still being worked on.
+The page uses no scripts and no other files. The run may be unfinished, or still in progress.
 
 Examples:
   faa-runtime report runs/demo
   faa-runtime report runs/pets --images 12 --out pets.html")]
 pub(crate) struct Report {
-    /// Run directory of a search or training.
+    /// Run directory of a search or a training.
     run: PathBuf,
-    /// Where to write the page [default: RUN/report.html].
+    /// Output file [default: RUN/report.html].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Images to show under the policy; with 0, the data set is not loaded.
+    /// Number of images to show augmented by the policy, from 0 to 50; with 0, the data set is not
+    /// loaded.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(0..=50))]
     images: u16,
     #[command(flatten)]

@@ -1,21 +1,19 @@
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use faa_policy::nearest_name;
 use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
-use super::Usage;
-use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, plugin_ops, set};
-use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, program, results_table};
-use crate::plugins::{KnownOps, PluginOptions};
+use super::execution::{ExecutionOptions, print_line, program, results_table};
+use super::training::{DATA_SETS, RunOptions, plugin_ops, set};
+use super::{Usage, unknown_op};
+use crate::plugins::KnownOps;
 
-/// Search for an augmentation policy on a labelled image set.
+/// Search for an augmentation policy on a labelled image data set.
 #[derive(Args)]
 #[command(after_help = format!("\
-A search that was interrupted continues where it stopped when the same command is run again.
+To continue an interrupted search where it stopped, run the same command again.
 
 {DATA_SETS}
 
@@ -26,29 +24,14 @@ Examples:
   faa-runtime search --data tar:pets.tar --device cuda:0,cuda:1 --jobs 4 --out runs/pets
   faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins"))]
 pub(crate) struct Search {
-    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
-    #[arg(long, value_name = "SPEC")]
-    data: String,
-    /// Run directory, where everything is written.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Defaults for the options below.
-    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
-    preset: PresetName,
     #[command(flatten)]
-    training: TrainingOptions,
+    run: RunOptions,
     #[command(flatten)]
     search: SearchOptions,
     #[command(flatten)]
     final_trainings: FinalOptions,
     #[command(flatten)]
-    hardware: HardwareOptions,
-    #[command(flatten)]
-    jobs: JobsOption,
-    #[command(flatten)]
-    watch: WatchOptions,
-    #[command(flatten)]
-    plugins: PluginOptions,
+    execution: ExecutionOptions,
 }
 
 #[derive(Args)]
@@ -57,44 +40,44 @@ struct SearchOptions {
     /// Number of folds (K).
     #[arg(long, value_name = "K")]
     folds: Option<NonZeroUsize>,
-    /// Draw folds independently, each scoring candidates on this fraction of the images [default:
-    /// partition the images].
+    /// Fraction of the images that each fold holds out for validation, drawn independently per fold
+    /// [default: partition the images into folds].
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
-    /// Search on this many of the training images [default: all].
+    /// Number of training images to search on [default: all].
     #[arg(long, value_name = "N")]
     images: Option<NonZeroUsize>,
-    /// Ops to search over, separated by commas [default: the paper's, and those of plugins].
+    /// Ops to search over, separated by commas [default: the paper's ops and those of plugins].
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
-    /// Rounds per fold (T); the sampler restarts in each.
+    /// Number of rounds per fold (T); TPE restarts in each.
     #[arg(long, value_name = "T")]
     rounds: Option<NonZeroUsize>,
-    /// Trials per round (B).
+    /// Number of trials per round (B).
     #[arg(long, value_name = "B")]
     trials: Option<NonZeroUsize>,
-    /// Candidates of each round that enter the policy (N).
+    /// Number of best candidates per round whose sub-policies enter the policy (N).
     #[arg(long, value_name = "N")]
     top_n: Option<NonZeroUsize>,
-    /// Sub-policies per candidate.
+    /// Number of sub-policies per candidate.
     #[arg(long, value_name = "N")]
     sub_policies: Option<NonZeroUsize>,
-    /// Ops per sub-policy.
+    /// Number of ops per sub-policy.
     #[arg(long, value_name = "N")]
     ops_per_sub_policy: Option<NonZeroUsize>,
-    /// Augmentations per validation image and trial.
+    /// Number of augmented versions per validation image and trial.
     #[arg(long, value_name = "N")]
     draws: Option<NonZeroUsize>,
-    /// TPE's start-up trials: the first trials of a round, drawn uniformly.
+    /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
     #[arg(long, value_name = "N")]
     start_up_trials: Option<usize>,
     /// TPE's gamma: the fraction of trials treated as good.
     #[arg(long, value_name = "FRACTION")]
     gamma: Option<f64>,
-    /// TPE's candidates per proposed number.
+    /// TPE's number of draws per parameter, of which the best is proposed.
     #[arg(long, value_name = "N")]
     candidates: Option<NonZeroUsize>,
-    /// What candidates are ranked by.
+    /// Reward by which candidates are ranked.
     #[arg(long, value_enum)]
     reward: Option<RewardName>,
 }
@@ -102,7 +85,7 @@ struct SearchOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
-    /// What to train with in the end, separated by commas [default: all].
+    /// Augmentations of the final trainings, separated by commas [default: all].
     #[arg(
         long = "final-trainings",
         value_enum,
@@ -114,19 +97,19 @@ struct FinalOptions {
     /// Stop after writing policy.json; skip the final trainings.
     #[arg(long)]
     no_final_trainings: bool,
-    /// Epochs per final training.
+    /// Number of epochs per final training.
     #[arg(long, value_name = "N")]
     final_epochs: Option<NonZeroUsize>,
-    /// Number of seeds per final training.
+    /// Number of seeds per final training; reports mean and standard deviation.
     #[arg(long, value_name = "N")]
     final_seeds: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum RewardName {
-    /// Fraction of validation images that any of their draws gets right
+    /// Fraction of validation images of which at least one augmented version is classified correctly
     Any,
-    /// Fraction of draws that are right
+    /// Fraction of augmented versions that are classified correctly
     Mean,
 }
 
@@ -136,7 +119,7 @@ enum AugmentationName {
     None,
     /// Crop, flip and Cutout: the base augmentation
     Cutout,
-    /// A random policy of the found one's size, and the base augmentation
+    /// A random policy of the same size as the found one, and the base augmentation
     Random,
     /// TrivialAugment, and the base augmentation
     #[value(name = "trivialaugment")]
@@ -147,58 +130,44 @@ enum AugmentationName {
 
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
-        let known = self.plugins.known_ops()?;
+        let known = self.execution.known_ops()?;
         let config = self.config(&known)?;
-        let resources = self.hardware.resources(Some(&self.jobs))?;
-        let plugins = self.plugins.request()?;
-        let summary = self
-            .watch
-            .follow(config, &self.out, resources, plugins, known.ops)?;
-        if !self.watch.json {
-            print_line(&text(&summary))?;
+        match self.execution.execute(config, &self.run.out, known)? {
+            Some(summary) => print_line(&text(&summary)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
-        check_data(&self.data)?;
-        let mut config = RunConfig::for_search(self.preset.into(), &self.data);
-        self.training.apply(&mut config.common);
-        let mut search = SearchConfig::preset(self.preset.into());
-        // Ops of plugins are searched over like the built-in ones.
-        search
-            .ops
-            .extend(known.of_plugins().into_iter().map(|(op, _)| op));
+        let mut config = self.run.config(RunConfig::for_search)?;
+        let mut search = SearchConfig::preset(self.run.preset());
+        let of_plugins = known.of_plugins().into_iter();
+        search.ops.extend(of_plugins.map(|(op, _)| op));
         self.search.apply(&mut search);
         let uses = |op: &str| search.ops.iter().any(|name| name == op);
         config.common.plugins = plugin_ops(known, uses);
-        let finals = &mut config.final_trainings;
+        let final_trainings = &mut config.final_trainings;
+        let augmentations = &mut final_trainings.augmentations;
         if config.common.training.cutout == 0 {
-            // It would be the same as crop and flip alone.
-            finals
-                .augmentations
-                .retain(|it| *it != Augmentation::Cutout);
+            // It would be the same as crop and flip only.
+            augmentations.retain(|it| *it != Augmentation::Cutout);
         }
-        if let Some(augmentations) = &self.final_trainings.augmentations {
-            finals.augmentations = augmentations.iter().map(|name| (*name).into()).collect();
+        if let Some(names) = &self.final_trainings.augmentations {
+            *augmentations = names.iter().map(|name| (*name).into()).collect();
         }
         if self.final_trainings.no_final_trainings {
-            finals.augmentations.clear();
+            augmentations.clear();
         }
-        set(
-            &mut finals.epochs,
-            self.final_trainings.final_epochs.as_ref(),
-        );
-        set(&mut finals.seeds, self.final_trainings.final_seeds.as_ref());
-        let names = || known.ops.iter().map(|op| op.spec().name());
-        for op in &search.ops {
-            if known.ops.get(op).is_none() {
-                let hint = match nearest_name(op, names()) {
-                    Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => "`faa-runtime ops` lists them".to_owned(),
-                };
-                bail!(Usage(format!("no op is named `{op}`; {hint}")));
-            }
+        let FinalOptions {
+            final_epochs,
+            final_seeds,
+            ..
+        } = &self.final_trainings;
+        set(&mut final_trainings.epochs, final_epochs.as_ref());
+        set(&mut final_trainings.seeds, final_seeds.as_ref());
+        let mut names = search.ops.iter();
+        if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
+            bail!(Usage(unknown_op(unknown, &known.ops)));
         }
         config.search = Some(search);
         config
@@ -208,7 +177,7 @@ impl Search {
     }
 }
 
-/// What is printed at the end.
+/// The results, and commands that use the policy.
 fn text(summary: &Summary) -> String {
     let mut text = results_table(&summary.final_trainings);
     if let Some(policy) = &summary.policy {

@@ -1,21 +1,20 @@
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
 
-use super::training::{DATA_SETS, PresetName, TrainingOptions, check_data, plugin_ops};
-use super::work::{HardwareOptions, JobsOption, WatchOptions, print_line, results_table};
+use super::execution::{ExecutionOptions, print_line, results_table};
+use super::training::{DATA_SETS, RunOptions, plugin_ops};
 use super::{Usage, find_policy};
-use crate::plugins::{KnownOps, PluginOptions};
+use crate::plugins::KnownOps;
 
-/// Train networks with a policy, and measure their error on the test split.
+/// Train networks with a policy, and measure their test error.
 #[derive(Args)]
 #[command(after_help = format!("\
-The reported error is that of the last epoch. Trainings that were interrupted continue where they
-stopped when the same command is run again.
+The test error is measured after the last epoch. To continue interrupted trainings where they stopped,
+run the same command again.
 
 {DATA_SETS}
 
@@ -24,78 +23,56 @@ Examples:
   faa-runtime train --data cifar10:cifar-10-batches-bin --policy autoaugment-cifar10 --out runs/aa
   faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 --out runs/random"))]
 pub(crate) struct Train {
-    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
-    #[arg(long, value_name = "SPEC")]
-    data: String,
-    /// Policy to train with, before crop, flip and Cutout: a file, a shipped policy's name, random:N
-    /// for a random one of N sub-policies, or none.
+    /// Policy, applied before crop, flip and Cutout: a file, the name of a shipped policy, random:N for
+    /// a random policy of N sub-policies, or none.
     #[arg(long, value_name = "POLICY")]
     policy: String,
-    /// Run directory, where everything is written.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Train also with crop and flip alone, with Cutout, with a random policy of the same size, and
-    /// with TrivialAugment.
+    /// Also train the baselines: crop and flip only; with Cutout; with a random policy of the same
+    /// size; with TrivialAugment.
     #[arg(long)]
     baselines: bool,
     /// Number of seeds per training; reports mean and standard deviation.
     #[arg(long, value_name = "N", default_value = "1")]
     seeds: NonZeroUsize,
-    /// Defaults for the options below.
-    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
-    preset: PresetName,
     #[command(flatten)]
-    training: TrainingOptions,
+    run: RunOptions,
     #[command(flatten)]
-    hardware: HardwareOptions,
-    #[command(flatten)]
-    jobs: JobsOption,
-    #[command(flatten)]
-    watch: WatchOptions,
-    #[command(flatten)]
-    plugins: PluginOptions,
+    execution: ExecutionOptions,
 }
 
 impl Train {
     pub(crate) fn run(self) -> Result<()> {
-        let known = self.plugins.known_ops()?;
+        let known = self.execution.known_ops()?;
         let config = self.config(&known)?;
-        let resources = self.hardware.resources(Some(&self.jobs))?;
-        let plugins = self.plugins.request()?;
-        let summary = self
-            .watch
-            .follow(config, &self.out, resources, plugins, known.ops)?;
-        if !self.watch.json {
-            print_line(results_table(&summary.final_trainings).trim_end())?;
+        match self.execution.execute(config, &self.run.out, known)? {
+            Some(summary) => print_line(results_table(&summary.final_trainings).trim_end()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
-        check_data(&self.data)?;
-        let mut config = RunConfig::for_training(self.preset.into(), &self.data);
-        self.training.apply(&mut config.common);
-        let (common, finals) = (&mut config.common, &mut config.final_trainings);
-        finals.epochs = common.training.epochs;
-        finals.seeds = self.seeds;
+        let mut config = self.run.config(RunConfig::for_training)?;
+        let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
+        final_trainings.epochs = common.training.epochs;
+        final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;
-        let chosen = self.choose(finals, has_cutout)?;
-        finals.augmentations = vec![chosen];
+        let augmentation = self.augmentation(final_trainings, has_cutout)?;
+        final_trainings.augmentations = vec![augmentation];
         if self.baselines {
             let is_new = |it: &Augmentation| {
-                let is_baseline = !matches!(it, Augmentation::Policy) && *it != chosen;
-                // Without Cutout, the base augmentation is crop and flip alone.
+                let is_baseline = !matches!(it, Augmentation::Policy) && *it != augmentation;
+                // Without Cutout, the base augmentation is crop and flip only.
                 is_baseline && (*it != Augmentation::Cutout || has_cutout)
             };
-            finals
+            final_trainings
                 .augmentations
                 .extend(Augmentation::ALL.into_iter().filter(is_new));
         }
-        if let Some(policy) = &finals.policy {
-            // Warns of ops that are not those that the policy was found with.
+        if let Some(policy) = &final_trainings.policy {
+            // Warns if an op comes from a different module than when the policy was found.
             known.executor(policy, &self.policy)?;
-            let named = ops_of(policy);
-            common.plugins = plugin_ops(known, |op| named.contains(&op));
+            let names = ops_of(policy);
+            common.plugins = plugin_ops(known, |op| names.contains(&op));
         }
         config
             .check(&known.ops)
@@ -103,9 +80,13 @@ impl Train {
         Ok(config)
     }
 
-    /// Applies `--policy`, and returns what that trains with.
-    fn choose(&self, finals: &mut FinalTrainings, has_cutout: bool) -> Result<Augmentation> {
-        let random = finals
+    /// The augmentation that `--policy` names; stores the policy or the size of the random one.
+    fn augmentation(
+        &self,
+        final_trainings: &mut FinalTrainings,
+        has_cutout: bool,
+    ) -> Result<Augmentation> {
+        let random = final_trainings
             .random
             .as_mut()
             .expect("trainings have a random policy");
@@ -128,7 +109,7 @@ impl Train {
         if let Some(count) = NonZeroUsize::new(policy.sub_policies().len()) {
             random.sub_policies = count;
         }
-        finals.policy = Some(policy);
+        final_trainings.policy = Some(policy);
         Ok(Augmentation::Policy)
     }
 }

@@ -1,32 +1,33 @@
-//! The options that `search` and `train` share: data, training, and what they default to.
+//! Options of `search` and `train`: data, preset and training.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use faa_data::DataSpec;
-use faa_search::config::{CommonConfig, PluginOp, Precision, Preset};
+use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
 use crate::plugins::KnownOps;
 
-/// The kinds of data sets, for the end of a help text.
+/// The kinds of data sets, for `after_help`.
 pub(crate) const DATA_SETS: &str = "\
 Data sets (--data SPEC):
   glyphs, glyphs:SEED   small coloured shapes, drawn by the program
   folder:DIR            image files DIR/train/<class>/* and DIR/test/<class>/*
-  tar:FILE              the same in a tar file, optionally compressed with gzip or zstd
-  cifar10:DIR           CIFAR-10, the files of its binary version
-  cifar100:DIR          CIFAR-100, likewise, with its fine labels";
+  tar:FILE              the same files in a tar archive, optionally compressed with gzip or zstd
+  cifar10:DIR           CIFAR-10, binary version
+  cifar100:DIR          CIFAR-100, binary version, with fine labels";
 
 #[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum PresetName {
-    /// Minutes on two cores
+enum PresetName {
+    /// A small search that takes minutes on two CPU cores
     Demo,
-    /// The paper's, searching on 4,000 images; for a GPU
+    /// The paper's settings, searching on 4,000 images; needs a GPU
     Cifar10Reduced,
-    /// The paper's, searching on all images; for a GPU
+    /// The paper's settings, searching on all images; needs a GPU
     Cifar10,
 }
 
@@ -42,35 +43,50 @@ impl From<PresetName> for Preset {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PrecisionName {
-    /// bf16 on CUDA, and for scoring on a CPU with AMX; float32 elsewhere
+    /// bf16 on CUDA, and for scoring on CPUs with AMX; otherwise float32
     Auto,
     Float32,
     Bf16,
 }
 
-/// How networks are trained, and on which images.
+/// The data set, the run directory, and how networks are trained.
+#[derive(Args)]
+pub(crate) struct RunOptions {
+    /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
+    #[arg(long, value_name = "SPEC")]
+    data: String,
+    /// Run directory: everything is written to it; created if missing.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Preset: defaults for the options below.
+    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
+    preset: PresetName,
+    #[command(flatten)]
+    training: TrainingOptions,
+}
+
 #[derive(Args)]
 #[command(next_help_heading = "Training (default: the preset's)")]
-pub(crate) struct TrainingOptions {
-    /// Seed of every random choice [default: 0].
+struct TrainingOptions {
+    /// Random seed of the run [default: 0].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<u32>,
-    /// WideResNet of depth D = 6n + 4 and width K, for example wrn-16-2.
+    /// WideResNet of depth D = 6n + 4 and widening factor K, for example wrn-16-2.
     #[arg(long, value_name = "wrn-D-K")]
     model: Option<Model>,
-    /// Epochs per training; in a search, per fold.
+    /// Number of epochs per training; in a search, per fold.
     #[arg(long, value_name = "N")]
     epochs: Option<NonZeroUsize>,
     /// Batch size.
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
-    /// Peak learning rate.
+    /// Peak learning rate, reached after the warm-up.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Epochs of linear warm-up.
+    /// Number of epochs of linear learning-rate warm-up.
     #[arg(long, value_name = "N")]
     warmup_epochs: Option<usize>,
     /// Nesterov momentum.
@@ -79,16 +95,16 @@ pub(crate) struct TrainingOptions {
     /// Weight decay (L2), not applied to batch norm; the paper uses 5e-4 for wrn-28-10.
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// Maximum norm of the gradient.
+    /// Maximum L2 norm of the gradient; larger gradients are scaled down.
     #[arg(long, value_name = "X")]
     clip_norm: Option<f64>,
     /// Padding of the random crop, in pixels; 0 turns it off.
     #[arg(long, value_name = "PIXELS")]
     crop_padding: Option<usize>,
-    /// Do not mirror images left to right.
+    /// Do not flip images horizontally.
     #[arg(long)]
     no_flip: bool,
-    /// Side of Cutout in the base augmentation, in pixels; 0 turns it off.
+    /// Side of the square that Cutout erases, in pixels; 0 turns it off.
     #[arg(long, value_name = "PIXELS")]
     cutout: Option<usize>,
     /// Floating-point format of the networks; test errors are always measured in float32.
@@ -96,9 +112,24 @@ pub(crate) struct TrainingOptions {
     precision: PrecisionName,
 }
 
+impl RunOptions {
+    pub(crate) fn preset(&self) -> Preset {
+        self.preset.into()
+    }
+
+    /// The configuration that `new` makes for the preset and the data set, with the options that are
+    /// given applied to it.
+    pub(crate) fn config(&self, new: impl Fn(Preset, &str) -> RunConfig) -> Result<RunConfig> {
+        check_data(&self.data)?;
+        let mut config = new(self.preset(), &self.data);
+        self.training.apply(&mut config);
+        Ok(config)
+    }
+}
+
 impl TrainingOptions {
-    /// Applies the options that are given.
-    pub(crate) fn apply(&self, common: &mut CommonConfig) {
+    fn apply(&self, config: &mut RunConfig) {
+        let common = &mut config.common;
         let training = &mut common.training;
         set(&mut training.model, self.model.as_ref());
         set(&mut training.epochs, self.epochs.as_ref());
@@ -121,14 +152,14 @@ impl TrainingOptions {
     }
 }
 
-/// The ops of plugins that a configuration uses.
+/// The ops of plugins for which `uses` is true.
 pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&str) -> bool) -> Vec<PluginOp> {
     let ops = known.of_plugins().into_iter();
     let ops = ops.filter(|(op, _)| uses(op));
     ops.map(|(op, sha256)| PluginOp { op, sha256 }).collect()
 }
 
-/// Checks a data set's specification before anything is started.
+/// Checks the syntax of a data set's specification.
 pub(crate) fn check_data(data: &str) -> Result<()> {
     if let Err(error) = data.parse::<DataSpec>() {
         bail!(Usage(error.to_string()));

@@ -7,22 +7,22 @@ use serde_json::Value;
 
 use super::print;
 use crate::arguments::in_range;
-use crate::measure::{Pictures, Work, as_json, default_value, rate};
+use crate::measure::{Pictures, Workload, as_json, default_value, rate};
 use crate::plugins::PluginLimits;
 use crate::table::{render, table};
 
-/// Measure how fast each op of a plugin is, in images per second.
+/// Measure the throughput of each op of a plugin, in images per second.
 #[derive(Args)]
 #[command(after_help = "\
-The measurement is that of `faa-runtime bench`, with RGB images and on one thread.
+Ops are measured as by `faa-runtime bench`, with RGB images, default values and one thread.
 
 Examples:
   faa-runtime plugin bench vignette.wasm
   faa-runtime plugin bench vignette.wasm --size 512 --json")]
 pub(crate) struct Bench {
-    /// Plugin to measure.
+    /// Plugin file.
     file: PathBuf,
-    /// Widths and heights of the images, in pixels, from 1 to 4096, separated by commas.
+    /// Width and height of the images, in pixels, from 1 to 4096; separate several sizes by commas.
     #[arg(long = "size", value_name = "N,…", value_delimiter = ',', default_value = "32,224",
           value_parser = in_range(1..=4096_u32))]
     sizes: Vec<u32>,
@@ -33,7 +33,7 @@ pub(crate) struct Bench {
     limits: PluginLimits,
 }
 
-/// How long each op is measured at each size.
+/// The duration of each measurement, in seconds.
 const SECONDS: f64 = 0.3;
 
 impl Bench {
@@ -48,11 +48,11 @@ impl Bench {
             let pictures = Pictures::new(size, Channels::Rgb);
             for op in plugin.ops() {
                 let value = default_value(op.as_ref());
-                let work = Work::Op(op.clone(), value);
-                let rate = rate(&work, &pictures, 1, SECONDS)?;
-                rows.push(as_json(&work, &pictures, 1, rate));
+                let workload = Workload::Op(op.clone(), value);
+                let rate = rate(&workload, &pictures, 1, SECONDS)?;
+                rows.push(as_json(&workload, &pictures, 1, rate));
                 table.add_row([
-                    work.name().to_owned(),
+                    workload.name().to_owned(),
                     value.to_string(),
                     format!("{size}×{size}"),
                     format!("{rate:.0}"),

@@ -8,25 +8,26 @@ use clap::Args;
 use super::print;
 use crate::wasm_toolchain::{self, Target};
 
-/// Build a plugin's crate to WebAssembly, with any tool chain that is installed.
+/// Build a plugin crate to WebAssembly, with an installed Rust toolchain.
 #[derive(Args)]
 #[command(after_help = "\
-The first of these is used: cargo with the target wasm32-unknown-unknown; rustup, which can install
-that target; the standard library's sources from rustup or from Debian's rust-web-src, built with
-the plugin.
+The first of these that is available builds the plugin:
+  1. cargo with the target wasm32-unknown-unknown
+  2. cargo after rustup has installed that target
+  3. cargo with the sources of the standard library, from rustup or Debian's rust-web-src
 
 Examples:
   faa-runtime plugin build vignette
   faa-runtime plugin build . --native --out libraries")]
 pub(crate) struct Build {
-    /// Folder of the crate.
+    /// Folder of the crate, or a folder with a single plugin crate in it.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Build a native library instead; it runs without a sandbox, and is loaded only with
+    /// Build a native library instead, which runs without a sandbox and is loaded only with
     /// --allow-native.
     #[arg(long)]
     native: bool,
-    /// Output folder, created if it does not exist; default: the current folder.
+    /// Output folder; created if missing [default: current folder].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -75,7 +76,7 @@ fn crate_folder(folder: &Path) -> Result<PathBuf> {
     match &plugins[..] {
         [plugin] => {
             eprintln!(
-                "building {}, the only plugin in this folder",
+                "building {}, the only plugin crate in this folder",
                 plugin.display()
             );
             Ok(plugin.clone())

@@ -12,21 +12,21 @@ use serde_json::{Value, json};
 
 use super::super::ops;
 use super::print;
-use crate::plugins::{PluginLimits, in_a_line};
+use crate::plugins::{PluginLimits, on_one_line};
 use crate::table::{render, table};
 
-/// Check the format and the behaviour of plugins; exits with 1 if a check fails.
+/// Check the format and behaviour of plugins; the exit status is 1 if a check fails.
 #[derive(Args)]
 #[command(after_help = "\
-Each op is applied to images of sizes from 1×1 to 1024×1024 with 1, 3 and 4 channels, with values at
-both ends, in the middle and outside of its range. The same call must always give the same bytes,
-regardless of earlier calls, and also in a new instance.
+Each op is applied to images from 1×1 to 1024×1024 pixels with 1, 3 and 4 channels, with values at both
+ends, in the middle and outside of its range. The same call must always give the same bytes, regardless
+of earlier calls, and in a new instance too.
 
 Examples:
   faa-runtime plugin check vignette.wasm
   faa-runtime plugin check plugins/*.wasm --json")]
 pub(crate) struct Check {
-    /// Plugins to check.
+    /// Plugin files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print JSON.
@@ -40,16 +40,16 @@ pub(crate) struct Check {
 struct Finding {
     check: String,
     ok: bool,
-    /// What was found.
+    /// The result in words.
     detail: String,
-    /// What to do if the check fails.
+    /// How to fix it if the check fails.
     advice: &'static str,
 }
 
 /// The results of all checks of one file.
 struct Report {
     file: PathBuf,
-    /// What is known about the plugin, for programs.
+    /// The plugin's properties, as JSON.
     info: Value,
     findings: Vec<Finding>,
 }
@@ -58,7 +58,7 @@ impl Check {
     pub(crate) fn run(self) -> Result<()> {
         let host = self.limits.host()?;
         let native = self.limits.native();
-        // The ops that are already loaded when the next one of a folder with these plugins is.
+        // The ops that are already loaded when a folder with these plugins is loaded in this order.
         let mut others = builtin_ops();
         let reports: Vec<Report> = (self.files.iter())
             .map(|file| Report::of(&host, native, file, &mut others))
@@ -105,12 +105,12 @@ impl Report {
             Ok(plugin) => {
                 let size = fs::metadata(file).map_or(0, |file| file.len());
                 let mut findings = findings(&plugin, size);
-                findings.push(names_are_free(&plugin, others));
+                findings.push(names_are_unique(&plugin, others));
                 (info(&plugin, size), findings)
             }
             Err(error) => {
                 let advice = advice(error.kind());
-                let finding = Finding::failed("loads", in_a_line(&error), advice);
+                let finding = Finding::failed("loads", on_one_line(&error), advice);
                 (json!({"error": error.code()}), vec![finding])
             }
         };
@@ -153,7 +153,7 @@ impl Report {
     }
 }
 
-/// What to do about a plugin that could not be loaded.
+/// How to fix a plugin that could not be loaded.
 fn advice(kind: &PluginErrorKind) -> &'static str {
     match kind {
         PluginErrorKind::Read(_) => "name a file that exists and can be read",
@@ -164,20 +164,22 @@ fn advice(kind: &PluginErrorKind) -> &'static str {
             "`export_ops!` writes the exports; in other languages, make the linker keep them"
         }
         PluginErrorKind::Call { .. } => {
-            "run the tests of the ops natively: creating an op must neither fail nor take long"
+            "test the ops natively with `cargo test`: creating an op must not fail or take long"
         }
         PluginErrorKind::TooComplex { .. } => {
-            "build it with optimisation, and split large functions or mark them `#[inline(never)]`"
+            "build it with optimisations, and split large functions or mark them `#[inline(never)]`"
         }
         PluginErrorKind::NativeNotAllowed => "pass --allow-native if you trust it",
-        _ => "compare it with a plugin made by `faa-runtime plugin new`, and with ABI.md",
+        _ => {
+            "compare it with a plugin created by `faa-runtime plugin new`, and with plugin-sdk/ABI.md"
+        }
     }
 }
 
 /// Whether the names differ from those of built-in ops and of the plugins checked before.
-fn names_are_free(plugin: &Plugin, others: &mut OpSet) -> Finding {
+fn names_are_unique(plugin: &Plugin, others: &mut OpSet) -> Finding {
     match plugin.add_to(others) {
-        Ok(()) => Finding::passed("names", "no other op has them"),
+        Ok(()) => Finding::passed("names", "unique"),
         Err(taken) => Finding::failed(
             "names",
             format!("{taken}, built-in or in an earlier plugin"),
@@ -186,7 +188,7 @@ fn names_are_free(plugin: &Plugin, others: &mut OpSet) -> Finding {
     }
 }
 
-/// What is known about a plugin that was loaded, for programs.
+/// The properties of a loaded plugin, as JSON.
 fn info(plugin: &Plugin, size: u64) -> Value {
     let ops = plugin.ops().iter().map(|op| ops::as_json(op.spec()));
     json!({

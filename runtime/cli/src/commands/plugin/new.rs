@@ -9,19 +9,19 @@ use super::super::Usage;
 use super::print;
 use crate::template;
 
-/// Create a crate with an example op to start from.
+/// Create a plugin crate with an example op.
 #[derive(Args)]
 #[command(after_help = "\
-The crate contains the sources of the SDK, so that it builds anywhere. It needs Rust 1.95 or newer.
+The crate includes the sources of the SDK, so it needs nothing else to build but Rust 1.95 or newer.
 
 Examples:
   faa-runtime plugin new vignette
   faa-runtime plugin build vignette")]
 pub(crate) struct New {
-    /// Name of the crate and its folder: lower-case letters, digits, - and _. The op gets the same
-    /// name in camel case: SoftGlow for soft-glow.
+    /// Name of the crate and its folder: lower-case letters, digits, - and _. The op is named in camel
+    /// case: SoftGlow for soft-glow.
     name: String,
-    /// Parent folder; default: the current folder.
+    /// Parent folder; created if missing [default: current folder].
     #[arg(long, value_name = "DIR")]
     r#in: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ impl New {
         };
         if builtin_ops().get(&op).is_some() {
             bail!(Usage(format!(
-                "`{op}` is a built-in op, whose name a plugin's op cannot have: choose a different name"
+                "`{op}` is the name of a built-in op: choose a different name"
             )));
         }
         let folder = self.r#in.unwrap_or_default().join(&self.name);
@@ -48,7 +48,7 @@ impl New {
             );
         }
         if let Err(error) = write(&folder, &self.name, &op) {
-            // A partial crate is of no use.
+            // An incomplete crate would only be in the way of the next attempt.
             let _ = fs::remove_dir_all(&folder);
             return Err(error);
         }
@@ -73,7 +73,7 @@ fn write(folder: &Path, name: &str, op: &str) -> Result<()> {
     Ok(())
 }
 
-/// The op's name for a crate's name: `SoftGlow` for `soft-glow`. `None` if that is invalid.
+/// The op's name for a crate's name: `SoftGlow` for `soft-glow`. `None` if the crate's name is invalid.
 fn op_name(name: &str) -> Option<String> {
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 64

@@ -9,12 +9,12 @@ use serde_json::json;
 use super::super::read_bounded;
 use crate::plugins::PluginOptions;
 
-/// Convert a policy from the format of a different program.
+/// Convert a policy from another program's format.
 #[derive(Args)]
 #[command(after_help = "\
-Two formats are supported. The list format of Fast AutoAugment's published code:
+Supported formats are the list of Fast AutoAugment's published code:
   [[[\"Contrast\", 0.83, 0.5], [\"TranslateX\", 0.42, 0.39]], …]
-And the object format of a port of it, which does not keep the order of ops:
+and the object of a port of it, which does not keep the order of ops:
   {\"0\": {\"Color\": [0.79, 0.55], \"AutoContrast\": [0.01, \"None\"]}, …}
 
 Examples:
@@ -27,7 +27,7 @@ pub(crate) struct Convert {
     /// Policy file to write.
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Name of the policy [default: the name of OUT without its extension].
+    /// Name of the policy [default: OUT without folder and extension].
     #[arg(long, value_name = "N")]
     name: Option<String>,
     /// Overwrite OUT if it exists.
@@ -44,7 +44,7 @@ impl Convert {
     pub(crate) fn text(self) -> Result<String> {
         let (input, output) = (self.input.display(), self.output.display());
         if self.output.exists() && !self.force {
-            bail!("{output} exists: give --force to overwrite it");
+            bail!("{output} exists: use --force to overwrite it");
         }
         let json = read_bounded(&self.input).with_context(|| format!("cannot read {input}"))?;
         let known = self.plugins.known_ops()?;
@@ -64,10 +64,10 @@ impl Convert {
         }
         let count = policy.sub_policies().len();
         Ok(if self.json {
-            let facts = json!({
+            let json = json!({
                 "output": self.output.to_string_lossy(), "name": name, "sub_policies": count, "warnings": warnings,
             });
-            format!("{facts}\n")
+            format!("{json}\n")
         } else {
             format!("{output}: {count} sub-policies\n")
         })

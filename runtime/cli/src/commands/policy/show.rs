@@ -18,7 +18,7 @@ Examples:
 pub(crate) struct Show {
     /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
     policy: String,
-    /// Print the policy file instead of a table.
+    /// Print the policy file, which is JSON, instead of a table.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ impl Show {
     }
 }
 
-/// A name from a file that may hold anything.
+/// A name from a file, safe to print: files may contain anything.
 fn shown(name: &str) -> String {
     text::clean(name, 100)
 }
@@ -67,7 +67,7 @@ fn range_of<'a>(op: &str, ops: &'a OpSet) -> Option<&'a ValueRange> {
     ops.get(op)?.spec().value_range()
 }
 
-/// Magnitude and value of a step, if they are stated or follow from each other.
+/// Magnitude and value of a step; empty if they are neither stated nor can be derived.
 fn strength(step: &Step, range: Option<&ValueRange>) -> [String; 2] {
     let Some(range) = range else {
         return [String::new(), String::new()];

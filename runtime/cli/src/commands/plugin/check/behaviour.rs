@@ -6,7 +6,7 @@ use faa_op::{Channels, ImageMut, Op, Stream};
 use faa_plugin::{CallError, Plugin, PluginOp};
 
 use super::Finding;
-use crate::measure::{Pictures, Work, rate};
+use crate::measure::{Pictures, Workload, rate};
 
 const SHAPES: [(usize, usize); 8] = [
     (1, 1),
@@ -50,7 +50,7 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
         .collect();
     let (works, error) = works(op, &cases);
     if matches!(error, Some(CallError::Time { .. })) {
-        // Further checks could take the whole time limit for each case.
+        // In further checks, each case could take the whole time limit.
         return vec![works];
     }
     vec![
@@ -111,7 +111,7 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
     (finding, None)
 }
 
-/// Repeats each call, also after a different one, and in a new instance.
+/// Repeats each call: at once, after a different call, and in a new instance.
 fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
     let check = format!("{}: same call, same bytes", op.spec().name());
     let failed = |case: &Case, when: &str, advice| {
@@ -122,7 +122,7 @@ fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
         let repeats = || case.apply(op).is_ok_and(|result| result == first);
         if !repeats() {
             let advice = "all of an op's randomness must come from its seed, and the result must not \
-                          depend on anything that is kept between calls";
+                          depend on state kept between calls";
             return failed(case, "the second time", advice);
         }
         let other = Case {
@@ -130,10 +130,10 @@ fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
             shape: (case.shape.1 + 2, case.shape.0 + 3),
             ..*case
         };
-        // Its result does not matter, nor whether it fails.
+        // Neither its result nor an error matters.
         let _ = other.apply(op);
         if !repeats() {
-            let advice = "an image must not influence a later one: initialise working memory in each \
+            let advice = "an image must not influence later ones: initialise working memory in each \
                           call";
             return failed(case, "after a different image", advice);
         }
@@ -160,7 +160,7 @@ fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
                 Ok(Some(tables)) => tables,
                 Ok(None) => continue,
                 Err(error) => {
-                    let advice = "the function must return tables or none for every value";
+                    let advice = "for every value, the function must return tables or none";
                     return Finding::failed(check, format!("value {value}: {error}"), advice);
                 }
             };
@@ -184,20 +184,20 @@ fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
         }
     }
     let detail = if found {
-        "they agree: the op runs in one pass with its neighbours"
+        "same bytes: the op runs in one pass with neighbouring ops"
     } else {
         "none"
     };
     Finding::passed(check, detail)
 }
 
-/// The time per image, the best of several rounds.
+/// The time per image, in the fastest of several rounds.
 fn time(op: &Arc<PluginOp>, value: f64) -> Finding {
     let check = format!("{}: time per image", op.spec().name());
-    let work = Work::Op(op.clone(), value);
+    let workload = Workload::Op(op.clone(), value);
     let times = [32, 224].map(|size| {
         let pictures = Pictures::new(size, Channels::Rgb);
-        match rate(&work, &pictures, 1, 0.1) {
+        match rate(&workload, &pictures, 1, 0.1) {
             Ok(rate) => format!("{:.1} µs at {size}×{size}", 1e6 / rate),
             Err(error) => format!("{error:#} at {size}×{size}"),
         }

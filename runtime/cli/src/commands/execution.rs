@@ -1,4 +1,4 @@
-//! What `search`, `train` and `eval` share: the hardware, and how the work is watched.
+//! Hardware and output options, and the execution of requests by `faa-runtime-torch`.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -6,8 +6,6 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use faa_op::OpSet;
-use faa_plugin::PluginOptions;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
 use faa_search::config::RunConfig;
@@ -18,6 +16,7 @@ use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::results::{FinalResult, Summary};
 
 use super::Usage;
+use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
 use crate::torch_process::TorchProcess;
@@ -25,7 +24,7 @@ use crate::torch_process::TorchProcess;
 #[derive(Args)]
 #[command(next_help_heading = "Hardware")]
 pub(crate) struct HardwareOptions {
-    /// Device: auto, cpu, cuda or cuda:N; several, separated by commas, for several GPUs.
+    /// Device: auto, cpu, cuda or cuda:N; for several GPUs, separate them by commas.
     #[arg(
         long,
         visible_alias = "devices",
@@ -34,37 +33,37 @@ pub(crate) struct HardwareOptions {
         value_delimiter = ','
     )]
     device: Vec<DeviceName>,
-    /// CPU threads [default: all cores].
+    /// Number of CPU threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
 
+/// How a run is executed and shown.
 #[derive(Args)]
-#[command(next_help_heading = "Hardware")]
-pub(crate) struct JobsOption {
-    /// Folds or trainings in parallel [default: one per device].
-    #[arg(long, value_name = "N")]
+pub(crate) struct ExecutionOptions {
+    #[command(flatten)]
+    hardware: HardwareOptions,
+    /// Number of folds or trainings to run in parallel [default: one per device].
+    #[arg(long, value_name = "N", help_heading = "Hardware")]
     jobs: Option<NonZeroUsize>,
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "Output")]
-pub(crate) struct WatchOptions {
     /// Print events as JSON, one per line.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Write the curves for TensorBoard to OUT/tensorboard.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Write TensorBoard event files to OUT/tensorboard.
+    #[arg(long, help_heading = "Output")]
     tensorboard: bool,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 impl HardwareOptions {
-    pub(crate) fn resources(&self, jobs: Option<&JobsOption>) -> Result<Resources> {
+    /// The hardware to use; `jobs` is the number of folds or trainings in parallel.
+    pub(crate) fn resources(&self, jobs: Option<NonZeroUsize>) -> Result<Resources> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let resources = Resources {
             devices: self.device.clone(),
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
-            jobs: jobs.and_then(|jobs| jobs.jobs).map(NonZeroUsize::get),
+            jobs: jobs.map(NonZeroUsize::get),
         };
         resources
             .check()
@@ -73,32 +72,37 @@ impl HardwareOptions {
     }
 }
 
-impl WatchOptions {
-    /// Has the run done, shows how it goes, and writes its report. With `--json` nothing is left to
-    /// print.
-    pub(crate) fn follow(
+impl ExecutionOptions {
+    /// The ops that a run may use.
+    pub(crate) fn known_ops(&self) -> Result<KnownOps> {
+        self.plugins.known_ops()
+    }
+
+    /// Executes a run, shows its progress, and writes its report. Returns the summary to print, or
+    /// `None` with `--json`, which has printed it as an event.
+    pub(crate) fn execute(
         &self,
         config: RunConfig,
         out: &Path,
-        resources: Resources,
-        plugins: Option<PluginOptions>,
-        ops: OpSet,
-    ) -> Result<Summary> {
+        known: KnownOps,
+    ) -> Result<Option<Summary>> {
+        let request = Request::Run(Box::new(RunRequest {
+            config,
+            out: out.to_owned(),
+            resources: self.hardware.resources(self.jobs)?,
+            plugins: self.plugins.request()?,
+        }));
         let mut progress = Progress::new();
         progress.wait();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
-        let request = Request::Run(Box::new(RunRequest {
-            config,
-            out: out.to_owned(),
-            resources,
-            plugins,
-        }));
-        let result = talk(&request, Some(out), |event| {
+        let result = send(&request, Some(out), |event| {
             progress.show(&event);
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
-                // The run is worth more than its curves.
-                progress.warn(&format!("no more curves for TensorBoard: {error}"));
+                // A run is not ended by an error in its curves.
+                progress.warn(&format!(
+                    "cannot write for TensorBoard, and continues without it: {error}"
+                ));
                 curves = None;
             }
             if self.json {
@@ -112,31 +116,36 @@ impl WatchOptions {
         progress.end();
         result?;
         let options = ReportOptions {
-            ops,
+            ops: known.ops,
             ..ReportOptions::default()
         };
         match page::write(out, &options) {
             Ok(page) if !self.json => eprintln!("report: {}", page.display()),
             Ok(_) => {}
-            Err(error) => eprintln!("warning: no report: {:#}", anyhow::Error::from(error)),
+            Err(error) => eprintln!(
+                "warning: cannot write the report: {:#}",
+                anyhow::Error::from(error)
+            ),
         }
-        summary.ok_or_else(|| anyhow!("the run ended without a result"))
+        let summary = summary.ok_or_else(|| anyhow!("the run ended without a result"))?;
+        Ok((!self.json).then_some(summary))
     }
 }
 
-/// Passes every event of a request to `consume`.
-pub(crate) fn talk(
-    request: &Request<PluginOptions>,
+/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If Ctrl-C stops a run,
+/// the error names `out`, in which it can be continued.
+pub(crate) fn send(
+    request: &Request<faa_plugin::PluginOptions>,
     out: Option<&Path>,
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
-    let process = TorchProcess::start_with_any(request)?;
+    let process = TorchProcess::find_and_start(request)?;
     process.stop_on_ctrl_c()?;
     process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
             ended: End::Failed(causes),
-        } => Err(as_error(causes)),
+        } => Err(chained(causes)),
         Message::Ended {
             ended: End::Stopped,
         } => match out {
@@ -147,7 +156,7 @@ pub(crate) fn talk(
     })
 }
 
-/// The test errors of final trainings, for people; empty if there are none.
+/// A table of the final trainings' test errors; empty if there are none.
 pub(crate) fn results_table(results: &[FinalResult]) -> String {
     if results.is_empty() {
         return String::new();
@@ -164,7 +173,7 @@ pub(crate) fn results_table(results: &[FinalResult]) -> String {
     format!("{}\n", render(&table))
 }
 
-/// This program as it was called, so that a line with it can be pasted.
+/// This program as it was called, so that suggested commands can be pasted.
 pub(crate) fn program() -> String {
     let called = std::env::args().next();
     called.unwrap_or_else(|| "faa-runtime".to_owned())
@@ -176,7 +185,7 @@ pub(crate) fn print_line(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The mean of some fractions, with their sample standard deviation if there are several.
+/// The mean of fractions, as a percentage; with the sample standard deviation if there are several.
 fn percent(errors: &[f64]) -> String {
     let count = errors.len() as f64;
     let mean = errors.iter().sum::<f64>() / count;
@@ -190,8 +199,8 @@ fn percent(errors: &[f64]) -> String {
     format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * variance.sqrt())
 }
 
-/// An error of the other program as one of ours.
-fn as_error(causes: Vec<String>) -> anyhow::Error {
+/// An error from its messages, the outermost first.
+fn chained(causes: Vec<String>) -> anyhow::Error {
     let mut causes = causes.into_iter().rev();
     let innermost = anyhow!(causes.next().unwrap_or_else(|| "unknown".to_owned()));
     causes.fold(innermost, anyhow::Error::context)
@@ -202,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_shown_with_their_spread() {
+    fn errors_are_shown_with_their_standard_deviation() {
         assert_eq!(percent(&[0.125]), "12.50 %");
         // Sample deviation: the square root of (1 + 0 + 1) / 2.
         assert_eq!(percent(&[0.01, 0.02, 0.03]), "2.00 ± 1.00 %");
