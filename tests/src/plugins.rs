@@ -64,14 +64,7 @@ pub fn module_in_c() -> PathBuf {
     let compilers = ["clang", "clang-22"];
     let built = compilers.iter().any(|clang| {
         Command::new(clang)
-            .args([
-                "--target=wasm32",
-                "-O3",
-                "-msimd128",
-                "-nostdlib",
-                "-Wl,--no-entry",
-                "-o",
-            ])
+            .args("--target=wasm32 -O3 -msimd128 -nostdlib -Wl,--no-entry -o".split(' '))
             .args([&module, &source])
             .output()
             .is_ok_and(|output| output.status.success())

@@ -91,15 +91,7 @@ fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathB
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
     command
-        .args([
-            "--edition",
-            "2024",
-            "--crate-type",
-            "rlib",
-            "--crate-name",
-            "alone",
-            "-",
-        ])
+        .args("--edition 2024 --crate-type rlib --crate-name alone -".split(' '))
         .arg("--out-dir")
         .arg(folder.path())
         .arg("-L")

@@ -33,25 +33,17 @@ fn a_search_finds_a_policy_that_can_be_applied() {
         }
     }
 
-    let faa_runtime_in = |arguments: &[&str]| {
+    let run_in_folder = |arguments: &str| {
         let mut command = faa_runtime();
-        command.current_dir(folder.path()).args(arguments);
-        command
+        command.current_dir(folder.path());
+        stdout_of(command.args(arguments.split(' ')))
     };
-    let checked = stdout_of(&mut faa_runtime_in(&["policy", "check", "run/policy.json"]));
+    let checked = run_in_folder("policy check run/policy.json");
     assert!(checked.contains("valid"), "{checked}");
     let image = "data/train/class-1/000.png";
-    let apply = [
-        "apply",
-        "--policy",
-        "run/policy.json",
-        "--grid",
-        "15",
-        image,
-        "--out",
-        "sheets",
-    ];
-    stdout_of(&mut faa_runtime_in(&apply));
+    run_in_folder(&format!(
+        "apply --policy run/policy.json --grid 15 {image} --out sheets"
+    ));
     let sheet = image::open(folder.path().join("sheets/000.png")).unwrap();
     assert_eq!(
         (sheet.width(), sheet.height()),
@@ -147,13 +139,8 @@ fn ops_of_plugins_are_searched_over() {
     fs::write(&module, abi_example()).unwrap();
     let with_plugins = || {
         let mut command = search(folder.path());
-        command.args([
-            "--plugins",
-            "plugins",
-            "--no-final-trainings",
-            "--ops",
-            "Flicker,Invert",
-        ]);
+        let options = "--plugins plugins --no-final-trainings --ops Flicker,Invert";
+        command.args(options.split(' '));
         command
     };
     stdout_of(&mut with_plugins());
@@ -175,14 +162,9 @@ fn ops_of_plugins_are_searched_over() {
     assert_eq!(recorded["sha256"], doctor["plugins"]["loaded"][0]["sha256"]);
     let mut apply = faa_runtime();
     apply.current_dir(folder.path());
-    apply.args([
-        "apply",
-        "--policy",
-        "run/policy.json",
-        "--plugins",
-        "plugins",
-    ]);
-    stdout_of(apply.args(["data/test/class-0/000.png", "--out", "out"]));
+    let arguments =
+        "apply --policy run/policy.json --plugins plugins data/test/class-0/000.png --out out";
+    stdout_of(apply.args(arguments.split(' ')));
 
     // The module differs only in a custom section that is ignored.
     let mut other = abi_example();
