@@ -1,3 +1,3 @@
-//! The program that `tests/budget.rs` takes as the size of a program without an executor.
+//! A program without an executor, whose size `tests/budget.rs` subtracts.
 
 fn main() {}

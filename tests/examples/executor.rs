@@ -1,4 +1,4 @@
-//! The program that `tests/budget.rs` measures: a policy is read, and applied with all built-in ops.
+//! A program whose size `tests/budget.rs` measures: it reads a policy, and applies it with all built-in ops.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -7,7 +7,7 @@ use faa_op::{Channels, DrawKey, ImageMut};
 use faa_policy::{Executor, Policy, Workspace};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // From outside, so that the compiler knows neither the policy nor the pixels.
+    // Read at run time, so that the compiler knows neither the policy nor the pixels.
     let mut json = Vec::new();
     io::stdin().read_to_end(&mut json)?;
     let executor = Executor::builtin(&Policy::parse(&json)?)?;

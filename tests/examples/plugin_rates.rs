@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Like `faa-runtime bench`, it cycles through 64 RGB images and writes each result into a separate
-//! buffer. It takes the best of several rounds, in which all builds take turns, because the speed of
+//! buffer. It takes the fastest of several rounds, in which all builds take turns, because the speed of
 //! machines varies.
 
 use std::hint::black_box;
@@ -19,9 +19,9 @@ use faa_tests::plugins::{library_of, module_of, native_permission};
 
 /// The number of different images.
 const IMAGES: usize = 64;
-/// The number of rounds, of which the best counts.
+/// The number of rounds, of which the fastest counts.
 const ROUNDS: u32 = 9;
-/// The time of one round of one build.
+/// The duration of a round of one build.
 const ROUND: Duration = Duration::from_millis(60);
 
 /// An op that does nothing, so that its time is the host's overhead.
@@ -36,31 +36,33 @@ const NOTHING: &str = r#"(module
 type AnyOp = Arc<dyn Op>;
 
 /// Computes a result from a source.
-type Work<'a> = &'a dyn Fn(&[u8], &mut [u8]);
+type Workload<'a> = &'a dyn Fn(&[u8], &mut [u8]);
 
 fn main() {
-    let host = Host::new(HostConfig::default()).expect("there is a host");
+    let host = Host::new(HostConfig::default()).expect("WebAssembly plugins can run");
     println!("## The same source in three builds\n");
     println!(
         "| op | size | compiled in | native library | WebAssembly | allowed | × compiled in |"
     );
     println!("| :-- | --: | --: | --: | --: | --: | --: |");
     for (example, name, value, own) in ops() {
-        let module = host.load_file(&module_of(example)).expect("it loads");
+        let module = host
+            .load_file(&module_of(example))
+            .expect("the plugin loads");
         let library = host
             .load_path(&library_of(example), native_permission())
-            .expect("it loads");
+            .expect("the plugin loads");
         for size in [32, 224] {
             let pictures = pictures(size);
             let builds = [own.clone(), op_of(&library, name), op_of(&module, name)];
-            let works: [Work<'_>; 4] = [
+            let workloads: [Workload<'_>; 4] = [
                 &|source, result| apply(&*builds[0], value, size, source, result),
                 &|source, result| apply(&*builds[1], value, size, source, result),
                 &|source, result| apply(&*builds[2], value, size, source, result),
                 &|source, result| result.copy_from_slice(source),
             ];
-            let [own, library, module, copy] = times(&works, &pictures);
-            // At 32×32 the target is for the host's overhead, which is measured below.
+            let [own, library, module, copy] = times(&workloads, &pictures);
+            // At 32×32, the target is that of the host's overhead, which is measured below.
             let allowed = match size {
                 224 => format!("{:.0}", 1.5 * own + 2.0 * copy),
                 _ => String::new(),
@@ -76,15 +78,15 @@ fn main() {
     println!("## Overhead of the host\n");
     let nothing: AnyOp = {
         let module = wat::parse_str(NOTHING).expect("it is valid");
-        host.load(&module).expect("it loads").ops()[0].clone()
+        host.load(&module).expect("the plugin loads").ops()[0].clone()
     };
     for size in [1, 32, 224] {
         let pictures = pictures(size);
-        let works: [Work<'_>; 2] = [
+        let workloads: [Workload<'_>; 2] = [
             &|source, result| apply(&*nothing, 0.0, size, source, result),
             &|source, result| result.copy_from_slice(source),
         ];
-        let [call, copy] = times(&works, &pictures);
+        let [call, copy] = times(&workloads, &pictures);
         println!(
             "- {size}×{size}: {call:.0} ns for an op that does nothing, while a copy takes {copy:.0} ns"
         );
@@ -93,7 +95,9 @@ fn main() {
     println!("\n## On several threads\n");
     let cores = thread::available_parallelism().map_or(1, usize::from);
     for (example, name, value, _) in ops() {
-        let module = host.load_file(&module_of(example)).expect("it loads");
+        let module = host
+            .load_file(&module_of(example))
+            .expect("the plugin loads");
         let op = op_of(&module, name);
         let [one, all] = [1, cores].map(|threads| rate(&op, value, threads));
         let percent = 100.0 * all / one / cores as f64;
@@ -110,9 +114,9 @@ fn main() {
         let load = |cached: bool| {
             let mut config = HostConfig::default();
             config.cache = cached.then(|| folder.path().join("plugins"));
-            let host = Host::new(config).expect("there is a host");
+            let host = Host::new(config).expect("WebAssembly plugins can run");
             let start = Instant::now();
-            host.load_file(&file).expect("it loads");
+            host.load_file(&file).expect("the plugin loads");
             start.elapsed().as_secs_f64() * 1e3
         };
         let best = |cached: bool| (0..7).map(|_| load(cached)).fold(f64::INFINITY, f64::min);
@@ -164,16 +168,16 @@ fn apply(op: &dyn Op, value: f64, size: usize, source: &[u8], result: &mut [u8])
     });
 }
 
-/// Nanoseconds per image of each work.
-fn times<const N: usize>(works: &[Work<'_>; N], pictures: &[Vec<u8>]) -> [f64; N] {
+/// Nanoseconds per image of each workload.
+fn times<const N: usize>(workloads: &[Workload<'_>; N], pictures: &[Vec<u8>]) -> [f64; N] {
     let mut best = [f64::INFINITY; N];
     let mut result = pictures[0].clone();
     for _ in 0..ROUNDS {
-        for (work, best) in works.iter().zip(&mut best) {
+        for (workload, best) in workloads.iter().zip(&mut best) {
             let (start, mut count) = (Instant::now(), 0);
             while start.elapsed() < ROUND {
                 for picture in pictures {
-                    work(picture, &mut result);
+                    workload(picture, &mut result);
                     black_box(&mut result);
                 }
                 count += pictures.len();

@@ -1,38 +1,39 @@
 #!/usr/bin/env bash
-# Tries faa-runtime on an NVIDIA GPU, with the programs and images that lie beside this script.
-# `./run.sh` says how.
+# Checks and measures faa-runtime on an NVIDIA GPU, with the programs and images in this script's folder.
+# `./run.sh` without arguments prints the usage.
 set -euo pipefail
 
 usage() {
     cat <<'END'
 usage: ./run.sh check | rates | search | train | report | all
 
-  check   the GPU against the CPU: logits, a gradient, short trainings, two backends in parallel
-  rates   images per second in training and in judging, and the share of augmentation in them
-  search  a search with the preset cifar10-reduced, whole but for its final trainings
-  train   WRN-40-2 for 200 epochs with Cutout only, with the found policy, without either, with
-          TrivialAugment and with a random policy, in this order
-  report  summary.txt, from what there is; every other call ends with it, too
-  all     everything, in this order
+  check   compare the GPU with the CPU: logits, a gradient, short trainings, two parallel backends
+  rates   measure images per second in training and scoring, and the fraction of time spent on
+          augmentation
+  search  search with the preset cifar10-reduced, without its final trainings
+  train   train WRN-40-2 for 200 epochs: with Cutout only, with the found policy, without both, with
+          TrivialAugment, and with a random policy
+  report  write summary.txt from the results so far; all other stages end with this, too
+  all     all stages, in this order
 
-A call works for BUDGET seconds at most. It exits with 75 where something is left to do, and the
-same call then goes on there; with 1 where something failed; with 0 when all is done:
+A call ends after at most BUDGET seconds. Exit status: 75 if something remains to be done, in which
+case the same call continues; 1 after a failure; 0 when everything is done:
 
   status=75; while [ $status = 75 ]; do status=0; ./run.sh all || status=$?; done
 
-Options are variables of the environment; paths are taken from the folder of this script:
+Options are environment variables; paths are relative to this script's folder:
 
-  DEVICE    the GPU [cuda:0]
-  OUT       where everything is written [results]
-  BUDGET    seconds that a call may take [540]; an epoch must fit in
-  SEED      of every random choice [0]
-  JOBS      folds side by side [5]
-  THREADS   CPU threads [all]
-  POLICY    the policy that `train` uses: a file of sub-policies, no sampler's [that of `search`]
-  DATA      the images [those that were packed]
-  PYTHON    a Python that has PyTorch 2.11 [python3]
-  LIBTORCH  a libtorch 2.11.0, in place of PyTorch's
-  TINY      1 for a dry run: on the CPU, a small network, minutes in all [0]; writes to dry-run
+  DEVICE    device [default: cuda:0]
+  OUT       output folder [default: results]
+  BUDGET    maximum seconds per call, which must be enough for an epoch [default: 540]
+  SEED      random seed [default: 0]
+  JOBS      number of folds in parallel [default: 5]
+  THREADS   number of CPU threads [default: all]
+  POLICY    policy file for `train`; must have sub-policies [default: that of `search`]
+  DATA      data set, as for `faa-runtime search` [default: the packed images]
+  PYTHON    Python with PyTorch 2.11 [default: python3]
+  LIBTORCH  folder of libtorch 2.11.0 [default: that of PyTorch]
+  TINY      1 for a dry run of minutes, on the CPU with a small network, to dry-run [default: 0]
 END
 }
 
@@ -41,7 +42,7 @@ die() {
     exit 1
 }
 
-# Everything that `TINY` changes.
+# Reads the options; `TINY` changes most defaults.
 settings() {
     TINY=${TINY:-0} SEED=${SEED:-0} BUDGET=${BUDGET:-540} PYTHON=${PYTHON:-python3}
     THREADS=${THREADS:-$(nproc)}
@@ -59,33 +60,32 @@ settings() {
         search_options=()
         training=(--model wrn-40-2 --epochs 200 --batch 512 --learning-rate 0.4)
     fi
-    [[ -r pack.txt ]] || die "there is no pack.txt: cargo xtask gpu-pack makes the folder to run this in"
+    [[ -r pack.txt ]] || die "there is no pack.txt: run this script in a folder packed by cargo xtask gpu-pack"
     DATA=${DATA:-tar:$(sed -n 's/^data: //p' pack.txt)}
-    means=(--device "$DEVICE" --threads "$THREADS" --seed "$SEED")
+    hardware=(--device "$DEVICE" --threads "$THREADS" --seed "$SEED")
     mkdir -p "$OUT/logs" "$OUT/done"
 
-    # What a step has done is not done again, so a folder belongs to one choice of settings.
+    # Finished steps are not repeated, so all results in a folder must have the same settings.
     local chosen="TINY=$TINY DEVICE=$DEVICE SEED=$SEED DATA=$DATA"
     [[ -e $OUT/settings.txt ]] || echo "$chosen" >"$OUT/settings.txt"
     [[ $(<"$OUT/settings.txt") = "$chosen" ]] ||
-        die "$OUT was begun with $(<"$OUT/settings.txt"), and this is $chosen: choose another OUT"
+        die "$OUT has results of $(<"$OUT/settings.txt"), but this is $chosen: choose a different OUT"
 }
 
-# The libtorch of PyTorch, for `faa-runtime` through LIBTORCH, and for the other programs through
-# the path of libraries.
+# Finds PyTorch's libtorch. `faa-runtime` finds it by LIBTORCH, the other programs by LD_LIBRARY_PATH.
 find_libtorch() {
-    # Python looks for modules where it is started, too.
+    # Python imports modules from the current folder, so this runs in another.
     local ask='import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])'
     LIBTORCH=${LIBTORCH:-$(cd / && "$PYTHON" -c "$ask" 2>/dev/null)} ||
-        die "$PYTHON has no PyTorch: set PYTHON, or LIBTORCH"
+        die "$PYTHON has no PyTorch: set PYTHON or LIBTORCH"
     LIBTORCH=$(cd "$LIBTORCH" && pwd)
     export LIBTORCH LD_LIBRARY_PATH=$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    # It checks the version, and starts its sibling.
+    # It checks the version, and starts faa-runtime-torch.
     bin/faa-runtime doctor >"$OUT/logs/doctor.txt" 2>&1 ||
-        { cat "$OUT/logs/doctor.txt" >&2 && die "faa-runtime cannot work here"; }
+        { cat "$OUT/logs/doctor.txt" >&2 && die "faa-runtime cannot run here"; }
 }
 
-# Writes down what the machine is, once for every GPU that is met.
+# Records the machine, once per GPU.
 describe_machine() {
     local gpu versions
     gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null |
@@ -107,38 +107,38 @@ describe_machine() {
     } >>"$OUT/environment.txt"
 }
 
-# Leaves what is left to the next call.
-again() {
-    echo "run.sh: the $BUDGET seconds are over; the same call goes on" >&2
+# Ends the call; the next one continues.
+end_for_now() {
+    echo "run.sh: stopped after $BUDGET seconds; the same call continues" >&2
     exit 75
 }
 
-# `step NAME KIND COMMAND…` runs a command, unless it was done before. One of the kind `resumes`
-# goes on where it was ended; one of the kind `once` begins again, and so has to fit into one call.
-# Fails where a command of the kind `once` did.
+# `step NAME KIND COMMAND…` runs a command, unless it is done. If it is interrupted, a command of the kind
+# `resumes` continues in the next call; one of the kind `once` starts again, so it must fit into a call.
+# Returns the status of commands of the kind `once`; ends the script if one of the kind `resumes` fails.
 step() {
     local name=$1 kind=$2 left started took status=0
     shift 2
     if [[ -e $OUT/done/$name ]]; then
         status=$(<"$OUT/done/$name")
-        # `all` goes on after a failure, and does not come back to it.
+        # `all` continues after a failure, and does not repeat the failed step.
         if [[ $status = 0 || $stage = all ]]; then
             return "$status"
         fi
         status=0
     fi
     left=$((BUDGET - SECONDS))
-    # Too little would be spent on starting.
+    # A shorter time would be spent on starting.
     if ((left * 10 < BUDGET)); then
-        again
+        end_for_now
     fi
     if [[ $kind = once ]]; then
         rm -f "$OUT/logs/$name.txt"
     fi
     echo "== $name: $*"
     started=$(date +%s%N)
-    # In the foreground, so that the program is told to end once, and not once more with its group:
-    # told twice, it ends at once.
+    # With --foreground, only the program gets the signal, once. A second one, to its group, would end it
+    # immediately.
     timeout --foreground --signal=INT --kill-after=30 "$left" "$@" </dev/null 2>&1 |
         tee -a "$OUT/logs/$name.txt" || status=${PIPESTATUS[0]}
     took=$((($(date +%s%N) - started) / 1000000))
@@ -148,10 +148,10 @@ step() {
         if [[ $kind = once ]] && ((left * 10 >= BUDGET * 9)); then
             die "$name does not fit into $BUDGET seconds: raise BUDGET"
         fi
-        again
+        end_for_now
     fi
     if ((status != 0)) && [[ $kind = resumes ]]; then
-        die "$name ended with $status; $OUT/logs/$name.txt says why"
+        die "$name ended with $status; see $OUT/logs/$name.txt"
     fi
     echo "$status" >"$OUT/done/$name"
     return "$status"
@@ -174,14 +174,14 @@ rates() {
 }
 
 search() {
-    # Its final trainings are those of `train`, at another batch size.
+    # `train` replaces the final trainings, with a different batch size.
     step search resumes bin/faa-runtime search --data "$DATA" --preset cifar10-reduced \
-        "${search_options[@]}" "${means[@]}" --jobs "$JOBS" --no-final-trainings --out "$OUT/search"
+        "${search_options[@]}" "${hardware[@]}" --jobs "$JOBS" --no-final-trainings --out "$OUT/search"
 }
 
 train() {
     local policy=${POLICY:-$OUT/search/policy.json} count
-    # What is wrong with one that was named is told before hours of work.
+    # An invalid POLICY is reported before hours of work.
     if [[ -n ${POLICY:-} ]]; then
         count=$(sub_policies_of "$policy")
     fi
@@ -190,26 +190,26 @@ train() {
     train_with policy --policy "$policy"
     train_with none --policy none --cutout 0
     train_with trivialaugment --policy trivialaugment-wide
-    # Of the found policy's size.
+    # A random policy of the same size as the found one.
     train_with random --policy "random:$count"
 }
 
-# How many there are in the file of a policy.
+# The number of sub-policies in a policy file.
 sub_policies_of() {
     local count='import json, sys; print(len(json.load(open(sys.argv[1]))["sub_policies"]))'
-    [[ -r $1 ]] || die "there is no $1: ./run.sh search finds one, or POLICY names one"
+    [[ -r $1 ]] || die "there is no $1: run ./run.sh search, or set POLICY"
     "$PYTHON" -c "$count" "$1" 2>/dev/null ||
-        die "POLICY must be a file of sub-policies, as a search finds them, and $1 is none"
+        die "$1 has no sub-policies: POLICY must be a policy file as a search writes it"
 }
 
 train_with() {
     local name=$1
     shift
     step "train-$name" resumes bin/faa-runtime train --data "$DATA" "$@" "${training[@]}" \
-        "${means[@]}" --out "$OUT/train/$name"
+        "${hardware[@]}" --out "$OUT/train/$name"
 }
 
-# Rows for runtime/torch/RESULTS.md, from what there is.
+# Writes the rows of runtime/torch/RESULTS.md, from the results so far.
 report() {
     "$PYTHON" - "$OUT" "$DEVICE" "$SEED" >"$OUT/summary.txt" <<'END'
 import json
@@ -229,7 +229,7 @@ def lines(file):
 
 
 def log():
-    """Seconds and the last command of every step."""
+    """The seconds, last status and last command of each step."""
     steps = {}
     for line in lines(out / "log.txt"):
         if line.startswith("#"):
@@ -244,7 +244,7 @@ def row(*cells):
     print("| " + " | ".join(str(cell) for cell in cells) + " |")
 
 
-def told(step, figure, ours, paper="–"):
+def print_result(step, figure, ours, paper="–"):
     seconds, _, command = steps.get(step, (0, "", "–"))
     row(figure, ours, paper, f"`{command}`", device, seed, f"{seconds:,.0f} s")
 
@@ -253,7 +253,7 @@ def check():
     log = lines(out / "logs/check.txt")
     differ = [line for line in log if line.startswith("DIFFERS")]
     same = sum(line.startswith("ok ") for line in log)
-    told("check", "device against CPU", f"{same} comparisons hold, {len(differ)} do not")
+    print_result("check", "device against CPU", f"{same} comparisons pass, {len(differ)} fail")
     return differ
 
 
@@ -264,9 +264,9 @@ def rates(step):
             for given in ["model", "images", "batch", "device", "precision", "threads"]:
                 measured.pop(given, None)
             for name, number in measured.items():
-                share = name.startswith("augmentation_of") or name == "judging_of_network"
-                ours = f"{100 * number:.1f} %" if share else f"{number:,.0f} images/s"
-                told(step, f"{step}: {name}", ours)
+                fraction = name.startswith("augmentation_of") or name == "judging_of_network"
+                ours = f"{100 * number:.1f} %" if fraction else f"{number:,.0f} images/s"
+                print_result(step, f"{step}: {name}", ours)
 
 
 def search():
@@ -275,12 +275,12 @@ def search():
               for file in sorted(out.glob("search/fold-*/evaluation.json"))]
     if errors:
         held_out = ", ".join(f"{100 * error:.1f} %" for error in errors)
-        told("search", "search: errors of the folds' networks", held_out)
+        print_result("search", "search: errors of the folds' networks", held_out)
     trials = sum(len(lines(file)) for file in out.glob("search/fold-*/trials.jsonl"))
     found = "no policy yet"
     if policy.exists():
         found = f"{len(json.loads(policy.read_text())['sub_policies'])} sub-policies"
-    told("search", "search", f"{found}, {trials} trials", "3.5 hours on a V100")
+    print_result("search", "search", f"{found}, {trials} trials", "3.5 hours on a V100")
 
 
 def train(name):
@@ -293,16 +293,16 @@ def train(name):
             ours = f"{100 * error:.2f} % after {len(epochs)} epochs"
         if (folder / "diverged.json").exists():
             ours = f"diverged after {len(epochs)} epochs"
-        told(step, f"test error, {NAMES[name]}", ours, PAPER.get(name, "–"))
+        print_result(step, f"test error, {NAMES[name]}", ours, PAPER.get(name, "–"))
         seconds = sum(epoch["seconds"] for epoch in epochs)
         if seconds:
             rate = sum(epoch["images"] for epoch in epochs) / seconds
-            told(step, f"training, {NAMES[name]}", f"{rate:,.0f} images/s")
+            print_result(step, f"training, {NAMES[name]}", f"{rate:,.0f} images/s")
 
 
 steps = log()
 if "TINY=1" in (out / "settings.txt").read_text():
-    print("A dry run of a small network: its figures say nothing.")
+    print("Dry run with a small network: the figures are meaningless.")
 for line in lines(out / "environment.txt"):
     if line.startswith(("GPU: ", "CPU: ", "PyTorch ", "faa-runtime ")):
         print(line)
@@ -319,11 +319,11 @@ for name in NAMES:
     train(name)
 failed = [step for step, (_, status, _) in steps.items() if status not in ["0", "124", "137"]]
 if differ:
-    print("\nWhat differs:\n\n" + "\n".join(differ))
+    print("\nDifferences:\n\n" + "\n".join(differ))
 if failed:
     print("\nFailed: " + ", ".join(failed))
 END
-    echo "run.sh: $OUT/summary.txt is written" >&2
+    echo "run.sh: wrote $OUT/summary.txt" >&2
 }
 
 main() {
@@ -339,7 +339,7 @@ main() {
             exit 2
             ;;
     esac
-    (($# == 1)) || die "one stage at a time, and no options: they are variables"
+    (($# == 1)) || die "only one stage per call; options are environment variables"
     cd "$(dirname "$0")"
     settings
     if [[ $stage = report ]]; then

@@ -1,7 +1,7 @@
-"""Writes tests/goldens/ops.txt: what Pillow makes of thousands of cases, a line each.
+"""Writes tests/goldens/ops.txt: Pillow's results of thousands of cases, one per line.
 
-Usage: make_goldens.py FILE, or `cargo xtask parity --write-goldens`, which has the right Pillow. The
-cases are always the same; only another Pillow, or a change here, gives another file.
+Usage: make_goldens.py FILE, or `cargo xtask parity --write-goldens`, which provides the right version of
+Pillow. The cases are always the same: the file changes only with Pillow's version or with this script.
 """
 
 import sys
@@ -37,7 +37,7 @@ RANGES = {
 SIZES = [
     (1, 1), (1, 7), (7, 1), (2, 2), (3, 3), (2, 9), (9, 2), (5, 4), (16, 17),
     (31, 33), (32, 32), (65, 63), (100, 1), (1, 100), (128, 48), (224, 224), (641, 427),
-    # Coordinates that leave 16 bits.
+    # So long that coordinates overflow 16 bits.
     (33000, 2), (1, 33000),
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ SIZES = [
 # modes only.
 VALUES_OF_A_SHAPE = 3
 
-# Larger than a processor's caches.
+# Larger than a CPU's caches.
 LARGE = (4096, 4096)
 
 HEADER = """\
@@ -58,7 +58,7 @@ HEADER = """\
 
 def main(path):
     if PIL.__version__ != ops.PILLOW:
-        sys.exit(f"Pillow {ops.PILLOW} is needed, and this is {PIL.__version__}")
+        sys.exit(f"Pillow {ops.PILLOW} is needed, but this is {PIL.__version__}")
     pictures.check_known()
     lines = [golden(case) for case in cases()]
     with open(path, "w", encoding="ascii", newline="\n") as file:
@@ -92,8 +92,7 @@ def cases():
                 values = values_of(op, *size, mode, stream)
                 for _ in range(VALUES_OF_A_SHAPE):
                     kind = pictures.KINDS[(turn + size_number) % len(pictures.KINDS)]
-                    # Few seeds, so that many cases share an image; still one that is no small
-                    # number.
+                    # Few seeds, so that many cases share an image, but large numbers.
                     image_seed = (op_number % 3 + 1) * 0x9E3779B97F4A7C15 % 2**64
                     value = values[turn % len(values)]
                     yield op, value, stream.next_u64(), *size, mode, kind, image_seed
@@ -109,7 +108,7 @@ def cases():
 
 
 def values_of(op, width, height, mode, stream):
-    """Values within an op's range, at its ends and beyond, and those that are special to it."""
+    """Values within an op's range, at its ends and outside, and special values of the op."""
     if op not in RANGES:
         return [0.0]
     low, high = RANGES[op]
@@ -128,10 +127,10 @@ def values_of(op, width, height, mode, stream):
 
 
 def may_be_huge(op, mode):
-    """Whether Pillow and our rule agree on values that overflow a single-precision number.
+    """Whether Pillow and our ops agree on values that overflow single precision.
 
-    A factor that does so makes Pillow's alpha 0, and leaves ours alone: the one rule of ours where
-    Pillow has another. And padding as large as that takes Pillow's memory.
+    With such a factor, Pillow sets alpha to 0, while our ops keep it: that is the only difference. Padding
+    of that size would need too much memory.
     """
     enhances = op in ("Contrast", "Color", "Brightness", "Sharpness")
     return op != "CropPad" and not (enhances and mode == "RGBA")
@@ -139,7 +138,7 @@ def may_be_huge(op, mode):
 
 def special_of(op, width, height):
     if op in ("ShearX", "ShearY"):
-        # Where rows are shifted by half a pixel, and where a corner leaves 16-bit coordinates.
+        # Rows are shifted by half a pixel, or the coordinates of a corner overflow 16 bits.
         across = height if op == "ShearX" else width
         return [0.5, -0.5, 1.0, -1.0, 0.25, 32767 / across, -33000 / across, 700.3, 1e-17, 1 / 3]
     if op in ("TranslateX", "TranslateY"):

@@ -1,7 +1,7 @@
-"""The built-in ops, made by Pillow, with the draws that the ops' pages document.
+"""The built-in ops, written with Pillow, with the random draws that the ops' documentation describes.
 
-Every op is a function of the image, the value, the stream of the call's seed, and a partner image.
-Where Pillow refuses a mode or a value, what stands here is the rule of the op's page.
+Every op is a function of the image, the value, the random stream of the call, and a partner image.
+Modes and values that Pillow does not accept are treated as the op's documentation says.
 """
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
@@ -69,7 +69,7 @@ def solarize_add(image, value, stream, partner):
 
 
 def posterize(image, value, stream, partner):
-    """Pillow refuses less than one bit and more than eight."""
+    """Pillow accepts only one to eight bits."""
     bits = min(8, max(0, int(value)))
     if bits == 0:
         return on_color(image, lambda color: Image.new(color.mode, color.size, 0))
@@ -151,7 +151,7 @@ def crop_pad(image, value, stream, partner):
 
 
 def on_color(image, change):
-    """Changes the colours of an image and keeps its alpha."""
+    """Applies `change` to the colours of an image, and keeps its alpha."""
     if image.mode != "RGBA":
         return change(image)
     changed = change(image.convert("RGB"))

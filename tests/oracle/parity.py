@@ -1,7 +1,7 @@
-"""Pillow's half of `cargo xtask parity`: reads cases with our results from standard input, makes
-the same with Pillow, and compares every byte.
+"""The Pillow part of `cargo xtask parity`: reads cases with the ops' results from standard input, applies
+the same ops with Pillow, and compares every byte.
 
-`tests/examples/parity/main.rs` says what comes in. It ends at the first difference with status 1.
+`tests/examples/parity/main.rs` describes the input. The exit status is 1 at the first difference.
 """
 
 import collections
@@ -16,7 +16,7 @@ import ops
 import pictures
 
 PROGRESS_EVERY = 5.0
-# With fewer cases for each op, chance alone may leave one out.
+# With fewer cases per op, an op may be missing by chance.
 ENOUGH_FOR_ALL = 40
 
 
@@ -27,7 +27,7 @@ def main():
     source = sys.stdin.buffer
     first_line = source.readline()
     if not first_line:
-        sys.exit("error: the program that makes the cases said nothing")
+        sys.exit("error: the input is empty")
     about = json.loads(first_line)
     total, seed = about["cases"], about["seed"]
     print(f"{total} cases, seed {seed}, levels {', '.join(about['levels'])}", file=sys.stderr)
@@ -35,23 +35,23 @@ def main():
     progress = Progress(total)
     for line in source:
         if not line.endswith(b"\n"):
-            sys.exit("error: the cases end in the middle of one")
+            sys.exit("error: the input ends within a case")
         record = json.loads(line)
         found = source.read(record["length"])
         difference = compare(record, found)
         if "altered" in record:
-            tally.controls += 1
-            if difference is None or difference.place != record["altered"]:
-                sys.exit(f"error: an altered copy passed, so the comparison is blind: {record}")
+            tally.altered += 1
+            if difference is None or difference.index != record["altered"]:
+                sys.exit(f"error: the difference of an altered copy was not found: {record}")
             continue
         if difference is not None:
-            print(difference.in_words(record, about))
+            print(difference.describe(record, about))
             print(f"{tally.cases + 1} cases, 1 differs (Pillow {PIL.__version__}, seed {seed})")
             sys.exit(1)
         tally.add(record)
-        progress.tell(tally.cases)
+        progress.show(tally.cases)
     problem = tally.problem(about)
-    print(tally.in_words(about["ops"]))
+    print(tally.summary(about["ops"]))
     if problem:
         sys.exit(f"error: {problem}")
     seconds = f"{progress.seconds():.0f} s"
@@ -64,14 +64,14 @@ def compare(record, found):
     if found == wanted:
         return None
     if len(found) != len(wanted):
-        sys.exit(f"error: the cases end in the middle of number {record['case']}")
-    place = next(i for i, (ours, pillows) in enumerate(zip(found, wanted)) if ours != pillows)
+        sys.exit(f"error: the input ends within case {record['case']}")
+    index = next(i for i, (ours, pillows) in enumerate(zip(found, wanted)) if ours != pillows)
     count = sum(ours != pillows for ours, pillows in zip(found, wanted))
-    return Difference(place, count, found, wanted)
+    return Difference(index, count, found, wanted)
 
 
 def replay(record):
-    """What Pillow makes of a case, step by step."""
+    """Pillow's result of a case."""
     shape = record["width"], record["height"], record["mode"]
     image = image_of(pictures.picture(record["kind"], record["image_seed"], *shape), shape)
     for step in record["steps"]:
@@ -90,16 +90,16 @@ def image_of(samples, shape):
 
 
 class Difference:
-    def __init__(self, place, count, found, wanted):
-        self.place = place
+    def __init__(self, index, count, found, wanted):
+        self.index = index
         self.count = count
         self.found = found
         self.wanted = wanted
 
-    def in_words(self, record, about):
-        """All that is needed to repeat the case, and the first pixel that differs."""
+    def describe(self, record, about):
+        """Everything needed to repeat the case, and the first pixel that differs."""
         width, channels = record["width"], pictures.CHANNELS[record["mode"]]
-        pixel = self.place // channels
+        pixel = self.index // channels
         samples = slice(pixel * channels, (pixel + 1) * channels)
         lines = [
             f"case {record['case']} differs in {self.count} of {record['length']} samples",
@@ -123,11 +123,11 @@ class Difference:
 
 
 class Tally:
-    """How often what was compared."""
+    """The numbers of comparisons, by op and SIMD level."""
 
     def __init__(self):
         self.cases = 0
-        self.controls = 0
+        self.altered = 0
         self.alone = collections.Counter()
         self.in_policies = collections.Counter()
         self.levels = collections.Counter()
@@ -139,40 +139,40 @@ class Tally:
         counter.update(step["op"] for step in record["steps"])
 
     def problem(self, about):
-        """Why equal results would prove nothing."""
+        """The reason why too little was compared, or `None`."""
         if self.cases != about["cases"]:
-            return f"only {self.cases} of {about['cases']} cases came"
+            return f"only {self.cases} of {about['cases']} cases were read"
         if self.cases < ENOUGH_FOR_ALL * len(about["ops"]):
             return None
         missing = [op for op in about["ops"] if not self.alone[op]]
         missing += [level for level in about["levels"] if not self.levels[level]]
         if missing:
-            return f"nothing was compared of {', '.join(missing)}"
-        return None if self.controls else "no altered copy came"
+            return f"there was no case of {', '.join(missing)}"
+        return None if self.altered else "there was no altered copy"
 
-    def in_words(self, names):
+    def summary(self, names):
         counts = [f"{op} {self.alone[op]}+{self.in_policies[op]}" for op in names]
         levels = [f"{level} {count}" for level, count in self.levels.items()]
         return (
             f"compared, alone + in policies: {', '.join(counts)}; by level: {', '.join(levels)}; "
-            f"{self.controls} altered copies found"
+            f"{self.altered} altered copies detected"
         )
 
 
 class Progress:
     def __init__(self, total):
         self.total = total
-        self.start = self.told = time.monotonic()
+        self.start = self.shown = time.monotonic()
 
     def seconds(self):
         return time.monotonic() - self.start
 
-    def tell(self, done):
+    def show(self, done):
         now = time.monotonic()
-        if now - self.told >= PROGRESS_EVERY:
-            self.told = now
+        if now - self.shown >= PROGRESS_EVERY:
+            self.shown = now
             rate = done / (now - self.start)
-            print(f"{done} of {self.total} cases, {rate:.0f} a second", file=sys.stderr)
+            print(f"{done} of {self.total} cases, {rate:.0f} per second", file=sys.stderr)
 
 
 if __name__ == "__main__":

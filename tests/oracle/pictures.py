@@ -1,8 +1,7 @@
-"""Test images and random numbers, both the same as in the Rust code of this package.
+"""Test images and random numbers, identical to those of the Rust code.
 
-Standard library only. `tests/src/pictures.rs` is the other side of the images, and
-`runtime/op/src/stream.rs` that of the random stream; `known.txt` holds answers that both sides are
-checked against.
+Uses only the standard library. The Rust code is in `tests/src/pictures.rs` and, for the random stream, in
+`runtime/op/src/stream.rs`; both versions are checked against `known.txt`.
 """
 
 import hashlib
@@ -12,10 +11,9 @@ KINDS = ("noise", "narrow", "few", "gradient", "grain", "constant")
 CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 
 WORD = 0xFFFFFFFF
-# How many bytes at the head of an image's random bytes say how the others are read: eight for each
-# channel.
+# The number of random bytes that are parameters, eight per channel; the samples follow.
 HEAD = 32
-# Level i, moved up by k levels and around the end.
+# Tables that add k to every level, modulo 256.
 MOVED = [bytes((level + k) % 256 for level in range(256)) for k in range(256)]
 
 
@@ -39,8 +37,8 @@ def picture(kind, seed, width, height, mode):
     if kind == "gradient":
         return gradient(heads, width, height)
     if kind == "grain":
-        # A gradient of 0 … 239 and noise of 0 … 15: no sum leaves its byte, so two long integers
-        # add up all samples at once.
+        # A gradient of 0 … 239 and noise of 0 … 15: no sum overflows its byte, so all samples can be added
+        # at once as two large integers.
         smooth = gradient(heads, width, height).translate(bytes(i * 15 // 16 for i in range(256)))
         rough = samples.translate(bytes(i // 16 for i in range(256)))
         total = int.from_bytes(smooth, "little") + int.from_bytes(rough, "little")
@@ -51,7 +49,7 @@ def picture(kind, seed, width, height, mode):
 
 
 def partner(seed, number, width, height, mode):
-    """The image that a mixing op blends in: number 0, 1, … of the partners of image `seed`."""
+    """A partner image for ops that mix images: number 0, 1, … for the image with this seed."""
     return picture("noise", (seed + 1 + number) % 2**64, width, height, mode)
 
 
@@ -64,19 +62,19 @@ def by_channel(samples, tables):
 
 
 def narrow_table(head):
-    """All levels, brought into a range that two bytes span."""
+    """A table that maps all levels to a range whose ends are two parameters."""
     low, high = sorted(head[:2])
     return bytes(low + level * (high - low + 1) // 256 for level in range(256))
 
 
 def few_table(head):
-    """All levels, brought to one of one to four."""
+    """A table that maps all levels to one to four levels."""
     count = 1 + head[4] % 4
     return bytes(head[level % count] for level in range(256))
 
 
 def gradient(heads, width, height):
-    """Levels that rise evenly to the right, by up to 4 a pixel, and downwards, the same in all
+    """Levels that increase linearly to the right, by up to 4 per pixel, and downwards, equally in all
     channels, and start again from 0 after 255."""
     first_row = b"".join(
         bytes((head[0] + x * head[1] // 64) % 256 for head in heads) for x in range(width)
@@ -86,7 +84,7 @@ def gradient(heads, width, height):
 
 
 class Stream:
-    """The random stream of an op's call: Philox4x32-10 with the op's seed for its key."""
+    """The random stream of an op's call: Philox4x32-10 with the op's seed as key."""
 
     def __init__(self, seed):
         self.key = (seed & WORD, seed >> 32)
@@ -127,13 +125,13 @@ def philox4x32_10(counter, key):
 
 
 def digest(samples):
-    """What the text files hold in place of an image: 16 hexadecimal digits of its SHA-256."""
+    """The digest that files of cases contain instead of an image: 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(samples).hexdigest()[:16]
 
 
 def check_known():
-    """Fails where this side makes other images or numbers than the Rust side does."""
-    # Worked out by the Rust side: see the tests of `runtime/op/src/stream.rs` for Philox itself.
+    """Fails if images or numbers differ from those of the Rust code."""
+    # The same known answer is in the tests of `runtime/op/src/stream.rs`.
     assert philox4x32_10((0, 0, 0, 0), (0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     text = pathlib.Path(__file__).with_name("known.txt").read_text("ascii")
     seen = set()
@@ -147,6 +145,6 @@ def check_known():
         else:
             seed, width, height, mode = numbers
             found = digest(picture(name, int(seed), int(width), int(height), mode))
-        assert found == answer, f"known.txt has another answer than {found}: {line}"
+        assert found == answer, f"found {found}, but known.txt has: {line}"
         seen.add(name)
     assert seen == {"stream", *KINDS}, f"known.txt lacks a kind: {seen}"

@@ -1,8 +1,8 @@
-//! What is fuzzed: functions that take any bytes, and panic if something is wrong.
+//! Fuzz targets: functions that take any bytes, and panic if something is wrong.
 //!
-//! They are ordinary functions so that they cannot rot: `tests/tests/fuzzing.rs` runs them on seeds,
-//! on former findings and on some thousands of other inputs, without a fuzzer. The fuzzer's own
-//! targets, in `tests/fuzz`, only call them.
+//! They are ordinary functions, so that they stay tested: `tests/tests/fuzzing.rs` runs them on seeds, on
+//! former findings and on thousands of generated inputs, without a fuzzer. The targets in `tests/fuzz` only
+//! call them.
 
 mod dataset;
 mod executor;
@@ -17,27 +17,27 @@ pub use module::{module, smith, spec};
 pub use op::op;
 pub use text::{foreign, plan, policy};
 
-/// A function that is fuzzed, by the name of its target.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What `cargo xtask fuzz` calls it.
+    /// Its name in `cargo xtask fuzz`.
     pub name: &'static str,
-    /// What is run.
+    /// The function.
     pub body: fn(&[u8]),
-    /// How many inputs `cargo test` makes for it.
+    /// The number of inputs that `cargo test` generates for it.
     pub inputs: u64,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 9] = [
     target("policy", policy, 4000),
     target("foreign", foreign, 4000),
     target("plan", plan, 4000),
     target("spec", spec, 4000),
-    // Each is compiled, and some run into their limits of time.
+    // Each input is compiled, and some reach the time limit.
     target("module", module, 400),
     target("smith", smith, 400),
-    // Each is a file, or six.
+    // Each input is written to up to six files.
     target("dataset", dataset, 1500),
     target("executor", executor, 4000),
     target("op", op, 4000),

@@ -1,7 +1,7 @@
-//! What the end-to-end tests share: the programs, and folders of images to run them on.
+//! Helpers of the end-to-end tests: the programs, and images to run them on.
 //!
-//! The tests run programs as people do. Cargo does not build the programs of other packages for a
-//! test, so the first call builds them.
+//! The tests run the programs as users do. Cargo does not build programs of other packages for a test, so
+//! the first call builds them.
 
 use std::env;
 use std::fs;
@@ -26,48 +26,47 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// `faa-runtime`, ready to be given arguments. It must find its libraries by itself.
+/// A command that runs `faa-runtime`, which must find libtorch without `LD_LIBRARY_PATH`.
 pub fn faa_runtime() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(PROGRAM.get_or_init(|| build("faa-runtime")));
     command.env_remove("LD_LIBRARY_PATH");
-    // Cargo's own setting; one of the user's stays.
+    // Remove cargo's setting, but not the user's.
     if env::var_os("LIBTORCH").is_some_and(|home| Path::new(&home).ends_with(".libtorch")) {
         command.env_remove("LIBTORCH");
     }
     command
 }
 
-/// Builds `faa-runtime-torch`, which `faa-runtime` starts for what needs libtorch.
+/// Builds `faa-runtime-torch`, which `faa-runtime` starts for commands that need libtorch.
 pub fn build_torch() {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| build("faa-runtime-torch"));
 }
 
-/// A program of `examples/`.
+/// A command that runs a program of the folder `examples`.
 pub fn example(program: &str) -> Command {
     Command::new(build(program))
 }
 
-/// Builds a program with the profile of the running test, and tells where it is.
-///
-/// The same packages are selected as for the test, since features of dependencies are united over
-/// what is selected; otherwise most of them would be built once more.
+/// Builds a program with the profile of the running test, and returns its path.
 fn build(program: &str) -> PathBuf {
     build_target("--bin", program);
     profile_folder().join(program)
 }
 
-/// Builds an example of this package, and tells where it is.
+/// Builds an example of this package, and returns its path.
 ///
 /// # Panics
 ///
-/// Where it cannot be built.
+/// If it cannot be built.
 pub fn example_of_tests(example: &str) -> PathBuf {
     build_target("--example", example);
     profile_folder().join("examples").join(example)
 }
 
+/// Selects the same packages as for the test: cargo unites the features of all selected packages, and with
+/// other features it would build most dependencies again.
 fn build_target(kind: &str, name: &str) {
     let mut arguments = vec!["build", "--quiet", kind, name];
     if cfg!(feature = "torch") {
@@ -77,7 +76,7 @@ fn build_target(kind: &str, name: &str) {
     assert!(status.success(), "building {name} failed");
 }
 
-/// Cargo with these arguments, in the repository and with the profile of the running test.
+/// A cargo command in the repository, with the profile of the running test.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(arguments);
@@ -87,34 +86,34 @@ pub fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// Where programs lie that were built with the profile of the running test.
+/// The folder of programs built with the profile of the running test.
 ///
 /// # Panics
 ///
-/// Where what runs is no test.
+/// If this program is not a test.
 pub fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
     let folder = test.ancestors().nth(2);
-    let folder = folder.expect("tests lie in a profile's folder `deps`");
+    let folder = folder.expect("tests are in the folder `deps` of a profile");
     folder.to_owned()
 }
 
-/// Runs a program to its end.
+/// Runs a command to its end.
 ///
 /// # Panics
 ///
-/// Where it cannot be started.
+/// If it cannot be started.
 pub fn run(command: &mut Command) -> Output {
     command
         .output()
-        .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"))
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
-/// What a program that must succeed prints on standard output.
+/// The standard output of a command that must succeed.
 ///
 /// # Panics
 ///
-/// Where it fails; the message has what it says on standard error.
+/// If it fails; the message contains its standard error.
 pub fn stdout_of(command: &mut Command) -> String {
     let output = run(command);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -122,11 +121,11 @@ pub fn stdout_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("programs print UTF-8")
 }
 
-/// The exit status and standard error of a program that must fail.
+/// The exit code and standard error of a command that must fail.
 ///
 /// # Panics
 ///
-/// Where it succeeds, or is ended by a signal.
+/// If it succeeds, or is killed by a signal.
 pub fn failure_of(command: &mut Command) -> (i32, String) {
     let output = run(command);
     assert!(!output.status.success(), "{command:?} succeeded");
@@ -137,11 +136,11 @@ pub fn failure_of(command: &mut Command) -> (i32, String) {
     )
 }
 
-/// Writes an image that differs in every pixel from most others, by `seed`.
+/// Writes an image; images of different seeds differ in most pixels.
 ///
 /// # Panics
 ///
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn write_image(path: &Path, width: u32, height: u32, seed: u32) {
     let pixel = |x: u32, y: u32| {
         Rgb([
@@ -151,17 +150,19 @@ pub fn write_image(path: &Path, width: u32, height: u32, seed: u32) {
         ]
         .map(|v| v as u8))
     };
-    fs::create_dir_all(path.parent().expect("a file has a folder")).expect("it can be made");
+    fs::create_dir_all(path.parent().expect("a file has a folder"))
+        .expect("folders can be created");
     RgbImage::from_fn(width, height, pixel)
         .save(path)
         .expect("the image can be written");
 }
 
-/// Writes a data set in folders: `classes` classes that differ in colour, so many images a split.
+/// Writes a data set in folders. `images` are the numbers of images per class in the splits train and test;
+/// classes differ in colour.
 ///
 /// # Panics
 ///
-/// Where a file cannot be written.
+/// If a file cannot be written.
 pub fn write_data_set(folder: &Path, classes: u32, images: [u32; 2]) {
     for (split, count) in ["train", "test"].into_iter().zip(images) {
         for class in 0..classes {
@@ -173,7 +174,7 @@ pub fn write_data_set(folder: &Path, classes: u32, images: [u32; 2]) {
     }
 }
 
-/// The example of the repository's README, run as a test.
+/// Runs the example in the repository's README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}

@@ -1,8 +1,8 @@
-//! Test images that Rust and Python make alike, so that a case is a line of text.
+//! Test images that Rust and Python generate identically, so that a test case is a line of text.
 //!
-//! The other side is `tests/oracle/pictures.py`; `tests/oracle/known.txt` holds answers that both
-//! are checked against. An image is its random bytes, SHAKE-128 of `faa <kind> <seed>`, read in one
-//! of several ways: eight bytes of the first 32 for each channel say how, and the samples follow.
+//! The Python version is `tests/oracle/pictures.py`; both are checked against `tests/oracle/known.txt`. An
+//! image is generated from the random bytes SHAKE-128 of `faa <kind> <seed>`: first 32 bytes of parameters,
+//! of which each channel uses eight, then the samples.
 
 use std::array;
 use std::fmt;
@@ -12,18 +12,18 @@ use sha2::{Digest, Sha256};
 use sha3::Shake128;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 
-/// What a test image looks like.
+/// The content of a test image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Every level in every place.
+    /// Uniform noise of all levels.
     Noise,
-    /// Noise within a range of levels, another one for each channel.
+    /// Noise within a range of levels, which differs between channels.
     Narrow,
-    /// Noise of at most four levels a channel.
+    /// Noise of at most four levels per channel.
     Few,
-    /// Levels that rise evenly to the right and downwards.
+    /// Levels that increase linearly to the right and downwards.
     Gradient,
-    /// A gradient under a little noise, more like a photograph than the others.
+    /// A gradient with a little noise, the kind most similar to photographs.
     Grain,
     /// One colour.
     Constant,
@@ -40,7 +40,7 @@ impl Kind {
         Self::Constant,
     ];
 
-    /// The kind's name in lists of cases.
+    /// The kind's name in files of cases.
     pub fn name(self) -> &'static str {
         match self {
             Self::Noise => "noise",
@@ -64,10 +64,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How many bytes at the head of an image's random bytes say how the others are read.
+/// The number of random bytes that are parameters.
 const HEAD: usize = 32;
 
-/// The samples of the test image of that kind and seed.
+/// The samples of a test image, row by row, channels interleaved.
 pub fn picture(kind: Kind, seed: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
     let mut bytes = random_bytes(kind, seed);
     let mut head = [0; HEAD];
@@ -96,19 +96,19 @@ pub fn picture(kind: Kind, seed: u64, width: usize, height: usize, channels: Cha
     }
 }
 
-/// The image that a mixing op blends in: number 0, 1, … of the partners of image `seed`.
+/// A partner image for ops that mix images: number 0, 1, … for the image with this seed.
 pub fn partner(seed: u64, number: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
     let seed = seed.wrapping_add(1).wrapping_add(number);
     picture(Kind::Noise, seed, width, height, channels)
 }
 
-/// What lists of cases hold in place of an image: 16 hexadecimal digits of its SHA-256.
+/// The digest that files of cases contain instead of an image: 16 hexadecimal digits of its SHA-256.
 pub fn digest(samples: &[u8]) -> String {
     let hash: [u8; 32] = Sha256::digest(samples).into();
     hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name by which Pillow calls these channels.
+/// Pillow's name of these channels.
 pub fn mode_of(channels: Channels) -> &'static str {
     match channels {
         Channels::L => "L",
@@ -117,7 +117,7 @@ pub fn mode_of(channels: Channels) -> &'static str {
     }
 }
 
-/// The channels that Pillow calls by this name.
+/// The channels with this name in Pillow.
 pub fn channels_of(mode: &str) -> Option<Channels> {
     [Channels::L, Channels::Rgb, Channels::Rgba]
         .into_iter()
@@ -130,7 +130,7 @@ fn random_bytes(kind: Kind, seed: u64) -> impl XofReader {
     shake.finalize_xof()
 }
 
-/// Sends the samples of every channel through a table that the channel's head makes.
+/// Maps the samples of each channel by a table that is computed from the channel's parameters.
 fn by_channel(
     mut samples: Vec<u8>,
     heads: &[[u8; 8]],
@@ -148,19 +148,19 @@ fn by_channel(
     samples
 }
 
-/// All levels, brought into a range that two bytes span.
+/// Maps all levels to a range whose ends are two parameters.
 fn narrow(head: &[u8; 8], level: usize) -> u8 {
     let (low, high) = (head[0].min(head[1]), head[0].max(head[1]));
     low + (level * (usize::from(high - low) + 1) / 256) as u8
 }
 
-/// All levels, brought to one of one to four.
+/// Maps all levels to one to four levels.
 fn few(head: &[u8; 8], level: usize) -> u8 {
     let count = 1 + usize::from(head[4] % 4);
     head[level % count]
 }
 
-/// Levels that rise by up to 4 a pixel, and start again from 0 after 255.
+/// Levels that increase by up to 4 per pixel, and start again from 0 after 255.
 fn gradient(heads: &[[u8; 8]], width: usize, height: usize) -> Vec<u8> {
     let first_row: Vec<u8> = (0..width)
         .flat_map(|x| {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_make_the_same_images_and_numbers() {
+    fn rust_and_python_generate_the_same_images_and_numbers() {
         let mut seen = BTreeSet::new();
         let lines = include_str!("../oracle/known.txt").lines();
         for line in lines.filter(|line| !line.starts_with('#')) {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_look_as_described() {
+    fn kinds_have_the_described_levels() {
         let levels = |kind, seed| -> BTreeSet<u8> {
             picture(kind, seed, 200, 100, Channels::L)
                 .into_iter()
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partner_is_another_image() {
+    fn partners_differ_from_the_image_and_from_each_other() {
         let image = picture(Kind::Noise, 5, 4, 4, Channels::Rgb);
         let partners = [0, 1].map(|number| partner(5, number, 4, 4, Channels::Rgb));
         assert!(image != partners[0] && partners[0] != partners[1]);

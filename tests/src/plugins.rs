@@ -1,4 +1,4 @@
-//! Plugins for tests: those of `examples/plugins`, and the one in the ABI's own text.
+//! Plugins for tests: those of `examples/plugins`, and the example in `plugin-sdk/ABI.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ pub fn abi_example() -> Vec<u8> {
 /// The folders of the example plugins in Rust.
 pub const RUST_EXAMPLES: [&str; 3] = ["elastic", "fade", "weather"];
 
-/// Builds an example plugin in Rust to a WebAssembly module, once in a test program.
+/// Builds an example plugin in Rust to a WebAssembly module.
 ///
 /// # Panics
 ///
-/// Where it cannot be built; `faa-runtime plugin build` says why.
+/// If it cannot be built; the message is that of `faa-runtime plugin build`.
 pub fn module_of(example: &str) -> PathBuf {
     build_in(modules(), &examples().join(example), &[])
 }
@@ -40,7 +40,7 @@ pub fn module_of(example: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where it cannot be built.
+/// If it cannot be built.
 pub fn library_of(example: &str) -> PathBuf {
     static LIBRARIES: LazyLock<TempDir> = LazyLock::new(new_folder);
     build_in(&LIBRARIES, &examples().join(example), &["--native"])
@@ -49,7 +49,7 @@ pub fn library_of(example: &str) -> PathBuf {
 /// The permission to load the libraries that tests build.
 #[expect(unsafe_code, reason = "the tests' own libraries")]
 pub fn native_permission() -> Option<NativePermission> {
-    // SAFETY: the SDK or a test has written each of them.
+    // SAFETY: the source of each library is in this repository.
     Some(unsafe { NativePermission::new() })
 }
 
@@ -57,28 +57,21 @@ pub fn native_permission() -> Option<NativePermission> {
 ///
 /// # Panics
 ///
-/// Where there is no clang that builds for WebAssembly.
+/// If no clang is installed that builds for WebAssembly.
 pub fn module_in_c() -> PathBuf {
     let module = modules().path().join("halftone.wasm");
     let source = examples().join("halftone-c/halftone.c");
     let compilers = ["clang", "clang-22"];
     let built = compilers.iter().any(|clang| {
         Command::new(clang)
-            .args([
-                "--target=wasm32",
-                "-O3",
-                "-msimd128",
-                "-nostdlib",
-                "-Wl,--no-entry",
-                "-o",
-            ])
+            .args("--target=wasm32 -O3 -msimd128 -nostdlib -Wl,--no-entry -o".split(' '))
             .args([&module, &source])
             .output()
             .is_ok_and(|output| output.status.success())
     });
     assert!(
         built,
-        "no clang here builds for WebAssembly: apt-get install clang-22 lld-22"
+        "no installed clang builds for WebAssembly: apt-get install clang-22 lld-22"
     );
     module
 }
@@ -87,28 +80,30 @@ pub fn module_in_c() -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where it is not valid.
+/// If it is not valid.
 pub fn module_in_text() -> PathBuf {
     let module = modules().path().join("channel-swap.wasm");
     let bytes = wat::parse_file(examples().join("channel-swap/channel-swap.wat"));
-    fs::write(&module, bytes.expect("the example is valid")).expect("the folder is there");
+    fs::write(&module, bytes.expect("the example is valid")).expect("the folder exists");
     module
 }
 
-/// `faa-runtime plugin build` on a crate's folder: the plugin that it makes.
+/// Runs `faa-runtime plugin build` on a crate's folder, and returns the path of the plugin.
 ///
 /// # Panics
 ///
-/// Where it fails.
+/// If it fails.
 pub fn build_in(out: &TempDir, folder: &Path, options: &[&str]) -> PathBuf {
-    // cargo must not run twice in one folder, and tests of one program run side by side.
+    // The tests of a program run in parallel, but two builds would write the same files.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
     let mut command = faa_runtime();
     command.args(["plugin", "build"]).arg(folder).args(options);
     command.arg("--out").arg(out.path());
     let printed = stdout_of(&mut command);
-    let (file, _) = printed.rsplit_once(" (").expect("it says what it made");
+    let (file, _) = printed
+        .rsplit_once(" (")
+        .expect("the path of the plugin is printed");
     file.into()
 }
 
@@ -118,7 +113,7 @@ fn modules() -> &'static TempDir {
 }
 
 fn new_folder() -> TempDir {
-    tempfile::tempdir().expect("there is a place for temporary files")
+    tempfile::tempdir().expect("temporary folders can be created")
 }
 
 fn examples() -> PathBuf {

@@ -1,4 +1,4 @@
-//! Searches and trainings that take seconds, and what they write.
+//! Searches and trainings that take seconds, and the files that they write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::{build_torch, faa_runtime, write_data_set};
 
-/// What `search` and `train` are given: options and their values.
-const OF_BOTH: &[(&str, &str)] = &[
+/// Options of `search` and `train`, with values.
+const COMMON_OPTIONS: &[(&str, &str)] = &[
     ("--data", "folder:data"),
     ("--out", "run"),
     ("--preset", "demo"),
@@ -28,8 +28,8 @@ const OF_BOTH: &[(&str, &str)] = &[
     ("--cutout", "8"),
 ];
 
-/// What `search` is given besides.
-const OF_SEARCH: &[(&str, &str)] = &[
+/// Further options of `search`.
+const SEARCH_OPTIONS: &[(&str, &str)] = &[
     ("--folds", "2"),
     ("--rounds", "2"),
     ("--trials", "6"),
@@ -38,43 +38,44 @@ const OF_SEARCH: &[(&str, &str)] = &[
     ("--final-epochs", "2"),
 ];
 
-/// A folder with a data set in its folder `data`: 16×16 images in three classes.
+/// A temporary folder with a data set in its folder `data`: 16×16 images in three classes.
 ///
 /// # Panics
 ///
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn data_set() -> TempDir {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+    let folder = tempfile::tempdir().expect("temporary folders can be created");
     write_data_set(&folder.path().join("data"), 3, [20, 5]);
     folder
 }
 
-/// A search on the [`data_set`] in this folder, into its folder `run`.
+/// A search on the [`data_set`] in this folder, with the run directory `run`.
 pub fn search(folder: &Path) -> Command {
     search_with(folder, &[])
 }
 
-/// [`search`], with other values of its options, or with further ones.
+/// A [`search`] with these options changed or added.
 pub fn search_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
-    command("search", folder, &[OF_BOTH, OF_SEARCH], changed)
+    command("search", folder, &[COMMON_OPTIONS, SEARCH_OPTIONS], changed)
 }
 
-/// A training on the [`data_set`] in this folder, into its folder `run`; `--policy` is to be given.
+/// A training on the [`data_set`] in this folder, with the run directory `run` and these options changed or
+/// added; `--policy` must be among them.
 pub fn train_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
-    command("train", folder, &[OF_BOTH], changed)
+    command("train", folder, &[COMMON_OPTIONS], changed)
 }
 
 fn command(
     name: &str,
     folder: &Path,
-    usual: &[&[(&str, &str)]],
+    defaults: &[&[(&str, &str)]],
     changed: &[(&str, &str)],
 ) -> Command {
     build_torch();
     let mut command = faa_runtime();
     command.current_dir(folder).arg(name);
     let is_changed = |option: &str| changed.iter().any(|(other, _)| *other == option);
-    for (option, value) in usual.iter().copied().flatten() {
+    for (option, value) in defaults.iter().copied().flatten() {
         if !is_changed(option) {
             command.args([option, value]);
         }
@@ -85,13 +86,14 @@ fn command(
     command
 }
 
-/// A search or a training at work, and the events that it still has to tell.
+/// A running search or training, and an iterator over its events.
+#[derive(Debug)]
 pub struct Running {
     child: Child,
     events: Lines<BufReader<ChildStdout>>,
-    errors: BufReader<ChildStderr>,
-    /// What was read of them.
-    read: String,
+    stderr: BufReader<ChildStderr>,
+    /// The part of standard error that was read.
+    errors: String,
 }
 
 impl Running {
@@ -99,7 +101,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn start(command: &mut Command) -> Self {
         command
             .arg("--json")
@@ -107,57 +109,60 @@ impl Running {
             .stderr(Stdio::piped());
         let mut child = command
             .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let output = child.stdout.take().expect("standard output is piped");
-        let errors = child.stderr.take().expect("standard error is piped");
+        let stderr = child.stderr.take().expect("standard error is piped");
         Self {
             child,
             events: BufReader::new(output).lines(),
-            errors: BufReader::new(errors),
-            read: String::new(),
+            stderr: BufReader::new(stderr),
+            errors: String::new(),
         }
     }
 
-    /// Reads on to an event.
+    /// Reads events up to a wanted one, and returns that.
     ///
     /// # Panics
     ///
-    /// Where the command ends before it.
+    /// If the command ends before it.
     pub fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         match self.find(wanted) {
             Some(event) => event,
-            None => panic!("the command ended before the event: {}", self.errors()),
+            None => panic!("the command ended before the event: {}", self.all_errors()),
         }
     }
 
-    /// The number of the process.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends the process a signal, by its name without `SIG`.
+    /// Sends the process a signal, given by its name without `SIG`.
     ///
     /// # Panics
     ///
-    /// Where it has ended.
+    /// If the process has ended.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.id().to_string()])
             .status();
         let status = status.expect("there is a program `kill`");
-        assert!(status.success(), "there is nothing left to send {name} to");
+        assert!(
+            status.success(),
+            "the process has ended before signal {name}"
+        );
     }
 
-    /// The process that works for this one, as soon as there is one; for Linux.
+    /// Waits for the `faa-runtime-torch` that this process starts, and returns its process ID. Linux only.
     ///
     /// # Panics
     ///
-    /// Where there is none after half a minute.
+    /// If none is started within half a minute.
     pub fn worker(&self) -> u32 {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
-            // Processes come and go meanwhile.
-            let processes = fs::read_dir("/proc").expect("Linux has it").flatten();
+            // Processes start and end meanwhile, so errors are skipped.
+            let processes = fs::read_dir("/proc").expect("Linux has /proc").flatten();
             let mut stats = processes
                 .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
             if let Some(worker) = stats.find_map(|stat| worker_in(&stat, self.id())) {
@@ -168,49 +173,49 @@ impl Running {
         panic!("process {} has started no `faa-runtime-torch`", self.id())
     }
 
-    /// Reads on to an event, and presses Ctrl-C within the work that follows on it: on Linux,
-    /// however little that is, since the worker is held until it was told to stop.
+    /// Reads events up to a wanted one, and interrupts the command as Ctrl-C does. On Linux, the worker is
+    /// paused until it was asked to stop, so that it cannot finish before.
     ///
     /// # Panics
     ///
-    /// Where the command ends before.
+    /// If the command ends before.
     pub fn interrupt_at(&mut self, wanted: impl Fn(&Value) -> bool) {
         let worker = cfg!(target_os = "linux").then(|| self.worker());
-        let hold = worker.map(|worker| Shot::aim("STOP", worker));
+        let pause = worker.map(|worker| PreparedSignal::new("STOP", worker));
         self.wait_for(wanted);
-        if let Some(hold) = hold {
-            hold.fire();
+        if let Some(pause) = pause {
+            pause.send();
         }
         self.signal("INT");
-        // It says so once it has told the worker.
-        while !self.read.contains("stopping; press Ctrl-C again") {
-            let count = self.errors.read_line(&mut self.read);
+        // This is printed after the worker was asked to stop.
+        while !self.errors.contains("stopping; press Ctrl-C again") {
+            let count = self.stderr.read_line(&mut self.errors);
             let count = count.expect("programs print UTF-8");
-            assert!(count > 0, "the command ended by itself: {}", self.read);
+            assert!(count > 0, "the command ended by itself: {}", self.errors);
         }
         if let Some(worker) = worker {
-            Shot::aim("CONT", worker).fire();
+            PreparedSignal::new("CONT", worker).send();
         }
     }
 
-    /// Waits for the end: the exit code, where no signal ended it, and all of standard error.
+    /// Waits for the end, and returns the exit code, which is `None` after a signal, and standard error.
     ///
     /// # Panics
     ///
-    /// Where what it says is no UTF-8.
+    /// If standard error is not UTF-8.
     pub fn finish(mut self) -> (Option<i32>, String) {
-        // The last line of a killed program may be torn.
+        // The last line of a killed program may be incomplete, so it is not parsed.
         self.events.by_ref().for_each(drop);
-        let errors = self.errors();
+        let errors = self.all_errors();
         let status = self.child.wait().expect("a child can be waited for");
         (status.code(), errors)
     }
 
-    fn errors(&mut self) -> String {
-        self.errors
-            .read_to_string(&mut self.read)
+    fn all_errors(&mut self) -> String {
+        self.stderr
+            .read_to_string(&mut self.errors)
             .expect("programs print UTF-8");
-        self.read.clone()
+        self.errors.clone()
     }
 }
 
@@ -220,68 +225,68 @@ impl Iterator for Running {
     fn next(&mut self) -> Option<Value> {
         let line = self.events.next()?.expect("programs print UTF-8");
         let event = serde_json::from_str(&line);
-        Some(event.unwrap_or_else(|error| panic!("an event is no JSON ({error}): {line}")))
+        Some(event.unwrap_or_else(|error| panic!("an event is not JSON ({error}): {line}")))
     }
 }
 
-/// The number of a process where its line in `/proc` says that it is the worker of `parent`.
+/// The process ID in a line of `/proc/*/stat`, if that is of the worker of `parent`.
 fn worker_in(stat: &str, parent: u32) -> Option<u32> {
     let (head, tail) = stat.rsplit_once(')')?;
-    let (number, name) = head.split_once(" (")?;
+    let (id, name) = head.split_once(" (")?;
     let its_parent = tail.split_whitespace().nth(1)?;
-    // Linux keeps 15 bytes of a name.
-    let is_it = name == "faa-runtime-tor" && its_parent.parse() == Ok(parent);
-    is_it.then(|| number.parse().ok()).flatten()
+    // Linux truncates names to 15 bytes.
+    let is_worker = name == "faa-runtime-tor" && its_parent.parse() == Ok(parent);
+    is_worker.then(|| id.parse().ok()).flatten()
 }
 
-/// Waits until a process has ended, whether or not its parent has asked how; for Linux.
+/// Waits until a process has ended, even if its parent has not waited for it. Linux only.
 ///
 /// # Panics
 ///
-/// Where it is still at work after half a minute.
-pub fn wait_for_the_end_of(process: u32) {
+/// If it is still running after half a minute.
+pub fn wait_until_ended(process: u32) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) {
         let state = stat.rsplit_once(") ").map(|(_, tail)| &tail[..1]);
         if matches!(state, Some("Z" | "X")) {
             return;
         }
-        assert!(Instant::now() < deadline, "it goes on: {stat}");
+        assert!(Instant::now() < deadline, "it is still running: {stat}");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A process that sends another one a signal as soon as it is told to, with nothing left to be
-/// started.
-pub struct Shot(Child);
+/// A signal that can be sent to a process without delay: the shell that sends it is already running.
+#[derive(Debug)]
+pub struct PreparedSignal(Child);
 
-impl Shot {
-    /// Makes ready to send a signal, given by its name without `SIG`.
+impl PreparedSignal {
+    /// Prepares a signal, given by its name without `SIG`, for a process, given by its ID.
     ///
     /// # Panics
     ///
-    /// Where there is no shell.
-    pub fn aim(signal: &str, at: u32) -> Self {
-        let script = format!("read -r line && kill -{signal} {at}");
+    /// If there is no shell.
+    pub fn new(signal: &str, process: u32) -> Self {
+        let script = format!("read -r line && kill -{signal} {process}");
         let mut shell = Command::new("sh");
         shell.args(["-c", script.as_str()]);
         shell.stdin(Stdio::piped()).stderr(Stdio::null());
         Self(shell.spawn().expect("there is a shell"))
     }
 
-    /// Sends it. Where nothing is left to send it to, nothing happens.
+    /// Sends the signal. If the process has ended, nothing happens.
     ///
     /// # Panics
     ///
-    /// Where the shell has ended.
-    pub fn fire(mut self) {
+    /// If the shell has ended.
+    pub fn send(mut self) {
         let mut trigger = self.0.stdin.take().expect("it is piped");
         trigger.write_all(b"\n").expect("the shell waits for it");
         self.0.wait().expect("a child can be waited for");
     }
 }
 
-/// The same command where no file may become larger than so many KiB, as on a disk that is full.
+/// The same command, with a maximum file size of `kib` KiB, to imitate a full disk.
 pub fn limited(command: &Command, kib: u32) -> Command {
     let script = format!("ulimit -f {kib}; trap '' XFSZ; exec \"$0\" \"$@\"");
     let mut limited = Command::new("bash");
@@ -301,21 +306,21 @@ pub fn limited(command: &Command, kib: u32) -> Command {
     limited
 }
 
-/// The policy that the search in this folder has found.
+/// The policy file of the run in this folder.
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If it cannot be read.
 pub fn policy_of(folder: &Path) -> String {
     let file = folder.join("run/policy.json");
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// A file of JSON.
+/// The content of a JSON file.
 ///
 /// # Panics
 ///
-/// Where it is none.
+/// If it cannot be read, or is not valid JSON.
 pub fn json_in(file: &Path) -> Value {
     let content = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     serde_json::from_slice(&content).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -325,21 +330,21 @@ pub fn json_in(file: &Path) -> Value {
 ///
 /// # Panics
 ///
-/// Where one is no JSON, or the last is not whole.
+/// If one is not valid JSON, or the last is incomplete.
 pub fn json_lines_in(content: &[u8]) -> Vec<Value> {
     let lines = content.split_inclusive(|byte| *byte == b'\n');
     let value = |line: &[u8]| {
-        assert!(line.ends_with(b"\n"), "the last line is not whole");
+        assert!(line.ends_with(b"\n"), "the last line is incomplete");
         serde_json::from_slice(line).expect("a line is JSON")
     };
     lines.map(value).collect()
 }
 
-/// All files of a folder and the folders in it, by their paths from there.
+/// All files of a folder and its subfolders, by their paths relative to it.
 ///
 /// # Panics
 ///
-/// Where one cannot be read.
+/// If one cannot be read.
 pub fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let entries = fs::read_dir(folder).expect("the folder can be listed");
@@ -356,24 +361,25 @@ pub fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Writes what [`files_in`] has read into another folder.
+/// Writes files, as returned by [`files_in`], to a folder.
 ///
 /// # Panics
 ///
-/// Where one cannot be written.
+/// If one cannot be written.
 pub fn write_files(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     for (name, content) in files {
         let file = folder.join(name);
-        fs::create_dir_all(file.parent().expect("a file has a folder")).expect("it can be made");
+        fs::create_dir_all(file.parent().expect("a file has a folder"))
+            .expect("folders can be created");
         fs::write(file, content).expect("the file can be written");
     }
 }
 
-/// The files of a folder that are named as those are that a kill left half written.
+/// The temporary files that a killed process leaves in a folder when it was writing a file.
 ///
 /// # Panics
 ///
-/// Where the folder cannot be read.
+/// If the folder cannot be read.
 pub fn partial_files_in(folder: &Path) -> Vec<PathBuf> {
     let is_partial = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();

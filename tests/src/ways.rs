@@ -1,4 +1,4 @@
-//! The ways in which an op can be called, which must all give the same bytes.
+//! All ways to call an op, which must give the same bytes.
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpSet, Scratch};
 use faa_ops_builtin::{SimdLevel, builtin_ops_at, map_levels};
@@ -17,34 +17,34 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The picture, to be read.
+    /// A view of the picture.
     ///
     /// # Panics
     ///
-    /// If there are more or fewer samples than the shape asks for.
+    /// If the number of samples does not match the shape.
     pub fn view(&self) -> ImageRef<'_> {
         ImageRef::new(&self.samples, self.width, self.height, self.channels)
             .expect("the shape is that of the samples")
     }
 
-    /// The picture, to be changed.
+    /// A mutable view of the picture.
     ///
     /// # Panics
     ///
-    /// If there are more or fewer samples than the shape asks for.
+    /// If the number of samples does not match the shape.
     pub fn view_mut(&mut self) -> ImageMut<'_> {
         ImageMut::new(&mut self.samples, self.width, self.height, self.channels)
             .expect("the shape is that of the samples")
     }
 
-    /// This picture as a part of a larger one.
+    /// This picture as part of a larger one.
     pub fn framed(&self) -> Framed {
         let (left, top) = MARGIN;
         let pixel = self.channels.count();
         let row = self.width * pixel;
         let stride = row + 2 * left * pixel;
         let start = top * stride + left * pixel;
-        // Neither black, which geometric ops bring in, nor white.
+        // Neither black, with which geometric ops fill, nor white.
         let mut samples = vec![0xa5; start + stride * (self.height - 1) + row];
         let rows = samples[start..].chunks_mut(stride);
         for (to, from) in rows.zip(self.view().rows()) {
@@ -58,8 +58,8 @@ impl Picture {
         }
     }
 
-    /// A different picture of this shape, which shares nothing with a result.
-    pub fn spoilt(&self) -> Self {
+    /// A picture of this shape with a constant level, as a buffer that a result must overwrite.
+    pub fn blank(&self) -> Self {
         Self {
             samples: vec![0x5a; self.samples.len()],
             ..*self
@@ -67,8 +67,8 @@ impl Picture {
     }
 }
 
-/// A picture within a larger one, of which nothing is left after the picture's last pixel: what
-/// reads on from there leaves the memory, which sanitizers and Miri notice.
+/// A picture within a larger one. The memory ends after the picture's last pixel, so that sanitizers and
+/// Miri detect reads beyond it.
 #[derive(Clone, Debug)]
 pub struct Framed {
     samples: Box<[u8]>,
@@ -78,7 +78,7 @@ pub struct Framed {
 }
 
 impl Framed {
-    /// The picture without its frame: padding follows every row but the last.
+    /// A view of the picture without its frame. Padding follows every row except the last.
     ///
     /// # Panics
     ///
@@ -91,8 +91,8 @@ impl Framed {
     }
 }
 
-/// Columns to the left and right and rows above a framed picture. Odd, so that rows start at uneven
-/// addresses.
+/// Numbers of columns to the left and right of a framed picture, and of rows above it. They are odd, so that
+/// rows start at odd addresses.
 const MARGIN: (usize, usize) = (3, 1);
 
 /// A way to call an op.
@@ -100,11 +100,11 @@ const MARGIN: (usize, usize) = (3, 1);
 pub enum Way {
     /// [`Op::apply`].
     InPlace,
-    /// [`Op::apply_from`] an image whose rows follow each other.
+    /// [`Op::apply_from`] a contiguous image.
     FromWhole,
-    /// [`Op::apply_from`] a part of a larger image, with a partner that is one too.
+    /// [`Op::apply_from`] part of a larger image; the partner is part of a larger image too.
     FromPart,
-    /// [`map_levels`] with the op's tables, if it has any; otherwise as in place.
+    /// [`map_levels`] with the op's lookup tables; without tables the same as [`Way::InPlace`].
     Tables,
 }
 
@@ -112,7 +112,7 @@ impl Way {
     /// All ways.
     pub const ALL: [Self; 4] = [Self::InPlace, Self::FromWhole, Self::FromPart, Self::Tables];
 
-    /// What the op, which was made at that level, makes of `source`.
+    /// Applies an op, whose SIMD level is `level`, to `source`, and returns the result.
     ///
     /// # Errors
     ///
@@ -150,13 +150,13 @@ impl Way {
             Some(framed) => framed.part(),
             None => source.view(),
         };
-        let mut result = source.spoilt();
+        let mut result = source.blank();
         op.apply_from(from, &mut result.view_mut(), value, &mut call)?;
         Ok(result)
     }
 }
 
-/// The built-in ops at every level of vector instructions that this machine has.
+/// The built-in ops at every SIMD level that this machine supports.
 pub fn builtin_ops_by_level() -> Vec<(SimdLevel, OpSet)> {
     SimdLevel::available()
         .map(|level| (level, builtin_ops_at(level)))
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_keeps_the_picture() {
+    fn a_framed_picture_is_unchanged() {
         let source = Picture {
             samples: vec![1, 2, 3, 4, 5, 6],
             width: 3,

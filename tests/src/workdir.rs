@@ -1,4 +1,4 @@
-//! A folder with a policy and two images, and commands that run in it.
+//! A temporary folder with a policy and two images, and commands that run in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{faa_runtime, write_image};
 
-/// Two sub-policies, with ops of every kind.
+/// A policy of two sub-policies.
 pub const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "sub_policies": [
     [{"op": "Rotate", "probability": 0.9, "magnitude": 0.9},
      {"op": "Cutout", "probability": 0.8, "magnitude": 1.0}],
@@ -17,6 +17,7 @@ pub const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two"
 ]}"#;
 
 /// A folder with [`POLICY`] as `policy.json`, `cat.png` of 40×30 pixels and `dog.bmp` of 17×9.
+#[derive(Debug)]
 pub struct Workdir(TempDir);
 
 impl Workdir {

@@ -1,11 +1,11 @@
-//! The dependencies of the workspace's packages run one way, and the executor's stay few.
+//! Packages of the workspace depend on each other only as listed here, and the executor has few dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
-/// Every package of the workspace, and those of the workspace that it may depend on.
+/// Every package of the workspace, with the packages of the workspace that it may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("faa-op", &[]),
     ("faa-ops-builtin", &["faa-op"]),
@@ -90,14 +90,14 @@ fn metadata() -> Metadata {
 }
 
 #[test]
-fn packages_depend_only_along_the_arrows() {
+fn packages_depend_only_on_those_listed() {
     let metadata = metadata();
     let members = metadata.workspace_packages();
     let names: BTreeSet<&str> = members
         .iter()
         .map(|package| package.name.as_str())
         .collect();
-    // The control: a package that is renamed or new must be named here.
+    // New and renamed packages must be listed.
     assert_eq!(names, ARROWS.iter().map(|(name, _)| *name).collect());
     for package in members {
         let (_, allowed) = ARROWS
@@ -120,7 +120,7 @@ fn packages_depend_only_along_the_arrows() {
 }
 
 #[test]
-fn only_the_leaf_links_libtorch() {
+fn only_faa_torch_links_libtorch() {
     let graph = Graph::new(&metadata());
     let users: Vec<_> = ARROWS
         .iter()
@@ -143,7 +143,7 @@ fn only_hosts_of_plugins_need_a_webassembly_engine() {
     assert_eq!(users.collect::<Vec<_>>(), hosts);
 }
 
-/// What an author's crate builds with: the SDK's two packages, and one for numbers.
+/// They are the SDK's two packages and `libm`.
 #[test]
 fn a_plugin_needs_three_packages() {
     let expected = ["faa-op", "faa-plugin-sdk", "libm", "plugin-elastic"];
@@ -156,14 +156,11 @@ fn a_plugin_needs_three_packages() {
 }
 
 #[test]
-fn the_executor_is_light() {
+fn the_executor_has_no_heavy_dependencies() {
     let graph = Graph::new(&metadata());
     let needs = graph.needs("faa-policy");
     for expected in ["faa-op", "serde_json"] {
-        assert!(
-            needs.contains(expected),
-            "the control: {expected} is not in the graph"
-        );
+        assert!(needs.contains(expected), "{expected} is not in the graph");
     }
     for heavy in ["tch", "wasmtime", "image", "clap"] {
         assert!(!needs.contains(heavy), "faa-policy needs {heavy}");
@@ -173,10 +170,7 @@ fn the_executor_is_light() {
 #[test]
 fn the_executor_needs_at_most_twelve_packages() {
     let packages = alone("faa-policy");
-    assert!(
-        packages.contains("faa-ops-builtin"),
-        "the control: {packages:?}"
-    );
+    assert!(packages.contains("faa-ops-builtin"), "{packages:?}");
     assert!(packages.len() <= 12, "{packages:?}");
     for heavy in ["rayon", "serde_derive"] {
         assert!(!packages.contains(heavy), "faa-policy needs {heavy}");
@@ -186,21 +180,21 @@ fn the_executor_needs_at_most_twelve_packages() {
 #[test]
 fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
     let packages = alone("single-core");
-    assert!(packages.contains("faa-policy"), "the control: {packages:?}");
+    assert!(packages.contains("faa-policy"), "{packages:?}");
     for heavy in ["rayon", "image", "clap"] {
         assert!(!packages.contains(heavy), "single-core needs {heavy}");
     }
-    // Itself, and otherwise what the executor needs anyway.
+    // It needs itself and what the executor needs.
     assert!(
         packages.len() <= alone("faa-policy").len() + 1,
         "{packages:?}"
     );
 }
 
-/// With `rust-version` of the packages themselves held by a lint, each builds with the Rust that it
-/// states.
+/// Together with the lint that checks the packages' own code, this ensures that each package builds with its
+/// `rust-version`.
 #[test]
-fn no_dependency_needs_a_newer_rust_than_its_user() {
+fn no_dependency_needs_a_newer_rust_than_the_package() {
     let metadata = metadata();
     let graph = Graph::new(&metadata);
     let oldest = |name: &str| {
@@ -214,7 +208,7 @@ fn no_dependency_needs_a_newer_rust_than_its_user() {
     };
     assert!(
         oldest("faa-op") < oldest("faa-runtime"),
-        "the control: both are stated"
+        "both versions are stated"
     );
     for (name, _) in ARROWS {
         for needed in graph.needs(name) {
@@ -227,8 +221,8 @@ fn no_dependency_needs_a_newer_rust_than_its_user() {
     }
 }
 
-/// What a package needs at run time and itself, with the features of this package alone and not
-/// those of the whole workspace, which only cargo's own tree has.
+/// A package and its dependencies at run time, with the features of this package alone. `cargo metadata`
+/// has only those of the whole workspace, so this reads `cargo tree`.
 fn alone(package: &str) -> BTreeSet<String> {
     let arguments = ["tree", "--package", package, "--edges", "normal"];
     let tree = faa_tests::stdout_of(
@@ -247,7 +241,7 @@ fn alone(package: &str) -> BTreeSet<String> {
     versions.into_keys().map(ToOwned::to_owned).collect()
 }
 
-/// Who needs whom, at run time, with the features that the whole workspace switches on.
+/// The graph of dependencies at run time, with the features of the whole workspace.
 struct Graph {
     names: BTreeMap<PackageId, String>,
     edges: BTreeMap<PackageId, Vec<PackageId>>,
@@ -276,18 +270,18 @@ impl Graph {
         }
     }
 
-    /// The names of everything that a package needs, however indirectly.
+    /// The names of a package's direct and indirect dependencies.
     fn needs(&self, name: &str) -> BTreeSet<&str> {
         let (start, _) = self
             .names
             .iter()
             .find(|(_, found)| *found == name)
             .expect(name);
-        let (mut found, mut open) = (BTreeSet::new(), vec![start]);
-        while let Some(package) = open.pop() {
+        let (mut found, mut queue) = (BTreeSet::new(), vec![start]);
+        while let Some(package) = queue.pop() {
             for needed in &self.edges[package] {
                 if found.insert(needed) {
-                    open.push(needed);
+                    queue.push(needed);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What embedding the executor costs, and that the ops need no `std`.
+//! The size that the executor adds to a program, and that the ops need no `std`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -25,7 +25,7 @@ fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
         size(&without)
     );
 
-    // The control: what is measured does apply policies, with whichever ops they name.
+    // The program that is measured does apply policies, with all ops that they name.
     let policy = root().join("policies/autoaugment-cifar10.json");
     let mut command = Command::new(&with);
     command.stdin(fs::File::open(policy).unwrap());
@@ -35,7 +35,7 @@ fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
     assert!(added < MAX_ADDED, "{added} bytes");
 }
 
-/// An example of this package, without symbols.
+/// The path of an example of this package, stripped of symbols.
 fn stripped(example: &str) -> PathBuf {
     let built = example_of_tests(example);
     let stripped = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(example);
@@ -43,10 +43,9 @@ fn stripped(example: &str) -> PathBuf {
     stripped
 }
 
-/// A crate that brings its own panic handler cannot be compiled together with `std`, which has one
-/// too: the compiler refuses two. So where it compiles, neither the ops nor anything that they
-/// depend on has loaded `std`. Unlike a build for a machine without an operating system, that needs
-/// no target which has to be installed.
+/// A crate with its own panic handler cannot be compiled together with `std`, because the compiler refuses
+/// two panic handlers. If it compiles, neither the ops nor their dependencies use `std`. Unlike a build
+/// for bare metal, this needs no further target to be installed.
 #[test]
 fn the_ops_need_no_std() {
     let libraries = libraries("faa-policy");
@@ -55,7 +54,7 @@ fn the_ops_need_no_std() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
 
-    // The control: it does not compile with a crate that needs `std`.
+    // With a crate that needs `std`, it does not compile.
     let output = compile_with_own_panic_handler("use faa_policy as _;", &libraries);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
@@ -65,7 +64,7 @@ fn the_ops_need_no_std() {
     );
 }
 
-/// Builds a package, and returns the paths of its library and of those that it depends on.
+/// Builds a package, and returns the paths of its library and of its dependencies' libraries, by name.
 fn libraries(package: &str) -> BTreeMap<String, PathBuf> {
     let arguments = ["build", "--quiet", "--package", package];
     let messages = stdout_of(cargo(&arguments).arg("--message-format=json"));
@@ -92,15 +91,7 @@ fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathB
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
     command
-        .args([
-            "--edition",
-            "2024",
-            "--crate-type",
-            "rlib",
-            "--crate-name",
-            "alone",
-            "-",
-        ])
+        .args("--edition 2024 --crate-type rlib --crate-name alone -".split(' '))
         .arg("--out-dir")
         .arg(folder.path())
         .arg("-L")

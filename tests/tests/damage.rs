@@ -1,5 +1,5 @@
-//! Runs whose files are damaged, cannot be written, or are in use: what is wrong is named, and
-//! nothing else is lost.
+//! Runs whose files are damaged, cannot be written, or are in use: the error names the problem, and nothing
+//! else is lost.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,8 +14,8 @@ use faa_tests::runs::{
 use faa_tests::{failure_of, stdout_of};
 use serde_json::json;
 
-/// A search that was stopped while the network of its second fold was trained, and what it would
-/// have found.
+/// A search that was stopped while its second fold was trained, and the policy that it finds without the
+/// stop.
 struct Stopped {
     files: BTreeMap<PathBuf, Vec<u8>>,
     policy: String,
@@ -23,17 +23,17 @@ struct Stopped {
 
 static STOPPED: LazyLock<Stopped> = LazyLock::new(Stopped::new);
 
-/// What is wrong with a run.
+/// A damaged run.
 struct Case {
     /// The file that is damaged.
     file: &'static str,
     damage: fn(&[u8]) -> Vec<u8>,
-    /// What must be said.
+    /// Parts of the expected error message.
     message: [&'static str; 2],
     remedy: Remedy,
 }
 
-/// What the message says to do, or what else helps.
+/// How the run can be continued: by what the message advises, or by undoing the damage.
 enum Remedy {
     Remove(&'static str),
     Restore,
@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "fold-1/epochs.jsonl",
-        damage: nothing,
+        damage: emptied,
         message: [
             "run/fold-1/epochs.jsonl holds 0 epochs",
             "remove the checkpoint to train from the beginning",
@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "run.json",
-        damage: of_another_version,
+        damage: of_version_0_0_1,
         message: ["run was written by version 0.0.1", "choose another --out"],
         remedy: Remedy::Restore,
     },
@@ -109,7 +109,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn damaged_files_are_named_with_what_to_do_and_nothing_else_is_lost() {
+fn errors_about_damaged_files_give_advice_and_nothing_else_is_lost() {
     let stopped = &*STOPPED;
     for case in CASES {
         let folder = data_set();
@@ -125,7 +125,11 @@ fn damaged_files_are_named_with_what_to_do_and_nothing_else_is_lost() {
         for words in case.message {
             assert!(message.contains(words), "{}: {message}", case.file);
         }
-        assert!(files_in(&run) == before, "{}: more is damaged", case.file);
+        assert!(
+            files_in(&run) == before,
+            "{}: another file has changed",
+            case.file
+        );
 
         match case.remedy {
             Remedy::Remove(name) => fs::remove_file(run.join(name)).unwrap(),
@@ -137,7 +141,7 @@ fn damaged_files_are_named_with_what_to_do_and_nothing_else_is_lost() {
 }
 
 #[test]
-fn a_run_that_was_torn_is_repaired_and_one_in_use_is_left_alone() {
+fn incomplete_lines_are_removed_but_not_while_the_run_is_in_use() {
     let stopped = &*STOPPED;
     let folder = data_set();
     let run = folder.path().join("run");
@@ -172,7 +176,7 @@ fn a_run_that_was_torn_is_repaired_and_one_in_use_is_left_alone() {
     }
 }
 
-/// A limit on the size of files stands for a disk that is full.
+/// A limit on the size of files imitates a full disk.
 #[test]
 fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
     let stopped = &*STOPPED;
@@ -187,7 +191,7 @@ fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
     stdout_of(&mut search(folder.path()));
     assert_eq!(policy_of(folder.path()), stopped.policy);
 
-    // In the middle of a line.
+    // Here the limit is reached in the middle of a line.
     let trials = run.join("fold-0/trials.jsonl");
     fs::remove_file(&trials).unwrap();
     let (code, message) = failure_of(&mut limited(&search(folder.path()), 3));
@@ -195,7 +199,7 @@ fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
     let words = "cannot append to run/fold-0/trials.jsonl";
     assert!(message.contains(words), "{message}");
     let torn = fs::read(&trials).unwrap();
-    assert!(!torn.ends_with(b"\n"), "the control");
+    assert!(!torn.ends_with(b"\n"), "a line is incomplete");
     stdout_of(&mut search(folder.path()));
     assert_eq!(json_lines_in(&fs::read(&trials).unwrap()).len(), 12);
     assert_eq!(policy_of(folder.path()), stopped.policy);
@@ -226,7 +230,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
         json!({"epoch": 0, "learning_rate": 1e30})
     );
 
-    // With the same seed it would diverge again, so nothing is trained again.
+    // The same seed would diverge again, so nothing is trained again.
     let mut running = Running::start(&mut search());
     let events: Vec<_> = running
         .by_ref()
@@ -242,7 +246,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     assert!(message.contains(advice), "{message}");
 }
 
-/// Of a training: so many that one is stopped in time, also where its worker cannot be held.
+/// Epochs per training: enough to stop a training in time where its worker cannot be paused.
 const EPOCHS: usize = 20;
 
 fn search(folder: &Path) -> Command {
@@ -279,7 +283,7 @@ fn half(content: &[u8]) -> Vec<u8> {
     content[..content.len() / 2].to_vec()
 }
 
-fn nothing(_: &[u8]) -> Vec<u8> {
+fn emptied(_: &[u8]) -> Vec<u8> {
     Vec::new()
 }
 
@@ -294,9 +298,9 @@ fn first_line_missing(content: &[u8]) -> Vec<u8> {
     lines.skip(1).collect::<Vec<_>>().concat()
 }
 
-fn of_another_version(content: &[u8]) -> Vec<u8> {
+fn of_version_0_0_1(content: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(content);
     let changed = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
-    assert_ne!(changed, text, "the control");
+    assert_ne!(changed, text, "the file records the version");
     changed.into_bytes()
 }

@@ -1,4 +1,4 @@
-//! The programs of `examples/`, run as people run them.
+//! The programs of the folder `examples`, run as users do.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use faa_tests::{example, failure_of, run, stdout_of, write_image};
 use tempfile::TempDir;
 
-/// Two classes with seven images, of two sizes, in all.
+/// A folder with seven images of several sizes, in two classes.
 fn pets() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..7 {
@@ -27,7 +27,7 @@ fn embed_pipeline(folder: &TempDir, arguments: &[&str]) -> Command {
     command
 }
 
-/// What is printed but for the number of threads and the rates, which are checked to be there.
+/// The lines that were printed, without numbers of threads and rates, with which each must end.
 fn without_rates(printed: &str) -> Vec<String> {
     let line = |line: &str| {
         let (start, end) = line.rsplit_once(", ").unwrap();
@@ -61,7 +61,7 @@ fn the_loader_gives_the_same_batches_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_loader_names_what_it_cannot_read_and_takes_policies_from_files() {
+fn the_loader_names_unreadable_files_and_reads_policies_from_files() {
     let folder = pets();
     fs::write(folder.path().join("dogs/broken.png"), "no image").unwrap();
     let policy = folder.path().join("policy.json");
@@ -93,7 +93,7 @@ fn the_loader_names_what_it_cannot_read_and_takes_policies_from_files() {
 fn one_core_augments_images_from_input_to_output() {
     let image = |level: u8| {
         let header = b"P6\n16 8\n255\n".to_vec();
-        let levels = (0..16 * 8 * 3).map(|place| level.wrapping_add(place as u8));
+        let levels = (0..16 * 8 * 3).map(|index| level.wrapping_add(index as u8));
         header.into_iter().chain(levels).collect::<Vec<_>>()
     };
     let (first, second) = (image(3), image(90));
@@ -102,7 +102,7 @@ fn one_core_augments_images_from_input_to_output() {
     assert!(output.status.success());
     assert_eq!(output.stdout.len(), both.len());
     assert_ne!(output.stdout, both);
-    // An image does not depend on those after it, and the seed alone makes it another.
+    // A result does not depend on later images, and different seeds give different results.
     assert_eq!(
         single_core("5", &first).stdout,
         output.stdout[..first.len()]

@@ -1,7 +1,7 @@
-//! Every built-in op gives Pillow's bytes, at every level of SIMD and however it is called.
+//! Every built-in op gives the same bytes as Pillow, at every SIMD level and in every way to call it.
 //!
-//! `goldens/ops.txt` has a line a case, made by Pillow 13.0.0. To make it again, after a change to
-//! its script `oracle/make_goldens.py`: `cargo xtask parity --write-goldens`.
+//! `goldens/ops.txt` has a line per case, written with Pillow 13.0.0 by `oracle/make_goldens.py`. After a
+//! change to that script, run `cargo xtask parity --write-goldens`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use image::ColorType;
 
 const GOLDENS: &str = include_str!("../goldens/ops.txt");
 
-/// Enough to see what failures have in common.
+/// The maximum number of failures that are reported: enough to see what they have in common.
 const MAX_FAILURES: usize = 10;
 
 /// A line of the file.
@@ -30,7 +30,7 @@ struct Case {
     digest: &'static str,
 }
 
-/// What makes a source image; the largest come first in its order.
+/// A source image's parameters; larger images are sorted first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Source {
     area: std::cmp::Reverse<usize>,
@@ -85,11 +85,11 @@ fn cases() -> Vec<Case> {
 
 impl Source {
     fn channels(&self) -> Channels {
-        channels_of(self.mode).expect("checked when the line was read")
+        channels_of(self.mode).expect("parse has checked it")
     }
 
     fn picture(&self) -> Picture {
-        self.around(picture(
+        self.with_samples(picture(
             self.kind,
             self.seed,
             self.width,
@@ -99,7 +99,7 @@ impl Source {
     }
 
     fn partner(&self) -> Picture {
-        self.around(partner(
+        self.with_samples(partner(
             self.seed,
             0,
             self.width,
@@ -108,7 +108,7 @@ impl Source {
         ))
     }
 
-    fn around(&self, samples: Vec<u8>) -> Picture {
+    fn with_samples(&self, samples: Vec<u8>) -> Picture {
         Picture {
             samples,
             width: self.width,
@@ -129,7 +129,7 @@ fn there_are_goldens_for_every_op() {
 }
 
 #[test]
-fn every_case_comes_out_as_in_pillow() {
+fn every_case_gives_pillow_s_bytes() {
     let cases = cases();
     let mut by_source: BTreeMap<Source, Vec<&Case>> = BTreeMap::new();
     for case in &cases {
@@ -158,7 +158,7 @@ fn every_case_comes_out_as_in_pillow() {
         let texts: Vec<String> = saved.iter().map(|failure| failure.save(&folder)).collect();
         panic!(
             "{} results differ from Pillow's; the first are\n{}\nSource and result are saved in \
-             {}. Where the script of the goldens was changed: cargo xtask parity --write-goldens",
+             {}. If oracle/make_goldens.py was changed, run cargo xtask parity --write-goldens",
             failures.len(),
             texts.join("\n"),
             folder.display()
@@ -180,11 +180,11 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
     let mut scratch = Scratch::new();
     let mut failures = Vec::new();
     for case in cases {
-        // Hashing is the slowest part, so what is equal to the right result is not hashed.
-        let mut right: Option<Picture> = None;
+        // Hashing is the slowest part, so results that equal a correct one are not hashed.
+        let mut correct: Option<Picture> = None;
         for (level, ops) in levels {
             let Some(op) = ops.get(case.op) else {
-                // The test above says so.
+                // `there_are_goldens_for_every_op` fails then.
                 continue;
             };
             let partner = op.spec().needs_partner().then_some(&partner);
@@ -200,9 +200,9 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
                     &mut scratch,
                 );
                 let problem = match &result {
-                    Ok(result) if right.as_ref() == Some(result) => continue,
+                    Ok(result) if correct.as_ref() == Some(result) => continue,
                     Ok(result) if digest(&result.samples) == case.digest => {
-                        right = Some(result.clone());
+                        correct = Some(result.clone());
                         continue;
                     }
                     Ok(_) => "differs".to_owned(),
@@ -238,10 +238,10 @@ impl Case {
 }
 
 impl Failure {
-    /// Saves the images, and says which they are.
+    /// Saves the images, and describes the failure.
     fn save(&self, folder: &Path) -> String {
         fs::create_dir_all(folder).unwrap();
-        // A file's name that sorts by op and holds nothing that a file system refuses.
+        // A name that begins with the op and has only characters that every file system allows.
         let name: String = self
             .text
             .split([':', ','])
@@ -276,7 +276,7 @@ fn save_png(path: &Path, picture: &Picture) {
 }
 
 #[test]
-fn a_wrong_digest_is_noticed_and_its_images_are_saved() {
+fn a_wrong_digest_is_detected_and_its_images_are_saved() {
     let mut case = cases().swap_remove(0);
     case.digest = "0000000000000000";
     let failures = check_group(&case.source, &[&case], &builtin_ops_by_level());

@@ -1,5 +1,5 @@
-//! The host against every plugin of `hostile/`: the exact kind of failure, and that it affects neither
-//! the host nor other plugins.
+//! Every plugin of the folder `hostile` fails with the expected error, and affects neither the host nor other
+//! plugins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use faa_op::{Channels, ImageMut};
 use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::abi_example;
 
-/// What the header of a case states.
+/// The result that the header of a case states.
 #[derive(Debug, PartialEq)]
 struct Expected {
     fails: String,
@@ -34,12 +34,12 @@ fn expected(text: &str) -> Expected {
             .map(|value| value.trim().to_owned())
     };
     Expected {
-        fails: header(";; fails:").expect("a case states where it fails"),
+        fails: header(";; fails:").expect("every case has a line `;; fails:`"),
         kind: header(";; kind:"),
     }
 }
 
-/// A host with time limits that are just long enough for a busy machine.
+/// A host with short time limits, which are still enough on a busy machine.
 fn host() -> Host {
     let mut config = HostConfig::default();
     config.limits.call_time = Duration::from_millis(300);
@@ -71,14 +71,14 @@ fn outcome(host: &Host, module: &[u8]) -> Expected {
         .try_lookup_tables(0.5, Channels::Rgb)
         .err()
         .map(|error| error.code());
-    // After a failure there are none, and the plugin is not called.
+    // After a failure, the op has no tables, and the plugin is not called again.
     if tables.is_some() {
         let start = Instant::now();
         assert_eq!(op.try_lookup_tables(0.5, Channels::Rgb), Ok(None));
         assert!(start.elapsed() < Duration::from_millis(100));
     }
     let first = op.try_apply(&mut image, 0.5, 1);
-    // A new instance fails as the first one did.
+    // After a failure, this is a call in a new instance, which must fail too.
     let second = op.try_apply(&mut image, 0.5, 1);
     match (first, second) {
         (Ok(()), Ok(())) => match tables {
@@ -125,7 +125,7 @@ fn hostile_plugins_fail_as_expected() {
         if found != expected {
             wrong.push(format!("{name}: expected {expected:?}, found {found:?}"));
         }
-        // At most a start, a specification, and two calls, each with its message.
+        // There is at most a start, a specification, and two calls, each with an error message.
         let took = start.elapsed();
         assert!(took < Duration::from_secs(5), "{name} took {took:?}");
         works(&good);
@@ -133,7 +133,7 @@ fn hostile_plugins_fail_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// That takes little time, whatever their size.
+/// This takes little time, even for large modules.
 #[test]
 fn modules_that_are_too_large_are_refused_before_they_are_compiled() {
     let host = host();
@@ -166,7 +166,7 @@ fn modules_that_are_too_large_are_refused_before_they_are_compiled() {
     );
 }
 
-/// One plugin exceeds its limit repeatedly, while the other works.
+/// One plugin exceeds its time limit repeatedly, while another one works.
 #[test]
 fn one_plugin_s_limit_never_stops_another_s_call() {
     let host = host();

@@ -1,10 +1,10 @@
-//! Modules of a package import each other one way: no two of them, and no longer chain, go in a circle.
+//! The imports between the modules of a package have no cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The source folders of all packages whose modules are looked at.
+/// The folders of the packages that are checked.
 const PACKAGES: &[&str] = &[
     "runtime/op",
     "runtime/policy",
@@ -20,26 +20,25 @@ const PACKAGES: &[&str] = &[
     "plugin-sdk",
 ];
 
-/// For every module, those that it imports; modules are named by their path, `a::b`, and the root is
-/// the empty path.
+/// The modules that each module imports. A module is named by its path, such as `a::b`.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn no_modules_import_each_other_in_a_circle() {
-    let mut circles = Vec::new();
+fn module_imports_have_no_cycles() {
+    let mut cycles = Vec::new();
     for package in PACKAGES {
         let source = faa_tests::root().join(package).join("src");
         let imports = imports_in(&source);
-        assert!(imports.len() > 1, "the control: {package} has no modules");
-        if let Some(circle) = circle_in(&imports) {
-            circles.push(format!("{package}: {}", circle.join(" → ")));
+        assert!(imports.len() > 1, "{package} has no modules");
+        if let Some(cycle) = cycle_in(&imports) {
+            cycles.push(format!("{package}: {}", cycle.join(" → ")));
         }
     }
-    assert!(circles.is_empty(), "{circles:#?}");
+    assert!(cycles.is_empty(), "{cycles:#?}");
 }
 
 #[test]
-fn a_circle_is_found() {
+fn cycles_are_found() {
     let of = |modules: &[(&str, &str)]| -> Imports {
         let names: BTreeSet<String> = modules.iter().map(|(name, _)| (*name).into()).collect();
         let import = |(name, text): &(&str, &str)| ((*name).into(), imports_of(name, text, &names));
@@ -50,15 +49,15 @@ fn a_circle_is_found() {
         ("b", "fn f() { crate::c::g(); }"),
         ("c", "#[cfg(test)]\nmod tests { use crate::a::X; }"),
     ]);
-    assert_eq!(circle_in(&straight), None);
-    let circle = of(&[("a", "use self::inner::X;"), ("a::inner", "use super::Y;")]);
-    assert_eq!(circle_in(&circle).unwrap(), ["a", "a::inner", "a"]);
+    assert_eq!(cycle_in(&straight), None);
+    let cycle = of(&[("a", "use self::inner::X;"), ("a::inner", "use super::Y;")]);
+    assert_eq!(cycle_in(&cycle).unwrap(), ["a", "a::inner", "a"]);
     let long = of(&[
         ("a", "use crate::{b, c::X};"),
         ("b", "use super::c;"),
         ("c", "use crate::a;"),
     ]);
-    assert!(circle_in(&long).is_some());
+    assert!(cycle_in(&long).is_some());
 }
 
 fn imports_in(source: &Path) -> Imports {
@@ -85,7 +84,7 @@ fn read_modules(folder: &Path, path: &str, texts: &mut BTreeMap<String, String>)
             read_modules(&entry, &name, texts);
         } else if entry.extension().is_some_and(|it| it == "rs") && stem != "tests" {
             let name = if ["lib", "main"].contains(&stem) && path.is_empty() {
-                // What a root has is for the whole package; only its modules are looked at.
+                // The root is not checked: its items are for the whole package.
                 continue;
             } else {
                 name
@@ -95,8 +94,7 @@ fn read_modules(folder: &Path, path: &str, texts: &mut BTreeMap<String, String>)
     }
 }
 
-/// The modules that the text of a module names after `crate::`, `self::` or `super::`, its unit tests
-/// left out.
+/// The modules that a module's text names after `crate::`, `self::` or `super::`, outside of its unit tests.
 fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     let code: String = code
@@ -107,18 +105,18 @@ fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<St
     let mut found = BTreeSet::new();
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
     for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
-        for (at, _) in code.match_indices(prefix) {
-            let before = code[..at].chars().next_back();
+        for (offset, _) in code.match_indices(prefix) {
+            let before = code[..offset].chars().next_back();
             if before.is_some_and(|it| it.is_alphanumeric() || it == '_' || it == ':' || it == '$')
             {
                 continue;
             }
-            for path in paths(&code[at + prefix.len()..]) {
+            for path in paths(&code[offset + prefix.len()..]) {
                 let path = match base {
                     "" => path,
                     _ => format!("{base}::{path}"),
                 };
-                // The longest module of which the path names something; the root's items are re-exports.
+                // The module is the longest prefix that names one; the root's items are re-exports.
                 let mut candidate = path.as_str();
                 while !names.contains(candidate) {
                     match candidate.rsplit_once("::") {
@@ -135,7 +133,7 @@ fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<St
     found
 }
 
-/// The paths that a use tree or a path begins with: `a::{b, c::D}` gives `a::b` and `a::c::D`.
+/// The paths in the path or use tree at the start of a text: `a::{b, c::D}` gives `a::b` and `a::c::D`.
 fn paths(text: &str) -> Vec<String> {
     let end = text.find(|it: char| !(it.is_alphanumeric() || it == '_' || it == ':'));
     let (head, rest) = text.split_at(end.unwrap_or(text.len()));
@@ -145,21 +143,21 @@ fn paths(text: &str) -> Vec<String> {
     };
     let mut found = Vec::new();
     let (mut depth, mut start) = (1, 0);
-    for (at, character) in group.char_indices() {
+    for (offset, character) in group.char_indices() {
         match character {
             '{' => depth += 1,
             '}' => depth -= 1,
             _ => {}
         }
         if depth == 0 || (depth == 1 && character == ',') {
-            for path in paths(group[start..at].trim()) {
+            for path in paths(group[start..offset].trim()) {
                 let path = match head {
                     "" => path,
                     _ => format!("{head}::{path}"),
                 };
                 found.push(path.trim_end_matches("::self").to_owned());
             }
-            start = at + 1;
+            start = offset + 1;
         }
         if depth == 0 {
             break;
@@ -168,8 +166,8 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// A circle, if there is one: the names on it, the first once more at the end.
-fn circle_in(imports: &Imports) -> Option<Vec<String>> {
+/// The names on a cycle, if there is one; the first name is also the last.
+fn cycle_in(imports: &Imports) -> Option<Vec<String>> {
     fn visit(
         name: &str,
         imports: &Imports,

@@ -1,4 +1,4 @@
-//! Plugins, created, built, checked and used as their authors and users do.
+//! Plugins: created, built, checked and used, as their authors and users do.
 
 use std::env::consts::DLL_EXTENSION;
 use std::fs;
@@ -16,7 +16,7 @@ use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The ops, each with values below, in and above its range.
+/// The example ops, each with values below, within and above its range.
 const CASES: &[(&str, &[f64])] = &[
     ("Elastic", &[-1.0, 0.0, 0.03, 0.2, 5.0]),
     ("Fade", &[-1.0, 0.0, 0.25, 0.7, 1.0, 1e9]),
@@ -108,7 +108,7 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
             }
         }
     }
-    // A comparison of ops that do nothing would pass as well.
+    // Without this, ops that change nothing would pass.
     assert!(changed > 800, "{changed}");
 }
 
@@ -186,24 +186,24 @@ fn the_example_of_the_abi_works() {
         op.try_apply(&mut image, 10.0, seed).unwrap();
         assert_eq!(pixels, expected);
     }
-    // More memory than it begins with.
+    // An image that needs more memory than the module starts with.
     applied(op, (400, 400), Channels::Rgba, 1.0, 0).unwrap();
 }
 
-/// What the README and `plugin new` tell an author to do, word for word.
+/// The commands are those of the README and of `plugin new`.
 #[test]
-fn from_nothing_to_an_op_in_use() {
+fn a_new_plugin_can_be_built_checked_and_used() {
     let folder = tempfile::tempdir().unwrap();
-    let here = |arguments: &str| faa_runtime_in(&folder, arguments);
-    stdout_of(&mut here("plugin new soft-glow"));
-    let again = failure_of(&mut here("plugin new soft-glow"));
+    let command = |arguments: &str| faa_runtime_in(&folder, arguments);
+    stdout_of(&mut command("plugin new soft-glow"));
+    let again = failure_of(&mut command("plugin new soft-glow"));
     assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
-    let built_in = failure_of(&mut here("plugin new rotate"));
+    let built_in = failure_of(&mut command("plugin new rotate"));
     assert!(
         built_in.0 == 2 && built_in.1.contains("a built-in op"),
         "{built_in:?}"
     );
-    stdout_of(&mut here("plugin build"));
+    stdout_of(&mut command("plugin build"));
     let mut cargo = Command::new("cargo");
     let tested = stdout_of(
         cargo
@@ -211,7 +211,7 @@ fn from_nothing_to_an_op_in_use() {
             .current_dir(folder.path().join("soft-glow")),
     );
     assert!(tested.contains("1 passed"), "{tested}");
-    stdout_of(&mut here("plugin check soft-glow.wasm"));
+    stdout_of(&mut command("plugin check soft-glow.wasm"));
     fs::create_dir(folder.path().join("plugins")).unwrap();
     fs::copy(
         folder.path().join("soft-glow.wasm"),
@@ -220,7 +220,7 @@ fn from_nothing_to_an_op_in_use() {
     .unwrap();
 
     let ops: Value =
-        serde_json::from_str(&stdout_of(&mut here("ops --plugins plugins --json"))).unwrap();
+        serde_json::from_str(&stdout_of(&mut command("ops --plugins plugins --json"))).unwrap();
     let op = ops.as_array().unwrap().last().unwrap();
     assert_eq!(op["name"], "SoftGlow");
     assert_eq!((&op["low"], &op["high"]), (&0.0.into(), &1.0.into()));
@@ -230,7 +230,7 @@ fn from_nothing_to_an_op_in_use() {
     );
 
     write_image(&folder.path().join("cat.png"), 40, 30, 1);
-    stdout_of(&mut here(
+    stdout_of(&mut command(
         "apply --op SoftGlow --value 0.5 --plugins plugins cat.png --out out",
     ));
     let [before, after] = ["cat.png", "out/cat.png"]
@@ -241,7 +241,7 @@ fn from_nothing_to_an_op_in_use() {
         .map(|level| (f64::from(level) / 2.0).round() as u8);
     assert_eq!(after.get_pixel(39, 29).0, corner);
 
-    let bench = stdout_of(&mut here(
+    let bench = stdout_of(&mut command(
         "bench --op SoftGlow --size 32 --plugins plugins --json",
     ));
     let bench: Value = serde_json::from_str(&bench).unwrap();
@@ -249,16 +249,16 @@ fn from_nothing_to_an_op_in_use() {
         bench["images_per_second"].as_u64().unwrap() > 100,
         "{bench}"
     );
-    let bench = stdout_of(&mut here("plugin bench soft-glow.wasm --size 32"));
+    let bench = stdout_of(&mut command("plugin bench soft-glow.wasm --size 32"));
     assert!(bench.contains("SoftGlow"), "{bench}");
 
-    // No path of the machine that made the program.
-    let made_on = faa_tests::root().display().to_string();
+    // The crate contains no path of the machine that built the program.
+    let checkout = faa_tests::root().display().to_string();
     let files = files_in(&folder.path().join("soft-glow"));
     assert!(files.len() > 15, "{files:?}");
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        assert!(!text.contains(&made_on), "{}", file.display());
+        assert!(!text.contains(&checkout), "{}", file.display());
     }
 }
 
@@ -276,7 +276,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The crate of `plugin new`, with the first occurrence of a piece of its source replaced.
+/// A crate created by `plugin new`, in whose source the first `from` is replaced by `to`.
 fn new_plugin(folder: &TempDir, from: &str, to: &str) -> PathBuf {
     stdout_of(&mut faa_runtime_in(folder, "plugin new faulty"));
     let source = folder.path().join("faulty/src/lib.rs");
@@ -286,7 +286,7 @@ fn new_plugin(folder: &TempDir, from: &str, to: &str) -> PathBuf {
     folder.path().join("faulty")
 }
 
-/// The program with these arguments, run in a folder.
+/// `faa-runtime` in a folder, with arguments that are separated by spaces.
 fn faa_runtime_in(folder: &TempDir, arguments: &str) -> Command {
     let mut command = faa_runtime();
     command
@@ -295,7 +295,7 @@ fn faa_runtime_in(folder: &TempDir, arguments: &str) -> Command {
     command
 }
 
-/// A panic reaches the host with its message and location, and affects nothing else.
+/// The error has the panic's message and location, and later calls are unaffected.
 #[test]
 fn panics_become_errors_in_both_builds() {
     let folder = tempfile::tempdir().unwrap();
@@ -321,7 +321,7 @@ fn panics_become_errors_in_both_builds() {
     }
 }
 
-/// Each library has one fault, and is built by the compiler without the SDK.
+/// Each library has one fault, and is built without the SDK.
 #[test]
 fn libraries_that_violate_the_abi_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -368,7 +368,7 @@ fn libraries_that_violate_the_abi_are_refused() {
     assert_eq!(error.code(), "not-native");
 }
 
-/// A library changes the image in place, so the image is restored.
+/// A library changes the image in place, so the image must be restored.
 #[test]
 fn a_failure_of_a_library_can_be_skipped() {
     let folder = tempfile::tempdir().unwrap();
@@ -384,7 +384,7 @@ fn a_failure_of_a_library_can_be_skipped() {
     assert_eq!(op.failures(), 1);
 }
 
-/// A pipe that never ends is not read, even if it is named like a plugin.
+/// Endless files are not read, even if they are named like plugins.
 #[cfg(unix)]
 #[test]
 fn only_files_are_plugins() {
@@ -477,7 +477,7 @@ fn policies_name_the_plugins_that_they_need() {
         assert!(error.contains(part), "{error}");
     }
 
-    // The nearest name, and the folders.
+    // The error about an unknown op has the nearest name and the folders.
     write_policy("Flickr", "");
     let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
     for part in [
@@ -488,7 +488,7 @@ fn policies_name_the_plugins_that_they_need() {
         assert!(error.contains(part), "{error}");
     }
 
-    // A different module with the same op.
+    // The policy was found with a different module.
     write_policy("Flicker", &"0".repeat(64));
     let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
     assert!(

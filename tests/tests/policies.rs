@@ -1,4 +1,4 @@
-//! Policies on the command line: shipped, converted, applied and replayed.
+//! Policies on the command line: shipped, converted, applied, and replayed from their plans.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn policies_are_listed_shown_and_checked() {
         message.contains("`faa-runtime policy list` lists all names"),
         "{message}"
     );
-    // Names come from files that may hold anything.
+    // Names come from files, which may contain anything.
     folder.write(
         "escape.json",
         POLICY.replace("\"two\"", "\"two\\u001b[2J\""),
@@ -91,7 +91,7 @@ fn shipped_policies_are_applied_to_images_of_any_size() {
 }
 
 #[test]
-fn draws_are_printed_in_the_form_of_plans_and_can_be_replayed() {
+fn draws_are_printed_as_plans_and_can_be_replayed() {
     let folder = Workdir::new();
     let arguments = "apply --policy policy.json --json --out out cat.png dog.bmp";
     let printed: Vec<Value> =
@@ -110,7 +110,7 @@ fn draws_are_printed_in_the_form_of_plans_and_can_be_replayed() {
 }
 
 #[test]
-fn partners_are_mixed_in_where_they_fit() {
+fn partners_are_mixed_in_and_must_have_the_image_s_size() {
     let folder = Workdir::new();
     write_image(&folder.join("other.png"), 40, 30, 9);
     let apply = |arguments: &str| folder.faa_runtime(&format!("apply cat.png {arguments}"));
@@ -221,10 +221,10 @@ fn policies_of_other_programs_are_converted() {
     assert_eq!(failure_of(&mut convert("list.json")).0, 2);
 }
 
-/// JSON has no form for such names, and a picture has no need of it.
+/// JSON cannot represent such names, so it shows a replacement character.
 #[cfg(unix)]
 #[test]
-fn names_that_are_not_utf_8_are_as_good_as_others() {
+fn file_names_need_not_be_utf_8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 

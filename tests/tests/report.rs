@@ -1,4 +1,4 @@
-//! The report of a run as a file, and as a browser shows it.
+//! The report of a run, as a file and in a browser.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -31,7 +31,7 @@ const SECTIONS: [&str; 7] = [
     "final_trainings",
 ];
 
-/// A data set, and the finished search on it.
+/// A folder with a data set and a finished search on it.
 fn finished() -> TempDir {
     let folder = data_set();
     write_files(&folder.path().join("run"), &FINISHED);
@@ -48,14 +48,14 @@ fn report(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn a_search_leaves_a_page_that_needs_nothing_else() {
+fn a_search_writes_a_page_that_needs_no_other_files() {
     let folder = finished();
-    let left = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    let written = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
     let printed = stdout_of(&mut report(folder.path(), &["--out", "page.html"]));
     assert_eq!(printed, "page.html\n");
     let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page == left, "two pages of the same run differ");
-    assert_whole(&page);
+    assert!(page == written, "two pages of the same run differ");
+    assert_complete(&page);
 
     stdout_of(&mut report(folder.path(), &["--images", "0"]));
     let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
@@ -63,8 +63,8 @@ fn a_search_leaves_a_page_that_needs_nothing_else() {
     assert!(page.contains("No images are shown"));
 }
 
-/// Everything is there, and nothing is loaded from elsewhere.
-fn assert_whole(page: &str) {
+/// Asserts that the page has all its parts, and loads nothing from elsewhere.
+fn assert_complete(page: &str) {
     assert!(page.contains("<title>Search on folder:data</title>"));
     for section in SECTIONS {
         let start = format!("<section id=\"{section}\">");
@@ -88,7 +88,7 @@ fn assert_whole(page: &str) {
 }
 
 #[test]
-fn a_run_that_is_unfinished_and_in_use_has_a_report_and_stays_as_it_is() {
+fn the_report_of_a_run_in_progress_does_not_change_the_run() {
     let folder = data_set();
     let run = folder.path().join("run");
     let mut files = FINISHED.clone();
@@ -113,20 +113,20 @@ fn a_run_that_is_unfinished_and_in_use_has_a_report_and_stays_as_it_is() {
 }
 
 #[test]
-fn what_has_no_report_is_named() {
+fn errors_of_report_name_the_file() {
     let folder = finished();
-    fs::rename(folder.path().join("run"), folder.path().join("whole")).unwrap();
+    fs::rename(folder.path().join("run"), folder.path().join("finished")).unwrap();
     fs::create_dir(folder.path().join("run")).unwrap();
     let (code, message) = failure_of(&mut report(folder.path(), &[]));
     assert_eq!(code, 1, "{message}");
     let words = "run holds no run: there is no run.json in it";
     assert!(message.contains(words), "{message}");
 
-    let log = folder.path().join("whole/fold-1/epochs.jsonl");
+    let log = folder.path().join("finished/fold-1/epochs.jsonl");
     let content = fs::read_to_string(&log).unwrap();
     fs::write(&log, content.replacen('{', "", 1)).unwrap();
     fs::remove_dir(folder.path().join("run")).unwrap();
-    fs::rename(folder.path().join("whole"), folder.path().join("run")).unwrap();
+    fs::rename(folder.path().join("finished"), folder.path().join("run")).unwrap();
     let (code, message) = failure_of(&mut report(folder.path(), &[]));
     assert_eq!(code, 1, "{message}");
     for words in [
@@ -154,10 +154,10 @@ fn a_browser_shows_the_page_in_light_and_in_dark() {
     let folder = finished();
     let page = folder.path().join("run/report.html");
     let shown = browser.show(&["--dump-dom"], &page);
-    assert_whole(&String::from_utf8(shown).unwrap());
+    assert_complete(&String::from_utf8(shown).unwrap());
 
     for width in [1200, 400] {
-        // In Chromium's own words, 0 is dark and 1 is light.
+        // In Chromium, 0 is dark and 1 is light.
         let [dark, light] = [0, 1].map(|scheme| {
             let file = folder.path().join(format!("{width}-{scheme}.png"));
             let arguments = [
@@ -214,7 +214,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// The installed one. `None` if there is none and none is needed.
+    /// The installed browser. `None` if there is none and none is required.
     fn find() -> Option<Self> {
         let works = |program: &&str| {
             let output = Command::new(program).arg("--version").output();
@@ -231,7 +231,7 @@ impl Browser {
         Some(Self { program, profile })
     }
 
-    /// Its output for a page.
+    /// The browser's output for a page.
     fn show(&self, arguments: &[&str], page: &Path) -> Vec<u8> {
         let printed = self.profile.path().join("printed");
         let errors = self.profile.path().join("errors");

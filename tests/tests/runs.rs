@@ -1,4 +1,4 @@
-//! Trainings without a search, the evaluation of what they leave, and other ways to run both.
+//! `train` and `eval`, and parallel searches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,16 +8,11 @@ use std::process::Command;
 use faa_tests::runs::{
     Running, data_set, files_in, json_in, policy_of, search, search_with, train_with,
 };
+use faa_tests::workdir::POLICY;
 use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_data_set};
 use serde_json::Value;
 
-const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two", "sub_policies": [
-    [{"op": "Rotate", "probability": 0.9, "magnitude": 0.9},
-     {"op": "Cutout", "probability": 0.8, "magnitude": 1.0}],
-    [{"op": "Invert", "probability": 0.7}]
-]}"#;
-
-/// A policy and its baselines, and what they are called in the table.
+/// The augmentations of a policy and its baselines, and their names in the table.
 const ROWS: [(&str, &str); 5] = [
     ("policy", "the policy + base"),
     ("none", "crop, flip"),
@@ -62,7 +57,7 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
             panic!("{result}");
         };
         let mean = (first + second) / 2.0;
-        // Each is half of the difference away from the mean, and there is one degree of freedom.
+        // Both deviate from the mean by half of their difference, and there is one degree of freedom.
         let deviation = (first - second).abs() / 2.0_f64.sqrt();
         let error = format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation);
         let (trained_with, rest) = line.split_at(row.len());
@@ -74,7 +69,7 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
     let page = fs::read_to_string(at.join("run/report.html")).unwrap();
     assert!(page.contains("<title>Training on folder:data</title>"));
 
-    // What was measured in the end can be measured again.
+    // `eval` measures the same errors as the training did.
     let lines = stdout_of(&mut eval(at, &["run", "--data", "folder:data", "--json"]));
     let mut measured: BTreeMap<String, f64> = BTreeMap::new();
     for line in lines.lines() {
@@ -82,18 +77,18 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
         let network = line["network"].as_str().unwrap().to_owned();
         measured.insert(network, line["error"].as_f64().unwrap());
     }
-    let mut told: BTreeMap<String, f64> = BTreeMap::new();
+    let mut recorded: BTreeMap<String, f64> = BTreeMap::new();
     for result in final_trainings {
         let augmentation = result["augmentation"].as_str().unwrap();
         for (seed, error) in errors_of(result).into_iter().enumerate() {
             let network = format!("run/final/{augmentation}-{seed}/network.safetensors");
-            told.insert(network, error);
+            recorded.insert(network, error);
         }
     }
-    assert_eq!(measured, told);
+    assert_eq!(measured, recorded);
     let network = "run/final/policy-1/network.safetensors";
     let table = stdout_of(&mut eval(at, &[network, "--data", "folder:data"]));
-    let error = format!("{:.2} %", 100.0 * told[network]);
+    let error = format!("{:.2} %", 100.0 * recorded[network]);
     assert!(table.contains(network), "{table}");
     assert!(table.contains(&error), "{table}");
     assert_eq!(table.lines().count(), 2, "{table}");
@@ -101,28 +96,25 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
 
 #[test]
 fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
-    for (changed, rows) in [
+    for (changed, augmentation) in [
         ([("--policy", "none"), ("--cutout", "8")], "cutout"),
         ([("--policy", "none"), ("--cutout", "0")], "none"),
         ([("--policy", "random:3"), ("--cutout", "8")], "random"),
     ] {
         let folder = data_set();
         let table = stdout_of(&mut train_with(folder.path(), &changed));
-        let (_, row) = ROWS
-            .iter()
-            .find(|(augmentation, _)| *augmentation == rows)
-            .unwrap();
+        let (_, row) = ROWS.iter().find(|(name, _)| *name == augmentation).unwrap();
         let line = table.lines().nth(1).unwrap();
         assert!(line.starts_with(&format!("{row}  ")), "{table}");
         assert_eq!(table.lines().count(), 2, "{table}");
         let run = folder.path().join("run");
         let summary = json_in(&run.join("summary.json"));
-        assert_eq!(summary["final_trainings"][0]["augmentation"], rows);
+        assert_eq!(summary["final_trainings"][0]["augmentation"], augmentation);
         assert_eq!(summary["policy"], Value::Null);
-        if rows == "random" {
-            let begun = json_in(&run.join("run.json"));
+        if augmentation == "random" {
+            let recorded = json_in(&run.join("run.json"));
             assert_eq!(
-                begun["config"]["final_trainings"]["random"]["sub_policies"],
+                recorded["config"]["final_trainings"]["random"]["sub_policies"],
                 3
             );
         }
@@ -130,15 +122,15 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
 }
 
 #[test]
-fn trainings_that_are_stopped_go_on_to_the_same_networks() {
+fn trainings_that_are_stopped_continue_to_the_same_networks() {
     let changed = [("--policy", "random:3"), ("--epochs", "10")];
     let start = |folder: &Path| {
         let mut command = train_with(folder, &changed);
         command.arg("--baselines");
         command
     };
-    let whole = data_set();
-    stdout_of(&mut start(whole.path()));
+    let uninterrupted = data_set();
+    stdout_of(&mut start(uninterrupted.path()));
 
     let folder = data_set();
     let mut running = Running::start(&mut start(folder.path()));
@@ -163,15 +155,15 @@ fn trainings_that_are_stopped_go_on_to_the_same_networks() {
         files.retain(|name, _| is_result(name));
         files
     };
-    let (found, expected) = (results(folder.path()), results(whole.path()));
+    let (found, expected) = (results(folder.path()), results(uninterrupted.path()));
     let names: Vec<&PathBuf> = expected.keys().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
-    assert_eq!(names.len(), 1 + 4, "the control: {names:?}");
+    assert_eq!(names.len(), 1 + 4, "results are compared: {names:?}");
     assert!(found == expected, "the networks or their errors differ");
 }
 
 #[test]
-fn a_run_belongs_to_the_command_that_made_it() {
+fn a_run_can_be_continued_only_by_the_command_that_created_it() {
     let training = [("--policy", "none")];
     let folder = data_set();
     stdout_of(&mut train_with(folder.path(), &training));
@@ -193,7 +185,7 @@ fn a_run_belongs_to_the_command_that_made_it() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_is_named() {
+fn errors_of_eval_name_the_file() {
     let folder = data_set();
     let at = folder.path();
     stdout_of(&mut train_with(at, &[("--policy", "none")]));
@@ -204,7 +196,7 @@ fn what_cannot_be_evaluated_is_named() {
     fs::write(at.join("torn.safetensors"), content).unwrap();
     fs::create_dir_all(at.join("begun/final/cutout-0")).unwrap();
 
-    for (network, data, told) in [
+    for (network, data, expected) in [
         (
             "run",
             "folder:two",
@@ -234,12 +226,12 @@ fn what_cannot_be_evaluated_is_named() {
     ] {
         let (code, message) = failure_of(&mut eval(at, &[network, "--data", data]));
         assert_eq!(code, 1, "{message}");
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 
 #[test]
-fn parallel_jobs_and_curves_change_nothing() {
+fn parallel_jobs_and_tensorboard_do_not_change_the_policy() {
     let (one, two) = (data_set(), data_set());
     stdout_of(search(one.path()).arg("--no-final-trainings"));
     let jobs = [("--threads", "2"), ("--jobs", "2")];

@@ -3,8 +3,8 @@
 use std::fs;
 
 use faa_tests::plugins::abi_example;
-use faa_tests::runs::{Running, data_set, policy_of, search};
-use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of};
+use faa_tests::runs::{Running, data_set, json_in, policy_of, search};
+use faa_tests::{build_torch, faa_runtime, failure_of, run, stdout_of, write_image};
 use serde_json::Value;
 
 #[test]
@@ -20,8 +20,7 @@ fn a_search_finds_a_policy_that_can_be_applied() {
     ] {
         assert!(table.contains(row), "{table}");
     }
-    let summary: Value =
-        serde_json::from_slice(&fs::read(folder.path().join("run/summary.json")).unwrap()).unwrap();
+    let summary = json_in(&folder.path().join("run/summary.json"));
     assert_eq!(summary["final_trainings"].as_array().unwrap().len(), 5);
     for fold in ["run/fold-0/trials.jsonl", "run/fold-1/trials.jsonl"] {
         let lines = fs::read_to_string(folder.path().join(fold)).unwrap();
@@ -34,25 +33,17 @@ fn a_search_finds_a_policy_that_can_be_applied() {
         }
     }
 
-    let policy = |arguments: &[&str]| {
+    let run_in_folder = |arguments: &str| {
         let mut command = faa_runtime();
-        command.current_dir(folder.path()).args(arguments);
-        command
+        command.current_dir(folder.path());
+        stdout_of(command.args(arguments.split(' ')))
     };
-    let checked = stdout_of(&mut policy(&["policy", "check", "run/policy.json"]));
+    let checked = run_in_folder("policy check run/policy.json");
     assert!(checked.contains("valid"), "{checked}");
     let image = "data/train/class-1/000.png";
-    let apply = [
-        "apply",
-        "--policy",
-        "run/policy.json",
-        "--grid",
-        "15",
-        image,
-        "--out",
-        "sheets",
-    ];
-    stdout_of(&mut policy(&apply));
+    run_in_folder(&format!(
+        "apply --policy run/policy.json --grid 15 {image} --out sheets"
+    ));
     let sheet = image::open(folder.path().join("sheets/000.png")).unwrap();
     assert_eq!(
         (sheet.width(), sheet.height()),
@@ -62,8 +53,8 @@ fn a_search_finds_a_policy_that_can_be_applied() {
 
 #[test]
 fn a_search_that_is_stopped_continues_to_the_same_policy() {
-    let whole = data_set();
-    stdout_of(search(whole.path()).arg("--no-final-trainings"));
+    let uninterrupted = data_set();
+    stdout_of(search(uninterrupted.path()).arg("--no-final-trainings"));
 
     let folder = data_set();
     let mut running = Running::start(search(folder.path()).arg("--no-final-trainings"));
@@ -78,7 +69,7 @@ fn a_search_that_is_stopped_continues_to_the_same_policy() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{message}");
     assert!(message.contains("of 6 trials"), "{message}");
-    assert_eq!(policy_of(folder.path()), policy_of(whole.path()));
+    assert_eq!(policy_of(folder.path()), policy_of(uninterrupted.path()));
 }
 
 #[test]
@@ -97,7 +88,7 @@ fn a_different_configuration_in_the_same_directory_is_refused() {
 #[test]
 fn advice_can_be_followed_in_the_same_directory() {
     let folder = data_set();
-    faa_tests::write_image(&folder.path().join("data/train/class-0/odd.png"), 20, 18, 1);
+    write_image(&folder.path().join("data/train/class-0/odd.png"), 20, 18, 1);
     let (code, message) = failure_of(&mut search(folder.path()));
     assert_eq!(code, 1);
     assert!(message.contains("--image-size"), "{message}");
@@ -105,17 +96,17 @@ fn advice_can_be_followed_in_the_same_directory() {
 }
 
 #[test]
-fn changed_images_are_noticed() {
+fn changed_images_are_detected() {
     let folder = data_set();
     stdout_of(search(folder.path()).arg("--no-final-trainings"));
-    faa_tests::write_image(&folder.path().join("data/train/class-0/new.png"), 16, 16, 1);
+    write_image(&folder.path().join("data/train/class-0/new.png"), 16, 16, 1);
     let (code, message) = failure_of(search(folder.path()).arg("--no-final-trainings"));
     assert_eq!(code, 1);
     assert!(message.contains("the images are not those"), "{message}");
 }
 
 #[test]
-fn what_is_wrong_with_the_data_is_named() {
+fn a_broken_image_is_named() {
     let folder = data_set();
     fs::write(
         folder.path().join("data/train/class-0/broken.png"),
@@ -128,7 +119,7 @@ fn what_is_wrong_with_the_data_is_named() {
 }
 
 #[test]
-fn doctor_knows_libtorch() {
+fn doctor_reports_libtorch() {
     build_torch();
     let report: Value =
         serde_json::from_str(&stdout_of(faa_runtime().args(["doctor", "--json"]))).unwrap();
@@ -137,8 +128,8 @@ fn doctor_knows_libtorch() {
     assert!(report["torch"]["cuda_devices"].is_u64());
 }
 
-/// The op of a plugin is searched over like a built-in one, the policy says which module it needs,
-/// and the search goes on with that module only.
+/// A plugin's op is searched over like a built-in one, the policy records the plugin's module, and the
+/// search continues only with the same module.
 #[test]
 fn ops_of_plugins_are_searched_over() {
     let folder = data_set();
@@ -148,13 +139,8 @@ fn ops_of_plugins_are_searched_over() {
     fs::write(&module, abi_example()).unwrap();
     let with_plugins = || {
         let mut command = search(folder.path());
-        command.args([
-            "--plugins",
-            "plugins",
-            "--no-final-trainings",
-            "--ops",
-            "Flicker,Invert",
-        ]);
+        let options = "--plugins plugins --no-final-trainings --ops Flicker,Invert";
+        command.args(options.split(' '));
         command
     };
     stdout_of(&mut with_plugins());
@@ -176,28 +162,22 @@ fn ops_of_plugins_are_searched_over() {
     assert_eq!(recorded["sha256"], doctor["plugins"]["loaded"][0]["sha256"]);
     let mut apply = faa_runtime();
     apply.current_dir(folder.path());
-    apply.args([
-        "apply",
-        "--policy",
-        "run/policy.json",
-        "--plugins",
-        "plugins",
-    ]);
-    stdout_of(apply.args(["data/test/class-0/000.png", "--out", "out"]));
+    let arguments =
+        "apply --policy run/policy.json --plugins plugins data/test/class-0/000.png --out out";
+    stdout_of(apply.args(arguments.split(' ')));
 
-    // With nothing but another byte in a section that nobody reads.
+    // The module differs only in a custom section that is ignored.
     let mut other = abi_example();
     other.extend(b"\0\x02\x01x");
     fs::write(&module, other).unwrap();
     let (_, error) = failure_of(&mut with_plugins());
     assert!(error.contains("a different `common.plugins`"), "{error}");
-    // Without --ops, all built-in ops of the paper are searched over as well.
+    // Without --ops, the paper's ops are searched over too.
     let folder = data_set();
     fs::create_dir(folder.path().join("plugins")).unwrap();
     fs::write(folder.path().join("plugins/flicker.wasm"), abi_example()).unwrap();
     stdout_of(search(folder.path()).args(["--plugins", "plugins", "--no-final-trainings"]));
-    let run = fs::read(folder.path().join("run/run.json")).unwrap();
-    let run: Value = serde_json::from_slice(&run).unwrap();
+    let run = json_in(&folder.path().join("run/run.json"));
     let ops = run["config"]["search"]["ops"].as_array().unwrap();
     assert_eq!((ops.len(), &ops[15]), (16, &"Flicker".into()));
 }

@@ -1,16 +1,12 @@
-//! What every source file keeps to.
+//! Rules for source files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn source_files_are_short_and_finished() {
+fn source_files_are_short_and_contain_no_reminders() {
     let files = rust_files(&faa_tests::root());
-    assert!(
-        files.len() > 40,
-        "the control: only {} files were found",
-        files.len()
-    );
+    assert!(files.len() > 40, "only {} files were found", files.len());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.display();
@@ -18,7 +14,7 @@ fn source_files_are_short_and_finished() {
             text.lines().count() <= 600,
             "{name} has more than 600 lines"
         );
-        // In two parts, so that this file does not find itself.
+        // In two parts, so that this file does not contain them.
         for unfinished in [
             concat!("to", "do!("),
             concat!("TO", "DO"),
@@ -34,7 +30,7 @@ fn source_files_are_short_and_finished() {
 }
 
 #[test]
-fn shipped_policies_are_those_of_the_folder() {
+fn the_shipped_policies_are_those_in_the_folder() {
     let mut files: Vec<_> = fs::read_dir(faa_tests::root().join("policies"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -54,6 +54,7 @@ impl Default for Options {
 }
 
 /// A folder of images as batches, epoch after epoch.
+#[expect(missing_debug_implementations, reason = "it holds threads and buffers")]
 pub struct Loader {
     shared: Arc<Shared>,
 }
@@ -178,6 +179,7 @@ fn make_every_nth(
 }
 
 /// The batches of an epoch, in order. Ends after the first error.
+#[expect(missing_debug_implementations, reason = "it holds threads and buffers")]
 pub struct Batches {
     /// Empty once the epoch has ended.
     threads: Vec<Thread>,
@@ -250,6 +252,7 @@ fn message_of(panic: &(dyn Any + Send)) -> Option<String> {
 ///
 /// Dropping it lets the loader use its memory again. A consumer that needs `images` for longer takes
 /// it away with [`mem::take`].
+#[expect(missing_debug_implementations, reason = "it holds threads and buffers")]
 pub struct Batch {
     /// `labels.len() × 3 × size × size` floats: for every image a plane of red, one of green and
     /// one of blue.

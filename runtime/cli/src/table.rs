@@ -1,4 +1,4 @@
-//! Tables for people.
+//! Tables in text output.
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;

@@ -14,6 +14,7 @@ use faa_data::Split;
 ///
 /// The authors' code puts the policy first, too, so that Cutout always hides pixels of the image
 /// that the network sees.
+#[derive(Debug)]
 pub struct Pipeline {
     policy: Option<Executor>,
     base: Option<Executor>,
@@ -88,6 +89,7 @@ impl Pipeline {
 
 /// The images of a task as partners of each other, as they are before augmentation: those that a
 /// network learns from, or those that candidates are scored on.
+#[derive(Clone, Copy, Debug)]
 pub struct TaskPartners<'a> {
     /// The split that they are in.
     pub split: &'a Split,

@@ -10,6 +10,8 @@ mod policy;
 mod training;
 mod workers;
 
+use std::fmt;
+
 use faa_op::OpSet;
 use faa_policy::Policy;
 
@@ -43,6 +45,15 @@ pub struct Run<'a, B: NetworkFiles> {
     pub stop: &'a StopFlag,
     /// Receives every event.
     pub observe: &'a mut (dyn FnMut(Event) + Send),
+}
+
+impl<B: NetworkFiles> fmt::Debug for Run<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("config", &self.config)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: NetworkFiles> Run<'_, B> {

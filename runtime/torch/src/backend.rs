@@ -2,6 +2,7 @@ mod classify;
 mod learn;
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,15 @@ pub struct TorchBackend {
     /// The formats of scoring and training.
     kinds: Kinds,
     statistics: Statistics,
+}
+
+impl fmt::Debug for TorchBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TorchBackend")
+            .field("device", &self.device)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a backend works with.

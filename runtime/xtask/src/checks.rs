@@ -123,7 +123,7 @@ fn warn_of_other_toolchain(host: &Host) {
 
 fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
     steps::step("licences and duplicates", || {
-        if let Err(reason) = host.need_linux_x86_64("cargo-deny is downloaded") {
+        if let Err(reason) = host.need_linux_x86_64("but cargo-deny can be downloaded") {
             eprintln!("skipped: {reason}");
             return Ok(());
         }

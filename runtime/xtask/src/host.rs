@@ -53,12 +53,13 @@ impl Host {
         faa_system::cache_folder_by(|name| self.variable(name).map(OsStr::to_owned))
     }
 
-    /// Fails on platforms for which there is no download; `reason` begins `… for Linux on x86-64`.
+    /// Fails on platforms other than Linux on x86-64. In the message, `reason` is followed by `only for Linux
+    /// on x86-64`.
     pub(crate) fn need_linux_x86_64(&self, reason: &str) -> Result<()> {
         let (system, processor) = self.platform;
         ensure!(
             self.platform == ("linux", "x86_64"),
-            "this is {system} on {processor}, and {reason} for Linux on x86-64"
+            "this is {system} on {processor}, {reason} only for Linux on x86-64"
         );
         Ok(())
     }

@@ -48,10 +48,10 @@ pub(crate) fn ensure(host: &Host) -> Result<PathBuf> {
         check_set_by_user(&folder).context(advice)?;
         return Ok(folder);
     }
-    host.need_linux_x86_64("libtorch is downloaded (elsewhere, set LIBTORCH to its folder)")?;
+    host.need_linux_x86_64("where LIBTORCH must be set: libtorch can be downloaded")?;
     let folder = cache::provide(&in_cache(&host.cache_folder()?), |work, result| {
         download(host, work, result)
-            .context("cannot download libtorch; or set LIBTORCH to its folder")
+            .context("cannot download libtorch (or set LIBTORCH to its folder)")
     })?;
     link(&host.root.join(LINK), &folder)?;
     Ok(folder)

@@ -27,7 +27,7 @@ const OPTIONS: &str = "--require-hashes --no-deps --only-binary=:all: --no-input
 
 /// A command that runs Python with Pillow, which is downloaded once.
 pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
-    host.need_linux_x86_64("the ops are compared with Pillow's build")?;
+    host.need_linux_x86_64("but Pillow can be downloaded")?;
     let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
     let name = format!("pillow-{}-{tag}", PILLOW.1);
     let folder = install(host, &python, PILLOW.0, &name)?;

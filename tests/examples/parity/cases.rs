@@ -27,17 +27,17 @@ enum Work {
     Policy(PolicyRun),
 }
 
-/// An op as it is applied, which is what Pillow repeats.
+/// An op with all its arguments, which Pillow applies too.
 pub(crate) struct Applied {
     pub(crate) op: String,
     pub(crate) value: f64,
     pub(crate) seed: u64,
-    /// Which of the image's partners a mixing op is given.
+    /// Index of the partner image that a mixing op gets.
     pub(crate) partner: Option<u64>,
 }
 
 impl Case {
-    /// The case of that number under that seed.
+    /// The case of this seed and number.
     pub(crate) fn draw(seed: u64, number: u64, ops: &OpSet) -> Self {
         let stream = &mut Stream::for_image(DrawKey {
             seed,
@@ -61,7 +61,7 @@ impl Case {
         }
     }
 
-    /// The case in JSON, without the level of SIMD.
+    /// The case as JSON, without the SIMD level.
     pub(crate) fn record(&self) -> Value {
         let mut record = json!({
             "case": self.number,
@@ -90,26 +90,26 @@ impl Case {
         record
     }
 
-    /// What this side makes of it, with the ops of one level of SIMD.
+    /// The result of the built-in ops at a SIMD level.
     pub(crate) fn result(
         &self,
         level: SimdLevel,
         ops: &OpSet,
     ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
         let (width, height, channels) = (self.width, self.height, self.channels);
-        let around = |samples| Picture {
+        let to_picture = |samples| Picture {
             samples,
             width,
             height,
             channels,
         };
-        let image = around(picture(self.kind, self.image_seed, width, height, channels));
+        let image = to_picture(picture(self.kind, self.image_seed, width, height, channels));
         match &self.work {
             Work::Op { step, way } => {
                 let partner = step.partner.map(|number| {
-                    around(partner(self.image_seed, number, width, height, channels))
+                    to_picture(partner(self.image_seed, number, width, height, channels))
                 });
-                let op = ops.get(&step.op).ok_or("the op is not there")?.as_ref();
+                let op = ops.get(&step.op).ok_or("unknown op")?.as_ref();
                 let scratch = &mut Scratch::new();
                 let result = way.apply(
                     op,
@@ -153,11 +153,11 @@ fn draw_op(stream: &mut Stream, ops: &OpSet, shape: (usize, usize, Channels)) ->
 }
 
 fn draw_size(stream: &mut Stream) -> (usize, usize) {
-    let mut to = |most: u64| 1 + stream.below(most) as usize;
+    let mut to = |max: u64| 1 + stream.below(max) as usize;
     match to(20) {
         1 if to(5) == 1 => (to(700), to(500)),
         1 => (to(200), to(200)),
-        // Long enough for coordinates that leave 16 bits.
+        // So long that coordinates overflow 16 bits.
         2 if to(10) == 1 => (to(2), to(40_000)),
         3 if to(10) == 1 => (to(40_000), to(2)),
         2 => (1, to(80)),
@@ -167,13 +167,13 @@ fn draw_size(stream: &mut Stream) -> (usize, usize) {
             let side = to(64);
             (side, side)
         }
-        // About the widths of vectors, where a loop's rest begins.
+        // Close to multiples of SIMD widths, where the remainder of a loop begins.
         8 | 9 => (16 * to(5) + to(3) - 2, to(20)),
         _ => (to(64), to(64)),
     }
 }
 
-/// One of several things.
-pub(crate) fn pick<'a, T>(stream: &mut Stream, things: &'a [T]) -> &'a T {
-    &things[stream.below(things.len() as u64) as usize]
+/// One of several items, drawn uniformly.
+pub(crate) fn pick<'a, T>(stream: &mut Stream, items: &'a [T]) -> &'a T {
+    &items[stream.below(items.len() as u64) as usize]
 }

@@ -1,12 +1,12 @@
-//! Our half of `cargo xtask parity`: makes random cases, and writes each with our result to standard
-//! output, where `tests/oracle/parity.py` reads them and compares with Pillow.
+//! The Rust part of `cargo xtask parity`: generates random cases, and writes them with their results to
+//! standard output. `tests/oracle/parity.py` reads and compares them with Pillow.
 //!
-//! Three numbers are its arguments: the seed, the number of the first case and how many there are.
-//! A case depends on the seed and its own number alone, so that one that differs can be repeated.
+//! The arguments are three numbers: the seed, the number of the first case, and the number of cases. A case
+//! depends only on the seed and its number, so that it can be repeated.
 //!
-//! The output is a line of JSON about the run, then for every case a line of JSON and the bytes of
-//! the result. Now and then a case is followed by a copy of itself with one bit changed: the reader
-//! must find it, or its comparison is blind.
+//! The output is a line of JSON about the run, then for every case a line of JSON and the bytes of the
+//! result. Some cases are followed by a copy with one bit changed, in which the reader must find the
+//! difference: it shows that the comparison works.
 
 mod cases;
 mod policies;
@@ -23,7 +23,7 @@ use serde_json::json;
 
 use crate::cases::Case;
 
-/// An altered copy follows every case whose number is a multiple of this.
+/// Cases whose number is a multiple of this are followed by an altered copy.
 const ALTERED_EVERY: u64 = 500;
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     let mut out = BufWriter::new(io::stdout().lock());
     match run(&mut out, *seed, *first, *count) {
-        // The reader stops at the first difference.
+        // The reader has stopped at the first difference.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -93,7 +93,7 @@ mod tests {
         out
     }
 
-    /// The records and the results of some output.
+    /// The records and results in an output.
     fn read(mut bytes: &[u8]) -> Vec<(Value, Vec<u8>)> {
         let mut records = Vec::new();
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_cases_meet_every_op_kind_and_mode() {
+    fn a_thousand_cases_include_every_op_kind_and_mode() {
         let text: Vec<String> = read(&output(3, 0, 1000))
             .into_iter()
             .skip(1)

@@ -1,4 +1,4 @@
-//! Random policies, each with the plan that it makes for one image.
+//! Random policies, each with its plan for one image.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cases::{Applied, pick};
 
-/// How many partners mixing ops can choose from.
+/// The number of partner images.
 const PARTNERS: u64 = 3;
 
 /// A policy, applied to one image.
@@ -30,16 +30,16 @@ pub(crate) struct PolicyRun {
 enum PolicyWay {
     /// `Executor::apply`.
     InPlace,
-    /// `Executor::apply_to` from an image whose rows follow each other.
+    /// `Executor::apply_to` from a contiguous image.
     FromWhole,
-    /// `Executor::apply_to` from a part of a larger image.
+    /// `Executor::apply_to` from part of a larger image.
     FromPart,
-    /// `Plan::replay` of the plan, written down and read again.
+    /// `Plan::replay` of the plan, after it was written and read.
     Replay,
 }
 
 impl PolicyRun {
-    /// A random policy, and the plan that it makes with these ops.
+    /// A random policy, and its plan with these ops.
     pub(crate) fn draw(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Self {
         let policy = draw_policy(stream, ops, channels);
         let key = DrawKey {
@@ -47,11 +47,11 @@ impl PolicyRun {
             epoch: stream.below(u64::from(u32::MAX)) as u32,
             index: stream.next_u64(),
         };
-        // A plan depends on how many partners there are, not on what they show.
+        // A plan depends on the number of partners, but not on their pixels.
         let partners = PackedImages::new(&[0; PARTNERS as usize], 1, 1, Channels::L)
             .expect("the shape is that of the samples");
         let plan = Executor::new(&policy, ops)
-            .expect("all ops are there and all numbers in range")
+            .expect("all ops are known and all numbers in range")
             .plan(key, &Workspace::with_partners(&partners));
         let applied = plan.steps.iter().map(|step| Applied {
             op: step.op.clone(),
@@ -74,15 +74,15 @@ impl PolicyRun {
         }
     }
 
-    /// The ops that Pillow has to apply.
+    /// The ops that Pillow must apply.
     pub(crate) fn plan(&self) -> &[Applied] {
         &self.steps
     }
 
-    /// Adds what is needed to repeat the run.
+    /// Adds everything that is needed to repeat the run.
     pub(crate) fn describe(&self, record: &mut Value) {
         let file: Value =
-            serde_json::from_str(&self.policy.to_json()).expect("policies are written well");
+            serde_json::from_str(&self.policy.to_json()).expect("written policies are valid JSON");
         let rule = match self.policy.rule {
             Rule::SubPolicies(_) => "sub_policies",
             Rule::Sampler(_) => "sampler",
@@ -92,7 +92,7 @@ impl PolicyRun {
         record["way"] = json!(format!("{:?}", self.way));
     }
 
-    /// What the policy makes of the image, whose partners have these samples.
+    /// The result of the policy on an image, with partners of these samples.
     pub(crate) fn result(
         &self,
         ops: &OpSet,
@@ -103,7 +103,7 @@ impl PolicyRun {
         let partners = PackedImages::new(&partners, image.width, image.height, image.channels)?;
         let executor = Executor::new(&self.policy, ops)?;
         let own = &mut Workspace::with_partners(&partners);
-        let mut result = image.spoilt();
+        let mut result = image.blank();
         match self.way {
             PolicyWay::InPlace => {
                 result = image.clone();
@@ -129,7 +129,7 @@ impl PolicyRun {
 fn draw_policy(stream: &mut Stream, ops: &OpSet, channels: Channels) -> Policy {
     let mut ops: Vec<&Arc<dyn Op>> = ops.iter().collect();
     if stream.chance(0.3) {
-        // Only those that neighbours become one pass with.
+        // Only ops with lookup tables, which are fused with neighbouring ops.
         ops.retain(|op| op.lookup_tables(5.0, channels).is_some());
     }
     let rule = if stream.chance(0.2) {
@@ -157,7 +157,7 @@ fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {
     };
     let strength = match spec.value_range() {
         Some(range) if stream.chance(0.2) => {
-            // Rounding may lead out of the range, which policies do not allow.
+            // Rounding may give a value outside of the range, which is not allowed.
             let value = range.value_at(magnitude).round();
             Strength::Value(value.clamp(range.low, range.high))
         }
@@ -184,7 +184,7 @@ fn draw_sampler(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Sampler {
     }
 }
 
-/// An op with its own values, or with others that reach beyond them by as much again.
+/// An op with its default range, or with a range up to three times as wide.
 fn draw_sampler_op(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> SamplerOp {
     let spec = pick(stream, ops).spec();
     let own = spec.value_range().filter(|_| stream.chance(0.7));

@@ -1,10 +1,10 @@
-//! Random values: within an op's range, at what is special to the op, and far beyond.
+//! Random values: within an op's range, close to its special values, and far outside.
 
 use faa_op::{Channels, OpSpec, Stream};
 
 use crate::cases::pick;
 
-/// A value for the op of that specification on an image of that shape; 0 for an op without one.
+/// A value for an op and an image's shape; 0 for ops without a value.
 pub(crate) fn draw_value(
     stream: &mut Stream,
     spec: &OpSpec,
@@ -21,9 +21,9 @@ pub(crate) fn draw_value(
         4 => *pick(stream, &[range.low, range.high, 0.0, -0.0, 1.0, 0.5]),
         5 | 6 => range.low - 5.0 * span + 11.0 * span * stream.unit(),
         7 | 8 => special(stream, name, width as f64, height as f64),
-        _ => *pick(stream, absurd(name, channels)),
+        _ => *pick(stream, extreme(name, channels)),
     };
-    // Padding costs Pillow memory, and there is nothing to compare if no pixel stays.
+    // Pillow needs memory for the padding, and with much of it no pixel of the image is left.
     if name == "CropPad" {
         value.min(200.0)
     } else {
@@ -31,25 +31,25 @@ pub(crate) fn draw_value(
     }
 }
 
-/// Values from which little is left of any image, as far as Pillow agrees with our rules.
-fn absurd(name: &str, channels: Channels) -> &'static [f64] {
+/// Extreme values, except those for which Pillow's result is different on purpose.
+fn extreme(name: &str, channels: Channels) -> &'static [f64] {
     let all = &[
         1e6, -1e6, 32768.0, -40000.0, 1e20, -1e20, 1e37, -1e37, 5e-324, -5e-324, 1e300, -1e300,
     ];
     let enhances = ["Contrast", "Color", "Brightness", "Sharpness"].contains(&name);
     if enhances && channels == Channels::Rgba {
-        // A factor that overflows a single makes Pillow's alpha 0, and leaves ours alone: the one
-        // rule of ours where Pillow has another. So the last two are not for these.
+        // With a factor that overflows single precision, Pillow sets alpha to 0, while our ops keep it.
+        // That is the only difference, so the last two values are excluded.
         &all[..10]
     } else {
         all
     }
 }
 
-/// A value close to where the op's result jumps.
+/// A value close to a discontinuity of the op.
 fn special(stream: &mut Stream, name: &str, width: f64, height: f64) -> f64 {
     let value = match name {
-        // Shifts by half a pixel, and corners that leave 16-bit coordinates.
+        // Shifts by half a pixel, and corners whose coordinates overflow 16 bits.
         "ShearX" => corner(stream) / height,
         "ShearY" => corner(stream) / width,
         "TranslateX" => pixels(stream, width) / width,
@@ -60,7 +60,7 @@ fn special(stream: &mut Stream, name: &str, width: f64, height: f64) -> f64 {
         "Cutout" => pixels(stream, width) / width,
         _ => stream.below(300) as f64 / 2.0 - 10.0,
     };
-    // Now and then a neighbour, to see on which side of the jump rounding leads.
+    // Sometimes the next number, to test rounding on both sides of the discontinuity.
     match stream.below(6) {
         0 => value.next_up(),
         1 => value.next_down(),
@@ -76,7 +76,7 @@ fn corner(stream: &mut Stream) -> f64 {
     }
 }
 
-/// Some halves of pixels, at either end of a side.
+/// A multiple of half a pixel, close to either end of a side.
 fn pixels(stream: &mut Stream, side: f64) -> f64 {
     let near = stream.below(17) as f64 / 2.0 - 4.0;
     match stream.below(3) {

@@ -1,4 +1,4 @@
-//! A fuzz target that gets files of data sets.
+//! The fuzz target of data sets.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use faa_data::{DataError, DataSpec, Dataset, LoadOptions};
 use image::{ImageFormat, RgbImage};
 
 /// Reads an archive or files of CIFAR made from the input, as a whole and as a preview. The result
-/// is a consistent data set, or an error with a message; a whole data set has the preview's images.
+/// is a consistent data set, or an error with a message. A loaded data set starts with the preview's image.
 ///
 /// The two lowest bits of the first byte choose: the rest as an archive; changes to a small valid
 /// archive, three bytes each, an offset and a value; or the rest as every file of records of CIFAR-10
@@ -17,7 +17,7 @@ use image::{ImageFormat, RgbImage};
 ///
 /// # Panics
 ///
-/// If that is not so.
+/// If one of these conditions does not hold.
 pub fn dataset(input: &[u8]) {
     let Some((choice, rest)) = input.split_first() else {
         return;
@@ -110,7 +110,7 @@ fn changed(changes: &[u8], correct: bool) -> Vec<u8> {
 fn correct_checksums(archive: &mut [u8]) {
     let blocks = archive.as_chunks_mut::<512>().0.iter_mut();
     for (block, before) in blocks.zip(ARCHIVE.as_chunks::<512>().0) {
-        // What was a header before it was changed.
+        // It was a header before the changes.
         if before[257..].starts_with(b"ustar") {
             let mut header = tar::Header::new_old();
             *header.as_mut_bytes() = *block;

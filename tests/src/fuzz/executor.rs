@@ -1,4 +1,4 @@
-//! Whole policies.
+//! The fuzz target of whole policies.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub fn executor(bytes: &[u8]) {
 
 fn apply(input: &mut Unstructured<'_>) -> Result<()> {
     let policy = Policy::new("any", rule(input)?);
-    // What is refused are ends that lie too far apart.
+    // Only a sampler whose range is too large is refused.
     let Ok(executor) = Executor::builtin(&policy) else {
         return Ok(());
     };
@@ -46,7 +46,7 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let framed: Vec<_> = partners.iter().map(Picture::framed).collect();
     let partners: Vec<ImageRef<'_>> = framed.iter().map(|partner| partner.part()).collect();
-    assert_draw_is_one(&executor, &source, &partners, key);
+    assert_same_in_every_way(&executor, &source, &partners, key);
     Ok(())
 }
 
@@ -68,14 +68,14 @@ fn list<'a, T>(
     (0..count).map(|_| item(input)).collect()
 }
 
-/// A step that the policy's check accepts.
+/// A valid step.
 fn step(input: &mut Unstructured<'_>) -> Result<Step> {
     let op = any_op(input)?;
     let probability = unit_interval(input)?;
     let strength = match op.value_range() {
         None if input.arbitrary()? => Strength::Unstated,
         Some(range) if input.arbitrary()? => {
-            // Rounding may lead past the end.
+            // Rounding may give a value beyond the end.
             let value = range.value_at(unit_interval(input)?);
             Strength::Value(value.clamp(range.low, range.high))
         }
@@ -140,12 +140,12 @@ fn finite(input: &mut Unstructured<'_>) -> Result<f64> {
     Ok(if number.is_finite() { number } else { 0.0 })
 }
 
-/// The built-in ops at every level of vector instructions.
+/// The built-in ops at every SIMD level.
 pub(super) static LEVELS: LazyLock<Vec<(SimdLevel, OpSet)>> = LazyLock::new(builtin_ops_by_level);
 
 /// Applies a policy to an image in every way, replays its plan at every level, and applies the
-/// plan's ops one by one, without an executor.
-pub(super) fn assert_draw_is_one(
+/// plan's ops one by one, without an executor. All results must be the same.
+pub(super) fn assert_same_in_every_way(
     executor: &Executor,
     source: &Picture,
     partners: &[ImageRef<'_>],
@@ -168,12 +168,12 @@ pub(super) fn assert_draw_is_one(
     assert!(first == again, "the second run differs");
     let from_whole = applied(
         &mut |image, own| executor.apply_to(source.view(), image, key, own),
-        source.spoilt(),
+        source.blank(),
     );
-    assert!(first == from_whole, "from a whole source");
+    assert!(first == from_whole, "from a contiguous source");
     let from_part = applied(
         &mut |image, own| executor.apply_to(framed.part(), image, key, own),
-        source.spoilt(),
+        source.blank(),
     );
     assert!(first == from_part, "from a part of a larger source");
     let mut pair = [source.clone(), source.clone()];
@@ -198,7 +198,7 @@ pub(super) fn assert_draw_is_one(
     }
     let plan = executor.plan(key, &workspace);
     assert_eq!(plan, executor.plan(key, &workspace));
-    // A value that is not finite would not come back.
+    // This fails if a value is not finite.
     assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
     for (level, ops) in LEVELS.iter() {
         let mut result = source.clone();

@@ -1,7 +1,7 @@
-//! Reading a fuzzer's bytes as shapes, pictures and numbers.
+//! Pictures and numbers made from a fuzzer's bytes.
 //!
-//! When the bytes run out, all of these become as simple as possible: the smallest shape, the lowest
-//! number. So a finding becomes simpler as its bytes become fewer.
+//! After the last byte, all of these are as simple as possible: the smallest shape, the lowest number. So
+//! a finding with fewer bytes is simpler.
 
 use std::array;
 
@@ -10,9 +10,9 @@ use faa_op::{Channels, Stream};
 
 use crate::ways::Picture;
 
-/// A picture of any shape: mostly small ones, which are fast; some of a few hundred pixels a side,
-/// as large as the policies' passes need to be fused; and some that are one pixel high or wide and
-/// long enough to leave the reach of 16.16 fixed point.
+/// A picture of any shape: mostly small, which is fast; sometimes of a few hundred pixels per side, from
+/// which on the executor fuses lookup tables; and sometimes one pixel high or wide, and so long that
+/// coordinates overflow 16.16 fixed point.
 pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
     let channels = *input.choose(&[Channels::L, Channels::Rgb, Channels::Rgba])?;
     let mut side = |max: usize| input.int_in_range(1..=max);
@@ -41,7 +41,7 @@ pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
     })
 }
 
-/// A picture that is always the same.
+/// A picture of this shape, always the same.
 pub(super) fn sample_picture(width: usize, height: usize) -> Picture {
     Picture {
         samples: noise(0, 0, 255, width * height * 3),
@@ -51,14 +51,14 @@ pub(super) fn sample_picture(width: usize, height: usize) -> Picture {
     }
 }
 
-/// A picture of the same shape as another one.
+/// A picture of the same shape as `other`.
 pub(super) fn picture_like(input: &mut Unstructured<'_>, other: &Picture) -> Result<Picture> {
     let samples = noise(input.arbitrary()?, 0, 255, other.samples.len());
     Ok(Picture { samples, ..*other })
 }
 
-/// Samples from `low` on, over so many levels. A short noise is repeated, for speed; its length is
-/// a prime number, so that rows and blocks all begin elsewhere in it.
+/// Noise of the levels from `low` to `low + span`. A short noise is repeated, for speed. Its length is a
+/// prime number, so that rows and blocks do not align with it.
 fn noise(seed: u8, low: u8, span: u8, length: usize) -> Vec<u8> {
     let mut stream = Stream::for_op(seed.into());
     let sample = |word: u32| low.wrapping_add((word % (u32::from(span) + 1)) as u8);
@@ -68,7 +68,7 @@ fn noise(seed: u8, low: u8, span: u8, length: usize) -> Vec<u8> {
     samples
 }
 
-/// A number from 0 to 1, both among them.
+/// A number from 0 to 1, often one of these.
 pub(super) fn unit_interval(input: &mut Unstructured<'_>) -> Result<f64> {
     Ok(match input.int_in_range(0..=3)? {
         0 => 0.0,
@@ -77,14 +77,14 @@ pub(super) fn unit_interval(input: &mut Unstructured<'_>) -> Result<f64> {
     })
 }
 
-/// A number close to zero or to a whole number, or at an end of what there is, or any bits.
+/// Any number; often an integer or next to one, or one of the largest or smallest numbers.
 pub(super) fn number(input: &mut Unstructured<'_>) -> Result<f64> {
-    let whole = |input: &mut Unstructured<'_>| Ok(f64::from(input.arbitrary::<i16>()?));
+    let integer = |input: &mut Unstructured<'_>| Ok(f64::from(input.arbitrary::<i16>()?));
     Ok(match input.int_in_range(0..=6)? {
         0 => f64::from(input.arbitrary::<i8>()?),
-        1 => whole(input)? / 256.0,
-        2 => whole(input)?.next_up(),
-        3 => whole(input)?.next_down(),
+        1 => integer(input)? / 256.0,
+        2 => integer(input)?.next_up(),
+        3 => integer(input)?.next_down(),
         4 => f64::from(input.arbitrary::<f32>()?),
         5 => *input.choose(&[f64::MAX, f64::MIN, 1e308, -1e308, 5e-324, -0.0])?,
         _ => input.arbitrary()?,

@@ -1,4 +1,4 @@
-//! Modules that may hold anything.
+//! The fuzz targets of plugins.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use arbitrary::Unstructured;
 use faa_op::{Channels, ImageMut, Op};
 use faa_plugin::{Host, HostConfig, Limits, parse_spec};
 
-/// The longest that a module may keep the host: compiling, a start, a specification, an op's tables,
-/// and two calls, each with a message, on a machine that fuzzes on all cores.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The maximum time for a module: compilation, start, specification, lookup tables, and two calls, each with
+/// an error message, on a machine whose cores are all busy.
+const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// Little of everything, so that many modules can be tried.
+/// A host with low limits, so that many modules can be tried.
 static HOST: LazyLock<Host> = LazyLock::new(|| {
     let mut config = HostConfig::default();
     config.limits.call_time = Duration::from_millis(20);
@@ -26,18 +26,18 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// If the host takes too long, or a failure leaves its mark on an image.
+/// If the host takes too long, or a failed call changes an image.
 pub fn module(bytes: &[u8]) {
     if let Ok(module) = wat::parse_bytes(bytes) {
         use_module(&module);
     }
-    // What is no valid text may still be taken for a module.
+    // Invalid text is also passed to the host.
     if !bytes.starts_with(b"(") {
         use_module(bytes);
     }
 }
 
-/// Makes a valid module with the exports of a plugin out of the bytes, and loads it.
+/// Generates a valid module with the exports of a plugin from the bytes, and loads it.
 ///
 /// # Panics
 ///
@@ -70,7 +70,7 @@ pub fn smith(bytes: &[u8]) {
         threads_enabled: false,
         ..wasm_smith::Config::default()
     };
-    // Bytes that are too few make no module.
+    // With too few bytes, there is no module.
     let Ok(module) = wasm_smith::Module::new(config, &mut input) else {
         return;
     };
@@ -80,11 +80,11 @@ pub fn smith(bytes: &[u8]) {
     use_module(&module);
 }
 
-/// Reads the bytes as a specification: what is accepted has sound names, texts and ranges.
+/// Reads the bytes as a specification. Accepted ones have valid names, texts and ranges.
 ///
 /// # Panics
 ///
-/// If something unsound is accepted.
+/// If an invalid one is accepted.
 pub fn spec(bytes: &[u8]) {
     let limits = Limits::default();
     let Ok(specs) = parse_spec(bytes, &limits) else {
@@ -117,12 +117,15 @@ fn use_module(module: &[u8]) {
                 let mut image = ImageMut::new(&mut pixels, 5, 4, Channels::Rgb)
                     .expect("the pixels have that shape");
                 if op.try_apply(&mut image, 0.5, 1).is_err() {
-                    assert!(pixels.iter().all(|&level| level == 100), "it left its mark");
+                    assert!(
+                        pixels.iter().all(|&level| level == 100),
+                        "the failed call changed it"
+                    );
                 }
             }
         }
         Err(error) => assert!(!error.to_string().is_empty() && !error.code().is_empty()),
     }
     let took = start.elapsed();
-    assert!(took < PATIENCE, "it took {took:?}");
+    assert!(took < MAX_TIME, "it took {took:?}");
 }

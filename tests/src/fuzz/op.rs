@@ -1,4 +1,4 @@
-//! One op.
+//! The fuzz target of single ops.
 
 use arbitrary::{Result, Unstructured};
 use faa_op::Scratch;
@@ -7,8 +7,8 @@ use super::executor::{LEVELS, any_op};
 use super::input::{number, picture, picture_like, unit_interval};
 use crate::ways::Way;
 
-/// Applies one built-in op with any value, any seed and any image, in every way and at every level
-/// of vector instructions. All must give the same bytes, or the same error.
+/// Applies a built-in op with any value, seed and image, in every way and at every SIMD level. All must give
+/// the same bytes, or the same error.
 ///
 /// # Panics
 ///
@@ -43,7 +43,7 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
         for way in Way::ALL {
             let result = way
                 .apply(op, *level, &source, value, seed, partner, &mut scratch)
-                // As words, because a NaN in an error would differ from itself.
+                // As text, because an error with a NaN is not equal to itself.
                 .map_err(|error| error.to_string());
             let expected = expected.get_or_insert_with(|| result.clone());
             assert!(

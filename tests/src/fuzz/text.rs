@@ -1,4 +1,4 @@
-//! Targets that are given a file.
+//! The fuzz targets of policy files and plans.
 
 use std::sync::LazyLock;
 
@@ -9,19 +9,19 @@ use faa_policy::{
     convert,
 };
 
-use super::executor::{LEVELS, assert_draw_is_one};
+use super::executor::{LEVELS, assert_same_in_every_way};
 use super::input::sample_picture;
 use crate::ways::Picture;
 
-/// Reads a policy file. What can be read can be written and read again, and what can be applied is
-/// applied alike in every way.
+/// Reads a policy file. If it can be read, it can be written and read again; if it can be applied, the result
+/// is the same in every way.
 ///
 /// # Panics
 ///
-/// If that is not so.
+/// If one of these conditions does not hold.
 pub fn policy(file: &[u8]) {
     let parsed = accepted(Policy::parse(file));
-    // Larger files may reach the limit with one of the two and not with the other.
+    // For larger files, one of the two may reach the size limit and the other not.
     if file.len() < MAX_BYTES / 32 {
         assert_eq!(serde_json::from_slice(file).ok(), parsed, "by serde");
     }
@@ -40,15 +40,15 @@ pub fn policy(file: &[u8]) {
     let partners = [source.view()];
     for (seed, epoch, index) in [(0, 0, 0), (1, 0, 1), (u64::MAX, u32::MAX - 1, u64::MAX)] {
         let key = DrawKey { seed, epoch, index };
-        assert_draw_is_one(&executor, &source, &partners, key);
+        assert_same_in_every_way(&executor, &source, &partners, key);
     }
 }
 
-/// Reads a policy that another program wrote. What can be read is a policy that can be applied.
+/// Reads a policy in another program's format. If it can be read, it can be applied.
 ///
 /// # Panics
 ///
-/// If that is not so.
+/// If one of these conditions does not hold.
 pub fn foreign(file: &[u8]) {
     let Some(converted) = accepted(convert(file, "converted", &OPS)) else {
         return;
@@ -60,11 +60,12 @@ pub fn foreign(file: &[u8]) {
     assert_survives_writing(&converted.policy);
 }
 
-/// Reads a plan. What can be read can be written and read again, and is replayed or refused.
+/// Reads a plan. If it can be read, it can be written and read again, and its replay gives the same result at
+/// every SIMD level.
 ///
 /// # Panics
 ///
-/// If that is not so, or if a replay depends on the vector instructions.
+/// If one of these conditions does not hold.
 pub fn plan(file: &[u8]) {
     let Some(plan) = accepted(Plan::parse(file)) else {
         return;
@@ -72,13 +73,10 @@ pub fn plan(file: &[u8]) {
     assert_eq!(Plan::parse(plan.to_json().as_bytes()).as_ref(), Ok(&plan));
     let source = small_picture();
     let shape = (source.width, source.height, source.channels);
-    // Two of them, so that there is an index beyond the first and one beyond the set.
-    let pair = [
-        source.samples.as_slice(),
-        source.spoilt().samples.as_slice(),
-    ]
-    .concat();
-    let partners = PackedImages::new(&pair, shape.0, shape.1, shape.2).expect("two whole images");
+    // Two partners, so that indices can be 0, 1 or out of range.
+    let pair = [source.samples.as_slice(), source.blank().samples.as_slice()].concat();
+    let partners = PackedImages::new(&pair, shape.0, shape.1, shape.2)
+        .expect("the samples are those of two images");
     let mut workspace = Workspace::with_partners(&partners);
     let mut results = LEVELS.iter().map(|(_, ops)| {
         let mut result = source.clone();
@@ -91,7 +89,7 @@ pub fn plan(file: &[u8]) {
 
 static OPS: LazyLock<OpSet> = LazyLock::new(builtin_ops);
 
-/// What was accepted. An error has a message.
+/// The accepted value. An error must have a message.
 fn accepted<T>(result: Result<T, PolicyError>) -> Option<T> {
     result
         .inspect_err(|error| assert!(!error.kind().to_string().is_empty()))
@@ -102,7 +100,7 @@ fn assert_survives_writing(policy: &Policy) {
     let written = policy.to_json();
     match Policy::parse(written.as_bytes()) {
         Ok(again) => assert_eq!(*policy, again),
-        // Written files have more spaces than some of those that are read.
+        // The written file may exceed the size limit, because it has more spaces.
         Err(error) => {
             let bytes = written.len();
             assert_eq!(*error.kind(), PolicyErrorKind::TooLarge { bytes });

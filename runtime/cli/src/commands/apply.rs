@@ -21,8 +21,8 @@ use crate::plugins::PluginOptions;
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-Outputs are named after inputs: cat.jpg becomes cat.png. If two inputs have the same output, or an output
-exists and --force is not given, nothing is written.
+Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if two inputs have the
+same output, or if an output exists and --force is not given.
 
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented

@@ -16,12 +16,12 @@ use crate::plugins::PluginOptions;
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-The measurement cycles through 64 smooth, low-contrast images, writes results to a separate buffer, and
-reports the fastest of three rounds. An op that needs a partner image gets the next image.
+The measurement cycles through 64 smooth, low-contrast images, writes results to a separate buffer,
+and reports the fastest of three rounds. An op that needs a partner image gets the next image.
 
-Default values of ops are those of the comparison with other libraries: ShearX, ShearY and Cutout 0.2;
+Default values are those of the comparison with other libraries: ShearX, ShearY and Cutout 0.2;
 TranslateX and TranslateY 0.3; Rotate 20 degrees; Solarize 128; Posterize 5 bits; Contrast, Color,
-Brightness and Sharpness 1.4; other ops have magnitude 0.75.
+Brightness and Sharpness 1.4. Other ops have magnitude 0.75.
 
 Examples:
   faa-runtime bench --op Rotate --size 224

@@ -21,7 +21,8 @@ images are normalised.
 
 Examples:
   faa-runtime eval runs/glyphs --data glyphs:1
-  faa-runtime eval runs/pets/final/policy-0/network.safetensors --data folder:other-pets --image-size 32"))]
+  faa-runtime eval runs/pets/final/policy-0/network.safetensors \\
+      --data folder:other-pets --image-size 32"))]
 pub(crate) struct Eval {
     /// Network files; for a run directory, the networks of its final trainings.
     #[arg(required = true, value_name = "NETWORK")]

@@ -99,9 +99,9 @@ impl ExecutionOptions {
         let result = send(&request, Some(out), |event| {
             progress.show(&event);
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
-                // A run is not ended by an error in its curves.
+                // The run is worth more than its curves.
                 progress.warn(&format!(
-                    "cannot write for TensorBoard, and continues without it: {error}"
+                    "cannot write TensorBoard files, so the run continues without them: {error}"
                 ));
                 curves = None;
             }

@@ -13,15 +13,17 @@ use crate::plugins::KnownOps;
 /// Train networks with a policy, and measure their test error.
 #[derive(Args)]
 #[command(after_help = format!("\
-The test error is measured after the last epoch. To continue interrupted trainings where they stopped,
-run the same command again.
+The test error is measured after the last epoch. To continue interrupted trainings where they
+stopped, run the same command again.
 
 {DATA_SETS}
 
 Examples:
-  faa-runtime train --data glyphs --preset demo --policy runs/demo/policy.json --baselines --seeds 3 --out runs/glyphs
+  faa-runtime train --data glyphs --preset demo --policy runs/demo/policy.json --baselines \\
+      --seeds 3 --out runs/glyphs
   faa-runtime train --data cifar10:cifar-10-batches-bin --policy autoaugment-cifar10 --out runs/aa
-  faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 --out runs/random"))]
+  faa-runtime train --data folder:pets --image-size 32 --model wrn-16-2 --policy random:50 \\
+      --out runs/random"))]
 pub(crate) struct Train {
     /// Policy, applied before crop, flip and Cutout: a file, the name of a shipped policy, random:N for
     /// a random policy of N sub-policies, or none.

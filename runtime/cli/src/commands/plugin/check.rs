@@ -18,9 +18,9 @@ use crate::table::{render, table};
 /// Check the format and behaviour of plugins; the exit status is 1 if a check fails.
 #[derive(Args)]
 #[command(after_help = "\
-Each op is applied to images from 1×1 to 1024×1024 pixels with 1, 3 and 4 channels, with values at both
-ends, in the middle and outside of its range. The same call must always give the same bytes, regardless
-of earlier calls, and in a new instance too.
+Each op is applied to images from 1×1 to 1024×1024 pixels with 1, 3 and 4 channels, with values at
+both ends, in the middle and outside of its range. The same call must always give the same bytes,
+regardless of earlier calls, and in a new instance too.
 
 Examples:
   faa-runtime plugin check vignette.wasm
