@@ -9,8 +9,8 @@ work: 64 different smooth images of low contrast (levels about 30 to 210, so tha
 as they are), one after the other, each from a ready image in the library's own form (a PIL image, a
 uint8 tensor, an array) to a new one; no decoding and no conversion is counted. Identity is a copy,
 the limit of what reads and writes every pixel. A rate is the best of three rounds of a third of
-SECONDS (0.3 by default). A library that is not installed is left out, but
-Pillow and numpy make the images.
+SECONDS (0.3 by default). A library that is not installed is omitted, but Pillow and numpy
+are required: they create the images.
 `faa-runtime bench` makes images of the same kind and has the same values as defaults.
 """
 import importlib.metadata
@@ -248,8 +248,8 @@ def table_of_threads(runtime, seconds):
         rates = [
             ours(runtime, 5 * seconds, size, *policy, "--threads", str(count)) for count in threads
         ]
-        share = rates[-1] / rates[0] / threads[-1]
-        cells(str(size), *(f"{value:,.0f}" for value in rates), f"{share:.0%}")
+        fraction = rates[-1] / rates[0] / threads[-1]
+        cells(str(size), *(f"{value:,.0f}" for value in rates), f"{fraction:.0%}")
 
 
 def forms(size):
@@ -274,7 +274,7 @@ def installed():
             ops(32)
             libraries[name] = ops
         except ImportError as error:
-            print(f"{name} is left out: {error}", file=sys.stderr)
+            print(f"{name} is omitted: {error}", file=sys.stderr)
     return libraries
 
 

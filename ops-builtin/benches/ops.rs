@@ -1,5 +1,5 @@
 //! How long each op takes, at every level of vector instructions, from a source to a result in
-//! another buffer: `cargo bench -p faa-ops-builtin [-- FILTER]`.
+//! a different buffer: `cargo bench -p faa-ops-builtin [-- FILTER]`.
 //!
 //! The targets are in `BENCHMARKS.md` beside this folder, together with the rates of other libraries.
 
@@ -27,7 +27,7 @@ fn ops(criterion: &mut Criterion) {
     }
 }
 
-/// One image, and what it takes to make another of it.
+/// One image, and what it takes to apply ops to it.
 struct Work {
     size: usize,
     source: Vec<u8>,
@@ -38,7 +38,7 @@ struct Work {
 
 impl Work {
     fn new(size: usize) -> Self {
-        let sample = |place: usize| (40 + (place / 7 + place / (3 * size)) % 160) as u8;
+        let sample = |index: usize| (40 + (index / 7 + index / (3 * size)) % 160) as u8;
         let source: Vec<u8> = (0..size * size * 3).map(sample).collect();
         Self {
             size,

@@ -7,9 +7,10 @@ use core::cmp::Ordering;
 use core::hint::black_box;
 use core::ops::Range;
 
-use faa_op::{Channels, ImageMut, ImageRef, math};
+use faa_op::{ImageMut, ImageRef, math};
 
 use crate::SimdLevel;
+use crate::pixels::by_channels;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
 
@@ -28,26 +29,13 @@ pub(crate) fn transform(
     image: &mut ImageMut<'_>,
     matrix: Matrix,
 ) {
-    match image.channels() {
-        Channels::L => transform_pixels::<1>(level, source, image, matrix),
-        Channels::Rgb => transform_pixels::<3>(level, source, image, matrix),
-        Channels::Rgba => transform_pixels::<4>(level, source, image, matrix),
-    }
-}
-
-fn transform_pixels<const N: usize>(
-    level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    matrix: Matrix,
-) {
     let [_, b, _, d, _, _] = matrix;
     if b == 0.0 && d == 0.0 {
-        scale::<N>(source, image, matrix);
+        by_channels!(image.channels(), N => scale::<N>(source, image, matrix));
     } else if fits_fixed_point(source, matrix) {
-        sample_fixed::<N>(level, source, image, matrix);
+        by_channels!(image.channels(), N => sample_fixed::<N>(level, source, image, matrix));
     } else {
-        sample_double::<N>(source, image, matrix);
+        by_channels!(image.channels(), N => sample_double::<N>(source, image, matrix));
     }
 }
 
@@ -86,11 +74,8 @@ struct Positions {
 
 impl Positions {
     fn new(first: f64, step: f64, count: usize) -> Self {
-        Self {
-            next: first,
-            step,
-            left: count,
-        }
+        let (next, left) = (first, count);
+        Self { next, step, left }
     }
 
     /// The positions below `limit`, in runs of neighbours that come from neighbours, so that a run
@@ -213,10 +198,8 @@ fn sample_row<const N: usize>(
     y: Line,
 ) {
     let pixels = row.as_chunks_mut::<N>().0;
-    let (columns, rows) = (
-        x.inside(pixels.len(), source.width()),
-        y.inside(pixels.len(), source.height()),
-    );
+    let columns = x.inside(pixels.len(), source.width());
+    let rows = y.inside(pixels.len(), source.height());
     let (start, end) = (columns.start.max(rows.start), columns.end.min(rows.end));
     if start >= end {
         return row.fill(0);
@@ -396,6 +379,8 @@ fn sample_double<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>,
 mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
+
+    use faa_op::Channels;
 
     use super::*;
     use crate::testing::noise;

@@ -29,7 +29,13 @@ macro_rules! builtin {
     };
 
     ($(#[$docs:meta])* $name:ident, $spec:expr, transforms $matrix:expr) => {
-        $crate::builtin::declare!($(#[$docs])* $name, $spec);
+        $crate::builtin::declare!(
+            $(#[$docs])*
+            ///
+            /// Pixels are sampled with nearest neighbour; what lies outside is 0. L, RGB and RGBA
+            /// alike: alpha moves with its pixel. Draws nothing from its seed.
+            $name, $spec
+        );
         $crate::builtin::implement!($name, |op, pixels, value, call| {
             let (source, image) = pixels.apart(call.scratch);
             let matrix: fn(f64, f64, f64) -> $crate::affine::Matrix = $matrix;

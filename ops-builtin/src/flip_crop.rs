@@ -1,7 +1,8 @@
-use faa_op::{Channels, ImageMut, ImageRef, OpSpec, Stream};
+use faa_op::{ImageMut, ImageRef, OpSpec, Stream};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
+use crate::pixels::by_channels;
 
 builtin! {
     /// Leaves the image as it is.
@@ -57,20 +58,12 @@ builtin! {
 fn identity(_: &mut ImageMut<'_>, _: f64, _: u64) {}
 
 fn flip_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
-    fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
-        let pixels = from.as_chunks::<N>().0.iter().rev();
-        for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
+    by_channels!(image.channels(), N => for (y, row) in source.rows().enumerate() {
+        let pixels = row.as_chunks::<N>().0.iter().rev();
+        for (to, from) in image.row_mut(y).as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
             *to = *from;
         }
-    }
-    let reverse = match image.channels() {
-        Channels::L => reverse::<1>,
-        Channels::Rgb => reverse::<3>,
-        Channels::Rgba => reverse::<4>,
-    };
-    for (y, row) in source.rows().enumerate() {
-        reverse(row, image.row_mut(y));
-    }
+    });
 }
 
 fn flip_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
@@ -105,14 +98,10 @@ fn crop_pad(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value:
 
 /// The part of a row or column that is still there when index `to` is taken from `to + distance`.
 fn overlap(distance: i64, length: usize) -> Overlap {
-    let away = usize::try_from(distance.unsigned_abs())
-        .unwrap_or(usize::MAX)
-        .min(length);
-    Overlap {
-        from: if distance > 0 { away } else { 0 },
-        to: if distance > 0 { 0 } else { away },
-        length: length - away,
-    }
+    let away = usize::try_from(distance.unsigned_abs()).map_or(length, |away| away.min(length));
+    let (from, to) = if distance > 0 { (away, 0) } else { (0, away) };
+    let length = length - away;
+    Overlap { from, to, length }
 }
 
 struct Overlap {
@@ -125,7 +114,8 @@ struct Overlap {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::*;
+    use faa_op::Channels;
+
     use crate::testing::{apply, noise};
 
     #[test]

@@ -1,17 +1,16 @@
 use core::f64::consts::PI;
 
-use faa_op::{Channels, ImageMut, ImageRef, OpSpec, math};
+use faa_op::{ImageMut, ImageRef, OpSpec, math};
 
 use crate::SimdLevel;
 use crate::affine;
 use crate::builtin::builtin;
+use crate::pixels::by_channels;
 
 builtin! {
     /// Slants the image sideways: the pixel at (x, y) is taken from (x + value · y, y).
     ///
-    /// The value is a shear factor, −0.3 … 0.3, mirrored. Pixels are sampled with nearest
-    /// neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is a shear factor, −0.3 … 0.3, mirrored.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, value, 0, 0, 1, 0))`.
     ShearX,
@@ -24,9 +23,7 @@ builtin! {
 builtin! {
     /// Slants the image up or down: the pixel at (x, y) is taken from (x, y + value · x).
     ///
-    /// The value is a shear factor, −0.3 … 0.3, mirrored. Pixels are sampled with nearest
-    /// neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is a shear factor, −0.3 … 0.3, mirrored.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, value, 1, 0))`.
     ShearY,
@@ -40,9 +37,7 @@ builtin! {
     /// Moves the image sideways, to the left for positive values: the pixel at (x, y) is taken from
     /// (x + value · width, y).
     ///
-    /// The value is a fraction of the width, −0.45 … 0.45, mirrored. Pixels are sampled with nearest
-    /// neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is a fraction of the width, −0.45 … 0.45, mirrored.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, value * width, 0, 1, 0))`.
     TranslateX,
@@ -56,9 +51,7 @@ builtin! {
     /// Moves the image up or down, up for positive values: the pixel at (x, y) is taken from
     /// (x, y + value · height).
     ///
-    /// The value is a fraction of the height, −0.45 … 0.45, mirrored. Pixels are sampled with
-    /// nearest neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is a fraction of the height, −0.45 … 0.45, mirrored.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, 0, 1, value * height))`.
     TranslateY,
@@ -72,9 +65,7 @@ builtin! {
     /// Moves the image sideways by pixels, to the left for positive values: the pixel at (x, y) is
     /// taken from (x + value, y).
     ///
-    /// The value is in pixels, −150 … 150, mirrored; fractions count. Pixels are sampled with
-    /// nearest neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is in pixels, −150 … 150, mirrored; fractions count.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, value, 0, 1, 0))`.
     TranslateXAbs,
@@ -88,9 +79,7 @@ builtin! {
     /// Moves the image up or down by pixels, up for positive values: the pixel at (x, y) is taken
     /// from (x, y + value).
     ///
-    /// The value is in pixels, −150 … 150, mirrored; fractions count. Pixels are sampled with
-    /// nearest neighbour; what lies outside is 0. L, RGB and RGBA alike: alpha moves with its pixel.
-    /// Draws nothing from its seed.
+    /// The value is in pixels, −150 … 150, mirrored; fractions count.
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, 0, 1, value))`.
     TranslateYAbs,
@@ -145,14 +134,9 @@ fn rotation(angle: f64, width: usize, height: usize) -> affine::Matrix {
     let cos = round_15(math::cos(radians));
     let sin = round_15(math::sin(radians));
     let (x, y) = (width as f64 / 2.0, height as f64 / 2.0);
-    [
-        cos,
-        sin,
-        cos * -x + sin * -y + x,
-        -sin,
-        cos,
-        -sin * -x + cos * -y + y,
-    ]
+    let right = cos * -x + sin * -y + x;
+    let down = -sin * -x + cos * -y + y;
+    [cos, sin, right, -sin, cos, down]
 }
 
 /// Python's `round(value, 15)` for |value| ≤ 1: the decimal nearest to the exact binary value, the
@@ -186,31 +170,21 @@ fn remap(
     image: &mut ImageMut<'_>,
     from: impl Fn(usize, usize) -> (usize, usize),
 ) {
-    match image.channels() {
-        Channels::L => remap_pixels::<1>(source, image, from),
-        Channels::Rgb => remap_pixels::<3>(source, image, from),
-        Channels::Rgba => remap_pixels::<4>(source, image, from),
-    }
-}
-
-fn remap_pixels<const N: usize>(
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
-    from: impl Fn(usize, usize) -> (usize, usize),
-) {
     let samples = source.strided_samples();
-    for y in 0..image.height() {
+    by_channels!(image.channels(), N => for y in 0..image.height() {
         let row = image.row_mut(y).as_chunks_mut::<N>().0;
         for (x, pixel) in row.iter_mut().enumerate() {
             let (x, y) = from(x, y);
             pixel.copy_from_slice(&samples[y * source.stride() + x * N..][..N]);
         }
-    }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
+
+    use faa_op::Channels;
 
     use super::*;
     use crate::testing::{Shape, apply, noise};

@@ -1,11 +1,11 @@
 use core::array;
 
-use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
+use faa_op::{ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
 use crate::lookup::look_up;
-use crate::pixels::Pixels;
+use crate::pixels::{Pixels, by_channels};
 use crate::simd::each_level;
 
 builtin! {
@@ -83,10 +83,8 @@ fn extremes(level: SimdLevel, image: ImageRef<'_>) -> ([u8; 3], [u8; 3]) {
         }
     }
     let (mut darkest, mut lightest) = ([u8::MAX; 3], [0; 3]);
-    let mut widen = |samples: &[u8]| match image.channels() {
-        Channels::L => widen::<1>(level, samples, &mut darkest, &mut lightest),
-        Channels::Rgb => widen::<3>(level, samples, &mut darkest, &mut lightest),
-        Channels::Rgba => widen::<4>(level, samples, &mut darkest, &mut lightest),
+    let mut widen = |samples: &[u8]| {
+        by_channels!(image.channels(), N => widen::<N>(level, samples, &mut darkest, &mut lightest));
     };
     match image.contiguous() {
         Some(samples) => widen(samples),
@@ -97,15 +95,10 @@ fn extremes(level: SimdLevel, image: ImageRef<'_>) -> ([u8; 3], [u8; 3]) {
 
 fn equalize(level: SimdLevel, pixels: Pixels<'_, '_>, _: f64) {
     let source = pixels.source();
-    let histograms = match source.channels() {
-        Channels::L => histograms::<1>(source),
-        Channels::Rgb => histograms::<3>(source),
-        Channels::Rgba => histograms::<4>(source),
-    };
+    let histograms = by_channels!(source.channels(), N => histograms::<N>(source));
     let count = source.width() * source.height();
     let table = |channel: usize| equalized(level, &histograms[channel], count);
-    let tables = array::from_fn(table);
-    map_each(level, pixels, tables);
+    map_each(level, pixels, array::from_fn(table));
 }
 
 /// How many pixels of a channel have each level.
@@ -180,7 +173,8 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use super::*;
+    use faa_op::Channels;
+
     use crate::testing::apply;
 
     // The expected levels are those of Pillow 13.0.

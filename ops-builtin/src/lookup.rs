@@ -115,11 +115,8 @@ mod avx512 {
     /// A table for each of three channels out of `N`; `B` samples start with the first channel.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn table_each<const N: usize, const B: usize>(pixels: Pixels<'_, '_>, tables: &[[u8; 256]; 3]) {
-        let tables = [
-            Table::new(&tables[0]),
-            Table::new(&tables[1]),
-            Table::new(&tables[2]),
-        ];
+        let [red, green, blue] = tables;
+        let tables = [Table::new(red), Table::new(green), Table::new(blue)];
         pixels.map_blocks::<B>(N, |block: &[u8; B]| {
             let mut block = *block;
             for (index, part) in block.as_chunks_mut::<64>().0.iter_mut().enumerate() {
@@ -156,13 +153,10 @@ mod avx512 {
         #[target_feature(enable = "avx512f")]
         #[inline]
         fn new(table: &[u8; 256]) -> Self {
-            let quarters = table.as_chunks::<64>().0;
-            Self([
-                load_64(&quarters[0]),
-                load_64(&quarters[1]),
-                load_64(&quarters[2]),
-                load_64(&quarters[3]),
-            ])
+            let [a, b, c, d] = table.as_chunks().0 else {
+                unreachable!("256 levels are four vectors");
+            };
+            Self([load_64(a), load_64(b), load_64(c), load_64(d)])
         }
 
         #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]

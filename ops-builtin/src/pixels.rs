@@ -2,6 +2,27 @@
 
 use faa_op::{Channels, ImageMut, ImageRef, OpError, Scratch};
 
+/// An expression in which `N` is the number of channels, as a constant.
+macro_rules! by_channels {
+    ($channels:expr, $n:ident => $body:expr) => {
+        match $channels {
+            ::faa_op::Channels::L => {
+                const $n: usize = 1;
+                $body
+            }
+            ::faa_op::Channels::Rgb => {
+                const $n: usize = 3;
+                $body
+            }
+            ::faa_op::Channels::Rgba => {
+                const $n: usize = 4;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use by_channels;
+
 /// What becomes of a block of samples.
 ///
 /// Small closures will do. A larger body belongs into a separate type, with an `inline(always)`

@@ -1,10 +1,11 @@
 use core::array;
 
-use faa_op::{Channels, ImageMut, ImageRef, OpSpec};
+use faa_op::{ImageMut, ImageRef, OpSpec};
 
 use crate::SimdLevel;
 use crate::builtin::builtin;
 use crate::enhance::blend;
+use crate::pixels::by_channels;
 use crate::simd::each_level;
 
 builtin! {
@@ -29,11 +30,7 @@ fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, v
         }
     }
     let factor = value as f32;
-    match image.channels() {
-        Channels::L => sharpen::<1>(level, source, image, factor),
-        Channels::Rgb => sharpen::<3>(level, source, image, factor),
-        Channels::Rgba => sharpen::<4>(level, source, image, factor),
-    }
+    by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor));
 }
 
 #[inline(always)]
@@ -139,6 +136,8 @@ fn sharpen_block(neighbours: &[[u8; BLOCK]; 9], factor: f32) -> [u8; BLOCK] {
 
 #[cfg(test)]
 mod tests {
+    use faa_op::Channels;
+
     use super::*;
     use crate::testing::{apply, noise};
 

@@ -1,4 +1,4 @@
-//! Which vector instructions the ops use, decided when an op is made.
+//! Which vector instructions the ops use, decided when an op is created.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ pub(crate) mod x86;
 ///
 /// There are values only for levels that this CPU supports, so holding one proves that its
 /// instructions can run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SimdLevel(Level);
 
 /// Levels from the lowest to the highest.
@@ -81,12 +81,6 @@ impl fmt::Display for SimdLevel {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => "avx512",
         })
-    }
-}
-
-impl fmt::Debug for SimdLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

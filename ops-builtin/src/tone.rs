@@ -101,12 +101,9 @@ fn solarize(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
 
 fn solarize_tables(value: f64) -> LookupTables {
     let last_kept = last_below(value);
-    LookupTables::uniform(|level| {
-        if last_kept.is_some_and(|last| level <= last) {
-            level
-        } else {
-            !level
-        }
+    LookupTables::uniform(|level| match last_kept {
+        Some(last) if level <= last => level,
+        _ => !level,
     })
 }
 
@@ -181,31 +178,24 @@ mod tests {
     #[test]
     fn a_threshold_may_lie_between_two_levels() {
         let source = [0, 99, 100, 101, 255];
+        let inverted = row("Invert", 0.0, &source);
         assert_eq!(row("Solarize", 100.0, &source), [0, 99, 155, 154, 0]);
         assert_eq!(row("Solarize", 100.5, &source), [0, 99, 100, 154, 0]);
         assert_eq!(row("Solarize", 256.0, &source), source);
         assert_eq!(row("Solarize", 1e300, &source), source);
-        assert_eq!(row("Solarize", 0.0, &source), row("Invert", 0.0, &source));
+        assert_eq!(row("Solarize", 0.0, &source), inverted);
         assert_eq!(row("Solarize", 5e-324, &source), [0, 156, 155, 154, 0]);
-        assert_eq!(
-            row("Solarize", -1e300, &source),
-            row("Invert", 0.0, &source)
-        );
+        assert_eq!(row("Solarize", -1e300, &source), inverted);
     }
 
     #[test]
     fn only_dark_levels_are_added_to() {
         let source = [0, 20, 127, 128, 255];
-        assert_eq!(
-            row("SolarizeAdd", 110.9, &source),
-            [110, 130, 237, 128, 255]
-        );
-        assert_eq!(
-            row("SolarizeAdd", 200.0, &source),
-            [200, 220, 255, 128, 255]
-        );
-        assert_eq!(row("SolarizeAdd", -21.5, &source), [0, 0, 106, 128, 255]);
-        assert_eq!(row("SolarizeAdd", 0.9, &source), source);
+        let added = |value| row("SolarizeAdd", value, &source);
+        assert_eq!(added(110.9), [110, 130, 237, 128, 255]);
+        assert_eq!(added(200.0), [200, 220, 255, 128, 255]);
+        assert_eq!(added(-21.5), [0, 0, 106, 128, 255]);
+        assert_eq!(added(0.9), source);
     }
 
     #[test]

@@ -113,10 +113,8 @@ mod tests {
         let mut picture = Picture::default();
         while picture.read(&mut input).unwrap() {
             let view = picture.view().unwrap();
-            assert_eq!(
-                view.samples().len(),
-                view.width() * view.height() * view.channels().count()
-            );
+            let length = view.width() * view.height() * view.channels().count();
+            assert_eq!(view.samples().len(), length);
             picture.write(&mut output).unwrap();
         }
         assert_eq!(output, b"P6\n1 2\n255\nabcdefP5\n3 1\n255\nxyz");

@@ -1,4 +1,4 @@
-use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_op::{Call, ImageMut, Op, OpResult, OpSpec};
 
 /// Darkens towards the corners. The value is the fraction of light that the corners lose.
 pub(crate) struct Vignette(OpSpec);
@@ -14,7 +14,7 @@ impl Op for Vignette {
         &self.0
     }
 
-    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         let (width, height, channels) = (image.width(), image.height(), image.channels());
         // From −1 at one border to 1 at the other; squares need no function of the platform's.

@@ -9,7 +9,7 @@ use core::arch::x86_64::{
 use super::{Luma, PIXELS, luma};
 use crate::simd::x86::{bytes_64, load_64};
 
-/// Proof that the CPU has AVX-512 with VBMI: made only by code that is compiled for it.
+/// Proof that the CPU has AVX-512 with VBMI: created only by code that is compiled for it.
 #[derive(Clone, Copy)]
 pub(crate) struct InVectors(());
 
@@ -24,7 +24,7 @@ impl Luma for InVectors {
     #[inline(always)]
     #[expect(unsafe_code, reason = "`self` proves that the instructions are there")]
     fn spread<const N: usize, const B: usize>(self, block: &[u8; B]) -> [u8; B] {
-        // SAFETY: `self` was made by code that is compiled for these instructions.
+        // SAFETY: `self` was created by code that is compiled for these instructions.
         unsafe { spread::<N, B>(block) }
     }
 }

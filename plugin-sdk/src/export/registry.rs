@@ -53,18 +53,18 @@ impl Registry {
     pub fn ops(&self) -> &[Box<dyn Op>] {
         let mut ops = self.ops.load(Ordering::Acquire);
         if ops.is_null() {
-            let made = Box::into_raw(Box::new((self.make)()));
+            let created = Box::into_raw(Box::new((self.make)()));
             let exchanged = self.ops.compare_exchange(
                 ptr::null_mut(),
-                made,
+                created,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             );
             ops = match exchanged {
-                Ok(_) => made,
+                Ok(_) => created,
                 Err(theirs) => {
-                    // SAFETY: `made` came from the box above, and was not shared.
-                    drop(unsafe { Box::from_raw(made) });
+                    // SAFETY: `created` came from the box above, and was not shared.
+                    drop(unsafe { Box::from_raw(created) });
                     theirs
                 }
             };

@@ -312,18 +312,10 @@ fn interleaved(planes: &[u8]) -> RgbImage {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    // Opening a pipe could wait forever.
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if metadata.len() > MAX_NAMES {
+    let (file, length) = listing::open_regular(path)?;
+    if length > MAX_NAMES {
         let kib = MAX_NAMES >> 10;
         return Err(io::Error::other(format!("it is larger than {kib} KiB")));
     }
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_NAMES)
-        .read_to_string(&mut text)?;
-    Ok(text)
+    io::read_to_string(file.take(MAX_NAMES))
 }

@@ -12,16 +12,17 @@
 //!   side, then crop the centre" in reverse order, so that a very long and narrow image needs no more
 //!   memory.
 
-use std::fs::{self, File};
-use std::io::{self, Cursor, Read};
+use std::error::Error;
+use std::io::{Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::Unreadable;
+use crate::listing::open_regular;
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -95,16 +96,12 @@ fn picture(image: DynamicImage, side: Option<u32>) -> Picture {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let metadata = fs::metadata(path)?;
-    // Opening a pipe could block forever.
-    if !metadata.is_file() {
-        return Err(Refusal("it is not a regular file".into()));
-    }
-    if metadata.len() > MAX_BYTES {
+    let (file, length) = open_regular(path)?;
+    if length > MAX_BYTES {
         return Err(Refusal::file_too_large());
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -158,14 +155,8 @@ pub(crate) fn centre_square(image: RgbImage, side: u32) -> RgbImage {
     imageops::resize(&*square, side, side, FilterType::Triangle)
 }
 
-impl From<ImageError> for Refusal {
-    fn from(error: ImageError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
+impl<E: Error> From<E> for Refusal {
+    fn from(error: E) -> Self {
         Self(error.to_string())
     }
 }

@@ -3,8 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
@@ -44,6 +47,15 @@ pub(crate) enum Content {
     Held(Vec<u8>),
     /// Not available, for this reason.
     Refused(Cow<'static, str>),
+}
+
+/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() {
+        true => Ok((File::open(path)?, metadata.len())),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
 }
 
 /// The requested side, if it is within its range.
@@ -175,42 +187,34 @@ fn decode_into(
     expected: (u32, u32),
     side: Option<u32>,
 ) -> Result<(), DataError> {
-    let problems: Vec<_> = pixels
+    let (unreadable, different): (Vec<_>, Vec<_>) = pixels
         .par_chunks_exact_mut(stride(expected))
         .zip(images)
         .filter_map(|(target, (_, source))| match source.decode(side) {
-            Err(file) => Some(Problem::Unreadable(file)),
+            Err(file) => Some(Either::Left(file)),
             Ok(picture) if picture.size() != expected => {
-                Some(Problem::Size(source.path.clone(), picture.size()))
+                Some(Either::Right((&source.path, picture.size())))
             }
             Ok(picture) => {
                 target.copy_from_slice(&picture.samples);
                 None
             }
         })
-        .collect();
-
+        .partition_map(|problem| problem);
     // Unreadable files are reported first: their repair may also repair the sizes.
-    let mut unreadable = Vec::new();
-    let mut different = None;
-    for problem in problems {
-        match problem {
-            Problem::Unreadable(file) => unreadable.push(file),
-            Problem::Size(path, size) => different = different.or(Some((path, size))),
-        }
-    }
     if !unreadable.is_empty() {
         return Err(DataError::Unreadable(unreadable));
     }
-    different.map_or(Ok(()), |(path, size)| {
+    match different.first() {
+        None => Ok(()),
         // As all files can be read, the expected size is that of the very first.
-        Err(DataError::UnequalSizes {
-            path,
+        Some(&(path, size)) => Err(DataError::UnequalSizes {
+            path: path.clone(),
             size,
             first: images[0].1.path.clone(),
             first_size: expected,
-        })
-    })
+        }),
+    }
 }
 
 impl Source {
@@ -222,9 +226,4 @@ impl Source {
         };
         decoded.map_err(|refusal| refusal.of(&self.path))
     }
-}
-
-enum Problem {
-    Unreadable(Unreadable),
-    Size(PathBuf, (u32, u32)),
 }

@@ -4,6 +4,9 @@ use core::fmt;
 
 use crate::Channels;
 
+/// What applying an op returns.
+pub type OpResult = Result<(), OpError>;
+
 /// Why an op could not be applied.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

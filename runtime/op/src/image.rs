@@ -310,11 +310,8 @@ mod tests {
         assert_eq!(error(0, 0, 3), ShapeError::Empty);
         assert_eq!(error(0, 3, 0), ShapeError::Empty);
         assert_eq!(error(12, usize::MAX, 2), ShapeError::TooLarge);
-        let length = ShapeError::Length {
-            expected: 12,
-            found: 11,
-        };
-        assert_eq!(error(11, 2, 2), length);
+        let (expected, found) = (12, 11);
+        assert_eq!(error(11, 2, 2), ShapeError::Length { expected, found });
         assert_eq!(check_shape(12, 2, 2, Channels::Rgb), Ok(()));
     }
 
@@ -326,16 +323,12 @@ mod tests {
         };
         assert_eq!(error(64, 0, 1, 9), ShapeError::Empty);
         assert_eq!(error(64, 1, 0, 9), ShapeError::Empty);
-        assert_eq!(
-            error(64, 4, 1, 11),
-            ShapeError::Stride { row: 12, found: 11 }
-        );
+        let stride = ShapeError::Stride { row: 12, found: 11 };
+        assert_eq!(error(64, 4, 1, 11), stride);
         assert_eq!(error(64, usize::MAX, 1, 11), ShapeError::TooLarge);
         assert_eq!(error(64, 1, 3, usize::MAX / 2), ShapeError::TooLarge);
-        let length = ShapeError::Length {
-            expected: 13 + 9,
-            found: 21,
-        };
+        let (expected, found) = (13 + 9, 21);
+        let length = ShapeError::Length { expected, found };
         assert_eq!(error(21, 3, 2, 13), length);
     }
 
@@ -351,17 +344,12 @@ mod tests {
         let samples: Vec<u8> = (0..30).collect();
         let whole = ImageRef::new(&samples, 5, 6, Channels::L).unwrap();
         let part = whole.crop(3, 1, 2, 3).unwrap();
-        assert_eq!(
-            part.rows().collect::<Vec<_>>(),
-            [[8, 9], [13, 14], [18, 19]]
-        );
+        assert!(part.rows().eq([[8, 9], [13, 14], [18, 19]]));
         assert_eq!(part.contiguous(), None);
         let inner = part.crop(1, 2, 1, 1).unwrap();
         assert_eq!(inner.contiguous(), Some(&[19][..]));
-        assert_eq!(
-            whole.crop(0, 0, 5, 6).unwrap().contiguous(),
-            Some(&*samples)
-        );
+        let all = whole.crop(0, 0, 5, 6).unwrap();
+        assert_eq!(all.contiguous(), Some(&*samples));
 
         let mut copied = [0; 6];
         let mut image = ImageMut::new(&mut copied, 2, 3, Channels::L).unwrap();

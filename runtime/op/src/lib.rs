@@ -15,7 +15,7 @@ mod tables;
 pub mod text;
 
 pub use call::{Call, Scratch};
-pub use error::{OpError, ShapeError};
+pub use error::{OpError, OpResult, ShapeError};
 pub use image::{Channels, ImageMut, ImageRef};
 pub use set::{DuplicateOp, OpSet};
 pub use spec::{OpSpec, ValueRange};
@@ -39,12 +39,7 @@ pub trait Op: Send + Sync {
     /// # Errors
     ///
     /// Whatever the op cannot do, as an [`OpError`]. The image may then hold anything.
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError>;
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult;
 
     /// Overwrites `image` with what [`Op::apply`] makes of `source`, an image of the same shape.
     ///
@@ -60,7 +55,7 @@ pub trait Op: Send + Sync {
         image: &mut ImageMut<'_>,
         value: f64,
         call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    ) -> OpResult {
         image.copy_from(source).map_err(|_| OpError::SourceShape)?;
         self.apply(image, value, call)
     }

@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Worked out by another program.
+    /// Worked out by a different program.
     #[test]
     fn numbers_are_made_of_words_as_documented() {
         let mut stream = Stream::for_image(DrawKey::new(42, 0, 1));

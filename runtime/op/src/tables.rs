@@ -40,7 +40,7 @@ impl LookupTables {
         self.uniform.then_some(&self.tables[0])
     }
 
-    /// The tables of this op followed by another.
+    /// The tables of this op followed by those of the next.
     #[must_use]
     pub fn then(&self, next: &Self) -> Self {
         let table = |channel: usize| {

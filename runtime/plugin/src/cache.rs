@@ -3,7 +3,7 @@
 //! An entry is a file named after the SHA-256 of the module and a digest of everything else that
 //! compiled code depends on: the engine's version, its settings and the CPU. It begins with a SHA-256
 //! of both digests and the compiled code, so an entry that is damaged or has the wrong name is
-//! detected and made again.
+//! detected and created again.
 //!
 //! That digest has no key: whoever can write to the folder can write an entry that passes, and its
 //! code is executed as it is. So the folder is used only if it belongs to the user who runs the
@@ -34,11 +34,7 @@ const EXTENSION: &str = "cwasm";
 ///
 /// It is created on first use, for its owner alone (mode 0700), and takes at most 256 MiB.
 pub fn default_cache() -> Option<PathBuf> {
-    let folder = if cfg!(unix) {
-        cache_folder().ok()
-    } else {
-        None
-    };
+    let folder = cache_folder().ok().filter(|_| cfg!(unix));
     Some(folder?.join("plugins"))
 }
 
@@ -66,7 +62,7 @@ impl Cache {
         }
         // SAFETY: the code must be what `store` wrote, from an engine of the same version and
         // settings. The digest rules out damage and other engines, but not an entry that somebody has
-        // made up. For that it is relied on that nobody but this user can write to the folder:
+        // forged. For that it is relied on that nobody but this user can write to the folder:
         // `is_private` has checked its owner and mode on Unix, as far as the top of this file says;
         // elsewhere whoever set `HostConfig::cache` vouches for it.
         unsafe { Module::deserialize(engine, code) }.ok()
@@ -138,14 +134,8 @@ fn is_entry(path: &Path) -> bool {
 
 /// The digest with which an entry begins.
 fn entry_digest(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
-    sha256(
-        &[
-            module.as_slice(),
-            &engine_digest(engine).to_le_bytes(),
-            code,
-        ]
-        .concat(),
-    )
+    let engine = engine_digest(engine).to_le_bytes();
+    sha256(&[module.as_slice(), &engine, code].concat())
 }
 
 /// A digest of the engine's version and settings.
@@ -155,16 +145,11 @@ fn engine_digest(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-#[cfg(unix)]
 fn make_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).create(folder)
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Whether a folder belongs to the user who runs this program, and its mode lets nobody else write to

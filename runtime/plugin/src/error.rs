@@ -1,8 +1,8 @@
 use std::io;
 use std::time::Duration;
 
-use faa_op::Channels;
 use faa_op::abi::{self, AbiVersion};
+use faa_op::{Channels, ImageMut};
 
 /// Why a [`Host`](crate::Host) could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -344,6 +344,24 @@ impl SpecError {
 }
 
 impl CallError {
+    /// The error that a status stands for, returned by an op for an image.
+    pub(crate) fn check_status(
+        status: i32,
+        image: &ImageMut<'_>,
+        message: impl FnOnce() -> Option<String>,
+    ) -> Result<(), Self> {
+        match status {
+            abi::STATUS_DONE => Ok(()),
+            abi::STATUS_UNSUPPORTED_SHAPE => Err(Self::Shape {
+                width: image.width(),
+                height: image.height(),
+                channels: image.channels(),
+            }),
+            abi::STATUS_FAILED => Err(Self::Failed(message())),
+            status => Err(Self::Status(status)),
+        }
+    }
+
     /// The kind as a stable identifier for programs.
     pub fn code(&self) -> &'static str {
         match self {

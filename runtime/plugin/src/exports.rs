@@ -1,29 +1,21 @@
 //! The exports that the ABI requires, and their types.
 
 use faa_op::abi;
-use wasmtime::{ExternType, FuncType, Module, ValType};
+use wasmtime::{ExternType, Module, ValType};
 
 use crate::error::PluginErrorKind;
 
-use ValType::{F64, I32, I64};
-
-/// An exported function: its name, whether it is required, its type as text, and as values.
-type Export = (
-    &'static str,
-    bool,
-    &'static str,
-    &'static [ValType],
-    ValType,
-);
-
-#[rustfmt::skip]
-const FUNCTIONS: [Export; 5] = [
-    (abi::SPEC, true, "() -> i64", &[], I64),
-    (abi::RESERVE, true, "(i32) -> i32", &[I32], I32),
-    (abi::APPLY, true, "(i32, i32, i32, i32, i32, f64, i64) -> i32",
-     &[I32, I32, I32, I32, I32, F64, I64], I32),
-    (abi::ERROR, false, "() -> i64", &[], I64),
-    (abi::LOOKUP_TABLES, false, "(i32, i32, f64) -> i64", &[I32, I32, F64], I64),
+/// The exported functions: their names, whether they are required, and their types.
+const FUNCTIONS: [(&str, bool, &str); 5] = [
+    (abi::SPEC, true, "() -> i64"),
+    (abi::RESERVE, true, "(i32) -> i32"),
+    (
+        abi::APPLY,
+        true,
+        "(i32, i32, i32, i32, i32, f64, i64) -> i32",
+    ),
+    (abi::ERROR, false, "() -> i64"),
+    (abi::LOOKUP_TABLES, false, "(i32, i32, f64) -> i64"),
 ];
 
 /// Checks that a module exports what the ABI requires.
@@ -39,44 +31,31 @@ pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {
         }
         None => return Err(PluginErrorKind::MissingExport(abi::MEMORY)),
     }
-    for (name, required, expected, parameters, result) in &FUNCTIONS {
-        match module.get_export(name) {
-            None if *required => return Err(PluginErrorKind::MissingExport(name)),
-            None => {}
-            Some(ExternType::Func(found)) if has_type(&found, parameters, result) => {}
-            Some(other) => {
-                let found = described(&other);
+    for (name, required, expected) in FUNCTIONS {
+        match module.get_export(name).map(|export| described(&export)) {
+            None if required => return Err(PluginErrorKind::MissingExport(name)),
+            Some(found) if found != expected => {
                 return Err(PluginErrorKind::WrongExport {
                     name,
                     expected,
                     found,
                 });
             }
+            _ => {}
         }
     }
     Ok(())
 }
 
-fn has_type(found: &FuncType, parameters: &[ValType], result: &ValType) -> bool {
-    let result = std::slice::from_ref(result);
-    let same = |found: &mut dyn Iterator<Item = ValType>, expected: &[ValType]| {
-        let all = expected
-            .iter()
-            .all(|ty| found.next().is_some_and(|found| ValType::eq(&found, ty)));
-        all && found.next().is_none()
-    };
-    same(&mut found.params(), parameters) && same(&mut found.results(), result)
-}
-
 fn described(found: &ExternType) -> String {
     match found {
         ExternType::Func(function) => {
-            let listed = |types: Vec<ValType>| {
-                let names: Vec<_> = types.iter().map(ToString::to_string).collect();
+            let listed = |types: &mut dyn Iterator<Item = ValType>| {
+                let names: Vec<_> = types.map(|ty| ty.to_string()).collect();
                 names.join(", ")
             };
-            let parameters = listed(function.params().collect());
-            match listed(function.results().collect()) {
+            let parameters = listed(&mut function.params());
+            match listed(&mut function.results()) {
                 none if none.is_empty() => format!("({parameters})"),
                 results => format!("({parameters}) -> {results}"),
             }

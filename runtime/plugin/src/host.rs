@@ -44,15 +44,12 @@ impl Host {
         let engine = Engine::new(&engine_config(&config))
             .map_err(|error| HostError::Engine(format!("{error:#}")))?;
         clock::start(&engine)?;
-        let cache = config.cache.clone().map(Cache::new);
-        let inner = Inner {
+        let inner = Arc::new(Inner {
+            cache: config.cache.clone().map(Cache::new),
             engine,
             config,
-            cache,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        });
+        Ok(Self { inner })
     }
 
     /// The configuration of this host.

@@ -14,7 +14,7 @@
 //! returns an error, or leaves the image unchanged and is counted, depending on [`OnFailure`].
 //!
 //! **Compiled modules** are stored in a [cache](default_cache), where a module is found by its
-//! SHA-256; a damaged entry is made again.
+//! SHA-256; a damaged entry is created again.
 //!
 //! **Native libraries** contain the same ops, but run without a sandbox. They are loaded only with a
 //! [`NativePermission`] or by [`Host::load_native`], which are unsafe to create and to call.

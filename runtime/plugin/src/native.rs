@@ -110,11 +110,10 @@ impl NativePlugin {
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let (width, height, channels) = (image.width(), image.height(), image.channels());
-        let no_buffer = CallError::NoBuffer(image.samples().len());
-        let (Ok(columns), Ok(rows)) = (u32::try_from(width), u32::try_from(height)) else {
-            return Err(no_buffer);
-        };
+        let no_buffer = |_| CallError::NoBuffer(image.samples().len());
+        let width = u32::try_from(image.width()).map_err(no_buffer)?;
+        let height = u32::try_from(image.height()).map_err(no_buffer)?;
+        let channels = image.channels().count() as u32;
         let mut message = [0; abi::MAX_MESSAGE_BYTES];
         let mut written = 0;
         // SAFETY: whoever had the library loaded vouches for its functions. The pixels have this
@@ -123,9 +122,9 @@ impl NativePlugin {
             (self.apply)(
                 op,
                 image.samples_mut().as_mut_ptr(),
-                columns,
-                rows,
-                channels.count() as u32,
+                width,
+                height,
+                channels,
                 value,
                 seed,
                 message.as_mut_ptr(),
@@ -133,19 +132,7 @@ impl NativePlugin {
                 &raw mut written,
             )
         };
-        match status {
-            abi::STATUS_DONE => Ok(()),
-            abi::STATUS_UNSUPPORTED_SHAPE => Err(CallError::Shape {
-                width,
-                height,
-                channels,
-            }),
-            abi::STATUS_FAILED => {
-                let message = message.get(..written);
-                Err(CallError::Failed(message.and_then(plugin_message)))
-            }
-            status => Err(CallError::Status(status)),
-        }
+        CallError::check_status(status, image, || plugin_message(message.get(..written)?))
     }
 
     pub(crate) fn lookup_tables(

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faa_op::abi::AbiVersion;
 use faa_op::{
-    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpSet, OpSpec,
+    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpResult, OpSet,
+    OpSpec,
 };
 
 use crate::config::OnFailure;
@@ -204,10 +205,7 @@ impl PluginOp {
         if self.spec.value_range().is_none() {
             return 0.0;
         }
-        assert!(
-            value.is_finite(),
-            "the value {value} is not a finite number"
-        );
+        assert!(value.is_finite(), "the value {value} is not finite");
         value
     }
 
@@ -224,12 +222,7 @@ impl Op for PluginOp {
         &self.spec
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         self.spec.check_value(value)?;
         let skips = self.on_failure == OnFailure::Skip;
         // A module changes a copy of the image, but a library the image itself.
@@ -252,7 +245,7 @@ impl Op for PluginOp {
         image: &mut ImageMut<'_>,
         value: f64,
         call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    ) -> OpResult {
         let Code::Wasm(plugin) = &*self.code else {
             image.copy_from(source).map_err(|_| OpError::SourceShape)?;
             return self.apply(image, value, call);

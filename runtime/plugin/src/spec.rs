@@ -154,6 +154,10 @@ mod tests {
     fn each_malformation_has_its_code() {
         let op = |fields: &str| format!(r#"{{"ops":[{{{fields}}}]}}"#);
         let long = "x".repeat(65);
+        let (open, close) = ("[".repeat(17), "]".repeat(17));
+        let deep = format!(r#""name":"A","x":{open}0{close}"#);
+        let wide = r#""name":"A","low":-1e308,"high":1e308"#;
+        let many = vec![r#"{"name":"A"}"#; 65].join(",");
         let cases = [
             ("".to_owned(), "spec-not-json"),
             (r#"{"ops":[]}"#.to_owned(), "spec-no-ops"),
@@ -164,22 +168,12 @@ mod tests {
             (op(r#""name":"A","low":0,"high":1e999"#), "spec-not-json"),
             (op(r#""name":"A","name":"B""#), "spec-not-json"),
             (op(r#""name":1"#), "spec-not-json"),
-            (
-                op(&format!(
-                    r#""name":"A","x":{}0{}"#,
-                    "[".repeat(17),
-                    "]".repeat(17)
-                )),
-                "spec-not-json",
-            ),
+            (op(&deep), "spec-not-json"),
             (op(r#""name":"A","low":1"#), "spec-bad-range"),
             (op(r#""name":"A","low":1,"high":0"#), "spec-bad-range"),
+            (op(wide), "spec-bad-range"),
             (
-                op(r#""name":"A","low":-1e308,"high":1e308"#),
-                "spec-bad-range",
-            ),
-            (
-                op("\"name\":\"A\",\"summary\":\"a\u{202e}b\""),
+                op("\"name\":\"A\",\"unit\":\"a\u{202e}b\""),
                 "spec-bad-text",
             ),
             (op(r#""name":"""#), "spec-bad-name"),
@@ -197,10 +191,7 @@ mod tests {
                 "spec-duplicate-name",
             ),
             (" ".repeat((64 << 10) + 1), "spec-too-long"),
-            (
-                format!(r#"{{"ops":[{}]}}"#, vec![r#"{"name":"A"}"#; 65].join(",")),
-                "spec-too-many-ops",
-            ),
+            (format!(r#"{{"ops":[{many}]}}"#), "spec-too-many-ops"),
         ];
         for (text, code) in cases {
             let error = parse_spec(text.as_bytes(), &Limits::default()).unwrap_err();

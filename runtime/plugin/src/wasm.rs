@@ -69,9 +69,8 @@ impl WasmPlugin {
             copy_in(&mut memory[offset..][..length], source, image);
             instance.apply(op, offset, image, value, seed, limits)?;
             let memory = instance.memory.data(&instance.store);
-            image
-                .samples_mut()
-                .copy_from_slice(&memory[offset..][..length]);
+            let result = &memory[offset..][..length];
+            image.samples_mut().copy_from_slice(result);
             Ok(())
         })
     }
@@ -143,15 +142,9 @@ impl WasmPlugin {
 
 fn copy_in(buffer: &mut [u8], source: Option<ImageRef<'_>>, image: &ImageMut<'_>) {
     let source = source.unwrap_or(image.as_ref());
-    match source.contiguous() {
-        Some(samples) => buffer.copy_from_slice(samples),
-        None => {
-            let row = source.width() * source.channels().count();
-            for (to, from) in buffer.chunks_exact_mut(row).zip(source.rows()) {
-                to.copy_from_slice(from);
-            }
-        }
-    }
+    ImageMut::new(buffer, image.width(), image.height(), image.channels())
+        .and_then(|mut buffer| buffer.copy_from(source))
+        .expect("buffer, source and image have one shape");
 }
 
 type Apply = TypedFunc<(u32, u32, u32, u32, u32, f64, u64), i32>;
@@ -256,29 +249,19 @@ impl Instance {
         seed: u64,
         limits: &Limits,
     ) -> Result<(), CallError> {
-        let (width, height, channels) = (image.width(), image.height(), image.channels());
         // An image that a buffer was reserved for has less than 2³² bytes.
         let arguments = (
             op,
             offset as u32,
-            width as u32,
-            height as u32,
-            channels.count() as u32,
+            image.width() as u32,
+            image.height() as u32,
+            image.channels().count() as u32,
             value,
             seed,
         );
         let apply = self.apply.clone();
-        match self.call(&apply, arguments, limits.call_time) {
-            Ok(abi::STATUS_DONE) => Ok(()),
-            Ok(abi::STATUS_UNSUPPORTED_SHAPE) => Err(CallError::Shape {
-                width,
-                height,
-                channels,
-            }),
-            Ok(abi::STATUS_FAILED) => Err(CallError::Failed(self.last_message(limits.call_time))),
-            Ok(status) => Err(CallError::Status(status)),
-            Err(error) => Err(error),
-        }
+        let status = self.call(&apply, arguments, limits.call_time)?;
+        CallError::check_status(status, image, || self.last_message(limits.call_time))
     }
 
     fn lookup_tables(

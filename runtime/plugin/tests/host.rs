@@ -101,13 +101,8 @@ fn a_limit_of_time_holds() {
 #[test]
 fn values_that_are_not_finite_are_refused_before_a_call() {
     let plugin = moody(&host(|_| {}));
-    let error = apply(&plugin, f64::INFINITY).unwrap_err();
-    assert_eq!(
-        error,
-        OpError::NotFinite {
-            value: f64::INFINITY
-        }
-    );
+    let value = f64::INFINITY;
+    assert_eq!(apply(&plugin, value), Err(OpError::NotFinite { value }));
     assert_eq!(apply(&plugin, 0.0), Ok(1));
 }
 
@@ -125,27 +120,17 @@ fn an_image_that_does_not_fit_the_memory_is_refused() {
 }
 
 #[test]
-fn every_thread_has_an_instance_of_its_own() {
+fn every_thread_has_a_separate_instance() {
     let plugin = moody(&host(|_| {}));
     assert_eq!(apply(&plugin, 0.0), Ok(1));
+    let calls = || [(); 3].map(|()| apply(&plugin, 0.0).unwrap());
     let in_threads = thread::scope(|scope| {
-        let calls = || {
-            (0..3)
-                .map(|_| apply(&plugin, 0.0).unwrap())
-                .collect::<Vec<_>>()
-        };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(calls)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect::<Vec<_>>()
+        let threads = [(); 4].map(|()| scope.spawn(calls));
+        threads.map(|thread| thread.join().unwrap())
     });
     // Instances of threads that ended are used again by threads that begin.
-    for calls in in_threads {
-        assert!(
-            calls[1] == calls[0] + 1 && calls[2] == calls[0] + 2,
-            "{calls:?}"
-        );
+    for [first, second, third] in in_threads {
+        assert_eq!([second, third], [first + 1, first + 2]);
     }
     assert_eq!(apply(&plugin, 0.0), Ok(2));
 }
@@ -177,11 +162,8 @@ mod cache {
     use super::*;
 
     fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
-        let entries = fs::read_dir(folder).map(|entries| {
-            let paths = entries.map(|entry| entry.unwrap().path());
-            paths.collect()
-        });
-        entries.unwrap_or_default()
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     fn works(host: &Host) {
@@ -193,17 +175,15 @@ mod cache {
     }
 
     #[test]
-    fn a_damaged_entry_is_made_again() {
+    fn a_damaged_entry_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("plugins");
         let with_cache = || host(|config| config.cache = Some(cache.clone()));
         works(&with_cache());
         let found = entries(&cache);
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            fs::metadata(&cache).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        let mode = fs::metadata(&cache).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
         let whole = fs::read(&found[0]).unwrap();
         for damage in [
             |entry: &mut Vec<u8>| entry.truncate(1000),
@@ -217,7 +197,7 @@ mod cache {
             works(&with_cache());
             assert_eq!(fs::read(&found[0]).unwrap(), whole, "it is whole again");
         }
-        // A whole entry is read and not made again.
+        // A whole entry is read and not created again.
         let written = || fs::metadata(&found[0]).unwrap().modified().unwrap();
         let before = written();
         works(&with_cache());

@@ -155,40 +155,6 @@ fn parse_step(step: &Object<'_>) -> Result<PlannedStep, PolicyError> {
 mod tests {
     use super::*;
 
-    fn plan() -> Plan {
-        let step = |op: &str, value, seed, partner| PlannedStep {
-            step: 1,
-            op: op.to_owned(),
-            value,
-            seed,
-            partner,
-        };
-        Plan {
-            sub_policy: Some(3),
-            steps: vec![
-                step("Rotate", -1.0 / 3.0, u64::MAX, None),
-                step("A \"quoted\" op", f64::MIN_POSITIVE, 0, Some(1 << 60)),
-            ],
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_exactly() {
-        let sampled = Plan {
-            sub_policy: None,
-            ..plan()
-        };
-        let nothing = Plan {
-            sub_policy: Some(0),
-            steps: Vec::new(),
-        };
-        for plan in [plan(), sampled, nothing] {
-            let json = plan.to_json();
-            assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
-            assert_eq!(Plan::parse(json.as_bytes()), Ok(plan));
-        }
-    }
-
     #[test]
     fn malformed_plans_are_refused_with_the_path() {
         let with = |key: &str, value: &str| {

@@ -32,11 +32,11 @@ impl Provenance {
     /// [`PolicyErrorKind::WrongType`] if the facts are neither,
     /// [`PolicyErrorKind::NotJson`] if they cannot be represented in JSON.
     pub fn from_facts(facts: &impl Serialize) -> Result<Self, PolicyError> {
-        let expected = "an object";
-        match to_value("provenance", facts)? {
+        let (path, expected) = ("provenance", "an object");
+        match to_value(path, facts)? {
             Value::Object(facts) => Ok(Self(facts)),
             _ => Err(PolicyError::new(
-                "provenance",
+                path,
                 PolicyErrorKind::WrongType { expected },
             )),
         }

@@ -124,15 +124,10 @@ mod tests {
         let all = |values: SamplerValues, bins| -> Vec<f64> {
             (0..bins).map(|bin| values.value_at(bin, bins)).collect()
         };
-        assert_eq!(
-            all(values(8.0, 4.0, false), 5),
-            [8.0, 7.0, 6.0, 5.0, 4.0],
-            "downwards"
-        );
+        let downwards = all(values(8.0, 4.0, false), 5);
+        assert_eq!(downwards, [8.0, 7.0, 6.0, 5.0, 4.0]);
         // 0.5, 1.5 and 2.5 lie between two integers.
-        assert_eq!(
-            all(values(0.0, 3.0, true), 7),
-            [0.0, 0.0, 1.0, 2.0, 2.0, 2.0, 3.0]
-        );
+        let rounded = all(values(0.0, 3.0, true), 7);
+        assert_eq!(rounded, [0.0, 0.0, 1.0, 2.0, 2.0, 2.0, 3.0]);
     }
 }

@@ -43,16 +43,3 @@ const SHIPPED: &[Shipped] = shipped![
     "trivialaugment-wide",
     "glyphs-wrn-10-1",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg_attr(miri, ignore = "reading all of them takes a minute")]
-    fn every_shipped_policy_is_valid_and_bears_its_name() {
-        for shipped in shipped() {
-            assert_eq!(shipped.policy().unwrap().name, shipped.name);
-        }
-    }
-}

@@ -1,7 +1,7 @@
 use core::array;
 use core::ops::Range;
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpError, OpSpec, Stream};
+use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpResult, OpSpec, Stream};
 
 /// The number of grid cells in each direction.
 const CELLS: usize = 4;
@@ -49,12 +49,7 @@ impl Op for Elastic {
         &self.0
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         if value == 0.0 {
             return Ok(());
@@ -132,7 +127,7 @@ fn slope(from: Offset, to: Offset, pixels: usize) -> Offset {
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::Scratch;
+    use faa_plugin_sdk::{OpError, Scratch};
 
     use super::*;
 

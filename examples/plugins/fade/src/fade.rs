@@ -1,6 +1,6 @@
 use core::array;
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpError, OpSpec};
+use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpResult, OpSpec};
 
 /// The number of samples that are processed at once: the bytes of a SIMD register of WebAssembly, and
 /// a whole number of RGBA pixels.
@@ -25,7 +25,7 @@ impl Op for Fade {
         &self.0
     }
 
-    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         let weight = weight(value);
         // Alpha is faded with weight 0, so that all lanes do the same.
@@ -69,11 +69,11 @@ fn faded(level: u8, weight: u16) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::Scratch;
+    use faa_plugin_sdk::{OpError, Scratch};
 
     use super::*;
 
-    fn apply(value: f64, samples: &mut [u8], channels: Channels) -> Result<(), OpError> {
+    fn apply(value: f64, samples: &mut [u8], channels: Channels) -> OpResult {
         let width = samples.len() / channels.count();
         let mut image = ImageMut::new(samples, width, 1, channels).unwrap();
         let mut scratch = Scratch::new();

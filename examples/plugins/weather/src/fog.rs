@@ -1,4 +1,4 @@
-use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
 
 use crate::blend::{ONE, blend};
 
@@ -30,12 +30,7 @@ impl Op for Fog {
         &self.0
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         let value = value.clamp(0.0, 1.0);
         let mut stream = call.stream();

@@ -1,4 +1,4 @@
-use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
 
 use crate::blend::{ONE, blend};
 
@@ -39,12 +39,7 @@ impl Op for Rain {
         &self.0
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         // With a larger slant, a streak would be a row of dots.
         let slant = (value.clamp(-1.0, 1.0) * f64::from(1 << FRACTION_BITS)) as i64;

@@ -1,6 +1,6 @@
 use core::ops::RangeInclusive;
 
-use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
 
 use crate::blend::{ONE, blend};
 
@@ -34,12 +34,7 @@ impl Op for Snow {
         &self.0
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
         let (width, height) = (image.width() as u64, image.height() as u64);
         let (shorter, longer) = (width.min(height) as f64, width.max(height) as f64);

@@ -1,6 +1,6 @@
 //! The entries of a tar file, read once from start to end.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -50,7 +50,7 @@ pub(super) enum Found {
 
 /// Reads all entries, within the limits.
 pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
-    let opened = open(file).map_err(DataError::io(file))?;
+    let (opened, _) = listing::open_regular(file).map_err(DataError::io(file))?;
     let mut count = 0;
     // Decompressors meet hostile input. A panic must cost the archive, not the program.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));
@@ -79,14 +79,6 @@ pub(super) fn root_and_split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let (image, class, split) = (parts.next()?, parts.next()?, parts.next()?);
     let below = split.len() + 1 + class.len() + 1 + image.len();
     matches!(split, b"train" | b"test").then(|| (&path[..path.len() - below], split))
-}
-
-fn open(file: &Path) -> io::Result<File> {
-    // Opening a pipe could block forever.
-    if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    File::open(file)
 }
 
 fn collect(file: File, limits: Limits, count: &mut u64) -> io::Result<Vec<Entry>> {

@@ -65,11 +65,8 @@ fn order_and_batch_size_change_nothing() {
     for executor in executors() {
         let expected = backwards(&executor, 4);
         for size in [1, 7, IMAGES] {
-            assert_eq!(
-                in_batches(&executor, 4, size),
-                expected,
-                "batches of {size}"
-            );
+            let found = in_batches(&executor, 4, size);
+            assert_eq!(found, expected, "batches of {size}");
         }
         assert_ne!(expected, images());
     }
@@ -95,11 +92,9 @@ fn threads_change_nothing() {
 fn epochs_and_seeds_differ() {
     for executor in executors() {
         assert_ne!(backwards(&executor, 0), backwards(&executor, 1));
-        let plans = |seed| -> Vec<Plan> {
-            (0..100)
-                .map(|index| executor.plan(key(seed, 0, index), &Workspace::new()))
-                .collect()
-        };
+        let plan = |key| executor.plan(key, &Workspace::new());
+        let plans =
+            |seed| -> Vec<Plan> { (0..100).map(|index| plan(key(seed, 0, index))).collect() };
         assert_ne!(plans(1), plans(2));
         assert_eq!(plans(2), plans(2));
     }

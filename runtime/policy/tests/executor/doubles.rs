@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpSet, OpSpec};
+use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpResult, OpSet, OpSpec};
 use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
 struct Double {
@@ -10,25 +10,20 @@ struct Double {
     apply: Apply,
 }
 
-type Apply = fn(&mut ImageMut<'_>, f64, &mut Call<'_>) -> Result<(), OpError>;
+type Apply = fn(&mut ImageMut<'_>, f64, &mut Call<'_>) -> OpResult;
 
 impl Op for Double {
     fn spec(&self) -> &OpSpec {
         &self.spec
     }
 
-    fn apply(
-        &self,
-        image: &mut ImageMut<'_>,
-        value: f64,
-        call: &mut Call<'_>,
-    ) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
         (self.apply)(image, value, call)
     }
 }
 
 /// Writes what it was given into the image, so that a test can see the draws.
-fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> Result<(), OpError> {
+fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
     let value = value.to_le_bytes().into_iter();
     let record = value.chain(call.seed.to_le_bytes());
     for (sample, byte) in image.samples_mut().iter_mut().zip(record) {
@@ -38,7 +33,7 @@ fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> Result<(
 }
 
 /// Adds the partner to the image.
-fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> Result<(), OpError> {
+fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> OpResult {
     let partner = call.partner.ok_or(OpError::NoPartner)?;
     for (y, from) in partner.rows().enumerate() {
         for (to, from) in image.row_mut(y).iter_mut().zip(from) {

@@ -112,6 +112,7 @@ fn without_partners_every_apply_is_refused() {
     let executor = mixing();
     assert_eq!(executor.partner_op(), Some("Mixing"));
     let none: [ImageRef<'_>; 0] = [];
+    let refused = Err(ApplyError::new(Some("Mixing"), OpError::NoPartner));
     for index in 0..20 {
         let (mut pixels, source) = ([0; 12], [0; 12]);
         let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
@@ -122,10 +123,7 @@ fn without_partners_every_apply_is_refused() {
                 executor.apply_to(source, &mut image(&mut pixels), key, own),
                 executor.apply_batch(&mut [(key, image(&mut pixels))], own),
             ] {
-                assert_eq!(
-                    error,
-                    Err(ApplyError::new(Some("Mixing"), OpError::NoPartner))
-                );
+                assert_eq!(error, refused);
             }
         }
     }

@@ -154,8 +154,14 @@ fn duplicate_key() {
     let step = r#"{"op": "A", "probability": 1, "magnitude": 0, "magnitude": 1}"#;
     let path = "sub_policies[1][1].magnitude";
     refused(&with_step(step), path, &Kind::DuplicateKey);
-    let provenance = with(r#""provenance": {"a": [0, {"b": 1, "b": 1}]}"#);
-    refused(&provenance, "provenance.a[1].b", &Kind::DuplicateKey);
+    let provenance = with(r#""provenance": {"a": [[1, {"b": {"c": 1, "d": 2, "c": 3}}]]}"#);
+    refused(&provenance, "provenance.a[0][1].b.c", &Kind::DuplicateKey);
+    // In different objects, keys may repeat.
+    let elsewhere = with(
+        r#""sub_policies": [[{"op": "A", "probability": 1}]],
+        "provenance": {"name": {"a": 1}, "a": 1}"#,
+    );
+    assert!(Policy::parse(elsewhere.as_bytes()).is_ok());
 }
 
 #[test]

@@ -92,13 +92,10 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let step = (
-        any::<usize>(),
-        name(),
-        finite(),
-        any::<u64>(),
-        option::of(any::<u64>()),
-    );
+    // The largest seeds cannot be represented by floats.
+    let seed = prop_oneof![Just(u64::MAX), any::<u64>()];
+    let partner = option::of(any::<u64>());
+    let step = (any::<usize>(), name(), finite(), seed, partner);
     let step = step.prop_map(|(step, op, value, seed, partner)| PlannedStep {
         step,
         op,
@@ -124,6 +121,7 @@ proptest! {
     fn plans_survive_their_line(plan in plan()) {
         let json = plan.to_json();
         prop_assert!(!json.contains('\n'));
+        prop_assert_eq!(&serde_json::from_str::<Plan>(&json).unwrap(), &plan);
         prop_assert_eq!(Plan::parse(json.as_bytes()), Ok(plan), "{}", json);
     }
 

@@ -41,10 +41,8 @@ fn auto_augment(name: &str, expected: &str) -> Policy {
     assert!(policy.sub_policies().iter().all(|steps| steps.len() == 2));
     assert_eq!(uses(&policy), expected);
     for step in policy.sub_policies().iter().flatten() {
-        assert!(
-            (step.probability * 10.0).fract() < 1e-9,
-            "probabilities are tenths: {step:?}"
-        );
+        let tenths = step.probability * 10.0;
+        assert!(tenths.fract() < 1e-9, "{step:?}");
         let bin = bin_of(step);
         assert!((bin - bin.round()).abs() < 1e-9, "{step:?} is at {bin}");
         assert!((0.0..=9.0).contains(&bin.round()), "{step:?}");
@@ -125,10 +123,8 @@ fn autoaugment_for_imagenet_is_the_papers_table() {
 fn sampler(name: &str, [count, bins]: [u32; 2], bin: Option<u32>) -> Sampler {
     let policy = policy(name);
     let sampler = policy.sampler().unwrap();
-    assert_eq!(
-        (sampler.count, sampler.bins, sampler.bin),
-        (count, bins, bin)
-    );
+    let found = (sampler.count, sampler.bins, sampler.bin);
+    assert_eq!(found, (count, bins, bin));
     assert_eq!(sampler.ops.len(), 14);
     for op in ["Identity", "AutoContrast", "Equalize"] {
         assert_eq!(values(sampler, op), None);

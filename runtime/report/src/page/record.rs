@@ -200,10 +200,8 @@ mod tests {
     fn a_damaged_line_is_named() {
         let log = format!("{EPOCH}\n{{\"epoch\":1,\"lo\n{EPOCH}\n");
         let error = error_of(&run(&[("fold-0/epochs.jsonl", &log)])).to_string();
-        assert!(
-            error.contains("epochs.jsonl, line 2, is damaged"),
-            "{error}"
-        );
+        let words = "epochs.jsonl, line 2, is damaged";
+        assert!(error.contains(words), "{error}");
     }
 
     #[test]

@@ -68,7 +68,6 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// An error with its causes, on one line.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn reason(error: impl Error) -> String {
     successors(error.source(), |&cause| cause.source())
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
@@ -81,10 +80,8 @@ mod tests {
     #[test]
     fn numbers_have_separators_and_nouns() {
         assert_eq!(percent(0.1234, 1), "12.3\u{a0}%");
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(count),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        let counts = [0, 999, 1000, 1_234_567].map(count);
+        assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "seed"), "1 seed");
         assert_eq!(counted(2000, "seed"), "2,000 seeds");
         assert_eq!(out_of(123, 2000), "123 of 2,000");

@@ -106,14 +106,10 @@ pub(in crate::page) fn finding_box(finding: Finding, body: &Markup) -> Markup {
 
 fn comparison(activity: &Activity, evidence: &Evidence<'_>) -> Markup {
     let finding = activity.finding();
-    let much_untouched = matches!(
-        finding,
-        Finding::TowardsNothing {
-            untouched: true,
-            ..
-        }
-    );
-    let little_change = matches!(finding, Finding::TowardsNothing { change: true, .. });
+    let (much_untouched, little_change) = match finding {
+        Finding::TowardsNothing { untouched, change } => (untouched, change),
+        _ => (false, false),
+    };
     let body = html! {
         "A draw from the top n candidates leaves the image untouched in "
         (percent(activity.untouched, 1)) " of cases, and one of uniformly random candidates in "
