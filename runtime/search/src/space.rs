@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_space_has_ten_choices_and_twenty_numbers() {
+    fn the_papers_space_has_ten_choices_and_twenty_continuous_dimensions() {
         let dimensions = space().dimensions();
         let choices =
             |dimension: &&Dimension| matches!(dimension, Dimension::Choice { options: 15 });

@@ -43,6 +43,6 @@ impl FaultPoint {
         if number == countdown.cut_at {
             tear()?;
         }
-        Err(io::Error::other("cut by a fault point"))
+        Err(io::Error::other("interrupted by a fault point"))
     }
 }
