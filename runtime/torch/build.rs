@@ -1,8 +1,8 @@
-//! Compiles the shim against libtorch's headers, and lets programs and tests of this crate find
-//! libtorch where cargo linked them against it.
+//! Compiles the shim against libtorch's headers, and sets an rpath by which this crate's programs and
+//! tests find the libtorch that cargo linked them against.
 //!
-//! `faa-runtime` does not rely on the latter: it starts `faa-runtime-torch` with the library path
-//! set, which comes before the path that is written here.
+//! `faa-runtime` does not rely on the rpath: it starts `faa-runtime-torch` with `LD_LIBRARY_PATH` set,
+//! which takes precedence.
 
 use std::env;
 use std::path::Path;

@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
         damage: half,
         message: [
             "run/fold-0/evaluation.json, line ",
-            "move the file away, or start with another --out",
+            "move the file away, or start with a different --out",
         ],
         remedy: Remedy::Remove("fold-0/evaluation.json"),
     },
@@ -96,8 +96,11 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "run.json",
-        damage: of_version_0_0_1,
-        message: ["run was written by version 0.0.1", "choose another --out"],
+        damage: of_another_version,
+        message: [
+            "run was written by version 0.0.1",
+            "choose a different --out",
+        ],
         remedy: Remedy::Restore,
     },
     Case {
@@ -163,7 +166,8 @@ fn incomplete_lines_are_removed_but_not_while_the_run_is_in_use() {
     let (code, message) = failure_of(&mut search(folder.path()));
     assert_eq!(code, 1, "{message}");
     assert!(
-        message.contains("run is in use by another process: wait for it, or choose another --out"),
+        message
+            .contains("run is in use by another process: wait for it, or choose a different --out"),
         "{message}"
     );
     assert!(files_in(&run) == before, "something has changed");
@@ -222,7 +226,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     }
     let (code, message) = running.finish();
     assert_eq!(code, Some(1), "{message}");
-    let advice = "all trainings diverged: choose another --out and a lower --learning-rate";
+    let advice = "all trainings diverged: choose a different --out and a lower --learning-rate";
     assert!(message.contains(advice), "{message}");
     let diverged = folder.path().join("run/fold-0/diverged.json");
     assert_eq!(

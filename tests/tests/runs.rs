@@ -170,7 +170,7 @@ fn a_run_can_be_continued_only_by_the_command_that_created_it() {
     let before = files_in(&folder.path().join("run"));
     let (code, message) = failure_of(&mut search(folder.path()));
     assert_eq!(code, 1, "{message}");
-    let words = "run was made by `train`, not by `search`: choose another --out";
+    let words = "run was created by `train`, not by `search`: choose a different --out";
     assert!(message.contains(words), "{message}");
     assert!(files_in(&folder.path().join("run")) == before);
 
@@ -179,7 +179,7 @@ fn a_run_can_be_continued_only_by_the_command_that_created_it() {
     let before = files_in(&folder.path().join("run"));
     let (code, message) = failure_of(&mut train_with(folder.path(), &training));
     assert_eq!(code, 1, "{message}");
-    let words = "run was made by `search`, not by `train`: choose another --out";
+    let words = "run was created by `search`, not by `train`: choose a different --out";
     assert!(message.contains(words), "{message}");
     assert!(files_in(&folder.path().join("run")) == before);
 }

@@ -1,4 +1,4 @@
-//! The part of a run that knows networks, as the rest of it sees it.
+//! The interface between a run and the networks that it trains.
 
 use std::error::Error;
 use std::path::Path;
@@ -12,34 +12,33 @@ use crate::results::{Divergence, Epoch, Evaluation, Rates, Score};
 
 /// Trains networks, and scores candidates with them.
 ///
-/// The images are those of the data set that the backend was made with; images are named by their
-/// index in its training split. A run may have several backends of one data set, each on a thread of
-/// its own.
+/// The images are those of the data set that the backend was created with, identified by their index in
+/// its training split. A run may have several backends for one data set, each on a separate thread.
 pub trait Backend: Send {
-    /// A network, with what its training needs to continue.
+    /// A network, with the state of its training.
     type Network;
 
-    /// The device that it works on, for people: `cpu`, `cuda:0`.
+    /// The name of its device, for people: `cpu`, `cuda:0`.
     fn device(&self) -> String;
 
-    /// The data set, for people.
+    /// The size of the data set, for people.
     fn dataset(&self) -> DatasetInfo;
 
-    /// A network with its first weights.
+    /// A network with initial weights.
     ///
     /// # Errors
     ///
-    /// Where there is no memory for it.
+    /// If there is too little memory.
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<Self::Network, BackendError>;
 
-    /// Trains for one pass over the images: number `epoch`, from 0, of the configured ones.
+    /// Trains for one epoch, whose number is counted from 0.
     ///
-    /// The result depends on the network, the task and the number alone.
+    /// The result depends only on the network, the task and the number.
     ///
     /// # Errors
     ///
-    /// [`BackendError::Stopped`] once `stop` is set; [`BackendError::Diverged`] where the loss is
-    /// infinite or NaN; what the network library reports.
+    /// [`BackendError::Stopped`] once `stop` is set; [`BackendError::Diverged`] if the loss is infinite or
+    /// NaN; [`BackendError::Other`] with errors of the network library.
     fn epoch(
         &mut self,
         network: &mut Self::Network,
@@ -72,7 +71,7 @@ pub trait Backend: Send {
         stop: &StopFlag,
     ) -> Result<Evaluation, BackendError>;
 
-    /// Measures how fast it is, for an estimate of how long a run will take.
+    /// Measures the rates of training and scoring, to estimate the duration of a run.
     ///
     /// # Errors
     ///
@@ -80,13 +79,13 @@ pub trait Backend: Send {
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError>;
 }
 
-/// Keeps the networks of a [`Backend`] in files. Files are written whole or not at all.
+/// Saves and loads the networks of a [`Backend`]. Files are written atomically.
 pub trait NetworkFiles: Backend {
-    /// Writes everything that a training continues from after `epochs` passes.
+    /// Writes all that a training needs to continue after `epochs` epochs.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     fn save_checkpoint(
         &self,
         network: &Self::Network,
@@ -94,11 +93,11 @@ pub trait NetworkFiles: Backend {
         file: &Path,
     ) -> Result<(), BackendError>;
 
-    /// Reads a checkpoint: the network, and how many passes it has seen.
+    /// Reads a checkpoint: the network, and its number of epochs.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or is not such a checkpoint.
+    /// If the file cannot be read or is not a checkpoint of this task.
     fn load_checkpoint(
         &mut self,
         task: &TrainTask<'_>,
@@ -109,14 +108,14 @@ pub trait NetworkFiles: Backend {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     fn save(&self, network: &Self::Network, file: &Path) -> Result<(), BackendError>;
 
     /// Reads a network that was trained with this configuration.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or is not such a network.
+    /// If the file cannot be read or is not such a network.
     fn load(
         &mut self,
         training: &TrainingConfig,
@@ -127,7 +126,7 @@ pub trait NetworkFiles: Backend {
 /// The size of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatasetInfo {
-    /// Images of the training split, and of the test split.
+    /// The number of images of the training split, and of the test split.
     pub images: [usize; 2],
     /// Width and height of the images, in pixels.
     pub size: [usize; 2],
@@ -138,13 +137,13 @@ pub struct DatasetInfo {
 /// A training.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainTask<'a> {
-    /// The images to learn from.
+    /// The images to train on.
     pub images: &'a [usize],
     /// The hyperparameters.
     pub training: &'a TrainingConfig,
     /// The policy that augments images before crop, flip and Cutout.
     pub policy: Option<&'a Policy>,
-    /// The seed of first weights, order and augmentation.
+    /// The seed of initial weights, order of images and augmentation.
     pub seed: u64,
 }
 
@@ -153,30 +152,30 @@ pub struct TrainTask<'a> {
 pub struct ScoringTask<'a> {
     /// D_A.
     pub images: &'a [usize],
-    /// Its crop, flip and Cutout follow the candidate.
+    /// The hyperparameters, whose crop, flip and Cutout are applied after the candidate.
     pub training: &'a TrainingConfig,
     /// The candidate.
     pub candidate: &'a Policy,
-    /// How often each image is augmented.
+    /// The number of augmented versions of each image.
     pub draws: usize,
     /// The seed of the augmentation.
     pub seed: u64,
 }
 
-/// Which images are classified.
+/// The images to classify.
 #[derive(Clone, Copy, Debug)]
 pub enum Images<'a> {
-    /// These of the training split.
+    /// Images of the training split, by index.
     Train(&'a [usize]),
     /// The whole test split.
     Test,
 }
 
-/// Set once to end a run cleanly.
+/// A flag that stops a run cleanly once it is set.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     set: Arc<AtomicBool>,
-    /// Those that this one follows.
+    /// The flags that also set this one.
     ancestors: Vec<Arc<AtomicBool>>,
 }
 
@@ -197,12 +196,12 @@ impl StopFlag {
         }
     }
 
-    /// Asks for the end.
+    /// Sets the flag.
     pub fn set(&self) {
         self.set.store(true, Ordering::Relaxed);
     }
 
-    /// Succeeds until the flag is set.
+    /// Returns an error once the flag is set.
     ///
     /// # Errors
     ///
@@ -216,7 +215,7 @@ impl StopFlag {
     }
 }
 
-/// Why a backend could not do its work.
+/// A backend could not do its work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackendError {
@@ -226,13 +225,13 @@ pub enum BackendError {
     /// The loss became infinite or NaN.
     #[error(transparent)]
     Diverged(#[from] Divergence),
-    /// Anything else.
+    /// Any other error.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
 }
 
 impl BackendError {
-    /// Wraps any other error.
+    /// Wraps any error as [`Other`](Self::Other).
     pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }

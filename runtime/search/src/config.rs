@@ -29,9 +29,9 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommonConfig {
-    /// The data set, as after `--data`.
+    /// The data set, in the format of `--data`.
     pub data: String,
-    /// The side to which images are cropped and scaled, in pixels; `None` keeps their size.
+    /// The side length to which images are cropped and scaled, in pixels; `None` keeps their size.
     pub image_size: Option<u32>,
     /// The seed from which every random choice is derived.
     pub seed: u64,
@@ -39,8 +39,7 @@ pub struct CommonConfig {
     pub training: TrainingConfig,
     /// The floating-point format that networks compute in.
     pub precision: Precision,
-    /// Which of the ops come from plugins, sorted by name, so that a run continues with the same
-    /// modules only.
+    /// The ops that come from plugins, sorted by name. A run continues only with the same plugins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<PluginOp>,
 }
@@ -90,11 +89,11 @@ pub struct SearchConfig {
     pub folds: FoldConfig,
     /// The ops that candidates are made of.
     pub ops: Vec<String>,
-    /// T, the rounds per fold; the sampler restarts in each.
+    /// T, the rounds per fold; the sampler starts without history in each.
     pub rounds: NonZeroUsize,
     /// B, the trials per round.
     pub trials: NonZeroUsize,
-    /// N, how many candidates of each round enter the policy.
+    /// N, the number of candidates per round that enter the policy.
     pub top_n: NonZeroUsize,
     /// Sub-policies per candidate.
     pub sub_policies: NonZeroUsize,
@@ -115,11 +114,10 @@ pub struct SearchConfig {
 pub struct FoldConfig {
     /// K, the number of folds.
     pub count: NonZeroUsize,
-    /// The fraction of images in D_A where folds are drawn independently and so overlap, as in the
+    /// The fraction of images in D_A if folds are drawn independently, and so overlap, as in the
     /// authors' code. `None` partitions the images: every D_A has 1/K of them.
     pub held_out: Option<f64>,
-    /// How many of the training images are used, chosen at random with equal fractions of the
-    /// classes; `None` for all.
+    /// The number of training images that are used, a random fraction of every class; `None` for all.
     pub images: Option<NonZeroUsize>,
 }
 
@@ -127,7 +125,7 @@ pub struct FoldConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reward {
-    /// 1 where any draw is correct, as in the authors' code.
+    /// 1 if any draw is correct, as in the authors' code.
     Any,
     /// The fraction of draws that are correct.
     Mean,
@@ -138,7 +136,7 @@ pub enum Reward {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// [`Bf16`](Self::Bf16) where the device multiplies bf16 matrices much faster: on CUDA for
+    /// [`Bf16`](Self::Bf16) if the device multiplies bf16 matrices much faster: on CUDA for
     /// everything, on a CPU with AMX for scoring candidates. [`Float32`](Self::Float32) elsewhere.
     #[default]
     Auto,
@@ -152,20 +150,20 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinalTrainings {
-    /// What networks are trained with; none are trained where it is empty.
+    /// The augmentations that networks are trained with; may be empty.
     pub augmentations: Vec<Augmentation>,
-    /// How many seeds each is trained with.
+    /// The number of seeds per augmentation.
     pub seeds: NonZeroUsize,
     /// Passes over the images.
     pub epochs: NonZeroUsize,
     /// The policy of [`Augmentation::Policy`]; `None` for the one that the search finds.
     pub policy: Option<Policy>,
-    /// The policies of [`Augmentation::Random`]; `None` draws from the search's space, as many
-    /// sub-policies as it finds.
+    /// The policies of [`Augmentation::Random`]. `None` draws from the search space, with as many
+    /// sub-policies as the search finds.
     pub random: Option<RandomPolicy>,
 }
 
-/// How random policies are drawn: a new one for every seed.
+/// How random policies are drawn, one per seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomPolicy {
@@ -177,7 +175,7 @@ pub struct RandomPolicy {
     pub ops_per_sub_policy: NonZeroUsize,
 }
 
-/// What a final network is trained with: the policy, or a baseline that it is compared with.
+/// The augmentation of a final training: the policy, or a baseline that it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Augmentation {
@@ -194,7 +192,7 @@ pub enum Augmentation {
 }
 
 impl Augmentation {
-    /// All, each building on those before it.
+    /// All augmentations, baselines first.
     pub const ALL: [Self; 5] = [
         Self::None,
         Self::Cutout,
@@ -214,7 +212,7 @@ impl Augmentation {
         }
     }
 
-    /// What it consists of, for people.
+    /// Its parts, for people.
     pub fn description(self) -> &'static str {
         match self {
             Self::None => "crop, flip",
@@ -229,7 +227,7 @@ impl Augmentation {
 /// A named set of constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// For a small machine: minutes on two cores.
+    /// A small search, which takes minutes on two cores.
     Demo,
     /// The paper's search on 4,000 images of CIFAR-10 (Lim et al. 2019, section 4).
     Cifar10Reduced,

@@ -1,15 +1,14 @@
-//! Names of devices.
+//! The name of a device.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::as_string::serde_as_string;
 
-/// A device as people name it.
+/// A device, as named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceName {
-    /// `auto`: the first CUDA device, or the CPU where there is none.
+    /// `auto`: the first CUDA device, or the CPU if there is none.
     Auto,
     /// `cpu`.
     Cpu,
@@ -17,7 +16,7 @@ pub enum DeviceName {
     Cuda(usize),
 }
 
-/// The word is not a device.
+/// The name is not that of a device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a device: use auto, cpu, cuda or cuda:N")]
 pub struct UnknownDevice(String);
@@ -48,18 +47,7 @@ impl FromStr for DeviceName {
     }
 }
 
-impl Serialize for DeviceName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DeviceName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map_err(D::Error::custom)
-    }
-}
+serde_as_string!(DeviceName);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! A run directory that a process works in.
+//! A run directory that a process has locked.
 
 use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::files::{FaultPoint, FileError, Files, read_json};
 use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
 
-/// A directory that belongs to one run, and while this value lives, to this process.
+/// The directory of one run, locked by this process until the value is dropped.
 #[derive(Debug)]
 pub struct RunDirectory {
     layout: Layout,
@@ -22,7 +22,7 @@ pub struct RunDirectory {
     _lock: File,
 }
 
-/// `run.json`: what a directory was made for.
+/// `run.json`: the run that a directory belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunRecord {
@@ -30,32 +30,33 @@ pub struct RunRecord {
     pub version: String,
     /// The configuration.
     pub config: RunConfig,
-    /// Stands for the images, as 16 hexadecimal digits.
+    /// A digest of the images, as 16 hexadecimal digits.
     pub data_digest: String,
 }
 
 impl RunRecord {
-    /// Reads the record of a run; `None` where the directory holds no run.
+    /// Reads the record of a run; `None` if the directory holds no run.
     ///
     /// # Errors
     ///
-    /// [`FileError`] where it cannot be read, or was written by a version with other configurations.
+    /// [`FileError`] if it cannot be read, or was written by a version with a different configuration
+    /// format.
     pub fn read(layout: &Layout) -> Result<Option<Self>, FileError> {
         read_json(&layout.run_file())
     }
 }
 
-/// Why a directory cannot be worked in.
+/// A directory cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// Another process works there.
-    #[error("{} is in use by another process: wait for it, or choose another --out", .0.display())]
+    /// A different process uses the directory.
+    #[error("{} is in use by another process: wait for it, or choose a different --out", .0.display())]
     InUse(PathBuf),
-    /// The directory holds a run with other settings.
+    /// The directory holds a run with different settings.
     #[error(
         "{} holds a run with a different `{key}` (recorded {recorded}, now {current}): \
-         use the recorded settings to continue it, or choose another --out", path.display()
+         use the recorded settings to continue it, or choose a different --out", path.display()
     )]
     DifferentConfig {
         /// The directory.
@@ -67,39 +68,39 @@ pub enum DirectoryError {
         /// Its value in this run, as JSON.
         current: String,
     },
-    /// The directory belongs to another command.
-    #[error("{} was made by `{recorded}`, not by `{current}`: choose another --out", path.display())]
+    /// The directory belongs to a different command.
+    #[error("{} was created by `{recorded}`, not by `{current}`: choose a different --out", path.display())]
     DifferentCommand {
         /// The directory.
         path: PathBuf,
-        /// The command that made it.
+        /// The command that created it.
         recorded: &'static str,
-        /// The command that is to work there.
+        /// The current command.
         current: &'static str,
     },
     /// The images have changed since the run began.
     #[error(
         "the images are not those that the run in {} began with: \
-         restore them to continue it, or choose another --out", .0.display()
+         restore them to continue it, or choose a different --out", .0.display()
     )]
     DifferentData(PathBuf),
-    /// The directory was written by another version of this program.
-    #[error("{} was written by version {recorded}, and this is {VERSION}: choose another --out", path.display())]
+    /// The directory was written by a different version of the program.
+    #[error("{} was written by version {recorded}, and this is {VERSION}: choose a different --out", path.display())]
     DifferentVersion {
         /// The directory.
         path: PathBuf,
         /// The version that wrote it.
         recorded: String,
     },
-    /// The directory has files, and none of them is a run's.
-    #[error("{} is not empty and holds no run: choose another --out", .0.display())]
+    /// The directory has files, but not those of a run.
+    #[error("{} is not empty and holds no run: choose a different --out", .0.display())]
     NotARunDirectory(PathBuf),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// As [`RunRecord`], but of any version.
+/// A [`RunRecord`] of any version.
 #[derive(Deserialize)]
 struct AnyRecord {
     version: String,
@@ -110,20 +111,19 @@ struct AnyRecord {
 }
 
 impl RunDirectory {
-    /// Opens a directory for a run: a new one, or one in which the same run was interrupted. A last
-    /// line of a log that was torn is then cut off.
+    /// Opens a directory for a new run, or to continue an interrupted one. Incomplete last lines of logs
+    /// are removed.
     ///
-    /// `data_digest` stands for the images, as [`Dataset::digest`](faa_data::Dataset::digest)
-    /// returns it.
+    /// `data_digest` is the result of [`Dataset::digest`](faa_data::Dataset::digest).
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] where it belongs to something else, is damaged, or cannot be written.
+    /// [`DirectoryError`] if it belongs to something else, is damaged, or cannot be written.
     pub fn open(path: &Path, config: &RunConfig, data_digest: u64) -> Result<Self, DirectoryError> {
         Self::open_with(path, config, data_digest, FaultPoint::default())
     }
 
-    /// As [`open`](Self::open), for a test that cuts the run short.
+    /// As [`open`](Self::open), for a test that interrupts the run.
     ///
     /// # Errors
     ///
@@ -164,12 +164,12 @@ impl RunDirectory {
         })
     }
 
-    /// Records what the run is worked on with, if that has changed. Returns what it was before, if
-    /// there was something: results may then differ by rounding.
+    /// Records the environment of the run, if it has changed. Returns the previous one if there was one,
+    /// in which case results may differ by rounding.
     ///
     /// # Errors
     ///
-    /// [`FileError`] where it cannot be read or written.
+    /// [`FileError`] if it cannot be read or written.
     pub fn record_environment(
         &self,
         current: &Environment,
@@ -204,13 +204,14 @@ impl Deref for RunDirectory {
     }
 }
 
-/// Whether a run may begin here: there is nothing but what a run leaves that was killed as it began.
+/// Whether a new run may start here: there are no files, or only those of a run that was killed at its
+/// start.
 fn is_free(path: &Path) -> Result<bool, FileError> {
     let ours = |name: &String| name == "lock" || is_partial(name);
     Ok(names_in(path)?.iter().all(ours))
 }
 
-/// Removes files that a kill left half-written.
+/// Removes files that were not completely written before a kill.
 fn remove_partial_files(path: &Path) -> Result<(), FileError> {
     for name in names_in(path)?.iter().filter(|name| is_partial(name)) {
         let file = path.join(name);
@@ -248,17 +249,19 @@ fn check_same(
         let recorded = recorded.version.clone();
         return Err(DirectoryError::DifferentVersion { path, recorded });
     }
-    let config = serde_json::to_value(&current.config).expect("a configuration has a JSON form");
+    let config =
+        serde_json::to_value(&current.config).expect("a configuration can be written as JSON");
     let command = |config: &Value| match config["search"].is_null() {
         true => "train",
         false => "search",
     };
-    let (made_by, wanted) = (command(&recorded.config), command(&config));
-    if made_by != wanted {
+    let commands = (command(&recorded.config), command(&config));
+    if commands.0 != commands.1 {
+        let (recorded, current) = commands;
         return Err(DirectoryError::DifferentCommand {
             path,
-            recorded: made_by,
-            current: wanted,
+            recorded,
+            current,
         });
     }
     if let Some((key, recorded, current)) = first_difference("", &recorded.config, &config) {
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_run_may_come_back_and_a_different_one_may_not() {
+    fn the_same_run_may_be_continued_and_a_different_one_may_not() {
         let folder = tempfile::tempdir().unwrap();
         drop(open(&folder).unwrap());
         drop(open(&folder).unwrap());
@@ -340,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn different_images_are_noticed() {
+    fn different_images_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         drop(open(&folder).unwrap());
         let other = RunDirectory::open(folder.path(), &config(), 2);
@@ -348,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn one_process_at_a_time() {
+    fn only_one_process_may_use_a_directory() {
         let folder = tempfile::tempdir().unwrap();
         let _first = open(&folder).unwrap();
         assert!(matches!(open(&folder), Err(DirectoryError::InUse(_))));
     }
 
     #[test]
-    fn what_a_kill_leaves_behind_is_removed() {
+    fn partial_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
         leave();
@@ -366,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn other_folders_and_other_versions_are_left_alone() {
+    fn directories_of_other_programs_and_versions_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
         assert!(matches!(

@@ -1,4 +1,4 @@
-//! What a run is worked on with.
+//! The hardware and precision of a run.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use crate::device::DeviceName;
 pub struct Resources {
     /// At least one.
     pub devices: Vec<DeviceName>,
-    /// CPU threads in all.
+    /// The total number of CPU threads.
     pub threads: usize,
-    /// How many folds or trainings run in parallel; `None` for as many as there are devices.
+    /// The number of folds or trainings that run in parallel; `None` for one per device.
     pub jobs: Option<usize>,
 }
 
 impl Resources {
-    /// Checks that a machine can have so many threads and jobs.
+    /// Checks that the numbers of threads and jobs are in their ranges.
     ///
     /// # Errors
     ///
@@ -42,14 +42,14 @@ impl Resources {
     }
 }
 
-/// What a run was worked on with. Results depend on it in their rounding.
+/// The hardware and precision that a run has used. Results depend on them by rounding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The devices: `cpu`, `cuda:0`.
     pub device: String,
-    /// CPU threads in all.
+    /// The total number of CPU threads.
     pub threads: usize,
-    /// Folds or trainings in parallel.
+    /// The number of folds or trainings that run in parallel.
     pub jobs: usize,
     /// The format that candidates are scored in: `float32` or `bf16`.
     pub scoring: String,

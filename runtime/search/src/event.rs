@@ -1,4 +1,4 @@
-//! What a run reports while it works.
+//! The progress of a run.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::layout::TrainingId;
 use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
 
-/// One step of a run, in the order in which they happen.
+/// A step of a run. Events are reported in the order in which they happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -18,58 +18,58 @@ pub enum Event {
     /// The run continues with a different device, number of threads or precision, so that results may
     /// differ by rounding from those of an uninterrupted run.
     EnvironmentChanged {
-        /// What it was worked on with before.
+        /// The environment before.
         recorded: Environment,
-        /// What it is worked on with now.
+        /// The environment now.
         current: Environment,
     },
-    /// A training begins, or is found finished.
+    /// A training starts, or was already finished.
     TrainingStarted {
-        /// Which.
+        /// The training.
         training: TrainingId,
-        /// How many epochs it has.
+        /// Its number of epochs.
         epochs: usize,
-        /// How many of them were found in the run directory.
+        /// How many of them were already recorded.
         resumed: usize,
     },
-    /// An epoch is over.
+    /// An epoch is finished.
     EpochDone {
-        /// Of which training.
+        /// The training.
         training: TrainingId,
-        /// How it went.
+        /// Its results.
         #[serde(flatten)]
         epoch: Epoch,
     },
-    /// A training is over.
+    /// A training is finished.
     TrainingDone {
-        /// Which.
+        /// The training.
         training: TrainingId,
-        /// How its network does: on D_A for a fold, on the test split for a final training.
+        /// The network's evaluation: on D_A for a fold, on the test split for a final training.
         evaluation: Evaluation,
-        /// Whether it was found finished in the run directory.
+        /// Whether it was already finished.
         resumed: bool,
     },
-    /// A training ended early, because its loss became infinite or NaN. The rest of the run continues
-    /// without its network.
+    /// A training was stopped because its loss became infinite or NaN. The run continues without its
+    /// network.
     TrainingDiverged {
-        /// Which.
+        /// The training.
         training: TrainingId,
-        /// Where.
+        /// The epoch.
         #[serde(flatten)]
         divergence: Divergence,
     },
-    /// The trials of a round begin.
+    /// A round of trials starts.
     RoundStarted {
         /// The fold.
         fold: usize,
         /// The round.
         round: usize,
-        /// How many trials it has.
+        /// Its number of trials.
         trials: usize,
-        /// How many of them were found in the run directory.
+        /// How many of them were already recorded.
         resumed: usize,
     },
-    /// A trial is over.
+    /// A trial is finished.
     TrialDone {
         /// The fold.
         fold: usize,
@@ -81,26 +81,26 @@ pub enum Event {
         reward: f64,
         /// The best reward of the round so far.
         best: f64,
-        /// The images that were classified.
+        /// The number of images that were classified, counting every draw.
         images: usize,
-        /// How long it took.
+        /// Its duration.
         seconds: f64,
     },
-    /// A network was evaluated on the test split, on request.
+    /// A network was evaluated on the test split, by `evaluate`.
     Evaluated {
-        /// The network.
+        /// The network's file.
         file: PathBuf,
-        /// How it does.
+        /// The results.
         evaluation: Evaluation,
     },
     /// The policy is written.
     PolicyWritten {
-        /// Where.
+        /// Its file.
         file: PathBuf,
-        /// How many sub-policies it has.
+        /// Its number of sub-policies.
         sub_policies: usize,
     },
-    /// The end.
+    /// The run is finished.
     Finished(Summary),
 }
 
@@ -109,9 +109,9 @@ pub enum Event {
 pub struct Plan {
     /// The run directory.
     pub run: PathBuf,
-    /// The devices that networks work on.
+    /// The devices of the networks.
     pub device: String,
-    /// Images of the training split, and of the test split.
+    /// The number of images of the training split, and of the test split.
     pub images: [usize; 2],
     /// Width and height of the images, in pixels.
     pub size: [usize; 2],
@@ -119,16 +119,16 @@ pub struct Plan {
     pub classes: usize,
     /// The number of folds; 0 without a search.
     pub folds: usize,
-    /// The trials of all folds and rounds.
+    /// The number of trials of all folds and rounds.
     pub trials: usize,
-    /// The trainings at the end.
+    /// The number of final trainings.
     pub final_trainings: usize,
-    /// Images to train on that are still to come, in all trainings.
+    /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
-    /// Images to classify that are still to come, in all trials.
+    /// The number of images that remain to be classified, over all draws and trials.
     pub images_to_classify: usize,
-    /// How fast that goes: as recorded, or as a short measurement showed.
+    /// The rates of training and classification, from the records or a short measurement.
     pub rates: Rates,
-    /// How long all that will take, by these rates.
+    /// The remaining time at these rates.
     pub estimated_seconds: f64,
 }

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, and logs that survive a torn last line.
+//! Files that are written atomically, and logs of which a crash can damage only the last line.
 
 mod error;
 mod fault;

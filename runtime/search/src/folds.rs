@@ -1,11 +1,12 @@
-//! Splits of the training images into those a network learns from and those policies are scored on.
+//! Splits the training images into those that a network is trained on and those that policies are scored
+//! on.
 
 use std::num::NonZeroUsize;
 
 use crate::config::FoldConfig;
 use crate::seeds::{Purpose, derive, shuffle};
 
-/// One split; the numbers are indices into the training split of the data set, ascending.
+/// One split, as ascending indices into the data set's training images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
     /// D_M: a network is trained on these.
@@ -14,11 +15,11 @@ pub struct Fold {
     pub validation: Vec<usize>,
 }
 
-/// Why images cannot be split as asked.
+/// The images cannot be split as configured.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FoldError {
-    /// A partition into one part would leave nothing to train on.
+    /// A partition into one part would leave no images to train on.
     #[error(
         "one fold needs --held-out, the fraction of images to score candidates on; or use at least 2 folds"
     )]
@@ -26,15 +27,15 @@ pub enum FoldError {
     /// The held-out fraction is not between 0 and 1.
     #[error("the held-out fraction {0} is not between 0 and 1")]
     Fraction(f64),
-    /// More images were asked for than there are.
-    #[error("{wanted} training images were asked for, and the data set has {found}")]
+    /// More images are configured than the data set has.
+    #[error("--images is {wanted}, but the data set has only {found} training images")]
     TooFew {
-        /// How many were asked for.
+        /// The configured number.
         wanted: usize,
-        /// How many there are.
+        /// The number in the data set.
         found: usize,
     },
-    /// A class has too few images for each part to get one.
+    /// A class has too few images to put one into each part.
     #[error(
         "the class of label {class}, counted from 0 in the order of names, has {found} images in use, \
          too few for these folds: at least {needed} are needed"
@@ -42,9 +43,9 @@ pub enum FoldError {
     SmallClass {
         /// The label of the class.
         class: u32,
-        /// How many images of it there are.
+        /// The number of its images that are used.
         found: usize,
-        /// How many there must be.
+        /// The minimum.
         needed: usize,
     },
 }
@@ -53,7 +54,7 @@ pub enum FoldError {
 ///
 /// # Errors
 ///
-/// [`FoldError`] where the configuration does not fit the labels.
+/// [`FoldError`] if the configuration does not fit the labels.
 pub fn stratified_folds(
     labels: &[u32],
     config: &FoldConfig,
@@ -64,13 +65,13 @@ pub fn stratified_folds(
     for (class, images) in classes.iter_mut().enumerate() {
         shuffle(images, derive(seed, Purpose::Folds, &[0, class as u64]));
     }
-    reduce(&mut classes, config.images, labels.len())?;
+    subsample(&mut classes, config.images, labels.len())?;
     let needed = if config.held_out.is_some() { 2 } else { folds };
     check(&classes, config, needed)?;
     Ok((0..folds)
         .map(|fold| match config.held_out {
-            None => part(&classes, fold, folds),
-            Some(fraction) => independent(
+            None => partition_fold(&classes, fold, folds),
+            Some(fraction) => independent_fold(
                 &classes,
                 fraction,
                 derive(seed, Purpose::Folds, &[1, fold as u64]),
@@ -88,9 +89,9 @@ fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
     classes
 }
 
-/// Keeps `images` in all, with equal fractions of every class; they are rounded by where each
-/// class begins and ends in the whole, so that they add up.
-fn reduce(
+/// Reduces the total to `images`, by the same fraction of every class. The cumulative counts are rounded,
+/// so that the classes add up to the total.
+fn subsample(
     classes: &mut [Vec<usize>],
     images: Option<NonZeroUsize>,
     found: usize,
@@ -129,12 +130,12 @@ fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(
 }
 
 /// The fold whose D_A is one of `folds` equal parts of every class.
-fn part(classes: &[Vec<usize>], fold: usize, folds: usize) -> Fold {
+fn partition_fold(classes: &[Vec<usize>], fold: usize, folds: usize) -> Fold {
     split(classes, |index, _| index % folds == fold)
 }
 
-/// A fold whose D_A is drawn anew: a fraction of every class, at least one image and not all.
-fn independent(classes: &[Vec<usize>], fraction: f64, seed: u64) -> Fold {
+/// A fold whose D_A is drawn independently: a fraction of every class, at least one image and not all.
+fn independent_fold(classes: &[Vec<usize>], fraction: f64, seed: u64) -> Fold {
     let mut classes = classes.to_vec();
     for (class, images) in classes.iter_mut().enumerate() {
         shuffle(images, derive(seed, Purpose::Folds, &[class as u64]));
@@ -181,7 +182,7 @@ mod tests {
             .collect()
     }
 
-    fn share_of(images: &[usize], class: u32) -> usize {
+    fn count_of(images: &[usize], class: u32) -> usize {
         let labels = labels();
         images
             .iter()
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_judges_every_image_once_and_trains_on_the_rest() {
+    fn a_partition_scores_every_image_once_and_trains_on_the_rest() {
         let folds = stratified_folds(&labels(), &config(5, None, None), 1).unwrap();
         let mut scored: Vec<_> = folds
             .iter()
@@ -203,18 +204,18 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, (0..120).collect::<Vec<_>>());
             assert_eq!(
-                [0, 1, 2].map(|class| share_of(&fold.validation, class)),
+                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
                 [12, 8, 4]
             );
         }
     }
 
     #[test]
-    fn independent_folds_hold_out_their_share_and_overlap() {
+    fn independent_folds_hold_out_their_fraction_and_overlap() {
         let folds = stratified_folds(&labels(), &config(5, Some(0.4), None), 1).unwrap();
         for fold in &folds {
             assert_eq!(
-                [0, 1, 2].map(|class| share_of(&fold.validation, class)),
+                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
                 [24, 16, 8]
             );
             assert!(
@@ -227,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reduced_set_keeps_the_shares_of_the_classes() {
+    fn a_subset_has_the_class_proportions_of_all_images() {
         let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
         let used = [folds[0].train.clone(), folds[0].validation.clone()].concat();
-        assert_eq!([0, 1, 2].map(|class| share_of(&used, class)), [30, 20, 10]);
+        assert_eq!([0, 1, 2].map(|class| count_of(&used, class)), [30, 20, 10]);
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn configurations_that_do_not_fit_are_rejected() {
         let error = |config| stratified_folds(&labels(), &config, 0).unwrap_err();
         assert_eq!(error(config(1, None, None)), FoldError::OneFold);
         assert_eq!(error(config(2, Some(1.0), None)), FoldError::Fraction(1.0));

@@ -1,19 +1,19 @@
-//! Where the files of a run directory are.
+//! The paths of the files in a run directory.
 //!
 //! ```text
 //! run.json                        the program's version and the configuration
-//! environment.jsonl               the hardware and formats that it was worked on with
-//! fold-0/epochs.jsonl             a line for every epoch of the fold's network
-//! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, while it is trained
+//! environment.jsonl               the hardware and precision used, a line per change
+//! fold-0/epochs.jsonl             a line per epoch of the fold's network
+//! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, during training
 //! fold-0/network.safetensors      the trained network
-//! fold-0/evaluation.json          how it does on the images that candidates are scored on
-//! fold-0/diverged.json            instead of these three, where its loss became infinite or NaN
-//! fold-0/trials.jsonl             a line for every trial on the fold
+//! fold-0/evaluation.json          its evaluation on the images that candidates are scored on
+//! fold-0/diverged.json            replaces these three if its loss became infinite or NaN
+//! fold-0/trials.jsonl             a line per trial on the fold
 //! policy.json                     the policy that was found or given
-//! final/cutout-0/…                a final training: as a fold, evaluated on the test split
+//! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
-//! report.html, tensorboard/       made from all of this, for people
-//! lock                            held while a process works here
+//! report.html, tensorboard/       generated from these files, for people
+//! lock                            locked while a process uses the directory
 //! ```
 
 use std::fmt;
@@ -29,23 +29,23 @@ use crate::files::{FileError, Log};
 use crate::results::Epoch;
 use crate::trial::Trial;
 
-/// Names the files of a run directory. Nothing is read or written.
+/// The paths of the files in a run directory. It writes nothing.
 #[derive(Clone, Debug)]
 pub struct Layout {
     path: PathBuf,
 }
 
-/// Which training of a run.
+/// A training of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainingId {
-    /// That of a fold, from 0.
+    /// The training of a fold's network; the fold is counted from 0.
     Fold(usize),
-    /// One at the end.
+    /// A final training.
     Final {
-        /// What with.
+        /// Its augmentation.
         augmentation: Augmentation,
-        /// Which of its seeds, from 0.
+        /// The number of its seed, from 0.
         seed: usize,
     },
 }
@@ -86,12 +86,12 @@ impl Layout {
         &self.path
     }
 
-    /// What the directory was made for.
+    /// The version and configuration of the run.
     pub fn run_file(&self) -> PathBuf {
         self.path.join("run.json")
     }
 
-    /// With what the run was worked on, a line for each change.
+    /// The hardware and precision used, a line per change.
     pub fn environment(&self) -> Log<Environment> {
         Log::new(self.path.join("environment.jsonl"))
     }
@@ -127,12 +127,12 @@ impl Layout {
         self.path.join("tensorboard").join(id.folder())
     }
 
-    /// All trainings that have a folder: folds first, each kind in ascending order. Folders with
-    /// other names are passed over.
+    /// All trainings that have a folder: folds first, each kind in ascending order. Folders with other
+    /// names are ignored.
     ///
     /// # Errors
     ///
-    /// [`FileError`] where a folder cannot be listed.
+    /// [`FileError`] if a folder cannot be listed.
     pub fn trainings(&self) -> Result<Vec<TrainingId>, FileError> {
         let fold = |name: &str| Some(TrainingId::Fold(name.strip_prefix("fold-")?.parse().ok()?));
         let final_training = |name: &str| {
@@ -144,33 +144,33 @@ impl Layout {
             })
         };
         let folds = names_in(&self.path)?;
-        let finals = names_in(&self.path.join("final"))?;
+        let final_folders = names_in(&self.path.join("final"))?;
         let mut ids: Vec<TrainingId> = folds.iter().filter_map(|name| fold(name)).collect();
-        ids.extend(finals.iter().filter_map(|name| final_training(name)));
+        ids.extend(final_folders.iter().filter_map(|name| final_training(name)));
         ids.retain(|id| self.path.join(id.folder()).is_dir());
         ids.sort();
         Ok(ids)
     }
 }
 
-/// Names the files of one training.
+/// The paths of the files of one training.
 #[derive(Clone, Debug)]
 pub struct TrainingFiles {
     folder: PathBuf,
 }
 
 impl TrainingFiles {
-    /// The folder that holds them.
+    /// Their folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A line for every epoch.
+    /// The log of epochs.
     pub fn epochs(&self) -> Log<Epoch> {
         Log::new(self.folder.join("epochs.jsonl"))
     }
 
-    /// A line for every trial, where this is a fold.
+    /// The log of trials, if this is a fold.
     pub fn trials(&self) -> Log<Trial> {
         Log::new(self.folder.join("trials.jsonl"))
     }
@@ -185,23 +185,23 @@ impl TrainingFiles {
         self.folder.join("network.safetensors")
     }
 
-    /// How the network does: on D_A for a fold, on the test split for a final training.
+    /// The network's evaluation: on D_A for a fold, on the test split for a final training.
     pub fn evaluation(&self) -> PathBuf {
         self.folder.join("evaluation.json")
     }
 
-    /// Where the loss became infinite or NaN, if it did.
+    /// The epoch in which the loss became infinite or NaN, if it did.
     pub fn diverged(&self) -> PathBuf {
         self.folder.join("diverged.json")
     }
 
-    /// Whether nothing is left to train.
+    /// Whether no epoch remains.
     pub(crate) fn is_finished(&self) -> bool {
         self.network().exists() || self.diverged().exists()
     }
 }
 
-/// The names of what is in a folder; none where there is no folder.
+/// The names of the entries of a folder; none if it does not exist.
 pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, FileError> {
     let list = || -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(folder) {

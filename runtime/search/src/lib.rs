@@ -3,9 +3,10 @@
 //! A [`Run`] splits a data set into folds, lets a [`Backend`] train a network on each, proposes
 //! candidate policies, has them scored, merges the best into a policy, and trains networks with it.
 //! Without a search it only trains. It writes everything into a [`RunDirectory`] and continues from
-//! there when it is started again. The backend that people use works on libtorch and is a crate of
-//! its own, so that all of this is tested in seconds with a fake one.
+//! there when it is started again. The backend on libtorch is a separate crate, so this one is tested in
+//! seconds with a fake backend.
 
+mod as_string;
 pub mod backend;
 pub mod config;
 pub mod device;
@@ -31,5 +32,5 @@ pub use directory::RunDirectory;
 pub use event::Event;
 pub use runner::{Run, RunError};
 
-/// The version of this program, which a run directory is bound to.
+/// The version of the program. A run directory can be continued only by the version that created it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,10 +1,9 @@
-//! Names of networks.
+//! The name of a network.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::as_string::serde_as_string;
 
 /// A WideResNet's depth and width, named `wrn-40-2` in files and on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub struct Model {
     width: usize,
 }
 
-/// Why there is no such network.
+/// There is no WideResNet of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at most \
@@ -29,16 +28,16 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] where the depth is not 6n + 4 from 10 to 1,000, or the width not from 1 to 100.
+    /// [`ModelError`] if the depth is not 6n + 4 from 10 to 1,000, or the width not from 1 to 100.
     pub fn new(depth: usize, width: usize) -> Result<Self, ModelError> {
-        let possible = (10..=MAX_DEPTH).contains(&depth) && depth % 6 == 4;
-        match possible && (1..=MAX_WIDTH).contains(&width) {
+        let valid_depth = (10..=MAX_DEPTH).contains(&depth) && depth % 6 == 4;
+        match valid_depth && (1..=MAX_WIDTH).contains(&width) {
             true => Ok(Self { depth, width }),
             false => Err(ModelError(format!("wrn-{depth}-{width}"))),
         }
     }
 
-    /// Layers with weights: 6n + 4, for n blocks in each of the three groups.
+    /// The number of layers: 6n + 4, for n blocks in each of the three groups.
     pub fn depth(self) -> usize {
         self.depth
     }
@@ -69,18 +68,7 @@ impl FromStr for Model {
     }
 }
 
-impl Serialize for Model {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Model {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map_err(D::Error::custom)
-    }
-}
+serde_as_string!(Model);
 
 #[cfg(test)]
 mod tests {

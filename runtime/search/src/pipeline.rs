@@ -1,4 +1,4 @@
-//! What happens to an image on its way to the network.
+//! The augmentation of images before they reach the network.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::config::TrainingConfig;
 use crate::seeds::{Purpose, derive};
 use faa_data::Split;
 
-/// A policy, where there is one, and then the base augmentation: crop, flip and Cutout.
+/// An optional policy, followed by the base augmentation: crop, flip and Cutout.
 ///
-/// The authors' code puts the policy first, too, so that Cutout always hides pixels of the image
-/// that the network sees.
+/// The order is that of the authors' code. With the policy first, Cutout always hides pixels of the
+/// image that the network sees.
 #[derive(Debug)]
 pub struct Pipeline {
     policy: Option<Executor>,
@@ -23,10 +23,10 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Makes a pipeline ready.
+    /// Compiles the policy and the base augmentation.
     ///
-    /// `CutoutAbs`, in the policy too, fills with `mean`, the data set's mean colour, which the
-    /// network's normalisation turns into 0.
+    /// `CutoutAbs`, in the policy too, fills with `mean`, the data set's mean colour, which
+    /// normalisation maps to 0.
     ///
     /// # Errors
     ///
@@ -53,11 +53,11 @@ impl Pipeline {
         })
     }
 
-    /// Overwrites `image` with `source`, augmented: pass `epoch` over image `index`.
+    /// Writes `source` to `image`, augmented by the draws for image `index` in `epoch`.
     ///
     /// # Errors
     ///
-    /// An op that failed, or images that differ in shape.
+    /// [`ApplyError`] if an op fails, or the images differ in shape.
     pub fn apply_to(
         &self,
         source: ImageRef<'_>,
@@ -87,8 +87,8 @@ impl Pipeline {
     }
 }
 
-/// The images of a task as partners of each other, as they are before augmentation: those that a
-/// network learns from, or those that candidates are scored on.
+/// The images of a task, which ops such as SamplePairing mix with each other: those that a network is
+/// trained on, or that candidates are scored on. They are mixed in without augmentation.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskPartners<'a> {
     /// The split that they are in.
@@ -112,7 +112,7 @@ impl Partners for TaskPartners<'_> {
     }
 }
 
-/// Crop, flip and Cutout as one sub-policy; `None` where all are off.
+/// Crop, flip and Cutout as one sub-policy; `None` if all are off.
 fn base_augmentation(training: &TrainingConfig) -> Option<Policy> {
     let step = |op: &str, probability, strength| Step {
         op: op.to_owned(),
@@ -155,7 +155,7 @@ mod tests {
             .training
     }
 
-    /// What a pipeline makes of an image.
+    /// An image after the pipeline.
     fn apply(
         pipeline: &Pipeline,
         source: &[u8],
@@ -179,13 +179,13 @@ mod tests {
         index: u64,
     ) -> Vec<u8> {
         let pipeline = Pipeline::new(policy, training, &builtin_ops(), MEAN, 1).unwrap();
-        let pixels: Vec<u8> = (0..32 * 32 * 3).map(|place| (place % 96) as u8).collect();
+        let pixels: Vec<u8> = (0..32 * 32 * 3).map(|index| (index % 96) as u8).collect();
         let workspace = &mut Workspace::new();
         apply(&pipeline, &pixels, [32, 32], (epoch, index), workspace)
     }
 
     #[test]
-    fn every_epoch_and_image_has_draws_of_its_own() {
+    fn draws_differ_between_epochs_and_images() {
         let training = training();
         let first = augmented(&training, None, 0, 0);
         assert_eq!(first, augmented(&training, None, 0, 0));
@@ -208,8 +208,8 @@ mod tests {
         assert!((64..=256).contains(&filled), "{filled}");
     }
 
-    /// Every column of the image has one value, so a result tells where it was cut out, and whether
-    /// it was mirrored.
+    /// Every column of the image has a different value, which shows how the result was cropped and
+    /// whether it was mirrored.
     #[test]
     fn the_base_augmentation_crops_by_up_to_its_padding_and_mirrors_half_of_the_images() {
         let training = TrainingConfig {
@@ -227,7 +227,7 @@ mod tests {
             let (left, right) = (row[10 * 3], row[11 * 3]);
             mirrored += i32::from(right < left);
             let first = if right < left { row[21 * 3] } else { left };
-            // Column 10 shows column 10 of the image, moved by up to four pixels.
+            // Column 10 of the result is column 10 of the image, shifted by up to four pixels.
             shifts[usize::from(first) - 7] += 1;
         }
         // Six standard deviations of a binomial(1000, 1/2) are 95, of a binomial(1000, 1/9) 60.

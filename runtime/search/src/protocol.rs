@@ -1,10 +1,9 @@
-//! What `faa-runtime` and `faa-runtime-torch` say to each other.
+//! The protocol between `faa-runtime` and `faa-runtime-torch`: lines of JSON on the standard input and
+//! output of `faa-runtime-torch`.
 //!
-//! Each program first writes one line that states its version, a [`Hello`], and reads the other's
-//! before anything else. Then `faa-runtime` writes one [`Request`], and `faa-runtime-torch` answers
-//! with [`Message`]s: lines of JSON on the standard input and output of `faa-runtime-torch`. When its
-//! standard input ends, it stops cleanly: the caller closes it on Ctrl-C, and the operating system
-//! does when the caller has died.
+//! Each program first writes its version, a [`Hello`], and reads the other's. Then `faa-runtime` writes
+//! one [`Request`], and `faa-runtime-torch` answers with [`Message`]s. It stops cleanly when its standard
+//! input ends: `faa-runtime` closes it on Ctrl-C, and the operating system when `faa-runtime` dies.
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -38,12 +37,12 @@ pub struct Hello {
 pub struct VersionMismatch {
     /// The other program.
     program: PathBuf,
-    /// Its version, as far as it can be read.
+    /// Its version, if it is readable.
     found: String,
 }
 
 impl Hello {
-    /// That of this program.
+    /// The version of this program.
     pub fn current() -> Self {
         Self {
             protocol: PROTOCOL,
@@ -55,7 +54,7 @@ impl Hello {
     ///
     /// # Errors
     ///
-    /// [`VersionMismatch`] where it is of a different version, or no [`Hello`] at all.
+    /// [`VersionMismatch`] if it is of a different version, or not a [`Hello`].
     pub fn check(line: &str, program: &Path) -> Result<(), VersionMismatch> {
         let found = match serde_json::from_str::<Self>(line) {
             Ok(hello) if hello.protocol == PROTOCOL => return Ok(()),
@@ -73,27 +72,27 @@ impl Hello {
 ///
 /// # Errors
 ///
-/// What the operating system reports.
+/// Those of the operating system.
 pub fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value).expect("the protocol's types have a JSON form");
+    let mut line = serde_json::to_vec(value).expect("the protocol's types can be written as JSON");
     line.push(b'\n');
     out.write_all(&line)?;
     out.flush()
 }
 
-/// Reads one line of the protocol, without its end; `None` at the end of the input.
+/// Reads one line of the protocol, without the newline; `None` at the end of the input.
 ///
 /// # Errors
 ///
-/// What the operating system reports.
+/// Those of the operating system.
 pub fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = String::new();
     let length = input.read_line(&mut line)?;
     Ok((length > 0).then(|| line.trim_end().to_owned()))
 }
 
-/// What `faa-runtime-torch` is asked to do. `P` is how plugins are described: faa-plugin's options,
-/// which this crate does not depend on.
+/// The work that `faa-runtime-torch` is asked to do. `P` describes the plugins; it is a parameter because
+/// this crate does not depend on `faa-plugin`, whose options it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     tag = "request",
@@ -101,7 +100,7 @@ pub fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     bound(deserialize = "P: DeserializeOwned")
 )]
 pub enum Request<P> {
-    /// Report what libtorch and CUDA are like.
+    /// Report the capabilities of libtorch and CUDA.
     Doctor,
     /// Search, train, or both.
     Run(Box<RunRequest<P>>),
@@ -109,16 +108,16 @@ pub enum Request<P> {
     Evaluate {
         /// The networks' files.
         networks: Vec<PathBuf>,
-        /// The data set, as after `--data`.
+        /// The data set, in the format of `--data`.
         data: String,
-        /// The side to which images are cropped and scaled, in pixels.
+        /// The side length to which images are cropped and scaled, in pixels; `None` keeps their size.
         image_size: Option<u32>,
         /// The hardware.
         resources: Resources,
     },
 }
 
-/// A run, and what it needs.
+/// A run, and its resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: DeserializeOwned"))]
 pub struct RunRequest<P> {
@@ -128,11 +127,11 @@ pub struct RunRequest<P> {
     pub out: PathBuf,
     /// The hardware.
     pub resources: Resources,
-    /// The plugins that the configuration names ops of.
+    /// The plugins whose ops the configuration names.
     pub plugins: Option<P>,
 }
 
-/// What `faa-runtime-torch` answers.
+/// An answer of `faa-runtime-torch`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -141,34 +140,34 @@ pub enum Message {
     Event(Event),
     /// The answer to [`Request::Doctor`].
     Doctor {
-        /// What libtorch reports about itself and CUDA.
+        /// The report.
         doctor: TorchReport,
     },
-    /// The last message, where the work was not finished.
+    /// The last message, if the work was not finished.
     Ended {
-        /// Why.
+        /// The reason.
         ended: End,
     },
 }
 
-/// What libtorch reports about itself.
+/// The capabilities of libtorch and CUDA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TorchReport {
-    /// Whether it has oneDNN, the fast convolutions on the CPU.
+    /// Whether libtorch has oneDNN, for fast convolutions on the CPU.
     pub onednn: bool,
-    /// The CUDA devices that can be used.
+    /// The number of available CUDA devices.
     pub cuda_devices: usize,
-    /// CUDA in words.
+    /// The state of CUDA, for people.
     pub cuda: String,
 }
 
-/// Why work was not finished.
+/// Why the work was not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// On request.
     Stopped,
-    /// Because of an error: what happened, and the causes behind it.
+    /// Because of an error: its message, and those of its causes.
     Failed(Vec<String>),
 }
 

@@ -1,4 +1,4 @@
-//! What trainings, evaluations and trials give.
+//! The results of trainings, evaluations and trials.
 
 use std::path::PathBuf;
 
@@ -11,19 +11,19 @@ use crate::config::{Augmentation, Reward};
 pub struct Epoch {
     /// Its number, from 0.
     pub epoch: usize,
-    /// Mean cross-entropy of the augmented images as the network learned from them, in nats.
+    /// Mean cross-entropy of the augmented images, each in the forward pass that trained on it, in nats.
     pub loss: f64,
     /// The fraction of those images that were classified wrongly.
     pub error: f64,
     /// The learning rate of the last step.
     pub learning_rate: f64,
-    /// How long it took.
+    /// Its duration.
     pub seconds: f64,
-    /// Images learned from.
+    /// The number of images that were trained on.
     pub images: usize,
 }
 
-/// How well images were classified.
+/// How well a network classifies images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The fraction of images that were classified wrongly, 0 to 1.
@@ -32,19 +32,19 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-/// How a network does on augmented images of D_A.
+/// How well a network classifies images of D_A that a candidate has augmented.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// The fraction of images that at least one draw gets right.
+    /// The fraction of images with at least one draw that is classified correctly.
     pub any: f64,
-    /// The fraction of draws that are right.
+    /// The fraction of draws that are classified correctly.
     pub mean: f64,
     /// The mean cross-entropy of all draws, in nats.
     pub loss: f64,
 }
 
 impl Score {
-    /// The figure that candidates are ranked by; more is better.
+    /// The value that candidates are ranked by; higher is better.
     pub fn reward(&self, reward: Reward) -> f64 {
         match reward {
             Reward::Any => self.any,
@@ -67,12 +67,12 @@ pub struct Divergence {
     pub learning_rate: f64,
 }
 
-/// What became of a training that was not interrupted.
+/// How a training ended that was not interrupted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome<T> {
-    /// It has come to its end, with this result.
+    /// It is finished, with this result.
     Done(T),
-    /// It is given up for good: the same seed would diverge again.
+    /// It diverged, and is not repeated, since the same seed would diverge again.
     Diverged(Divergence),
 }
 
@@ -85,12 +85,12 @@ pub struct Rates {
     pub classify: f64,
 }
 
-/// What a run gave.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Where the policy is, if there is one.
+    /// The policy's file, if there is a policy.
     pub policy: Option<PathBuf>,
-    /// How many sub-policies it has.
+    /// The policy's number of sub-policies.
     pub sub_policies: usize,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
@@ -99,11 +99,11 @@ pub struct Summary {
 /// Test errors of one augmentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalResult {
-    /// What the networks were trained with.
+    /// The augmentation.
     pub augmentation: Augmentation,
     /// The fraction of test images that were classified wrongly after the last epoch, for each seed.
     pub errors: Vec<f64>,
-    /// How many further seeds diverged.
+    /// The number of further seeds, whose trainings diverged.
     #[serde(default)]
     pub diverged: usize,
 }

@@ -1,5 +1,5 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
-//! algorithm 1), and the trainings that show what its policy is worth.
+//! algorithm 1), and the final trainings that evaluate its policy.
 
 mod error;
 mod final_trainings;
@@ -29,19 +29,19 @@ use crate::results::{Outcome, Summary};
 pub use self::error::RunError;
 pub use self::merge::best_sub_policies;
 
-/// A run, with everything that it needs.
+/// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
-    /// What to do.
+    /// The configuration.
     pub config: &'a RunConfig,
     /// The class of every training image.
     pub labels: &'a [u32],
-    /// The ops that policies may name.
+    /// The available ops.
     pub ops: &'a OpSet,
-    /// At least one. As many folds or trainings run in parallel as there are backends.
+    /// At least one backend. Each works on one fold or training at a time, in parallel with the others.
     pub backends: &'a mut [B],
-    /// Where everything is written, and found again by the next attempt.
+    /// Receives all files, from which a later attempt continues.
     pub directory: &'a RunDirectory,
-    /// Ends the run cleanly; a later one continues it.
+    /// Stops the run cleanly; a later one continues it.
     pub stop: &'a StopFlag,
     /// Receives every event.
     pub observe: &'a mut (dyn FnMut(Event) + Send),
@@ -57,11 +57,11 @@ impl<B: NetworkFiles> fmt::Debug for Run<'_, B> {
 }
 
 impl<B: NetworkFiles> Run<'_, B> {
-    /// Does the run, or what remains of it.
+    /// Does the work of the run that is not yet recorded in the run directory.
     ///
     /// # Errors
     ///
-    /// [`RunError`]; what was finished before stays in the run directory.
+    /// [`RunError`]; finished work stays in the run directory.
     pub fn run(self) -> Result<Summary, RunError> {
         let Self {
             config, directory, ..
@@ -116,11 +116,8 @@ impl<B: NetworkFiles> Run<'_, B> {
         directory
             .files()
             .write_json(&directory.summary_file(), &summary)?;
-        let diverged = summary
-            .final_trainings
-            .iter()
-            .all(|it| it.errors.is_empty());
-        if config.search.is_none() && diverged {
+        let mut results = summary.final_trainings.iter();
+        if config.search.is_none() && results.all(|it| it.errors.is_empty()) {
             return Err(RunError::AllDiverged);
         }
         workers.report(Event::Finished(summary.clone()));
@@ -128,7 +125,7 @@ impl<B: NetworkFiles> Run<'_, B> {
     }
 }
 
-/// Searches on every fold and merges what they found.
+/// Searches on every fold, and merges the sub-policies found.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
@@ -146,15 +143,15 @@ fn find_policy<B: NetworkFiles>(
         };
         search.run(worker)
     })?;
-    let (mut found, mut diverged) = (Vec::new(), Vec::new());
+    let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
     for (number, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
-            Outcome::Done(sub_policies) => found.extend(sub_policies),
+            Outcome::Done(found) => sub_policies.extend(found),
             Outcome::Diverged(_) => diverged.push(number),
         }
     }
-    match found.is_empty() {
+    match sub_policies.is_empty() {
         true => Err(RunError::AllDiverged),
-        false => Ok(policy::merged(config, found, &diverged)),
+        false => Ok(policy::merged(config, sub_policies, &diverged)),
     }
 }

@@ -1,20 +1,19 @@
-//! The proposal of points by the tree-structured Parzen estimator (TPE).
+//! Proposes points by the tree-structured Parzen estimator (TPE).
 //!
 //! TPE is the sampler of Bergstra et al., "Algorithms for Hyper-Parameter
 //! Optimization" (NIPS 2011), section 4. The trials seen so far are split by
-//! their loss at the quantile γ. Of each dimension, l(x) is the density of the
-//! trials below the quantile and g(x) that of the others; the expected
-//! improvement grows with l(x)/g(x) (eq. 2 and section 4.1), so of some
-//! candidates drawn from l the one with the largest ratio is proposed. A
-//! continuous dimension has an adaptive Parzen estimator, a choice has
-//! re-weighted counts (section 4.2).
+//! their loss at the quantile γ. In each dimension, l(x) is the density of the
+//! trials below the quantile, and g(x) that of the others. The expected
+//! improvement grows with l(x)/g(x) (eq. 2 and section 4.1), so several
+//! candidates are drawn from l, and the one with the largest ratio is proposed.
+//! Densities are adaptive Parzen estimators for continuous dimensions, and
+//! re-weighted counts for choices (section 4.2).
 //!
 //! The estimators are those of the crate `tpe`. This module adds the start-up
 //! trials, several dimensions, and proposals that depend on nothing but the
-//! history and a seed. `SAMPLER.md` beside this crate has the measurements by which the
-//! crate and the settings below were chosen.
+//! history and a seed. The crate's `SAMPLER.md` has the measurements by which `tpe` and the
+//! default settings were chosen.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 
 use rand::rngs::ChaCha8Rng;
@@ -22,23 +21,23 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tpe::{TpeOptimizer, TpeOptimizerBuilder};
 
-/// The constants of the sampler. By default those by which it was compared with
+/// The settings of the sampler. The defaults are those that were compared with
 /// hyperopt (`SAMPLER.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TpeConfig {
-    /// The number of first trials drawn uniformly, as in hyperopt. An estimate
-    /// from fewer trials says more about their luck than about the objective.
+    /// The number of first trials that are drawn uniformly, as in hyperopt.
+    /// Densities estimated from fewer trials would be mostly noise.
     pub start_up_trials: usize,
-    /// The quantile γ: the share of the trials which l(x) is estimated from,
-    /// above 0 and at most 1.
+    /// The quantile γ: the fraction of trials that are treated as good, from
+    /// which l(x) is estimated. Above 0 and at most 1.
     pub gamma: f64,
     /// The number of candidates drawn from l(x) for each dimension of a
     /// proposal.
     pub candidates: NonZeroUsize,
 }
 
-/// Uniform first trials where nothing else is said.
+/// The default of [`TpeConfig::start_up_trials`].
 pub(crate) const START_UP_TRIALS: usize = 20;
 
 impl Default for TpeConfig {
@@ -54,8 +53,7 @@ impl Default for TpeConfig {
 /// One dimension of a search space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
-    /// One of a number of options, without an order among them. Its coordinate
-    /// is the index of the option, as a float.
+    /// An unordered choice. Its coordinate is the index of the option, as a float.
     Choice {
         /// The number of options, at least one.
         options: usize,
@@ -64,19 +62,19 @@ pub enum Dimension {
     Unit,
 }
 
-/// A TPE sampler, which proposes points of low loss.
+/// A TPE sampler, which proposes points that are likely to have a low loss.
 ///
 /// A proposal depends on the dimensions, on the observations and their order,
-/// and on the seed, and on nothing else: making it leaves no trace in the
-/// sampler. A search is hence resumed by observing its recorded trials in their
-/// order; the proposals then go on as if it had never stopped.
+/// and on the seed, and on nothing else: proposing does not change the sampler. So
+/// a search is resumed by observing its recorded trials in order, after which the
+/// proposals are those of an uninterrupted search.
 ///
-/// On another platform a proposal after the start-up trials may differ in its
-/// last digits, since logarithm, exponential and cosine are the platform's.
+/// Proposals after the start-up trials may differ in their last digits between
+/// platforms, since logarithm, exponential and cosine are the platform's.
 #[derive(Debug)]
 pub struct Sampler {
     dimensions: Vec<Dimension>,
-    /// One optimizer for each dimension, each told all the trials.
+    /// One per dimension, all of which observe every trial.
     optimizers: Vec<TpeOptimizer>,
     start_up_trials: usize,
     observed: usize,
@@ -87,7 +85,7 @@ impl Sampler {
     ///
     /// # Panics
     ///
-    /// If a choice has no options, or γ is not within its bounds.
+    /// If a choice has no options, or γ is out of its range.
     pub fn new(dimensions: &[Dimension], config: &TpeConfig) -> Self {
         let optimizer = |dimension: &Dimension| dimension.optimizer(config);
         Self {
@@ -103,20 +101,16 @@ impl Sampler {
         self.observed
     }
 
-    /// Proposes the point of the next trial, one coordinate for each dimension.
+    /// Proposes the point of the next trial, one coordinate per dimension.
     ///
-    /// The seed should differ from trial to trial; seeds that follow each other
-    /// are as good as any.
+    /// The seed should differ from trial to trial; consecutive seeds are fine.
     pub fn propose(&mut self, seed: u64) -> Vec<f64> {
-        // `StdRng` may become another generator in a later release of `rand`;
-        // ChaCha8 stays what it is, and so do the searches recorded with it.
+        // `StdRng` may become a different generator in a later release of `rand`,
+        // and recorded searches could then not be reproduced. ChaCha8 is fixed.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         if self.observed < self.start_up_trials {
-            return self
-                .dimensions
-                .iter()
-                .map(|dimension| dimension.uniform(&mut rng))
-                .collect();
+            let dimensions = self.dimensions.iter();
+            return dimensions.map(|it| it.uniform(&mut rng)).collect();
         }
         self.optimizers
             .iter_mut()
@@ -129,12 +123,12 @@ impl Sampler {
 
     /// Adds a trial to the history: a point, proposed or not, and its loss.
     ///
-    /// The loss may be infinite, for a trial which failed.
+    /// The loss may be infinite, for a trial that failed.
     ///
     /// # Errors
     ///
-    /// If the point is not in the space or the loss is not a number; the
-    /// history is then left as it was.
+    /// If the point is not in the space or the loss is NaN. The history is then
+    /// unchanged.
     pub fn observe(&mut self, point: &[f64], loss: f64) -> Result<(), ObserveError> {
         if point.len() != self.dimensions.len() {
             return Err(ObserveError::Length {
@@ -160,10 +154,11 @@ impl Sampler {
     }
 }
 
-/// Why an observation was refused.
-#[derive(Debug, Clone, PartialEq)]
+/// Why an observation was rejected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ObserveError {
-    /// The point has not one coordinate for each dimension.
+    /// The point does not have one coordinate per dimension.
+    #[error("the point has {found} coordinates, the space {expected} dimensions")]
     Length {
         /// The number of dimensions.
         expected: usize,
@@ -171,37 +166,17 @@ pub enum ObserveError {
         found: usize,
     },
     /// A coordinate is not in its dimension.
+    #[error("coordinate {index} of the point, {value}, is not in its dimension")]
     Coordinate {
         /// The index of the dimension.
         index: usize,
         /// The coordinate.
         value: f64,
     },
-    /// The loss is not a number.
+    /// The loss is NaN.
+    #[error("the loss is NaN")]
     Loss,
 }
-
-impl fmt::Display for ObserveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length { expected, found } => {
-                write!(
-                    f,
-                    "the point has {found} coordinates, the space {expected} dimensions"
-                )
-            }
-            Self::Coordinate { index, value } => {
-                write!(
-                    f,
-                    "coordinate {index} of the point, {value}, is not in its dimension"
-                )
-            }
-            Self::Loss => write!(f, "the loss is not a number"),
-        }
-    }
-}
-
-impl std::error::Error for ObserveError {}
 
 impl Dimension {
     fn contains(&self, value: f64) -> bool {
@@ -225,14 +200,14 @@ impl Dimension {
             Self::Choice { options } => {
                 (tpe::histogram_estimator(), tpe::categorical_range(options))
             }
-            // The ranges of the crate are half-open; this one still has 1 in it.
+            // The ranges of `tpe` are half-open; the end of this one makes 1 part of it.
             Self::Unit => (tpe::parzen_estimator(), tpe::range(0.0, 1.0_f64.next_up())),
         };
         TpeOptimizerBuilder::new()
             .gamma(config.gamma)
             .candidates(config.candidates.get())
             .build(estimator, range.expect("a choice has at least one option"))
-            .expect("the settings are in the range of the crate")
+            .expect("the settings are in the ranges of `tpe`")
     }
 }
 
@@ -248,16 +223,25 @@ mod tests {
         Dimension::Unit,
     ];
 
-    /// A bowl whose height depends on the choices. It is rounded so that losses
-    /// tie, an order among equals being easily lost in a replay.
+    fn sampler() -> Sampler {
+        Sampler::new(&SPACE, &TpeConfig::default())
+    }
+
+    fn is_in_space(point: &[f64]) -> bool {
+        let mut coordinates = SPACE.iter().zip(point);
+        coordinates.all(|(dimension, &x)| dimension.contains(x))
+    }
+
+    /// A quadratic whose minimum depends on the choices. It is rounded so that
+    /// losses tie, since a replay could lose the order of equal losses.
     fn loss(point: &[f64]) -> f64 {
         let choices = (point[0] - 4.0).abs() / 5.0 + (point[1] - 1.0).abs() / 2.0;
         let bowl: f64 = point[2..].iter().map(|x| (x - 0.3) * (x - 0.3)).sum();
         ((choices + bowl) * 50.0).round() / 50.0
     }
 
-    /// Goes on with a search to the given number of trials, each trial's seed
-    /// made of that of the search and the trial's number.
+    /// Continues a search up to the given number of trials. Each trial's seed is
+    /// derived from the search's and the trial's number.
     fn search(sampler: &mut Sampler, seed: u64, trials: usize) -> Vec<(Vec<f64>, f64)> {
         (sampler.observed()..trials)
             .map(|trial| {
@@ -271,11 +255,11 @@ mod tests {
 
     #[test]
     fn proposals_depend_on_history_and_seed_only() {
-        let mut first = Sampler::new(&SPACE, &TpeConfig::default());
-        let mut second = Sampler::new(&SPACE, &TpeConfig::default());
+        let mut first = sampler();
+        let mut second = sampler();
         search(&mut first, 0, 40);
         search(&mut second, 0, 40);
-        // Proposals made in between must not matter.
+        // Proposals in between must not matter.
         for seed in 0..5 {
             first.propose(seed);
         }
@@ -284,10 +268,10 @@ mod tests {
     }
 
     #[test]
-    fn replayed_search_goes_on_as_the_uninterrupted_one() {
-        let whole = search(&mut Sampler::new(&SPACE, &TpeConfig::default()), 3, 60);
+    fn a_replayed_search_continues_like_an_uninterrupted_one() {
+        let whole = search(&mut sampler(), 3, 60);
         for stop in [0, 10, START_UP_TRIALS, 21, 45] {
-            let mut resumed = Sampler::new(&SPACE, &TpeConfig::default());
+            let mut resumed = sampler();
             for (point, loss) in &whole[..stop] {
                 resumed.observe(point, *loss).unwrap();
             }
@@ -297,13 +281,8 @@ mod tests {
 
     #[test]
     fn proposals_are_in_the_space() {
-        for (point, _) in search(&mut Sampler::new(&SPACE, &TpeConfig::default()), 1, 100) {
-            assert!(
-                SPACE
-                    .iter()
-                    .zip(&point)
-                    .all(|(dimension, &x)| dimension.contains(x))
-            );
+        for (point, _) in search(&mut sampler(), 1, 100) {
+            assert!(is_in_space(&point), "{point:?}");
         }
     }
 
@@ -313,13 +292,13 @@ mod tests {
         let (mut tpe, mut random) = (0.0, 0.0);
         for seed in 0..searches {
             let lowest = |losses: Vec<f64>| losses.into_iter().fold(f64::INFINITY, f64::min);
-            let trials = search(&mut Sampler::new(&SPACE, &TpeConfig::default()), seed, 60);
+            let trials = search(&mut sampler(), seed, 60);
             tpe += lowest(trials.into_iter().map(|(_, loss)| loss).collect());
-            // A sampler told nothing goes on with its start-up draws.
-            let mut untold = Sampler::new(&SPACE, &TpeConfig::default());
+            // Without observations, a sampler makes only start-up draws.
+            let mut without_history = sampler();
             random += lowest(
                 (0..60)
-                    .map(|t| loss(&untold.propose(1000 * seed + t)))
+                    .map(|t| loss(&without_history.propose(1000 * seed + t)))
                     .collect(),
             );
         }
@@ -332,7 +311,7 @@ mod tests {
     #[test]
     fn start_up_draws_are_those_of_recorded_searches() {
         assert_eq!(
-            Sampler::new(&SPACE, &TpeConfig::default()).propose(42),
+            sampler().propose(42),
             [
                 1.0,
                 2.0,
@@ -345,7 +324,7 @@ mod tests {
 
     #[test]
     fn accepts_the_ends_of_the_dimensions_and_failed_trials() {
-        let mut sampler = Sampler::new(&SPACE, &TpeConfig::default());
+        let mut sampler = sampler();
         for _ in 0..START_UP_TRIALS {
             sampler
                 .observe(&[5.0, 2.0, 1.0, 1.0, 1.0], f64::INFINITY)
@@ -353,17 +332,12 @@ mod tests {
             sampler.observe(&[0.0, 0.0, 0.0, 0.0, 0.0], 0.0).unwrap();
         }
         let point = sampler.propose(0);
-        assert!(
-            SPACE
-                .iter()
-                .zip(&point)
-                .all(|(dimension, &x)| dimension.contains(x))
-        );
+        assert!(is_in_space(&point), "{point:?}");
     }
 
     #[test]
-    fn refuses_what_is_not_in_the_space() {
-        let mut sampler = Sampler::new(&SPACE, &TpeConfig::default());
+    fn rejects_points_outside_the_space_and_losses_of_nan() {
+        let mut sampler = sampler();
         assert_eq!(
             sampler.observe(&[0.0; 4], 0.0),
             Err(ObserveError::Length {

@@ -1,15 +1,15 @@
-//! Seeds for the parts of a run, derived from the run's one seed.
+//! Seeds for the parts of a run, derived from the run's seed.
 
 use faa_op::{DrawKey, Stream};
 
-/// What a seed is for. Parts of a run that share a purpose are told apart by their indices.
+/// What a seed is for. Parts of a run with the same purpose differ in their indices.
 ///
-/// The numbers are part of every recorded search: they never change.
+/// The numbers never change, since recorded searches depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Which images are used at all, and which of them are held out.
+    /// Which images are used, and which of them are held out.
     Folds = 0,
-    /// A network's first weights.
+    /// A network's initial weights.
     Weights = 1,
     /// The order of images in an epoch.
     Shuffle = 2,
@@ -31,8 +31,8 @@ pub enum Purpose {
 
 /// A seed that depends on the parent seed, the purpose and the indices, and on nothing else.
 ///
-/// Each number in turn takes the place of an image's index in [`Stream::for_image`], whose first
-/// 64 bits are the seed for the next.
+/// Each number in turn is passed to [`Stream::for_image`] as an image's index, and the first 64 bits of
+/// that stream are the seed for the next number.
 pub fn derive(seed: u64, purpose: Purpose, indices: &[u64]) -> u64 {
     std::iter::once(purpose as u64)
         .chain(indices.iter().copied())
@@ -46,7 +46,7 @@ pub fn derive(seed: u64, purpose: Purpose, indices: &[u64]) -> u64 {
         })
 }
 
-/// Puts `items` into a uniformly random order (Fisher and Yates).
+/// Shuffles `items` uniformly (Fisher and Yates).
 pub fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut stream = Stream::for_op(seed);
     for last in (1..items.len()).rev() {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_has_a_seed_of_its_own() {
+    fn every_part_has_a_different_seed() {
         let seeds = [
             derive(1, Purpose::Trial, &[0, 0, 0]),
             derive(1, Purpose::Trial, &[0, 0, 1]),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn every_order_of_three_comes_up() {
+    fn every_order_of_three_is_equally_likely() {
         let mut seen = std::collections::BTreeMap::<_, u32>::new();
         for seed in 0..6000 {
             let mut items = [0, 1, 2];

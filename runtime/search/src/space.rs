@@ -6,8 +6,8 @@ use faa_policy::{Policy, Step, Strength, SubPolicy};
 use crate::config::SearchConfig;
 use crate::sampler::Dimension;
 
-/// All candidates that a search can propose: ordered lists of ops, repeats allowed, with a
-/// continuous probability and magnitude of its own for every place.
+/// All candidates that a search can propose. A sub-policy is an ordered list of ops, which may repeat,
+/// each with a continuous probability and magnitude.
 #[derive(Clone, Debug)]
 pub struct Space {
     ops: Vec<String>,
@@ -19,13 +19,13 @@ pub struct Space {
 const STEP_DIMENSIONS: usize = 3;
 
 impl Space {
-    /// The space of a configuration.
+    /// The search space of a configuration.
     pub fn new(config: &SearchConfig) -> Self {
         let (sub_policies, steps) = (config.sub_policies.get(), config.ops_per_sub_policy.get());
         Self::of(&config.ops, sub_policies, steps)
     }
 
-    /// The space of candidates with so many sub-policies, of so many of these ops each.
+    /// The space of candidates with `sub_policies` sub-policies, each of `steps` of these ops.
     pub fn of(ops: &[String], sub_policies: usize, steps: usize) -> Self {
         Self {
             ops: ops.to_vec(),
@@ -34,7 +34,7 @@ impl Space {
         }
     }
 
-    /// What the sampler chooses from: for each step an op, a probability and a magnitude.
+    /// The sampler's dimensions: op, probability and magnitude of every step.
     pub fn dimensions(&self) -> Vec<Dimension> {
         let step = [
             Dimension::Choice {
@@ -50,7 +50,7 @@ impl Space {
     ///
     /// # Panics
     ///
-    /// Where the point has other dimensions than the space.
+    /// If the point does not have one coordinate per dimension.
     pub fn candidate(&self, point: &[f64]) -> Vec<SubPolicy> {
         assert_eq!(
             point.len(),
@@ -67,8 +67,8 @@ impl Space {
             .collect()
     }
 
-    /// The point at which [`Space::candidate`] gives these sub-policies; `None` where they lie
-    /// outside the space.
+    /// The point for which [`Space::candidate`] returns these sub-policies; `None` if they are outside the
+    /// space.
     pub fn point(&self, candidate: &[SubPolicy]) -> Option<Vec<f64>> {
         let fits = candidate.len() == self.sub_policies
             && candidate.iter().all(|steps| steps.len() == self.steps);
@@ -85,7 +85,7 @@ impl Space {
         Some(coordinates.collect::<Option<Vec<_>>>()?.concat())
     }
 
-    /// `count` sub-policies, every choice uniform.
+    /// A policy of `count` sub-policies, uniformly drawn from the space.
     pub fn random_policy(&self, name: &str, count: usize, seed: u64) -> Policy {
         let stream = &mut Stream::for_op(seed);
         let mut step = || Step {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_space_has_ten_choices_and_twenty_numbers() {
+    fn the_papers_space_has_ten_choices_and_twenty_continuous_dimensions() {
         let dimensions = space().dimensions();
         let choices =
             |dimension: &&Dimension| matches!(dimension, Dimension::Choice { options: 15 });
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn points_and_candidates_are_two_forms_of_one_thing() {
+    fn points_and_candidates_convert_into_each_other() {
         let point: Vec<f64> = (0..10)
             .flat_map(|step| {
                 [
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn ops_may_repeat_and_stand_in_any_order() {
+    fn ops_may_repeat_in_any_order() {
         let point = [4.0, 0.5, 0.5, 4.0, 0.1, 0.9].repeat(5);
         let candidate = space().candidate(&point);
         assert_eq!(candidate[0][0].op, "Rotate");
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn a_policys_file_keeps_the_order_of_ops_and_their_own_numbers() {
+    fn a_policy_file_preserves_the_order_of_ops_and_their_parameters() {
         let policy = space().random_policy("random", 40, 1);
         let read = Policy::parse(policy.to_json().as_bytes()).unwrap();
         assert_eq!(read.sub_policies(), policy.sub_policies());
     }
 
     #[test]
-    fn geometric_ops_of_a_candidate_go_both_ways() {
+    fn geometric_ops_of_a_candidate_go_in_both_directions() {
         for op in ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"] {
             let step = Step {
                 op: op.to_owned(),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_policy_has_the_size_asked_for_and_depends_on_its_seed() {
+    fn a_random_policy_has_the_requested_size_and_depends_on_its_seed() {
         let policy = |seed| space().random_policy("random", 7, seed);
         assert_eq!(policy(1).sub_policies().len(), 7);
         assert!(

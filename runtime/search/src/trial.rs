@@ -12,19 +12,19 @@ pub struct Trial {
     pub round: usize,
     /// The trial within the round, from 0.
     pub trial: usize,
-    /// What the candidate is ranked by.
+    /// The value that the candidate is ranked by.
     pub reward: f64,
-    /// How it was scored.
+    /// The candidate's score.
     #[serde(flatten)]
     pub score: Score,
-    /// How long scoring took.
+    /// The duration of scoring.
     pub seconds: f64,
     /// The candidate itself.
     #[serde(with = "steps")]
     pub candidate: Vec<SubPolicy>,
 }
 
-/// Sub-policies as `[["ShearX", probability, magnitude], …]`, short enough for a line a trial.
+/// Sub-policies as `[["ShearX", probability, magnitude], …]`, which keeps the lines of the log short.
 mod steps {
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
@@ -39,7 +39,7 @@ mod steps {
     ) -> Result<S::Ok, S::Error> {
         let short = |step: &Step| match step.strength {
             Strength::Magnitude(magnitude) => (step.op.clone(), step.probability, magnitude),
-            _ => unreachable!("candidates are made of magnitudes"),
+            _ => unreachable!("candidates have magnitudes"),
         };
         let sub_policy = |steps: &SubPolicy| steps.iter().map(short).collect();
         candidate
@@ -56,7 +56,7 @@ mod steps {
             let unit = 0.0..=1.0;
             if !unit.contains(&probability) || !unit.contains(&magnitude) {
                 return Err(D::Error::custom(
-                    "a probability or magnitude is not within 0…1",
+                    "a probability or magnitude is not in [0, 1]",
                 ));
             }
             let strength = Strength::Magnitude(magnitude);
@@ -75,7 +75,7 @@ mod steps {
 
 #[cfg(test)]
 impl Trial {
-    /// Any trial at all, for tests that care about some of the fields.
+    /// A trial for tests, which replace the fields that matter.
     pub(crate) fn example() -> Self {
         let step = |op: &str, probability, magnitude| Step {
             op: op.into(),
@@ -118,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_are_refused() {
+    fn values_out_of_range_are_rejected() {
         let line = serde_json::to_string(&Trial::example())
             .unwrap()
             .replace("1.0]", "1.5]");
         let error = serde_json::from_str::<Trial>(&line)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("not within 0…1"), "{error}");
+        assert!(error.contains("not in [0, 1]"), "{error}");
     }
 }

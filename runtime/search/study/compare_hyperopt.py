@@ -2,10 +2,11 @@
 
     python compare_hyperopt.py hyperopt.json [--seeds 20] [--trials 200] [--candidates 24]
 
-The seed of a run is that of the generator given to `fmin`. The JSON holds, for each objective, the best loss of each seed, and the losses
-at fixed points, by which `sampler_study` checks that both sides compute the
-same function. For the noisy objective the best loss is the noise-free loss of
-the trial whose noisy loss was the lowest.
+The seed of a run is the seed of the generator that is passed to `fmin`. The JSON
+holds, for each objective, the best loss of each seed, and the losses at fixed
+points, by which `sampler_study` checks that both sides compute the same function.
+For the noisy objective, the best loss is the noise-free loss of the trial with
+the lowest noisy loss.
 """
 
 import argparse

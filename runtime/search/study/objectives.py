@@ -1,8 +1,9 @@
 """The objectives of the sampler comparison, in Python.
 
 They are the same functions, term by term and in the same order of summation,
-as in `sampler_study.rs`; `compare_hyperopt.py --points` and
-`sampler_study check` evaluate both on the same points and compare.
+as in `examples/sampler_study/objectives.rs`. `compare_hyperopt.py` writes their
+losses at fixed points, and the example `sampler_study` compares them with its
+own.
 
 A point is a list of floats, a choice being the index of its option.
 """
@@ -14,7 +15,7 @@ MASK = (1 << 64) - 1
 
 
 class SplitMix64:
-    """Steele et al. 2014; fixes the constants of the objectives on both sides."""
+    """The generator of Steele et al. 2014, for constants that are equal in both languages."""
 
     def __init__(self, state):
         self.state = state & MASK

@@ -1,8 +1,8 @@
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Why there is no cache folder.
+/// There is no cache folder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoCacheFolder {
@@ -15,8 +15,8 @@ pub enum NoCacheFolder {
     Unset,
 }
 
-/// The folder for everything that is fetched or computed once: `$FAA_CACHE_DIR`, or else
-/// `faa-runtime` in `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
+/// The folder for cached downloads and results: `$FAA_CACHE_DIR`, or by default `faa-runtime` in
+/// `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
 ///
 /// Empty variables count as unset, and a relative `XDG_CACHE_HOME` or `HOME` is ignored, as the XDG
 /// Base Directory Specification asks.
@@ -41,17 +41,16 @@ pub fn cache_folder_by(
         value.map(PathBuf::from)
     };
     let absolute = |name| set(name).filter(|path| path.is_absolute());
-    if let Some(own) = set("FAA_CACHE_DIR") {
-        return match own.is_absolute() {
-            true => Ok(own),
-            false => Err(NoCacheFolder::Relative(own)),
+    if let Some(folder) = set("FAA_CACHE_DIR") {
+        return match folder.is_absolute() {
+            true => Ok(folder),
+            false => Err(NoCacheFolder::Relative(folder)),
         };
     }
     let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
-    let shared = absolute("XDG_CACHE_HOME").or_else(home_cache);
-    shared
-        .map(|caches| caches.join(Path::new("faa-runtime")))
-        .ok_or(NoCacheFolder::Unset)
+    let caches = absolute("XDG_CACHE_HOME").or_else(home_cache);
+    let folder = caches.map(|caches| caches.join("faa-runtime"));
+    folder.ok_or(NoCacheFolder::Unset)
 }
 
 #[cfg(test)]
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_relative_variables_are_ignored_except_our_own() {
+    fn empty_and_relative_variables_are_ignored_but_a_relative_faa_cache_dir_is_an_error() {
         let home = ("HOME", "/h");
         for ignored in ["", "xdg"] {
             let found = folder(&[("XDG_CACHE_HOME", ignored), home]);

@@ -2,29 +2,30 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// How the names of files begin that are still being written; a kill may leave one.
+/// The prefix of the names of files that are being written. A kill may leave such a file.
 pub const PARTIAL_PREFIX: &str = ".partial-";
 
-/// Replaces a file: readers see the old content or the new one, also after a crash or a power cut.
+/// Replaces a file atomically: readers see the old content or the new one, even after a crash or a power
+/// cut.
 ///
 /// # Errors
 ///
-/// What the operating system reports; the old content is then untouched.
+/// Those of the operating system; the old content is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one is for whom the umask allows.
+    // Temporary files are private by default. This one has the usual permissions, limited by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.prefix(PARTIAL_PREFIX).tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // The new name is in the folder, and lasts only once that is written too. Not every file system
-    // can sync a folder, and the content is safe either way.
+    // The folder holds the new name, so it is synced too. Not every file system can do this, and the
+    // content is safe either way.
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_and_no_temporary_file_remains() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_whole(&path, b"old").unwrap();
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_the_old_content() {
+    fn a_failure_preserves_the_old_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Which libtorch is the right one, and how its version is read.
+//! Checks the version of a libtorch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
 
-/// Why a folder is not a libtorch that can be used.
+/// A folder is not a suitable libtorch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unusable {
-    /// The library itself is missing.
+    /// The library is missing.
     #[error("{} has no lib/libtorch_cpu.so", .0.display())]
     NoLibrary(PathBuf),
     /// Neither `build-version` nor `version.py` states a version.
@@ -26,13 +26,13 @@ pub enum Unusable {
     },
 }
 
-/// The folder of the cache in which `cargo xtask libtorch` keeps the CPU build.
+/// The folder, within the cache, of the CPU build that `cargo xtask libtorch` fetches.
 pub fn in_cache(cache: &Path) -> PathBuf {
     cache.join(format!("libtorch-{VERSION}-cpu"))
 }
 
-/// Checks that a folder is a libtorch of the right version: either a plain one, or the `torch`
-/// folder of a PyTorch.
+/// Checks that a folder is a libtorch of the required [`VERSION`]: a plain one, or the `torch` folder of
+/// a PyTorch installation.
 ///
 /// # Errors
 ///
@@ -51,8 +51,8 @@ pub fn check(home: &Path) -> Result<(), Unusable> {
     }
 }
 
-/// The version as `2.11.0`, without its build: of a plain libtorch from `build-version`, of PyTorch
-/// from `version.py`.
+/// The version without its build, such as `2.11.0`, from `build-version` (a plain libtorch) or
+/// `version.py` (PyTorch).
 pub fn version_of(home: &Path) -> Option<String> {
     let plain = fs::read_to_string(home.join("build-version")).ok();
     let python = || {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_must_be_the_right_one() {
+    fn only_the_required_version_is_accepted() {
         let library = ("lib/libtorch_cpu.so", "");
         let python = ("version.py", "x = 1\n__version__ = '2.11.0+cu130'\n");
         assert_eq!(check_of(&[library, ("build-version", "2.11.0\n")]), Ok(()));

@@ -5,14 +5,16 @@
 //! ```
 //!
 //! A network is trained on the CPU, for `EPOCHS` epochs on `IMAGES` of the training images, and
-//! saved. From that file, the device must classify as the CPU does, in 32-bit floats and in bf16,
-//! and learn the same from one batch. Trained on the device from the same first weights, the
-//! network must have about the same losses. And two backends in parallel on the device must find
-//! what one finds alone.
+//! saved. Loaded from that file, it must give the same logits on the device as on the CPU, in 32-bit
+//! floats and in bf16, and the same training step on one batch. A network that is trained on the device
+//! from the same initial weights must have similar losses. Two backends in parallel on the device must
+//! give the results of one alone.
 //!
-//! Every comparison is a line: `ok` or `DIFFERS`, what was compared, what was found, and what is
-//! allowed. The program ends with 1 where anything differs. With `cpu` as the device it tries itself.
+//! Every comparison is a line: `ok` or `DIFFERS`, the quantity, its difference, and the tolerance. The
+//! exit status is 1 if anything differs. With `cpu` as the device, the program checks itself.
 
+#[path = "shared/normalised.rs"]
+mod normalised;
 mod shared;
 
 use std::path::Path;
@@ -25,45 +27,46 @@ use faa_data::Dataset;
 use faa_ops_builtin::builtin_ops;
 use faa_search::backend::{Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
-use faa_search::results::Evaluation;
-use faa_search::results::Score;
+use faa_search::results::{Evaluation, Score};
 use faa_search::space::Space;
 use faa_search::{Backend, NetworkFiles};
 use faa_torch::network::{Folded, Mode, Role};
 use faa_torch::sgd::Sgd;
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
+use normalised::normalised;
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
-/// What a difference may be, from the least to the most; relative to what it should be.
-type Allowed = [f64; 2];
+/// The minimum and maximum of a difference, relative to the expected value.
+type Tolerance = [f64; 2];
 
-const EQUAL: Allowed = [0.0, 0.0];
-/// Logits and losses, in 32-bit floats. Sums in another order, and other algorithms of convolution,
-/// differ by up to 1e-5; convolutions in TF32, whose factors have 11 bits, by more than is allowed.
-const FLOAT32: Allowed = [0.0, 1e-4];
-/// Logits in bf16. Its 8 bits round by up to 0.2 %, in some forty layers after each other; where
-/// there is no difference, it was not used.
-const BF16: Allowed = [1e-4, 0.05];
-/// The norm of a gradient, which is a sum over all weights.
-const NORM: Allowed = [0.0, 1e-4];
-/// A step. On the way back, ReLU lets all or nothing through for an input that is almost 0.
-const STEP: Allowed = [0.0, 1e-3];
-/// Losses of the first epoch and of later ones. A training amplifies rounding from step to step,
-/// until two are as much alike as those of two seeds.
-const CURVE_FLOAT32: [Allowed; 2] = [[0.0, 0.02], [0.0, 0.1]];
-const CURVE_BF16: [Allowed; 2] = [[0.0, 0.05], [0.0, 0.1]];
+const EQUAL: Tolerance = [0.0, 0.0];
+/// Logits and losses, in 32-bit floats. A different order of summation, or a different convolution
+/// algorithm, changes them by up to 1e-5; TF32, whose factors have 11 bits, by more than the tolerance.
+const FLOAT32: Tolerance = [0.0, 1e-4];
+/// Logits in bf16. Its 8 bits round by up to 0.2 % in each of up to forty layers; without a difference,
+/// bf16 was not used.
+const BF16: Tolerance = [1e-4, 0.05];
+/// The norm of a gradient, which is summed over all parameters.
+const NORM: Tolerance = [0.0, 1e-4];
+/// A step. The gradient of ReLU jumps at 0, so rounding can change it for inputs near 0.
+const STEP: Tolerance = [0.0, 1e-3];
+/// Losses of the first epoch and of later ones. Training amplifies rounding from step to step, until two
+/// runs differ as much as with different seeds.
+const CURVE_FLOAT32: [Tolerance; 2] = [[0.0, 0.02], [0.0, 0.1]];
+const CURVE_BF16: [Tolerance; 2] = [[0.0, 0.05], [0.0, 0.1]];
 
-/// Images of the batch that is looked at closely.
+/// The batch size of the comparison of logits and of one step.
 const BATCH: usize = 128;
 const LEARNING_RATE: f64 = 0.05;
-/// Candidates that each backend scores, and how often an image is augmented for one.
+/// The number of candidates that each backend scores.
 const CANDIDATES: u64 = 4;
+/// The number of augmented versions of each image per candidate.
 const DRAWS: usize = 5;
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, model, images, epochs, word, threads] = arguments.as_slice() else {
-        bail!("six arguments are needed; see the head of this file");
+        bail!("expected six arguments; see the first lines of this file");
     };
     let threads = threads.parse()?;
     let device = shared::device(word)?;
@@ -90,7 +93,7 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(outcome.differing > 0)))
 }
 
-/// What the comparisons were, so far.
+/// The number of comparisons so far, and how many of them differ.
 #[derive(Default)]
 struct Outcome {
     compared: usize,
@@ -98,17 +101,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn compare(&mut self, what: &str, found: f64, [least, most]: Allowed) {
-        // What is not a number is in no range.
-        let within = (least..=most).contains(&found);
+    fn compare(&mut self, what: &str, found: f64, [min, max]: Tolerance) {
+        // NaN is in no range.
+        let within = (min..=max).contains(&found);
         self.compared += 1;
         self.differing += usize::from(!within);
         let word = if within { "ok" } else { "DIFFERS" };
-        println!("{word:<8} {what}: {found:.1e}, allowed {least:.0e} to {most:.0e}");
+        println!("{word:<8} {what}: {found:.1e}, allowed {min:.0e} to {max:.0e}");
     }
 
-    fn compare_numbers(&mut self, what: &str, found: f64, expected: f64, allowed: Allowed) {
-        self.compare(what, (found / expected - 1.0).abs(), allowed);
+    fn compare_values(&mut self, what: &str, found: f64, expected: f64, tolerance: Tolerance) {
+        self.compare(what, (found / expected - 1.0).abs(), tolerance);
     }
 
     fn compare_tensors(
@@ -116,11 +119,11 @@ impl Outcome {
         what: &str,
         found: &Tensor,
         expected: &Tensor,
-        allowed: Allowed,
+        tolerance: Tolerance,
     ) -> Result<(), TchError> {
-        let length = |tensor: &Tensor| tensor.f_norm()?.f_double_value(&[]);
-        let off = length(&found.f_sub(expected)?)?;
-        self.compare(what, off / length(expected)?, allowed);
+        let norm = |tensor: &Tensor| tensor.f_norm()?.f_double_value(&[]);
+        let difference = norm(&found.f_sub(expected)?)?;
+        self.compare(what, difference / norm(expected)?, tolerance);
         Ok(())
     }
 
@@ -129,30 +132,30 @@ impl Outcome {
         what: &str,
         found: &[f64],
         expected: &[f64],
-        allowed: [Allowed; 2],
+        tolerances: [Tolerance; 2],
     ) {
         for (epoch, (found, expected)) in found.iter().zip(expected).enumerate() {
             let what = format!("{what}, loss of epoch {}", epoch + 1);
-            self.compare_numbers(&what, *found, *expected, allowed[epoch.min(1)]);
+            self.compare_values(&what, *found, *expected, tolerances[epoch.min(1)]);
         }
     }
 
-    fn compare_seen(
+    fn compare_measured(
         &mut self,
-        found: &Seen,
-        expected: &Seen,
+        found: &Measured,
+        expected: &Measured,
         images: usize,
     ) -> Result<(), TchError> {
-        let logits = &expected.evaluated;
-        self.compare_tensors("logits", &found.evaluated, logits, FLOAT32)?;
+        let logits = &expected.logits;
+        self.compare_tensors("logits", &found.logits, logits, FLOAT32)?;
         self.compare_tensors("logits, folded", &found.folded, logits, FLOAT32)?;
         self.compare_tensors("logits, folded, bf16", &found.bf16, logits, BF16)?;
         let (evaluation, reference) = (found.evaluation, expected.evaluation);
-        self.compare_numbers("evaluation, loss", evaluation.loss, reference.loss, FLOAT32);
-        let off = (evaluation.error - reference.error).abs();
-        self.compare("evaluation, error", off, two_of(images));
+        self.compare_values("evaluation, loss", evaluation.loss, reference.loss, FLOAT32);
+        let difference = (evaluation.error - reference.error).abs();
+        self.compare("evaluation, error", difference, two_of(images));
         self.compare_tensors("weights as loaded", &found.before, &expected.before, EQUAL)?;
-        self.compare_numbers("norm of a gradient", found.norm, expected.norm, NORM);
+        self.compare_values("norm of a gradient", found.norm, expected.norm, NORM);
         self.compare_tensors("a step of the weights", &found.step, &expected.step, STEP)?;
         let (statistics, reference) = (&found.statistics, &expected.statistics);
         self.compare_tensors(
@@ -163,25 +166,25 @@ impl Outcome {
         )
     }
 
-    fn compare_verdicts(&mut self, what: &str, found: &[Score], expected: &[Score], images: usize) {
-        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
-            let what = format!("{what}, candidate {}", place + 1);
+    fn compare_scores(&mut self, what: &str, found: &[Score], expected: &[Score], images: usize) {
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let what = format!("{what}, candidate {}", index + 1);
             let loss = format!("{what}, loss");
-            self.compare_numbers(&loss, found.loss, expected.loss, FLOAT32);
-            let off = (found.any - expected.any).abs();
-            self.compare(&format!("{what}, any"), off, two_of(images));
-            let off = (found.mean - expected.mean).abs();
-            self.compare(&format!("{what}, mean"), off, two_of(images));
+            self.compare_values(&loss, found.loss, expected.loss, FLOAT32);
+            let difference = (found.any - expected.any).abs();
+            self.compare(&format!("{what}, any"), difference, two_of(images));
+            let difference = (found.mean - expected.mean).abs();
+            self.compare(&format!("{what}, mean"), difference, two_of(images));
         }
     }
 }
 
-/// Two of so many images may be so near to a border between classes that rounding decides.
-fn two_of(images: usize) -> Allowed {
+/// Allows two of the images to be classified differently, since rounding can decide between classes.
+fn two_of(images: usize) -> Tolerance {
     [0.0, 2.0 / images as f64]
 }
 
-/// What is compared.
+/// The data and hyperparameters of all comparisons.
 struct Setup {
     dataset: Arc<Dataset>,
     images: Vec<usize>,
@@ -189,16 +192,18 @@ struct Setup {
     threads: usize,
 }
 
-/// What a network gives for a batch and learns from it; tensors are on the CPU, in 64-bit floats.
-struct Seen {
-    evaluated: Tensor,
+/// A network's outputs for a batch, and one training step on it; tensors are on the CPU, in 64-bit
+/// floats.
+struct Measured {
+    logits: Tensor,
     folded: Tensor,
     bf16: Tensor,
     evaluation: Evaluation,
-    /// All learnt numbers, and by how much a step changes them.
+    /// All parameters before the step.
     before: Tensor,
+    /// How the step changes them.
     step: Tensor,
-    /// Of the gradient.
+    /// The norm of the gradient.
     norm: f64,
     statistics: Tensor,
 }
@@ -207,32 +212,30 @@ impl Setup {
     fn compare(&self, device: Device, outcome: &mut Outcome) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("network.safetensors");
-        let mut backend = self.score(Device::Cpu, Precision::Float32, self.threads)?;
+        let mut backend = self.backend(Device::Cpu, Precision::Float32, self.threads)?;
         let (network, reference) = self.train(&mut backend)?;
         backend.save(&network, &file)?;
 
-        let (found, expected) = (self.see(device, &file)?, self.see(Device::Cpu, &file)?);
-        outcome.compare_seen(&found, &expected, self.images.len())?;
+        let (found, expected) = (
+            self.measure(device, &file)?,
+            self.measure(Device::Cpu, &file)?,
+        );
+        outcome.compare_measured(&found, &expected, self.images.len())?;
 
-        for (precision, what, allowed) in [
+        for (precision, what, tolerances) in [
             (Precision::Float32, "training, float32", CURVE_FLOAT32),
             (Precision::Bf16, "training, bf16", CURVE_BF16),
         ] {
-            let mut backend = self.score(device, precision, self.threads)?;
+            let mut backend = self.backend(device, precision, self.threads)?;
             let (_, losses) = self.train(&mut backend)?;
-            outcome.compare_curves(what, &losses, &reference, allowed);
+            outcome.compare_curves(what, &losses, &reference, tolerances);
         }
-        self.compare_side_by_side(device, &file, outcome)
+        self.compare_parallel(device, &file, outcome)
     }
 
-    /// Judges that share a device have streams of their own there, and threads of their own here.
-    fn compare_side_by_side(
-        &self,
-        device: Device,
-        file: &Path,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
-        let (verdicts, losses) = self.work(device, file, self.threads)?;
+    /// Two backends on one device each have a CUDA stream and CPU threads of their own.
+    fn compare_parallel(&self, device: Device, file: &Path, outcome: &mut Outcome) -> Result<()> {
+        let (scores, losses) = self.work(device, file, self.threads)?;
         let threads = (self.threads / 2).max(1);
         let work = || self.work(device, file, threads);
         let both = thread::scope(|scope| {
@@ -245,18 +248,18 @@ impl Setup {
         for (number, found) in (1..).zip(both) {
             let (found, curve) = found?;
             let what = format!("backend {number} of 2");
-            outcome.compare_verdicts(&what, &found, &verdicts, self.images.len());
+            outcome.compare_scores(&what, &found, &scores, self.images.len());
             outcome.compare_curves(&what, &curve, &losses, CURVE_BF16);
         }
         Ok(())
     }
 
-    /// The verdicts on some candidates, in 32-bit floats, and the losses of a training in bf16.
+    /// The scores of some candidates, in 32-bit floats, and the losses of a training in bf16.
     fn work(&self, device: Device, file: &Path, threads: usize) -> Result<(Vec<Score>, Vec<f64>)> {
-        let mut backend = self.score(device, Precision::Float32, threads)?;
+        let mut backend = self.backend(device, Precision::Float32, threads)?;
         let network = backend.load(&self.training, file)?;
         let ops = SEARCHED_OPS.map(str::to_owned);
-        let mut verdicts = Vec::new();
+        let mut scores = Vec::new();
         for seed in 0..CANDIDATES {
             let candidate = Space::of(&ops, 5, 2).random_policy("candidate", 5, seed);
             let task = ScoringTask {
@@ -266,14 +269,19 @@ impl Setup {
                 draws: DRAWS,
                 seed,
             };
-            verdicts.push(backend.score(&network, &task, &StopFlag::new())?);
+            scores.push(backend.score(&network, &task, &StopFlag::new())?);
         }
-        let mut backend = self.score(device, Precision::Bf16, threads)?;
+        let mut backend = self.backend(device, Precision::Bf16, threads)?;
         let (_, losses) = self.train(&mut backend)?;
-        Ok((verdicts, losses))
+        Ok((scores, losses))
     }
 
-    fn score(&self, device: Device, precision: Precision, threads: usize) -> Result<TorchBackend> {
+    fn backend(
+        &self,
+        device: Device,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<TorchBackend> {
         let config = BackendConfig {
             device,
             threads,
@@ -299,8 +307,8 @@ impl Setup {
         Ok((network, losses))
     }
 
-    fn see(&self, device: Device, file: &Path) -> Result<Seen> {
-        let mut backend = self.score(device, Precision::Float32, self.threads)?;
+    fn measure(&self, device: Device, file: &Path) -> Result<Measured> {
+        let mut backend = self.backend(device, Precision::Float32, self.threads)?;
         let loaded = backend.load(&self.training, file)?;
         let (network, (images, labels)) = (loaded.network(), self.batch(device)?);
         let evaluated = no_grad(|| network.forward(&images, Mode::Evaluate))?;
@@ -311,18 +319,18 @@ impl Setup {
         let chosen = Images::Train(&self.images);
         let evaluation = backend.evaluate(&loaded, chosen, &StopFlag::new())?;
 
-        let before = flat(network.store().learnt())?;
+        let before = flat(network.store().parameters())?;
         let logits = network.forward(&images, Mode::Train)?;
         let (labels, mean) = (&labels, Reduction::Mean);
         let loss = logits.f_cross_entropy_loss::<Tensor>(labels, None, mean, -100, 0.0)?;
         let norm = Sgd::new(network, &self.training)?.step(network, &loss, LEARNING_RATE)?;
-        let after = flat(network.store().learnt())?;
+        let after = flat(network.store().parameters())?;
         let statistics = network
             .store()
             .iter()
-            .filter(|(spec, _)| spec.role == Role::Statistic);
-        Ok(Seen {
-            evaluated: on_cpu(&evaluated)?,
+            .filter(|(spec, _)| spec.role == Role::Buffer);
+        Ok(Measured {
+            logits: on_cpu(&evaluated)?,
             folded: folded?,
             bf16: bf16?,
             evaluation,
@@ -333,27 +341,14 @@ impl Setup {
         })
     }
 
-    /// Some of the images as the network sees them, `[images, 3, height, width]` with the channels
-    /// innermost in memory, and their classes.
+    /// Some normalised images, `[images, 3, height, width]` and channels last in memory, and their labels.
     fn batch(&self, device: Device) -> Result<(Tensor, Tensor)> {
-        let Dataset {
-            width,
-            height,
-            train,
-            ..
-        } = &*self.dataset;
-        let statistics = self.dataset.channel_statistics();
-        let normal = |(place, byte): (usize, &u8)| {
-            let (mean, deviation) = (statistics.mean[place % 3], statistics.std[place % 3]);
-            ((f64::from(*byte) / 255.0 - mean) / deviation) as f32
-        };
+        let train = &self.dataset.train;
         let chosen = shared::spread(&self.dataset, BATCH);
-        let pixels = chosen.iter().flat_map(|image| train.image(*image));
-        let pixels: Vec<f32> = pixels.enumerate().map(normal).collect();
+        let pixels: Vec<&[u8]> = chosen.iter().map(|image| train.image(*image)).collect();
+        let images = normalised(&self.dataset, &pixels.concat())?;
         let label = |image: &usize| i64::from(train.labels[*image]);
         let labels: Vec<i64> = chosen.iter().map(label).collect();
-        let size = [chosen.len(), *height, *width, 3].map(|side| side as i64);
-        let images = Tensor::f_from_slice(&pixels)?.f_view(size)?;
         Ok((
             images.f_to_device(device)?.f_permute([0, 3, 1, 2])?,
             Tensor::f_from_slice(&labels)?.f_to_device(device)?,
@@ -361,7 +356,7 @@ impl Setup {
     }
 }
 
-/// All numbers of some tensors in a row.
+/// All elements of some tensors, as one row.
 fn flat<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, TchError> {
     let rows = tensors
         .into_iter()
@@ -369,7 +364,7 @@ fn flat<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Tensor, Tch
     Tensor::f_cat(&rows.collect::<Result<Vec<_>, TchError>>()?, 0)
 }
 
-/// A copy that nothing changes.
+/// A copy on the CPU, in 64-bit floats, without a gradient.
 fn on_cpu(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor
         .f_detach()?

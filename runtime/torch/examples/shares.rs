@@ -1,15 +1,16 @@
-//! Measures how much of training and scoring is augmentation, and how near scoring comes to the
-//! network alone.
+//! Measures which fraction of training and scoring time is augmentation, and how close scoring comes to
+//! the rate of the network alone.
 //!
 //! ```text
 //! cargo run --release -p faa-torch --example shares -- DATA wrn-D-K IMAGES BATCH DEVICE PRECISION THREADS
 //! ```
 //!
 //! Prints a line of JSON. Rates are images per second, medians of five. `*_bare` is without any
-//! augmentation, `*_baseline` with crop, flip and Cutout, `*_policy` with a policy before these.
-//! `augment_*` is augmentation alone, on all threads, and `network` the network alone, which
-//! classifies images that lie on the device already; on a CPU its threads are within a convolution,
-//! so that it is no limit there. A share is the part of the time that augmentation adds.
+//! augmentation, `*_baseline` with the base augmentation (crop, flip and Cutout), `*_policy` with a
+//! policy before it. `augment_*` is augmentation alone, on all threads. `network` is the network alone,
+//! on images that are already on the device; on a CPU it uses threads within each convolution, so
+//! scoring can be faster there. `augmentation_of_*` is the fraction of time that augmentation adds, and
+//! `judging_of_network` the rate of scoring relative to that of the network alone.
 
 #[path = "shared/measure.rs"]
 mod measure;
@@ -34,15 +35,15 @@ use rayon::prelude::*;
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-/// How often an image is augmented in a trial.
+/// The number of augmented versions of each image in a trial.
 const DRAWS: usize = 5;
-/// Images that the network alone classifies at once, as many as the backend has a GPU classify.
-const AT_ONCE: usize = 2_000;
+/// The batch size for the network alone, which is the backend's on a GPU.
+const NETWORK_BATCH: usize = 2_000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, model, images, batch, word, precision, threads] = arguments.as_slice() else {
-        bail!("seven arguments are needed; see the head of this file");
+        bail!("expected seven arguments; see the first lines of this file");
     };
     let threads = threads.parse()?;
     let device = shared::device(word)?;
@@ -57,10 +58,10 @@ fn main() -> Result<()> {
         images: shared::spread(&dataset, images.parse()?),
         stop: StopFlag::new(),
     };
-    ensure!(!bench.images.is_empty(), "there is nothing to measure with");
+    ensure!(!bench.images.is_empty(), "the number of images is 0");
     let training = TrainingConfig {
         batch: batch.parse()?,
-        // The steps are to be timed and not to go anywhere.
+        // The steps are only timed, and should not make the loss diverge.
         learning_rate: 1e-12,
         ..shared::training(model)?
     };
@@ -79,14 +80,14 @@ fn main() -> Result<()> {
     let (network, train_bare) = bench.train(&bare, None)?;
     let (_, train_baseline) = bench.train(&training, None)?;
     let (_, train_policy) = bench.train(&training, Some(&policy))?;
-    let scoring_bare = bench.score(&network, &bare, &nothing())?;
-    let backend = bench.score(&network, &training, &candidate)?;
+    let scoring_bare = bench.score(&network, &bare, &identity())?;
+    let scoring_policy = bench.score(&network, &training, &candidate)?;
     let evaluate = bench.evaluate(&network)?;
     let kind = kind_of(&bench.backend);
     let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
     let augment_train = augment(&dataset, &bench.images, &training, &policy)?;
     let augment_scoring = augment(&dataset, &bench.images, &training, &candidate)?;
-    let share = |with: f64, without: f64| thousandths(1.0 - with / without);
+    let added = |with: f64, without: f64| thousandths(1.0 - with / without);
     let line = json!({
         "model": model,
         "images": bench.images.len(),
@@ -98,24 +99,25 @@ fn main() -> Result<()> {
         "train_baseline": train_baseline.round(),
         "train_policy": train_policy.round(),
         "scoring_bare": scoring_bare.round(),
-        "scoring_policy": backend.round(),
+        "scoring_policy": scoring_policy.round(),
         "evaluate": evaluate.round(),
         "network": alone.round(),
         "augment_train": augment_train.round(),
         "augment_scoring": augment_scoring.round(),
-        "augmentation_of_training": share(train_policy, train_bare),
-        "augmentation_of_scoring": share(backend, scoring_bare),
-        "judging_of_network": thousandths(backend / alone),
+        "augmentation_of_training": added(train_policy, train_bare),
+        "augmentation_of_scoring": added(scoring_policy, scoring_bare),
+        "judging_of_network": thousandths(scoring_policy / alone),
     });
     println!("{line}");
     Ok(())
 }
 
-fn thousandths(number: f64) -> f64 {
-    (number * 1000.0).round() / 1000.0
+/// Rounds to three decimals.
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
-/// What the backend classifies in.
+/// The format that the backend scores in.
 fn kind_of(backend: &TorchBackend) -> Kind {
     match backend.precisions() {
         ["bf16", _] => Kind::BFloat16,
@@ -123,17 +125,17 @@ fn kind_of(backend: &TorchBackend) -> Kind {
     }
 }
 
-/// A candidate that leaves every image as it is.
-fn nothing() -> Policy {
+/// A candidate that leaves every image unchanged.
+fn identity() -> Policy {
     let step = Step {
         op: "Identity".to_owned(),
         probability: 0.0,
         strength: Strength::Unstated,
     };
-    Policy::of_sub_policies("nothing", vec![vec![step]])
+    Policy::of_sub_policies("identity", vec![vec![step]])
 }
 
-/// What is measured through the backend.
+/// Measurements through the backend.
 struct Bench {
     backend: TorchBackend,
     images: Vec<usize>,
@@ -141,7 +143,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// The network that was trained, which has seen enough images for its statistics, and the rate.
+    /// A network after a few epochs, so that its running statistics are those of images, and the rate.
     fn train(
         &mut self,
         training: &TrainingConfig,
@@ -185,7 +187,7 @@ impl Bench {
         })
     }
 
-    /// Of images as they are, in 32-bit floats.
+    /// The rate on images without augmentation, in 32-bit floats.
     fn evaluate(&mut self, network: &TorchNetwork) -> Result<f64> {
         let (backend, images, stop) = (&mut self.backend, &self.images, &self.stop);
         measure(|| {
@@ -195,7 +197,7 @@ impl Bench {
     }
 }
 
-/// The network on images that are on its device.
+/// The rate of the network on images that are already on its device.
 fn network_alone(
     network: &TorchNetwork,
     kind: Kind,
@@ -204,22 +206,22 @@ fn network_alone(
 ) -> Result<f64> {
     let device = network.network().device();
     let folded = Folded::new(network.network(), kind)?;
-    let size = [AT_ONCE, dataset.height, dataset.width, 3].map(|side| side as i64);
+    let size = [NETWORK_BATCH, dataset.height, dataset.width, 3].map(|side| side as i64);
     let batch = Tensor::f_randn(size, (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
-    let batches = images.div_ceil(AT_ONCE);
+    let batches = images.div_ceil(NETWORK_BATCH);
     measure(|| {
         let mut logits = folded.forward(&batch)?;
         for _ in 1..batches {
             logits = folded.forward(&batch)?;
         }
-        // The device works in order, so whoever has read the last answer has waited for all.
+        // The device executes in order, so reading the last result waits for all of them.
         let sum = logits.f_sum(Kind::Double)?.f_double_value(&[])?;
         ensure!(sum.is_finite(), "the network has an infinite or NaN output");
-        Ok(batches * AT_ONCE)
+        Ok(batches * NETWORK_BATCH)
     })
 }
 
-/// The policy and the baseline alone, into memory.
+/// The rate of augmentation alone, with the policy and the base augmentation.
 fn augment(
     dataset: &Dataset,
     images: &[usize],

@@ -1,3 +1,5 @@
+//! [`Backend`] on libtorch.
+
 mod classify;
 mod learn;
 
@@ -20,21 +22,20 @@ use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
 use tch::{Device, Kind, TchError};
 
-use crate::batches::{Draw, Normalise, Source};
+use crate::batches::{DataLoader, Normalise, Sample};
 use crate::checkpoint::{self, Description};
 use crate::network::{Folded, Shape, WideResNet};
 use crate::sgd::Sgd;
 use crate::statistics::Statistics;
 use crate::{device, init, shim};
 
-/// The backend that people use.
+/// Trains and scores networks with libtorch.
 pub struct TorchBackend {
     dataset: Arc<Dataset>,
     ops: OpSet,
     device: Device,
     threads: usize,
-    /// The formats of scoring and training.
-    kinds: Kinds,
+    precisions: Precisions,
     statistics: Statistics,
 }
 
@@ -47,30 +48,31 @@ impl fmt::Debug for TorchBackend {
     }
 }
 
-/// What a backend works with.
+/// The hardware and precision that a backend uses.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendConfig {
-    /// Where networks are.
+    /// The device of the networks.
     pub device: Device,
-    /// CPU threads: for everything on a CPU, for augmentation with a GPU.
+    /// CPU threads: on a CPU for all work, with a GPU for augmentation.
     pub threads: usize,
     /// The floating-point format that networks compute in.
     pub precision: Precision,
 }
 
+/// The floating-point formats of scoring and training.
 #[derive(Clone, Copy)]
-struct Kinds {
+struct Precisions {
     scoring: Kind,
     training: Kind,
 }
 
-/// A network, and what its training needs to continue.
+/// A network, with its optimizer if it can be trained further.
 #[derive(Debug)]
 pub struct TorchNetwork {
     network: WideResNet,
     statistics: Statistics,
     sgd: Option<Sgd>,
-    /// As it judges candidates, made when it first does.
+    /// The form that scores candidates, created when the first one is scored.
     folded: OnceCell<Folded>,
 }
 
@@ -84,7 +86,7 @@ impl TorchNetwork {
         }
     }
 
-    /// The network itself.
+    /// The network.
     pub fn network(&self) -> &WideResNet {
         &self.network
     }
@@ -105,14 +107,14 @@ impl TorchBackend {
             ops,
             device,
             threads: threads.max(1),
-            kinds: Kinds::choose(precision, device),
+            precisions: Precisions::new(precision, device),
         }
     }
 
     /// The formats that candidates are scored in, and that networks are trained in: `float32` or
     /// `bf16`.
     pub fn precisions(&self) -> [&'static str; 2] {
-        [self.kinds.scoring, self.kinds.training].map(|kind| match kind {
+        [self.precisions.scoring, self.precisions.training].map(|kind| match kind {
             Kind::BFloat16 => "bf16",
             _ => "float32",
         })
@@ -123,17 +125,17 @@ impl TorchBackend {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, holds something else, tells other classes apart, or learnt
-    /// from images of another size.
+    /// If the file cannot be read or holds something else, or if its network has different classes
+    /// or was trained on images of a different size.
     pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, BackendError> {
         self.prepare_thread()?;
-        let described = checkpoint::describe(file).map_err(BackendError::other)?;
-        described
+        let description = checkpoint::read_description(file).map_err(BackendError::other)?;
+        description
             .check(&self.dataset, file)
             .map_err(BackendError::other)?;
-        let network = checkpoint::load(described.shape(), self.device, file);
+        let network = checkpoint::load(description.shape(), self.device, file);
         let network = network.map_err(BackendError::other)?;
-        Ok(TorchNetwork::new(network, described.statistics(), None))
+        Ok(TorchNetwork::new(network, description.statistics(), None))
     }
 
     fn shape(&self, training: &TrainingConfig) -> Shape {
@@ -155,12 +157,12 @@ impl TorchBackend {
         .map_err(BackendError::other)
     }
 
-    fn source<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> Source<'a> {
+    fn loader<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> DataLoader<'a> {
         let (split, partners) = match images {
             Images::Train(images) => (&self.dataset.train, images),
             Images::Test => (&self.dataset.test, [].as_slice()),
         };
-        Source {
+        DataLoader {
             split,
             size: [self.dataset.width, self.dataset.height],
             pipeline,
@@ -173,7 +175,7 @@ impl TorchBackend {
         Normalise::new(statistics, self.device).map_err(torch)
     }
 
-    fn pipeline(&self, task: PipelineSpec<'_>) -> Result<Pipeline, BackendError> {
+    fn pipeline(&self, spec: PipelineSpec<'_>) -> Result<Pipeline, BackendError> {
         let mean = self
             .statistics
             .mean
@@ -182,15 +184,15 @@ impl TorchBackend {
             policy,
             training,
             seed,
-        } = task;
+        } = spec;
         Pipeline::new(policy, training, &self.ops, mean, seed).map_err(BackendError::other)
     }
 
-    /// To be called on the thread that works with the judge: libtorch's settings are a thread's own.
+    /// Sets libtorch's thread count and CUDA stream, which are settings of the calling thread.
     fn prepare_thread(&self) -> Result<(), BackendError> {
         self.use_all_threads();
         match self.device {
-            Device::Cuda(index) => shim::own_stream(index).map_err(torch),
+            Device::Cuda(index) => shim::set_stream(index).map_err(torch),
             _ => Ok(()),
         }
     }
@@ -200,15 +202,15 @@ impl TorchBackend {
     }
 }
 
-/// How many threads libtorch uses for what this thread asks of it.
+/// Sets how many threads libtorch uses for calls from this thread.
 fn set_threads(threads: usize) {
-    // A thread's first question makes libtorch take over what another thread has set last; later
-    // ones do not.
+    // A thread's first query makes libtorch adopt the count that any thread has set last, which
+    // would undo a setting made before it.
     let _ = tch::get_num_threads();
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
-/// What a pipeline is made of.
+/// The parameters of a [`Pipeline`].
 #[derive(Clone, Copy)]
 struct PipelineSpec<'a> {
     policy: Option<&'a Policy>,
@@ -226,17 +228,17 @@ impl<'a> From<&TrainTask<'a>> for PipelineSpec<'a> {
     }
 }
 
-impl Kinds {
-    fn choose(precision: Precision, device: Device) -> Self {
-        let bf16 = |yes: bool| if yes { Kind::BFloat16 } else { Kind::Float };
+impl Precisions {
+    fn new(precision: Precision, device: Device) -> Self {
+        let kind = |bf16: bool| if bf16 { Kind::BFloat16 } else { Kind::Float };
         let [scoring, training] = match precision {
             Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
             Precision::Float32 => [false; 2],
             Precision::Bf16 => [true; 2],
         };
         Self {
-            scoring: bf16(scoring),
-            training: bf16(training),
+            scoring: kind(scoring),
+            training: kind(training),
         }
     }
 }
@@ -272,7 +274,7 @@ impl Backend for TorchBackend {
     ) -> Result<Epoch, BackendError> {
         self.prepare_thread()?;
         network.folded.take();
-        self.learn(network, task, epoch, stop)
+        self.train_epoch(network, task, epoch, stop)
     }
 
     fn score(
@@ -285,7 +287,8 @@ impl Backend for TorchBackend {
         let folded = match network.folded.get() {
             Some(folded) => folded,
             None => {
-                let folded = Folded::new(&network.network, self.kinds.scoring).map_err(torch)?;
+                let folded =
+                    Folded::new(&network.network, self.precisions.scoring).map_err(torch)?;
                 network.folded.get_or_init(|| folded)
             }
         };
@@ -294,20 +297,18 @@ impl Backend for TorchBackend {
             training: task.training,
             seed: task.seed,
         })?;
-        let draw = |image| {
-            (0..task.draws).map(move |draw| Draw {
-                image,
-                epoch: draw as u32,
-            })
+        let draws = |image: &usize| {
+            let image = *image;
+            (0..task.draws as u32).map(move |epoch| Sample { image, epoch })
         };
-        let draws: Vec<Draw> = task.images.iter().flat_map(|image| draw(*image)).collect();
-        let source = self.source(Images::Train(task.images), Some(&pipeline));
+        let samples: Vec<Sample> = task.images.iter().flat_map(draws).collect();
+        let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(network.statistics)?;
-        let totals = self.classify(folded, &normalise, &source, &draws, task.draws, stop)?;
-        let count = draws.len() as f64;
+        let totals = self.classify(folded, &normalise, &loader, &samples, task.draws, stop)?;
+        let count = samples.len() as f64;
         Ok(Score {
-            any: totals.any as f64 / task.images.len() as f64,
-            mean: totals.right as f64 / count,
+            any: totals.any_correct as f64 / task.images.len() as f64,
+            mean: totals.correct as f64 / count,
             loss: totals.loss / count,
         })
     }
@@ -319,28 +320,26 @@ impl Backend for TorchBackend {
         stop: &StopFlag,
     ) -> Result<Evaluation, BackendError> {
         self.prepare_thread()?;
-        // An error that is reported is that of the network as it was trained, not of a rounded one.
+        // In 32-bit floats always: a reported error should not depend on rounding to bf16.
         let folded = Folded::new(&network.network, Kind::Float).map_err(torch)?;
-        let draw = |image| Draw { image, epoch: 0 };
-        let draws: Vec<Draw> = match images {
-            Images::Train(images) => images.iter().map(|image| draw(*image)).collect(),
-            Images::Test => (0..self.dataset.test.len()).map(draw).collect(),
+        let sample = |image| Sample { image, epoch: 0 };
+        let samples: Vec<Sample> = match images {
+            Images::Train(images) => images.iter().copied().map(sample).collect(),
+            Images::Test => (0..self.dataset.test.len()).map(sample).collect(),
         };
-        let (source, normalise) = (
-            self.source(images, None),
-            self.normalise(network.statistics)?,
-        );
-        let totals = self.classify(&folded, &normalise, &source, &draws, 1, stop)?;
-        let count = draws.len() as f64;
+        let loader = self.loader(images, None);
+        let normalise = self.normalise(network.statistics)?;
+        let totals = self.classify(&folded, &normalise, &loader, &samples, 1, stop)?;
+        let count = samples.len() as f64;
         Ok(Evaluation {
-            error: 1.0 - totals.right as f64 / count,
+            error: 1.0 - totals.correct as f64 / count,
             loss: totals.loss / count,
         })
     }
 
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
         let images: Vec<usize> = (0..self.dataset.train.len()).collect();
-        // Its steps are to be timed and not to go anywhere.
+        // The steps are only timed, and should not make the loss diverge.
         let training = &TrainingConfig {
             learning_rate: 1e-12,
             ..training.clone()
@@ -353,7 +352,7 @@ impl Backend for TorchBackend {
         };
         let mut network = self.begin(&task(0))?;
         let batch = training.batch.get();
-        // On a GPU every new size of a batch costs a choice of algorithms.
+        // On a GPU, cuDNN benchmarks its algorithms anew for every batch size.
         let grows = !self.device.is_cuda();
         let train = rate(batch, grows, |count| {
             self.epoch(&mut network, &task(count), 0, stop)
@@ -374,8 +373,8 @@ impl Backend for TorchBackend {
                 draws: 5,
                 seed: 0,
             };
-            let draws = task.images.len() * task.draws;
-            self.score(&network, &task, stop).map(|_| draws)
+            let classified = task.images.len() * task.draws;
+            self.score(&network, &task, stop).map(|_| classified)
         })?;
         Ok(Rates { train, classify })
     }
@@ -388,11 +387,7 @@ impl NetworkFiles for TorchBackend {
         epochs: usize,
         file: &Path,
     ) -> Result<(), BackendError> {
-        let Some(sgd) = &network.sgd else {
-            return Err(BackendError::other(
-                "a network that was loaded cannot be trained on",
-            ));
-        };
+        let sgd = network.sgd.as_ref().ok_or_else(no_optimizer)?;
         checkpoint::save_training(network.network.store(), sgd, epochs, file)
             .map_err(BackendError::other)
     }
@@ -413,9 +408,9 @@ impl NetworkFiles for TorchBackend {
     }
 
     fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), BackendError> {
-        let described =
+        let description =
             Description::new(network.network.shape(), &self.dataset, network.statistics);
-        checkpoint::save(network.network.store(), described, file).map_err(BackendError::other)
+        checkpoint::save(network.network.store(), description, file).map_err(BackendError::other)
     }
 
     fn load(
@@ -430,26 +425,30 @@ impl NetworkFiles for TorchBackend {
     }
 }
 
-/// Images per second of some work, over about half a second and after a first try, which pays for
-/// the choice of algorithms and for memory. `work` is told how many images to take, and tells how
-/// many it took.
+/// Images per second of `work`, measured for about half a second after a warm-up call, in which
+/// memory is allocated and algorithms are chosen. `work` receives the number of images to process and
+/// returns how many it processed.
 fn rate(
     start: usize,
     grows: bool,
     mut work: impl FnMut(usize) -> Result<usize, BackendError>,
 ) -> Result<f64, BackendError> {
-    const LONG_ENOUGH: Duration = Duration::from_millis(400);
+    const MIN_DURATION: Duration = Duration::from_millis(400);
     work(start)?;
-    let (mut done, mut elapsed, mut count) = (0, Duration::ZERO, start);
-    while elapsed < LONG_ENOUGH {
+    let (mut processed, mut elapsed, mut count) = (0, Duration::ZERO, start);
+    while elapsed < MIN_DURATION {
         let started = Instant::now();
-        done += work(count)?;
+        processed += work(count)?;
         elapsed += started.elapsed();
         if grows {
             count *= 2;
         }
     }
-    Ok(done as f64 / elapsed.as_secs_f64())
+    Ok(processed as f64 / elapsed.as_secs_f64())
+}
+
+fn no_optimizer() -> BackendError {
+    BackendError::other("a network that was loaded cannot be trained further")
 }
 
 fn torch(error: TchError) -> BackendError {

@@ -1,4 +1,4 @@
-//! Batches of augmented images, made on CPU threads ahead of the network.
+//! Batches of augmented images, prefetched on CPU threads.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -14,98 +14,107 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::shim;
 use crate::statistics::Statistics;
 
-/// How many batches may wait for the network.
-const AHEAD: usize = 2;
+/// How many augmented batches are queued for the network.
+const PREFETCH: usize = 2;
 
-/// An image on its way to the network: which, and in which pass over the data.
+/// One image of a batch, and the epoch that its augmentation is drawn for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw {
+pub(crate) struct Sample {
+    /// The image's index in its split.
     pub(crate) image: usize,
+    /// The epoch; in scoring and evaluation, which have no epochs, the number of the draw.
     pub(crate) epoch: u32,
 }
 
-/// Where the images come from and what happens to them.
+/// Makes batches of augmented images, like PyTorch's `DataLoader`.
 #[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub(crate) struct DataLoader<'a> {
     pub(crate) split: &'a Split,
+    /// Width and height, in pixels.
     pub(crate) size: [usize; 2],
-    /// Without it, images stay as they are.
+    /// The augmentation; `None` leaves images unchanged.
     pub(crate) pipeline: Option<&'a Pipeline>,
-    /// What ops that mix may mix in.
+    /// Indices of the images that ops such as SamplePairing may mix in.
     pub(crate) partners: &'a [usize],
-    /// Whether a batch is augmented on the thread that asks for it, with 1, or on all of rayon's.
+    /// 1 augments a batch on the calling thread, any other number on rayon's pool.
     pub(crate) threads: usize,
 }
 
 /// A batch on the device.
 pub(crate) struct Batch {
-    /// Normalised images, `[images, 3, height, width]`, channels innermost in memory.
+    /// Normalised images, `[images, 3, height, width]`, channels last in memory.
     pub(crate) images: Tensor,
-    /// Classes, `[images]`.
+    /// Class indices, `[images]`.
     pub(crate) labels: Tensor,
 }
 
-/// A batch in memory: pixels, `[images, height, width, 3]`, and classes.
-pub(crate) struct Raw {
+/// A batch in the host's memory, which is pinned if it goes to a GPU.
+pub(crate) struct HostBatch {
+    /// `[images, height, width, 3]`, one byte per value.
     pixels: Tensor,
+    /// Class indices, `[images]`.
     labels: Tensor,
 }
 
-impl Source<'_> {
-    /// Hands every batch of draws to `consume`, in order, on the device of `normalise`. Batches are
-    /// augmented ahead, on CPU threads.
-    pub(crate) fn for_each<'d>(
+impl DataLoader<'_> {
+    /// Passes every batch of samples to `consume`, in order, on the device of `normalise`. Batches
+    /// are augmented on CPU threads, ahead of `consume`.
+    pub(crate) fn for_each<'s>(
         &self,
-        batches: impl Iterator<Item = &'d [Draw]> + Send,
+        batches: impl Iterator<Item = &'s [Sample]> + Send,
         normalise: &Normalise,
         stop: &StopFlag,
         mut consume: impl FnMut(Batch) -> Result<(), TchError>,
     ) -> Result<(), BackendError> {
         let device = normalise.device();
         thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(AHEAD);
+            let (sender, receiver) = sync_channel(PREFETCH);
             scope.spawn(move || {
-                for draws in batches {
-                    // The consumer is gone once it has failed or was stopped.
-                    if sender.send(self.augment(draws, device)).is_err() {
+                for samples in batches {
+                    // The receiver is dropped when `consume` fails or the run is stopped.
+                    if sender.send(self.augment(samples, device)).is_err() {
                         break;
                     }
                 }
             });
-            for raw in receiver {
+            for batch in receiver {
                 stop.check()?;
-                let batch = self.upload(&raw?, normalise);
+                let batch = self.upload(&batch?, normalise);
                 batch.and_then(&mut consume).map_err(BackendError::other)?;
             }
             Ok(())
         })
     }
 
-    /// Augments a batch.
-    pub(crate) fn augment(&self, draws: &[Draw], device: Device) -> Result<Raw, BackendError> {
+    /// Augments a batch, to be uploaded to `device`.
+    pub(crate) fn augment(
+        &self,
+        samples: &[Sample],
+        device: Device,
+    ) -> Result<HostBatch, BackendError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
-        let size = [draws.len() as i64, height as i64, width as i64, 3];
-        let label = |draw: &Draw| i64::from(self.split.labels[draw.image]);
-        let labels: Vec<i64> = draws.iter().map(label).collect();
+        let size = [samples.len() as i64, height as i64, width as i64, 3];
+        let label = |sample: &Sample| i64::from(self.split.labels[sample.image]);
+        let labels: Vec<i64> = samples.iter().map(label).collect();
         let empty = |size: &[i64], kind| match device.is_cuda() {
             true => shim::pinned(size, kind),
             false => Tensor::f_empty(size, (kind, Device::Cpu)),
         };
-        let mut raw = Raw {
+        let mut batch = HostBatch {
             pixels: empty(&size, Kind::Uint8).map_err(BackendError::other)?,
             labels: empty(&size[..1], Kind::Int64).map_err(BackendError::other)?,
         };
         let labels = Tensor::f_from_slice(&labels).map_err(BackendError::other)?;
-        raw.labels.f_copy_(&labels).map_err(BackendError::other)?;
+        batch.labels.f_copy_(&labels).map_err(BackendError::other)?;
         let partners = TaskPartners {
             split: self.split,
             size: self.size,
             images: self.partners,
         };
         let workspace = || Workspace::with_partners(&partners);
-        let one = |workspace: &mut Workspace<'_>, (pixels, draw): (&mut [u8], &Draw)| {
-            let source = self.split.image(draw.image);
+        let one = |workspace: &mut Workspace<'_>, (pixels, sample): (&mut [u8], &Sample)| {
+            let source = self.split.image(sample.image);
             let Some(pipeline) = self.pipeline else {
                 pixels.copy_from_slice(source);
                 return Ok(());
@@ -114,73 +123,96 @@ impl Source<'_> {
                 .expect("images of a split have its size");
             let mut image = ImageMut::new(pixels, width, height, Channels::Rgb)
                 .expect("a chunk has the size of an image");
-            let (epoch, index) = (draw.epoch, draw.image as u64);
+            let (epoch, index) = (sample.epoch, sample.image as u64);
             pipeline.apply_to(source, &mut image, epoch, index, workspace)
         };
-        let pixels = bytes_of(&mut raw.pixels);
+        let pixels = zeroed_bytes(&mut batch.pixels);
         let augmented: Result<(), ApplyError> = if self.threads == 1 {
             let mut workspace = workspace();
-            let mut images = pixels.chunks_exact_mut(stride).zip(draws);
+            let mut images = pixels.chunks_exact_mut(stride).zip(samples);
             images.try_for_each(|image| one(&mut workspace, image))
         } else {
-            let images = pixels.par_chunks_exact_mut(stride).zip(draws);
+            let images = pixels.par_chunks_exact_mut(stride).zip(samples);
             images.try_for_each_init(workspace, one)
         };
         augmented.map_err(BackendError::other)?;
-        Ok(raw)
+        Ok(batch)
     }
 
-    /// Brings a batch to the device, as bytes, and normalises it there.
-    pub(crate) fn upload(&self, raw: &Raw, normalise: &Normalise) -> Result<Batch, TchError> {
+    /// Copies a batch to the device, as bytes, and normalises it there.
+    pub(crate) fn upload(
+        &self,
+        batch: &HostBatch,
+        normalise: &Normalise,
+    ) -> Result<Batch, TchError> {
         let to_device =
             |tensor: &Tensor| tensor.f_to_device_(normalise.device(), tensor.kind(), true, false);
         Ok(Batch {
-            images: normalise.apply(&to_device(&raw.pixels)?)?,
-            labels: to_device(&raw.labels)?,
+            images: normalise.apply(&to_device(&batch.pixels)?)?,
+            labels: to_device(&batch.labels)?,
         })
     }
 }
 
-/// The bytes of a new tensor of bytes in memory.
+/// Zeroes a newly allocated tensor of bytes, and returns its memory.
+///
+/// libtorch does not initialise the memory of an empty tensor, and a reference to uninitialised
+/// bytes would be undefined behaviour. Zeroing takes microseconds per batch on a CPU, and for a GPU
+/// it is done ahead of the network.
+///
+/// # Panics
+///
+/// If the tensor is not contiguous, of bytes, and in the host's memory.
 #[expect(
     unsafe_code,
-    reason = "tch hands out a tensor's memory as a pointer only"
+    reason = "tch gives access to a tensor's memory only by a raw pointer"
 )]
-fn bytes_of(tensor: &mut Tensor) -> &mut [u8] {
-    let length = tensor.numel();
-    // SAFETY: a new tensor of bytes is contiguous, so that its memory has as many bytes as it has
-    // elements; nobody else has a handle to it, and the borrow keeps it alive.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), length) }
+fn zeroed_bytes(tensor: &mut Tensor) -> &mut [u8] {
+    let is_host = tensor.device() == Device::Cpu && tensor.is_contiguous();
+    assert!(is_host && tensor.kind() == Kind::Uint8);
+    let (pointer, length) = (tensor.data_ptr().cast::<u8>(), tensor.numel());
+    if length == 0 {
+        // Without elements, the pointer may be null, which a slice's must not be.
+        return &mut [];
+    }
+    // SAFETY: The asserted properties make `pointer` the start of `length` bytes that the host can
+    // write (pinned memory too), and they are initialised by `write_bytes` before the slice exists.
+    // The memory is neither freed nor resized while the tensor is borrowed. The only caller has just
+    // allocated the tensor, so no other handle shares its memory.
+    unsafe {
+        pointer.write_bytes(0, length);
+        std::slice::from_raw_parts_mut(pointer, length)
+    }
 }
 
-/// From bytes to what the network sees: `(byte / 255 − mean) / deviation`, channel by channel.
+/// From bytes to the network's input: `(byte / 255 − mean) / std`, per channel.
 pub(crate) struct Normalise {
     scale: Tensor,
     shift: Tensor,
 }
 
 impl Normalise {
-    /// For images with these statistics. A channel that never varies is only shifted.
+    /// For images with these statistics. A constant channel is only shifted.
     pub(crate) fn new(statistics: Statistics, device: Device) -> Result<Self, TchError> {
-        let Statistics { mean, deviation } = statistics;
-        let deviation = deviation.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
-        let scale = deviation.map(|deviation| (1.0 / (255.0 * deviation)) as f32);
-        let shift = [0, 1, 2].map(|channel| (-mean[channel] / deviation[channel]) as f32);
+        let Statistics { mean, std } = statistics;
+        let std = std.map(|std| if std > 0.0 { std } else { 1.0 });
+        let scale = std.map(|std| (1.0 / (255.0 * std)) as f32);
+        let shift = [0, 1, 2].map(|channel| (-mean[channel] / std[channel]) as f32);
         Ok(Self {
             scale: Tensor::f_from_slice(&scale)?.f_to_device(device)?,
             shift: Tensor::f_from_slice(&shift)?.f_to_device(device)?,
         })
     }
 
-    /// Other handles to the same numbers, for another thread.
-    pub(crate) fn share(&self) -> Self {
+    /// New handles to the same tensors, for another thread.
+    pub(crate) fn shallow_clone(&self) -> Self {
         Self {
             scale: self.scale.shallow_clone(),
             shift: self.shift.shallow_clone(),
         }
     }
 
-    /// From bytes `[images, height, width, 3]` on the device.
+    /// Normalises bytes, `[images, height, width, 3]`, on the device.
     fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
         let pixels = pixels.f_to_kind(Kind::Float)?;
         self.shift

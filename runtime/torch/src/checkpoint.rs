@@ -1,9 +1,9 @@
 //! Networks in files, as safetensors.
 //!
-//! A trained network holds all its tensors under their names, as 32-bit floats, and in its metadata
-//! what is needed to use it: the model, the names of the classes, and the mean and standard
-//! deviation of the training images. A checkpoint within a training holds the tensors, the momentum
-//! of all learnt numbers, and how many epochs there were.
+//! The file of a trained network holds all tensors, as 32-bit floats, and as metadata what is needed to
+//! use it: the model, the names of the classes, and the mean and standard deviation of the training
+//! images. A checkpoint holds the tensors, the momentum of all parameters, and the number of completed
+//! epochs.
 
 mod description;
 mod error;
@@ -22,67 +22,53 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub(crate) use self::description::Description;
 pub use self::error::CheckpointError;
-use crate::network::{Shape, Store, TensorSpec, WideResNet};
+use crate::network::{Role, Shape, Store, TensorSpec, WideResNet};
 use crate::sgd::Sgd;
 
 const MOMENTUM: &str = "momentum";
-/// The key of the one entry among the metadata, as JSON: the order of several would not be the same
-/// each time.
-const HEAD: &str = "faa-runtime";
+/// The key of the only metadata entry, which is JSON: safetensors writes several entries in random
+/// order, so equal networks would not have equal files.
+const METADATA_KEY: &str = "faa-runtime";
 
-/// What is in a file beside its tensors.
+/// The metadata of a file.
 #[derive(Serialize, Deserialize)]
-struct Head {
-    /// Of all tensors' names and bytes, in the order of their names: safetensors itself notices
-    /// damage in a file's head only.
+struct Metadata {
+    /// The digest of all tensors' names and bytes, in the order of their names, which safetensors does
+    /// not have: it detects damage only in its header.
     sha256: String,
-    /// What a trained network is.
+    /// Of a trained network.
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<Description>,
-    /// After how many epochs a checkpoint was written.
+    /// Of a checkpoint: the number of completed epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     epochs: Option<usize>,
 }
 
-/// Writes a trained network, whole or not at all.
+/// Writes a trained network atomically.
 pub(crate) fn save(
     store: &Store,
-    described: Description,
+    description: Description,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    let head = Head {
-        sha256: String::new(),
-        network: Some(described),
-        epochs: None,
-    };
-    write(store, None, head, path)
+    write(store, None, Some(description), None, path)
 }
 
-/// Writes what a training goes on from, whole or not at all.
+/// Writes atomically what a training continues from.
 pub(crate) fn save_training(
     store: &Store,
     sgd: &Sgd,
     epochs: usize,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    let head = Head {
-        sha256: String::new(),
-        network: None,
-        epochs: Some(epochs),
-    };
-    write(store, Some(sgd.velocity()), head, path)
+    write(store, Some(sgd.momentum_buffer()), None, Some(epochs), path)
 }
 
-/// Reads what a network's file says of it. The network may be of any shape that exists.
-pub(crate) fn describe(path: &Path) -> Result<Description, CheckpointError> {
+/// Reads the description in the file of a network of any shape.
+pub(crate) fn read_description(path: &Path) -> Result<Description, CheckpointError> {
     let file = fs::read(path).map_err(FileError::io("read", path))?;
-    let described = read_head(&file, path)?.network;
-    described
-        .filter(Description::is_possible)
-        .ok_or_else(|| CheckpointError::Metadata {
-            path: path.to_owned(),
-            what: "model, classes, size and statistics",
-        })
+    let description = read_metadata(&file, path)?.network;
+    let description = description.filter(Description::is_valid);
+    description.ok_or_else(missing(path, "model, classes, size and statistics"))
 }
 
 /// Reads a network of the given shape.
@@ -108,27 +94,25 @@ pub(crate) fn load_training(
     let sgd = Sgd::new(&network, training)?;
     let momentum = TensorSpec {
         name: MOMENTUM.to_owned(),
-        size: sgd.velocity().size(),
-        role: crate::network::Role::Statistic,
+        size: sgd.momentum_buffer().size(),
+        role: Role::Buffer,
     };
-    let values = values_of(&tensors, &momentum).ok_or_else(|| other(&momentum, path))?;
+    let values = values_of(&tensors, &momentum).ok_or_else(|| wrong_tensor(&momentum, path))?;
     no_grad(|| {
-        sgd.velocity()
+        sgd.momentum_buffer()
             .shallow_clone()
             .f_copy_(&Tensor::f_from_slice(&values)?)
     })?;
-    let epochs = read_head(&file, path)?.epochs;
-    let epochs = epochs.ok_or_else(|| CheckpointError::Metadata {
-        path: path.to_owned(),
-        what: "epochs",
-    })?;
+    let epochs = read_metadata(&file, path)?.epochs;
+    let epochs = epochs.ok_or_else(missing(path, "epochs"))?;
     Ok((network, sgd, epochs))
 }
 
 fn write(
     store: &Store,
     momentum: Option<&Tensor>,
-    mut head: Head,
+    network: Option<Description>,
+    epochs: Option<usize>,
     path: &Path,
 ) -> Result<(), CheckpointError> {
     let named = store
@@ -136,15 +120,16 @@ fn write(
         .map(|(spec, tensor)| (spec.name.as_str(), tensor));
     let tensors = named
         .chain(momentum.map(|momentum| (MOMENTUM, momentum)))
-        .map(|(name, tensor)| Ok((name, tensor.size(), bytes_of(tensor)?)))
+        .map(|(name, tensor)| Ok((name, tensor.size(), le_bytes(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()?;
-    head.sha256 = digest_of(
-        tensors
-            .iter()
-            .map(|(name, _, bytes)| (*name, bytes.as_slice())),
-    );
-    let head = serde_json::to_string(&head).expect("it has a JSON form");
-    let metadata = HashMap::from([(HEAD.to_owned(), head)]);
+    let contents = tensors.iter();
+    let metadata = Metadata {
+        sha256: digest_of(contents.map(|(name, _, bytes)| (*name, bytes.as_slice()))),
+        network,
+        epochs,
+    };
+    let metadata = serde_json::to_string(&metadata).expect("metadata can be written as JSON");
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     let views = tensors.iter().map(|(name, size, bytes)| {
         let size = size.iter().map(|side| *side as usize).collect();
         let view = TensorView::new(Dtype::F32, size, bytes).expect("the bytes are the tensor's");
@@ -162,8 +147,8 @@ fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointE
             .iter()
             .map(|(name, view)| (name.as_str(), view.data())),
     );
-    if read_head(file, path)?.sha256 != digest {
-        return Err(CheckpointError::Changed(path.to_owned()));
+    if read_metadata(file, path)?.sha256 != digest {
+        return Err(CheckpointError::WrongDigest(path.to_owned()));
     }
     Ok(tensors)
 }
@@ -182,15 +167,18 @@ fn digest_of<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
         .collect()
 }
 
-fn read_head(file: &[u8], path: &Path) -> Result<Head, CheckpointError> {
-    let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
-    let entries = metadata.metadata().as_ref();
-    let head = entries.and_then(|entries| entries.get(HEAD));
-    let head = head.and_then(|json| serde_json::from_str(json).ok());
-    head.ok_or_else(|| CheckpointError::Metadata {
-        path: path.to_owned(),
-        what: "SHA-256",
-    })
+fn read_metadata(file: &[u8], path: &Path) -> Result<Metadata, CheckpointError> {
+    let (_, header) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
+    let entries = header.metadata().as_ref();
+    let json = entries.and_then(|entries| entries.get(METADATA_KEY));
+    let metadata = json.and_then(|json| serde_json::from_str(json).ok());
+    metadata.ok_or_else(missing(path, "SHA-256"))
+}
+
+/// The error of a file without a certain entry in its metadata.
+fn missing(path: &Path, what: &'static str) -> impl FnOnce() -> CheckpointError {
+    let path = path.to_owned();
+    move || CheckpointError::Metadata { path, what }
 }
 
 fn damaged(path: &Path) -> impl FnOnce(SafeTensorError) -> CheckpointError {
@@ -206,15 +194,15 @@ fn network_in(
 ) -> Result<WideResNet, CheckpointError> {
     for spec in &shape.tensors() {
         if values_of(tensors, spec).is_none() {
-            return Err(other(spec, path));
+            return Err(wrong_tensor(spec, path));
         }
     }
-    let values = |spec: &TensorSpec| values_of(tensors, spec).expect("looked at above");
+    let values = |spec: &TensorSpec| values_of(tensors, spec).expect("checked above");
     Ok(WideResNet::new(shape, device, values)?)
 }
 
-fn other(spec: &TensorSpec, path: &Path) -> CheckpointError {
-    CheckpointError::Other {
+fn wrong_tensor(spec: &TensorSpec, path: &Path) -> CheckpointError {
+    CheckpointError::WrongTensor {
         path: path.to_owned(),
         tensor: spec.name.clone(),
         size: spec.size.clone(),
@@ -240,8 +228,9 @@ fn values_of(tensors: &SafeTensors<'_>, spec: &TensorSpec) -> Option<Vec<f32>> {
     )
 }
 
-/// The numbers of a tensor row by row, little-endian, whatever its layout in memory.
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
+/// The elements of a tensor as 32-bit floats, little-endian and in row-major order, whatever its
+/// memory layout.
+fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
     let tensor = tensor
         .f_detach()?
         .f_to_device(Device::Cpu)?

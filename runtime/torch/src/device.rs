@@ -1,4 +1,4 @@
-//! Choosing the device, and loading CUDA where it is there.
+//! Chooses the device, and loads libtorch's CUDA library if it is installed.
 
 use std::error::Error;
 use std::fmt;
@@ -14,45 +14,45 @@ use crate::shim;
 /// The library that holds libtorch's CUDA kernels.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// What became of libtorch's CUDA half.
+/// Whether libtorch's CUDA library is loaded.
 #[derive(Debug)]
 pub enum CudaSupport {
-    /// It is loaded, and sees this many devices.
+    /// It is loaded.
     Loaded {
-        /// The count of devices; 0 without a driver.
+        /// The number of devices; 0 without a driver.
         devices: usize,
     },
-    /// There is none beside the libtorch in use, or it cannot be loaded.
+    /// The libtorch in use has none, or it cannot be loaded.
     Absent {
-        /// The loader's words.
+        /// The reason, for people.
         reason: String,
     },
 }
 
-/// A device that was asked for and is not available.
+/// The requested device is not available.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// There is no such CUDA device.
     #[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
     NoCuda {
-        /// What was asked for.
+        /// The requested device.
         wanted: DeviceName,
-        /// Why it is not there.
+        /// The reason, for people.
         why: String,
     },
 }
 
 impl CudaSupport {
-    /// Loads the CUDA half of libtorch, if it lies beside the half that is in use.
+    /// Loads libtorch's CUDA library, if it is in the folder of the libtorch in use.
     ///
-    /// To be called before anything else of libtorch's CUDA interface: its kernels register
-    /// themselves as the library is loaded, and libtorch asks only once. That is also why this
-    /// program is not linked against it, so that one program serves both.
+    /// To be called before any other use of CUDA through libtorch, which looks only once for the
+    /// functions that the library registers. The program is not linked against it, so that the same
+    /// program works with and without CUDA.
     pub fn load() -> Self {
         let Some(library) = beside_libtorch(CUDA_LIBRARY) else {
             return Self::Absent {
-                reason: "the libtorch in use cannot be found".to_owned(),
+                reason: "the libtorch in use cannot be located".to_owned(),
             };
         };
         if !library.exists() {
@@ -60,19 +60,20 @@ impl CudaSupport {
                 reason: format!("there is no {}", library.display()),
             };
         }
-        // SAFETY: the initialisers of libtorch_cuda.so are made to run at load time, beside the
-        // libtorch_cpu.so of the same folder that is already loaded.
+        // SAFETY: The library is in the folder of the libtorch_cpu.so that this process has loaded,
+        // and an installation's libraries are of one build, so its initialisers find the libtorch
+        // that they were made for. It is never unloaded, so no finaliser runs early.
         #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
         let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) };
         match library {
             Ok(library) => {
-                // It stays for the life of the process: kernels point into it.
+                // Never unloaded, since libtorch keeps pointers into it.
                 std::mem::forget(library);
                 let devices = usize::try_from(Cuda::device_count()).unwrap_or(0);
                 Self::Loaded { devices }
             }
             Err(error) => Self::Absent {
-                reason: innermost(&error),
+                reason: root_cause(&error),
             },
         }
     }
@@ -81,7 +82,7 @@ impl CudaSupport {
     ///
     /// # Errors
     ///
-    /// [`DeviceError`] where there is no such device.
+    /// [`DeviceError`] if there is no such device.
     pub fn choose(&self, name: DeviceName) -> Result<Device, DeviceError> {
         match name {
             DeviceName::Auto if self.devices() > 0 => Ok(Device::Cuda(0)),
@@ -94,7 +95,7 @@ impl CudaSupport {
         }
     }
 
-    /// How many CUDA devices can be used.
+    /// The number of available CUDA devices.
     pub fn devices(&self) -> usize {
         match self {
             Self::Loaded { devices } => *devices,
@@ -117,18 +118,22 @@ impl fmt::Display for CudaSupport {
     }
 }
 
-/// Sets what this process does on CUDA: cuDNN measures every algorithm once, since all images of a run
-/// have one size; and float32 keeps all of its bits, which TF32 would round to eleven.
+/// Configures CUDA for this process: cuDNN benchmarks its algorithms, since all images of a run have
+/// one size, and float32 convolutions do not use TF32, which would round their factors to eleven bits.
+///
+/// To be called before a backend is created: libtorch does not synchronise these settings between
+/// threads.
 ///
 /// # Errors
 ///
-/// What libtorch reports.
+/// Those of libtorch.
 pub fn prepare_cuda() -> Result<(), TchError> {
-    tch::Cuda::cudnn_set_benchmark(true);
+    Cuda::cudnn_set_benchmark(true);
     shim::disable_tf32()
 }
 
-/// Whether this CPU multiplies tiles of bf16 numbers (Intel's AMX), and this system lets it.
+/// Whether the CPU has instructions for bf16 matrix products (Intel's AMX), and the operating system
+/// permits them.
 pub(crate) fn has_amx() -> bool {
     cpu_info("flags")
         .split_whitespace()
@@ -143,7 +148,7 @@ pub fn processor() -> String {
     }
 }
 
-/// What Linux says of the first processor under a key; nothing elsewhere.
+/// The value of a key in Linux's description of the first processor; empty on other systems.
 fn cpu_info(key: &str) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = info.lines().find(|line| line.starts_with(key));
@@ -151,7 +156,7 @@ fn cpu_info(key: &str) -> String {
     value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
 }
 
-/// The name of a device, as the command line has it.
+/// The name of a device on the command line.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
@@ -159,7 +164,7 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// A file in the folder from which this process has loaded libtorch.
+/// The path of a file in the folder from which this process has loaded libtorch.
 fn beside_libtorch(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let libtorch = maps
@@ -172,9 +177,9 @@ fn beside_libtorch(name: &str) -> Option<PathBuf> {
     Some(libtorch.with_file_name(name))
 }
 
-/// The loader's own words, which stand behind the library's.
-fn innermost(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
+/// The message of the loader, which `libloading` wraps in its own error.
+fn root_cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 #[cfg(test)]
@@ -191,12 +196,8 @@ mod tests {
             reason: "no such file".into(),
         };
         assert_eq!(none.choose(DeviceName::Auto), Ok(Device::Cpu));
-        assert!(
-            none.choose(DeviceName::Cuda(0))
-                .unwrap_err()
-                .to_string()
-                .contains("no such file")
-        );
+        let error = none.choose(DeviceName::Cuda(0)).unwrap_err().to_string();
+        assert!(error.contains("no such file"), "{error}");
         assert!(matches!(
             two.choose(DeviceName::Cuda(2)),
             Err(DeviceError::NoCuda { .. })

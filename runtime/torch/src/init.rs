@@ -2,18 +2,18 @@ use faa_op::{Stream, math};
 
 use crate::network::TensorSpec;
 
-/// First values of a tensor, drawn from `stream`: normal with variance 2 / fan-in for weights (He,
-/// Zhang, Ren and Sun, *Delving deep into rectifiers*, ICCV 2015, section 2.2), 1 for the scale
+/// Initial values of a tensor, drawn from `stream`: normal with variance 2 / fan-in for weights (He,
+/// Zhang, Ren and Sun, *Delving deep into rectifiers*, ICCV 2015, section 2.2), 1 for the weight
 /// and the running variance of batch norm, 0 for everything else.
 ///
-/// The numbers are made here rather than by libtorch so that they are the same on every device.
+/// They are drawn here rather than by libtorch so that they are the same on every device.
 pub fn he_normal(spec: &TensorSpec, stream: &mut Stream) -> Vec<f32> {
     let part = spec.name.rsplit('.').next().unwrap_or_default();
     match (part, spec.size.as_slice()) {
         ("weight", [_, fan_in @ ..]) if !fan_in.is_empty() => {
-            let deviation = math::sqrt(2.0 / fan_in.iter().product::<i64>() as f64);
+            let std = math::sqrt(2.0 / fan_in.iter().product::<i64>() as f64);
             (0..spec.len())
-                .map(|_| (deviation * normal(stream)) as f32)
+                .map(|_| (std * normal(stream)) as f32)
                 .collect()
         }
         ("weight" | "running_var", _) => vec![1.0; spec.len()],
@@ -21,9 +21,9 @@ pub fn he_normal(spec: &TensorSpec, stream: &mut Stream) -> Vec<f32> {
     }
 }
 
-/// A standard normal number (Box and Muller 1958).
+/// A sample of the standard normal distribution (Box and Muller 1958).
 fn normal(stream: &mut Stream) -> f64 {
-    // 1 − u lies in (0, 1], where the logarithm is finite.
+    // 1 − u is in (0, 1], where the logarithm is finite.
     let radius = math::sqrt(-2.0 * math::log(1.0 - stream.unit()));
     radius * math::cos(2.0 * std::f64::consts::PI * stream.unit())
 }
@@ -36,7 +36,7 @@ mod tests {
     use crate::network::Shape;
 
     #[test]
-    fn weights_have_the_variance_of_the_paper_and_the_rest_is_neutral() {
+    fn weights_have_the_variance_of_the_paper_and_other_tensors_are_constant() {
         let tensors = Shape {
             model: Model::new(16, 2).unwrap(),
             classes: 10,
@@ -50,7 +50,7 @@ mod tests {
         let count = weights.len() as f64;
         let mean = weights.iter().map(|w| f64::from(*w)).sum::<f64>() / count;
         let variance = weights.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / count;
-        // 147,456 values: six standard errors are 1.6 % of the deviation and 2.2 % of the variance.
+        // 147,456 values: six standard errors are 1.6 % of the standard deviation and 2.2 % of the variance.
         let expected = 2.0 / (128.0 * 9.0);
         assert!(mean.abs() < 0.016 * f64::sqrt(expected), "{mean}");
         assert!((variance / expected - 1.0).abs() < 0.022, "{variance}");

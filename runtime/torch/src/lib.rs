@@ -1,8 +1,8 @@
 //! WideResNet, its training, and the [`Backend`](faa_search::Backend) of policies, on libtorch.
 //!
-//! This is the only crate that knows libtorch. Everything that can fail in libtorch comes back as
-//! an error; images go to the device as bytes and are normalised there; augmentation runs on CPU
-//! threads, ahead of the network.
+//! This is the only crate that depends on libtorch, whose failures it returns as errors. Images are
+//! augmented on CPU threads, ahead of the network, and copied to the device as bytes, where they are
+//! normalised.
 
 mod backend;
 mod batches;

@@ -1,7 +1,7 @@
-//! `faa-runtime-torch`: the program that works with libtorch.
+//! `faa-runtime-torch`: the program that uses libtorch.
 //!
-//! It is started by `faa-runtime`, which finds libtorch and sets the library path, and speaks the
-//! protocol of [`faa_search::protocol`]; people do not call it.
+//! `faa-runtime` finds libtorch, sets the library path and starts this program, which speaks the
+//! protocol of [`faa_search::protocol`]. People do not start it.
 
 mod session;
 
@@ -26,7 +26,7 @@ use crate::session::Session;
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
-    // Before anything is read, so that a caller of a different version finds it.
+    // Before anything is read, so that a caller of a different version gets it.
     send(&Hello::current(), &stop);
     let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
         return ExitCode::SUCCESS;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the caller's version and its request, and leaves a thread behind that waits for the end of
+/// Reads the caller's version and its request, and starts a thread that sets `stop` at the end of
 /// standard input.
 fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let mut input = io::stdin().lock();
@@ -51,10 +51,10 @@ fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     };
     let caller = env::var_os("FAA_RUNTIME").unwrap_or_else(|| "faa-runtime".into());
     Hello::check(&line()?, Path::new(&caller))?;
-    let request = serde_json::from_str(&line()?).context("cannot understand the request")?;
+    let request = serde_json::from_str(&line()?).context("the request is invalid")?;
     let stop = stop.clone();
     thread::spawn(move || {
-        // An error means as much as the end: the caller is gone.
+        // An error also means that the caller is gone.
         let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
         stop.set();
     });
@@ -74,7 +74,7 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             image_size,
             resources,
         } => {
-            // One after the other, on one device.
+            // Networks are evaluated one after the other, on one device.
             let resources = Resources {
                 devices: resources.devices.into_iter().take(1).collect(),
                 jobs: Some(1),
@@ -123,7 +123,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let data = (common.data.as_str(), common.image_size);
     let mut session = Session::open(data, common.precision, resources, plugins)?;
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
-    // The directory is bound to its first configuration, so one that is impossible is refused before.
+    // Before the directory exists: it is bound to its first configuration, which must be possible.
     config.check(&session.ops)?;
     config.check_folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
@@ -155,7 +155,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     Ok(())
 }
 
-/// Writes a line of the protocol. A reader that is gone ends the work like any other stop.
+/// Writes a line of the protocol. If the reader is gone, sets `stop`.
 fn send(line: &impl serde::Serialize, stop: &StopFlag) {
     if write_line(&mut io::stdout().lock(), line).is_err() {
         stop.set();

@@ -1,28 +1,28 @@
-//! The learning rate over a training.
+//! The learning-rate schedule.
 
 use std::f64::consts::PI;
 
-/// Linear warm-up to the peak and a cosine from there to 0 (Goyal et al., *Accurate, large
+/// Linear warm-up to the peak, then a cosine decay to 0 (Goyal et al., *Accurate, large
 /// minibatch SGD*, 2017, section 2.2; Loshchilov and Hutter, *SGDR*, ICLR 2017, equation 5).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
-    /// The highest rate.
+    /// The peak learning rate.
     pub peak: f64,
-    /// Steps of warm-up, W.
+    /// W, the number of warm-up steps.
     pub warmup: usize,
-    /// Steps in all, T.
+    /// T, the number of all steps.
     pub steps: usize,
 }
 
 impl Schedule {
-    /// The rate of a step, counted from 0: `peak × (t + 1) / W` in the warm-up, and then
+    /// The learning rate of step t, from 0: `peak × (t + 1) / W` during the warm-up, and then
     /// `peak × ½ (1 + cos(π (t − W) / (T − W)))`.
     pub fn rate(&self, step: usize) -> f64 {
         if step < self.warmup {
             return self.peak * (step + 1) as f64 / self.warmup as f64;
         }
-        let done =
+        let progress =
             (step - self.warmup) as f64 / self.steps.saturating_sub(self.warmup).max(1) as f64;
-        self.peak * 0.5 * (1.0 + (PI * done.min(1.0)).cos())
+        self.peak * 0.5 * (1.0 + (PI * progress.min(1.0)).cos())
     }
 }

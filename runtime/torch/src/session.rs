@@ -1,4 +1,4 @@
-//! What a request needs: images, ops, and a backend per job.
+//! The resources of a request: images, ops, and one backend per job.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use faa_torch::device::{self, CudaSupport};
 use faa_torch::{BackendConfig, TorchBackend};
 use tch::Device;
 
-/// What a request needs.
+/// The resources of a request.
 pub(crate) struct Session {
     pub(crate) data: Arc<Dataset>,
     pub(crate) ops: OpSet,
     pub(crate) backends: Vec<TorchBackend>,
-    /// The devices, for people.
+    /// The names of the devices, for people.
     pub(crate) device: String,
 }
 
 impl Session {
-    /// Loads the images, and the ops of plugins, among which the named ones must be.
+    /// Loads images and plugins, and creates the backends. The plugins must include the named ops.
     pub(crate) fn open(
         (data, image_size): (&str, Option<u32>),
         precision: Precision,
@@ -31,7 +31,7 @@ impl Session {
         plugins: Option<(&PluginOptions, &[PluginOp])>,
     ) -> Result<Self> {
         resources.check()?;
-        // For decoding and augmentation, before anything uses rayon's pool.
+        // For decoding and augmentation; it must be set before rayon's pool is first used.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads);
         pool.build_global()?;
         let data = Arc::new(Dataset::load(&data.parse()?, &LoadOptions { image_size })?);
@@ -65,7 +65,7 @@ fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
         bail!("the request names no device");
     }
     if names.iter().all(|name| *name == DeviceName::Cpu) {
-        // Loading CUDA takes seconds, which work on the CPU need not wait for.
+        // Loading CUDA takes seconds, and is not needed on the CPU.
         return Ok(vec![Device::Cpu; names.len()]);
     }
     let cuda = CudaSupport::load();
@@ -77,10 +77,10 @@ fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Adds the ops of plugins, among which the `named` ones must be.
+/// Adds the ops of plugins, which must include the `named` ones.
 fn load_plugins(options: &PluginOptions, named: &[PluginOp], ops: &mut OpSet) -> Result<()> {
     #[expect(unsafe_code, reason = "only the user can vouch for a native library")]
-    // SAFETY: `allow_native` comes from --allow-native, with which the user vouches for the libraries.
+    // SAFETY: `allow_native` is set only by --allow-native, with which the user vouches for the libraries.
     let permission = unsafe { options.native_permission() };
     let found = options.load_into(permission, ops)?;
     for named in named {

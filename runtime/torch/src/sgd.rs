@@ -8,37 +8,36 @@ use crate::shim;
 
 /// The optimizer of one network.
 ///
-/// A step is that of PyTorch's `clip_grad_norm_` and then its `SGD` with `nesterov=True`: the
-/// gradient of all parameters together is scaled down to a largest norm; weight decay is added to
-/// that of weights, not of batch norm; `v ← μ v + g`; `w ← w − η (g + μ v)`. Nothing is read back
-/// from the device.
+/// A step is PyTorch's `clip_grad_norm_` followed by its `SGD` with `nesterov=True`: the gradient of all
+/// parameters together is scaled down to a maximum norm; weight decay applies to weights, not to batch
+/// norm; `v ← μ v + g`; `w ← w − η (g + μ v)`. Nothing is read back from the device.
 #[derive(Debug)]
 pub struct Sgd {
     momentum: f64,
     weight_decay: f64,
     clip_norm: f64,
-    velocity: Tensor,
+    momentum_buffer: Tensor,
 }
 
 impl Sgd {
-    /// An optimizer at rest.
+    /// An optimizer whose momentum buffer is zero.
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Those of libtorch.
     pub fn new(network: &WideResNet, training: &TrainingConfig) -> Result<Self, TchError> {
-        let velocity = network.store().flat().f_zeros_like()?;
+        let momentum_buffer = network.store().flat().f_zeros_like()?;
         Ok(Self {
             momentum: training.momentum,
             weight_decay: training.weight_decay,
             clip_norm: training.clip_norm,
-            velocity,
+            momentum_buffer,
         })
     }
 
-    /// The momentum of all learnt numbers, laid out like the flat tensor of them.
-    pub(crate) fn velocity(&self) -> &Tensor {
-        &self.velocity
+    /// The momentum of all parameters, laid out like [`Store::flat`].
+    pub(crate) fn momentum_buffer(&self) -> &Tensor {
+        &self.momentum_buffer
     }
 
     /// One step against the gradient of `loss`. Returns the gradient's norm before it was clipped,
@@ -46,7 +45,7 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Those of libtorch.
     pub fn step(
         &mut self,
         network: &WideResNet,
@@ -54,29 +53,29 @@ impl Sgd {
         learning_rate: f64,
     ) -> Result<Tensor, TchError> {
         let store = network.store();
-        let gradients = Tensor::f_run_backward(&[loss], &store.learnt(), false, false)?;
+        let gradients = Tensor::f_run_backward(&[loss], &store.parameters(), false, false)?;
         no_grad(|| {
             let mut gradient = Store::flatten(&gradients)?;
-            // In one run over millions of 32-bit squares the small ones would be lost.
+            // In double precision: a float32 sum over millions of squares would lose the small ones.
             let norm = gradient.f_norm_scalaropt_dtype(2, Kind::Double)?;
             let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
                 .f_mul_scalar(self.clip_norm)?
                 .f_clamp_max(1.0)?
                 .f_to_kind(gradient.kind())?;
             drop(gradient.f_mul_(&scale)?);
-            self.descend(store, &gradient, learning_rate)?;
+            self.update(store, &gradient, learning_rate)?;
             Ok(norm)
         })
     }
 
-    /// A kernel for the numbers with weight decay, and one for those without.
-    fn descend(
+    /// One kernel for the parameters with weight decay, and one for those without.
+    fn update(
         &mut self,
         store: &Store,
         gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<(), TchError> {
-        let (flat, decayed) = (store.flat().f_detach()?, store.decayed());
+        let (flat, decayed) = (store.flat().f_detach()?, store.decayed_len());
         let parts = [
             (0, decayed, self.weight_decay),
             (decayed, flat.numel() as i64 - decayed, 0.0),
@@ -86,7 +85,7 @@ impl Sgd {
             shim::fused_sgd(
                 &mut part(&flat)?,
                 &part(gradient)?,
-                &mut part(&self.velocity)?,
+                &mut part(&self.momentum_buffer)?,
                 self.momentum,
                 weight_decay,
                 learning_rate,

@@ -1,6 +1,12 @@
-// What tch has no functions for, with a C interface. Every function returns null, or a message that
-// the caller gives back to `faa_free`. Nothing here links against CUDA: streams are reached through
-// the interface that libtorch's CUDA half registers when it is loaded.
+// Functions of libtorch that tch does not bind, with a C interface.
+//
+// A tensor argument points to an `at::Tensor` that the caller keeps alive during the call; only `bias`
+// may be null. A tensor result is a new `at::Tensor` that the caller deletes, as `at_free` of torch-sys
+// does. Every function returns null on success, and otherwise an error message, which the caller
+// releases with `faa_free`. No exception leaves a function.
+//
+// Nothing here links against CUDA: streams are set through the interface that libtorch_cuda registers
+// when it is loaded.
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
@@ -16,7 +22,7 @@
 
 namespace {
 
-// What is told where there is no room for a message.
+// Returned if there is no memory for a copy of the message.
 char no_memory[] = "out of memory";
 
 char* copy_of(const char* message) {
@@ -25,7 +31,7 @@ char* copy_of(const char* message) {
 }
 
 template <typename Work>
-char* guarded(Work work) {
+char* catch_exceptions(Work work) {
     try {
         work();
         return nullptr;
@@ -37,20 +43,20 @@ char* guarded(Work work) {
 }
 
 using Scalars = c10::List<std::optional<at::Scalar>>;
-using Word = std::optional<std::string_view>;
+using OptionalString = std::optional<std::string_view>;
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight,
                        const std::optional<at::Tensor>& bias, int64_t stride, int64_t padding,
                        bool relu) {
     using Function = at::Tensor(const at::Tensor&, const at::Tensor&,
                                 const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef,
-                                at::IntArrayRef, int64_t, std::string_view, Scalars, Word);
+                                at::IntArrayRef, int64_t, std::string_view, Scalars, OptionalString);
     static const auto function = c10::Dispatcher::singleton()
                                      .findSchemaOrThrow("mkldnn::_convolution_pointwise", "")
                                      .typed<Function>();
     const int64_t paddings[] = {padding, padding}, strides[] = {stride, stride}, ones[] = {1, 1};
     return function.call(x, weight, bias, paddings, strides, ones, 1, relu ? "relu" : "none",
-                         Scalars(), Word(""));
+                         Scalars(), OptionalString(""));
 }
 
 void convolution_add(at::Tensor& sum, const at::Tensor& x, const at::Tensor& weight,
@@ -58,7 +64,8 @@ void convolution_add(at::Tensor& sum, const at::Tensor& x, const at::Tensor& wei
     using Function = at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&,
                                  const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef,
                                  at::IntArrayRef, int64_t, std::string_view,
-                                 std::optional<at::Scalar>, Word, Scalars, Word);
+                                 std::optional<at::Scalar>, OptionalString, Scalars,
+                                 OptionalString);
     static const auto function = c10::Dispatcher::singleton()
                                      .findSchemaOrThrow("mkldnn::_convolution_pointwise_", "binary")
                                      .typed<Function>();
@@ -75,68 +82,70 @@ void faa_free(char* message) {
     if (message != no_memory) free(message);
 }
 
-// oneDNN's convolution with bias and ReLU in the same pass. `bias` may be null.
+// oneDNN's convolution, fused with bias and ReLU. `bias` may be null.
 char* faa_convolution(at::Tensor** out, at::Tensor* x, at::Tensor* weight, at::Tensor* bias,
                       int64_t stride, int64_t padding, bool relu) {
-    return guarded([&] {
-        std::optional<at::Tensor> shift;
-        if (bias) shift = *bias;
-        *out = new at::Tensor(convolution(*x, *weight, shift, stride, padding, relu));
+    return catch_exceptions([&] {
+        const auto optional_bias = bias ? std::make_optional(*bias) : std::nullopt;
+        *out = new at::Tensor(convolution(*x, *weight, optional_bias, stride, padding, relu));
     });
 }
 
-// oneDNN's convolution, added to `sum` in the same pass.
+// oneDNN's convolution, added to `sum` in place.
 char* faa_convolution_add(at::Tensor* sum, at::Tensor* x, at::Tensor* weight, int64_t padding) {
-    return guarded([&] { convolution_add(*sum, *x, *weight, padding); });
+    return catch_exceptions([&] { convolution_add(*sum, *x, *weight, padding); });
 }
 
-// Nesterov's step in one kernel; the momentum is updated in place.
-char* faa_fused_sgd(at::Tensor* weights, at::Tensor* gradient, at::Tensor* momentum, double factor,
-                    double weight_decay, double learning_rate) {
-    return guarded([&] {
+// A step of SGD with Nesterov momentum as one kernel, which updates weights and momentum buffer in
+// place.
+char* faa_fused_sgd(at::Tensor* weights, at::Tensor* gradient, at::Tensor* momentum_buffer,
+                    double momentum, double weight_decay, double learning_rate) {
+    return catch_exceptions([&] {
         at::NoGradGuard no_grad;
-        at::_fused_sgd_({*weights}, {*gradient}, {*momentum}, weight_decay, factor, learning_rate,
-                        /*dampening=*/0, /*nesterov=*/true, /*maximize=*/false,
+        at::_fused_sgd_({*weights}, {*gradient}, {*momentum_buffer}, weight_decay, momentum,
+                        learning_rate, /*dampening=*/0, /*nesterov=*/true, /*maximize=*/false,
                         /*is_first_step=*/false, std::nullopt, std::nullopt);
     });
 }
 
-// From now on, this thread's convolutions and linear layers calculate in bf16, or no longer.
+// Turns autocast to bf16 on or off, for this thread's convolutions and linear layers.
 char* faa_autocast_bf16(bool cuda, bool on) {
-    return guarded([&] {
+    return catch_exceptions([&] {
         const auto device = cuda ? at::kCUDA : at::kCPU;
         if (on) {
             at::autocast::set_autocast_dtype(device, at::kBFloat16);
             at::autocast::set_autocast_cache_enabled(true);
         } else {
-            // Weights that were converted for one step are old in the next.
+            // The converted weights in the cache are outdated after the next step.
             at::autocast::clear_cache();
         }
         at::autocast::set_autocast_enabled(device, on);
     });
 }
 
-// Convolutions of 32-bit floats on CUDA calculate with all of their bits, not in TF32.
+// Makes float32 convolutions on CUDA compute in full precision instead of TF32, in the whole process.
 char* faa_disable_tf32() {
-    return guarded([] { at::globalContext().setAllowTF32CuDNN(false); });
+    return catch_exceptions([] { at::globalContext().setAllowTF32CuDNN(false); });
 }
 
-// A new tensor in pinned memory, from which a GPU copies beside everything else.
+// A new, uninitialised tensor of bytes or 64-bit integers in pinned memory, which a GPU can copy
+// asynchronously.
 char* faa_pinned(at::Tensor** out, const int64_t* size, int64_t dimensions, bool bytes) {
-    return guarded([&] {
+    return catch_exceptions([&] {
         const auto kind = at::dtype(bytes ? at::kByte : at::kLong).pinned_memory(true);
         *out = new at::Tensor(at::empty(at::IntArrayRef(size, dimensions), kind));
     });
 }
 
-// Gives this thread a stream of its own, so that its work runs beside that of other threads. Its
-// backward passes then run on it, too, and not on the one thread that libtorch has for a device.
-char* faa_own_stream(int64_t device) {
-    return guarded([&] {
+// Makes a stream of the device's pool this thread's current one, so that its work runs concurrently
+// with that of other threads. Backward passes then run on this thread, too, instead of the single
+// thread that libtorch has per device.
+char* faa_set_stream(int64_t device) {
+    return catch_exceptions([&] {
         const c10::impl::VirtualGuardImpl cuda(at::kCUDA);
-        const at::Device place(at::kCUDA, static_cast<c10::DeviceIndex>(device));
-        cuda.setDevice(place);
-        cuda.exchangeStream(cuda.getStreamFromGlobalPool(place));
+        const at::Device target(at::kCUDA, static_cast<c10::DeviceIndex>(device));
+        cuda.setDevice(target);
+        cuda.exchangeStream(cuda.getStreamFromGlobalPool(target));
         c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     });
 }

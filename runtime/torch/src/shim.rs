@@ -1,5 +1,11 @@
-//! What tch has no functions for: a few lines of C++ over libtorch's own (`shim.cpp`).
-#![expect(unsafe_code, reason = "calls into C++ go through a C interface")]
+//! Functions of libtorch that tch does not bind, called through `shim.cpp`.
+//!
+//! Three premises hold for all calls. `shim.cpp` catches every C++ exception and returns its message,
+//! so none unwinds into Rust. A [`Handle`] points to the `at::Tensor` of a [`Tensor`] that is borrowed
+//! during the call, and `shim.cpp` does not store it. A `Tensor` is not `Sync`, so no other thread uses
+//! the same `at::Tensor` meanwhile; elements that it shares with other handles are as unprotected as
+//! in tch's own in-place functions.
+#![expect(unsafe_code, reason = "C++ is called through a C interface")]
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
@@ -7,13 +13,13 @@ use std::ptr;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-/// A message, or null.
-type Outcome = *mut c_char;
-/// A `C_tensor`, whose name tch does not pass on.
+/// Null on success, otherwise an error message to be released with `faa_free`.
+type Status = *mut c_char;
+/// A pointer to an `at::Tensor`; tch does not re-export its type for it, `C_tensor`.
 type Handle = *const c_void;
 
 unsafe extern "C" {
-    fn faa_free(message: Outcome);
+    fn faa_free(message: *mut c_char);
     fn faa_convolution(
         out: *mut *mut c_void,
         x: Handle,
@@ -22,24 +28,23 @@ unsafe extern "C" {
         stride: i64,
         padding: i64,
         relu: bool,
-    ) -> Outcome;
-    fn faa_convolution_add(sum: Handle, x: Handle, weight: Handle, padding: i64) -> Outcome;
+    ) -> Status;
+    fn faa_convolution_add(sum: Handle, x: Handle, weight: Handle, padding: i64) -> Status;
     fn faa_fused_sgd(
         weights: Handle,
         gradient: Handle,
-        momentum: Handle,
-        factor: f64,
+        momentum_buffer: Handle,
+        momentum: f64,
         weight_decay: f64,
         learning_rate: f64,
-    ) -> Outcome;
-    fn faa_autocast_bf16(cuda: bool, on: bool) -> Outcome;
-    fn faa_own_stream(device: i64) -> Outcome;
-    fn faa_disable_tf32() -> Outcome;
-    fn faa_pinned(out: *mut *mut c_void, size: *const i64, dimensions: i64, bytes: bool)
-    -> Outcome;
+    ) -> Status;
+    fn faa_autocast_bf16(cuda: bool, on: bool) -> Status;
+    fn faa_set_stream(device: i64) -> Status;
+    fn faa_disable_tf32() -> Status;
+    fn faa_pinned(out: *mut *mut c_void, size: *const i64, dimensions: i64, bytes: bool) -> Status;
 }
 
-/// oneDNN's convolution, with bias and ReLU in the same pass. On the CPU only.
+/// oneDNN's convolution, fused with bias and ReLU. On the CPU only.
 pub(crate) fn convolution(
     x: &Tensor,
     weight: &Tensor,
@@ -47,113 +52,116 @@ pub(crate) fn convolution(
     [stride, padding]: [i64; 2],
     relu: bool,
 ) -> Result<Tensor, TchError> {
-    let bias = bias.map_or(ptr::null(), handle);
-    let mut out = ptr::null_mut();
-    // SAFETY: the handles are those of living tensors, and `out` has room for one.
-    let outcome = unsafe {
-        faa_convolution(
-            &raw mut out,
-            handle(x),
-            handle(weight),
-            bias,
-            stride,
-            padding,
-            relu,
-        )
-    };
-    checked(outcome)?;
-    // SAFETY: without an error, `out` is a new tensor that nobody else owns.
-    Ok(unsafe { Tensor::from_ptr(out.cast()) })
+    let (x, weight, bias) = (handle(x), handle(weight), bias.map_or(ptr::null(), handle));
+    // SAFETY: The tensors are borrowed during the call, and `bias` may be null. `faa_convolution`
+    // writes a new tensor to `out` if it succeeds.
+    unsafe { new_tensor(|out| faa_convolution(out, x, weight, bias, stride, padding, relu)) }
 }
 
-/// oneDNN's convolution with a stride of 1, added to `sum` in the same pass. On the CPU only.
+/// oneDNN's convolution with a stride of 1, added to `sum` in place. On the CPU only.
 pub(crate) fn convolution_add(
     sum: &mut Tensor,
     x: &Tensor,
     weight: &Tensor,
     padding: i64,
 ) -> Result<(), TchError> {
-    // SAFETY: the handles are those of living tensors.
-    checked(unsafe { faa_convolution_add(handle(sum), handle(x), handle(weight), padding) })
+    // SAFETY: The tensors are borrowed during the call, the one that changes mutably.
+    check(unsafe { faa_convolution_add(handle(sum), handle(x), handle(weight), padding) })
 }
 
-/// `g ← gradient + weight_decay · weights`, `v ← factor · v + g`,
-/// `weights ← weights − learning_rate · (g + factor · v)`, as one kernel.
+/// `g ← gradient + weight_decay · weights`, `v ← momentum · v + g`,
+/// `weights ← weights − learning_rate · (g + momentum · v)`, with `v` the momentum buffer, as one
+/// kernel.
 pub(crate) fn fused_sgd(
     weights: &mut Tensor,
     gradient: &Tensor,
-    momentum: &mut Tensor,
-    factor: f64,
+    momentum_buffer: &mut Tensor,
+    momentum: f64,
     weight_decay: f64,
     learning_rate: f64,
 ) -> Result<(), TchError> {
-    let (weights, gradient, momentum) = (handle(weights), handle(gradient), handle(momentum));
-    // SAFETY: the handles are those of living tensors.
-    checked(unsafe {
+    // SAFETY: The tensors are borrowed during the call, those that change mutably.
+    check(unsafe {
         faa_fused_sgd(
-            weights,
-            gradient,
+            handle(weights),
+            handle(gradient),
+            handle(momentum_buffer),
             momentum,
-            factor,
             weight_decay,
             learning_rate,
         )
     })
 }
 
-/// While it lives, this thread's convolutions and linear layers calculate in bf16.
+/// Until it is dropped, this thread's convolutions and linear layers compute in bf16.
 pub(crate) struct AutocastBf16 {
     cuda: bool,
 }
 
 impl AutocastBf16 {
-    pub(crate) fn on(device: Device) -> Result<Self, TchError> {
+    pub(crate) fn enable(device: Device) -> Result<Self, TchError> {
         let cuda = device.is_cuda();
-        // SAFETY: there is nothing to hold.
-        checked(unsafe { faa_autocast_bf16(cuda, true) })?;
+        // SAFETY: No pointer is passed. The settings are the calling thread's, and libtorch guards
+        // the cache of converted weights, which threads share, by a mutex.
+        check(unsafe { faa_autocast_bf16(cuda, true) })?;
         Ok(Self { cuda })
     }
 }
 
 impl Drop for AutocastBf16 {
     fn drop(&mut self) {
-        // SAFETY: there is nothing to hold. It fails for unknown devices only, and this one is known.
-        let outcome = unsafe { faa_autocast_bf16(self.cuda, false) };
-        drop(checked(outcome));
+        // SAFETY: As in `enable`.
+        let status = unsafe { faa_autocast_bf16(self.cuda, false) };
+        // It fails only for device types without autocast, and `enable` has succeeded for this one.
+        drop(check(status));
     }
 }
 
 thread_local! {
-    /// The CUDA device on which this thread has a stream of its own.
-    static HAS_STREAM: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The CUDA device on which this thread has set its stream.
+    static STREAM_DEVICE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Gives this thread a stream of its own on a CUDA device, unless it has one, so that its work runs
-/// beside that of other threads.
-pub(crate) fn own_stream(device: usize) -> Result<(), TchError> {
-    if HAS_STREAM.get() != Some(device) {
-        // SAFETY: there is nothing to hold.
-        checked(unsafe { faa_own_stream(device as i64) })?;
-        HAS_STREAM.set(Some(device));
+/// Makes a stream of the CUDA device's pool this thread's current one, unless it already has, so that
+/// its work runs concurrently with that of other threads.
+pub(crate) fn set_stream(device: usize) -> Result<(), TchError> {
+    if STREAM_DEVICE.get() != Some(device) {
+        // SAFETY: No pointer is passed, and device, stream and autograd state are settings of the
+        // calling thread. Without CUDA, or without this device, libtorch throws, which is caught.
+        check(unsafe { faa_set_stream(device as i64) })?;
+        STREAM_DEVICE.set(Some(device));
     }
     Ok(())
 }
 
-/// From now on, convolutions of 32-bit floats on CUDA calculate with all of their bits. libtorch
-/// would round them to TF32's eleven.
+/// Makes float32 convolutions on CUDA compute in full precision, in the whole process. By default
+/// libtorch rounds their factors to TF32's eleven bits. To be called before other threads use CUDA.
 pub(crate) fn disable_tf32() -> Result<(), TchError> {
-    // SAFETY: there is nothing to hold.
-    checked(unsafe { faa_disable_tf32() })
+    // SAFETY: No pointer is passed. The setting is a global variable of libtorch without a lock, like
+    // those behind tch's own safe setters; convolutions on CUDA read it, and the callers of
+    // `prepare_cuda` call it before they create a backend.
+    check(unsafe { faa_disable_tf32() })
 }
 
-/// A new tensor of bytes or of 64-bit integers in pinned memory, from which a GPU copies beside
-/// everything else. It has any values.
+/// A new tensor of bytes or of 64-bit integers in pinned memory, which a GPU can copy
+/// asynchronously. Its elements are uninitialised.
 pub(crate) fn pinned(size: &[i64], kind: Kind) -> Result<Tensor, TchError> {
-    let mut out = ptr::null_mut();
     let (dimensions, bytes) = (size.len() as i64, kind == Kind::Uint8);
-    // SAFETY: `size` has as many numbers as are told, and `out` has room for a tensor.
-    checked(unsafe { faa_pinned(&raw mut out, size.as_ptr(), dimensions, bytes) })?;
-    // SAFETY: without an error, `out` is a new tensor that nobody else owns.
+    // SAFETY: `size` points to as many numbers as `dimensions` states, and they are read during the
+    // call only. `faa_pinned` writes a new tensor to `out` if it succeeds.
+    unsafe { new_tensor(|out| faa_pinned(out, size.as_ptr(), dimensions, bytes)) }
+}
+
+/// The tensor that a function of the shim returns.
+///
+/// # Safety
+///
+/// On success, `create` must have written a pointer to a new `at::Tensor`, owned by nobody else.
+unsafe fn new_tensor(create: impl FnOnce(*mut *mut c_void) -> Status) -> Result<Tensor, TchError> {
+    let mut out = ptr::null_mut();
+    check(create(&raw mut out))?;
+    // SAFETY: The caller guarantees a tensor that nobody else owns; tch deletes it on drop, as
+    // `shim.cpp` expects.
     Ok(unsafe { Tensor::from_ptr(out.cast()) })
 }
 
@@ -161,14 +169,15 @@ fn handle(tensor: &Tensor) -> Handle {
     tensor.as_ptr().cast()
 }
 
-fn checked(outcome: Outcome) -> Result<(), TchError> {
-    if outcome.is_null() {
+fn check(status: Status) -> Result<(), TchError> {
+    if status.is_null() {
         return Ok(());
     }
-    // SAFETY: a message is a C string of the shim's, given back once, after its last use.
+    // SAFETY: A status that is not null is a NUL-terminated string that `shim.cpp` allocated for this
+    // call. It is copied, and then released once.
     let message = unsafe {
-        let message = CStr::from_ptr(outcome).to_string_lossy().into_owned();
-        faa_free(outcome);
+        let message = CStr::from_ptr(status).to_string_lossy().into_owned();
+        faa_free(status);
         message
     };
     Err(TchError::Torch(message))

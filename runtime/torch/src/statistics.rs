@@ -1,10 +1,10 @@
 use faa_data::Dataset;
 
-/// Of the training images: what the network's input is normalised with.
+/// Per-channel mean and standard deviation of the training images, scaled to [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Statistics {
     pub(crate) mean: [f64; 3],
-    pub(crate) deviation: [f64; 3],
+    pub(crate) std: [f64; 3],
 }
 
 impl Statistics {
@@ -12,7 +12,7 @@ impl Statistics {
         let statistics = dataset.channel_statistics();
         Self {
             mean: statistics.mean,
-            deviation: statistics.std,
+            std: statistics.std,
         }
     }
 }

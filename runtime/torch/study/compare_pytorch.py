@@ -1,16 +1,17 @@
-"""Compares the explore stage and the training with plain PyTorch, side by side on one machine.
+"""Compares the rates of scoring and training with plain PyTorch on the same machine.
 
     python runtime/torch/study/compare_pytorch.py DATA wrn-D-K [IMAGES [THREADS [DEVICE]]]
 
 DATA is a folder with `train/<class>/*` and `test/<class>/*`. Needs PyTorch 2.11, NumPy and Pillow
-13, and `cargo build --release -p faa-torch --example rates`. PyTorch's part is what the public
-codes do: Pillow's ops on one image after the other, a float32 forward pass of 128 images in eval
-mode and PyTorch's own layout, five draws an image; and for training, forward and backward passes,
-clipping and SGD with momentum, without any augmentation at all.
+13, and `cargo build --release -p faa-torch --example rates`. PyTorch's part is what public
+implementations do. For scoring, they apply Pillow's ops to one image after the other, five draws per
+image, and classify 128 images at a time in float32, in eval mode and PyTorch's default layout. For
+training, they run forward and backward passes, clipping and SGD with momentum, here without any
+augmentation.
 
-First it shows that both have the same network: PyTorch reads the weights that the Rust program
-wrote, and its logits are compared. Then everything is measured in turns, so that a change of the
-machine's speed meets all alike, and the medians are printed as rows of a Markdown table.
+First the script checks that both have the same network: PyTorch reads the weights that the Rust
+program wrote, and logits are compared. Then everything is measured in turns, so that changes of the
+machine's speed affect all alike, and medians are printed as rows of a Markdown table.
 """
 
 import json
@@ -38,7 +39,7 @@ ROUNDS = 3
 BATCH = 128
 DRAWS = 5
 
-# Function and range. Cutout, which draws a place, is left out.
+# Function and range. Cutout is omitted, since it also draws a position.
 OPS = [
     (ops.shear_x, -0.3, 0.3), (ops.shear_y, -0.3, 0.3),
     (ops.translate_x, -0.45, 0.45), (ops.translate_y, -0.45, 0.45), (ops.rotate, -30, 30),
@@ -64,9 +65,9 @@ def main():
         for _ in range(ROUNDS):
             for precision in ["float32", "auto", "bf16"]:
                 rates = ours(precision)
-                measured.setdefault(("explore", precision), []).append(rates["explore"])
+                measured.setdefault(("search", precision), []).append(rates["search"])
                 measured.setdefault(("train", precision), []).append(rates["train"])
-            measured.setdefault(("explore", "pytorch"), []).append(explore(net, pictures, device))
+            measured.setdefault(("search", "pytorch"), []).append(search(net, pictures, device))
             measured.setdefault(("train", "pytorch"), []).append(train(net, device))
             measured.setdefault(("matmul", ""), []).append(matrix_product(device))
     report(model, device, threads, {key: statistics.median(all) for key, all in measured.items()})
@@ -92,7 +93,7 @@ def run_ours(data, model, images, device, precision, threads, folder):
 
 
 def load(folder, model):
-    """The network that the Rust program wrote, as PyTorch's."""
+    """Reads the network that the Rust program wrote, as a PyTorch module."""
     depth, width = map(int, model.split("-")[1:])
     content = (folder / "network.safetensors").read_bytes()
     header = int.from_bytes(content[:8], "little")
@@ -132,7 +133,7 @@ def augmented(picture, policy):
     return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255).sub(0.47).div(0.2)
 
 
-def explore(net, pictures, device):
+def search(net, pictures, device):
     draw = lambda: (random.choice(OPS), random.random(), random.random())
     policy = [[draw() for _ in range(2)] for _ in range(5)]
     labels = torch.randint(10, (len(pictures),), device=device)
@@ -206,18 +207,17 @@ def operations(model):
 
 
 def report(model, device, threads, rates):
-    peer = rates["explore", "pytorch"]
     limit = rates["matmul", ""] / operations(model)
     print(f"{model}, {device}, {threads} threads; matrix product {rates['matmul', '']:.0f} GFLOP/s, "
           f"which is {limit:.0f} images/s of {operations(model):.3f} GFLOP")
     print("| stage | PyTorch | ours, float32 | ours, auto | ours, bf16 |\n|---|---:|---:|---:|---:|")
-    for stage in ["explore", "train"]:
+    for stage in ["search", "train"]:
         peer = rates[stage, "pytorch"]
         ours = [rates[stage, precision] for precision in ["float32", "auto", "bf16"]]
         cells = " | ".join(f"{rate:,.0f} ({rate / peer:.2f}x)" for rate in ours)
         print(f"| {stage} | {peer:,.0f} | {cells} |")
-    part = rates["explore", "float32"] / limit
-    print(f"explore in float32 is {100 * part:.0f} % of the matrix product's rate")
+    part = rates["search", "float32"] / limit
+    print(f"search in float32 is {100 * part:.0f} % of the matrix product's rate")
 
 
 if __name__ == "__main__":

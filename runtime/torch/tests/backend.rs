@@ -1,4 +1,4 @@
-//! The backend on a data set that is learned in seconds: three classes of coloured noise.
+//! The backend on a data set that a network learns in seconds: three classes of coloured noise.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, Step, Strength};
 use faa_search::backend::{BackendError, Images, ScoringTask, StopFlag, TrainTask};
 use faa_search::config::{Precision, Preset, RunConfig, TrainingConfig};
-use faa_search::results::Epoch;
+use faa_search::results::{Epoch, Evaluation};
 use faa_search::{Backend, NetworkFiles};
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use tch::Device;
@@ -22,8 +22,8 @@ fn dataset() -> Dataset {
         let labels: Vec<u32> = (0..images as u32).map(|image| image % 3).collect();
         let mut pixels = Vec::new();
         for label in &labels {
-            for place in 0..SIDE * SIDE * 3 {
-                let bright = place % 3 == *label as usize;
+            for index in 0..SIDE * SIDE * 3 {
+                let bright = index % 3 == *label as usize;
                 pixels.push((stream.below(120) + if bright { 80 } else { 40 }) as u8);
             }
         }
@@ -43,12 +43,16 @@ fn backend() -> TorchBackend {
 }
 
 fn backend_with(threads: usize, precision: Precision) -> TorchBackend {
+    backend_on(dataset(), threads, precision)
+}
+
+fn backend_on(dataset: Dataset, threads: usize, precision: Precision) -> TorchBackend {
     let config = BackendConfig {
         device: Device::Cpu,
         threads,
         precision,
     };
-    TorchBackend::new(Arc::new(dataset()), builtin_ops(), config)
+    TorchBackend::new(Arc::new(dataset), builtin_ops(), config)
 }
 
 fn training() -> TrainingConfig {
@@ -62,6 +66,20 @@ fn training() -> TrainingConfig {
     }
 }
 
+/// All training images.
+fn images() -> Vec<usize> {
+    (0..90).collect()
+}
+
+fn task<'a>(images: &'a [usize], training: &'a TrainingConfig, seed: u64) -> TrainTask<'a> {
+    TrainTask {
+        images,
+        training,
+        policy: None,
+        seed,
+    }
+}
+
 fn train(training: &TrainingConfig, seed: u64) -> (Result<TorchNetwork, BackendError>, Vec<Epoch>) {
     train_with(&mut backend(), training, seed)
 }
@@ -71,13 +89,8 @@ fn train_with(
     training: &TrainingConfig,
     seed: u64,
 ) -> (Result<TorchNetwork, BackendError>, Vec<Epoch>) {
-    let images: Vec<usize> = (0..90).collect();
-    let task = TrainTask {
-        images: &images,
-        training,
-        policy: None,
-        seed,
-    };
+    let images = images();
+    let task = task(&images, training, seed);
     let (mut network, mut epochs) = (backend.begin(&task).unwrap(), Vec::new());
     for number in 0..training.epochs.get() {
         match backend.epoch(&mut network, &task, number, &StopFlag::new()) {
@@ -88,7 +101,12 @@ fn train_with(
     (Ok(network), epochs)
 }
 
-/// All numbers of a network.
+fn evaluate(backend: &mut TorchBackend, network: &TorchNetwork) -> Evaluation {
+    let evaluation = backend.evaluate(network, Images::Test, &StopFlag::new());
+    evaluation.unwrap()
+}
+
+/// All elements of a network's tensors.
 fn weights(network: &TorchNetwork) -> Vec<f32> {
     let values = |tensor: &tch::Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1]));
     network
@@ -100,7 +118,7 @@ fn weights(network: &TorchNetwork) -> Vec<f32> {
 }
 
 #[test]
-fn a_network_learns_and_says_how() {
+fn training_reduces_the_loss_and_reports_it() {
     let (network, epochs) = train(&training(), 1);
     let network = network.unwrap();
     assert!(epochs[3].loss < epochs[0].loss / 2.0, "{epochs:?}");
@@ -108,17 +126,15 @@ fn a_network_learns_and_says_how() {
         epochs.iter().map(|epoch| epoch.images).sum::<usize>(),
         4 * 90
     );
-    // Six steps an epoch; the last of all 24 has the last rate of the cosine.
+    // Six steps per epoch; the last of all 24 has the last learning rate of the cosine.
     let rate = 0.05 * 0.5 * (1.0 + (std::f64::consts::PI * 17.0 / 18.0).cos());
     assert!((epochs[3].learning_rate - rate).abs() < 1e-15);
-    let test = backend()
-        .evaluate(&network, Images::Test, &StopFlag::new())
-        .unwrap();
+    let test = evaluate(&mut backend(), &network);
     assert!(test.error < 0.1, "{test:?}");
 }
 
 #[test]
-fn the_same_seed_gives_the_same_network_and_another_another() {
+fn the_same_seed_gives_the_same_network_and_a_different_seed_a_different_one() {
     let network = |seed| weights(&train(&training(), seed).0.unwrap());
     assert_eq!(network(1), network(1));
     assert_ne!(network(1), network(2));
@@ -133,11 +149,6 @@ fn a_saved_network_comes_back_and_a_damaged_one_is_named() {
     backend.save(&network, &file).unwrap();
     let loaded = backend.load(&training, &file).unwrap();
     assert_eq!(weights(&loaded), weights(&network));
-    let evaluate = |backend: &mut TorchBackend, network| {
-        backend
-            .evaluate(network, Images::Test, &StopFlag::new())
-            .unwrap()
-    };
     assert_eq!(
         evaluate(&mut backend, &loaded),
         evaluate(&mut backend, &network)
@@ -161,23 +172,19 @@ fn a_saved_network_comes_back_and_a_damaged_one_is_named() {
 }
 
 #[test]
-fn a_candidate_that_does_nothing_is_scored_like_the_images_themselves() {
+fn an_identity_candidate_is_scored_like_the_images_themselves() {
     let plain = TrainingConfig {
         crop_padding: 0,
         flip: false,
         cutout: 0,
         ..training()
     };
-    let (mut backend, images) = (backend(), (0..90).collect::<Vec<_>>());
-    let network = train(
-        &TrainingConfig {
-            epochs: 1.try_into().unwrap(),
-            ..training()
-        },
-        1,
-    )
-    .0
-    .unwrap();
+    let (mut backend, images) = (backend(), images());
+    let one_epoch = TrainingConfig {
+        epochs: 1.try_into().unwrap(),
+        ..training()
+    };
+    let network = train(&one_epoch, 1).0.unwrap();
     let mut score = |probability| {
         let candidate = darken(probability);
         let task = ScoringTask {
@@ -196,18 +203,18 @@ fn a_candidate_that_does_nothing_is_scored_like_the_images_themselves() {
     assert_eq!(never.any, never.mean);
     assert_eq!(evaluation.error, 1.0 - never.mean);
     assert!((never.loss - evaluation.loss).abs() < 1e-6);
-    // Black images are all taken for one class of the three.
+    // Black images are all classified as one of the three classes.
     assert_eq!((always.any, always.mean), (1.0 / 3.0, 1.0 / 3.0));
-    // Five draws a picture differ, and one that leaves the image alone is enough for `any`.
+    // The five draws of an image differ, and one that leaves it unchanged is enough for `any`.
     assert!(
         sometimes.any > sometimes.mean && sometimes.mean < never.mean,
         "{sometimes:?}"
     );
 }
 
-/// Whatever a file of a network holds, it is read or refused.
+/// A corrupted file is read or rejected, and never causes a panic.
 #[test]
-fn damaged_files_of_networks_never_panic() {
+fn damaged_network_files_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("network.safetensors");
     let (network, mut backend) = (train(&training(), 1).0.unwrap(), backend());
@@ -215,7 +222,7 @@ fn damaged_files_of_networks_never_panic() {
     let whole = fs::read(&file).unwrap();
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap());
     let mut stream = Stream::for_op(9);
-    let mut refused = 0;
+    let mut rejected = 0;
     for _ in 0..300 {
         let mut bytes = whole.clone();
         for _ in 0..=stream.below(3) {
@@ -223,18 +230,18 @@ fn damaged_files_of_networks_never_panic() {
         }
         fs::write(&file, &bytes).unwrap();
         let (plain, any) = (backend.load(&training(), &file), backend.load_any(&file));
-        refused += usize::from(plain.is_err() || any.is_err());
+        rejected += usize::from(plain.is_err() || any.is_err());
         if let Ok(network) = any {
             let _ = backend.evaluate(&network, Images::Test, &StopFlag::new());
         }
     }
-    assert!(refused > 100, "{refused}");
+    assert!(rejected > 100, "{rejected}");
 }
 
 /// The paper's sixteenth op mixes in other images of D_A.
 #[test]
 fn candidates_may_mix_images() {
-    let (mut backend, images) = (backend(), (0..90).collect::<Vec<_>>());
+    let (mut backend, images) = (backend(), images());
     let (training, network) = (training(), train(&training(), 1).0.unwrap());
     let mut mean = |magnitude| {
         let step = Step {
@@ -255,11 +262,11 @@ fn candidates_may_mix_images() {
             .unwrap()
             .loss
     };
-    // Mixed with images of other classes, they are harder to tell.
+    // Images that are mixed with other classes are harder to classify.
     assert!(mean(1.0) > mean(0.0));
 }
 
-/// Brightness so low that nothing is left, with some probability.
+/// A candidate that makes images black with about this probability.
 fn darken(probability: f64) -> Policy {
     let dark = |probability| Step {
         op: "Brightness".into(),
@@ -270,13 +277,13 @@ fn darken(probability: f64) -> Policy {
 }
 
 #[test]
-fn a_loss_that_is_no_number_is_an_error_with_its_epoch_and_rate() {
+fn a_loss_that_is_not_finite_is_an_error_with_its_epoch_and_learning_rate() {
     let training = TrainingConfig {
         learning_rate: 1e30,
         ..training()
     };
     let BackendError::Diverged(divergence) = train(&training, 1).0.unwrap_err() else {
-        panic!("another error");
+        panic!("a different error");
     };
     assert!(
         divergence.epoch < 2 && divergence.learning_rate > 1e29,
@@ -288,13 +295,8 @@ fn a_loss_that_is_no_number_is_an_error_with_its_epoch_and_rate() {
 fn a_set_flag_stops_a_training() {
     let stop = StopFlag::new();
     stop.set();
-    let (training, images, mut backend) = (training(), (0..90).collect::<Vec<_>>(), backend());
-    let task = TrainTask {
-        images: &images,
-        training: &training,
-        policy: None,
-        seed: 1,
-    };
+    let (training, images, mut backend) = (training(), images(), backend());
+    let task = task(&images, &training, 1);
     let mut network = backend.begin(&task).unwrap();
     let before = weights(&network);
     let epoch = backend.epoch(&mut network, &task, 0, &stop);
@@ -302,18 +304,13 @@ fn a_set_flag_stops_a_training() {
     assert_eq!(weights(&network), before);
 }
 
-/// Momentum and running statistics are in the checkpoint: without either, the numbers differ.
+/// The checkpoint holds momentum and running statistics: without either, the weights would differ.
 #[test]
-fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
+fn a_training_continues_from_a_checkpoint_to_the_same_network() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("checkpoint.safetensors");
-    let (training, images) = (training(), (0..90).collect::<Vec<_>>());
-    let task = TrainTask {
-        images: &images,
-        training: &training,
-        policy: None,
-        seed: 1,
-    };
+    let (training, images) = (training(), images());
+    let task = task(&images, &training, 1);
     let stop = StopFlag::new();
     let mut first = backend();
     let mut network = first.begin(&task).unwrap();
@@ -330,48 +327,33 @@ fn a_training_goes_on_from_a_checkpoint_to_the_very_same_network() {
     assert_eq!(weights(&network), weights(&train(&training, 1).0.unwrap()));
 
     let bytes = fs::read(&file).unwrap();
+    let assert_rejected = |backend: &mut TorchBackend, reason: &str| {
+        let error = backend.load_checkpoint(&task, &file).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(reason), "{error}");
+    };
+    let damaged = "checkpoint.safetensors is damaged";
     for length in [0, 9, bytes.len() / 2, bytes.len() - 1] {
         fs::write(&file, &bytes[..length]).unwrap();
-        let error = second
-            .load_checkpoint(&task, &file)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("checkpoint.safetensors is damaged"),
-            "{error}"
-        );
+        assert_rejected(&mut second, damaged);
     }
     // One bit of one weight.
     let mut flipped = bytes.clone();
-    let place = flipped.len() - 1000;
-    flipped[place] ^= 1;
+    let offset = flipped.len() - 1000;
+    flipped[offset] ^= 1;
     fs::write(&file, &flipped).unwrap();
-    let error = second
-        .load_checkpoint(&task, &file)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("checkpoint.safetensors is damaged"),
-        "{error}"
-    );
+    assert_rejected(&mut second, damaged);
     // A trained network is not a checkpoint.
     second.save(&network, &file).unwrap();
-    let error = second
-        .load_checkpoint(&task, &file)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("`momentum`"), "{error}");
+    assert_rejected(&mut second, "`momentum`");
     let loaded = second.load(&training, &file).unwrap();
     assert!(second.save_checkpoint(&loaded, 1, &file).is_err());
 }
 
-/// Batches are a thread's own, and sums are added in the order of the batches.
+/// Every batch is classified by a single thread, and sums are added in the order of the batches.
 #[test]
-fn a_verdict_does_not_depend_on_the_count_of_threads() {
-    let (images, network) = (
-        (0..90).collect::<Vec<_>>(),
-        train(&training(), 1).0.unwrap(),
-    );
+fn a_score_does_not_depend_on_the_number_of_threads() {
+    let (images, network) = (images(), train(&training(), 1).0.unwrap());
     let score = |threads, precision| {
         let (training, candidate) = (training(), darken(0.3));
         let task = ScoringTask {
@@ -396,7 +378,7 @@ fn a_verdict_does_not_depend_on_the_count_of_threads() {
 }
 
 #[test]
-fn a_network_learns_in_bf16_as_well() {
+fn training_in_bf16_reduces_the_loss_too() {
     let mut backend = backend_with(1, Precision::Bf16);
     let epochs = train_with(&mut backend, &training(), 1).1;
     let float = train(&training(), 1).1;
@@ -405,47 +387,35 @@ fn a_network_learns_in_bf16_as_well() {
     assert!(ratio != 1.0 && (ratio - 1.0).abs() < 0.05, "{ratio}");
 }
 
-/// The file says what the network is, so that it can be used on another data set of its classes.
+/// The file describes the network, so that it can be used on a different data set with its classes.
 #[test]
 fn a_network_is_evaluated_from_its_file_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("network.safetensors");
     let (network, mut first) = (train(&training(), 1).0.unwrap(), backend());
     first.save(&network, &file).unwrap();
-    let expected = first
-        .evaluate(&network, Images::Test, &StopFlag::new())
-        .unwrap();
+    let expected = evaluate(&mut first, &network);
 
     let mut other = dataset();
-    // Other training images have other statistics, which must not matter.
+    // These training images have different statistics, which must not matter.
     other.train.pixels.fill(7);
-    let config = BackendConfig {
-        device: Device::Cpu,
-        threads: 1,
-        precision: Precision::Auto,
-    };
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
+    let mut backend = backend_on(other, 1, Precision::Auto);
     let loaded = backend.load_any(&file).unwrap();
-    assert_eq!(
-        backend
-            .evaluate(&loaded, Images::Test, &StopFlag::new())
-            .unwrap(),
-        expected
-    );
+    assert_eq!(evaluate(&mut backend, &loaded), expected);
 
     let mut other = dataset();
-    // Every image as two of half the height.
+    // Every image becomes two of half the height.
     other.height /= 2;
     for split in [&mut other.train, &mut other.test] {
         split.labels = split.labels.iter().flat_map(|label| [*label; 2]).collect();
     }
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
+    let mut backend = backend_on(other, 1, Precision::Auto);
     let error = backend.load_any(&file).unwrap_err().to_string();
     assert!(error.contains("12×12") && error.contains("12×6"), "{error}");
 
     let mut other = dataset();
     other.classes[1] = "teal".into();
-    let mut backend = TorchBackend::new(Arc::new(other), builtin_ops(), config);
+    let mut backend = backend_on(other, 1, Precision::Auto);
     let error = backend.load_any(&file).unwrap_err().to_string();
     assert!(
         error.contains("red, green, blue") && error.contains("red, teal"),

@@ -1,12 +1,11 @@
 //! The network, its training step and the learning rate against PyTorch 2.11.
 //!
-//! `golden/wrn_golden.py` wrote the golden values and says how weights and images are made.
+//! `golden/wrn_golden.py` wrote the golden values and defines the weights and images.
 //!
-//! Semantics are compared in float64 on both sides, where it does not matter which kernels the
-//! processor gets. The smallest of the mistakes that were tried, a missing weight decay on the
-//! linear bias, is 10,000 times as large as [`DOUBLE`]. In float32, which networks use, what is
-//! compared is what rounding changes little, with tolerances that come from PyTorch's own spread
-//! over kernels.
+//! Semantics are compared in float64 on both sides, where the processor's kernels do not matter. Of the
+//! mistakes that were tried, the smallest, a missing weight decay on the linear bias, exceeds [`DOUBLE`]
+//! 10,000 times. In float32, which networks use, only quantities that rounding changes little are
+//! compared, with tolerances from the spread of PyTorch's own results over kernels.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +19,13 @@ use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 /// Relative to the larger of 1 and the golden value, which has 13 digits.
 const DOUBLE: f64 = 1e-10;
-/// How many times PyTorch's own largest distance from float64, over all kernels, is allowed.
+/// The tolerance in float32, as a multiple of the largest distance that PyTorch's own float32 has from
+/// float64, over all kernels.
 const SPREAD: f64 = 3.0;
-/// Folding rounds every weight once more, in every layer.
+/// The tolerance of folded float32 logits: folding rounds every weight once more, in every layer.
 const FOLDED_LOGITS: f64 = 1e-4;
-/// Of the largest logit: bf16 rounds to eight bits, by up to 0.4 %, in every layer.
+/// The tolerance of bf16 logits relative to the largest one: bf16 rounds to eight bits, by up to 0.4 %,
+/// in every layer.
 const BF16_LOGITS: f64 = 0.02;
 
 #[derive(Deserialize)]
@@ -66,7 +67,7 @@ struct Case {
     tensors_before: Vec<GoldenTensor>,
     steps: Vec<Step>,
     eval_logits_after: Vec<Vec<f64>>,
-    /// How far PyTorch's float32 is from these values, by the kernels that it used.
+    /// The distance of PyTorch's float32 from these values, by the kernels used.
     float32_distance: BTreeMap<String, Distance>,
 }
 
@@ -126,8 +127,8 @@ fn forward_and_training_steps_are_pytorchs() {
     }
 }
 
-/// Of the first step only: the gradient jumps where rounding moves the input of a ReLU across zero,
-/// and the next step then starts from other weights.
+/// The first step only: the gradient jumps if rounding moves the input of a ReLU across zero, and the
+/// next step then starts from different weights.
 #[test]
 fn float32_is_as_near_as_pytorchs() {
     let golden = golden();
@@ -166,8 +167,8 @@ impl Case {
     }
 }
 
-/// What one step of a training gives.
-struct Outcome {
+/// The results of one training step.
+struct StepResult {
     logits: Tensor,
     loss: f64,
     gradient_norm: f64,
@@ -179,18 +180,18 @@ fn step(
     images: &Tensor,
     labels: &Tensor,
     rate: f64,
-) -> Outcome {
+) -> StepResult {
     let logits = network.forward(images, Mode::Train).unwrap();
     let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0);
     let norm = sgd.step(network, &loss, rate).unwrap();
-    Outcome {
+    StepResult {
         logits: logits.detach(),
         loss: loss.double_value(&[]),
         gradient_norm: norm.double_value(&[]),
     }
 }
 
-/// With batch norm folded away, logits are the same up to rounding.
+/// Folding batch norm changes logits by rounding only.
 fn assert_folded(network: &WideResNet, images: &Tensor, golden: &[Vec<f64>]) {
     let logits = |kind| Folded::new(network, kind).unwrap().forward(images).unwrap();
     assert_logits(&logits(Kind::Float), golden, FOLDED_LOGITS);
@@ -199,9 +200,9 @@ fn assert_folded(network: &WideResNet, images: &Tensor, golden: &[Vec<f64>]) {
         .flatten()
         .fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
     assert_logits(&logits(Kind::BFloat16), golden, BF16_LOGITS * largest);
-    let off = logits(Kind::BFloat16) - logits(Kind::Float);
+    let difference = logits(Kind::BFloat16) - logits(Kind::Float);
     assert!(
-        off.abs().max().double_value(&[]) > FOLDED_LOGITS,
+        difference.abs().max().double_value(&[]) > FOLDED_LOGITS,
         "bf16 is not used"
     );
 }
@@ -243,11 +244,11 @@ fn learning_rates_are_pytorchs() {
 }
 
 #[test]
-fn what_is_decayed_is_every_weight_and_nothing_of_batch_norm() {
+fn weight_decay_applies_to_all_parameters_but_those_of_batch_norm() {
     for spec in shape(16, 2).tensors() {
         let of_batch_norm = spec.name.contains("bn");
         let expected = match spec.name.rsplit('.').next() {
-            Some("running_mean" | "running_var") => Role::Statistic,
+            Some("running_mean" | "running_var") => Role::Buffer,
             _ if of_batch_norm => Role::BatchNorm,
             _ => Role::Weight,
         };
@@ -260,7 +261,7 @@ fn shape(depth: usize, width: usize) -> Shape {
     Shape { model, classes: 10 }
 }
 
-/// The network whose weights come from the hash.
+/// The network whose weights are computed from the hash.
 fn hashed_network(case: &Case, kind: Kind) -> WideResNet {
     let shape = shape(case.depth, case.width);
     let mut number = 0;

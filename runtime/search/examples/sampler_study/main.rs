@@ -5,10 +5,10 @@
 //! cargo run --release --example sampler_study -- hyperopt.json [output.json]
 //! ```
 //!
-//! Each method runs 200 trials on each objective with each of the seeds that
-//! hyperopt ran with, and is judged by its best loss. Printed are the means,
-//! and the differences of the sampler's mean to the others' with 95 % intervals
-//! of Welch. The output has the best losses themselves.
+//! Each method runs as many trials as hyperopt, on the same objectives and with
+//! the same seeds. The result of a run is its best loss. The program prints the
+//! mean per method, and the differences of the sampler's mean from the others'
+//! with Welch's 95 % intervals. `output.json` receives the best losses.
 
 mod objectives;
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hyperopt: Value = serde_json::from_str(&std::fs::read_to_string(input)?)?;
     let trials = hyperopt["trials"]
         .as_u64()
-        .ok_or("no number of trials in the JSON")?;
+        .ok_or("the JSON has no number of trials")?;
 
     println!(
         "| objective | hyperopt | random search | sampler | sampler − hyperopt | sampler − random search |"
@@ -64,21 +64,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Fails where the objective differs from its Python implementation.
+/// Fails if the objective differs from its Python implementation.
 fn check(objective: &dyn Objective, theirs: &[f64]) -> Result<(), String> {
-    let largest = objectives::points(&objective.dimensions(), theirs.len())
+    let max_difference = objectives::points(&objective.dimensions(), theirs.len())
         .iter()
         .zip(theirs)
         .map(|(point, loss)| (objective.loss(point) - loss).abs())
         .fold(0.0, f64::max);
     eprintln!(
-        "{}: largest difference to Python at {} points: {largest:.1e}",
+        "{}: maximum difference from Python at {} points: {max_difference:.1e}",
         objective.name(),
         theirs.len()
     );
-    if theirs.is_empty() || largest > 1e-12 {
+    if theirs.is_empty() || max_difference > 1e-12 {
         return Err(format!(
-            "{} is not the objective that hyperopt ran on",
+            "{} differs from the objective that hyperopt ran on",
             objective.name()
         ));
     }
@@ -111,9 +111,8 @@ fn random_search(objective: &dyn Objective, seed: u64, trials: u64) -> f64 {
     })
 }
 
-/// Runs trials at the points that `propose` makes of the trial's seed and of
-/// the last trial; returns the loss, without noise, of the trial that had the
-/// lowest loss.
+/// Runs trials at the points that `propose` returns for the trial's seed and the
+/// last trial. Returns the noise-free loss of the trial with the lowest loss.
 fn search(
     objective: &dyn Objective,
     seed: u64,
@@ -163,14 +162,14 @@ impl std::fmt::Display for Summary {
     }
 }
 
-/// The difference of two means with its 95 % interval.
+/// The difference of two means, with its 95 % interval.
 struct Difference {
     mean: f64,
     half_width: f64,
 }
 
 impl Difference {
-    /// Welch 1947: the two variances may differ.
+    /// By Welch's t-test (1947), which allows different variances.
     fn between(a: &[f64], b: &[f64]) -> Self {
         let (a, b) = (Summary::of(a), Summary::of(b));
         let (va, vb) = (a.variance / a.count, b.variance / b.count);
@@ -191,7 +190,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// The 97.5 % quantile of Student's t, by the expansion in 1/ν of Abramowitz
-/// and Stegun 26.7.5; its error is below 0.001 from ν = 8 on.
+/// and Stegun 26.7.5; its error is below 0.001 for ν of at least 8.
 fn t_quantile(freedom: f64) -> f64 {
     let z: f64 = 1.959964;
     z + (z.powi(3) + z) / (4.0 * freedom)
@@ -201,9 +200,7 @@ fn t_quantile(freedom: f64) -> f64 {
 }
 
 fn floats(value: &Value) -> Result<Vec<f64>, &'static str> {
-    let array = value
-        .as_array()
-        .ok_or("an objective is missing in the JSON")?;
+    let array = value.as_array().ok_or("the JSON lacks an objective")?;
     array
         .iter()
         .map(|x| x.as_f64().ok_or("a loss in the JSON is not a number"))

@@ -1,5 +1,5 @@
-//! The same functions as in `objectives.py`, term by term and in the same
-//! order of summation.
+//! The objectives of `objectives.py`, term by term and in the same order of
+//! summation.
 
 use faa_search::sampler::Dimension::{self, Choice, Unit};
 use std::f64::consts::PI;
@@ -8,9 +8,9 @@ use std::f64::consts::PI;
 pub(crate) trait Objective {
     fn name(&self) -> &'static str;
     fn dimensions(&self) -> Vec<Dimension>;
-    /// The loss a sampler is told.
+    /// The loss that the sampler observes.
     fn loss(&self, x: &[f64]) -> f64;
-    /// The loss a run is judged by; differs from `loss` where that has noise.
+    /// The loss that the methods are compared by: `loss` without noise.
     fn true_loss(&self, x: &[f64]) -> f64 {
         self.loss(x)
     }
@@ -145,7 +145,7 @@ impl Objective for Rastrigin {
     }
 }
 
-/// Hartmann's six-dimensional function, two of its coordinates by choice.
+/// Hartmann's six-dimensional function, with two coordinates from choices.
 struct Hartmann;
 
 impl Objective for Hartmann {
@@ -201,7 +201,7 @@ impl Objective for Hartmann {
     }
 }
 
-/// Uniform points, the same as `points` of `objectives.py`.
+/// Uniform points, the same as from `points` in `objectives.py`.
 pub(crate) fn points(dimensions: &[Dimension], count: usize) -> Vec<Vec<f64>> {
     let mut rng = SplitMix64(7);
     let mut point = || {
@@ -214,8 +214,8 @@ pub(crate) fn points(dimensions: &[Dimension], count: usize) -> Vec<Vec<f64>> {
     (0..count).map(|_| point()).collect()
 }
 
-/// Steele et al. 2014; fixes the constants of the objectives on both sides,
-/// and gives every trial of a run a seed of its own.
+/// The generator of Steele et al. 2014, for the constants of the objectives, which
+/// are equal in both languages, and for the seeds of trials.
 pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {

@@ -1,4 +1,4 @@
-//! What makes a configuration impossible.
+//! Checks whether a configuration is possible.
 
 use faa_op::OpSet;
 use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
@@ -10,7 +10,7 @@ use crate::folds::{FoldError, stratified_folds};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
-/// Why a run with this configuration is impossible.
+/// A run with this configuration is impossible.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -31,13 +31,13 @@ pub enum ConfigError {
     /// There is neither a search nor a training.
     #[error("there is nothing to train")]
     NoTraining,
-    /// A training with Cutout alone is asked for, and Cutout is off.
+    /// A training with Cutout alone is configured, but Cutout is off.
     #[error("a training with Cutout needs --cutout above 0")]
     NoCutout,
-    /// A training with a policy is asked for, and there is none.
+    /// A training with a policy is configured, but there is no policy.
     #[error("there is no policy to train with")]
     NoPolicy,
-    /// A random policy is asked for, and its size is unknown.
+    /// A training with a random policy is configured, but its size is unknown.
     #[error("a random policy needs a number of sub-policies")]
     NoRandomPolicy,
     /// There are no ops to search over.
@@ -60,25 +60,25 @@ impl RunConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], the first thing that is impossible.
+    /// [`ConfigError`], for the first problem found.
     pub fn check(&self, ops: &OpSet) -> Result<(), ConfigError> {
         ranges::check(self)?;
-        let finals = &self.final_trainings;
-        if self.search.is_none() && finals.augmentations.is_empty() {
+        let final_trainings = &self.final_trainings;
+        if self.search.is_none() && final_trainings.augmentations.is_empty() {
             return Err(ConfigError::NoTraining);
         }
         self.check_warmup()?;
-        let trains_with = |augmentation| finals.augmentations.contains(&augmentation);
+        let trains_with = |augmentation| final_trainings.augmentations.contains(&augmentation);
         if trains_with(Augmentation::Cutout) && self.common.training.cutout == 0 {
             return Err(ConfigError::NoCutout);
         }
         let mut policies = Vec::new();
         if let Some(search) = &self.search {
             check_ops("search.ops", &search.ops, ops)?;
-        } else if trains_with(Augmentation::Policy) && finals.policy.is_none() {
+        } else if trains_with(Augmentation::Policy) && final_trainings.policy.is_none() {
             return Err(ConfigError::NoPolicy);
         }
-        match &finals.random {
+        match &final_trainings.random {
             Some(random) if trains_with(Augmentation::Random) => {
                 check_ops("final_trainings.random.ops", &random.ops, ops)?;
                 let (sub_policies, steps) =
@@ -94,7 +94,7 @@ impl RunConfig {
         if trains_with(Augmentation::TrivialAugment) {
             policies.push(trivial_augment());
         }
-        policies.extend(finals.policy.clone());
+        policies.extend(final_trainings.policy.clone());
         let pipeline = |policy| Pipeline::new(policy, &self.common.training, ops, [0; 3], 0);
         pipeline(None).map_err(ConfigError::Ops)?;
         for policy in &policies {
@@ -116,10 +116,11 @@ impl RunConfig {
     }
 
     fn check_warmup(&self) -> Result<(), ConfigError> {
-        let finals = &self.final_trainings;
-        let search = self.search.as_ref().map(|_| self.common.training.epochs);
-        let finals = (!finals.augmentations.is_empty()).then_some(finals.epochs);
-        let shortest = search.into_iter().chain(finals).min();
+        let final_trainings = &self.final_trainings;
+        let search_epochs = self.search.as_ref().map(|_| self.common.training.epochs);
+        let final_epochs =
+            (!final_trainings.augmentations.is_empty()).then_some(final_trainings.epochs);
+        let shortest = search_epochs.into_iter().chain(final_epochs).min();
         let epochs = shortest.map_or(usize::MAX, usize::from);
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
@@ -149,7 +150,7 @@ fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigErro
     Ok(())
 }
 
-/// TrivialAugment's wide space, as it is shipped.
+/// The shipped policy of TrivialAugment's wide space.
 pub(crate) fn trivial_augment() -> Policy {
     let mut shipped = shipped().iter();
     let wide = shipped.find(|policy| policy.name == "trivialaugment-wide");

@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::sampler::TpeConfig;
 
 impl RunConfig {
-    /// A search with the constants of a preset, on the given data.
+    /// A search with a preset's constants, on the given data set.
     pub fn for_search(preset: Preset, data: &str) -> Self {
         let (training, final_epochs) = match preset {
             Preset::Demo => (demo_training(), 50),
@@ -34,9 +34,9 @@ impl RunConfig {
         }
     }
 
-    /// Final trainings with the constants of a preset, without a search: nothing to train yet, and
-    /// random policies of 50 sub-policies, as many as the paper's search takes from one round of one
-    /// fold (10 candidates of 5).
+    /// Trainings with a preset's constants, without a search. There are no augmentations to train with
+    /// yet. Random policies have 50 sub-policies, as many as the paper's search takes from one round of
+    /// one fold (10 candidates of 5).
     pub fn for_training(preset: Preset, data: &str) -> Self {
         let mut config = Self::for_search(preset, data);
         config.search = None;
@@ -52,7 +52,7 @@ impl RunConfig {
 }
 
 impl SearchConfig {
-    /// The constants of a preset.
+    /// A search with a preset's constants.
     pub fn preset(preset: Preset) -> Self {
         let (folds, held_out, images) = match preset {
             Preset::Demo => (2, None, None),
@@ -109,7 +109,7 @@ fn demo_training() -> TrainingConfig {
 }
 
 fn model(depth: usize, width: usize) -> Model {
-    Model::new(depth, width).expect("presets name networks that exist")
+    Model::new(depth, width).expect("presets have valid networks")
 }
 
 fn count(number: usize) -> NonZeroUsize {

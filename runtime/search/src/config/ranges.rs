@@ -1,4 +1,4 @@
-//! The range of every number of a configuration, in one table.
+//! The table of the ranges of all numbers in a configuration.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ pub struct OutOfRange {
     pub option: &'static str,
     /// Its value.
     pub value: f64,
-    /// What it may be.
+    /// Its valid range.
     pub range: Range,
 }
 
-/// What a number may be.
+/// A range of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Range {
@@ -55,11 +55,11 @@ impl fmt::Display for Range {
     }
 }
 
-/// A row of the table: the option, its range, and where its value is; `None` where it does not apply.
+/// The option, its range, and its value, which is `None` if the option does not apply.
 type Row = (&'static str, Range, fn(&RunConfig) -> Option<f64>);
 
-/// The upper bounds are far beyond any sensible run, and low enough that no product of counts
-/// overflows and that nothing of that size exhausts memory before it is noticed.
+/// Upper bounds are far beyond any sensible run, but low enough that no product of counts overflows, and
+/// that no single number can exhaust the memory.
 const RANGES: &[Row] = &[
     ("--image-size", Closed(1.0, 4096.0), |run| {
         run.common.image_size.map(f64::from)

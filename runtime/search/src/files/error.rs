@@ -1,25 +1,25 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most bytes that are read of a file of a run. A log of 100,000 trials has a quarter of them.
+/// The maximum size of a run's file, in bytes. A log of 100,000 trials is a quarter as large.
 pub const MAX_BYTES: u64 = 256 << 20;
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// The reason.
         source: io::Error,
     },
-    /// A line or a whole file is not what this program writes.
-    #[error("{}, line {line}, is damaged: {reason}; move the file away, or start with another --out", path.display())]
+    /// A line or a whole file is not in the format of this program.
+    #[error("{}, line {line}, is damaged: {reason}; move the file away, or start with a different --out", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -29,12 +29,12 @@ pub enum FileError {
         reason: String,
     },
     /// A file is too large to be one of a run.
-    #[error("{} has more than {MAX_BYTES} bytes, too many for a file of a run", .0.display())]
+    #[error("{} is larger than {MAX_BYTES} bytes, the maximum for a file of a run", .0.display())]
     TooLarge(PathBuf),
 }
 
 impl FileError {
-    /// For `map_err`: what was tried, and with which file.
+    /// For `map_err`, with the operation and the file.
     pub fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::error::FileError;
 use super::whole::{Files, read};
 
-/// A file of one JSON value per line, of which a crash may leave half of the last line.
+/// A file of one JSON value per line. A crash may leave the last line incomplete.
 #[derive(Clone, Debug)]
 pub struct Log<T> {
     path: PathBuf,
@@ -28,15 +28,15 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         &self.path
     }
 
-    /// The values; none where there is no file. A last line that is not whole is passed over: it is
-    /// being written, or was torn by a crash.
+    /// The values; none if there is no file. An incomplete last line is ignored: it is being written, or
+    /// was interrupted by a crash.
     ///
     /// # Errors
     ///
-    /// [`FileError`] where the log cannot be read, or a whole line is damaged.
+    /// [`FileError`] if the log cannot be read, or a complete line is damaged.
     pub fn read(&self) -> Result<Vec<T>, FileError> {
         let content = read(&self.path)?.unwrap_or_default();
-        let lines = content[..whole_lines(&content)].split_inclusive(|byte| *byte == b'\n');
+        let lines = content[..complete_lines(&content)].split_inclusive(|byte| *byte == b'\n');
         let value = |(line, text): (usize, &[u8])| {
             let value = serde_json::from_slice(text);
             value.map_err(|error| FileError::damaged(&self.path, line, &error))
@@ -44,20 +44,20 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         (1..).zip(lines).map(value).collect()
     }
 
-    /// Cuts a torn last line off, after the lines before it were found good. Only the process that
-    /// holds the run's lock may do this.
+    /// Removes an incomplete last line, if the lines before it are valid. Only the process that holds
+    /// the run's lock may do this.
     pub(crate) fn repair(&self) -> Result<(), FileError> {
         self.read()?;
         let content = read(&self.path)?.unwrap_or_default();
-        let whole = whole_lines(&content);
-        if whole == content.len() {
+        let length = complete_lines(&content);
+        if length == content.len() {
             return Ok(());
         }
-        let cut = || {
+        let truncate = || {
             let file = File::options().write(true).open(&self.path)?;
-            file.set_len(whole as u64)
+            file.set_len(length as u64)
         };
-        cut().map_err(FileError::io("repair", &self.path))
+        truncate().map_err(FileError::io("repair", &self.path))
     }
 
     pub(crate) fn append(&self, files: &Files, value: &T) -> Result<(), FileError> {
@@ -71,14 +71,14 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     }
 }
 
-/// The bytes up to the end of the last whole line.
-fn whole_lines(content: &[u8]) -> usize {
+/// The number of bytes up to the end of the last complete line.
+fn complete_lines(content: &[u8]) -> usize {
     let end = content.iter().rposition(|byte| *byte == b'\n');
     end.map_or(0, |end| end + 1)
 }
 
 fn line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("our own types have a JSON form");
+    let mut line = serde_json::to_vec(value).expect("our types can be written as JSON");
     line.push(b'\n');
     line
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_passed_over_and_cut_off_only_by_a_repair() {
+    fn an_incomplete_last_line_is_ignored_and_removed_only_by_a_repair() {
         let (_folder, log) = log("[1,2]\n[3]\n[4, 5");
         assert_eq!(log.read().unwrap(), [vec![1, 2], vec![3]]);
         assert_eq!(fs::read(log.path()).unwrap().len(), 15);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_line_is_named_and_nothing_is_cut() {
+    fn a_damaged_line_is_named_and_nothing_is_removed() {
         let (_folder, log) = log("[1]\n[oops\n[2]\n[3");
         let error = log.repair().unwrap_err().to_string();
         assert!(error.contains("log.jsonl, line 2, is damaged"), "{error}");

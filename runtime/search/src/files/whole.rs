@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use super::error::{FileError, MAX_BYTES};
 use super::fault::FaultPoint;
 
-/// Writes the files of a run. All writing goes through it, so that a test can cut a run short at
-/// every single write.
+/// Writes the files of a run. All writes go through it, so that a test can interrupt a run at each of
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     fault: FaultPoint,
@@ -21,11 +21,11 @@ impl Files {
         Self { fault }
     }
 
-    /// Replaces a file: a reader sees the old content or the new one, also after a crash.
+    /// Replaces a file atomically: a reader sees the old content or the new one, even after a crash.
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`]; the old content is then untouched.
+    /// [`FileError::Io`]; the old content is then unchanged.
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         let write = || {
             self.fault.pass(|| {
@@ -37,13 +37,13 @@ impl Files {
         write().map_err(FileError::io("write", path))
     }
 
-    /// Replaces a file by a value as indented JSON.
+    /// Replaces a file by a value, as indented JSON.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-        let mut json = serde_json::to_vec_pretty(value).expect("our own types have a JSON form");
+        let mut json = serde_json::to_vec_pretty(value).expect("our types can be written as JSON");
         json.push(b'\n');
         self.write(path, &json)
     }
@@ -64,7 +64,7 @@ impl Files {
         remove().map_err(FileError::io("remove", path))
     }
 
-    /// Appends to a file, and waits until it is on the disk.
+    /// Appends to a file, and syncs it to disk.
     pub(super) fn append(&self, path: &Path, line: &[u8]) -> Result<(), FileError> {
         let append = || {
             let mut file = File::options().append(true).create(true).open(path)?;
@@ -77,11 +77,11 @@ impl Files {
     }
 }
 
-/// Reads a JSON file; `None` where there is none.
+/// Reads a JSON file; `None` if it does not exist.
 ///
 /// # Errors
 ///
-/// [`FileError`] where it cannot be read, is too large, or is something else.
+/// [`FileError`] if it cannot be read, is too large, or does not hold such a value.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     let Some(content) = read(path)? else {
         return Ok(None);
@@ -90,11 +90,11 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileErro
     value.map_err(|error| FileError::damaged(path, error.line(), &error))
 }
 
-/// Reads a file; `None` where there is none.
+/// Reads a file; `None` if it does not exist.
 ///
 /// # Errors
 ///
-/// [`FileError`] where it cannot be read or is too large.
+/// [`FileError`] if it cannot be read or is too large.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     let mut content = Vec::new();
     let mut read = || {

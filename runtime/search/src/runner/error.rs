@@ -5,11 +5,11 @@ use crate::config::check::ConfigError;
 use crate::files::FileError;
 use crate::sampler::ObserveError;
 
-/// Why a run ended early.
+/// A run ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// On request; the same run, started again, continues.
+    /// On request; starting the same run again continues it.
     #[error("stopped on request")]
     Stopped,
     /// The configuration is impossible.
@@ -25,9 +25,9 @@ pub enum RunError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The trial that belongs there, as `round.trial`.
+        /// The expected trial, as `round.trial`.
         expected: String,
-        /// The trial that is there.
+        /// The recorded trial.
         found: String,
     },
     /// The log of a training has fewer epochs than its checkpoint.
@@ -39,39 +39,39 @@ pub enum RunError {
     MissingEpochs {
         /// The log.
         path: PathBuf,
-        /// Its epochs.
+        /// The number of epochs in it.
         found: usize,
-        /// Those of the checkpoint.
+        /// The number of epochs of the checkpoint.
         expected: usize,
         /// The checkpoint.
         checkpoint: PathBuf,
     },
-    /// No fold has a network to score candidates with, or no training came to its end.
-    #[error("all trainings diverged: choose another --out and a lower --learning-rate")]
+    /// All trainings diverged: those of all folds, or without a search all final ones.
+    #[error("all trainings diverged: choose a different --out and a lower --learning-rate")]
     AllDiverged,
-    /// A network gives results that are infinite or NaN.
+    /// A network has a loss that is infinite or NaN.
     #[error(
         "{stage} gave a loss that is infinite or NaN: the network has diverged; try a lower \
          learning rate"
     )]
     NotFinite {
-        /// What was being done.
+        /// The step of the run.
         stage: String,
     },
-    /// A reward that is NaN.
-    #[error("the sampler refused a trial")]
+    /// The sampler rejected a trial.
+    #[error("the sampler rejected a trial")]
     Sampler(#[from] ObserveError),
     /// Training or scoring failed.
     #[error("{stage} failed")]
     Backend {
-        /// What was being done.
+        /// The step of the run.
         stage: String,
         /// The reason.
         source: BackendError,
     },
 }
 
-/// For `map_err`: what was being done.
+/// For `map_err`, with the step of the run.
 pub(super) fn failed(stage: &str) -> impl FnOnce(BackendError) -> RunError {
     let stage = stage.to_owned();
     move |source| match source {

@@ -1,4 +1,4 @@
-//! The trainings on all images, with the policy and with what it is compared with.
+//! The trainings on all images, with the policy and with the baselines.
 
 use faa_policy::Policy;
 
@@ -12,37 +12,37 @@ use crate::results::{Evaluation, FinalResult, Outcome};
 use crate::seeds::{Purpose, derive};
 use crate::space::Space;
 
-/// Trains the final networks.
+/// Trains and evaluates the final networks.
 pub(super) struct Trainer<'a> {
     pub(super) config: &'a RunConfig,
-    /// How many images the training split has.
+    /// The number of images in the training split.
     pub(super) images: usize,
-    /// That of [`Augmentation::Policy`].
+    /// The policy of [`Augmentation::Policy`].
     pub(super) policy: Option<&'a Policy>,
 }
 
-/// Every augmentation with every seed: all augmentations of the first seed first.
-pub(super) fn every_training(finals: &FinalTrainings) -> impl Iterator<Item = TrainingId> {
-    (0..finals.seeds.get()).flat_map(|seed| {
-        let augmentations = finals.augmentations.iter().copied();
+/// Every augmentation with every seed, starting with all augmentations of the first seed.
+pub(super) fn all_trainings(config: &FinalTrainings) -> impl Iterator<Item = TrainingId> {
+    (0..config.seeds.get()).flat_map(|seed| {
+        let augmentations = config.augmentations.iter().copied();
         augmentations.map(move |augmentation| TrainingId::Final { augmentation, seed })
     })
 }
 
 impl Trainer<'_> {
-    /// Trains everything that is not trained yet.
+    /// Does all trainings that are not yet recorded.
     pub(super) fn train<B: NetworkFiles>(
         &self,
         workers: &Workers<'_>,
         backends: &mut [B],
     ) -> Result<Vec<FinalResult>, RunError> {
-        let finals = &self.config.final_trainings;
-        let all: Vec<TrainingId> = every_training(finals).collect();
+        let config = &self.config.final_trainings;
+        let all: Vec<TrainingId> = all_trainings(config).collect();
         let outcomes = workers.run_parallel(backends, all.iter(), |worker, id| match id {
             TrainingId::Final { augmentation, seed } => {
                 self.train_one(worker, *augmentation, *seed)
             }
-            TrainingId::Fold(_) => unreachable!("folds are no final trainings"),
+            TrainingId::Fold(_) => unreachable!("all are final trainings"),
         })?;
         let result = |wanted: &Augmentation| {
             let mut result = FinalResult {
@@ -59,10 +59,10 @@ impl Trainer<'_> {
             }
             result
         };
-        Ok(finals.augmentations.iter().map(result).collect())
+        Ok(config.augmentations.iter().map(result).collect())
     }
 
-    /// One training, evaluated on the test split after its last epoch.
+    /// Does one training, and evaluates its network on the test split.
     fn train_one<B: NetworkFiles>(
         &self,
         worker: &mut Worker<'_, '_, B>,
@@ -84,7 +84,7 @@ impl Trainer<'_> {
             images: &images,
             training: &training,
             policy: policy.as_ref(),
-            // All augmentations of one seed share first weights and the order of images.
+            // With the same seed, all augmentations have the same initial weights and order of images.
             seed: derive(common.seed, Purpose::FinalTraining, &[seed as u64]),
         };
         let id = TrainingId::Final { augmentation, seed };
@@ -111,7 +111,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// Where random policies are drawn from, and how many sub-policies they have.
+    /// The space of random policies, and their number of sub-policies.
     fn random_space(&self) -> Option<(Space, usize)> {
         if let Some(random) = &self.config.final_trainings.random {
             let (sub_policies, steps) =

@@ -1,4 +1,4 @@
-//! The search on one fold: its network, and its trials.
+//! The search on one fold: the training of its network, and its trials.
 
 use std::time::Instant;
 
@@ -29,13 +29,13 @@ pub(super) struct FoldSearch<'a> {
 }
 
 impl FoldSearch<'_> {
-    /// Trains the fold's network and makes its trials: the sub-policies that the fold contributes.
+    /// Trains the fold's network and runs its trials. Returns the sub-policies of the best candidates.
     pub(super) fn run<B: NetworkFiles>(
         &self,
         worker: &mut Worker<'_, '_, B>,
     ) -> Result<Outcome<Vec<SubPolicy>>, RunError> {
         let id = TrainingId::Fold(self.number);
-        // Before hours of training: a log that is damaged or belongs to a different search.
+        // Before hours of training, since the log may be damaged or belong to a different search.
         let log = worker.directory().create_training(id)?.trials();
         let recorded = log.read()?;
         self.check_recorded(&log, &recorded)?;
@@ -65,7 +65,7 @@ impl FoldSearch<'_> {
         Ok(Outcome::Done(sub_policies))
     }
 
-    /// Checks that the recorded trials are the first ones of this search.
+    /// Checks that the recorded trials are the first trials of this search.
     fn check_recorded(&self, log: &Log<Trial>, recorded: &[Trial]) -> Result<(), RunError> {
         let space = Space::new(self.search);
         let trials = self.search.trials.get();
@@ -83,7 +83,7 @@ impl FoldSearch<'_> {
             }
             if space.point(&trial.candidate).is_none() {
                 let expected = format!("{} with this search's ops", name(found));
-                return Err(unexpected(expected, "others".to_owned()));
+                return Err(unexpected(expected, "different ops".to_owned()));
             }
         }
         Ok(())
@@ -97,7 +97,7 @@ struct Round<'a> {
     log: Log<Trial>,
     space: Space,
     sampler: Sampler,
-    /// Those that are made.
+    /// The trials so far.
     trials: Vec<Trial>,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// Makes the trials that are not recorded yet.
+    /// Runs the trials that are not yet recorded.
     fn finish<B: NetworkFiles>(
         &mut self,
         worker: &mut Worker<'_, '_, B>,
@@ -141,7 +141,7 @@ impl<'a> Round<'a> {
         let rewards = self.trials.iter().map(|trial| trial.reward);
         let mut best = rewards.fold(f64::NEG_INFINITY, f64::max);
         for number in self.trials.len()..count {
-            let trial = self.make_trial(worker, network, number)?;
+            let trial = self.run_trial(worker, network, number)?;
             best = best.max(trial.reward);
             worker.report(Event::TrialDone {
                 fold: fold.number,
@@ -157,8 +157,8 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Proposes a candidate, has it scored, and writes that down.
-    fn make_trial<B: NetworkFiles>(
+    /// Proposes a candidate, has it scored, and records the trial.
+    fn run_trial<B: NetworkFiles>(
         &mut self,
         worker: &mut Worker<'_, '_, B>,
         network: &B::Network,
@@ -192,7 +192,7 @@ impl<'a> Round<'a> {
             .backend
             .score(network, &task, stop)
             .map_err(failed(&stage))?;
-        // JSON has no form for other numbers, and a search could not continue from them.
+        // JSON cannot represent infinity and NaN, and the search could not be resumed from them.
         if ![score.any, score.mean, score.loss]
             .iter()
             .all(|it| it.is_finite())

@@ -1,15 +1,14 @@
-//! From trials to the policy.
+//! Selects the sub-policies of the policy from the trials.
 
 use faa_policy::SubPolicy;
 
 use crate::trial::Trial;
 
-/// The sub-policies of the best trials of one round: the `top_n` highest rewards, the earlier trial
-/// first among equals. Of the sub-policies of one candidate that have the same sequence of ops,
-/// the first stays (step 4 of the search).
+/// The sub-policies of the `top_n` trials of a round with the highest rewards. Ties go to the earlier
+/// trial. Of the sub-policies of a candidate with the same sequence of ops, only the first is included.
 pub fn best_sub_policies(trials: &[Trial], top_n: usize) -> Vec<SubPolicy> {
     let mut ranked: Vec<_> = trials.iter().collect();
-    // The sort is stable, and trials are recorded in the order in which they were made.
+    // The sort is stable, and trials are in the order in which they were run.
     ranked.sort_by(|a, b| b.reward.total_cmp(&a.reward));
     ranked
         .into_iter()
@@ -21,8 +20,8 @@ pub fn best_sub_policies(trials: &[Trial], top_n: usize) -> Vec<SubPolicy> {
 fn without_repeats(candidate: &[SubPolicy]) -> Vec<SubPolicy> {
     let mut unique: Vec<SubPolicy> = Vec::new();
     for sub_policy in candidate {
-        let same = |other: &SubPolicy| ops(other).eq(ops(sub_policy));
-        if !unique.iter().any(same) {
+        let has_same_ops = |other: &SubPolicy| ops(other).eq(ops(sub_policy));
+        if !unique.iter().any(has_same_ops) {
             unique.push(sub_policy.clone());
         }
     }
@@ -57,19 +56,19 @@ mod tests {
     }
 
     #[test]
-    fn the_best_are_kept_and_the_earlier_among_equals() {
+    fn the_best_trials_are_selected_and_ties_go_to_the_earlier() {
         let trials: Vec<_> = [(0.1, "A"), (0.9, "B"), (0.5, "C"), (0.9, "D"), (0.5, "E")]
             .map(|(reward, op)| trial(reward, vec![sub_policy(&[op], 0.5)]))
             .into();
-        let top_n: Vec<_> = best_sub_policies(&trials, 3)
+        let selected: Vec<_> = best_sub_policies(&trials, 3)
             .iter()
             .map(|steps| steps[0].op.clone())
             .collect();
-        assert_eq!(top_n, ["B", "D", "C"]);
+        assert_eq!(selected, ["B", "D", "C"]);
     }
 
     #[test]
-    fn repeats_are_dropped_within_a_candidate_but_not_across() {
+    fn repeated_ops_are_dropped_within_a_candidate_but_not_across_candidates() {
         let first = vec![
             sub_policy(&["A", "B"], 0.1),
             sub_policy(&["B", "A"], 0.2),

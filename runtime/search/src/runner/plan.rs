@@ -1,7 +1,7 @@
-//! What remains to be done, and how long it will take.
+//! The remaining work of a run, and an estimate of its duration.
 
 use super::error::{RunError, failed};
-use super::final_trainings::every_training;
+use super::final_trainings::all_trainings;
 use crate::backend::{Backend, StopFlag};
 use crate::config::RunConfig;
 use crate::directory::RunDirectory;
@@ -11,8 +11,8 @@ use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::Rates;
 use crate::trial::Trial;
 
-/// The plan of a run on so many training images. Where the records do not show how fast this machine
-/// is, the first backend measures it.
+/// The plan of a run on `images` training images. If the records do not show the speed of this machine,
+/// the first backend measures it.
 pub(super) fn plan<B: Backend>(
     config: &RunConfig,
     folds: &[Fold],
@@ -24,17 +24,17 @@ pub(super) fn plan<B: Backend>(
     let size = RunSize::of(config, folds);
     let remaining = RemainingWork::of(config, folds, images, directory)?;
     let training = &config.common.training;
-    let of_one = match remaining.recorded_rates() {
+    let per_backend = match remaining.recorded_rates() {
         Some(rates) => rates,
-        None => (backends[0].rates(training, stop)).map_err(failed("the first measurement"))?,
+        None => (backends[0].rates(training, stop)).map_err(failed("measuring the speed"))?,
     };
     let parallel = backends
         .len()
         .min(size.folds.max(size.final_trainings))
         .max(1) as f64;
     let rates = Rates {
-        train: of_one.train * parallel,
-        classify: of_one.classify * parallel,
+        train: per_backend.train * parallel,
+        classify: per_backend.classify * parallel,
     };
     let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
     devices.sort();
@@ -57,7 +57,7 @@ pub(super) fn plan<B: Backend>(
     })
 }
 
-/// What a run consists of.
+/// The size of a run.
 struct RunSize {
     folds: usize,
     trials: usize,
@@ -68,26 +68,27 @@ impl RunSize {
     fn of(config: &RunConfig, folds: &[Fold]) -> Self {
         let search = config.search.as_ref();
         let trials_per_fold = search.map_or(0, |it| it.rounds.get() * it.trials.get());
-        let finals = &config.final_trainings;
+        let trainings = &config.final_trainings;
         Self {
             folds: folds.len(),
             trials: folds.len() * trials_per_fold,
-            final_trainings: finals.augmentations.len() * finals.seeds.get(),
+            final_trainings: trainings.augmentations.len() * trainings.seeds.get(),
         }
     }
 }
 
-/// The images that remain, and what the records say about how fast they go.
+/// The number of images that remain, and the recorded throughput.
 #[derive(Default)]
 struct RemainingWork {
     train: usize,
     classify: usize,
-    trained: Recorded,
-    classified: Recorded,
+    trained: Throughput,
+    classified: Throughput,
 }
 
+/// Recorded work.
 #[derive(Default)]
-struct Recorded {
+struct Throughput {
     images: usize,
     seconds: f64,
 }
@@ -112,9 +113,9 @@ impl RemainingWork {
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
-        let finals = &config.final_trainings;
-        for id in every_training(finals) {
-            remaining.add_training(&directory.training(id), images, finals.epochs.get())?;
+        let trainings = &config.final_trainings;
+        for id in all_trainings(trainings) {
+            remaining.add_training(&directory.training(id), images, trainings.epochs.get())?;
         }
         Ok(remaining)
     }
@@ -135,7 +136,7 @@ impl RemainingWork {
         Ok(())
     }
 
-    /// Adds a fold's trials, which classify so many images each.
+    /// Adds a fold's trials, each of which classifies `images`.
     fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) {
         for trial in recorded {
             self.classified.add(images, trial.seconds);
@@ -143,7 +144,7 @@ impl RemainingWork {
         self.classify += all.saturating_sub(recorded.len()) * images;
     }
 
-    /// `None` where a rate is needed of which nothing is recorded.
+    /// `None` if a rate is needed for which there are no records.
     fn recorded_rates(&self) -> Option<Rates> {
         Some(Rates {
             train: self.trained.rate(self.train)?,
@@ -152,7 +153,7 @@ impl RemainingWork {
     }
 }
 
-impl Recorded {
+impl Throughput {
     fn add(&mut self, images: usize, seconds: f64) {
         self.images += images;
         self.seconds += seconds;
@@ -161,7 +162,7 @@ impl Recorded {
     fn rate(&self, needed: usize) -> Option<f64> {
         match self.images {
             0 if needed > 0 => None,
-            // Nothing remains that it could be used for.
+            // Any rate will do, since no work remains.
             0 => Some(1.0),
             images => Some(images as f64 / self.seconds.max(1e-9)),
         }

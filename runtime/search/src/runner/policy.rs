@@ -1,4 +1,4 @@
-//! The policy that the folds have found.
+//! Builds the policy from the sub-policies of all folds.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::VERSION;
 use crate::config::RunConfig;
 
-/// The policy of these sub-policies, with where it comes from.
+/// The policy of these sub-policies, with its provenance.
 pub(super) fn merged(
     config: &RunConfig,
     sub_policies: Vec<SubPolicy>,
@@ -19,7 +19,7 @@ pub(super) fn merged(
         "Fast AutoAugment search on {}, seed {}, by faa-runtime {VERSION}",
         common.data, common.seed
     );
-    // No date and no path: the same search gives the same file, byte for byte.
+    // Without a date or a path, so that the same search writes the same file, byte for byte.
     let mut facts = json!({"source": source, "config": config});
     if !common.plugins.is_empty() {
         facts["plugins"] = json!(common.plugins);
@@ -33,7 +33,7 @@ pub(super) fn merged(
     policy
 }
 
-/// A short name of a data set: that of its file or folder, or its kind.
+/// A short name for a data set: the name of its file or folder, or its kind.
 fn data_name(data: &str) -> String {
     let (kind, path) = data.split_once(':').unwrap_or((data, ""));
     let file = Path::new(path)

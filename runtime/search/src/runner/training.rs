@@ -1,4 +1,4 @@
-//! One training: from its first weights or its last checkpoint to a network in a file.
+//! One training, from initial weights or a checkpoint to a network in a file.
 
 use super::error::{RunError, failed};
 use super::workers::Worker;
@@ -9,11 +9,10 @@ use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{Divergence, Evaluation, Outcome};
 
 impl<B: NetworkFiles> Worker<'_, '_, B> {
-    /// Trains and evaluates a network, continues where an earlier attempt ended, or finds the network
-    /// trained.
+    /// Trains and evaluates a network. Continues an interrupted training, and loads a network that is
+    /// already trained.
     ///
-    /// A training whose loss is infinite or NaN is given up for good: the same seed would diverge
-    /// again.
+    /// A training whose loss is infinite or NaN is not repeated, since the same seed would diverge again.
     pub(super) fn train(
         &mut self,
         id: TrainingId,
@@ -24,22 +23,22 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         if let Some(divergence) = read_json::<Divergence>(&files.diverged())? {
             return self.diverged(id, &files, divergence);
         }
-        let found = files.network().exists();
-        let network = match found {
+        let was_trained = files.network().exists();
+        let network = match was_trained {
             true => self.load(id, task, &files)?,
-            false => match self.learn(id, task, &files)? {
+            false => match self.train_epochs(id, task, &files)? {
                 Outcome::Done(network) => network,
                 Outcome::Diverged(divergence) => return self.diverged(id, &files, divergence),
             },
         };
-        if !found {
-            // That of a network that was moved away.
+        if !was_trained {
+            // It belongs to a network that was moved away.
             self.files().remove(&files.evaluation())?;
         }
         let (evaluation, resumed) = match read_json::<Evaluation>(&files.evaluation())? {
             Some(evaluation) => (evaluation, true),
             None => match self.evaluate(id, &network, images, &files)? {
-                Outcome::Done(evaluation) => (evaluation, found),
+                Outcome::Done(evaluation) => (evaluation, was_trained),
                 Outcome::Diverged(divergence) => return self.diverged(id, &files, divergence),
             },
         };
@@ -69,8 +68,8 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(network)
     }
 
-    /// Trains epoch by epoch, and writes each down before the next.
-    fn learn(
+    /// Trains all epochs that remain, recording each before the next.
+    fn train_epochs(
         &mut self,
         id: TrainingId,
         task: &TrainTask<'_>,
@@ -82,7 +81,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
             false => self.backend.begin(task).map(|network| (network, 0)),
         }
         .map_err(failed(&stage))?;
-        self.cut_log(files, done)?;
+        self.truncate_log(files, done)?;
         self.report(Event::TrainingStarted {
             training: id,
             epochs,
@@ -96,7 +95,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
                 }
                 epoch => epoch.map_err(failed(&stage))?,
             };
-            // The log first: a checkpoint without its line looks like a damaged log.
+            // The log comes first: a checkpoint with more epochs than the log is an error.
             files.epochs().append(self.files(), &epoch)?;
             if number + 1 < epochs {
                 let file = files.checkpoint();
@@ -112,8 +111,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(Outcome::Done(network))
     }
 
-    /// Evaluates a trained network. Where its loss is infinite or NaN, its training has diverged after
-    /// all.
+    /// Evaluates a trained network. If its loss is infinite or NaN, the training counts as diverged.
     fn evaluate(
         &mut self,
         id: TrainingId,
@@ -137,8 +135,8 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         }
     }
 
-    /// Records a divergence, and removes what is of no use any more. A kill may come in between, so
-    /// this also runs when the record is found.
+    /// Records a divergence, and removes checkpoint and network. This also runs when the record already
+    /// exists, since a kill may have come before the removals.
     fn diverged<T>(
         &self,
         id: TrainingId,
@@ -155,8 +153,8 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(Outcome::Diverged(divergence))
     }
 
-    /// Removes the epochs from the log that came after the checkpoint, and will be repeated.
-    fn cut_log(&self, files: &TrainingFiles, done: usize) -> Result<(), RunError> {
+    /// Removes epochs after the checkpoint from the log, since they will be repeated.
+    fn truncate_log(&self, files: &TrainingFiles, done: usize) -> Result<(), RunError> {
         let recorded = files.epochs().read()?;
         let in_order = (0..)
             .zip(&recorded)

@@ -1,4 +1,4 @@
-//! Work that is done in parallel: folds, and trainings.
+//! Runs folds and trainings in parallel.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
@@ -10,16 +10,15 @@ use crate::directory::RunDirectory;
 use crate::event::Event;
 use crate::files::Files;
 
-/// What all workers of a run share.
+/// The state that all workers of a run share.
 pub(super) struct Workers<'a> {
-    /// Where everything is written.
     directory: &'a RunDirectory,
-    /// Set on request, and once a worker has failed.
+    /// Set on request, or when a worker fails.
     stop: StopFlag,
     observe: Mutex<&'a mut (dyn FnMut(Event) + Send)>,
 }
 
-/// A backend at work, on a thread of its own.
+/// A backend with a thread of its own.
 pub(super) struct Worker<'w, 'a, B> {
     pub(super) backend: &'w mut B,
     shared: &'w Workers<'a>,
@@ -61,11 +60,11 @@ impl<'a> Workers<'a> {
         observe(event);
     }
 
-    /// Does all jobs, each on the next backend that is free; the results are in the order of the jobs.
+    /// Does all jobs, each on the next free backend. The results are in the order of the jobs.
     ///
     /// # Errors
     ///
-    /// A failure; the other workers are then stopped, as they are where one panics.
+    /// The first failure in the order of the backends. A failure or panic stops the other workers.
     pub(super) fn run_parallel<B: Backend, T: Send, R: Send>(
         &self,
         backends: &mut [B],
@@ -76,7 +75,7 @@ impl<'a> Workers<'a> {
         let queue = Mutex::new(jobs.into_iter().enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let drain_queue = |backend| {
-            let failure = StopOnDrop(&self.stop);
+            let stop_on_failure = StopOnDrop(&self.stop);
             let mut worker = Worker {
                 backend,
                 shared: self,
@@ -85,24 +84,24 @@ impl<'a> Workers<'a> {
             while let Some((index, job)) = next() {
                 done.push((index, work(&mut worker, job)?));
             }
-            mem::forget(failure);
+            mem::forget(stop_on_failure);
             Ok(done)
         };
-        let ended: Vec<Result<Vec<(usize, R)>, RunError>> = thread::scope(|scope| {
+        let results: Vec<Result<Vec<(usize, R)>, RunError>> = thread::scope(|scope| {
             let spawn = |backend| scope.spawn(|| drain_queue(backend));
             let workers: Vec<_> = backends.iter_mut().map(spawn).collect();
             let join = |worker: ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(ended) => ended,
+                Ok(result) => result,
                 Err(panic) => panic::resume_unwind(panic),
             };
             workers.into_iter().map(join).collect()
         });
         let mut done = Vec::new();
         let mut stopped = None;
-        for ended in ended {
-            match ended {
+        for result in results {
+            match result {
                 Ok(results) => done.extend(results),
-                // It may have been stopped by another's failure, which says more.
+                // It may have been stopped by the failure of a different worker, which is more useful.
                 Err(RunError::Stopped) => stopped = Some(RunError::Stopped),
                 Err(error) => return Err(error),
             }
@@ -115,7 +114,7 @@ impl<'a> Workers<'a> {
     }
 }
 
-/// Sets the flag where a worker ends early.
+/// Sets the flag when it is dropped, by an error or a panic.
 struct StopOnDrop<'a>(&'a StopFlag);
 
 impl Drop for StopOnDrop<'_> {

@@ -1,4 +1,4 @@
-//! Every number of a configuration has a range, and the error names the option.
+//! Numbers out of their range, and settings that contradict each other, are rejected.
 
 use faa_ops_builtin::builtin_ops;
 use faa_search::RunConfig;
@@ -7,7 +7,7 @@ use faa_search::environment::Resources;
 
 use crate::fake_backend::config;
 
-/// What is wrong with a search after a change.
+/// The error of a search configuration after a change.
 fn error(change: fn(&mut RunConfig, &mut SearchConfig)) -> String {
     let mut config = config();
     let mut search = config.search.take().unwrap();
@@ -160,7 +160,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_named() {
+fn contradictory_settings_are_named() {
     let warmup = error(|run, _| run.common.training.warmup_epochs = 2);
     assert!(
         warmup.contains("use fewer --warmup-epochs or more --epochs"),

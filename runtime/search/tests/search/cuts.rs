@@ -1,4 +1,4 @@
-//! A run that is cut short at each of its writes, in turn, comes to the same end.
+//! A run that is interrupted at any of its writes ends with the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn small() -> RunConfig {
 }
 
 #[test]
-fn a_run_that_is_cut_at_any_write_ends_as_one_that_was_not() {
+fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
     let whole = tempfile::tempdir().unwrap();
     let mut backend = FakeBackend::default();
     run(whole.path(), &small(), &mut backend).unwrap();
@@ -44,16 +44,16 @@ fn a_run_that_is_cut_at_any_write_ends_as_one_that_was_not() {
         );
         cuts += 1;
     }
-    // A line for each epoch and trial, and several writes around each training.
+    // One line per epoch and trial, and several writes per training.
     assert!(cuts > work, "{cuts} writes, {work} epochs and trials");
 }
 
-/// A second cut, while the first is being repaired.
+/// Further interruptions come while the first one is being repaired.
 #[test]
-fn a_run_may_be_cut_again_and_again() {
+fn a_run_may_be_interrupted_repeatedly() {
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &small(), &mut FakeBackend::default()).unwrap();
-    // With one, the policy would be written again in every attempt, and nothing after it.
+    // With one write per attempt, each would only write the policy again.
     for writes in [2, 3, 5] {
         let folder = tempfile::tempdir().unwrap();
         let mut attempts = 0;

@@ -1,23 +1,18 @@
-//! Trainings whose loss becomes NaN.
+//! Trainings whose loss becomes infinite or NaN.
 
 use std::fs;
 
 use faa_policy::Policy;
-use faa_search::backend::StopFlag;
 use faa_search::folds::stratified_folds;
 use faa_search::layout::TrainingId;
 use faa_search::{Event, RunConfig, RunError};
 
-use crate::fake_backend::{FakeBackend, config, labels, policy_of, run, run_with, search_in};
+use crate::fake_backend::{FakeBackend, config, labels, policy_of, run, run_on, search_in};
 
 /// A backend whose training of this fold diverges in its second epoch.
 fn diverging(config: &RunConfig, fold: usize) -> FakeBackend {
-    let folds = stratified_folds(
-        &labels(),
-        &search_in(&mut config.clone()).folds,
-        config.common.seed,
-    )
-    .unwrap();
+    let split = &config.search.as_ref().unwrap().folds;
+    let folds = stratified_folds(&labels(), split, config.common.seed).unwrap();
     FakeBackend {
         diverge: Some((folds[fold].train.clone(), 1)),
         ..FakeBackend::default()
@@ -25,11 +20,11 @@ fn diverging(config: &RunConfig, fold: usize) -> FakeBackend {
 }
 
 #[test]
-fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
+fn a_search_continues_without_a_fold_that_diverges() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
-    let (mut backends, mut events) = ([diverging(&config, 0)], Vec::new());
-    let stop = StopFlag::new();
-    run_with(folder.path(), &config, &mut backends, &stop, &mut events).unwrap();
+    let mut backends = [diverging(&config, 0)];
+    let (summary, events) = run_on(folder.path(), &config, &mut backends);
+    summary.unwrap();
     assert_eq!(backends[0].scored, 60);
     let diverged = events.iter().find_map(|event| match event {
         Event::TrainingDiverged {
@@ -48,7 +43,7 @@ fn a_fold_that_diverges_is_left_out_and_the_rest_is_kept() {
     let recorded = fs::read_to_string(folder.path().join("fold-0/diverged.json")).unwrap();
     assert!(recorded.contains("learning_rate"), "{recorded}");
 
-    // It would diverge again, and is not tried.
+    // It would diverge again, and is not repeated.
     let mut backend = FakeBackend::default();
     run(folder.path(), &config, &mut backend).unwrap();
     assert_eq!((backend.epochs, backend.scored), (0, 0));
@@ -70,7 +65,7 @@ fn a_final_training_that_diverges_is_counted() {
 #[test]
 fn a_search_without_any_network_ends_with_advice() {
     let (folder, mut config) = (tempfile::tempdir().unwrap(), config());
-    // With one fold of independent draws, all folds diverge where the one does.
+    // With a single fold that diverges, no network is left.
     search_in(&mut config).folds.count = 1.try_into().unwrap();
     search_in(&mut config).folds.held_out = Some(0.5);
     let error = run(folder.path(), &config, &mut diverging(&config, 0)).unwrap_err();
@@ -78,24 +73,18 @@ fn a_search_without_any_network_ends_with_advice() {
     assert!(error.to_string().contains("--learning-rate"), "{error}");
 }
 
-/// Its losses were finite to the last; those of the network are not.
+/// Its losses were finite in all epochs, but that of the trained network is not.
 #[test]
-fn a_network_whose_loss_is_nan_has_diverged_and_is_not_kept() {
+fn a_network_whose_loss_is_nan_counts_as_diverged_and_is_removed() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config());
     let mut backend = FakeBackend {
-        broken: true,
+        nan_loss: true,
         ..FakeBackend::default()
     };
     let error = run(folder.path(), &config, &mut backend).unwrap_err();
     assert!(matches!(error, RunError::AllDiverged), "{error}");
-    for fold in ["fold-0", "fold-1"] {
-        assert!(folder.path().join(fold).join("diverged.json").exists());
-        assert!(
-            !folder
-                .path()
-                .join(fold)
-                .join("network.safetensors")
-                .exists()
-        );
+    for fold in ["fold-0", "fold-1"].map(|name| folder.path().join(name)) {
+        assert!(fold.join("diverged.json").exists());
+        assert!(!fold.join("network.safetensors").exists());
     }
 }

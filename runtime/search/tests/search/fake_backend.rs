@@ -14,19 +14,19 @@ use faa_search::results::{Divergence, Epoch, Evaluation, Rates, Score, Summary};
 use faa_search::{Backend, Event, Run, RunConfig, RunDirectory, RunError};
 use faa_system::write_whole;
 
-/// Gives high scores to strong and likely Rotate, and to nothing else.
+/// Scores candidates by the probability and magnitude of their Rotate steps.
 #[derive(Clone, Default)]
 pub(crate) struct FakeBackend {
     pub(crate) trained: Vec<(usize, bool, usize)>,
     pub(crate) scored: usize,
     pub(crate) epochs: usize,
-    /// The images of a training whose loss becomes NaN in some epoch.
+    /// The images of a training, and the epoch in which it diverges.
     pub(crate) diverge: Option<(Vec<usize>, usize)>,
-    /// Whether networks have a loss of NaN when they are evaluated.
-    pub(crate) broken: bool,
+    /// Whether evaluation returns a loss of NaN.
+    pub(crate) nan_loss: bool,
     /// Whether every training fails.
     pub(crate) fail: bool,
-    /// Stop after this many epochs and trials in all.
+    /// The total number of epochs and trials after which the run is stopped.
     pub(crate) budget: Option<usize>,
 }
 
@@ -104,11 +104,11 @@ impl Backend for FakeBackend {
     ) -> Result<Score, BackendError> {
         stop.check()?;
         let steps: Vec<_> = task.candidate.sub_policies().iter().flatten().collect();
-        let liked = steps.iter().map(|step| match step.strength {
+        let scores = steps.iter().map(|step| match step.strength {
             Strength::Magnitude(magnitude) if step.op == "Rotate" => step.probability * magnitude,
             _ => 0.0,
         });
-        let any = liked.sum::<f64>() / steps.len() as f64;
+        let any = scores.sum::<f64>() / steps.len() as f64;
         self.scored += 1;
         self.spend(stop);
         Ok(Score {
@@ -126,7 +126,7 @@ impl Backend for FakeBackend {
     ) -> Result<Evaluation, BackendError> {
         Ok(Evaluation {
             error: 0.25,
-            loss: if self.broken { f64::NAN } else { 1.0 },
+            loss: if self.nan_loss { f64::NAN } else { 1.0 },
         })
     }
 
@@ -181,14 +181,24 @@ pub(crate) fn labels() -> Vec<u32> {
     (0..60).map(|image| image % 3).collect()
 }
 
-/// A run with one backend, its events thrown away.
+/// A run with one backend, without its events.
 pub(crate) fn run(
     out: &Path,
     config: &RunConfig,
     backend: &mut FakeBackend,
 ) -> Result<Summary, RunError> {
-    let backends = std::slice::from_mut(backend);
-    run_with(out, config, backends, &StopFlag::new(), &mut Vec::new())
+    run_on(out, config, std::slice::from_mut(backend)).0
+}
+
+/// A run that is not stopped, with its events.
+pub(crate) fn run_on(
+    out: &Path,
+    config: &RunConfig,
+    backends: &mut [FakeBackend],
+) -> (Result<Summary, RunError>, Vec<Event>) {
+    let mut events = Vec::new();
+    let summary = run_with(out, config, backends, &StopFlag::new(), &mut events);
+    (summary, events)
 }
 
 pub(crate) fn run_with(
@@ -202,8 +212,8 @@ pub(crate) fn run_with(
     run_in(&directory, config, backends, stop, events)
 }
 
-/// A run with one backend that is cut short at a write; `None` where that was in opening the
-/// directory.
+/// A run with one backend that is interrupted at a write; `None` if that happened while the directory was
+/// opened.
 pub(crate) fn run_until(
     fault: &FaultPoint,
     out: &Path,
@@ -211,14 +221,9 @@ pub(crate) fn run_until(
     backend: &mut FakeBackend,
 ) -> Option<Result<Summary, RunError>> {
     let directory = RunDirectory::open_with(out, config, 1, fault.clone()).ok()?;
-    let backends = std::slice::from_mut(backend);
-    Some(run_in(
-        &directory,
-        config,
-        backends,
-        &StopFlag::new(),
-        &mut Vec::new(),
-    ))
+    let (backends, stop) = (std::slice::from_mut(backend), StopFlag::new());
+    let summary = run_in(&directory, config, backends, &stop, &mut Vec::new());
+    Some(summary)
 }
 
 fn run_in(
@@ -240,7 +245,7 @@ fn run_in(
     run.run()
 }
 
-/// The policy of a run, as its file has it.
+/// The content of a run's policy file.
 pub(crate) fn policy_of(run: &Path) -> String {
     fs::read_to_string(run.join("policy.json")).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Whole runs with a fake backend: folds, trials, merging, resuming, trainings.
+//! Complete runs with a fake backend: folds, trials, merging, resuming, trainings.
 
 mod config;
 mod cuts;
@@ -13,11 +13,10 @@ use std::fs;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::Event;
-use faa_search::backend::StopFlag;
 use faa_search::config::Augmentation;
 use faa_search::layout::TrainingId;
 
-use fake_backend::{FakeBackend, config, run, run_with, search_in};
+use fake_backend::{FakeBackend, config, run, run_on, search_in};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
@@ -41,7 +40,7 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     assert_eq!(*most_used, "Rotate", "{uses:?}");
 
     assert_eq!(backend.scored, 120);
-    // The folds learn with Cutout and without a policy; final trainings see every image.
+    // Folds are trained with Cutout and without a policy; final trainings use every image.
     assert_eq!(backend.trained[..2], [(30, false, 16), (30, false, 16)]);
     let final_trainings = [
         (60, false, 0),
@@ -57,18 +56,9 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
 }
 
 #[test]
-fn everything_is_reported_and_written_down() {
+fn everything_is_reported_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let mut events = Vec::new();
-    let mut backends = [FakeBackend::default()];
-    run_with(
-        folder.path(),
-        &config(),
-        &mut backends,
-        &StopFlag::new(),
-        &mut events,
-    )
-    .unwrap();
+    let (_, events) = run_on(folder.path(), &config(), &mut [FakeBackend::default()]);
 
     let Event::Planned(plan) = &events[0] else {
         panic!("{:?}", events[0])
@@ -84,12 +74,8 @@ fn everything_is_reported_and_written_down() {
     assert_eq!(count(|event| matches!(event, Event::EpochDone { .. })), 14);
     assert!(matches!(events.last(), Some(Event::Finished(_))));
 
-    let lines = |file: &str| {
-        fs::read_to_string(folder.path().join(file))
-            .unwrap()
-            .lines()
-            .count()
-    };
+    let text = |file| fs::read_to_string(folder.path().join(file)).unwrap();
+    let lines = |file| text(file).lines().count();
     assert_eq!(lines("fold-1/trials.jsonl"), 60);
     assert_eq!(lines("fold-0/epochs.jsonl"), 2);
     for file in ["run.json", "summary.json", "final/policy-0/evaluation.json"] {
@@ -98,21 +84,14 @@ fn everything_is_reported_and_written_down() {
 }
 
 #[test]
-fn trials_of_a_different_search_are_refused() {
+fn trials_of_a_different_search_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = folder.path().join("fold-0/trials.jsonl");
     let text = fs::read_to_string(&log).unwrap();
-    let without_third: Vec<_> = text
-        .lines()
-        .enumerate()
-        .filter(|(line, _)| *line != 2)
-        .collect();
-    let lines: String = without_third
-        .iter()
-        .map(|(_, line)| format!("{line}\n"))
-        .collect();
-    fs::write(&log, lines).unwrap();
+    let mut lines: Vec<_> = text.split_inclusive('\n').collect();
+    lines.remove(2);
+    fs::write(&log, lines.concat()).unwrap();
     let error = run(folder.path(), &config(), &mut FakeBackend::default());
     let message = error.unwrap_err().to_string();
     assert!(
@@ -122,7 +101,7 @@ fn trials_of_a_different_search_are_refused() {
 }
 
 #[test]
-fn an_op_that_is_not_there_is_named_before_anything_is_trained() {
+fn an_unknown_op_is_named_before_anything_is_trained() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
     search_in(&mut config).ops.push("Rotat".into());

@@ -1,23 +1,22 @@
-//! Searches that are stopped and continued.
+//! Searches that are interrupted and continued.
 
 use std::path::Path;
 
-use faa_search::Event;
-use faa_search::RunError;
 use faa_search::backend::StopFlag;
+use faa_search::{Event, RunError};
 
-use crate::fake_backend::{FakeBackend, config, policy_of, run, run_with};
+use crate::fake_backend::{FakeBackend, config, policy_of, run, run_on, run_with};
 
 /// Epochs of two folds and five final trainings, and trials of two folds.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
 const TRIALS: usize = 120;
 
 #[test]
-fn a_search_stopped_anywhere_ends_with_the_same_policy_and_does_nothing_twice() {
+fn a_search_stopped_anywhere_has_the_same_policy_and_repeats_nothing() {
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &config(), &mut FakeBackend::default()).unwrap();
 
-    // In the first training, in the first round, between rounds and folds, and in the finals.
+    // In the first training, in the first round, between rounds and folds, and in the final trainings.
     for budget in [1, 2, 5, 31, 33, 62, 63, 100, 124, 127, 133] {
         let folder = tempfile::tempdir().unwrap();
         let (epochs, trials) = stopped_after(folder.path(), budget);
@@ -29,21 +28,15 @@ fn a_search_stopped_anywhere_ends_with_the_same_policy_and_does_nothing_twice() 
     }
 }
 
-/// Stops a search after so many epochs and trials in all, and returns how many of both it made.
+/// Stops a search after `budget` epochs and trials, and returns the number of each.
 fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
-    let mut backends = [FakeBackend {
+    let mut backend = FakeBackend {
         budget: Some(budget),
         ..FakeBackend::default()
-    }];
-    let stopped = run_with(
-        out,
-        &config(),
-        &mut backends,
-        &StopFlag::new(),
-        &mut Vec::new(),
-    );
+    };
+    let stopped = run(out, &config(), &mut backend);
     assert!(matches!(stopped, Err(RunError::Stopped)), "{budget}");
-    (backends[0].epochs, backends[0].scored)
+    (backend.epochs, backend.scored)
 }
 
 #[test]
@@ -51,55 +44,33 @@ fn folds_in_parallel_give_the_same_policy() {
     let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     run(one.path(), &config(), &mut FakeBackend::default()).unwrap();
     let mut backends = [(); 3].map(|()| FakeBackend::default());
-    let events = &mut Vec::new();
-    run_with(
-        three.path(),
-        &config(),
-        &mut backends,
-        &StopFlag::new(),
-        events,
-    )
-    .unwrap();
+    run_on(three.path(), &config(), &mut backends).0.unwrap();
     assert_eq!(policy_of(one.path()), policy_of(three.path()));
     let total: usize = backends.iter().map(|backend| backend.scored).sum();
     assert_eq!(total, TRIALS);
 }
 
 #[test]
-fn the_first_failure_ends_all_that_runs_in_parallel() {
+fn a_failure_stops_all_parallel_workers() {
     let folder = tempfile::tempdir().unwrap();
     let mut backends = [(); 2].map(|()| FakeBackend::default());
-    // Whichever takes the first fold: one fails in it, the other would go on for 60 trials.
+    // Whichever takes the first fold, the second fails; the first would run 60 trials.
     backends[1].fail = true;
-    let stop = StopFlag::new();
-    let error = run_with(
-        folder.path(),
-        &config(),
-        &mut backends,
-        &stop,
-        &mut Vec::new(),
-    );
-    let error = error.unwrap_err();
+    let (stop, events) = (StopFlag::new(), &mut Vec::new());
+    let error = run_with(folder.path(), &config(), &mut backends, &stop, events).unwrap_err();
     assert!(matches!(error, RunError::Backend { .. }), "{error}");
     assert!(backends[0].scored < 60, "{}", backends[0].scored);
-    // The flag of the caller is the caller's.
+    // The caller's flag is not set.
     assert!(stop.check().is_ok());
 }
 
 #[test]
-fn a_finished_search_is_reported_again_and_nothing_is_done_twice() {
+fn a_finished_search_is_reported_again_and_repeats_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let first = run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
-    let (mut backends, mut events) = ([FakeBackend::default()], Vec::new());
-    let second = run_with(
-        folder.path(),
-        &config(),
-        &mut backends,
-        &StopFlag::new(),
-        &mut events,
-    )
-    .unwrap();
-    assert_eq!(first, second);
+    let mut backends = [FakeBackend::default()];
+    let (second, events) = run_on(folder.path(), &config(), &mut backends);
+    assert_eq!(first, second.unwrap());
     assert_eq!((backends[0].scored, backends[0].epochs), (0, 0));
     let resumed = |event: &&Event| matches!(event, Event::TrainingDone { resumed: true, .. });
     assert_eq!(events.iter().filter(resumed).count(), 7);
@@ -117,10 +88,10 @@ fn a_log_that_is_shorter_than_its_checkpoint_is_named() {
 }
 
 #[test]
-fn an_epoch_without_a_checkpoint_is_made_again_and_logged_once() {
+fn an_epoch_without_a_checkpoint_is_repeated_and_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     stopped_after(folder.path(), 1);
-    // As a kill leaves it between the line and the checkpoint.
+    // As after a kill between the writes of log and checkpoint.
     std::fs::remove_file(folder.path().join("fold-0/checkpoint.safetensors")).unwrap();
     run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
     let log = std::fs::read_to_string(folder.path().join("fold-0/epochs.jsonl")).unwrap();

@@ -4,10 +4,9 @@ use std::fs;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
-use faa_search::RunConfig;
-use faa_search::RunDirectory;
 use faa_search::config::{Augmentation, Preset};
 use faa_search::directory::DirectoryError;
+use faa_search::{RunConfig, RunDirectory};
 
 use crate::fake_backend::{FakeBackend, config, run};
 
@@ -17,11 +16,11 @@ const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "mine",
 fn training() -> RunConfig {
     let mut training = RunConfig::for_training(Preset::Demo, "glyphs");
     training.common.training = config().common.training;
-    let finals = &mut training.final_trainings;
-    finals.epochs = training.common.training.epochs;
-    finals.augmentations = Augmentation::ALL.to_vec();
-    finals.seeds = 3.try_into().unwrap();
-    finals.policy = Some(Policy::parse(POLICY.as_bytes()).unwrap());
+    let trainings = &mut training.final_trainings;
+    trainings.epochs = training.common.training.epochs;
+    trainings.augmentations = Augmentation::ALL.to_vec();
+    trainings.seeds = 3.try_into().unwrap();
+    trainings.policy = Some(Policy::parse(POLICY.as_bytes()).unwrap());
     training
 }
 
@@ -34,7 +33,7 @@ fn everything_is_trained_with_every_seed() {
         let wanted = |trained: &&(usize, bool, usize)| **trained == (60, policy, cutout);
         backend.trained.iter().filter(wanted).count()
     };
-    // Crop and flip alone have no Cutout; everything else has it.
+    // All augmentations but crop and flip alone include Cutout.
     assert_eq!(
         [count(false, 0), count(false, 16), count(true, 16)],
         [3, 3, 9]
@@ -47,7 +46,7 @@ fn everything_is_trained_with_every_seed() {
 }
 
 #[test]
-fn what_is_missing_or_unknown_is_an_error_before_anything_is_trained() {
+fn a_missing_policy_or_unknown_op_is_an_error_before_anything_is_trained() {
     let error = |change: fn(&mut RunConfig)| {
         let mut training = training();
         change(&mut training);

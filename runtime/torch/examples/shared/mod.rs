@@ -1,4 +1,4 @@
-//! What the examples that try a device have in common.
+//! Shared by the examples that use a device.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use faa_search::device::DeviceName;
 use faa_torch::device::{CudaSupport, prepare_cuda};
 use tch::Device;
 
-/// The images, after libtorch and rayon were told how many threads there are.
+/// Sets the thread counts of libtorch and rayon, and loads the data set.
 pub(crate) fn load(data: &str, threads: usize) -> Result<Arc<Dataset>> {
     tch::set_num_threads(i32::try_from(threads)?);
     rayon::ThreadPoolBuilder::new()
@@ -19,14 +19,15 @@ pub(crate) fn load(data: &str, threads: usize) -> Result<Arc<Dataset>> {
     Ok(Arc::new(dataset))
 }
 
-/// `count` of the training images, as many of every class: images lie class by class in most sets.
+/// Evenly spaced indices of `count` training images. Most data sets are sorted by class, so every class
+/// has its fraction.
 pub(crate) fn spread(dataset: &Dataset, count: usize) -> Vec<usize> {
     let all = dataset.train.len();
     let count = count.min(all);
     (0..count).map(|index| index * all / count).collect()
 }
 
-/// Loading CUDA takes seconds, which work on the CPU need not wait for.
+/// The device of this name. CUDA, which takes seconds to load, is loaded only for names other than `cpu`.
 pub(crate) fn device(name: &str) -> Result<Device> {
     let name: DeviceName = name.parse()?;
     if name == DeviceName::Cpu {
@@ -39,7 +40,7 @@ pub(crate) fn device(name: &str) -> Result<Device> {
     Ok(device)
 }
 
-/// The paper's hyperparameters for the network `wrn-D-K`.
+/// The paper's hyperparameters, for the network of this name, `wrn-D-K`.
 pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
     Ok(TrainingConfig {
         model: model.parse()?,

@@ -1,4 +1,4 @@
-//! Classifying many images.
+//! Classifies many augmented images.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,50 +8,50 @@ use faa_search::backend::{BackendError, StopFlag};
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::{TorchBackend, set_threads, torch};
-use crate::batches::{Batch, Draw, Normalise, Source};
+use crate::batches::{Batch, DataLoader, Normalise, Sample};
 use crate::network::Folded;
 
-/// Pixels that one CPU thread classifies at once: more do not fit into its caches, fewer cost
-/// libtorch's overhead too often.
+/// Pixels per batch and CPU thread. Larger batches do not fit into its caches; smaller ones spend
+/// more time on libtorch's overhead.
 const CPU_BATCH: usize = 40 * 32 * 32;
-/// Pixels that a GPU classifies at once.
+/// Pixels per batch on a GPU.
 const CUDA_BATCH: usize = 2_000 * 32 * 32;
 
-/// Sums over draws.
+/// Sums over samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
     /// Cross-entropy, in nats.
     pub(super) loss: f64,
-    /// Draws that are classified right.
-    pub(super) right: i64,
-    /// Images of which any draw is.
-    pub(super) any: i64,
+    /// Samples that are classified correctly.
+    pub(super) correct: i64,
+    /// Images with at least one correct sample.
+    pub(super) any_correct: i64,
 }
 
 impl TorchBackend {
-    /// Classifies all draws, of which `group` belong to an image each, side by side.
+    /// Classifies all samples. The samples of an image are adjacent, `group` per image.
     pub(super) fn classify(
         &self,
         folded: &Folded,
         normalise: &Normalise,
-        source: &Source<'_>,
-        draws: &[Draw],
+        loader: &DataLoader<'_>,
+        samples: &[Sample],
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, BackendError> {
         let size = (self.classify_batch() / group).max(1) * group;
         if self.device != Device::Cpu {
-            let batches = draws.chunks(size);
-            return self.classify_ahead(folded, normalise, source, batches, group, stop);
+            let batches = samples.chunks(size);
+            return self.classify_with_prefetch(folded, normalise, loader, batches, group, stop);
         }
-        let batches: Vec<&[Draw]> = draws.chunks(size).collect();
-        let totals = self.classify_on_threads(folded, normalise, source, &batches, group, stop);
-        // Workers have set libtorch to one thread.
+        let batches: Vec<&[Sample]> = samples.chunks(size).collect();
+        let totals = self.classify_on_threads(folded, normalise, loader, &batches, group, stop);
+        // The workers have set libtorch to one thread.
         self.use_all_threads();
         totals
     }
 
-    /// Images that are classified at once.
+    /// Images per batch.
     pub(super) fn classify_batch(&self) -> usize {
         let pixels = if self.device.is_cuda() {
             CUDA_BATCH
@@ -61,23 +61,23 @@ impl TorchBackend {
         (pixels / (self.dataset.width * self.dataset.height)).max(1)
     }
 
-    /// On the device: batches are augmented ahead on CPU threads, and nothing is read back before
+    /// On a GPU: batches are augmented ahead on CPU threads, and the sums stay on the device until
     /// the end.
-    fn classify_ahead<'d>(
+    fn classify_with_prefetch<'s>(
         &self,
         folded: &Folded,
         normalise: &Normalise,
-        source: &Source<'_>,
-        batches: impl Iterator<Item = &'d [Draw]> + Send,
+        loader: &DataLoader<'_>,
+        batches: impl Iterator<Item = &'s [Sample]> + Send,
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, BackendError> {
         let zero = |kind| Tensor::f_zeros([], (kind, self.device)).map_err(torch);
         let mut sums = [zero(Kind::Double)?, zero(Kind::Int64)?, zero(Kind::Int64)?];
-        source.for_each(batches, normalise, stop, |batch| {
+        loader.for_each(batches, normalise, stop, |batch| {
             no_grad(|| {
                 let logits = folded.forward(&batch.images)?;
-                for (sum, more) in sums.iter_mut().zip(sums_of(&logits, &batch, group)?) {
+                for (sum, more) in sums.iter_mut().zip(batch_totals(&logits, &batch, group)?) {
                     drop(sum.f_add_(&more)?);
                 }
                 Ok(())
@@ -86,89 +86,89 @@ impl TorchBackend {
         Totals::read(&sums).map_err(torch)
     }
 
-    /// On the CPU: every thread augments and classifies batches of its own, without a word to the
-    /// others. Threads within a convolution would wait for each other many times a batch, and the
-    /// sums would depend on how many there are.
+    /// On the CPU: every thread augments and classifies whole batches, independently of the others.
+    /// Threads within a convolution would wait for each other many times per batch, and the sums
+    /// would depend on the number of threads.
     fn classify_on_threads(
         &self,
         folded: &Folded,
         normalise: &Normalise,
-        source: &Source<'_>,
-        batches: &[&[Draw]],
+        loader: &DataLoader<'_>,
+        batches: &[&[Sample]],
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, BackendError> {
-        let source = Source {
+        let loader = DataLoader {
             threads: 1,
-            ..*source
+            ..*loader
         };
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![Totals::default(); batches.len()]);
         let work = |folded: &Folded, normalise: &Normalise| -> Result<(), BackendError> {
             set_threads(1);
             loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(draws) = batches.get(place) else {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(samples) = batches.get(index) else {
                     return Ok(());
                 };
                 stop.check()?;
-                let raw = source.augment(draws, normalise.device())?;
+                let batch = loader.augment(samples, normalise.device())?;
                 let totals = no_grad(|| {
-                    let batch = source.upload(&raw, normalise)?;
+                    let batch = loader.upload(&batch, normalise)?;
                     let logits = folded.forward(&batch.images)?;
-                    Totals::read(&sums_of(&logits, &batch, group)?)
+                    Totals::read(&batch_totals(&logits, &batch, group)?)
                 });
                 let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                results[place] = totals.map_err(torch)?;
+                results[index] = totals.map_err(torch)?;
             }
         };
         let threads = self.threads.min(batches.len());
         thread::scope(|scope| {
             let spawn = |_| {
-                let (folded, normalise) = (folded.share(), normalise.share());
+                let (folded, normalise) = (folded.shallow_clone(), normalise.shallow_clone());
                 let work = &work;
                 scope.spawn(move || work(&folded, &normalise))
             };
             let workers: Vec<_> = (0..threads).map(spawn).collect();
-            let ended = workers.into_iter().map(|worker| match worker.join() {
-                Ok(ended) => ended,
+            let results = workers.into_iter().map(|worker| match worker.join() {
+                Ok(result) => result,
                 Err(panic) => std::panic::resume_unwind(panic),
             });
-            ended.collect::<Result<Vec<()>, _>>()
+            results.collect::<Result<Vec<()>, _>>()
         })?;
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // In the order of the batches, so that rounding does not depend on who was first.
+        // In the order of the batches, so that rounding does not depend on which thread was first.
         Ok(results.into_iter().fold(Totals::default(), Totals::plus))
     }
 }
 
-/// The sums of one batch, on the device: loss, right draws, images with any.
-fn sums_of(logits: &Tensor, batch: &Batch, group: usize) -> Result<[Tensor; 3], TchError> {
+/// The [`Totals`] of one batch, as tensors on the device.
+fn batch_totals(logits: &Tensor, batch: &Batch, group: usize) -> Result<[Tensor; 3], TchError> {
     let losses =
         logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::None, -100, 0.0)?;
-    let right = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
-    let any = right.f_view((-1, group as i64))?.f_any_dim(1, false)?;
+    let correct = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
+    let any_correct = correct.f_view((-1, group as i64))?.f_any_dim(1, false)?;
     Ok([
         losses.f_sum(Kind::Double)?,
-        right.f_sum(Kind::Int64)?,
-        any.f_sum(Kind::Int64)?,
+        correct.f_sum(Kind::Int64)?,
+        any_correct.f_sum(Kind::Int64)?,
     ])
 }
 
 impl Totals {
-    fn read([loss, right, any]: &[Tensor; 3]) -> Result<Self, TchError> {
+    fn read([loss, correct, any_correct]: &[Tensor; 3]) -> Result<Self, TchError> {
         Ok(Self {
             loss: loss.f_double_value(&[])?,
-            right: right.f_int64_value(&[])?,
-            any: any.f_int64_value(&[])?,
+            correct: correct.f_int64_value(&[])?,
+            any_correct: any_correct.f_int64_value(&[])?,
         })
     }
 
     fn plus(self, other: Self) -> Self {
         Self {
             loss: self.loss + other.loss,
-            right: self.right + other.right,
-            any: self.any + other.any,
+            correct: self.correct + other.correct,
+            any_correct: self.any_correct + other.any_correct,
         }
     }
 }

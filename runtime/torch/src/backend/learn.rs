@@ -7,14 +7,14 @@ use faa_search::results::{Divergence, Epoch};
 use faa_search::seeds::{Purpose, derive, shuffle};
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
-use super::{TorchBackend, TorchNetwork, torch};
-use crate::batches::{Batch, Draw};
+use super::{TorchBackend, TorchNetwork, no_optimizer, torch};
+use crate::batches::{Batch, Sample};
 use crate::network::{Mode, WideResNet};
 use crate::schedule::Schedule;
 use crate::shim::AutocastBf16;
 
 impl TorchBackend {
-    pub(super) fn learn(
+    pub(super) fn train_epoch(
         &self,
         network: &mut TorchNetwork,
         task: &TrainTask<'_>,
@@ -22,33 +22,29 @@ impl TorchBackend {
         stop: &StopFlag,
     ) -> Result<Epoch, BackendError> {
         let started = Instant::now();
-        let Some(sgd) = &mut network.sgd else {
-            return Err(BackendError::other(
-                "a network that was loaded cannot be trained on",
-            ));
-        };
+        let sgd = network.sgd.as_mut().ok_or_else(no_optimizer)?;
         let (training, network) = (task.training, &network.network);
         let batch = training.batch.get();
-        let steps_an_epoch = task.images.len().div_ceil(batch);
+        let steps_per_epoch = task.images.len().div_ceil(batch);
         let schedule = Schedule {
             peak: training.learning_rate,
-            warmup: training.warmup_epochs * steps_an_epoch,
-            steps: training.epochs.get() * steps_an_epoch,
+            warmup: training.warmup_epochs * steps_per_epoch,
+            steps: training.epochs.get() * steps_per_epoch,
         };
         let pipeline = self.pipeline(task.into())?;
-        let source = self.source(Images::Train(task.images), Some(&pipeline));
+        let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(self.statistics)?;
-        let draws = epoch_draws(task, epoch);
-        let mut tally = Tally::new(self.device).map_err(torch)?;
-        let mut step = epoch * steps_an_epoch;
-        source.for_each(draws.chunks(batch), &normalise, stop, |batch| {
+        let samples = epoch_samples(task, epoch);
+        let mut metrics = EpochMetrics::new(self.device).map_err(torch)?;
+        let mut step = epoch * steps_per_epoch;
+        loader.for_each(samples.chunks(batch), &normalise, stop, |batch| {
             let (logits, losses) = self.forward(network, &batch)?;
             drop(sgd.step(network, &losses.f_mean(None)?, schedule.rate(step))?);
             step += 1;
-            tally.add(&logits, &losses, &batch)
+            metrics.add(&logits, &losses, &batch)
         })?;
         let images = task.images.len();
-        let (right, loss) = tally.right_and_loss(images).map_err(torch)?;
+        let (accuracy, loss) = metrics.accuracy_and_loss(images).map_err(torch)?;
         let learning_rate = schedule.rate(step.saturating_sub(1));
         if !loss.is_finite() || !network.is_finite().map_err(torch)? {
             return Err(Divergence {
@@ -60,18 +56,20 @@ impl TorchBackend {
         Ok(Epoch {
             epoch,
             loss,
-            error: 1.0 - right,
+            error: 1.0 - accuracy,
             learning_rate,
             seconds: started.elapsed().as_secs_f64(),
             images,
         })
     }
 
-    /// Logits and losses, a number an image, as 32-bit floats.
+    /// Logits, and the loss of each image, as 32-bit floats.
     fn forward(&self, network: &WideResNet, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
         let logits = {
-            let bf16 = self.kinds.training == Kind::BFloat16;
-            let _autocast = bf16.then(|| AutocastBf16::on(self.device)).transpose()?;
+            let bf16 = self.precisions.training == Kind::BFloat16;
+            let _autocast = bf16
+                .then(|| AutocastBf16::enable(self.device))
+                .transpose()?;
             network.forward(&batch.images, Mode::Train)?
         };
         let logits = logits.f_to_kind(Kind::Float)?;
@@ -82,43 +80,43 @@ impl TorchBackend {
 }
 
 /// All images of a task, in the order of this epoch.
-fn epoch_draws(task: &TrainTask<'_>, epoch: usize) -> Vec<Draw> {
+fn epoch_samples(task: &TrainTask<'_>, epoch: usize) -> Vec<Sample> {
     let mut images = task.images.to_vec();
     let seed = derive(task.seed, Purpose::Shuffle, &[epoch as u64]);
     shuffle(&mut images, seed);
-    let draw = |image| Draw {
+    let sample = |image| Sample {
         image,
         epoch: epoch as u32,
     };
-    images.into_iter().map(draw).collect()
+    images.into_iter().map(sample).collect()
 }
 
-/// Sums over batches that stay on the device until they are asked for.
-struct Tally {
+/// Sums over the batches of an epoch, on the device.
+struct EpochMetrics {
     loss: Tensor,
-    right: Tensor,
+    correct: Tensor,
 }
 
-impl Tally {
+impl EpochMetrics {
     fn new(device: Device) -> Result<Self, TchError> {
         Ok(Self {
             loss: Tensor::f_zeros([], (Kind::Double, device))?,
-            right: Tensor::f_zeros([], (Kind::Int64, device))?,
+            correct: Tensor::f_zeros([], (Kind::Int64, device))?,
         })
     }
 
     fn add(&mut self, logits: &Tensor, losses: &Tensor, batch: &Batch) -> Result<(), TchError> {
         no_grad(|| {
-            let right = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
+            let correct = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
             drop(self.loss.f_add_(&losses.f_sum(Kind::Double)?)?);
-            drop(self.right.f_add_(&right.f_sum(Kind::Int64)?)?);
+            drop(self.correct.f_add_(&correct.f_sum(Kind::Int64)?)?);
             Ok(())
         })
     }
 
-    /// The share of images that were classified right, and the mean loss.
-    fn right_and_loss(&self, images: usize) -> Result<(f64, f64), TchError> {
-        let share = |sum: &Tensor| sum.f_double_value(&[]).map(|sum| sum / images as f64);
-        Ok((share(&self.right)?, share(&self.loss)?))
+    /// The fraction of images that were classified correctly, and the mean loss.
+    fn accuracy_and_loss(&self, images: usize) -> Result<(f64, f64), TchError> {
+        let mean = |sum: &Tensor| sum.f_double_value(&[]).map(|sum| sum / images as f64);
+        Ok((mean(&self.correct)?, mean(&self.loss)?))
     }
 }

@@ -1,4 +1,4 @@
-//! What a network's file says of it, beside its tensors.
+//! The description of a trained network in its file.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::error::CheckpointError;
 use crate::network::Shape;
 use crate::statistics::Statistics;
 
-/// What a network is, and what it was trained on.
+/// The network's shape, and the classes, size and statistics of the images it was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Description {
     model: Model,
@@ -27,7 +27,7 @@ impl Description {
             classes: data.classes.clone(),
             size: [data.width, data.height],
             mean: statistics.mean,
-            deviation: statistics.deviation,
+            deviation: statistics.std,
         }
     }
 
@@ -41,12 +41,12 @@ impl Description {
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             mean: self.mean,
-            deviation: self.deviation,
+            std: self.deviation,
         }
     }
 
-    /// Whether the data set has the classes that the network tells apart, in the same order, and
-    /// images of the size that it learnt from.
+    /// Checks that a data set has the network's classes, in the same order, and images of the size that
+    /// it was trained on.
     pub(crate) fn check(&self, data: &Dataset, path: &Path) -> Result<(), CheckpointError> {
         let path = path.to_owned();
         if self.classes != data.classes {
@@ -67,9 +67,9 @@ impl Description {
         Ok(())
     }
 
-    /// Whether the statistics can be those of images.
-    pub(super) fn is_possible(&self) -> bool {
-        let unit = |number: &f64| (0.0..=1.0).contains(number);
+    /// Whether the statistics are in the range of images.
+    pub(super) fn is_valid(&self) -> bool {
+        let unit = |value: &f64| (0.0..=1.0).contains(value);
         self.mean.iter().chain(&self.deviation).all(unit)
     }
 }

@@ -4,14 +4,14 @@ use faa_search::files::FileError;
 use safetensors::tensor::SafeTensorError;
 use tch::TchError;
 
-/// Why a file is not the network that was asked for.
+/// A file could not be used as a network or checkpoint, or not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is not safetensors, or damaged.
+    /// The file is damaged, or not in the safetensors format.
     #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", path.display())]
     Damaged {
         /// The file.
@@ -19,21 +19,21 @@ pub enum CheckpointError {
         /// The reason.
         source: SafeTensorError,
     },
-    /// The numbers in the file are not those that were written.
+    /// The tensors do not have the digest that was written with them.
     #[error("{} is damaged: move it away, and the run that it belongs to trains its network again", .0.display())]
-    Changed(PathBuf),
+    WrongDigest(PathBuf),
     /// A tensor is missing, or has a different size or type than the network's.
     #[error("{} holds a different network: `{tensor}` should be 32-bit floats of size {size:?}", path.display())]
-    Other {
+    WrongTensor {
         /// The file.
         path: PathBuf,
-        /// The first tensor that does not fit.
+        /// The first missing or different tensor.
         tensor: String,
-        /// Its size in the network.
+        /// The size that it should have.
         size: Vec<i64>,
     },
     /// The metadata beside the tensors is missing or invalid.
-    #[error("{} does not state its {what} as this program writes it", path.display())]
+    #[error("{} has no valid {what} in its metadata: it was not written by this program", path.display())]
     Metadata {
         /// The file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum CheckpointError {
         /// Those of the data set.
         data: [usize; 2],
     },
-    /// libtorch reported something.
+    /// libtorch reported an error.
     #[error(transparent)]
     Torch(#[from] TchError),
 }

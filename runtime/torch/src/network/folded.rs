@@ -1,4 +1,4 @@
-//! The network as it classifies: batch norm is folded away where it can be.
+//! The network for inference, with batch norm folded into convolutions where possible.
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -6,12 +6,12 @@ use super::layers::{BatchNorm, Block};
 use super::wide_resnet::WideResNet;
 use crate::shim;
 
-/// A network that classifies, and cannot learn.
+/// A network for inference only.
 ///
-/// With the learnt statistics, batch norm is `scale · x + shift` for every channel. Behind a
-/// convolution, `scale` goes into its weights and `shift` becomes its bias, and ReLU is part of the
-/// same pass. Before a block it cannot, since the identity needs `x` itself; there it is one
-/// multiplication and addition.
+/// With the running statistics, batch norm is `scale · x + shift` for every channel. After a
+/// convolution, `scale` is folded into its weights and `shift` becomes its bias, and ReLU is fused with
+/// it. The batch norm at the start of a block cannot be folded, since the shortcut needs `x` itself; it
+/// is one fused multiplication and addition.
 #[derive(Debug)]
 pub struct Folded {
     kind: Kind,
@@ -22,7 +22,7 @@ pub struct Folded {
     linear: (Tensor, Tensor),
 }
 
-/// `scale · x + shift`, `[1, channels, 1, 1]` each.
+/// `scale · x + shift`; both are `[1, channels, 1, 1]`.
 #[derive(Debug)]
 struct Affine {
     scale: Tensor,
@@ -39,12 +39,12 @@ struct FoldedBlock {
 }
 
 impl Folded {
-    /// Folds a network as it is now, to calculate in `kind`: [`Kind::Float`] or [`Kind::BFloat16`].
-    /// The linear layer is of 32-bit floats always.
+    /// Folds the network's current weights, to compute in `kind`: [`Kind::Float`] or
+    /// [`Kind::BFloat16`]. The linear layer always computes in 32-bit floats.
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Those of libtorch.
     pub fn new(network: &WideResNet, kind: Kind) -> Result<Self, TchError> {
         let block = |block: &Block| FoldedBlock::new(block, kind);
         no_grad(|| {
@@ -60,18 +60,18 @@ impl Folded {
     }
 
     /// Logits `[images, classes]`, as 32-bit floats, of normalised images
-    /// `[images, 3, height, width]` whose channels lie innermost.
+    /// `[images, 3, height, width]` that are channels last in memory.
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Those of libtorch.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
         no_grad(|| {
-            let on_cpu = self.device == Device::Cpu && tch::utils::has_mkldnn();
+            let onednn = self.device == Device::Cpu && tch::utils::has_mkldnn();
             let images = images.f_to_kind(self.kind)?;
-            let mut x = conv(&images, &self.stem, None, [1, 1], false, on_cpu)?;
+            let mut x = conv(&images, &self.stem, None, [1, 1], false, onednn)?;
             for block in &self.blocks {
-                x = block.forward(x, on_cpu)?;
+                x = block.forward(x, onednn)?;
             }
             let features = (self.last.relu(&x)?.f_to_kind(Kind::Float)?).f_mean_dim(
                 [2_i64, 3].as_slice(),
@@ -82,14 +82,14 @@ impl Folded {
         })
     }
 
-    /// Other handles to the same tensors, for another thread.
-    pub(crate) fn share(&self) -> Self {
+    /// New handles to the same tensors, for another thread.
+    pub(crate) fn shallow_clone(&self) -> Self {
         Self {
             kind: self.kind,
             device: self.device,
             stem: self.stem.shallow_clone(),
-            blocks: self.blocks.iter().map(FoldedBlock::share).collect(),
-            last: self.last.share(),
+            blocks: self.blocks.iter().map(FoldedBlock::shallow_clone).collect(),
+            last: self.last.shallow_clone(),
             linear: (self.linear.0.shallow_clone(), self.linear.1.shallow_clone()),
         }
     }
@@ -111,7 +111,7 @@ impl FoldedBlock {
         })
     }
 
-    fn forward(&self, x: Tensor, on_cpu: bool) -> Result<Tensor, TchError> {
+    fn forward(&self, x: Tensor, onednn: bool) -> Result<Tensor, TchError> {
         let activated = self.first.relu(&x)?;
         let (weight, bias) = &self.conv1;
         let inner = conv(
@@ -120,22 +120,22 @@ impl FoldedBlock {
             Some(bias),
             [self.stride, 1],
             true,
-            on_cpu,
+            onednn,
         )?;
         let mut sum = match &self.shortcut {
             None => x,
-            Some(shortcut) => conv(&activated, shortcut, None, [self.stride, 0], false, on_cpu)?,
+            Some(shortcut) => conv(&activated, shortcut, None, [self.stride, 0], false, onednn)?,
         };
-        if on_cpu {
+        if onednn {
             shim::convolution_add(&mut sum, &inner, &self.conv2, 1)?;
             return Ok(sum);
         }
-        sum.f_add_(&conv(&inner, &self.conv2, None, [1, 1], false, on_cpu)?)
+        sum.f_add_(&conv(&inner, &self.conv2, None, [1, 1], false, onednn)?)
     }
 
-    fn share(&self) -> Self {
+    fn shallow_clone(&self) -> Self {
         Self {
-            first: self.first.share(),
+            first: self.first.shallow_clone(),
             conv1: (self.conv1.0.shallow_clone(), self.conv1.1.shallow_clone()),
             conv2: self.conv2.shallow_clone(),
             shortcut: self.shortcut.as_ref().map(Tensor::shallow_clone),
@@ -158,7 +158,7 @@ impl Affine {
         self.shift.f_addcmul(x, &self.scale)?.f_relu_()
     }
 
-    fn share(&self) -> Self {
+    fn shallow_clone(&self) -> Self {
         Self {
             scale: self.scale.shallow_clone(),
             shift: self.shift.shallow_clone(),
@@ -166,13 +166,13 @@ impl Affine {
     }
 }
 
-/// Weights of a convolution with their input channels innermost.
+/// The weights of a convolution, channels last in memory.
 fn weights(weights: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
-    let innermost = weights
+    let channels_last = weights
         .f_detach()?
         .f_to_kind(kind)?
         .f_permute([0, 2, 3, 1])?;
-    innermost.f_contiguous()?.f_permute([0, 3, 1, 2])
+    channels_last.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
 
 fn conv(
@@ -181,9 +181,9 @@ fn conv(
     bias: Option<&Tensor>,
     [stride, padding]: [i64; 2],
     relu: bool,
-    on_cpu: bool,
+    onednn: bool,
 ) -> Result<Tensor, TchError> {
-    if on_cpu {
+    if onednn {
         return shim::convolution(x, weight, bias, [stride, padding], relu);
     }
     let mut y = x.f_conv2d(weight, bias, [stride; 2], [padding; 2], [1_i64; 2], 1)?;

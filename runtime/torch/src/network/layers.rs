@@ -2,67 +2,50 @@ use tch::{TchError, Tensor};
 
 use super::store::{Store, TensorSpec};
 
-/// Whether batch norm uses the statistics of the batch, and learns from them, or the learnt ones.
+/// Whether batch norm uses the statistics of the batch, and updates the running ones, or uses the
+/// running ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Of the batch.
+    /// The batch's, as after PyTorch's `train()`.
     Train,
-    /// The learnt ones.
+    /// The running ones, as after PyTorch's `eval()`.
     Evaluate,
 }
 
-/// The weight of a batch in the running statistics, in PyTorch's sense.
+/// The weight of a batch in the running statistics, as in PyTorch.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 
-/// A residual block, before it has weights.
+/// The dimensions of a residual block.
 #[derive(Clone, Debug)]
 pub(super) struct BlockShape {
     pub(super) name: String,
-    pub(super) before: usize,
-    pub(super) channels: usize,
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
     pub(super) stride: i64,
 }
 
 impl BlockShape {
-    /// Where size or channels change, the identity becomes a convolution.
+    /// Whether the shortcut is a convolution, because resolution or channels change.
     fn has_shortcut(&self) -> bool {
-        self.stride != 1 || self.before != self.channels
+        self.stride != 1 || self.in_channels != self.out_channels
     }
 
     pub(super) fn tensors(&self, tensors: &mut Vec<TensorSpec>) {
-        let Self {
-            name,
-            before,
-            channels,
-            ..
-        } = self;
-        TensorSpec::batch_norm(&format!("{name}.bn1"), *before, tensors);
-        tensors.push(TensorSpec::conv(
-            &format!("{name}.conv1"),
-            *channels,
-            *before,
-            3,
-        ));
-        TensorSpec::batch_norm(&format!("{name}.bn2"), *channels, tensors);
-        tensors.push(TensorSpec::conv(
-            &format!("{name}.conv2"),
-            *channels,
-            *channels,
-            3,
-        ));
+        let (inputs, outputs) = (self.in_channels, self.out_channels);
+        let layer = |layer: &str| format!("{}.{layer}", self.name);
+        TensorSpec::batch_norm(&layer("bn1"), inputs, tensors);
+        tensors.push(TensorSpec::conv(&layer("conv1"), outputs, inputs, 3));
+        TensorSpec::batch_norm(&layer("bn2"), outputs, tensors);
+        tensors.push(TensorSpec::conv(&layer("conv2"), outputs, outputs, 3));
         if self.has_shortcut() {
-            tensors.push(TensorSpec::conv(
-                &format!("{name}.shortcut"),
-                *channels,
-                *before,
-                1,
-            ));
+            tensors.push(TensorSpec::conv(&layer("shortcut"), outputs, inputs, 1));
         }
     }
 }
 
-/// Batch norm and ReLU before each of two 3×3 convolutions; the stride is on the first.
+/// A pre-activation block: batch norm and ReLU before each of two 3×3 convolutions, of which the
+/// first has the stride.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) bn1: BatchNorm,
@@ -117,13 +100,13 @@ impl BatchNorm {
         }
     }
 
-    /// What batch norm does with the learnt statistics: `scale · x + shift`, a number a channel.
+    /// Batch norm with the running statistics as `scale · x + shift`; both are `[channels]`.
     pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor), TchError> {
-        let deviation = self
+        let std = self
             .running_var
             .f_add_scalar(BATCH_NORM_EPSILON)?
             .f_sqrt()?;
-        let scale = self.weight.f_detach()?.f_div(&deviation)?;
+        let scale = self.weight.f_detach()?.f_div(&std)?;
         let shift = self
             .bias
             .f_detach()?
@@ -133,7 +116,7 @@ impl BatchNorm {
 
     /// Batch norm and then ReLU.
     pub(super) fn relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let normal = x.f_batch_norm(
+        let mut normalised = x.f_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
@@ -143,9 +126,8 @@ impl BatchNorm {
             BATCH_NORM_EPSILON,
             true,
         )?;
-        // Nothing else sees what batch norm gives, so ReLU may work in place.
-        let mut normal = normal;
-        normal.f_relu_()
+        // Nothing else uses the output of batch norm, so ReLU may work in place.
+        normalised.f_relu_()
     }
 }
 

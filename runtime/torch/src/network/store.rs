@@ -1,17 +1,17 @@
 use tch::{Device, Kind, TchError, Tensor};
 
-/// What training does with a tensor.
+/// How training treats a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Learnt, with weight decay.
+    /// A parameter with weight decay.
     Weight,
-    /// Learnt, without weight decay: scale and shift of batch norm.
+    /// A parameter without weight decay: weight or bias of batch norm.
     BatchNorm,
-    /// Not learnt: the running mean and variance of batch norm.
-    Statistic,
+    /// Not a parameter: running mean or variance of batch norm.
+    Buffer,
 }
 
-/// A tensor of a network, before it has values.
+/// The name, shape and role of a network's tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
     /// Its name, as in PyTorch: `group1.block0.conv1.weight`.
@@ -23,13 +23,13 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
-    pub(super) fn conv(layer: &str, out: usize, before: usize, side: usize) -> Self {
-        let size = [out, before, side, side];
+    pub(super) fn conv(layer: &str, out: usize, inputs: usize, side: usize) -> Self {
+        let size = [out, inputs, side, side];
         Self::new(layer, "weight", &size, Role::Weight)
     }
 
-    pub(super) fn linear(layer: &str, out: usize, before: usize, tensors: &mut Vec<Self>) {
-        tensors.push(Self::new(layer, "weight", &[out, before], Role::Weight));
+    pub(super) fn linear(layer: &str, out: usize, inputs: usize, tensors: &mut Vec<Self>) {
+        tensors.push(Self::new(layer, "weight", &[out, inputs], Role::Weight));
         tensors.push(Self::new(layer, "bias", &[out], Role::Weight));
     }
 
@@ -37,8 +37,8 @@ impl TensorSpec {
         let parts = [
             ("weight", Role::BatchNorm),
             ("bias", Role::BatchNorm),
-            ("running_mean", Role::Statistic),
-            ("running_var", Role::Statistic),
+            ("running_mean", Role::Buffer),
+            ("running_var", Role::Buffer),
         ];
         tensors.extend(parts.map(|(part, role)| Self::new(layer, part, &[channels], role)));
     }
@@ -51,7 +51,7 @@ impl TensorSpec {
         }
     }
 
-    /// How many numbers the tensor holds.
+    /// The number of elements.
     #[expect(
         clippy::len_without_is_empty,
         reason = "no tensor of a network is empty"
@@ -63,15 +63,15 @@ impl TensorSpec {
 
 /// The tensors of a network.
 ///
-/// All learnt ones are views of one flat tensor, those with weight decay first, so that an
-/// optimizer's step is a handful of operations however deep the network is. The weights of
-/// convolutions lie in memory with their input channels innermost, as the fast kernels want them.
+/// All parameters are views of one flat tensor, those with weight decay first, so that an optimizer's
+/// step takes a handful of operations at any depth. The weights of convolutions are channels last in
+/// memory, as the fast kernels need them.
 #[derive(Debug)]
 pub struct Store {
     specs: Vec<TensorSpec>,
     tensors: Vec<Tensor>,
     flat: Tensor,
-    decayed: i64,
+    decayed_len: i64,
 }
 
 impl Store {
@@ -84,9 +84,9 @@ impl Store {
             let of_role = specs.iter().filter(|spec| spec.role == role);
             of_role.map(|spec| spec.len() as i64).sum()
         };
-        let decayed = total(Role::Weight);
-        let flat = Tensor::f_zeros([decayed + total(Role::BatchNorm)], (kind, device))?;
-        let (mut next_weight, mut next_norm) = (0, decayed);
+        let decayed_len = total(Role::Weight);
+        let flat = Tensor::f_zeros([decayed_len + total(Role::BatchNorm)], (kind, device))?;
+        let (mut next_weight, mut next_norm) = (0, decayed_len);
         let mut tensors = Vec::new();
         for spec in &specs {
             let values = fill(spec);
@@ -96,7 +96,7 @@ impl Store {
             let next = match spec.role {
                 Role::Weight => &mut next_weight,
                 Role::BatchNorm => &mut next_norm,
-                Role::Statistic => {
+                Role::Buffer => {
                     tensors.push(values.f_to_device(device)?);
                     continue;
                 }
@@ -111,11 +111,11 @@ impl Store {
             specs,
             tensors,
             flat,
-            decayed,
+            decayed_len,
         })
     }
 
-    /// Every tensor with its description, in the order of the forward pass.
+    /// Every tensor with its specification, in the order of the forward pass.
     pub fn iter(&self) -> impl Iterator<Item = (&TensorSpec, &Tensor)> {
         self.specs.iter().zip(&self.tensors)
     }
@@ -124,7 +124,7 @@ impl Store {
     ///
     /// # Panics
     ///
-    /// Where the network has none.
+    /// If the network has none.
     pub(super) fn get(&self, name: &str) -> Tensor {
         let (_, tensor) = self
             .iter()
@@ -133,8 +133,8 @@ impl Store {
         tensor.shallow_clone()
     }
 
-    /// The learnt tensors, in the order in which they lie in the flat one.
-    pub fn learnt(&self) -> Vec<&Tensor> {
+    /// The trainable tensors, in their order in the flat one.
+    pub fn parameters(&self) -> Vec<&Tensor> {
         let of_role = |role: Role| self.iter().filter(move |(spec, _)| spec.role == role);
         of_role(Role::Weight)
             .chain(of_role(Role::BatchNorm))
@@ -142,17 +142,17 @@ impl Store {
             .collect()
     }
 
-    /// The flat tensor of all learnt numbers.
+    /// The flat tensor of all parameters.
     pub(crate) fn flat(&self) -> &Tensor {
         &self.flat
     }
 
-    /// How many numbers at the start of the flat tensor have weight decay.
-    pub(crate) fn decayed(&self) -> i64 {
-        self.decayed
+    /// The number of elements, at the start of the flat tensor, that have weight decay.
+    pub(crate) fn decayed_len(&self) -> i64 {
+        self.decayed_len
     }
 
-    /// Gradients of the learnt tensors, laid out like the flat one.
+    /// Concatenates gradients of all parameters, laid out like the flat tensor.
     pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
         let flat = gradients.iter().map(|gradient| match gradient.dim() {
             4 => gradient.f_permute([0, 2, 3, 1])?.f_reshape([-1]),
@@ -162,11 +162,11 @@ impl Store {
     }
 }
 
-/// A flat piece of memory as a tensor; for convolutions with the input channels innermost.
+/// A view of a flat tensor with the given size, channels last for convolutions.
 fn view_of(flat: &Tensor, size: &[i64]) -> Result<Tensor, TchError> {
     match *size {
-        [out, before, height, width] => flat
-            .f_view([out, height, width, before])?
+        [out, inputs, height, width] => flat
+            .f_view([out, height, width, inputs])?
             .f_permute([0, 3, 1, 2]),
         _ => flat.f_view(size),
     }

@@ -9,7 +9,7 @@ use super::store::{Role, Store, TensorSpec};
 pub struct Shape {
     /// Depth and width.
     pub model: Model,
-    /// Classes that are told apart.
+    /// The number of classes.
     pub classes: usize,
 }
 
@@ -25,7 +25,7 @@ pub struct WideResNet {
 }
 
 const STEM_CHANNELS: usize = 16;
-/// Channels at width 1, and stride, of the three groups.
+/// The three groups: channels at width 1, and stride.
 const GROUPS: [(usize, i64); 3] = [(16, 1), (32, 2), (64, 2)];
 
 impl Shape {
@@ -41,52 +41,48 @@ impl Shape {
         tensors
     }
 
-    /// How many numbers training changes.
+    /// The number of trainable parameters.
     pub fn parameter_count(&self) -> usize {
-        let learnt = |tensor: &TensorSpec| tensor.role != Role::Statistic;
-        self.tensors()
-            .iter()
-            .filter(|tensor| learnt(tensor))
-            .map(TensorSpec::len)
-            .sum()
+        let tensors = self.tensors().into_iter();
+        let parameters = tensors.filter(|tensor| tensor.role != Role::Buffer);
+        parameters.map(|tensor| tensor.len()).sum()
     }
 
     fn blocks(&self) -> impl Iterator<Item = BlockShape> {
         let blocks = (self.model.depth() - 4) / 6;
-        let mut before = STEM_CHANNELS;
         let width = self.model.width();
-        GROUPS
-            .into_iter()
-            .enumerate()
-            .flat_map(move |(group, (channels, stride))| {
-                let channels = channels * width;
-                let first = BlockShape {
-                    name: String::new(),
-                    before,
-                    channels,
-                    stride,
+        let mut in_channels = STEM_CHANNELS;
+        let groups = (1..).zip(GROUPS);
+        groups.flat_map(move |(group, (channels, group_stride))| {
+            let (first_inputs, out_channels) = (in_channels, channels * width);
+            in_channels = out_channels;
+            (0..blocks).map(move |block| {
+                let (in_channels, stride) = match block {
+                    0 => (first_inputs, group_stride),
+                    _ => (out_channels, 1),
                 };
-                before = channels;
-                (0..blocks).map(move |block| BlockShape {
-                    name: format!("group{}.block{block}", group + 1),
-                    before: if block == 0 { first.before } else { channels },
-                    stride: if block == 0 { stride } else { 1 },
-                    ..first.clone()
-                })
+                BlockShape {
+                    name: format!("group{group}.block{block}"),
+                    in_channels,
+                    out_channels,
+                    stride,
+                }
             })
+        })
     }
 }
 
 impl WideResNet {
-    /// A network of 32-bit floats whose tensors hold what `fill` gives for each of them, row by row.
+    /// A network of 32-bit floats, whose tensors are filled with the values that `fill` returns, in
+    /// row-major order.
     ///
     /// # Errors
     ///
-    /// What libtorch reports, for instance where the device has too little memory.
+    /// Those of libtorch, for instance if the device has too little memory.
     ///
     /// # Panics
     ///
-    /// Where `fill` returns a different number of values than the tensor has.
+    /// If `fill` returns a different number of values than the tensor has.
     pub fn new(
         shape: Shape,
         device: Device,
@@ -95,8 +91,8 @@ impl WideResNet {
         Self::of_kind(shape, Kind::Float, device, fill)
     }
 
-    /// As [`new`](Self::new), with floats of a different kind. With [`Kind::Double`], training and
-    /// evaluation can be compared with another program's without regard to the processor's kernels.
+    /// As [`new`](Self::new), with floats of the given kind. In [`Kind::Double`], results can be compared
+    /// with those of PyTorch whatever kernels the processor has.
     ///
     /// # Errors
     ///
@@ -126,20 +122,16 @@ impl WideResNet {
         self.shape
     }
 
-    /// Where the network is.
+    /// The device that holds the network.
     pub fn device(&self) -> Device {
         self.stem.device()
     }
 
-    /// Whether every number of the network is one.
+    /// Whether no element of the network is infinite or NaN.
     pub(crate) fn is_finite(&self) -> Result<bool, TchError> {
-        let statistics = self
-            .store
-            .iter()
-            .filter(|(spec, _)| spec.role == Role::Statistic);
-        let tensors = statistics
-            .map(|(_, tensor)| tensor)
-            .chain([self.store.flat()]);
+        let all = self.store.iter();
+        let buffers = all.filter(|(spec, _)| spec.role == Role::Buffer);
+        let tensors = buffers.map(|(_, tensor)| tensor).chain([self.store.flat()]);
         // NaN and infinity propagate through a sum.
         let sums = tensors.map(|tensor| tensor.f_detach()?.f_sum(Kind::Double)?.f_view(1));
         let sums = sums.collect::<Result<Vec<_>, TchError>>()?;
@@ -156,11 +148,11 @@ impl WideResNet {
 
     /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`.
     ///
-    /// Images whose channels lie innermost in memory are the fastest.
+    /// Images that are channels last in memory are the fastest.
     ///
     /// # Errors
     ///
-    /// What libtorch reports.
+    /// Those of libtorch.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         let mut x = conv3x3(images, &self.stem, 1)?;
         for block in &self.blocks {
@@ -178,7 +170,7 @@ impl WideResNet {
 mod tests {
     use super::*;
 
-    /// The counts are those of the paper's networks in PyTorch.
+    /// Counted by PyTorch, in networks of the same architecture.
     #[test]
     fn parameter_counts_are_the_papers() {
         let count = |depth, width| {

@@ -15,8 +15,8 @@ The file holds:
   which kernels the processor gets: all agree to about 13 digits, and 13 are written;
 - WRN-10-1 once more with a clip norm that both steps exceed, without the tensors: the ordinary
   clip norm of 5 is exceeded by no step above;
-- how far PyTorch's own float32 is from these values until the first step is done, with every kind
-  of kernel that this processor has: channels first and last, oneDNN on and off, AVX2 and AVX-512
+- the distance of PyTorch's own float32 from these values, up to the first step, with every kind of
+  kernel that this processor has: channels first and last, oneDNN on and off, AVX2 and AVX-512
   (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY), one thread and two. A test of float32 takes its
   tolerance from the largest.
 
@@ -82,8 +82,8 @@ CLIP_NORM = 5.0
 # Depth, width, clip norm, and whether the tensors are written.
 CASES = [(10, 1, CLIP_NORM, True), (16, 2, CLIP_NORM, True), (10, 1, 0.5, False)]
 
-# What chooses among float32 kernels. Environment variables are read once, so each combination of
-# them is a process of its own.
+# The variables that select float32 kernels. They are read once per process, so each combination has
+# its own process.
 INSTRUCTION_SETS = [
     {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
     for onednn, aten in itertools.product(["AVX2", "AVX512_CORE", "DEFAULT"], ["avx2", "avx512"])
@@ -129,7 +129,7 @@ def main():
             for kernels, distance in distances.items():
                 name = " ".join([*variables.values(), kernels])
                 written["float32_distance"][name] = distance
-    # A tensor a line: a change to the file can then be read as a diff.
+    # One tensor per line, so that changes to the file make readable diffs.
     text = json.dumps(golden, separators=(",", ":"))
     for start in ('{"name"', '"float32_distance"', '"AVX', '"DEFAULT'):
         text = text.replace(start, "\n" + start)
@@ -303,7 +303,7 @@ def float32_distances(depth, width, clip_norm, _):
 
 
 def trace(depth, width, clip_norm, dtype, memory_format=torch.contiguous_format):
-    """Everything the golden file says about one network, as float64 arrays of unrounded values."""
+    """All that the golden file holds of one network, as float64 arrays of unrounded values."""
     net = WideResNet(depth, width)
     fill(net)  # Before the conversion: both precisions start from the same float32 values.
     net.to(dtype).to(memory_format=memory_format)
@@ -396,7 +396,7 @@ def largest_relative_gap(a, b):
 def learning_rate(step):
     """A linear ramp that reaches the peak with the last warm-up step, then half a cosine to 0.
 
-    Goyal et al. 2017, section 2.2, ramp by a constant amount a step, here from peak / warm-up
+    Goyal et al. 2017, section 2.2, ramp by a constant amount per step, here from peak / warm-up
     steps. The first step after the ramp has the peak once more; 0 would come with the step after
     the last.
     """
@@ -412,7 +412,7 @@ def schedule_points():
     sampled += [100 * e, 125 * e, 150 * e, 199 * e, t - 2, t - 1]
     theirs = pytorch_rates()
     gaps = [abs(learning_rate(step) - theirs[step]) for step in range(t)]
-    # PyTorch multiplies its way from step to step, so it drifts by rounding and by nothing else.
+    # PyTorch multiplies the rate from step to step, so it differs by accumulated rounding only.
     assert max(gaps) < 1e-10, max(gaps)
     return {
         "peak": PEAK_RATE,
