@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
         damage: half,
         message: [
             "run/fold-0/evaluation.json, line ",
-            "move the file away, or start with a different --out",
+            "move it away, and the run repeats what it recorded",
         ],
         remedy: Remedy::Remove("fold-0/evaluation.json"),
     },
@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
     },
     Case {
         file: "run.json",
-        damage: of_another_version,
+        damage: of_version_0_0_1,
         message: [
             "run was written by version 0.0.1",
             "choose a different --out",
@@ -106,7 +106,10 @@ const CASES: &[Case] = &[
     Case {
         file: "run.json",
         damage: half,
-        message: ["run/run.json, line ", "is damaged: "],
+        message: [
+            "run.json in run is damaged",
+            "restore it, or choose a different --out",
+        ],
         remedy: Remedy::Restore,
     },
 ];

@@ -30,12 +30,15 @@ fn beside(folder: &Path, script: &str) -> Command {
 fn a_program_of_a_different_version_is_named_with_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     let newer = r#"{"protocol": 99, "version": "9.0.0"}"#;
-    for (first_line, version) in [(newer, "9.0.0 (protocol 99)"), ("hello", "unknown")] {
+    for (first_line, version) in [
+        (newer, "is version 9.0.0 (protocol 99)"),
+        ("hello", "does not state its version"),
+    ] {
         let script = format!("echo '{first_line}'; cat > /dev/null");
         let (code, message) = failure_of(&mut beside(folder.path(), &script));
         assert_eq!(code, 1, "{message}");
         let path = folder.path().join("faa-runtime-torch");
-        let expected = format!("{} is version {version}", path.display());
+        let expected = format!("{} {version}", path.display());
         assert!(message.contains(&expected), "{message}");
         assert!(
             message.contains("cargo install --path runtime/torch"),

@@ -160,7 +160,7 @@ impl Progress {
             plan.final_trainings,
             plan.run.display()
         ));
-        let time = Duration::from_secs_f64(plan.estimated_seconds);
+        let time = seconds(plan.estimated_seconds);
         self.line(&format!("estimated time: {}", HumanDuration(time)));
         self.rates = plan.rates;
         self.bar
@@ -188,7 +188,7 @@ impl Progress {
     fn remaining(&self) -> Duration {
         let total = self.bar.length().unwrap_or(0).max(self.done);
         let pace = self.started.elapsed().as_secs_f64() / self.done.max(1) as f64;
-        Duration::from_secs_f64((total - self.done) as f64 * pace)
+        seconds((total - self.done) as f64 * pace)
     }
 
     fn line(&mut self, text: &str) {
@@ -208,4 +208,9 @@ fn short(training: TrainingId) -> String {
             format!("final training with {}, seed {seed}", augmentation.name())
         }
     }
+}
+
+/// A duration; one that is too long to be represented comes from records that state impossible times.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }

@@ -19,6 +19,8 @@ const NAME: &str = "faa-runtime-torch";
 /// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
     program: PathBuf,
+    /// What to do if the process exits unexpectedly.
+    advice: &'static str,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
     /// Closing it asks the process to stop; see `faa_search::protocol`.
@@ -63,6 +65,13 @@ impl TorchProcess {
         let _ = write_line(&mut stdin, request);
         Ok(Self {
             program,
+            advice: match request {
+                Request::Doctor => "",
+                Request::Evaluate { .. } => "; run `faa-runtime doctor` to find out why",
+                Request::Run(_) => {
+                    "; run `faa-runtime doctor` to find out why. The same command continues the run"
+                }
+            },
             child: Arc::new(Mutex::new(child)),
             output,
             stdin: Arc::new(Mutex::new(Some(stdin))),
@@ -96,10 +105,7 @@ impl TorchProcess {
         let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
         consumed?;
         if !status.success() {
-            bail!(
-                "{NAME} exited unexpectedly ({status}); run `faa-runtime doctor` to find out why. The \
-                 same command continues the run"
-            );
+            bail!("{NAME} exited unexpectedly ({status}){}", self.advice);
         }
         Ok(())
     }

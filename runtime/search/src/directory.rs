@@ -95,9 +95,29 @@ pub enum DirectoryError {
     /// The directory has files, but not those of a run.
     #[error("{} is not empty and holds no run: choose a different --out", .0.display())]
     NotARunDirectory(PathBuf),
+    /// `run.json` is damaged, so what the directory is for is unknown.
+    #[error("run.json in {} is damaged ({reason}): restore it, or choose a different --out", path.display())]
+    DamagedRecord {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl DirectoryError {
+    fn of_record(path: &Path, error: FileError) -> Self {
+        match error {
+            FileError::Damaged { reason, .. } => Self::DamagedRecord {
+                path: path.to_owned(),
+                reason,
+            },
+            error => error.into(),
+        }
+    }
 }
 
 /// A [`RunRecord`] of any version.
@@ -146,7 +166,8 @@ impl RunDirectory {
             config: config.clone(),
             data_digest: format!("{data_digest:016x}"),
         };
-        match read_json::<AnyRecord>(&layout.run_file())? {
+        let recorded = read_json::<AnyRecord>(&layout.run_file());
+        match recorded.map_err(|error| DirectoryError::of_record(path, error))? {
             None => files.write_json(&layout.run_file(), &current)?,
             Some(recorded) => check_same(path, &recorded, &current)?,
         }

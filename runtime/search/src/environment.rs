@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::check::{OutOfRange, Range};
+use crate::config::check::{Number, OutOfRange, Range};
 use crate::device::DeviceName;
 
 /// The hardware that a run may use. On a CPU, results may depend on the number of threads.
@@ -33,7 +33,7 @@ impl Resources {
             if !(1..=max).contains(&number) {
                 return Err(OutOfRange {
                     option,
-                    value: number as f64,
+                    value: Number::Count(number),
                     range: Range::Closed(1.0, max as f64),
                 });
             }

@@ -30,14 +30,14 @@ pub struct Hello {
 /// The other program speaks a different version of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} is version {found}, and this program is version {VERSION}: install both programs from the \
-     same source (`cargo install --path runtime/cli` and `cargo install --path runtime/torch`)",
+    "{} {found}, and this program is version {VERSION} (protocol {PROTOCOL}): install both programs \
+     from the same source (`cargo install --path runtime/cli` and `cargo install --path runtime/torch`)",
     program.display()
 )]
 pub struct VersionMismatch {
     /// The other program.
     program: PathBuf,
-    /// Its version, if it is readable.
+    /// What it states.
     found: String,
 }
 
@@ -58,8 +58,8 @@ impl Hello {
     pub fn check(line: &str, program: &Path) -> Result<(), VersionMismatch> {
         let found = match serde_json::from_str::<Self>(line) {
             Ok(hello) if hello.protocol == PROTOCOL => return Ok(()),
-            Ok(hello) => format!("{} (protocol {})", hello.version, hello.protocol),
-            Err(_) => "unknown (it is older)".to_owned(),
+            Ok(hello) => format!("is version {} (protocol {})", hello.version, hello.protocol),
+            Err(_) => "does not state its version".to_owned(),
         };
         Err(VersionMismatch {
             program: program.to_owned(),
@@ -182,12 +182,12 @@ mod tests {
         assert_eq!(Hello::check(&ours, program), Ok(()));
         let newer = r#"{"protocol": 2, "version": "9.0.0", "unknown": 1}"#;
         for (line, version) in [
-            (newer, "9.0.0 (protocol 2)"),
-            ("{}", "unknown"),
-            ("", "unknown"),
+            (newer, "is version 9.0.0 (protocol 2)"),
+            ("{}", "does not state its version"),
+            ("", "does not state its version"),
         ] {
             let error = Hello::check(line, program).unwrap_err().to_string();
-            let start = format!("bin/faa-runtime-torch is version {version}");
+            let start = format!("bin/faa-runtime-torch {version}");
             assert!(error.starts_with(&start), "{error}");
         }
     }

@@ -23,7 +23,7 @@ use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
 use crate::event::Event;
-use crate::folds::{Fold, stratified_folds};
+use crate::folds::Fold;
 use crate::results::{Outcome, Summary};
 
 pub use self::error::RunError;
@@ -67,12 +67,7 @@ impl<B: NetworkFiles> Run<'_, B> {
             config, directory, ..
         } = self;
         config.check(self.ops)?;
-        config.check_folds(self.labels)?;
-        let folds = match &config.search {
-            Some(search) => stratified_folds(self.labels, &search.folds, config.common.seed)
-                .map_err(crate::config::check::ConfigError::from)?,
-            None => Vec::new(),
-        };
+        let folds = config.folds(self.labels)?;
         let plan = plan(
             config,
             &folds,
@@ -84,29 +79,24 @@ impl<B: NetworkFiles> Run<'_, B> {
         (self.observe)(Event::Planned(plan));
 
         let workers = Workers::new(directory, self.stop, self.observe);
-        let policy = match &config.search {
-            Some(search) => Some(find_policy(
-                config,
-                search,
-                &folds,
-                &workers,
-                self.backends,
-            )?),
-            None => config.final_trainings.policy.clone(),
-        };
-        let mut sub_policies = 0;
-        if let Some(policy) = &policy {
+        let search = config.search.as_ref();
+        let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
+        let found = found.transpose()?;
+        let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
+        let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
+        if let Some(policy) = policy {
             let file = directory.policy_file();
             directory
                 .files()
                 .write(&file, policy.to_json().as_bytes())?;
-            sub_policies = policy.sub_policies().len();
-            workers.report(Event::PolicyWritten { file, sub_policies });
+            if found.is_some() {
+                workers.report(Event::PolicyWritten { file, sub_policies });
+            }
         }
         let trainer = Trainer {
             config,
             images: self.labels.len(),
-            policy: policy.as_ref(),
+            policy,
         };
         let summary = Summary {
             policy: policy.is_some().then(|| directory.policy_file()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use faa_search::device::DeviceName;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use tch::{Cuda, Device, TchError};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use crate::shim;
 
@@ -154,6 +154,18 @@ fn cpu_info(key: &str) -> String {
     let line = info.lines().find(|line| line.starts_with(key));
     let value = line.and_then(|line| line.split_once(':'));
     value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
+}
+
+/// Whether this CPU can compute in bf16: oneDNN needs AVX-512 or AVX-NE-CONVERT for that. oneDNN itself
+/// is asked, by a small convolution.
+pub fn cpu_has_bf16() -> bool {
+    let convolution = || {
+        let options = (Kind::BFloat16, Device::Cpu);
+        let image = Tensor::f_zeros([1, 16, 4, 4], options)?;
+        let weight = Tensor::f_zeros([16, 16, 1, 1], options)?;
+        shim::convolution(&image, &weight, None, [1, 0], false)
+    };
+    convolution().is_ok()
 }
 
 /// The name of a device on the command line.

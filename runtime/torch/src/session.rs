@@ -40,6 +40,12 @@ impl Session {
             load_plugins(options, named, &mut ops)?;
         }
         let devices = devices(&resources.devices)?;
+        if precision == Precision::Bf16 && devices.contains(&Device::Cpu) && !device::cpu_has_bf16()
+        {
+            bail!(
+                "this CPU cannot compute in bf16, which needs AVX-512: use --precision float32 or auto"
+            );
+        }
         let jobs = resources.jobs.unwrap_or(devices.len());
         let backends = devices.iter().cycle().take(jobs).map(|device| {
             let config = BackendConfig {

@@ -40,11 +40,11 @@ struct SearchOptions {
     /// Number of folds (K).
     #[arg(long, value_name = "K")]
     folds: Option<NonZeroUsize>,
-    /// Fraction of the images that each fold holds out for validation, drawn independently per fold
-    /// [default: partition the images into folds].
+    /// Fraction of the images that each fold holds out for validation, drawn independently per fold;
+    /// without it, the folds partition the images.
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
-    /// Number of training images to search on [default: all].
+    /// Number of training images to search on.
     #[arg(long, value_name = "N")]
     images: Option<NonZeroUsize>,
     /// Ops to search over, separated by commas [default: the paper's ops and those of plugins].

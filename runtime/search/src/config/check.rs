@@ -4,9 +4,9 @@ use faa_op::OpSet;
 use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 
 use super::ranges;
-pub use super::ranges::{OutOfRange, Range};
-use super::{Augmentation, RunConfig};
-use crate::folds::{FoldError, stratified_folds};
+pub use super::ranges::{Number, OutOfRange, Range};
+use super::{Augmentation, RunConfig, SearchConfig};
+use crate::folds::{Fold, FoldError, stratified_folds};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
@@ -17,6 +17,21 @@ pub enum ConfigError {
     /// A number is out of its range.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+    /// The options together ask for too much.
+    #[error("{options} is {found}, more than {max}: {reason}")]
+    TooMuch {
+        /// The options whose numbers are multiplied.
+        options: &'static str,
+        /// Their product.
+        found: u64,
+        /// The most that is possible.
+        max: u64,
+        /// Why not more.
+        reason: &'static str,
+    },
+    /// A policy is given beside a search, which finds its own.
+    #[error("a search trains with the policy that it finds: omit the given one")]
+    PolicyBesideSearch,
     /// The warm-up is not shorter than a training.
     #[error(
         "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use fewer \
@@ -74,7 +89,11 @@ impl RunConfig {
         }
         let mut policies = Vec::new();
         if let Some(search) = &self.search {
+            check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
+            if final_trainings.policy.is_some() {
+                return Err(ConfigError::PolicyBesideSearch);
+            }
         } else if trains_with(Augmentation::Policy) && final_trainings.policy.is_none() {
             return Err(ConfigError::NoPolicy);
         }
@@ -103,16 +122,16 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Checks, after [`check`](Self::check), that images with these classes can be split.
+    /// Splits images with these classes; none without a search. Call [`check`](Self::check) first.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Folds`].
-    pub fn check_folds(&self, labels: &[u32]) -> Result<(), ConfigError> {
-        if let Some(search) = &self.search {
-            stratified_folds(labels, &search.folds, self.common.seed)?;
-        }
-        Ok(())
+    pub fn folds(&self, labels: &[u32]) -> Result<Vec<Fold>, ConfigError> {
+        Ok(match &self.search {
+            Some(search) => stratified_folds(labels, &search.folds, self.common.seed)?,
+            None => Vec::new(),
+        })
     }
 
     fn check_warmup(&self) -> Result<(), ConfigError> {
@@ -128,6 +147,38 @@ impl RunConfig {
             false => Err(ConfigError::Warmup { warmup, epochs }),
         }
     }
+}
+
+/// Bounds what several options ask for together.
+fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
+    let steps = search.sub_policies.get() as u64 * search.ops_per_sub_policy.get() as u64;
+    let (rounds, trials) = (search.rounds.get() as u64, search.trials.get() as u64);
+    let top_n = trials.min(search.top_n.get() as u64);
+    let products = [
+        (
+            "--rounds × --trials × --sub-policies × --ops-per-sub-policy",
+            rounds * trials * steps,
+            2_000_000,
+            "the log of a fold's trials could not be read again",
+        ),
+        (
+            "--folds × --rounds × --top-n × --sub-policies × --ops-per-sub-policy",
+            search.folds.count.get() as u64 * rounds * top_n * steps,
+            6_000,
+            "the policy would be larger than policies may be",
+        ),
+    ];
+    for (options, found, max, reason) in products {
+        if found > max {
+            return Err(ConfigError::TooMuch {
+                options,
+                found,
+                max,
+                reason,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigError> {

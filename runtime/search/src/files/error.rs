@@ -19,7 +19,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// A line or a whole file is not in the format of this program.
-    #[error("{}, line {line}, is damaged: {reason}; move the file away, or start with a different --out", path.display())]
+    #[error("{}, line {line}, is damaged ({reason}): move it away, and the run repeats what it recorded", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -44,7 +44,11 @@ impl FileError {
         Self::Damaged {
             path: path.to_owned(),
             line,
-            reason: error.to_string(),
+            // serde_json adds its own line, which is 1 for each line of a log.
+            reason: match error.to_string().split_once(" at line ") {
+                Some((reason, _)) => reason.to_owned(),
+                None => error.to_string(),
+            },
         }
     }
 }

@@ -37,6 +37,17 @@ impl Files {
         write().map_err(FileError::io("write", path))
     }
 
+    /// Counts a write that a backend is about to make, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`], only if a test interrupts the write.
+    pub(crate) fn before_backend_writes(&self, path: &Path) -> Result<(), FileError> {
+        let half = path.with_file_name(format!("{PARTIAL_PREFIX}cut"));
+        let tear = || fs::write(half, "half a network");
+        self.fault.pass(tear).map_err(FileError::io("write", path))
+    }
+
     /// Replaces a file by a value, as indented JSON.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
 use crate::config::check::trivial_augment;
 use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
+use crate::event::Event;
+use crate::files::read_json;
 use crate::layout::TrainingId;
 use crate::results::{Evaluation, FinalResult, Outcome};
 use crate::seeds::{Purpose, derive};
@@ -69,6 +71,17 @@ impl Trainer<'_> {
         augmentation: Augmentation,
         seed: usize,
     ) -> Result<Outcome<Evaluation>, RunError> {
+        let id = TrainingId::Final { augmentation, seed };
+        let recorded = worker.directory().create_training(id)?.evaluation();
+        if let Some(evaluation) = read_json::<Evaluation>(&recorded)? {
+            // Its network is not needed any more, and may be gone.
+            worker.report(Event::TrainingDone {
+                training: id,
+                evaluation,
+                resumed: true,
+            });
+            return Ok(Outcome::Done(evaluation));
+        }
         let common = &self.config.common;
         let policy = self.policy_of(augmentation, seed);
         let training = TrainingConfig {
@@ -87,7 +100,6 @@ impl Trainer<'_> {
             // With the same seed, all augmentations have the same initial weights and order of images.
             seed: derive(common.seed, Purpose::FinalTraining, &[seed as u64]),
         };
-        let id = TrainingId::Final { augmentation, seed };
         Ok(match worker.train(id, &task, Images::Test)? {
             Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
             Outcome::Diverged(divergence) => Outcome::Diverged(divergence),

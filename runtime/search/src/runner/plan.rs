@@ -71,7 +71,7 @@ impl RunSize {
         let trainings = &config.final_trainings;
         Self {
             folds: folds.len(),
-            trials: folds.len() * trials_per_fold,
+            trials: folds.len().saturating_mul(trials_per_fold),
             final_trainings: trainings.augmentations.len() * trainings.seeds.get(),
         }
     }
@@ -109,7 +109,7 @@ impl RemainingWork {
                 && !files.diverged().exists()
             {
                 let all = search.rounds.get() * search.trials.get();
-                let images = fold.validation.len() * search.draws.get();
+                let images = fold.validation.len().saturating_mul(search.draws.get());
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
@@ -131,7 +131,8 @@ impl RemainingWork {
             self.trained.add(epoch.images, epoch.seconds);
         }
         if !files.is_finished() {
-            self.train += images * epochs.saturating_sub(recorded.len());
+            let epochs = epochs.saturating_sub(recorded.len());
+            self.train = self.train.saturating_add(images.saturating_mul(epochs));
         }
         Ok(())
     }
@@ -141,7 +142,8 @@ impl RemainingWork {
         for trial in recorded {
             self.classified.add(images, trial.seconds);
         }
-        self.classify += all.saturating_sub(recorded.len()) * images;
+        let trials = all.saturating_sub(recorded.len());
+        self.classify = self.classify.saturating_add(trials.saturating_mul(images));
     }
 
     /// `None` if a rate is needed for which there are no records.
@@ -155,7 +157,7 @@ impl RemainingWork {
 
 impl Throughput {
     fn add(&mut self, images: usize, seconds: f64) {
-        self.images += images;
+        self.images = self.images.saturating_add(images);
         self.seconds += seconds;
     }
 

@@ -99,12 +99,14 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
             files.epochs().append(self.files(), &epoch)?;
             if number + 1 < epochs {
                 let file = files.checkpoint();
+                self.files().before_backend_writes(&file)?;
                 let written = self.backend.save_checkpoint(&network, number + 1, &file);
                 written.map_err(failed(&stage))?;
             }
             let training = id;
             self.report(Event::EpochDone { training, epoch });
         }
+        self.files().before_backend_writes(&files.network())?;
         let saved = self.backend.save(&network, &files.network());
         saved.map_err(failed(&stage))?;
         self.files().remove(&files.checkpoint())?;
@@ -143,7 +145,9 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         files: &TrainingFiles,
         divergence: Divergence,
     ) -> Result<Outcome<T>, RunError> {
-        self.files().write_json(&files.diverged(), &divergence)?;
+        if !files.diverged().exists() {
+            self.files().write_json(&files.diverged(), &divergence)?;
+        }
         self.files().remove(&files.checkpoint())?;
         self.files().remove(&files.network())?;
         self.report(Event::TrainingDiverged {

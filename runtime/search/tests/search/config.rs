@@ -78,7 +78,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
         ),
         (
             error(|_, search| search.folds.images = Some(count(usize::MAX))),
-            "`--images` is 18446744073709552000: it must be from 1 to 1000000000",
+            "`--images` is 18446744073709551615: it must be from 1 to 1000000000",
         ),
         (
             error(|_, search| search.rounds = count(1_001)),
@@ -86,7 +86,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
         ),
         (
             error(|_, search| search.trials = count(usize::MAX)),
-            "`--trials` is 18446744073709552000: it must be from 1 to 1000000",
+            "`--trials` is 18446744073709551615: it must be from 1 to 1000000",
         ),
         (
             error(|_, search| search.top_n = count(usize::MAX)),
@@ -155,7 +155,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
     );
     assert_eq!(
         resources(1, Some(huge)),
-        "`--jobs` is 18446744073709552000: it must be from 1 to 256"
+        "`--jobs` is 18446744073709551615: it must be from 1 to 256"
     );
 }
 
@@ -172,4 +172,24 @@ fn contradictory_settings_are_named() {
     assert!(twice.contains("`Rotate` is named twice"), "{twice}");
     let none = error(|_, search| search.ops.clear());
     assert!(none.contains("no ops to search over"), "{none}");
+    let policy = error(|run, _| {
+        run.final_trainings.policy = Some(faa_policy::Policy::of_sub_policies("mine", Vec::new()));
+    });
+    assert!(policy.contains("omit the given one"), "{policy}");
+}
+
+#[test]
+fn numbers_that_are_too_much_together_are_named() {
+    let log = error(|_, search| {
+        search.trials = count(100_000);
+        search.sub_policies = count(1_000);
+    });
+    let expected = "--rounds × --trials × --sub-policies × --ops-per-sub-policy is 400000000";
+    assert!(log.starts_with(expected), "{log}");
+    let policy = error(|_, search| {
+        search.top_n = count(500);
+        search.trials = count(500);
+    });
+    let expected = "--folds × --rounds × --top-n × --sub-policies × --ops-per-sub-policy is 20000";
+    assert!(policy.starts_with(expected), "{policy}");
 }

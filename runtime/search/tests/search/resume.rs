@@ -97,3 +97,15 @@ fn an_epoch_without_a_checkpoint_is_repeated_and_logged_once() {
     let log = std::fs::read_to_string(folder.path().join("fold-0/epochs.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 2, "{log}");
 }
+
+/// Networks are large, and people remove those whose results they have.
+#[test]
+fn a_finished_training_does_not_need_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    std::fs::remove_file(folder.path().join("final/policy-0/network.safetensors")).unwrap();
+    let mut backend = FakeBackend::default();
+    let second = run(folder.path(), &config(), &mut backend).unwrap();
+    assert_eq!(first, second);
+    assert_eq!((backend.scored, backend.epochs), (0, 0));
+}
