@@ -7,11 +7,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
 use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
-use crate::decode::{self, Picture, Refusal};
+use crate::decode::{self, Refusal};
 use crate::error::{DataError, Unreadable};
 use crate::selection::{Preview, Selection};
 use crate::spec::LoadOptions;
@@ -174,7 +175,7 @@ fn common_size(images: &[Labelled], side: Option<u32>) -> Result<(u32, u32), Dat
     let mut refused = Vec::new();
     for (_, source) in images {
         match source.decode(None) {
-            Ok(picture) => return Ok(picture.size()),
+            Ok(picture) => return Ok(picture.dimensions()),
             Err(file) => refused.push(file),
         }
     }
@@ -192,11 +193,11 @@ fn decode_into(
         .zip(images)
         .filter_map(|(target, (_, source))| match source.decode(side) {
             Err(file) => Some(Either::Left(file)),
-            Ok(picture) if picture.size() != expected => {
-                Some(Either::Right((&source.path, picture.size())))
+            Ok(picture) if picture.dimensions() != expected => {
+                Some(Either::Right((&source.path, picture.dimensions())))
             }
             Ok(picture) => {
-                target.copy_from_slice(&picture.samples);
+                target.copy_from_slice(&picture);
                 None
             }
         })
@@ -218,7 +219,7 @@ fn decode_into(
 }
 
 impl Source {
-    fn decode(&self, side: Option<u32>) -> Result<Picture, Unreadable> {
+    fn decode(&self, side: Option<u32>) -> Result<RgbImage, Unreadable> {
         let decoded = match &self.content {
             Content::OnDisk => decode::read(&self.path, side),
             Content::Held(bytes) => decode::read_bytes(bytes, side),

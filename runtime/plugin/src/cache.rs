@@ -62,7 +62,7 @@ impl Cache {
         }
         // SAFETY: the code must be what `store` wrote, from an engine of the same version and
         // settings. The digest rules out damage and other engines, but not an entry that somebody has
-        // forged. For that it is relied on that nobody but this user can write to the folder:
+        // forged. Against that, only this user must be able to write to the folder:
         // `is_private` has checked its owner and mode on Unix, as far as the top of this file says;
         // elsewhere whoever set `HostConfig::cache` vouches for it.
         unsafe { Module::deserialize(engine, code) }.ok()

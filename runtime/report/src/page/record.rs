@@ -161,25 +161,19 @@ fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportError> {
 mod tests {
     use std::fs;
 
-    use faa_search::config::Preset;
     use serde_json::json;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::page::tests::Run;
 
-    /// A folder with a `run.json` and these files.
-    fn run(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let config = RunConfig::for_search(Preset::Demo, "glyphs");
-        let json = json!({"version": VERSION, "config": config, "data_digest": "0"}).to_string();
-        for (name, text) in [("run.json", json.as_str())].iter().chain(files) {
-            let file = folder.path().join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
-        folder
+    /// A run directory with these files.
+    fn run(files: &[(&str, &str)]) -> TempDir {
+        let put = |run: Run, (name, text): &(&str, &str)| run.put(name, text);
+        files.iter().fold(Run::new("glyphs"), put).0
     }
 
-    fn error_of(folder: &tempfile::TempDir) -> ReportError {
+    fn error_of(folder: &TempDir) -> ReportError {
         Record::read(folder.path()).err().unwrap()
     }
 

@@ -89,7 +89,7 @@ fn provenance(record: &Record) -> Vec<(String, String)> {
     ];
     for provenance in record.policy.iter().map(|policy| &policy.provenance) {
         for key in provenance.keys() {
-            // Only texts: the configuration is shown in tables of its own.
+            // Only texts: the configuration is shown in separate tables.
             if let Some(text) = provenance.get(key) {
                 rows.push((format!("policy.{key}"), text));
             }
@@ -105,7 +105,7 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         _ => format!("{path}.{key}"),
     };
     match value {
-        // A policy has a table of its own.
+        // A policy has a separate table.
         _ if value["format"] == "faa-policy" => {
             rows.push((path.to_owned(), "see the policy below".to_owned()));
         }
