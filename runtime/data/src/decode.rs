@@ -13,7 +13,8 @@
 //!   memory.
 
 use std::error::Error;
-use std::io::{Cursor, Read};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
@@ -22,7 +23,6 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::Unreadable;
-use crate::listing::open_regular;
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -86,6 +86,15 @@ fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() {
+        true => Ok((File::open(path)?, metadata.len())),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
 }
 
 /// Decodes; a panic is a refusal.

@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -22,7 +20,6 @@ pub(crate) const MAX_BYTES: u64 = 8 << 30;
 /// The largest side that can be requested, in pixels.
 const MAX_SIDE: u32 = 4_096;
 
-/// The encoded images of a data set.
 pub(crate) struct Listing {
     /// The names of the classes, sorted.
     pub(crate) classes: Vec<String>,
@@ -32,11 +29,9 @@ pub(crate) struct Listing {
     pub(crate) test: Vec<Vec<Source>>,
 }
 
-/// One encoded image.
 pub(crate) struct Source {
     /// Its name in messages.
     pub(crate) path: PathBuf,
-    /// Where its bytes are.
     pub(crate) content: Content,
 }
 
@@ -48,15 +43,6 @@ pub(crate) enum Content {
     Held(Vec<u8>),
     /// Not available, for this reason.
     Refused(Cow<'static, str>),
-}
-
-/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
-pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    let metadata = fs::metadata(path)?;
-    match metadata.is_file() {
-        true => Ok((File::open(path)?, metadata.len())),
-        false => Err(io::Error::other("it is not a regular file")),
-    }
 }
 
 /// The requested side, if it is within its range.
@@ -155,7 +141,6 @@ impl Listing {
     }
 }
 
-/// An image with its label.
 type Labelled = (u32, Source);
 
 fn labelled(classes: Vec<Vec<Source>>) -> Vec<Labelled> {

@@ -132,7 +132,6 @@ fn is_entry(path: &Path) -> bool {
     name.ends_with(EXTENSION) || name.starts_with(PARTIAL_PREFIX)
 }
 
-/// The digest with which an entry begins.
 fn entry_digest(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
     let engine = engine_digest(engine).to_le_bytes();
     sha256(&[module.as_slice(), &engine, code].concat())

@@ -30,21 +30,18 @@ pub(super) struct Record {
     pub(super) finished: bool,
 }
 
-/// A fold's network, and the trials on it.
 pub(super) struct FoldRecord {
     pub(super) number: usize,
     pub(super) training: TrainingRecord,
     pub(super) trials: Vec<Trial>,
 }
 
-/// A final training.
 pub(super) struct FinalRecord {
     pub(super) augmentation: Augmentation,
     pub(super) seed: usize,
     pub(super) training: TrainingRecord,
 }
 
-/// How a network was trained.
 pub(super) struct TrainingRecord {
     pub(super) epochs: Vec<Epoch>,
     /// How the network does: on D_A for a fold, on the test split for a final training.
@@ -119,7 +116,6 @@ impl Record {
 }
 
 impl FoldRecord {
-    /// The trials of each round.
     pub(super) fn rounds(&self) -> impl Iterator<Item = &[Trial]> {
         self.trials.chunk_by(|a, b| a.round == b.round)
     }

@@ -34,7 +34,6 @@ pub(in crate::page) fn body(record: &Record) -> Markup {
     }
 }
 
-/// A row of the table of hardware.
 type Row = (&'static str, fn(&Environment) -> String);
 
 const HARDWARE: [Row; 6] = [
