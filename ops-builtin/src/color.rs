@@ -64,7 +64,6 @@ fn luma_plane<const N: usize, const B: usize>(block: &[u8; B]) -> Plane {
     plane
 }
 
-/// The sum of the luminance of all pixels.
 pub(crate) fn luma_sum(level: SimdLevel, image: ImageRef<'_>) -> u64 {
     let sum = match image.channels() {
         Channels::L => sum_of_levels,

@@ -60,7 +60,7 @@ fn extremes(level: SimdLevel, image: ImageRef<'_>) -> ([u8; 3], [u8; 3]) {
     each_level! {
         fn widen<const N: usize>(samples: &[u8], darkest: &mut [u8; 3], lightest: &mut [u8; 3]) {
             // Blocks of a length in which channels repeat, so that each index of a block has a
-            // channel of its own.
+            // single channel.
             let mut low = [u8::MAX; 192];
             let mut high = [0; 192];
             let (blocks, rest) = samples.as_chunks::<192>();

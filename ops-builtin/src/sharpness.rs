@@ -24,34 +24,30 @@ builtin! {
 }
 
 fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    each_level! {
-        fn sharpen<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
-            sharpen_rows::<N>(source, image, factor);
-        }
-    }
     let factor = value as f32;
     by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor));
 }
 
-#[inline(always)]
-fn sharpen_rows<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
-    let height = image.height();
-    let length = image.width() * N;
-    let samples = source.strided_samples();
-    let row_at = |y: usize| &samples[y * source.stride()..][..length];
-    for y in 0..height {
-        let row = image.row_mut(y);
-        // The border is blended with itself, which changes it only where the factor overflows.
-        if y == 0 || y == height - 1 || length < 3 * N {
-            sharpen_border::<N>(row, row_at(y), factor);
-            continue;
+each_level! {
+    fn sharpen<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
+        let height = image.height();
+        let length = image.width() * N;
+        let samples = source.strided_samples();
+        let row_at = |y: usize| &samples[y * source.stride()..][..length];
+        for y in 0..height {
+            let row = image.row_mut(y);
+            // The border is blended with itself, which changes it only where the factor overflows.
+            if y == 0 || y == height - 1 || length < 3 * N {
+                sharpen_border::<N>(row, row_at(y), factor);
+                continue;
+            }
+            let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
+            let (first, rest) = row.split_at_mut(N);
+            let (inner, last) = rest.split_at_mut(length - 2 * N);
+            sharpen_border::<N>(first, &around[1][..N], factor);
+            sharpen_inner::<N>(inner, around, factor);
+            sharpen_border::<N>(last, &around[1][length - N..], factor);
         }
-        let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
-        let (first, rest) = row.split_at_mut(N);
-        let (inner, last) = rest.split_at_mut(length - 2 * N);
-        sharpen_border::<N>(first, &around[1][..N], factor);
-        sharpen_inner::<N>(inner, around, factor);
-        sharpen_border::<N>(last, &around[1][length - N..], factor);
     }
 }
 

@@ -44,9 +44,7 @@ pub(crate) struct Version {
     set: &'static str,
     /// The folder that its archive extracts to.
     extracted: &'static str,
-    /// The files of the training split.
     train: &'static [&'static str],
-    /// The file of the test split.
     test: &'static str,
     /// The file of class names.
     names: &'static str,
@@ -93,7 +91,6 @@ pub(crate) static CIFAR_100: Version = Version {
     labels: &[("coarse label", 19), ("fine label", 99)],
 };
 
-/// A file and how many records it has.
 struct Counted {
     path: PathBuf,
     records: usize,
@@ -312,7 +309,7 @@ fn interleaved(planes: &[u8]) -> RgbImage {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let (file, length) = listing::open_regular(path)?;
+    let (file, length) = decode::open_regular(path)?;
     if length > MAX_NAMES {
         let kib = MAX_NAMES >> 10;
         return Err(io::Error::other(format!("it is larger than {kib} KiB")));

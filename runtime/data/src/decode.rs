@@ -13,7 +13,8 @@
 //!   memory.
 
 use std::error::Error;
-use std::io::{Cursor, Read};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
@@ -22,27 +23,13 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::Unreadable;
-use crate::listing::open_regular;
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// The maximum that a decoder may allocate and that a file may have, in bytes.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
 
-/// A decoded image: 8-bit RGB, interleaved, row after row.
-pub(crate) struct Picture {
-    width: u32,
-    height: u32,
-    pub(crate) samples: Vec<u8>,
-}
-
-impl Picture {
-    pub(crate) fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
-    }
-}
-
-/// Why a file is not a picture.
+/// Why a file is not an image.
 #[derive(Debug)]
 pub(crate) struct Refusal(pub(crate) String);
 
@@ -70,28 +57,24 @@ pub fn read_image(path: &Path) -> Result<DynamicImage, Unreadable> {
 }
 
 /// Reads one file and, if `side` is given, scales it to a square of that side.
-pub(crate) fn read(path: &Path, side: Option<u32>) -> Result<Picture, Refusal> {
-    Ok(picture(open(path)?, side))
+pub(crate) fn read(path: &Path, side: Option<u32>) -> Result<RgbImage, Refusal> {
+    Ok(scaled(open(path)?, side))
 }
 
 /// As [`read`], for a file whose content is in memory.
-pub(crate) fn read_bytes(bytes: &[u8], side: Option<u32>) -> Result<Picture, Refusal> {
-    Ok(picture(decode_or_refuse(bytes)?, side))
+pub(crate) fn read_bytes(bytes: &[u8], side: Option<u32>) -> Result<RgbImage, Refusal> {
+    Ok(scaled(decode_or_refuse(bytes)?, side))
 }
 
 fn open(path: &Path) -> Result<DynamicImage, Refusal> {
     decode_or_refuse(&content(path)?)
 }
 
-fn picture(image: DynamicImage, side: Option<u32>) -> Picture {
-    let mut image = image.into_rgb8();
-    if let Some(side) = side {
-        image = centre_square(image, side);
-    }
-    Picture {
-        width: image.width(),
-        height: image.height(),
-        samples: image.into_raw(),
+fn scaled(image: DynamicImage, side: Option<u32>) -> RgbImage {
+    let image = image.into_rgb8();
+    match side {
+        Some(side) => centre_square(image, side),
+        None => image,
     }
 }
 
@@ -103,6 +86,15 @@ fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() {
+        true => Ok((File::open(path)?, metadata.len())),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
 }
 
 /// Decodes; a panic is a refusal.

@@ -47,7 +47,6 @@ fn list(folder: &Path) -> Result<Listing, DataError> {
     })
 }
 
-/// The class folders of one split, by name.
 fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     if !split.is_dir() {
         return Err(DataError::MissingSplit(split.into()));
@@ -68,7 +67,6 @@ fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     Ok(classes)
 }
 
-/// The images of each class.
 fn images(classes: &BTreeMap<String, PathBuf>) -> Result<Vec<Vec<Source>>, DataError> {
     classes.values().map(|class| images_of(class)).collect()
 }

@@ -3,15 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
+use image::RgbImage;
 use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
-use crate::decode::{self, Picture, Refusal};
+use crate::decode::{self, Refusal};
 use crate::error::{DataError, Unreadable};
 use crate::selection::{Preview, Selection};
 use crate::spec::LoadOptions;
@@ -21,7 +20,6 @@ pub(crate) const MAX_BYTES: u64 = 8 << 30;
 /// The largest side that can be requested, in pixels.
 const MAX_SIDE: u32 = 4_096;
 
-/// The encoded images of a data set.
 pub(crate) struct Listing {
     /// The names of the classes, sorted.
     pub(crate) classes: Vec<String>,
@@ -31,11 +29,9 @@ pub(crate) struct Listing {
     pub(crate) test: Vec<Vec<Source>>,
 }
 
-/// One encoded image.
 pub(crate) struct Source {
     /// Its name in messages.
     pub(crate) path: PathBuf,
-    /// Where its bytes are.
     pub(crate) content: Content,
 }
 
@@ -47,15 +43,6 @@ pub(crate) enum Content {
     Held(Vec<u8>),
     /// Not available, for this reason.
     Refused(Cow<'static, str>),
-}
-
-/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
-pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    let metadata = fs::metadata(path)?;
-    match metadata.is_file() {
-        true => Ok((File::open(path)?, metadata.len())),
-        false => Err(io::Error::other("it is not a regular file")),
-    }
 }
 
 /// The requested side, if it is within its range.
@@ -154,7 +141,6 @@ impl Listing {
     }
 }
 
-/// An image with its label.
 type Labelled = (u32, Source);
 
 fn labelled(classes: Vec<Vec<Source>>) -> Vec<Labelled> {
@@ -174,7 +160,7 @@ fn common_size(images: &[Labelled], side: Option<u32>) -> Result<(u32, u32), Dat
     let mut refused = Vec::new();
     for (_, source) in images {
         match source.decode(None) {
-            Ok(picture) => return Ok(picture.size()),
+            Ok(picture) => return Ok(picture.dimensions()),
             Err(file) => refused.push(file),
         }
     }
@@ -192,11 +178,11 @@ fn decode_into(
         .zip(images)
         .filter_map(|(target, (_, source))| match source.decode(side) {
             Err(file) => Some(Either::Left(file)),
-            Ok(picture) if picture.size() != expected => {
-                Some(Either::Right((&source.path, picture.size())))
+            Ok(picture) if picture.dimensions() != expected => {
+                Some(Either::Right((&source.path, picture.dimensions())))
             }
             Ok(picture) => {
-                target.copy_from_slice(&picture.samples);
+                target.copy_from_slice(&picture);
                 None
             }
         })
@@ -218,7 +204,7 @@ fn decode_into(
 }
 
 impl Source {
-    fn decode(&self, side: Option<u32>) -> Result<Picture, Unreadable> {
+    fn decode(&self, side: Option<u32>) -> Result<RgbImage, Unreadable> {
         let decoded = match &self.content {
             Content::OnDisk => decode::read(&self.path, side),
             Content::Held(bytes) => decode::read_bytes(bytes, side),

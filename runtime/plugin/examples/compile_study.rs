@@ -7,7 +7,7 @@
 //! Each kind of code is repeated until it fills the largest function that is accepted, and that
 //! function until it fills the largest module, so the result is an upper bound for modules of that
 //! kind. With a module's file as the argument, it measures that module instead. Each module is
-//! compiled in a process of its own, whose peak memory is read at its end.
+//! compiled in a separate process, whose peak memory is read at its end.
 
 use std::env;
 use std::fs;

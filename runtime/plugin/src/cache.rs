@@ -62,7 +62,7 @@ impl Cache {
         }
         // SAFETY: the code must be what `store` wrote, from an engine of the same version and
         // settings. The digest rules out damage and other engines, but not an entry that somebody has
-        // forged. For that it is relied on that nobody but this user can write to the folder:
+        // forged. Against that, only this user must be able to write to the folder:
         // `is_private` has checked its owner and mode on Unix, as far as the top of this file says;
         // elsewhere whoever set `HostConfig::cache` vouches for it.
         unsafe { Module::deserialize(engine, code) }.ok()
@@ -132,7 +132,6 @@ fn is_entry(path: &Path) -> bool {
     name.ends_with(EXTENSION) || name.starts_with(PARTIAL_PREFIX)
 }
 
-/// The digest with which an entry begins.
 fn entry_digest(engine: &Engine, module: &Sha256Digest, code: &[u8]) -> Sha256Digest {
     let engine = engine_digest(engine).to_le_bytes();
     sha256(&[module.as_slice(), &engine, code].concat())

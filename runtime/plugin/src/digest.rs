@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-/// A digest of 32 bytes.
 pub(crate) type Sha256Digest = [u8; 32];
 
 pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {

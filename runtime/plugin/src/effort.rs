@@ -25,7 +25,6 @@ pub(crate) fn effort(module: &[u8]) -> Result<Effort, PluginErrorKind> {
 pub(crate) struct Effort {
     /// In units of about 60 ns.
     pub(crate) units: u64,
-    /// The maximum depth of nested blocks.
     pub(crate) depth: u32,
 }
 

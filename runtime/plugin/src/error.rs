@@ -344,7 +344,7 @@ impl SpecError {
 }
 
 impl CallError {
-    /// The error that a status stands for, returned by an op for an image.
+    /// The error that a status means, which an op returned for an image.
     pub(crate) fn check_status(
         status: i32,
         image: &ImageMut<'_>,

@@ -18,7 +18,6 @@ const FUNCTIONS: [(&str, bool, &str); 5] = [
     (abi::LOOKUP_TABLES, false, "(i32, i32, f64) -> i64"),
 ];
 
-/// Checks that a module exports what the ABI requires.
 pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {
     match module.get_export(abi::MEMORY) {
         Some(ExternType::Memory(memory)) if !memory.is_64() && !memory.is_shared() => {}

@@ -90,7 +90,7 @@ impl Plugin {
 
     /// Whether it is a native library rather than a WebAssembly module.
     pub fn is_native(&self) -> bool {
-        matches!(*self.ops[0].code, Code::Native(_))
+        self.module().is_none()
     }
 
     /// Its ops, at least one.
@@ -106,25 +106,26 @@ impl Plugin {
     /// The names of all exports of a WebAssembly module, including those that the ABI does not
     /// define; empty for a native library.
     pub fn exports(&self) -> Vec<String> {
-        match &*self.ops[0].code {
-            Code::Wasm(plugin) => plugin.exports(),
-            Code::Native(_) => Vec::new(),
-        }
+        self.module().map_or_else(Vec::new, WasmPlugin::exports)
     }
 
     /// The memory of this thread's instance, in bytes; `None` if there is no instance, and for a
     /// native library.
     pub fn memory(&self) -> Option<usize> {
-        match &*self.ops[0].code {
-            Code::Wasm(plugin) => plugin.memory(),
-            Code::Native(_) => None,
-        }
+        self.module()?.memory()
     }
 
     /// Drops this thread's instance; the thread's next call creates a new one.
     pub fn drop_instance(&self) {
-        if let Code::Wasm(plugin) = &*self.ops[0].code {
-            plugin.drop_instance();
+        if let Some(module) = self.module() {
+            module.drop_instance();
+        }
+    }
+
+    fn module(&self) -> Option<&WasmPlugin> {
+        match &*self.ops[0].code {
+            Code::Wasm(plugin) => Some(plugin),
+            Code::Native(_) => None,
         }
     }
 

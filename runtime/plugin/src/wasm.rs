@@ -107,7 +107,6 @@ impl WasmPlugin {
         Some(instance.memory.data_size(&instance.store))
     }
 
-    /// Drops this thread's instance.
     pub(crate) fn drop_instance(&self) {
         *self.slot().borrow_mut() = None;
     }

@@ -211,7 +211,6 @@ fn list_of<'a>(
     }
 }
 
-/// A number from 0 to 1.
 fn unit_interval((tree, path): (&Tree, JsonPath)) -> Result<f64, PolicyError> {
     let expected = "a number";
     let value =

@@ -14,7 +14,6 @@ pub(crate) struct Draw<'a> {
     remaining: Remaining<'a>,
 }
 
-/// What is still to be drawn.
 enum Remaining<'a> {
     Steps(Enumerate<slice::Iter<'a, ResolvedStep>>),
     Samples(&'a ResolvedSampler, u32),

@@ -259,7 +259,6 @@ impl<'a> Object<'a> {
         (self.get(key)?.as_number()).ok_or_else(|| self.wrong_type(key, "a number"))
     }
 
-    /// A number from 0 to 1.
     fn unit_interval(&self, key: &str) -> Result<f64, PolicyError> {
         let value = self.f64(key)?;
         within(value, 0.0, 1.0).map_err(|kind| self.error(key, kind))?;

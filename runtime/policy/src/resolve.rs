@@ -183,7 +183,6 @@ impl SamplerOp {
     }
 }
 
-/// The op of that name.
 pub(crate) fn resolve_op<'a>(
     name: &str,
     ops: &'a OpSet,

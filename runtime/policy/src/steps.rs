@@ -19,7 +19,6 @@ pub(crate) struct Target<'a, 'image> {
 }
 
 impl Target<'_, '_> {
-    /// Applies steps in order.
     pub(crate) fn apply<'s>(
         mut self,
         steps: impl Iterator<Item = Drawn<'s>>,

@@ -85,7 +85,7 @@ impl Default for ReportOptions {
 ///
 /// # Errors
 ///
-/// [`ReportError`] if there is no run, a file of it is damaged or of another version, or the page
+/// [`ReportError`] if there is no run, a file of it is damaged or of a different version, or the page
 /// cannot be written.
 pub fn write(run: &Path, options: &ReportOptions) -> Result<PathBuf, ReportError> {
     let record = Record::read(run)?;

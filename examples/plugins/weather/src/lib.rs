@@ -1,6 +1,6 @@
 //! A plugin with several ops: [`Fog`], [`Rain`] and [`Snow`].
 //!
-//! It shows ops that share code, and an op whose value is
+//! It shows ops with shared code, and an op whose value is
 //! [mirrored](faa_plugin_sdk::OpSpec::mirrored) when a policy draws it.
 
 mod blend;

@@ -17,7 +17,6 @@ use crate::listing::{self, Content};
 pub(super) struct Limits {
     /// Its bytes, decompressed.
     pub(super) bytes: u64,
-    /// Its entries.
     pub(super) entries: u64,
 }
 
@@ -30,11 +29,9 @@ pub(super) const LIMITS: Limits = Limits {
 /// The longest path of an image, in bytes: what Linux allows.
 const MAX_PATH: usize = 4_096;
 
-/// A file or folder of an archive.
 pub(super) struct Entry {
     /// Its path, without `.` and doubled slashes.
     pub(super) path: Vec<u8>,
-    /// What it is.
     pub(super) found: Found,
 }
 
@@ -48,9 +45,8 @@ pub(super) enum Found {
     Other,
 }
 
-/// Reads all entries, within the limits.
 pub(super) fn read(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
-    let (opened, _) = listing::open_regular(file).map_err(DataError::io(file))?;
+    let (opened, _) = decode::open_regular(file).map_err(DataError::io(file))?;
     let mut count = 0;
     // Decompressors meet hostile input. A panic must cost the archive, not the program.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| collect(opened, limits, &mut count)));

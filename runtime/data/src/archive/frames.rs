@@ -1,4 +1,4 @@
-//! The frames of a zstd file, one after another.
+//! The frames of a zstd file, one after the other.
 //!
 //! `ruzstd` decodes frames and leaves three things to its caller: going from one frame to the next,
 //! skipping those that are meant for other programs, and comparing checksums.

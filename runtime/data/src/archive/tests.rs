@@ -11,7 +11,6 @@ use crate::spec::DataSpec;
 
 mod hostile;
 
-/// A tar file under construction.
 struct Tar(Builder<Vec<u8>>);
 
 impl Tar {

@@ -52,7 +52,6 @@ impl Unpacked {
         self.to_entry.clone()
     }
 
-    /// Whether the end has been read.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }

@@ -32,7 +32,6 @@ fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult
     Ok(())
 }
 
-/// Adds the partner to the image.
 fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> OpResult {
     let partner = call.partner.ok_or(OpError::NoPartner)?;
     for (y, from) in partner.rows().enumerate() {

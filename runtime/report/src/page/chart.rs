@@ -52,7 +52,6 @@ impl Axis {
         }
     }
 
-    /// The marks.
     fn ticks(&self) -> impl Iterator<Item = f64> + use<> {
         let Self { low, high, step } = *self;
         let first = (low / step - 1e-9).ceil() as i64;
@@ -125,7 +124,6 @@ impl Plot {
         }
     }
 
-    /// A line through points.
     pub(super) fn line(&self, class: &str, points: impl Iterator<Item = (f64, f64)>) -> Markup {
         let mut path = String::new();
         for (x, y) in points {

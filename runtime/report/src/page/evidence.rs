@@ -10,7 +10,6 @@ use super::statistics::{Activity, untouched, untouched_if_uniform};
 
 /// What a run's trials and policy amount to.
 pub(super) struct Evidence<'a> {
-    /// The ops that the policy is applied with.
     pub(super) ops: &'a OpSet,
     /// The sub-policies of all trials.
     pub(super) all: Vec<&'a SubPolicy>,

@@ -54,7 +54,6 @@ pub(super) enum Column {
     Draw,
 }
 
-/// An image of a class.
 pub(super) struct Row {
     pub(super) class: String,
     /// The image as it is, as a data URI.
@@ -211,7 +210,6 @@ fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
     (0..shown).map(column).collect()
 }
 
-/// Applies a policy to the images of a training split.
 struct Augmenter<'a> {
     dataset: &'a Dataset,
     executor: Executor,
@@ -229,7 +227,6 @@ impl<'a> Augmenter<'a> {
         })
     }
 
-    /// The samples of an image after a draw.
     fn apply(&self, index: usize, draw: u32) -> Result<Vec<u8>, String> {
         let (width, height) = (self.dataset.width, self.dataset.height);
         let mut samples = self.dataset.train.image(index).to_vec();
@@ -242,7 +239,6 @@ impl<'a> Augmenter<'a> {
     }
 }
 
-/// An image as a PNG file in a data URI.
 fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
     let (width, height) = (dataset.width as u32, dataset.height as u32);
     let image = RgbImage::from_raw(width, height, samples)

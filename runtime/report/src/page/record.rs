@@ -30,21 +30,18 @@ pub(super) struct Record {
     pub(super) finished: bool,
 }
 
-/// A fold's network, and the trials on it.
 pub(super) struct FoldRecord {
     pub(super) number: usize,
     pub(super) training: TrainingRecord,
     pub(super) trials: Vec<Trial>,
 }
 
-/// A final training.
 pub(super) struct FinalRecord {
     pub(super) augmentation: Augmentation,
     pub(super) seed: usize,
     pub(super) training: TrainingRecord,
 }
 
-/// How a network was trained.
 pub(super) struct TrainingRecord {
     pub(super) epochs: Vec<Epoch>,
     /// How the network does: on D_A for a fold, on the test split for a final training.
@@ -119,7 +116,6 @@ impl Record {
 }
 
 impl FoldRecord {
-    /// The trials of each round.
     pub(super) fn rounds(&self) -> impl Iterator<Item = &[Trial]> {
         self.trials.chunk_by(|a, b| a.round == b.round)
     }
@@ -161,25 +157,19 @@ fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportError> {
 mod tests {
     use std::fs;
 
-    use faa_search::config::Preset;
     use serde_json::json;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::page::tests::Run;
 
-    /// A folder with a `run.json` and these files.
-    fn run(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let config = RunConfig::for_search(Preset::Demo, "glyphs");
-        let json = json!({"version": VERSION, "config": config, "data_digest": "0"}).to_string();
-        for (name, text) in [("run.json", json.as_str())].iter().chain(files) {
-            let file = folder.path().join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
-        folder
+    /// A run directory with these files.
+    fn run(files: &[(&str, &str)]) -> TempDir {
+        let put = |run: Run, (name, text): &(&str, &str)| run.put(name, text);
+        files.iter().fold(Run::new("glyphs"), put).0
     }
 
-    fn error_of(folder: &tempfile::TempDir) -> ReportError {
+    fn error_of(folder: &TempDir) -> ReportError {
         Record::read(folder.path()).err().unwrap()
     }
 

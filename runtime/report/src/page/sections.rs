@@ -43,7 +43,6 @@ fn callout(sign: Sign, heading: &str, body: &Markup) -> Markup {
     }
 }
 
-/// Where a training diverged, as a sentence.
 fn where_it_diverged(divergence: Divergence) -> Markup {
     html! {
         "The loss became infinite or NaN in epoch "

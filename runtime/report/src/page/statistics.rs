@@ -81,7 +81,6 @@ impl OpUse {
         }
     }
 
-    /// The mean magnitude.
     pub(super) fn magnitude(&self) -> Option<f64> {
         mean(&self.magnitudes)
     }
@@ -93,7 +92,6 @@ impl OpUse {
     }
 }
 
-/// How sub-policies use each of their ops.
 pub(super) fn op_uses<'a>(
     sub_policies: impl IntoIterator<Item = &'a SubPolicy>,
 ) -> BTreeMap<&'a str, OpUse> {

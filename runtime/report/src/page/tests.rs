@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use super::*;
 
 /// A run directory under construction.
-struct Run(TempDir);
+pub(super) struct Run(pub(super) TempDir);
 
 impl Run {
     /// A search that has just begun, with two folds of 30 trials and a top n of five.
-    fn new(data: &str) -> Self {
+    pub(super) fn new(data: &str) -> Self {
         Self::of(&search(data))
     }
 
@@ -25,7 +25,7 @@ impl Run {
         Self(tempfile::tempdir().unwrap()).put("run.json", &json.to_string())
     }
 
-    fn put(self, name: &str, text: &str) -> Self {
+    pub(super) fn put(self, name: &str, text: &str) -> Self {
         let file = self.0.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();

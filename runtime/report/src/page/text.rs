@@ -27,7 +27,6 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
-/// A number of sub-policies.
 pub(super) fn sub_policies(number: usize) -> String {
     let noun = match number {
         1 => "sub-policy",

@@ -43,7 +43,6 @@ pub(super) fn evaluation_point(
     Point { step, time, values }
 }
 
-/// The points of a log of epochs.
 pub(super) fn recorded_epochs(log: &Log<Epoch>) -> Result<Vec<Point>, FileError> {
     let epochs = log.read()?;
     let seconds = epochs.iter().map(|epoch| epoch.seconds);
@@ -53,7 +52,6 @@ pub(super) fn recorded_epochs(log: &Log<Epoch>) -> Result<Vec<Point>, FileError>
     Ok(points.collect())
 }
 
-/// The points of a log of trials.
 pub(super) fn recorded_trials(log: &Log<Trial>) -> Result<Vec<Point>, FileError> {
     let trials = log.read()?;
     let seconds = trials.iter().map(|trial| trial.seconds);

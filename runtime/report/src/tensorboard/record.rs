@@ -38,7 +38,6 @@ pub(super) struct Point {
     pub(super) step: usize,
     /// The time, in seconds since 1970.
     pub(super) time: f64,
-    /// Tags and values.
     pub(super) values: Vec<(&'static str, f64)>,
 }
 

@@ -108,7 +108,6 @@ fn trial(round: usize, number: usize, reward: f64) -> Trial {
     }
 }
 
-/// Appends a line to a log.
 fn append(log: &Path, value: &impl Serialize) {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     let mut file = (OpenOptions::new().append(true).create(true).open(log)).unwrap();

@@ -34,7 +34,6 @@ pub(in crate::page) fn body(record: &Record) -> Markup {
     }
 }
 
-/// A row of the table of hardware.
 type Row = (&'static str, fn(&Environment) -> String);
 
 const HARDWARE: [Row; 6] = [
@@ -89,7 +88,7 @@ fn provenance(record: &Record) -> Vec<(String, String)> {
     ];
     for provenance in record.policy.iter().map(|policy| &policy.provenance) {
         for key in provenance.keys() {
-            // Only texts: the configuration is shown in tables of its own.
+            // Only texts: the configuration is shown in separate tables.
             if let Some(text) = provenance.get(key) {
                 rows.push((format!("policy.{key}"), text));
             }
@@ -105,7 +104,7 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         _ => format!("{path}.{key}"),
     };
     match value {
-        // A policy has a table of its own.
+        // A policy has a separate table.
         _ if value["format"] == "faa-policy" => {
             rows.push((path.to_owned(), "see the policy below".to_owned()));
         }

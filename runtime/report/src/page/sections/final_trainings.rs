@@ -10,7 +10,6 @@ use crate::page::record::{FinalRecord, Record};
 use crate::page::statistics::{mean, sample_deviation};
 use crate::page::text::{out_of, percent};
 
-/// An augmentation and the trainings with it.
 struct Group<'a> {
     augmentation: Augmentation,
     trainings: Vec<&'a FinalRecord>,

@@ -84,7 +84,6 @@ fn images(row: &Row, columns: &[Column]) -> Markup {
     }
 }
 
-/// What was applied, in words.
 fn words(column: &Column) -> String {
     match column {
         Column::SubPolicy { steps, .. } => {

@@ -83,17 +83,12 @@ fn figure(fold: &FoldRecord, axes: &Axes) -> Markup {
 }
 
 fn curves(fold: &FoldRecord, axes: &Axes) -> Markup {
-    let (training, height) = (&fold.training, 180.0);
-    let error = Plot {
+    let training = &fold.training;
+    let [error, loss] = [axes.error, axes.loss].map(|y| Plot {
         x: axes.epochs,
-        y: axes.error,
-        height,
-    };
-    let loss = Plot {
-        x: axes.epochs,
-        y: axes.loss,
-        height,
-    };
+        y,
+        height: 180.0,
+    });
     let by_epoch = |plot: &Plot, value: fn(&Epoch) -> f64| {
         let points = (training.epochs.iter()).map(|epoch| (epoch.epoch as f64 + 1.0, value(epoch)));
         plot.line("accent", points)
