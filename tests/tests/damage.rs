@@ -81,7 +81,7 @@ const CASES: &[Case] = &[
         damage: second_line_cut,
         message: [
             "run/fold-0/trials.jsonl, line 2, is damaged",
-            "move the file away",
+            "move it away",
         ],
         remedy: Remedy::Remove("fold-0/trials.jsonl"),
     },

@@ -130,8 +130,8 @@ fn errors_of_report_name_the_file() {
     let (code, message) = failure_of(&mut report(folder.path(), &[]));
     assert_eq!(code, 1, "{message}");
     for words in [
-        "run/fold-1/epochs.jsonl, line 1, is damaged: ",
-        "move the file away",
+        "run/fold-1/epochs.jsonl, line 1, is damaged (",
+        "move it away",
     ] {
         assert!(message.contains(words), "{message}");
     }
