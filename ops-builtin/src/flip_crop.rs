@@ -58,11 +58,15 @@ builtin! {
 fn identity(_: &mut ImageMut<'_>, _: f64, _: u64) {}
 
 fn flip_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
-    by_channels!(image.channels(), N => for (y, row) in source.rows().enumerate() {
-        let pixels = row.as_chunks::<N>().0.iter().rev();
-        for (to, from) in image.row_mut(y).as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
+    /// A function of its own, so that the compiler knows that the rows do not overlap.
+    fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
+        let pixels = from.as_chunks::<N>().0.iter().rev();
+        for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
             *to = *from;
         }
+    }
+    by_channels!(image.channels(), N => for (y, row) in source.rows().enumerate() {
+        reverse::<N>(row, image.row_mut(y));
     });
 }
 

@@ -134,11 +134,15 @@ fn forward_and_training_steps_are_pytorchs() {
 fn float32_is_as_near_as_pytorchs() {
     let golden = golden();
     let (images, labels) = batch(&golden.images);
+    // Over all networks: whether rounding moves the input of some ReLU across zero is chance.
+    let spread = |of: fn(&Distance) -> f64| {
+        let distances = golden
+            .cases
+            .iter()
+            .flat_map(|case| case.float32_distance.values());
+        SPREAD * distances.map(of).fold(0.0, f64::max)
+    };
     for case in &golden.cases {
-        let spread = |of: fn(&Distance) -> f64| {
-            let distances = case.float32_distance.values().map(of);
-            SPREAD * distances.fold(0.0, f64::max)
-        };
         let network = hashed_network(case, Kind::Float);
         let logits = no_grad(|| network.forward(&images, Mode::Evaluate)).unwrap();
         let tolerance = spread(|distance| distance.eval_logits_before);
