@@ -60,6 +60,40 @@ fn cycles_are_found() {
     assert!(cycle_in(&long).is_some());
 }
 
+/// Applying, measuring and checking start fast and need no run: what they are made of imports neither
+/// search nor report.
+#[test]
+fn commands_without_networks_import_no_search() {
+    let commands = faa_tests::root().join("runtime/cli/src/commands");
+    let needs_search = |text: &str| text.contains("faa_search") || text.contains("faa_report");
+    let search = fs::read_to_string(commands.join("search.rs")).unwrap();
+    assert!(needs_search(&search), "the control");
+    let mut texts = BTreeMap::new();
+    for folder in ["policy", "plugin"] {
+        read_modules(&commands.join(folder), folder, &mut texts);
+    }
+    for file in [
+        "apply",
+        "bench",
+        "one_op",
+        "ops",
+        "plugin",
+        "policy",
+        "../plugins",
+        "../pictures",
+    ] {
+        let text = fs::read_to_string(commands.join(format!("{file}.rs"))).unwrap();
+        texts.insert(file.to_owned(), text);
+    }
+    assert!(texts.len() > 12, "the control: {:?}", texts.keys());
+    for (name, text) in texts {
+        assert!(
+            !needs_search(&text),
+            "commands/{name}.rs imports the search"
+        );
+    }
+}
+
 fn imports_in(source: &Path) -> Imports {
     let mut texts = BTreeMap::new();
     read_modules(source, "", &mut texts);

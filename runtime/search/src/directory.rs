@@ -270,6 +270,10 @@ fn check_same(
         let recorded = recorded.version.clone();
         return Err(DirectoryError::DifferentVersion { path, recorded });
     }
+    if recorded.config["common"].is_null() {
+        let recorded = format!("{} before its release", recorded.version);
+        return Err(DirectoryError::DifferentVersion { path, recorded });
+    }
     let config =
         serde_json::to_value(&current.config).expect("a configuration can be written as JSON");
     let command = |config: &Value| match config["search"].is_null() {
@@ -399,10 +403,13 @@ mod tests {
         ));
         assert!(!folder.path().join("lock").exists());
 
-        let folder = tempfile::tempdir().unwrap();
-        let record = r#"{"version": "0.0.1", "config": {"unknown": 1}}"#;
-        fs::write(folder.path().join("run.json"), record).unwrap();
-        let error = open(&folder).unwrap_err().to_string();
-        assert!(error.contains("written by version 0.0.1"), "{error}");
+        for (version, written_by) in [("0.0.1", "0.0.1"), (VERSION, "0.1.0 before its release")] {
+            let folder = tempfile::tempdir().unwrap();
+            let record = format!(r#"{{"version": "{version}", "config": {{"unknown": 1}}}}"#);
+            fs::write(folder.path().join("run.json"), record).unwrap();
+            let error = open(&folder).unwrap_err().to_string();
+            let expected = format!("written by version {written_by}, and this is");
+            assert!(error.contains(&expected), "{error}");
+        }
     }
 }
