@@ -403,7 +403,8 @@ mod tests {
         ));
         assert!(!folder.path().join("lock").exists());
 
-        for (version, written_by) in [("0.0.1", "0.0.1"), (VERSION, "0.1.0 before its release")] {
+        let unreleased = format!("{VERSION} before its release");
+        for (version, written_by) in [("0.0.1", "0.0.1"), (VERSION, &unreleased)] {
             let folder = tempfile::tempdir().unwrap();
             let record = format!(r#"{{"version": "{version}", "config": {{"unknown": 1}}}}"#);
             fs::write(folder.path().join("run.json"), record).unwrap();
