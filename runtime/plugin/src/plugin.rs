@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faa_op::abi::AbiVersion;
 use faa_op::{
-    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpResult, OpSet,
-    OpSpec,
+    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpErrorKind,
+    OpResult, OpSet, OpSpec,
 };
 
 use crate::config::OnFailure;
@@ -135,14 +135,7 @@ impl Plugin {
     ///
     /// [`DuplicateOp`] if the set already has an op of one of the names.
     pub fn add_to(&self, set: &mut OpSet) -> Result<(), DuplicateOp> {
-        let mut names = self.ops.iter().map(|op| op.spec.name());
-        if let Some(taken) = names.find(|name| set.get(name).is_some()) {
-            return Err(DuplicateOp(taken.to_owned()));
-        }
-        for op in &self.ops {
-            set.insert(op.clone())?;
-        }
-        Ok(())
+        set.insert_all(self.ops.iter().map(|op| op.clone() as _))
     }
 }
 
@@ -248,19 +241,21 @@ impl Op for PluginOp {
         call: &mut Call<'_>,
     ) -> OpResult {
         let Code::Wasm(plugin) = &*self.code else {
-            image.copy_from(source).map_err(|_| OpError::SourceShape)?;
+            image
+                .copy_from(source)
+                .map_err(|_| OpErrorKind::SourceShape)?;
             return self.apply(image, value, call);
         };
         self.spec.check_value(value)?;
         if !image.has_shape_of(source) {
-            return Err(OpError::SourceShape);
+            return Err(OpErrorKind::SourceShape.into());
         }
         let value = self.passed_value(value);
         let result = plugin.apply(self.number, Some(source), image, value, call.seed);
         match self.count_failure(result) {
-            Err(_) if self.on_failure == OnFailure::Skip => {
-                image.copy_from(source).map_err(|_| OpError::SourceShape)
-            }
+            Err(_) if self.on_failure == OnFailure::Skip => image
+                .copy_from(source)
+                .map_err(|_| OpErrorKind::SourceShape.into()),
             result => result.map_err(as_op_error),
         }
     }
@@ -278,12 +273,13 @@ fn as_op_error(error: CallError) -> OpError {
             width,
             height,
             channels,
-        } => OpError::UnsupportedShape {
+        } => OpErrorKind::UnsupportedShape {
             width,
             height,
             channels,
-        },
-        error => OpError::Failed(error.to_string()),
+        }
+        .into(),
+        error => OpError::failed(error.to_string()),
     }
 }
 
