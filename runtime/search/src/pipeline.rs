@@ -114,28 +114,17 @@ impl Partners for TaskPartners<'_> {
 
 /// Crop, flip and Cutout as one sub-policy; `None` if all are off.
 fn base_augmentation(training: &TrainingConfig) -> Option<Policy> {
-    let step = |op: &str, probability, strength| Step {
-        op: op.to_owned(),
-        probability,
-        strength,
-    };
     let mut steps = Vec::new();
     if training.crop_padding > 0 {
-        steps.push(step(
-            "CropPad",
-            1.0,
-            Strength::Value(training.crop_padding as f64),
-        ));
+        let padding = Strength::Value(training.crop_padding as f64);
+        steps.push(Step::new("CropPad", 1.0, padding));
     }
     if training.flip {
-        steps.push(step("FlipX", 0.5, Strength::Unstated));
+        steps.push(Step::new("FlipX", 0.5, Strength::Unstated));
     }
     if training.cutout > 0 {
-        steps.push(step(
-            "CutoutAbs",
-            1.0,
-            Strength::Value(training.cutout as f64),
-        ));
+        let side = Strength::Value(training.cutout as f64);
+        steps.push(Step::new("CutoutAbs", 1.0, side));
     }
     (!steps.is_empty()).then(|| Policy::of_sub_policies("base", vec![steps]))
 }
@@ -240,11 +229,7 @@ mod tests {
 
     #[test]
     fn the_base_augmentation_follows_the_policy() {
-        let invert = Step {
-            op: "Invert".into(),
-            probability: 1.0,
-            strength: Strength::Unstated,
-        };
+        let invert = Step::new("Invert", 1.0, Strength::Unstated);
         let invert = Policy::of_sub_policies("invert", vec![vec![invert]]);
         let training = TrainingConfig {
             crop_padding: 0,
@@ -258,11 +243,7 @@ mod tests {
     /// The images of the task are mixed in, and no others.
     #[test]
     fn partners_are_the_images_of_the_task() {
-        let step = Step {
-            op: "SamplePairing".into(),
-            probability: 1.0,
-            strength: Strength::Magnitude(1.0),
-        };
+        let step = Step::new("SamplePairing", 1.0, Strength::Magnitude(1.0));
         let policy = Policy::of_sub_policies("mix", vec![vec![step]]);
         let plain = TrainingConfig {
             crop_padding: 0,

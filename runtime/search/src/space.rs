@@ -56,10 +56,9 @@ impl Space {
             point.len(),
             self.sub_policies * self.steps * STEP_DIMENSIONS
         );
-        let step = |step: &[f64]| Step {
-            op: self.ops[step[0] as usize].clone(),
-            probability: step[1],
-            strength: Strength::Magnitude(step[2]),
+        let step = |step: &[f64]| {
+            let op = &self.ops[step[0] as usize];
+            Step::new(op, step[1], Strength::Magnitude(step[2]))
         };
         point
             .chunks_exact(self.steps * STEP_DIMENSIONS)
@@ -88,10 +87,9 @@ impl Space {
     /// A policy of `count` sub-policies, uniformly drawn from the space.
     pub fn random_policy(&self, name: &str, count: usize, seed: u64) -> Policy {
         let stream = &mut Stream::for_op(seed);
-        let mut step = || Step {
-            op: self.ops[stream.below(self.ops.len() as u64) as usize].clone(),
-            probability: stream.unit(),
-            strength: Strength::Magnitude(stream.unit()),
+        let mut step = || {
+            let op = &self.ops[stream.below(self.ops.len() as u64) as usize];
+            Step::new(op, stream.unit(), Strength::Magnitude(stream.unit()))
         };
         let sub_policies = (0..count).map(|_| (0..self.steps).map(|_| step()).collect());
         Policy::of_sub_policies(name, sub_policies.collect())
@@ -155,11 +153,7 @@ mod tests {
     #[test]
     fn geometric_ops_of_a_candidate_go_in_both_directions() {
         for op in ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"] {
-            let step = Step {
-                op: op.to_owned(),
-                probability: 1.0,
-                strength: Strength::Magnitude(0.9),
-            };
+            let step = Step::new(op, 1.0, Strength::Magnitude(0.9));
             let policy = Policy::of_sub_policies("one", vec![vec![step]]);
             let executor = faa_policy::Executor::builtin(&policy).unwrap();
             let value = |index| {

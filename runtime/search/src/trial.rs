@@ -60,11 +60,7 @@ mod steps {
                 ));
             }
             let strength = Strength::Magnitude(magnitude);
-            Ok(Step {
-                op,
-                probability,
-                strength,
-            })
+            Ok(Step::new(op, probability, strength))
         };
         Short::deserialize(deserializer)?
             .into_iter()
@@ -77,10 +73,8 @@ mod steps {
 impl Trial {
     /// A trial for tests, which replace the fields that matter.
     pub(crate) fn example() -> Self {
-        let step = |op: &str, probability, magnitude| Step {
-            op: op.into(),
-            probability,
-            strength: Strength::Magnitude(magnitude),
+        let step = |op: &str, probability, magnitude| {
+            Step::new(op, probability, Strength::Magnitude(magnitude))
         };
         Self {
             round: 0,

@@ -81,11 +81,7 @@ fn step(input: &mut Unstructured<'_>) -> Result<Step> {
         }
         _ => Strength::Magnitude(unit_interval(input)?),
     };
-    Ok(Step {
-        op: op.name().to_owned(),
-        probability,
-        strength,
-    })
+    Ok(Step::new(op.name(), probability, strength))
 }
 
 fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
@@ -98,36 +94,29 @@ fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
         true => 6,
         false => Sampler::MAX_COUNT,
     };
-    Ok(Sampler {
-        count: input.int_in_range(1..=max_count)?,
-        bins,
-        bin: match input.arbitrary()? {
-            true => Some(input.int_in_range(0..=bins - 1)?),
-            false => None,
-        },
-        ops: list(input, 6, sampler_op)?,
-    })
+    let count = input.int_in_range(1..=max_count)?;
+    let bin = match input.arbitrary()? {
+        true => Some(input.int_in_range(0..=bins - 1)?),
+        false => None,
+    };
+    Ok(Sampler::new(count, bins, bin, list(input, 6, sampler_op)?))
 }
 
 fn sampler_op(input: &mut Unstructured<'_>) -> Result<SamplerOp> {
     let op = any_op(input)?;
     let values = if op.value_range().is_some() && input.arbitrary()? {
-        Some(SamplerValues {
-            low: finite(input)?,
-            high: finite(input)?,
-            centre: match input.arbitrary()? {
-                true => Some(finite(input)?),
-                false => None,
-            },
-            integer: input.arbitrary()?,
-        })
+        let (low, high) = (finite(input)?, finite(input)?);
+        let centre = match input.arbitrary()? {
+            true => Some(finite(input)?),
+            false => None,
+        };
+        let mut values = SamplerValues::new(low, high, centre);
+        values.integer = input.arbitrary()?;
+        Some(values)
     } else {
         None
     };
-    Ok(SamplerOp {
-        op: op.name().to_owned(),
-        values,
-    })
+    Ok(SamplerOp::new(op.name(), values))
 }
 
 pub(super) fn any_op(input: &mut Unstructured<'_>) -> Result<&'static OpSpec> {
