@@ -112,24 +112,23 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn list_format(&mut self, list: &[Tree]) -> Result<Vec<SubPolicy>, PolicyError> {
         let root = JsonPath::root();
-        let mut sub_policies = Vec::with_capacity(list.len());
-        for (i, steps) in root.not_empty(list)?.iter().enumerate() {
+        let mut step = |step: &Tree, path: JsonPath| {
+            let expected = "a list of an op, a probability and a magnitude";
+            let [op, probability, magnitude] = path.list_of(step, expected)? else {
+                return Err(path.wrong_type(expected));
+            };
+            let op_path = path.item(0);
+            let numbers = [(probability, path.item(1)), (magnitude, path.item(2))];
+            self.step(op_path.text(op)?, &op_path, numbers)
+        };
+        let sub_policy = |(i, steps)| {
             let path = root.item(i);
             let steps = path.not_empty(path.list_of(steps, "a list of steps")?)?;
-            let mut sub_policy = Vec::with_capacity(steps.len());
-            for (j, step) in steps.iter().enumerate() {
-                let path = path.item(j);
-                let expected = "a list of an op, a probability and a magnitude";
-                let [op, probability, magnitude] = path.list_of(step, expected)? else {
-                    return Err(path.wrong_type(expected));
-                };
-                let op_path = path.item(0);
-                let numbers = [(probability, path.item(1)), (magnitude, path.item(2))];
-                sub_policy.push(self.step(op_path.text(op)?, &op_path, numbers)?);
-            }
-            sub_policies.push(sub_policy);
-        }
-        Ok(sub_policies)
+            let steps = steps.iter().enumerate();
+            steps.map(|(j, own)| step(own, path.item(j))).collect()
+        };
+        let list = root.not_empty(list)?.iter().enumerate();
+        list.map(sub_policy).collect()
     }
 
     fn object_format(&mut self, root: &Tree) -> Result<Vec<SubPolicy>, PolicyError> {
