@@ -51,7 +51,8 @@ pub fn parse_spec(text: &[u8], limits: &Limits) -> Result<Vec<OpSpec>, SpecError
     }
     for (op, raw) in spec.ops.iter().enumerate() {
         raw.check(op)?;
-        if spec.ops[..op].iter().any(|other| other.name == raw.name) {
+        let same = |other: &RawOp| other.name.eq_ignore_ascii_case(&raw.name);
+        if spec.ops[..op].iter().any(same) {
             let name = raw.name.clone();
             return Err(SpecError::DuplicateName { op, name });
         }
@@ -190,6 +191,15 @@ mod tests {
                 r#"{"ops":[{"name":"A"},{"name":"A"}]}"#.to_owned(),
                 "spec-duplicate-name",
             ),
+            (
+                r#"{"ops":[{"name":"Aa"},{"name":"aA"}]}"#.to_owned(),
+                "spec-duplicate-name",
+            ),
+            (
+                op("\"name\":\"A\",\"summary\":\"a\u{e0041}b\""),
+                "spec-bad-text",
+            ),
+            (op("\"name\":\"A\",\"unit\":\"\u{3164}\""), "spec-bad-text"),
             (" ".repeat((64 << 10) + 1), "spec-too-long"),
             (format!(r#"{{"ops":[{many}]}}"#), "spec-too-many-ops"),
         ];
