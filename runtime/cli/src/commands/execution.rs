@@ -115,10 +115,8 @@ impl ExecutionOptions {
         });
         progress.end();
         result?;
-        let options = ReportOptions {
-            ops: known.ops,
-            ..ReportOptions::default()
-        };
+        let mut options = ReportOptions::default();
+        options.ops = known.ops;
         match page::write(out, &options) {
             Ok(page) if !self.json => eprintln!("report: {}", page.display()),
             Ok(_) => {}

@@ -13,7 +13,7 @@ use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::trial::Trial;
 use serde_json::Value;
 
-use super::error::ReportError;
+use super::error::ReportErrorKind;
 
 /// A run, as far as it has come.
 pub(super) struct Record {
@@ -54,9 +54,9 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`ReportError`] where there is no run of this version, or a file of it is damaged. A torn last
+    /// [`ReportErrorKind`] where there is no run of this version, or a file of it is damaged. A torn last
     /// line of a log is passed over.
-    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ReportErrorKind> {
         let layout = Layout::new(path);
         let run = read_run(&layout)?;
         let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
@@ -131,26 +131,26 @@ impl TrainingRecord {
     }
 }
 
-fn read_run(layout: &Layout) -> Result<RunRecord, ReportError> {
+fn read_run(layout: &Layout) -> Result<RunRecord, ReportErrorKind> {
     let path = layout.run_file();
     // The configuration of a different version may have a different form.
     let any = read_json::<Value>(&path)?;
     let version = any.as_ref().and_then(|run| run["version"].as_str());
     if let Some(recorded) = version.filter(|version| *version != VERSION) {
         let recorded = recorded.to_owned();
-        return Err(ReportError::DifferentVersion { path, recorded });
+        return Err(ReportErrorKind::DifferentVersion { path, recorded });
     }
     let run = RunRecord::read(layout)?;
-    run.ok_or_else(|| ReportError::NotARunDirectory(layout.path().to_owned()))
+    run.ok_or_else(|| ReportErrorKind::NotARunDirectory(layout.path().to_owned()))
 }
 
-fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportError> {
+fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
     let path = layout.policy_file();
     let Some(json) = read(&path)? else {
         return Ok(None);
     };
     let parsed = Policy::parse(&json).map(Some);
-    parsed.map_err(|source| ReportError::Policy { path, source })
+    parsed.map_err(|source| ReportErrorKind::Policy { path, source })
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
         files.iter().fold(Run::new("glyphs"), put).0
     }
 
-    fn error_of(folder: &TempDir) -> ReportError {
+    fn error_of(folder: &TempDir) -> ReportErrorKind {
         Record::read(folder.path()).err().unwrap()
     }
 
@@ -249,9 +249,12 @@ mod tests {
     #[test]
     fn a_folder_without_a_run_and_a_damaged_policy_are_errors() {
         let error = error_of(&tempfile::tempdir().unwrap());
-        assert!(matches!(error, ReportError::NotARunDirectory(_)), "{error}");
+        assert!(
+            matches!(error, ReportErrorKind::NotARunDirectory(_)),
+            "{error}"
+        );
         let policy = r#"{"format": "faa-policy", "version": 2}"#;
         let error = error_of(&run(&[("policy.json", policy)]));
-        assert!(matches!(error, ReportError::Policy { .. }), "{error}");
+        assert!(matches!(error, ReportErrorKind::Policy { .. }), "{error}");
     }
 }
