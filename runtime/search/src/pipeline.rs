@@ -271,10 +271,8 @@ mod tests {
             ..training()
         };
         let pipeline = Pipeline::new(Some(&policy), &plain, &builtin_ops(), MEAN, 1).unwrap();
-        let split = Split {
-            pixels: [0_u8, 100, 200].map(|value| [value; 12]).concat(),
-            labels: vec![0; 3],
-        };
+        let pixels = [0_u8, 100, 200].map(|value| [value; 12]).concat();
+        let split = Split::new(pixels, vec![0; 3]);
         let partners = TaskPartners {
             split: &split,
             size: [2, 2],

@@ -28,15 +28,10 @@ fn dataset() -> Dataset {
                 pixels.push((stream.below(120) + if bright { 80 } else { 40 }) as u8);
             }
         }
-        Split { pixels, labels }
+        Split::new(pixels, labels)
     };
-    Dataset {
-        classes: ["red", "green", "blue"].map(str::to_owned).to_vec(),
-        width: SIDE,
-        height: SIDE,
-        train: split(90, 1),
-        test: split(30, 2),
-    }
+    let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    Dataset::new(classes, (SIDE, SIDE), split(90, 1), split(30, 2))
 }
 
 fn backend() -> TorchBackend {
