@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 
 use crate::config::FoldConfig;
+use crate::error::ConfigError;
 use crate::seeds::{Purpose, derive, shuffle};
 
 /// One split, as ascending indices into the data set's training images.
@@ -15,51 +16,16 @@ pub struct Fold {
     pub validation: Vec<usize>,
 }
 
-/// The images cannot be split as configured.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FoldError {
-    /// A partition into one part would leave no images to train on.
-    #[error(
-        "one fold needs --held-out, the fraction of images to score candidates on; or use at least 2 folds"
-    )]
-    OneFold,
-    /// The held-out fraction is not between 0 and 1.
-    #[error("the held-out fraction {0} is not between 0 and 1")]
-    Fraction(f64),
-    /// More images are configured than the data set has.
-    #[error("--images is {wanted}, but the data set has only {found} training images")]
-    TooFew {
-        /// The configured number.
-        wanted: usize,
-        /// The number in the data set.
-        found: usize,
-    },
-    /// A class has too few images to put one into each part.
-    #[error(
-        "the class of label {class}, counted from 0 in the order of names, has {found} images in use, \
-         too few for these folds: at least {needed} are needed"
-    )]
-    SmallClass {
-        /// The label of the class.
-        class: u32,
-        /// The number of its images that are used.
-        found: usize,
-        /// The minimum.
-        needed: usize,
-    },
-}
-
 /// Splits images by class, so that every part has the classes in the same proportions, up to rounding.
 ///
 /// # Errors
 ///
-/// [`FoldError`] if the configuration does not fit the labels.
+/// [`ConfigError`] if the configuration does not fit the labels.
 pub fn stratified_folds(
     labels: &[u32],
     config: &FoldConfig,
     seed: u64,
-) -> Result<Vec<Fold>, FoldError> {
+) -> Result<Vec<Fold>, ConfigError> {
     let folds = config.count.get();
     let mut classes = images_by_class(labels);
     for (class, images) in classes.iter_mut().enumerate() {
@@ -95,12 +61,14 @@ fn subsample(
     classes: &mut [Vec<usize>],
     images: Option<NonZeroUsize>,
     found: usize,
-) -> Result<(), FoldError> {
+) -> Result<(), ConfigError> {
     let Some(wanted) = images.map(NonZeroUsize::get) else {
         return Ok(());
     };
     if wanted > found {
-        return Err(FoldError::TooFew { wanted, found });
+        return Err(cannot_split(&format!(
+            "--images is {wanted}, but the data set has only {found} training images"
+        )));
     }
     let mut before = 0;
     for class in classes {
@@ -111,22 +79,33 @@ fn subsample(
     Ok(())
 }
 
-fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), FoldError> {
+fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), ConfigError> {
     match config.held_out {
-        None if config.count.get() < 2 => return Err(FoldError::OneFold),
+        None if config.count.get() < 2 => {
+            return Err(cannot_split(
+                "one fold needs --held-out, the fraction of images to score candidates on; or use \
+                 at least 2 folds",
+            ));
+        }
         Some(fraction) if !(fraction > 0.0 && fraction < 1.0) => {
-            return Err(FoldError::Fraction(fraction));
+            return Err(cannot_split(&format!(
+                "the held-out fraction {fraction} is not between 0 and 1"
+            )));
         }
         _ => {}
     }
     match classes.iter().position(|images| images.len() < needed) {
-        Some(class) => Err(FoldError::SmallClass {
-            class: class as u32,
-            found: classes[class].len(),
-            needed,
-        }),
+        Some(class) => Err(cannot_split(&format!(
+            "the class of label {class}, counted from 0 in the order of names, has {} images in \
+             use, too few for these folds: at least {needed} are needed",
+            classes[class].len()
+        ))),
         None => Ok(()),
     }
+}
+
+fn cannot_split(why: &str) -> ConfigError {
+    ConfigError::new(format!("cannot split the training images: {why}"))
 }
 
 /// The fold whose D_A is one of `folds` equal parts of every class.
@@ -243,19 +222,22 @@ mod tests {
 
     #[test]
     fn configurations_that_do_not_fit_are_rejected() {
-        let error = |config| stratified_folds(&labels(), &config, 0).unwrap_err();
-        assert_eq!(error(config(1, None, None)), FoldError::OneFold);
-        assert_eq!(error(config(2, Some(1.0), None)), FoldError::Fraction(1.0));
-        let too_few = FoldError::TooFew {
-            wanted: 121,
-            found: 120,
-        };
-        assert_eq!(error(config(2, None, Some(121))), too_few);
-        let small = FoldError::SmallClass {
-            class: 2,
-            found: 20,
-            needed: 21,
-        };
-        assert_eq!(error(config(21, None, None)), small);
+        for (config, expected) in [
+            (config(1, None, None), "one fold needs --held-out"),
+            (config(2, Some(1.0), None), "fraction 1 is not between"),
+            (
+                config(2, None, Some(121)),
+                "--images is 121, but the data set has only 120",
+            ),
+            (
+                config(21, None, None),
+                "label 2, counted from 0 in the order of names, has 20",
+            ),
+        ] {
+            let error = stratified_folds(&labels(), &config, 0)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -41,6 +41,17 @@ pub struct VersionMismatch {
     found: String,
 }
 
+impl TorchReport {
+    /// A report of what was found.
+    pub fn new(onednn: bool, cuda_devices: usize, cuda: String) -> Self {
+        Self {
+            onednn,
+            cuda_devices,
+            cuda,
+        }
+    }
+}
+
 impl Hello {
     /// The version of this program.
     pub fn current() -> Self {
@@ -120,6 +131,7 @@ pub enum Request<P> {
 /// A run, and its resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: DeserializeOwned"))]
+#[non_exhaustive]
 pub struct RunRequest<P> {
     /// What to do.
     pub config: RunConfig,
@@ -129,6 +141,18 @@ pub struct RunRequest<P> {
     pub resources: Resources,
     /// The plugins whose ops the configuration names.
     pub plugins: Option<P>,
+}
+
+impl<P> RunRequest<P> {
+    /// A run without plugins.
+    pub fn new(config: RunConfig, out: PathBuf, resources: Resources) -> Self {
+        Self {
+            config,
+            out,
+            resources,
+            plugins: None,
+        }
+    }
 }
 
 /// An answer of `faa-runtime-torch`.
@@ -152,6 +176,7 @@ pub enum Message {
 
 /// The capabilities of libtorch and CUDA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TorchReport {
     /// Whether libtorch has oneDNN, for fast convolutions on the CPU.
     pub onednn: bool,

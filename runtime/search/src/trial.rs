@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::results::Score;
 
 /// A trial: a line of `trials.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trial {
     /// The round within the fold, from 0.
     pub round: usize,
@@ -83,19 +84,14 @@ impl Trial {
             strength: Strength::Magnitude(magnitude),
         };
         Self {
-            round: 0,
-            trial: 0,
             reward: 0.75,
-            score: Score {
-                any: 0.75,
-                mean: 0.5,
-                loss: 1.25,
-            },
+            score: Score::new(0.75, 0.5, 1.25),
             seconds: 0.5,
             candidate: vec![vec![
                 step("ShearX", 0.1 + 0.2, 1.0),
                 step("Invert", 0.0, 1.0 / 3.0),
             ]],
+            ..Self::default()
         }
     }
 }

@@ -64,10 +64,8 @@ fn main() -> Result<()> {
         precision: precision_of(precision)?,
     };
     let mut backend = TorchBackend::new(Arc::clone(&dataset), builtin_ops(), config);
-    let training = TrainingConfig {
-        batch: batch.parse()?,
-        ..shared::training(model)?
-    };
+    let mut training = shared::training(model)?;
+    training.batch = batch.parse()?;
     let all = shared::spread(&dataset, images);
     let stop = StopFlag::new();
     let task = TrainTask {

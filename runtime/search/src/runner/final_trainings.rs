@@ -5,8 +5,7 @@ use faa_policy::Policy;
 use super::error::RunError;
 use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
-use crate::config::check::trivial_augment;
-use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
+use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig, trivial_augment};
 use crate::event::Event;
 use crate::files::read_json;
 use crate::layout::TrainingId;
@@ -85,7 +84,7 @@ impl Trainer<'_> {
         let common = &self.config.common;
         let policy = self.policy_of(augmentation, seed);
         let training = TrainingConfig {
-            epochs: self.config.final_trainings.epochs,
+            epochs: self.config.final_epochs(),
             cutout: match augmentation {
                 Augmentation::None => 0,
                 _ => common.training.cutout,

@@ -113,9 +113,9 @@ impl RemainingWork {
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
-        let trainings = &config.final_trainings;
-        for id in all_trainings(trainings) {
-            remaining.add_training(&directory.training(id), images, trainings.epochs.get())?;
+        for id in all_trainings(&config.final_trainings) {
+            let epochs = config.final_epochs().get();
+            remaining.add_training(&directory.training(id), images, epochs)?;
         }
         Ok(remaining)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use faa_search::backend::StopFlag;
-use faa_search::{Event, RunError};
+use faa_search::{Event, RunErrorKind};
 
 use crate::fake_backend::{FakeBackend, config, policy_of, run, run_on, run_with};
 
@@ -35,7 +35,11 @@ fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
         ..FakeBackend::default()
     };
     let stopped = run(out, &config(), &mut backend);
-    assert!(matches!(stopped, Err(RunError::Stopped)), "{budget}");
+    assert_eq!(
+        stopped.unwrap_err().kind(),
+        RunErrorKind::Stopped,
+        "{budget}"
+    );
     (backend.epochs, backend.scored)
 }
 
@@ -58,7 +62,7 @@ fn a_failure_stops_all_parallel_workers() {
     backends[1].fail = true;
     let (stop, events) = (StopFlag::new(), &mut Vec::new());
     let error = run_with(folder.path(), &config(), &mut backends, &stop, events).unwrap_err();
-    assert!(matches!(error, RunError::Backend { .. }), "{error}");
+    assert_eq!(error.kind(), RunErrorKind::Backend, "{error}");
     assert!(backends[0].scored < 60, "{}", backends[0].scored);
     // The caller's flag is not set.
     assert!(stop.check().is_ok());
