@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::sampler::TpeConfig;
 
 pub(crate) use self::check::trivial_augment;
-pub(crate) use self::ranges::{Range, in_range};
+pub(crate) use self::ranges::in_range;
 
 /// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
 /// on one machine, device and number of threads, give equal policies and networks.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Range, in_range};
+use crate::config::in_range;
 use crate::device::DeviceName;
 use crate::error::ConfigError;
 
@@ -36,9 +36,9 @@ impl Resources {
     ///
     /// [`ConfigError`], with the option's name.
     pub fn check(&self) -> Result<(), ConfigError> {
-        in_range("--threads", self.threads, Range::Closed(1.0, 4_096.0))?;
+        in_range("--threads", self.threads, 1.0..=4_096.0)?;
         let jobs = self.jobs.unwrap_or(1);
-        in_range("--jobs", jobs, Range::Closed(1.0, 256.0))
+        in_range("--jobs", jobs, 1.0..=256.0)
     }
 }
 
@@ -62,18 +62,10 @@ pub struct Environment {
 
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            device,
-            threads,
-            jobs,
-            scoring,
-            training,
-            processor,
-        } = self;
         write!(
             f,
-            "{device}, {threads} threads, {jobs} jobs, scoring in {scoring}, training in {training}, \
-             {processor}"
+            "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
+            self.device, self.threads, self.jobs, self.scoring, self.training, self.processor
         )
     }
 }

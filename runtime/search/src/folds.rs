@@ -34,16 +34,14 @@ pub fn stratified_folds(
     subsample(&mut classes, config.images, labels.len())?;
     let needed = if config.held_out.is_some() { 2 } else { folds };
     check(&classes, config, needed)?;
-    Ok((0..folds)
-        .map(|fold| match config.held_out {
-            None => partition_fold(&classes, fold, folds),
-            Some(fraction) => independent_fold(
-                &classes,
-                fraction,
-                derive(seed, Purpose::Folds, &[1, fold as u64]),
-            ),
-        })
-        .collect())
+    let fold = |fold| match config.held_out {
+        None => partition_fold(&classes, fold, folds),
+        Some(fraction) => {
+            let seed = derive(seed, Purpose::Folds, &[1, fold as u64]);
+            independent_fold(&classes, fraction, seed)
+        }
+    };
+    Ok((0..folds).map(fold).collect())
 }
 
 fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
@@ -156,36 +154,26 @@ mod tests {
 
     /// 60 images of class 0, 40 of class 1, 20 of class 2, interleaved.
     fn labels() -> Vec<u32> {
-        (0..120)
-            .map(|image| [0, 0, 0, 1, 1, 2][image % 6])
-            .collect()
+        [0, 0, 0, 1, 1, 2].repeat(20)
     }
 
-    fn count_of(images: &[usize], class: u32) -> usize {
+    /// The number of images of each class.
+    fn counts(images: &[usize]) -> [usize; 3] {
         let labels = labels();
-        images
-            .iter()
-            .filter(|image| labels[**image] == class)
-            .count()
+        [0, 1, 2].map(|class| images.iter().filter(|it| labels[**it] == class).count())
     }
 
     #[test]
     fn a_partition_scores_every_image_once_and_trains_on_the_rest() {
         let folds = stratified_folds(&labels(), &config(5, None, None), 1).unwrap();
-        let mut scored: Vec<_> = folds
-            .iter()
-            .flat_map(|fold| fold.validation.clone())
-            .collect();
+        let mut scored: Vec<_> = folds.iter().flat_map(|it| it.validation.clone()).collect();
         scored.sort_unstable();
         assert_eq!(scored, (0..120).collect::<Vec<_>>());
         for fold in &folds {
             let mut all = [fold.train.clone(), fold.validation.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..120).collect::<Vec<_>>());
-            assert_eq!(
-                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
-                [12, 8, 4]
-            );
+            assert_eq!(counts(&fold.validation), [12, 8, 4]);
         }
     }
 
@@ -193,15 +181,9 @@ mod tests {
     fn independent_folds_hold_out_their_fraction_and_overlap() {
         let folds = stratified_folds(&labels(), &config(5, Some(0.4), None), 1).unwrap();
         for fold in &folds {
-            assert_eq!(
-                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
-                [24, 16, 8]
-            );
-            assert!(
-                fold.validation
-                    .iter()
-                    .all(|image| !fold.train.contains(image))
-            );
+            assert_eq!(counts(&fold.validation), [24, 16, 8]);
+            let mut validation = fold.validation.iter();
+            assert!(validation.all(|image| !fold.train.contains(image)));
         }
         assert_ne!(folds[0].validation, folds[1].validation);
     }
@@ -210,7 +192,7 @@ mod tests {
     fn a_subset_has_the_class_proportions_of_all_images() {
         let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
         let used = [folds[0].train.clone(), folds[0].validation.clone()].concat();
-        assert_eq!([0, 1, 2].map(|class| count_of(&used, class)), [30, 20, 10]);
+        assert_eq!(counts(&used), [30, 20, 10]);
     }
 
     #[test]

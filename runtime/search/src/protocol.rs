@@ -29,17 +29,8 @@ pub struct Hello {
 
 /// The other program speaks a different version of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} {found}, and this program is version {VERSION} (protocol {PROTOCOL}): install both programs \
-     from the same source (`cargo install --path runtime/cli` and `cargo install --path runtime/torch`)",
-    program.display()
-)]
-pub struct VersionMismatch {
-    /// The other program.
-    program: PathBuf,
-    /// What it states.
-    found: String,
-}
+#[error("{0}")]
+pub struct VersionMismatch(String);
 
 impl TorchReport {
     /// A report of what was found.
@@ -72,10 +63,12 @@ impl Hello {
             Ok(hello) => format!("is version {} (protocol {})", hello.version, hello.protocol),
             Err(_) => "does not state its version".to_owned(),
         };
-        Err(VersionMismatch {
-            program: program.to_owned(),
-            found,
-        })
+        Err(VersionMismatch(format!(
+            "{} {found}, and this program is version {VERSION} (protocol {PROTOCOL}): install both \
+             programs from the same source (`cargo install --path runtime/cli` and `cargo install \
+             --path runtime/torch`)",
+            program.display()
+        )))
     }
 }
 

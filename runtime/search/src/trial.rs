@@ -43,17 +43,14 @@ mod steps {
             _ => unreachable!("candidates have magnitudes"),
         };
         let sub_policy = |steps: &SubPolicy| steps.iter().map(short).collect();
-        candidate
-            .iter()
-            .map(sub_policy)
-            .collect::<Short>()
-            .serialize(serializer)
+        let short: Short = candidate.iter().map(sub_policy).collect();
+        short.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<SubPolicy>, D::Error> {
-        let long = |(op, probability, magnitude)| {
+        let long = |(op, probability, magnitude): (String, f64, f64)| {
             let unit = 0.0..=1.0;
             if !unit.contains(&probability) || !unit.contains(&magnitude) {
                 return Err(D::Error::custom(
@@ -61,16 +58,11 @@ mod steps {
                 ));
             }
             let strength = Strength::Magnitude(magnitude);
-            Ok(Step {
-                op,
-                probability,
-                strength,
-            })
+            Ok(Step::new(op, probability, strength))
         };
-        Short::deserialize(deserializer)?
-            .into_iter()
-            .map(|steps| steps.into_iter().map(long).collect())
-            .collect()
+        let short = Short::deserialize(deserializer)?.into_iter();
+        let sub_policies = short.map(|steps| steps.into_iter().map(long).collect());
+        sub_policies.collect()
     }
 }
 
@@ -78,10 +70,8 @@ mod steps {
 impl Trial {
     /// A trial for tests, which replace the fields that matter.
     pub(crate) fn example() -> Self {
-        let step = |op: &str, probability, magnitude| Step {
-            op: op.into(),
-            probability,
-            strength: Strength::Magnitude(magnitude),
+        let step = |op: &str, probability, magnitude| {
+            Step::new(op, probability, Strength::Magnitude(magnitude))
         };
         Self {
             reward: 0.75,
@@ -101,26 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_holds_the_trial_exactly() {
+    fn a_line_holds_the_trial_exactly_and_values_in_range() {
         let line = serde_json::to_string(&Trial::example()).unwrap();
-        assert!(
-            line.starts_with(r#"{"round":0,"trial":0,"reward":0.75,"any":0.75"#),
-            "{line}"
-        );
-        assert_eq!(
-            serde_json::from_str::<Trial>(&line).unwrap(),
-            Trial::example()
-        );
-    }
+        let start = r#"{"round":0,"trial":0,"reward":0.75,"any":0.75"#;
+        assert!(line.starts_with(start), "{line}");
+        let read = |line: &str| serde_json::from_str::<Trial>(line);
+        assert_eq!(read(&line).unwrap(), Trial::example());
 
-    #[test]
-    fn values_out_of_range_are_rejected() {
-        let line = serde_json::to_string(&Trial::example())
-            .unwrap()
-            .replace("1.0]", "1.5]");
-        let error = serde_json::from_str::<Trial>(&line)
-            .unwrap_err()
-            .to_string();
+        let error = read(&line.replace("1.0]", "1.5]")).unwrap_err().to_string();
         assert!(error.contains("not in [0, 1]"), "{error}");
     }
 }

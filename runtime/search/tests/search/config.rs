@@ -84,7 +84,8 @@ fn numbers_out_of_range_are_named_with_their_option() {
 #[test]
 fn contradictory_settings_are_named() {
     let policy = faa_policy::Policy::of_sub_policies("mine", Vec::new());
-    let cases: [(&str, &dyn Fn(&mut RunConfig)); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut RunConfig);
+    let cases: [(&str, Change<'_>); 5] = [
         ("use fewer --warmup-epochs or more --epochs", &|run| {
             run.common.training.warmup_epochs = 2;
         }),

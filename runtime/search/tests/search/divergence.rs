@@ -26,15 +26,14 @@ fn a_search_continues_without_a_fold_that_diverges() {
     let (summary, events) = run_on(folder.path(), &config, &mut backends);
     summary.unwrap();
     assert_eq!(backends[0].scored, 60);
-    let diverged = events.iter().find_map(|event| match event {
-        Event::TrainingDiverged {
-            training,
-            divergence,
-        } => Some((*training, *divergence)),
-        _ => None,
-    });
-    let (training, divergence) = diverged.unwrap();
-    assert_eq!(training, TrainingId::Fold(0));
+    let is_divergence = |event: &&Event| matches!(event, Event::TrainingDiverged { .. });
+    let Some(Event::TrainingDiverged {
+        training: TrainingId::Fold(0),
+        divergence,
+    }) = events.iter().find(is_divergence)
+    else {
+        panic!("{events:?}");
+    };
     let words = divergence.to_string();
     assert!(words.contains("in epoch 2 (learning rate 0.1)"), "{words}");
     let policy = Policy::parse(policy_of(folder.path()).as_bytes()).unwrap();

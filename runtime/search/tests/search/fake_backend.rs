@@ -160,6 +160,8 @@ pub(crate) fn labels() -> Vec<u32> {
     (0..60).map(|image| image % 3).collect()
 }
 
+pub(crate) type Outcome = (Result<Summary, RunError>, Vec<Event>);
+
 /// A run with one backend, without its events.
 pub(crate) fn run(
     out: &Path,
@@ -170,25 +172,9 @@ pub(crate) fn run(
 }
 
 /// A run that is not stopped, with its events.
-pub(crate) fn run_on(
-    out: &Path,
-    config: &RunConfig,
-    backends: &mut [FakeBackend],
-) -> (Result<Summary, RunError>, Vec<Event>) {
-    let mut events = Vec::new();
-    let summary = run_with(out, config, backends, &StopFlag::new(), &mut events);
-    (summary, events)
-}
-
-pub(crate) fn run_with(
-    out: &Path,
-    config: &RunConfig,
-    backends: &mut [FakeBackend],
-    stop: &StopFlag,
-    events: &mut Vec<Event>,
-) -> Result<Summary, RunError> {
+pub(crate) fn run_on(out: &Path, config: &RunConfig, backends: &mut [FakeBackend]) -> Outcome {
     let directory = RunDirectory::open(out, config, 1).unwrap();
-    run_in(&directory, config, backends, stop, events)
+    run_in(&directory, config, backends, &StopFlag::new())
 }
 
 /// A run with one backend that is interrupted at a write; `None` if that happened while the directory was
@@ -200,21 +186,19 @@ pub(crate) fn run_until(
     backend: &mut FakeBackend,
 ) -> Option<Result<Summary, RunError>> {
     let directory = RunDirectory::open_with(out, config, 1, fault.clone()).ok()?;
-    let (backends, stop) = (std::slice::from_mut(backend), StopFlag::new());
-    let summary = run_in(&directory, config, backends, &stop, &mut Vec::new());
-    Some(summary)
+    let backends = std::slice::from_mut(backend);
+    Some(run_in(&directory, config, backends, &StopFlag::new()).0)
 }
 
-fn run_in(
+pub(crate) fn run_in(
     directory: &RunDirectory,
     config: &RunConfig,
     backends: &mut [FakeBackend],
     stop: &StopFlag,
-    events: &mut Vec<Event>,
-) -> Result<Summary, RunError> {
-    let (labels, ops) = (labels(), builtin_ops());
+) -> Outcome {
+    let (labels, ops, mut events) = (labels(), builtin_ops(), Vec::new());
     let run = Run::new(config, &labels, &ops, backends, directory);
-    run.run(stop, &mut |event| events.push(event))
+    (run.run(stop, &mut |event| events.push(event)), events)
 }
 
 /// The content of a run's policy file.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use faa_search::backend::StopFlag;
-use faa_search::{Event, RunErrorKind};
+use faa_search::{Event, RunDirectory, RunErrorKind};
 
-use crate::fake_backend::{FakeBackend, config, policy_of, run, run_on, run_with};
+use crate::fake_backend::{FakeBackend, config, policy_of, run, run_in, run_on};
 
 /// Epochs of two folds and five final trainings, and trials of two folds.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
@@ -60,8 +60,11 @@ fn a_failure_stops_all_parallel_workers() {
     let mut backends = [(); 2].map(|()| FakeBackend::default());
     // Whichever takes the first fold, the second fails; the first would run 60 trials.
     backends[1].fail = true;
-    let (stop, events) = (StopFlag::new(), &mut Vec::new());
-    let error = run_with(folder.path(), &config(), &mut backends, &stop, events).unwrap_err();
+    let stop = StopFlag::new();
+    let directory = RunDirectory::open(folder.path(), &config(), 1).unwrap();
+    let error = run_in(&directory, &config(), &mut backends, &stop)
+        .0
+        .unwrap_err();
     assert_eq!(error.kind(), RunErrorKind::Backend, "{error}");
     assert!(backends[0].scored < 60, "{}", backends[0].scored);
     // The caller's flag is not set.

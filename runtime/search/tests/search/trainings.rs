@@ -33,10 +33,8 @@ fn everything_is_trained_with_every_seed() {
         backend.trained.iter().filter(wanted).count()
     };
     // All augmentations but crop and flip alone include Cutout.
-    assert_eq!(
-        [count(false, 0), count(false, 16), count(true, 16)],
-        [3, 3, 9]
-    );
+    let counts = [count(false, 0), count(false, 16), count(true, 16)];
+    assert_eq!(counts, [3, 3, 9]);
     for result in &summary.final_trainings {
         assert_eq!(result.errors, [0.25; 3]);
     }
