@@ -1,8 +1,8 @@
 //! Everything that a run can be configured with.
 
-mod check;
+pub(crate) mod check;
 mod presets;
-mod ranges;
+pub(crate) mod ranges;
 
 use std::num::NonZeroUsize;
 
@@ -11,9 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Model;
 use crate::sampler::TpeConfig;
-
-pub(crate) use self::check::trivial_augment;
-pub(crate) use self::ranges::in_range;
 
 /// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
 /// on one machine, device and number of threads, give equal policies and networks.

@@ -65,7 +65,7 @@ impl RunRecord {
                 Err(different(&format!("{VERSION} before its release")))
             }
             Some(version) if version != VERSION => Err(different(version)),
-            _ => serde_json::from_value(record).map(Some).map_err(damaged),
+            _ => serde_json::from_slice(&content).map(Some).map_err(damaged),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::in_range;
+use crate::config::ranges::in_range;
 use crate::device::DeviceName;
 use crate::error::ConfigError;
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use faa_ops_builtin::builtin_ops;
 use faa_search::backend::{ScoringTask, StopFlag, TrainTask};
-use faa_search::config::{SEARCHED_OPS, TrainingConfig};
+use faa_search::config::SEARCHED_OPS;
 use faa_search::space::Space;
 use faa_search::{Backend, NetworkFiles};
 use faa_torch::network::Folded;
