@@ -163,7 +163,7 @@ impl Search {
             final_seeds,
             ..
         } = &self.final_trainings;
-        set(&mut final_trainings.epochs, final_epochs.as_ref());
+        final_trainings.epochs = final_epochs.or(final_trainings.epochs);
         set(&mut final_trainings.seeds, final_seeds.as_ref());
         let mut names = search.ops.iter();
         if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
