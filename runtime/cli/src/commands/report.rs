@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use faa_report::page::{ReportOptions, write};
 
-use super::execution::print_line;
+use super::print;
 use crate::plugins::PluginOptions;
 
 /// Write an HTML report of a run: configuration, curves, rewards, ops, policy, images and errors.
@@ -35,6 +35,6 @@ impl Report {
         options.out = self.out;
         options.ops = self.plugins.known_ops()?.ops;
         options.images = usize::from(self.images);
-        print_line(&write(&self.run, &options)?.display().to_string())
+        print(&format!("{}\n", write(&self.run, &options)?.display()))
     }
 }
