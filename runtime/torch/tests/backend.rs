@@ -235,11 +235,7 @@ fn candidates_may_mix_images() {
     let (mut backend, images) = (backend(), images());
     let (training, network) = (training(), train(&training(), 1).0.unwrap());
     let mut mean = |magnitude| {
-        let step = Step {
-            op: "SamplePairing".into(),
-            probability: 1.0,
-            strength: Strength::Magnitude(magnitude),
-        };
+        let step = Step::new("SamplePairing", 1.0, Strength::Magnitude(magnitude));
         let candidate = Policy::of_sub_policies("mixing", vec![vec![step.clone(), step]]);
         let task = ScoringTask {
             images: &images,
@@ -259,11 +255,7 @@ fn candidates_may_mix_images() {
 
 /// A candidate that makes images black with about this probability.
 fn darken(probability: f64) -> Policy {
-    let dark = |probability| Step {
-        op: "Brightness".into(),
-        probability,
-        strength: Strength::Magnitude(0.0),
-    };
+    let dark = |probability| Step::new("Brightness", probability, Strength::Magnitude(0.0));
     Policy::of_sub_policies("dark", vec![vec![dark(probability); 4]])
 }
 
