@@ -36,10 +36,9 @@ impl Space {
 
     /// The sampler's dimensions: op, probability and magnitude of every step.
     pub fn dimensions(&self) -> Vec<Dimension> {
+        let options = self.ops.len();
         let step = [
-            Dimension::Choice {
-                options: self.ops.len(),
-            },
+            Dimension::Choice { options },
             Dimension::Unit,
             Dimension::Unit,
         ];
@@ -108,25 +107,21 @@ mod tests {
     #[test]
     fn the_papers_space_has_ten_choices_and_twenty_continuous_dimensions() {
         let dimensions = space().dimensions();
-        let choices =
-            |dimension: &&Dimension| matches!(dimension, Dimension::Choice { options: 15 });
-        assert_eq!(
-            (dimensions.len(), dimensions.iter().filter(choices).count()),
-            (30, 10)
-        );
+        let choice = Dimension::Choice { options: 15 };
+        let choices = dimensions.iter().filter(|it| **it == choice).count();
+        assert_eq!((dimensions.len(), choices), (30, 10));
     }
 
     #[test]
     fn points_and_candidates_convert_into_each_other() {
-        let point: Vec<f64> = (0..10)
-            .flat_map(|step| {
-                [
-                    f64::from(step),
-                    f64::from(step) / 10.0,
-                    1.0 - f64::from(step) / 10.0,
-                ]
-            })
-            .collect();
+        let step = |op| {
+            [
+                f64::from(op),
+                f64::from(op) / 10.0,
+                1.0 - f64::from(op) / 10.0,
+            ]
+        };
+        let point: Vec<f64> = (0..10).flat_map(step).collect();
         let candidate = space().candidate(&point);
         let ops: Vec<_> = candidate[1].iter().map(|step| step.op.as_str()).collect();
         assert_eq!(ops, ["TranslateX", "TranslateY"]);
@@ -157,11 +152,8 @@ mod tests {
             let policy = Policy::of_sub_policies("one", vec![vec![step]]);
             let executor = faa_policy::Executor::builtin(&policy).unwrap();
             let value = |index| {
-                let key = faa_op::DrawKey {
-                    seed: 1,
-                    epoch: 0,
-                    index,
-                };
+                let (seed, epoch) = (1, 0);
+                let key = faa_op::DrawKey { seed, epoch, index };
                 executor.plan(key, &faa_policy::Workspace::new()).steps[0].value
             };
             let negative = (0..1000).filter(|index| value(*index) < 0.0).count();
@@ -174,12 +166,8 @@ mod tests {
     fn a_random_policy_has_the_requested_size_and_depends_on_its_seed() {
         let policy = |seed| space().random_policy("random", 7, seed);
         assert_eq!(policy(1).sub_policies().len(), 7);
-        assert!(
-            policy(1)
-                .sub_policies()
-                .iter()
-                .all(|steps| steps.len() == 2)
-        );
+        let random = policy(1);
+        assert!(random.sub_policies().iter().all(|steps| steps.len() == 2));
         assert_eq!(policy(1), policy(1));
         assert_ne!(policy(1), policy(2));
     }

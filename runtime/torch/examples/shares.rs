@@ -59,18 +59,14 @@ fn main() -> Result<()> {
         stop: StopFlag::new(),
     };
     ensure!(!bench.images.is_empty(), "the number of images is 0");
-    let training = TrainingConfig {
-        batch: batch.parse()?,
-        // The steps are only timed, and should not make the loss diverge.
-        learning_rate: 1e-12,
-        ..shared::training(model)?
-    };
-    let bare = TrainingConfig {
-        crop_padding: 0,
-        flip: false,
-        cutout: 0,
-        ..training.clone()
-    };
+    let mut training = shared::training(model)?;
+    training.batch = batch.parse()?;
+    // The steps are only timed, and should not make the loss diverge.
+    training.learning_rate = 1e-12;
+    let mut bare = training.clone();
+    bare.crop_padding = 0;
+    bare.flip = false;
+    bare.cutout = 0;
     let space = Space::of(&SEARCHED_OPS.map(str::to_owned), 5, 2);
     let (policy, candidate) = (
         space.random_policy("policy", 50, 0),
