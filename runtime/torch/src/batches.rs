@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use faa_data::Split;
+use faa_data::{ChannelStatistics, Split};
 use faa_op::{Channels, ImageMut, ImageRef};
 use faa_policy::{ApplyError, Workspace};
 use faa_search::backend::{BackendError, StopFlag};
@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::shim;
-use crate::statistics::Statistics;
 
 /// How many augmented batches are queued for the network.
 const PREFETCH: usize = 2;
@@ -193,9 +192,9 @@ pub(crate) struct Normalise {
 
 impl Normalise {
     /// For images with these statistics. A constant channel is only shifted.
-    pub(crate) fn new(statistics: Statistics, device: Device) -> Result<Self, TchError> {
-        let Statistics { mean, std } = statistics;
-        let std = std.map(|std| if std > 0.0 { std } else { 1.0 });
+    pub(crate) fn new(statistics: ChannelStatistics, device: Device) -> Result<Self, TchError> {
+        let mean = statistics.mean;
+        let std = statistics.std.map(|std| if std > 0.0 { std } else { 1.0 });
         let scale = std.map(|std| (1.0 / (255.0 * std)) as f32);
         let shift = [0, 1, 2].map(|channel| (-mean[channel] / std[channel]) as f32);
         Ok(Self {

@@ -13,8 +13,7 @@ pub mod network;
 pub mod schedule;
 pub mod sgd;
 mod shim;
-mod statistics;
 
 pub use backend::{BackendConfig, TorchBackend, TorchNetwork};
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, CheckpointErrorKind};
 pub use init::he_normal;

@@ -31,7 +31,7 @@ impl TorchBackend {
             warmup: training.warmup_epochs * steps_per_epoch,
             steps: training.epochs.get() * steps_per_epoch,
         };
-        let pipeline = self.pipeline(task.into())?;
+        let pipeline = self.pipeline(task.policy, training, task.seed)?;
         let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(self.statistics)?;
         let samples = epoch_samples(task, epoch);
