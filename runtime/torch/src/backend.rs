@@ -2,6 +2,7 @@
 
 mod classify;
 mod learn;
+mod totals;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -34,7 +35,8 @@ pub struct TorchBackend {
     ops: OpSet,
     device: Device,
     threads: usize,
-    precisions: Precisions,
+    /// The formats of scoring and of training.
+    precisions: [Kind; 2],
     statistics: ChannelStatistics,
 }
 
@@ -70,13 +72,6 @@ impl BackendConfig {
     }
 }
 
-/// The floating-point formats of scoring and training.
-#[derive(Clone, Copy)]
-struct Precisions {
-    scoring: Kind,
-    training: Kind,
-}
-
 /// A network, with its optimizer if it can be trained further.
 #[derive(Debug)]
 pub struct TorchNetwork {
@@ -107,20 +102,26 @@ impl TorchBackend {
     /// A backend for policies made of `ops`, on this data set. With a CUDA device,
     /// [`prepare_cuda`](crate::device::prepare_cuda) must be called first.
     pub fn new(dataset: Arc<Dataset>, ops: OpSet, config: BackendConfig) -> Self {
+        let device = config.device;
+        let bf16 = match config.precision {
+            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
+            Precision::Float32 => [false; 2],
+            Precision::Bf16 => [true; 2],
+        };
         Self {
             statistics: dataset.channel_statistics(),
             dataset,
             ops,
-            device: config.device,
+            device,
             threads: config.threads.max(1),
-            precisions: Precisions::new(config.precision, config.device),
+            precisions: bf16.map(|bf16| if bf16 { Kind::BFloat16 } else { Kind::Float }),
         }
     }
 
     /// The formats that candidates are scored in, and that networks are trained in: `float32` or
     /// `bf16`.
     pub fn precisions(&self) -> [&'static str; 2] {
-        [self.precisions.scoring, self.precisions.training].map(|kind| match kind {
+        self.precisions.map(|kind| match kind {
             Kind::BFloat16 => "bf16",
             _ => "float32",
         })
@@ -210,21 +211,6 @@ fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
-impl Precisions {
-    fn new(precision: Precision, device: Device) -> Self {
-        let kind = |bf16: bool| if bf16 { Kind::BFloat16 } else { Kind::Float };
-        let [scoring, training] = match precision {
-            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
-            Precision::Float32 => [false; 2],
-            Precision::Bf16 => [true; 2],
-        };
-        Self {
-            scoring: kind(scoring),
-            training: kind(training),
-        }
-    }
-}
-
 impl Backend for TorchBackend {
     type Network = TorchNetwork;
 
@@ -269,8 +255,7 @@ impl Backend for TorchBackend {
         let folded = match network.folded.get() {
             Some(folded) => folded,
             None => {
-                let folded =
-                    Folded::new(&network.network, self.precisions.scoring).map_err(torch)?;
+                let folded = Folded::new(&network.network, self.precisions[0]).map_err(torch)?;
                 network.folded.get_or_init(|| folded)
             }
         };
@@ -419,7 +404,7 @@ fn rate(
         processed += work(count)?;
         elapsed += started.elapsed();
         if grows {
-            count *= 2;
+            count = count.saturating_mul(2);
         }
     }
     Ok(processed as f64 / elapsed.as_secs_f64())

@@ -93,19 +93,7 @@ impl DataLoader<'_> {
     ) -> Result<HostBatch, BackendError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
-        let size = [samples.len() as i64, height as i64, width as i64, 3];
-        let label = |sample: &Sample| i64::from(self.split.labels[sample.image]);
-        let labels: Vec<i64> = samples.iter().map(label).collect();
-        let empty = |size: &[i64], kind| match device.is_cuda() {
-            true => shim::pinned(size, kind),
-            false => Tensor::f_empty(size, (kind, Device::Cpu)),
-        };
-        let mut batch = HostBatch {
-            pixels: empty(&size, Kind::Uint8).map_err(BackendError::other)?,
-            labels: empty(&size[..1], Kind::Int64).map_err(BackendError::other)?,
-        };
-        let labels = Tensor::f_from_slice(&labels).map_err(BackendError::other)?;
-        batch.labels.f_copy_(&labels).map_err(BackendError::other)?;
+        let mut pixels = vec![0; samples.len() * stride];
         let partners = TaskPartners {
             split: self.split,
             size: self.size,
@@ -125,7 +113,6 @@ impl DataLoader<'_> {
             let (epoch, index) = (sample.epoch, sample.image as u64);
             pipeline.apply_to(source, &mut image, epoch, index, workspace)
         };
-        let pixels = zeroed_bytes(&mut batch.pixels);
         let augmented: Result<(), ApplyError> = if self.threads == 1 {
             let mut workspace = workspace();
             let mut images = pixels.chunks_exact_mut(stride).zip(samples);
@@ -135,7 +122,17 @@ impl DataLoader<'_> {
             images.try_for_each_init(workspace, one)
         };
         augmented.map_err(BackendError::other)?;
-        Ok(batch)
+
+        let label = |sample: &Sample| i64::from(self.split.labels[sample.image]);
+        let labels: Vec<i64> = samples.iter().map(label).collect();
+        let size = [samples.len() as i64, height as i64, width as i64, 3];
+        let batch = || {
+            Ok(HostBatch {
+                pixels: for_upload(Tensor::f_from_slice(&pixels)?.f_view(size)?, device)?,
+                labels: for_upload(Tensor::f_from_slice(&labels)?, device)?,
+            })
+        };
+        batch().map_err(|error: TchError| BackendError::other(error))
     }
 
     /// Copies a batch to the device, as bytes, and normalises it there.
@@ -153,35 +150,14 @@ impl DataLoader<'_> {
     }
 }
 
-/// Zeroes a newly allocated tensor of bytes, and returns its memory.
-///
-/// libtorch does not initialise the memory of an empty tensor, and a reference to uninitialised
-/// bytes would be undefined behaviour. Zeroing takes microseconds per batch on a CPU, and for a GPU
-/// it is done ahead of the network.
-///
-/// # Panics
-///
-/// If the tensor is not contiguous, of bytes, and in the host's memory.
-#[expect(
-    unsafe_code,
-    reason = "tch gives access to a tensor's memory only by a raw pointer"
-)]
-fn zeroed_bytes(tensor: &mut Tensor) -> &mut [u8] {
-    let is_host = tensor.device() == Device::Cpu && tensor.is_contiguous();
-    assert!(is_host && tensor.kind() == Kind::Uint8);
-    let (pointer, length) = (tensor.data_ptr().cast::<u8>(), tensor.numel());
-    if length == 0 {
-        // Without elements, the pointer may be null, which a slice's must not be.
-        return &mut [];
+/// Copies a tensor to pinned memory if it goes to a GPU.
+fn for_upload(tensor: Tensor, device: Device) -> Result<Tensor, TchError> {
+    if !device.is_cuda() {
+        return Ok(tensor);
     }
-    // SAFETY: The asserted properties make `pointer` the start of `length` bytes that the host can
-    // write (pinned memory too), and they are initialised by `write_bytes` before the slice exists.
-    // The memory is neither freed nor resized while the tensor is borrowed. The only caller has just
-    // allocated the tensor, so no other handle shares its memory.
-    unsafe {
-        pointer.write_bytes(0, length);
-        std::slice::from_raw_parts_mut(pointer, length)
-    }
+    let mut pinned = shim::pinned(&tensor.size(), tensor.kind())?;
+    pinned.f_copy_(&tensor)?;
+    Ok(pinned)
 }
 
 /// From bytes to the network's input: `(byte / 255 − mean) / std`, per channel.

@@ -218,6 +218,9 @@ impl NetworkFile {
         if length > MAX_HEADER {
             return Err(CheckpointErrorKind::TooLarge(MAX_HEADER));
         }
+        if length > status.len() {
+            return Err(CheckpointErrorKind::damaged("it ends early"));
+        }
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json)?;
         let header: Header = serde_json::from_slice(&json).map_err(CheckpointErrorKind::damaged)?;
