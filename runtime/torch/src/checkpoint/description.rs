@@ -14,7 +14,6 @@ pub(crate) struct Description {
     classes: Vec<String>,
     size: [usize; 2],
     mean: [f64; 3],
-    #[serde(alias = "deviation")]
     std: [f64; 3],
 }
 
