@@ -76,15 +76,13 @@ fn main() -> Result<()> {
         stop: StopFlag::new(),
     };
     ensure!(!bench.images.is_empty(), "the number of images is 0");
-    let paper = TrainingConfig {
-        batch: batch.parse()?,
-        ..shared::training(model)?
-    };
+    let mut training = shared::training(model)?;
+    training.batch = batch.parse()?;
     let space = Space::of(&SEARCHED_OPS.map(str::to_owned), 5, 2);
     let candidate = space.random_policy("candidate", 5, 1);
     if let [folder] = folder {
-        let (network, train_base) = bench.train(&paper, None)?;
-        let scoring_policy = bench.score(&network, &paper, &candidate)?;
+        let (network, train_base) = bench.train(&training, None)?;
+        let scoring_policy = bench.score(&network, &training, &candidate)?;
         println!(
             "{}",
             json!({"train_base": train_base, "scoring_policy": scoring_policy})
@@ -92,17 +90,12 @@ fn main() -> Result<()> {
         return write_network(&bench.backend, &network, &dataset, Path::new(folder));
     }
 
-    let training = TrainingConfig {
-        // The steps are only timed, and should not make the loss diverge.
-        learning_rate: 1e-12,
-        ..paper
-    };
-    let bare = TrainingConfig {
-        crop_padding: 0,
-        flip: false,
-        cutout: 0,
-        ..training.clone()
-    };
+    // The steps are only timed, and should not make the loss diverge.
+    training.learning_rate = 1e-12;
+    let mut bare = training.clone();
+    bare.crop_padding = 0;
+    bare.flip = false;
+    bare.cutout = 0;
     let policy = space.random_policy("policy", 50, 0);
     let (network, train_bare) = bench.train(&bare, None)?;
     let (_, train_base) = bench.train(&training, None)?;

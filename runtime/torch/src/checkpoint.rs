@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub(crate) use self::description::Description;
-pub use self::error::{CheckpointError, CheckpointErrorKind};
+use self::error::{CheckpointError, CheckpointErrorKind};
 use crate::network::{ALIGNMENT, Role, Shape, Store, TensorSpec, WideResNet};
 use crate::sgd::Sgd;
 

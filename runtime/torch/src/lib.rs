@@ -15,5 +15,4 @@ pub mod sgd;
 mod shim;
 
 pub use backend::{BackendConfig, TorchBackend, TorchNetwork};
-pub use checkpoint::{CheckpointError, CheckpointErrorKind};
 pub use init::he_normal;

@@ -19,11 +19,7 @@ use tch::Device;
 /// What the program answers last to a request, on one thread of the CPU. Its standard input ends at once,
 /// which asks it to stop.
 fn ending_of(request: impl FnOnce(Resources) -> Request<PluginOptions>) -> End {
-    let request = request(Resources {
-        devices: vec![DeviceName::Cpu],
-        threads: 1,
-        jobs: None,
-    });
+    let request = request(Resources::new(vec![DeviceName::Cpu], 1));
     let mut program = Command::new(env!("CARGO_BIN_EXE_faa-runtime-torch"));
     program.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = program.spawn().unwrap();
@@ -44,12 +40,8 @@ fn a_configuration_is_checked_before_images_are_loaded() {
     let mut config = RunConfig::for_search(Preset::Demo, "folder:/no/such/folder");
     config.common.training.learning_rate = -1.0;
     let ending = ending_of(|resources| {
-        Request::Run(Box::new(RunRequest {
-            config,
-            out: "/no/such/folder/run".into(),
-            resources,
-            plugins: None,
-        }))
+        let out = "/no/such/folder/run".into();
+        Request::Run(Box::new(RunRequest::new(config, out, resources)))
     });
     let End::Failed(causes) = ending else {
         panic!("{ending:?}");

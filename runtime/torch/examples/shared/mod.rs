@@ -42,10 +42,9 @@ pub(crate) fn device(name: &str) -> Result<Device> {
 
 /// The paper's hyperparameters, for the network of this name, `wrn-D-K`.
 pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
-    Ok(TrainingConfig {
-        model: model.parse()?,
-        ..RunConfig::for_search(Preset::Cifar10, "").common.training
-    })
+    let mut it = RunConfig::for_search(Preset::Cifar10, "").common.training;
+    it.model = model.parse()?;
+    Ok(it)
 }
 
 /// Pixels as the network sees them, `[images, height, width, 3]` in 32-bit floats on the CPU: `images` of

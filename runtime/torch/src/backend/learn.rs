@@ -48,20 +48,13 @@ impl TorchBackend {
         let loss = totals.loss / images as f64;
         let learning_rate = schedule.rate(step.saturating_sub(1));
         if !loss.is_finite() || !network.is_finite().map_err(torch)? {
-            return Err(Divergence {
-                epoch,
-                learning_rate,
-            }
-            .into());
+            return Err(Divergence::new(epoch, learning_rate).into());
         }
-        Ok(Epoch {
-            epoch,
-            loss,
-            error: 1.0 - totals.correct as f64 / images as f64,
-            learning_rate,
-            seconds: started.elapsed().as_secs_f64(),
-            images,
-        })
+        let mut done = Epoch::default();
+        (done.epoch, done.images, done.loss) = (epoch, images, loss);
+        done.error = 1.0 - totals.correct as f64 / images as f64;
+        (done.learning_rate, done.seconds) = (learning_rate, started.elapsed().as_secs_f64());
+        Ok(done)
     }
 
     /// Logits, and the loss of each image, as 32-bit floats.

@@ -8,15 +8,14 @@ use tch::TchError;
 
 /// A file could not be used as a network or checkpoint, or not be written.
 #[derive(Debug)]
-pub struct CheckpointError {
+pub(crate) struct CheckpointError {
     path: PathBuf,
     kind: CheckpointErrorKind,
 }
 
 /// The reasons of a [`CheckpointError`].
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointErrorKind {
+pub(super) enum CheckpointErrorKind {
     /// The file cannot be read.
     #[error("cannot be read")]
     Read(#[source] io::Error),
@@ -78,16 +77,6 @@ impl CheckpointError {
     pub(super) fn of(path: &Path) -> impl FnOnce(CheckpointErrorKind) -> Self {
         let path = path.to_owned();
         move |kind| Self { path, kind }
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What is wrong.
-    pub fn kind(&self) -> &CheckpointErrorKind {
-        &self.kind
     }
 }
 
