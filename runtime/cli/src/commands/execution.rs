@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use faa_data::DataSpec;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
 use faa_search::config::RunConfig;
@@ -86,6 +87,7 @@ impl ExecutionOptions {
         out: &Path,
         known: KnownOps,
     ) -> Result<Option<Summary>> {
+        let data = config.common.data.parse::<DataSpec>();
         let request = Request::Run(Box::new(RunRequest {
             config,
             out: out.to_owned(),
@@ -98,6 +100,10 @@ impl ExecutionOptions {
         let mut summary = None;
         let result = send(&request, Some(out), |event| {
             progress.show(&event);
+            if let (Event::Planned(_), Ok(data)) = (&event, &data) {
+                // Without it, reports show images only on request.
+                let _ = page::name_data(out, data);
+            }
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
                 // The run is worth more than its curves.
                 progress.warn(&format!(
@@ -117,6 +123,7 @@ impl ExecutionOptions {
         result?;
         let mut options = ReportOptions::default();
         options.ops = known.ops;
+        options.images = Some(page::IMAGES);
         match page::write(out, &options) {
             Ok(page) if !self.json => eprintln!("report: {}", page.display()),
             Ok(_) => {}

@@ -31,6 +31,9 @@ pub enum ReportErrorKind {
         /// The version that wrote it.
         recorded: String,
     },
+    /// The file to be written exists, and is not a report.
+    #[error("{} exists and is not a report: choose a different file, or use --force", .0.display())]
+    Exists(PathBuf),
     /// A file is not a valid policy.
     #[error("cannot read the policy in {}", path.display())]
     Policy {
