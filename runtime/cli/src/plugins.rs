@@ -9,7 +9,7 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
-use serde::Deserialize;
+use faa_search::config::PluginOp;
 use serde_json::Value;
 
 use crate::arguments::in_range;
@@ -49,13 +49,6 @@ pub(crate) struct KnownOps {
     folders: Vec<PathBuf>,
 }
 
-/// An op of a plugin, recorded in a policy's provenance when the policy was found.
-#[derive(Deserialize)]
-struct RecordedOp {
-    op: String,
-    sha256: String,
-}
-
 impl PluginLimits {
     pub(crate) fn host(&self) -> Result<Host> {
         Ok(self.with_folders(&[]).host()?)
@@ -87,8 +80,8 @@ impl PluginOptions {
         let options = self.limits.with_folders(&self.folders);
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
         for broken in broken {
-            let (path, why) = (broken.path.to_string_lossy(), on_one_line(&broken.error));
-            eprintln!("warning: {} was not loaded: {why}", clean(&path, 200));
+            let (path, why) = (broken.path.to_string_lossy(), anyhow!(broken.error));
+            eprintln!("warning: {} was not loaded: {why:#}", clean(&path, 200));
         }
         Ok(KnownOps {
             ops,
@@ -126,11 +119,13 @@ impl KnownOps {
     }
 
     /// The ops of plugins, sorted by name, each with the digest of its module or library.
-    pub(crate) fn of_plugins(&self) -> Vec<(String, String)> {
+    pub(crate) fn of_plugins(&self) -> Vec<PluginOp> {
         let ops = self.plugins.iter().flat_map(|plugin| {
-            let sha256 = plugin.sha256();
-            let names = plugin.ops().iter().map(|op| op.spec().name().to_owned());
-            names.map(move |name| (name, sha256.clone()))
+            let ops = plugin.ops().iter();
+            ops.map(|op| PluginOp {
+                op: op.spec().name().to_owned(),
+                sha256: plugin.sha256(),
+            })
         });
         let mut ops: Vec<_> = ops.collect();
         ops.sort();
@@ -162,7 +157,7 @@ impl KnownOps {
 
     /// A message for each op that comes from a different module than when the policy was found.
     fn changed(&self, policy: &Policy) -> Vec<String> {
-        let changed = |RecordedOp { op, sha256 }| {
+        let changed = |PluginOp { op, sha256 }| {
             // Unknown ops are reported by `explained`.
             self.ops.get(&op)?;
             let current = self.plugin_of(&op).map(Plugin::sha256);
@@ -195,38 +190,26 @@ impl KnownOps {
                 format!("the built-in ops and the plugins of {folders}")
             }
         };
-        let mut message = format!(
-            "the policy {name} needs the op `{}`, which is not among {searched}",
-            clean(op, 200)
+        let mut recorded = recorded(policy).into_iter();
+        let found_with = recorded.find(|recorded| recorded.op == *op);
+        let found_with = found_with.map_or(String::new(), |PluginOp { sha256, .. }| {
+            format!("; the policy was found with a plugin of SHA-256 {sha256}")
+        });
+        let op = clean(op, 200);
+        let message = format!(
+            "the policy {name} needs the op `{op}`, which is not among {searched}{found_with}"
         );
-        if let Some(known) = recorded(policy).into_iter().find(|known| known.op == *op) {
-            message += &format!(
-                "; the policy was found with a plugin of SHA-256 {}",
-                known.sha256
-            );
-        }
         anyhow::Error::new(error).context(message)
     }
 }
 
-/// The plugins' ops in a policy's provenance. Invalid entries are skipped, because a policy may contain
-/// anything there.
-fn recorded(policy: &Policy) -> Vec<RecordedOp> {
+/// The plugins' ops in a policy's provenance, recorded when it was found. Invalid entries are skipped,
+/// because a policy may contain anything there.
+fn recorded(policy: &Policy) -> Vec<PluginOp> {
     let plugins: Option<Vec<Value>> = policy.provenance.get("plugins");
     let entries = plugins.into_iter().flatten();
     entries
-        .filter_map(|entry| RecordedOp::deserialize(entry).ok())
+        .filter_map(|entry| serde_json::from_value::<PluginOp>(entry).ok())
         .filter(|it| it.sha256.len() == 64 && it.sha256.bytes().all(|b| b.is_ascii_hexdigit()))
         .collect()
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn on_one_line(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line += &format!(": {error}");
-        cause = error.source();
-    }
-    line
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use faa_report::page::{ReportOptions, write};
 
-use super::execution::print_line;
+use super::print;
 use crate::plugins::PluginOptions;
 
 /// Write an HTML report of a run: configuration, curves, rewards, ops, policy, images and errors.
@@ -40,6 +40,6 @@ impl Report {
         options.ops = self.plugins.known_ops()?.ops;
         options.images = self.images.map(usize::from);
         options.overwrite = self.force;
-        print_line(&write(&self.run, &options)?.display().to_string())
+        print(&format!("{}\n", write(&self.run, &options)?.display()))
     }
 }

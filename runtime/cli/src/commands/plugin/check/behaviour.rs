@@ -95,20 +95,18 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
             }
         }
     }
-    let works = cases.len() - unsupported;
-    let finding = match (works, unsupported) {
-        (0, _) => Finding::failed(
-            check,
-            "no shape is supported".to_owned(),
-            "an op must support at least one shape",
-        ),
-        (_, 0) => Finding::passed(check, format!("{works} cases work")),
-        _ => Finding::passed(
-            check,
-            format!("{works} cases work, {unsupported} have an unsupported shape"),
-        ),
+    let detail = match (cases.len() - unsupported, unsupported) {
+        (0, _) => {
+            let advice = "an op must support at least one shape";
+            return (
+                Finding::failed(check, "no shape is supported".to_owned(), advice),
+                None,
+            );
+        }
+        (works, 0) => format!("{works} cases work"),
+        (works, _) => format!("{works} cases work, {unsupported} have an unsupported shape"),
     };
-    (finding, None)
+    (Finding::passed(check, detail), None)
 }
 
 /// Repeats each call: at once, after a different call, and in a new instance.
