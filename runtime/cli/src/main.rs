@@ -3,6 +3,12 @@
 //! The program starts in milliseconds, because it does not link libtorch. The commands that need
 //! libtorch start a second program, `faa-runtime-torch`.
 
+/// Replaces the standard macro in this program: names and messages of strangers are cleaned, and a closed
+/// standard error is no panic.
+macro_rules! eprintln {
+    ($($format:tt)*) => { $crate::terminal::note(&format!($($format)*)) };
+}
+
 mod arguments;
 mod commands;
 mod libtorch;
@@ -12,6 +18,7 @@ mod plugins;
 mod progress;
 mod table;
 mod template;
+mod terminal;
 mod torch_process;
 mod wasm_toolchain;
 
@@ -34,7 +41,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = Arguments::parse().command.run() else {
+    let arguments = Arguments::try_parse().unwrap_or_else(|message| terminal::exit(&message));
+    let Err(error) = arguments.command.run() else {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use faa_op::text::clean_lines;
 use faa_search::Event;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
@@ -175,7 +176,7 @@ impl Progress {
         // The time comes first, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.remaining()));
         if !self.bar.is_hidden() {
-            self.bar.set_message(text);
+            self.bar.set_message(clean_lines(&text));
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.line(&text);
         }
