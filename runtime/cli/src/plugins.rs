@@ -9,7 +9,7 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
-use faa_search::config::PluginOp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::arguments::in_range;
@@ -47,6 +47,13 @@ pub(crate) struct KnownOps {
     pub(crate) ops: OpSet,
     pub(crate) plugins: Vec<Plugin>,
     folders: Vec<PathBuf>,
+}
+
+/// An op of a plugin, recorded in a policy's provenance when the policy was found.
+#[derive(Deserialize)]
+struct RecordedOp {
+    op: String,
+    sha256: String,
 }
 
 impl PluginLimits {
@@ -119,13 +126,10 @@ impl KnownOps {
     }
 
     /// The ops of plugins, sorted by name, each with the digest of its module or library.
-    pub(crate) fn of_plugins(&self) -> Vec<PluginOp> {
+    pub(crate) fn of_plugins(&self) -> Vec<(String, String)> {
         let ops = self.plugins.iter().flat_map(|plugin| {
             let ops = plugin.ops().iter();
-            ops.map(|op| PluginOp {
-                op: op.spec().name().to_owned(),
-                sha256: plugin.sha256(),
-            })
+            ops.map(|op| (op.spec().name().to_owned(), plugin.sha256()))
         });
         let mut ops: Vec<_> = ops.collect();
         ops.sort();
@@ -157,7 +161,7 @@ impl KnownOps {
 
     /// A message for each op that comes from a different module than when the policy was found.
     fn changed(&self, policy: &Policy) -> Vec<String> {
-        let changed = |PluginOp { op, sha256 }| {
+        let changed = |RecordedOp { op, sha256 }| {
             // Unknown ops are reported by `explained`.
             self.ops.get(&op)?;
             let current = self.plugin_of(&op).map(Plugin::sha256);
@@ -192,7 +196,7 @@ impl KnownOps {
         };
         let mut recorded = recorded(policy).into_iter();
         let found_with = recorded.find(|recorded| recorded.op == *op);
-        let found_with = found_with.map_or(String::new(), |PluginOp { sha256, .. }| {
+        let found_with = found_with.map_or(String::new(), |RecordedOp { sha256, .. }| {
             format!("; the policy was found with a plugin of SHA-256 {sha256}")
         });
         let op = clean(op, 200);
@@ -203,13 +207,13 @@ impl KnownOps {
     }
 }
 
-/// The plugins' ops in a policy's provenance, recorded when it was found. Invalid entries are skipped,
-/// because a policy may contain anything there.
-fn recorded(policy: &Policy) -> Vec<PluginOp> {
+/// The plugins' ops in a policy's provenance. Invalid entries are skipped, because a policy may contain
+/// anything there.
+fn recorded(policy: &Policy) -> Vec<RecordedOp> {
     let plugins: Option<Vec<Value>> = policy.provenance.get("plugins");
     let entries = plugins.into_iter().flatten();
     entries
-        .filter_map(|entry| serde_json::from_value::<PluginOp>(entry).ok())
+        .filter_map(|entry| serde_json::from_value::<RecordedOp>(entry).ok())
         .filter(|it| it.sha256.len() == 64 && it.sha256.bytes().all(|b| b.is_ascii_hexdigit()))
         .collect()
 }

@@ -23,7 +23,8 @@ pub(crate) struct Report {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Number of images to show augmented by the policy, from 0 to 50; with 0, the data set is not
-    /// loaded [default: 6 for your own runs on this machine, otherwise 0].
+    /// loaded [default: 6 for built-in data and your own runs on this machine,
+    /// otherwise 0].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=50))]
     images: Option<u16>,
     /// Overwrite FILE even if it is not a report.

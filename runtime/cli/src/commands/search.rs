@@ -6,7 +6,7 @@ use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, program, results_table};
-use super::training::{DATA_SETS, RunOptions, set};
+use super::training::{DATA_SETS, RunOptions, plugin_ops, set};
 use super::{Usage, unknown_op};
 use crate::arguments::one_of;
 use crate::plugins::KnownOps;
@@ -130,10 +130,9 @@ impl Search {
         let mut config = self.run.config(RunConfig::for_search)?;
         let mut search = SearchConfig::preset(self.run.preset);
         let of_plugins = known.of_plugins().into_iter();
-        search.ops.extend(of_plugins.map(|plugin| plugin.op));
+        search.ops.extend(of_plugins.map(|(op, _)| op));
         self.search.apply(&mut search);
-        config.common.plugins = known.of_plugins();
-        (config.common.plugins).retain(|plugin| search.ops.contains(&plugin.op));
+        config.common.plugins = plugin_ops(known, |op| search.ops.contains(op));
         let final_trainings = &mut config.final_trainings;
         let augmentations = &mut final_trainings.augmentations;
         if config.common.training.cutout == 0 {
@@ -145,7 +144,7 @@ impl Search {
         if options.no_final_trainings {
             augmentations.clear();
         }
-        set(&mut final_trainings.epochs, options.final_epochs);
+        final_trainings.epochs = options.final_epochs.or(final_trainings.epochs);
         set(&mut final_trainings.seeds, options.final_seeds);
         let mut names = search.ops.iter();
         if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {

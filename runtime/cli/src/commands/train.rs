@@ -7,7 +7,7 @@ use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, results_table};
-use super::training::{DATA_SETS, RunOptions};
+use super::training::{DATA_SETS, RunOptions, plugin_ops};
 use super::{Usage, find_policy};
 use crate::plugins::KnownOps;
 
@@ -54,7 +54,6 @@ impl Train {
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self.run.config(RunConfig::for_training)?;
         let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
-        final_trainings.epochs = common.training.epochs;
         final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;
         let augmentation = self.augmentation(final_trainings, has_cutout)?;
@@ -73,8 +72,7 @@ impl Train {
             // Warns if an op comes from a different module than when the policy was found.
             known.executor(policy, &self.policy)?;
             let names = ops_of(policy);
-            common.plugins = known.of_plugins();
-            (common.plugins).retain(|plugin| names.contains(&plugin.op.as_str()));
+            common.plugins = plugin_ops(known, |op| names.contains(&op.as_str()));
         }
         config
             .check(&known.ops)

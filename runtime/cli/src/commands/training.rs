@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use faa_data::DataSpec;
-use faa_search::config::{Precision, Preset, RunConfig};
+use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
 use crate::arguments::one_of;
+use crate::plugins::KnownOps;
 
 /// The kinds of data sets, for `after_help`.
 pub(crate) const DATA_SETS: &str = "\
@@ -142,6 +143,13 @@ impl TrainingOptions {
         common.image_size = self.image_size.or(common.image_size);
         common.precision = self.precision;
     }
+}
+
+/// The ops of plugins for which `uses` is true.
+pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&String) -> bool) -> Vec<PluginOp> {
+    let ops = known.of_plugins().into_iter();
+    let ops = ops.filter(|(op, _)| uses(op));
+    ops.map(|(op, sha256)| PluginOp::new(op, sha256)).collect()
 }
 
 /// Checks the syntax of a data set's specification.

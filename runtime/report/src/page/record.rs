@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use faa_policy::Policy;
-use faa_search::VERSION;
 use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
@@ -11,7 +10,6 @@ use faa_search::files::{FileError, read, read_json};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::trial::Trial;
-use serde_json::Value;
 
 use super::error::ReportErrorKind;
 
@@ -58,7 +56,8 @@ impl Record {
     /// line of a log is passed over.
     pub(super) fn read(path: &Path) -> Result<Self, ReportErrorKind> {
         let layout = Layout::new(path);
-        let run = read_run(&layout)?;
+        let run = RunRecord::read(&layout)?;
+        let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
         let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
         for id in layout.trainings()? {
             let files = layout.training(id);
@@ -131,19 +130,6 @@ impl TrainingRecord {
     }
 }
 
-fn read_run(layout: &Layout) -> Result<RunRecord, ReportErrorKind> {
-    let path = layout.run_file();
-    // The configuration of a different version may have a different form.
-    let any = read_json::<Value>(&path)?;
-    let version = any.as_ref().and_then(|run| run["version"].as_str());
-    if let Some(recorded) = version.filter(|version| *version != VERSION) {
-        let recorded = recorded.to_owned();
-        return Err(ReportErrorKind::DifferentVersion { path, recorded });
-    }
-    let run = RunRecord::read(layout)?;
-    run.ok_or_else(|| ReportErrorKind::NotARunDirectory(layout.path().to_owned()))
-}
-
 fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
     let path = layout.policy_file();
     let Some(json) = read(&path)? else {
@@ -157,6 +143,7 @@ fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
 mod tests {
     use std::fs;
 
+    use faa_search::VERSION;
     use serde_json::json;
     use tempfile::TempDir;
 

@@ -467,7 +467,7 @@ fn counts_that_no_search_has_do_no_harm() {
     let search = config.search.as_mut().unwrap();
     (search.trials, search.rounds, search.top_n) = (huge, huge, huge);
     (search.ops_per_sub_policy, search.sampler.start_up_trials) = (huge, usize::MAX);
-    config.final_trainings.epochs = huge;
+    config.final_trainings.epochs = Some(huge);
     config.final_trainings.seeds = huge;
     let page = Run::of(&config)
         .fold(0, 0.9)

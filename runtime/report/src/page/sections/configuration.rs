@@ -173,14 +173,11 @@ mod tests {
     }
 
     fn environment(device: &str, threads: usize) -> Environment {
-        Environment {
-            device: device.to_owned(),
-            threads,
-            jobs: 1,
-            scoring: "bf16".to_owned(),
-            training: "float32".to_owned(),
-            processor: "any".to_owned(),
-        }
+        let mut it = Environment::default();
+        (it.device, it.processor) = (device.to_owned(), "any".to_owned());
+        (it.scoring, it.training) = ("bf16".to_owned(), "float32".to_owned());
+        (it.threads, it.jobs) = (threads, 1);
+        it
     }
 
     #[test]
