@@ -19,6 +19,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use faa_system::log_line;
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -41,9 +42,13 @@ fn main() -> ExitCode {
         // `faa-runtime ops | head` is not a failure.
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error}");
+    if error.is::<commands::Stopped>() {
+        log_line!("{error}");
+        return ExitCode::FAILURE;
+    }
+    log_line!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        log_line!("  because: {cause}");
     }
     let wrong_usage = error.is::<commands::Usage>();
     ExitCode::from(if wrong_usage { 2 } else { 1 })
