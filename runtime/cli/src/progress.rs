@@ -31,10 +31,7 @@ impl Progress {
         );
         let mut new = Self {
             bar,
-            rates: Rates {
-                train: 1.0,
-                classify: 1.0,
-            },
+            rates: Rates::new(1.0, 1.0),
             done: 0,
             started: Instant::now(),
             last_line: Instant::now(),

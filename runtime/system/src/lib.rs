@@ -8,8 +8,13 @@ mod log;
 pub mod programs;
 mod signals;
 
-pub use cache::{NoCacheFolder, cache_folder, cache_folder_by};
+pub use cache::{cache_folder, cache_folder_by};
 pub use files::{PARTIAL_PREFIX, write_whole};
 pub use home::expand_home;
 pub use log::write_log_line;
 pub use signals::{is_stopped, on_stop};
+
+/// There is no cache folder, or a folder is not a suitable libtorch; the message says why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableFolder(String);

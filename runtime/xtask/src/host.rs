@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
-use faa_system::NoCacheFolder;
+use faa_system::UnusableFolder;
 
 /// The environment of this program. It is a value, because a test cannot safely change the environment
 /// of its own process.
@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// The cache folder, which all checkouts share.
-    pub(crate) fn cache_folder(&self) -> Result<PathBuf, NoCacheFolder> {
+    pub(crate) fn cache_folder(&self) -> Result<PathBuf, UnusableFolder> {
         faa_system::cache_folder_by(|name| self.variable(name).map(OsStr::to_owned))
     }
 

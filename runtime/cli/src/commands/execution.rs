@@ -60,11 +60,9 @@ impl HardwareOptions {
     /// The hardware to use; `jobs` is the number of folds or trainings in parallel.
     pub(crate) fn resources(&self, jobs: Option<NonZeroUsize>) -> Result<Resources> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let resources = Resources {
-            devices: self.device.clone(),
-            threads: self.threads.map_or_else(cores, NonZeroUsize::get),
-            jobs: jobs.map(NonZeroUsize::get),
-        };
+        let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
+        let mut resources = Resources::new(self.device.clone(), threads);
+        resources.jobs = jobs.map(NonZeroUsize::get);
         resources
             .check()
             .map_err(|error| Usage(error.to_string()))?;
@@ -82,12 +80,10 @@ impl ExecutionOptions {
         known: KnownOps,
         text: impl Fn(&Summary) -> String,
     ) -> Result<()> {
-        let request = Request::Run(Box::new(RunRequest {
-            config,
-            out: out.to_owned(),
-            resources: self.hardware.resources(self.jobs)?,
-            plugins: self.plugins.request()?,
-        }));
+        let resources = self.hardware.resources(self.jobs)?;
+        let mut request = RunRequest::new(config, out.to_owned(), resources);
+        request.plugins = self.plugins.request()?;
+        let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
@@ -110,10 +106,8 @@ impl ExecutionOptions {
         });
         progress.end();
         result?;
-        let options = ReportOptions {
-            ops: known.ops,
-            ..ReportOptions::default()
-        };
+        let mut options = ReportOptions::default();
+        options.ops = known.ops;
         match page::write(out, &options) {
             Ok(page) if !self.json => log_line!("report: {}", page.display()),
             Ok(_) => {}

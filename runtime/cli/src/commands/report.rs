@@ -31,11 +31,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn run(self) -> Result<()> {
-        let options = ReportOptions {
-            out: self.out,
-            ops: self.plugins.known_ops()?.ops,
-            images: usize::from(self.images),
-        };
+        let mut options = ReportOptions::default();
+        options.out = self.out;
+        options.ops = self.plugins.known_ops()?.ops;
+        options.images = usize::from(self.images);
         print(&format!("{}\n", write(&self.run, &options)?.display()))
     }
 }

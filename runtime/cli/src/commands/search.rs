@@ -144,7 +144,7 @@ impl Search {
         if options.no_final_trainings {
             augmentations.clear();
         }
-        set(&mut final_trainings.epochs, options.final_epochs);
+        final_trainings.epochs = options.final_epochs.or(final_trainings.epochs);
         set(&mut final_trainings.seeds, options.final_seeds);
         let mut names = search.ops.iter();
         if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {

@@ -54,7 +54,6 @@ impl Train {
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self.run.config(RunConfig::for_training)?;
         let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
-        final_trainings.epochs = common.training.epochs;
         final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;
         let augmentation = self.augmentation(final_trainings, has_cutout)?;

@@ -149,7 +149,7 @@ impl TrainingOptions {
 pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&String) -> bool) -> Vec<PluginOp> {
     let ops = known.of_plugins().into_iter();
     let ops = ops.filter(|(op, _)| uses(op));
-    ops.map(|(op, sha256)| PluginOp { op, sha256 }).collect()
+    ops.map(|(op, sha256)| PluginOp::new(op, sha256)).collect()
 }
 
 /// Checks the syntax of a data set's specification.

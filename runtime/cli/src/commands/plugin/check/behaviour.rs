@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faa_op::{Channels, ImageMut, Op, Stream};
-use faa_plugin::{CallError, Plugin, PluginOp};
+use faa_plugin::{CallError, CallErrorKind, Plugin, PluginOp};
 
 use super::Finding;
 use crate::measure::{Pictures, Workload, rate};
@@ -49,7 +49,7 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
         })
         .collect();
     let (works, error) = works(op, &cases);
-    if matches!(error, Some(CallError::Time { .. })) {
+    if error.is_some_and(|error| matches!(error.kind(), CallErrorKind::Time(_))) {
         // In further checks, each case could take the whole time limit.
         return vec![works];
     }
@@ -86,7 +86,7 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
     for case in cases {
         match case.apply(op) {
             Ok(_) => {}
-            Err(CallError::Shape { .. }) => unsupported += 1,
+            Err(error) if matches!(error.kind(), CallErrorKind::Shape { .. }) => unsupported += 1,
             Err(error) => {
                 let advice = "an op must work with every shape and value, or return the status for an \
                               unsupported shape";
