@@ -65,6 +65,11 @@ impl Command {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// The user has asked to stop, which is no failure. The exit status is 1, because the work is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(String);
+
 /// Writes text or JSON to standard output, whatever names are in it. This is an error, and not a panic, if
 /// the reader is gone.
 fn print(text: &str) -> Result<()> {

@@ -3,12 +3,6 @@
 //! The program starts in milliseconds, because it does not link libtorch. The commands that need
 //! libtorch start a second program, `faa-runtime-torch`.
 
-/// Replaces the standard macro in this program: names and messages of strangers are cleaned, and a closed
-/// standard error is no panic.
-macro_rules! eprintln {
-    ($($format:tt)*) => { $crate::terminal::note(&format!($($format)*)) };
-}
-
 mod arguments;
 mod commands;
 mod libtorch;
@@ -18,14 +12,17 @@ mod plugins;
 mod progress;
 mod table;
 mod template;
-mod terminal;
 mod torch_process;
 mod wasm_toolchain;
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use clap::Parser;
+use faa_op::text::is_display_control;
+use faa_system::log_line;
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -41,7 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::try_parse().unwrap_or_else(|message| terminal::exit(&message));
+    let arguments = Arguments::try_parse().unwrap_or_else(|message| exit(&message));
     let Err(error) = arguments.command.run() else {
         return ExitCode::SUCCESS;
     };
@@ -49,12 +46,28 @@ fn main() -> ExitCode {
         // `faa-runtime ops | head` is not a failure.
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error}");
+    if error.is::<commands::Stopped>() {
+        log_line!("{error}");
+        return ExitCode::FAILURE;
+    }
+    log_line!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        log_line!("  because: {cause}");
     }
     let wrong_usage = error.is::<commands::Usage>();
     ExitCode::from(if wrong_usage { 2 } else { 1 })
+}
+
+/// Prints help or an error of the option parser, and exits.
+fn exit(message: &clap::Error) -> ! {
+    let is_hostile = |argument: OsString| argument.to_string_lossy().contains(is_display_control);
+    if message.use_stderr() && env::args_os().any(is_hostile) {
+        // The message has arguments, which a pattern of the shell may have made of the names of files.
+        log_line!("{}", message.to_string().trim_end());
+        process::exit(message.exit_code());
+    }
+    // In colours.
+    message.exit()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

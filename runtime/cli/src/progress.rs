@@ -1,6 +1,5 @@
 //! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use faa_op::text::clean_lines;
@@ -8,6 +7,7 @@ use faa_search::Event;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
 use faa_search::results::Rates;
+use faa_system::log_line;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The minimum time between two lines of progress in plain output.
@@ -188,10 +188,9 @@ impl Progress {
 
     fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        if stderr().is_terminal() {
-            self.bar.suspend(|| eprintln!("{text}"));
-        } else {
-            eprintln!("{text}");
+        match self.bar.is_hidden() {
+            true => log_line!("{text}"),
+            false => self.bar.suspend(|| log_line!("{text}")),
         }
     }
 }

@@ -14,8 +14,9 @@ use faa_search::environment::Resources;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::results::{FinalResult, Summary};
+use faa_system::log_line;
 
-use super::{Usage, print};
+use super::{Stopped, Usage, print};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -115,9 +116,9 @@ impl ExecutionOptions {
         options.ops = known.ops;
         options.images = Some(page::IMAGES);
         match page::write(out, &options) {
-            Ok(page) if !self.json => eprintln!("report: {}", page.display()),
+            Ok(page) if !self.json => log_line!("report: {}", page.display()),
             Ok(_) => {}
-            Err(error) => eprintln!(
+            Err(error) => log_line!(
                 "warning: cannot write the report: {:#}",
                 anyhow::Error::from(error)
             ),
@@ -130,7 +131,7 @@ impl ExecutionOptions {
     }
 }
 
-/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If Ctrl-C stops a run,
+/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If a signal stops a run,
 /// the error names `out`, in which it can be continued.
 pub(crate) fn send(
     request: &Request<faa_plugin::PluginOptions>,
@@ -138,7 +139,7 @@ pub(crate) fn send(
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let process = TorchProcess::find_and_start(request)?;
-    process.stop_on_ctrl_c()?;
+    process.stop_on_signal()?;
     process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
@@ -146,10 +147,10 @@ pub(crate) fn send(
         } => Err(chained(causes)),
         Message::Ended {
             ended: End::Stopped,
-        } => match out {
-            Some(out) => bail!("stopped; the same command continues in {}", out.display()),
-            None => bail!("stopped"),
-        },
+        } => bail!(Stopped(match out {
+            Some(out) => format!("stopped; the same command continues in {}", out.display()),
+            None => "stopped".to_owned(),
+        })),
         _ => Ok(()),
     })
 }
