@@ -9,6 +9,7 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
+use faa_system::log_line;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -88,7 +89,7 @@ impl PluginOptions {
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
         for broken in broken {
             let (path, why) = (broken.path.to_string_lossy(), anyhow!(broken.error));
-            eprintln!("warning: {} was not loaded: {why:#}", clean(&path, 200));
+            log_line!("warning: {} was not loaded: {why:#}", clean(&path, 200));
         }
         Ok(KnownOps {
             ops,
@@ -140,7 +141,7 @@ impl KnownOps {
     /// for one of its ops.
     pub(crate) fn executor(&self, policy: &Policy, name: &str) -> Result<Executor> {
         for changed in self.changed(policy) {
-            eprintln!("warning: {name}: {changed}");
+            log_line!("warning: {name}: {changed}");
         }
         Executor::new(policy, &self.ops)
             .map_err(|error| self.explained(error, policy, name))
