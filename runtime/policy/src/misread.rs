@@ -60,9 +60,9 @@ pub(crate) fn encoding(file: &[u8]) -> Option<PolicyErrorKind> {
         [0xef, 0xbb, 0xbf, ..] => return Some(PolicyErrorKind::ByteOrderMark),
         [0xff, 0xfe, 0, 0, ..]
         | [0, 0, 0xfe, 0xff, ..]
-        | [0, 0, 0, 1.., ..]
-        | [1.., 0, 0, 0, ..] => "UTF-32",
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1.., ..] | [1.., 0, ..] => "UTF-16",
+        | [0, 0, 0, 1..=255, ..]
+        | [1..=255, 0, 0, 0, ..] => "UTF-32",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=255, ..] | [1..=255, 0, ..] => "UTF-16",
         _ => return None,
     };
     Some(PolicyErrorKind::Encoding(encoding))
