@@ -35,7 +35,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = Arguments::parse().command.run() else {
+    let Err(error) = arguments::parse::<Arguments>().command.run() else {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {

@@ -9,11 +9,12 @@ use std::env;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, Images, StopFlag};
+use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
@@ -24,15 +25,47 @@ use faa_torch::device::{self, CudaSupport};
 
 use crate::session::Session;
 
+/// Asks the work to stop.
+#[derive(Clone)]
+struct Stopper {
+    flag: StopFlag,
+    /// Whether images are still being loaded.
+    loading: Arc<Mutex<bool>>,
+}
+
+impl Stopper {
+    /// Stops the work in order; while images are being loaded, which does not look at the flag, at once:
+    /// nothing was written yet.
+    fn stop(&self) {
+        self.flag.set();
+        let loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if *loading {
+            let ended = End::Stopped;
+            send(&Message::Ended { ended }, &self.flag);
+            std::process::exit(1);
+        }
+    }
+
+    /// From now on, the work stops in order.
+    fn loaded(&self) {
+        *self.loading.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
 fn main() -> ExitCode {
     let stop = StopFlag::new();
+    let stopper = Stopper {
+        flag: stop.clone(),
+        loading: Arc::new(Mutex::new(true)),
+    };
     // Before anything is read, so that a caller of a different version gets it.
     send(&Hello::current(), &stop);
-    let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
+    let Err(error) = read_request(&stopper).and_then(|request| answer(request, &stopper)) else {
         return ExitCode::SUCCESS;
     };
-    let kind = error.downcast_ref().map(RunError::kind);
-    let stopped = kind == Some(RunErrorKind::Stopped);
+    let run = error.downcast_ref().map(RunError::kind);
+    let backend = error.downcast_ref().map(BackendError::kind);
+    let stopped = run == Some(RunErrorKind::Stopped) || backend == Some(BackendErrorKind::Stopped);
     let ended = if stopped {
         End::Stopped
     } else {
@@ -42,9 +75,9 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the caller's version and its request, and starts a thread that sets `stop` at the end of
-/// standard input.
-fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
+/// Reads the caller's version and its request, and starts threads that stop the work at the end of standard
+/// input and on signals. A terminal sends them to both programs.
+fn read_request(stopper: &Stopper) -> Result<Request<PluginOptions>> {
     let mut input = io::stdin().lock();
     let mut line = || -> Result<String> {
         let line = read_line(&mut input).context("cannot read the request")?;
@@ -53,22 +86,24 @@ fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let caller = env::var_os("FAA_RUNTIME").unwrap_or_else(|| "faa-runtime".into());
     Hello::check(&line()?, Path::new(&caller))?;
     let request = serde_json::from_str(&line()?).context("the request is invalid")?;
-    let stop = stop.clone();
+    let (at_end, on_signal) = (stopper.clone(), stopper.clone());
     thread::spawn(move || {
         // An error also means that the caller is gone.
         let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
-        stop.set();
+        at_end.stop();
     });
+    faa_system::on_stop(move || on_signal.stop()).context("cannot listen for signals")?;
     Ok(request)
 }
 
-fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
+fn answer(request: Request<PluginOptions>, stopper: &Stopper) -> Result<()> {
+    let stop = &stopper.flag;
     match request {
         Request::Doctor => {
             doctor(stop);
             Ok(())
         }
-        Request::Run(request) => run(&request, stop),
+        Request::Run(request) => run(&request, stopper),
         Request::Evaluate {
             networks,
             data,
@@ -80,6 +115,7 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             let resources = Resources::new(devices, resources.threads);
             let mut session =
                 Session::open((&data, image_size), Precision::Float32, &resources, None)?;
+            stopper.loaded();
             let backend = &mut session.backends[0];
             for file in networks {
                 let network = backend.load_any(&file)?;
@@ -104,7 +140,8 @@ fn doctor(stop: &StopFlag) {
     send(&Message::Doctor { doctor }, stop);
 }
 
-fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
+fn run(request: &RunRequest<PluginOptions>, stopper: &Stopper) -> Result<()> {
+    let stop = &stopper.flag;
     let RunRequest {
         config,
         out,
@@ -118,6 +155,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         .map(|options| (options, &common.plugins[..]));
     let data = (common.data.as_str(), common.image_size);
     let mut session = Session::open(data, common.precision, resources, plugins)?;
+    stopper.loaded();
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     config.check(&session.ops)?;

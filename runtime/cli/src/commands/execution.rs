@@ -16,6 +16,7 @@ use faa_search::results::{FinalResult, Summary};
 use faa_system::log_line;
 
 use super::{Stopped, Usage, print};
+use crate::arguments::{check_utf8, count};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -34,7 +35,7 @@ pub(crate) struct HardwareOptions {
     )]
     device: Vec<DeviceName>,
     /// Number of CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct ExecutionOptions {
     #[command(flatten)]
     hardware: HardwareOptions,
     /// Number of folds or trainings to run in parallel [default: one per device].
-    #[arg(long, value_name = "N", help_heading = "Hardware")]
+    #[arg(long, value_name = "N", help_heading = "Hardware", value_parser = count)]
     jobs: Option<NonZeroUsize>,
     /// Print events as JSON, one per line.
     #[arg(long, help_heading = "Output")]
@@ -83,6 +84,7 @@ impl ExecutionOptions {
         let resources = self.hardware.resources(self.jobs)?;
         let mut request = RunRequest::new(config, out.to_owned(), resources);
         request.plugins = self.plugins.request()?;
+        check_utf8("--out", out)?;
         let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
