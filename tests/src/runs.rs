@@ -186,6 +186,16 @@ impl Running {
         if let Some(pause) = pause {
             pause.send();
         }
+        self.interrupt(worker);
+    }
+
+    /// Interrupts the command as Ctrl-C does. The worker, if any is given, was paused, and goes on once it was
+    /// asked to stop.
+    ///
+    /// # Panics
+    ///
+    /// If the command ends before.
+    pub fn interrupt(&mut self, worker: Option<u32>) {
         self.signal("INT");
         // This is printed after the worker was asked to stop.
         while !self.errors.contains("stopping; press Ctrl-C again") {

@@ -13,7 +13,7 @@ use faa_system::log_line;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::arguments::in_range;
+use crate::arguments::{check_utf8, in_range};
 
 /// Plugin folders and limits.
 #[derive(Args)]
@@ -104,6 +104,7 @@ impl PluginOptions {
             return Ok(None);
         }
         let folders = self.folders.iter().map(|folder| {
+            check_utf8("--plugins", folder)?;
             std::path::absolute(folder)
                 .with_context(|| format!("cannot read the folder {}", folder.display()))
         });

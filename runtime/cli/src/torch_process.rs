@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
+use faa_search::device::DeviceName;
 use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
 use faa_system::log_line;
 
@@ -80,7 +81,12 @@ impl TorchProcess {
 
     /// Finds libtorch and starts the process with it.
     pub(crate) fn find_and_start(request: &Request<PluginOptions>) -> Result<Self> {
-        Self::start(request, &libtorch::find()?)
+        let devices = match request {
+            Request::Run(run) => &run.resources.devices,
+            Request::Evaluate { resources, .. } => &resources.devices,
+            _ => &vec![DeviceName::Auto],
+        };
+        Self::start(request, &libtorch::find(devices)?)
     }
 
     /// The first Ctrl-C, SIGTERM or SIGHUP asks the process to stop, the second ends both programs at once.
