@@ -27,10 +27,9 @@ fn a_search_whose_processes_are_killed_ends_with_the_same_files() {
     assert_eq!(code, Some(1), "{message}");
     let expected = "faa-runtime-torch exited unexpectedly (signal: 9";
     assert!(message.contains(expected), "{message}");
-    assert!(
-        message.contains("The same command continues the run"),
-        "{message}"
-    );
+    let likely =
+        "probably because the machine ran out of memory. The same command continues the run";
+    assert!(message.contains(likely), "{message}");
 
     // Kill `faa-runtime` in the final trainings. The worker notices and stops; until then, the run is in
     // use.

@@ -447,6 +447,30 @@ fn broken_plugins_are_reported_and_the_others_work() {
 }
 
 #[test]
+fn a_search_does_not_leave_out_a_plugin_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    let module = abi_example();
+    let damaged = &module[..module.len() / 2];
+    fs::write(folder.path().join("plugins/flicker.wasm"), damaged).unwrap();
+    let search = "search --data glyphs --preset demo --plugins plugins --out run";
+    let (code, error) = failure_of(&mut faa_runtime_in(&folder, search));
+    assert_eq!(code, 1, "{error}");
+    for words in [
+        "plugins/flicker.wasm was not loaded",
+        "the search would leave out the plugin plugins/flicker.wasm: repair or remove it, or name",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(!folder.path().join("run").exists());
+    // With --ops, other plugins were not asked for; here an op of that name is missing.
+    let named = format!("{search} --ops Rotate,Nothing");
+    let (code, error) = failure_of(&mut faa_runtime_in(&folder, &named));
+    assert_eq!(code, 2, "{error}");
+    assert!(!error.contains("would leave out"), "{error}");
+}
+
+#[test]
 fn policies_name_the_plugins_that_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

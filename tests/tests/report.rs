@@ -138,11 +138,12 @@ fn errors_of_report_name_the_file() {
 
     let run_file = folder.path().join("run/run.json");
     let content = fs::read_to_string(&run_file).unwrap();
-    let other = content.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    let other = content.replace("\"format\": 2", "\"format\": 3");
     fs::write(&run_file, other).unwrap();
     let (code, message) = failure_of(&mut report(folder.path(), &[]));
     assert_eq!(code, 1, "{message}");
-    let words = "run/run.json was written by version 0.0.1";
+    let version = env!("CARGO_PKG_VERSION");
+    let words = &format!("run/run.json was written by version {version}, in format 3");
     assert!(message.contains(words), "{message}");
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct PluginLimits {
 pub(crate) struct KnownOps {
     pub(crate) ops: OpSet,
     pub(crate) plugins: Vec<Plugin>,
+    /// The files in the folders of plugins that could not be loaded.
+    pub(crate) broken: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -86,13 +88,14 @@ impl PluginOptions {
     pub(crate) fn known_ops_with(&self, mut ops: OpSet) -> Result<KnownOps> {
         let options = self.limits.with_folders(&self.folders);
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
-        for broken in broken {
+        for broken in &broken {
             let (path, why) = (broken.path.to_string_lossy(), on_one_line(&broken.error));
             eprintln!("warning: {} was not loaded: {why}", clean(&path, 200));
         }
         Ok(KnownOps {
             ops,
             plugins: loaded,
+            broken: broken.into_iter().map(|it| it.path).collect(),
             folders: self.folders.clone(),
         })
     }

@@ -3,8 +3,9 @@
 use std::fs;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
-use faa_search::VERSION;
 use faa_search::config::{Augmentation, Preset, RunConfig};
+use faa_search::directory::FORMAT;
+use faa_search::files::with_checksum;
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,11 +22,23 @@ impl Run {
     }
 
     fn of(config: &RunConfig) -> Self {
-        let json = json!({"version": VERSION, "config": config, "data_digest": "0"});
+        let json = json!({
+            "format": FORMAT, "version": "0.0.0", "config": config, "data_digest": "0"
+        });
         Self(tempfile::tempdir().unwrap()).put("run.json", &json.to_string())
     }
 
+    /// Writes a file, with checksums where it is whole JSON. Of a log, a last line without its end is kept.
     pub(super) fn put(self, name: &str, text: &str) -> Self {
+        let sealed = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(_)) => with_checksum(line),
+            _ => line.to_owned(),
+        };
+        let text = match name.ends_with(".jsonl") {
+            true => text.split_inclusive('\n').map(sealed).collect(),
+            false if name == "policy.json" => text.to_owned(),
+            false => sealed(text),
+        };
         let file = self.0.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();

@@ -36,7 +36,8 @@ pub(in crate::page) fn body(record: &Record) -> Markup {
 
 type Row = (&'static str, fn(&Environment) -> String);
 
-const HARDWARE: [Row; 6] = [
+const HARDWARE: [Row; 7] = [
+    ("build", |environment| environment.build.clone()),
     ("device", |environment| environment.device.clone()),
     ("threads", |environment| environment.threads.to_string()),
     ("jobs", |environment| environment.jobs.to_string()),
@@ -75,6 +76,9 @@ fn hardware(environments: &[Environment]) -> Markup {
         (scrolling("Hardware", false, &table))
         @if more > 0 { p.note { "… and " (count(more)) " more changes of hardware." } }
         @if shown.len() > 1 {
+            @if environments.iter().any(|it| it.build != environments[0].build) {
+                p.note { "This run was continued by a different build; results may differ." }
+            }
             p.note { "This run was continued on different hardware; results may differ by rounding." }
         }
     }
