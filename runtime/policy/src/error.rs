@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use faa_op::{OpError, text};
+use faa_op::{OpError, OpErrorKind, text};
 
 use crate::{MAX_BYTES, MAX_DEPTH};
 
@@ -153,27 +153,19 @@ impl fmt::Display for PolicyErrorKind {
 
 impl Error for PolicyError {}
 
-/// Checks that `value` lies in a range, both ends included.
-pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), PolicyErrorKind> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(PolicyErrorKind::OutOfRange { value, low, high }),
-    }
-}
-
 /// Why a policy could not be applied to an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
     op: Option<String>,
-    kind: OpError,
+    error: OpError,
 }
 
 impl ApplyError {
     /// An error of the op with this name, or of the images before any op.
-    pub fn new(op: Option<&str>, kind: OpError) -> Self {
+    pub fn new(op: Option<&str>, error: impl Into<OpError>) -> Self {
         Self {
             op: op.map(ToOwned::to_owned),
-            kind,
+            error: error.into(),
         }
     }
 
@@ -183,8 +175,8 @@ impl ApplyError {
     }
 
     /// What went wrong.
-    pub fn kind(&self) -> &OpError {
-        &self.kind
+    pub fn kind(&self) -> &OpErrorKind {
+        self.error.kind()
     }
 }
 
@@ -199,7 +191,7 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.kind)
+        Some(&self.error)
     }
 }
 

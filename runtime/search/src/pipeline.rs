@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpError, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpErrorKind, OpSet};
 use faa_ops_builtin::CutoutAbs;
 use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
@@ -80,7 +80,7 @@ impl Pipeline {
         }
         source.map_or(Ok(()), |source| {
             let copied = image.copy_from(source);
-            copied.map_err(|_| ApplyError::new(None, OpError::SourceShape))
+            copied.map_err(|_| ApplyError::new(None, OpErrorKind::SourceShape))
         })
     }
 }
@@ -244,10 +244,8 @@ mod tests {
         let policy = Policy::of_sub_policies("mix", vec![vec![step]]);
         let pipeline =
             Pipeline::new(Some(&policy), &only_cutout(0), &builtin_ops(), MEAN, 1).unwrap();
-        let split = Split {
-            pixels: [0_u8, 100, 200].map(|value| [value; 12]).concat(),
-            labels: vec![0; 3],
-        };
+        let pixels = [0_u8, 100, 200].map(|value| [value; 12]).concat();
+        let split = Split::new(pixels, vec![0; 3]);
         let partners = TaskPartners {
             split: &split,
             size: [2, 2],

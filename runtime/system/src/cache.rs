@@ -2,18 +2,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// There is no cache folder.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoCacheFolder {
-    /// `FAA_CACHE_DIR` is set to a relative path, which would name a different folder from each
-    /// working directory.
-    #[error("FAA_CACHE_DIR is {}, which is not an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// No variable names a folder.
-    #[error("no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set")]
-    Unset,
-}
+use crate::UnusableFolder;
 
 /// The folder for cached downloads and results: `$FAA_CACHE_DIR`, or by default `faa-runtime` in
 /// `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
@@ -23,8 +12,9 @@ pub enum NoCacheFolder {
 ///
 /// # Errors
 ///
-/// [`NoCacheFolder`].
-pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
+/// [`UnusableFolder`] if no variable names a folder, or `FAA_CACHE_DIR` is a relative path, which would
+/// name a different folder from each working directory.
+pub fn cache_folder() -> Result<PathBuf, UnusableFolder> {
     cache_folder_by(|name| env::var_os(name))
 }
 
@@ -32,10 +22,10 @@ pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
 ///
 /// # Errors
 ///
-/// [`NoCacheFolder`].
+/// As [`cache_folder`].
 pub fn cache_folder_by(
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, NoCacheFolder> {
+) -> Result<PathBuf, UnusableFolder> {
     let set = |name| {
         let value = variable(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)
@@ -44,20 +34,25 @@ pub fn cache_folder_by(
     if let Some(folder) = set("FAA_CACHE_DIR") {
         return match folder.is_absolute() {
             true => Ok(folder),
-            false => Err(NoCacheFolder::Relative(folder)),
+            false => Err(UnusableFolder(format!(
+                "FAA_CACHE_DIR is {}, which is not an absolute path",
+                folder.display()
+            ))),
         };
     }
     let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
     let caches = absolute("XDG_CACHE_HOME").or_else(home_cache);
     let folder = caches.map(|caches| caches.join("faa-runtime"));
-    folder.ok_or(NoCacheFolder::Unset)
+    folder.ok_or_else(|| UnusableFolder(UNSET.to_owned()))
 }
+
+const UNSET: &str = "no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder(variables: &[(&str, &str)]) -> Result<PathBuf, NoCacheFolder> {
+    fn folder(variables: &[(&str, &str)]) -> Result<PathBuf, UnusableFolder> {
         cache_folder_by(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
@@ -74,7 +69,7 @@ mod tests {
         assert_eq!(folder(&all), Ok("/own".into()));
         assert_eq!(folder(&all[1..]), Ok("/xdg/faa-runtime".into()));
         assert_eq!(folder(&all[2..]), Ok("/home/a/.cache/faa-runtime".into()));
-        assert_eq!(folder(&all[3..]), Err(NoCacheFolder::Unset));
+        assert_eq!(folder(&all[3..]), Err(UnusableFolder(UNSET.into())));
     }
 
     #[test]
@@ -86,7 +81,8 @@ mod tests {
         }
         assert_eq!(folder(&[("FAA_CACHE_DIR", ""), home]), folder(&[home]));
         let relative = folder(&[("FAA_CACHE_DIR", "own"), home]);
-        assert_eq!(relative, Err(NoCacheFolder::Relative("own".into())));
-        assert_eq!(folder(&[("HOME", "h")]), Err(NoCacheFolder::Unset));
+        let message = "FAA_CACHE_DIR is own, which is not an absolute path";
+        assert_eq!(relative, Err(UnusableFolder(message.into())));
+        assert_eq!(folder(&[("HOME", "h")]), Err(UnusableFolder(UNSET.into())));
     }
 }

@@ -3,28 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::UnusableFolder;
+
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
-
-/// A folder is not a suitable libtorch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unusable {
-    /// The library is missing.
-    #[error("{} has no lib/libtorch_cpu.so", .0.display())]
-    NoLibrary(PathBuf),
-    /// Neither `build-version` nor `version.py` states a version.
-    #[error("{} does not state its version", .0.display())]
-    NoVersion(PathBuf),
-    /// It is a different version.
-    #[error("{} is version {found}, not {VERSION}", home.display())]
-    Version {
-        /// The folder.
-        home: PathBuf,
-        /// Its version.
-        found: String,
-    },
-}
 
 /// The folder, within the cache, of the CPU build that `cargo xtask libtorch` fetches.
 pub fn in_cache(cache: &Path) -> PathBuf {
@@ -36,24 +18,22 @@ pub fn in_cache(cache: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// [`Unusable`], which names the folder.
-pub fn check(home: &Path) -> Result<(), Unusable> {
+/// [`UnusableFolder`]: the library is missing, states no version, or a different one.
+pub fn check(home: &Path) -> Result<(), UnusableFolder> {
+    let unusable = |why| Err(UnusableFolder(format!("{} {why}", home.display())));
     if !home.join("lib/libtorch_cpu.so").exists() {
-        return Err(Unusable::NoLibrary(home.to_owned()));
+        return unusable("has no lib/libtorch_cpu.so".to_owned());
     }
     match version_of(home) {
         Some(found) if found == VERSION => Ok(()),
-        Some(found) => Err(Unusable::Version {
-            home: home.to_owned(),
-            found,
-        }),
-        None => Err(Unusable::NoVersion(home.to_owned())),
+        Some(found) => unusable(format!("is version {found}, not {VERSION}")),
+        None => unusable("does not state its version".to_owned()),
     }
 }
 
 /// The version without its build, such as `2.11.0`, from `build-version` (a plain libtorch) or
 /// `version.py` (PyTorch).
-pub fn version_of(home: &Path) -> Option<String> {
+fn version_of(home: &Path) -> Option<String> {
     let plain = fs::read_to_string(home.join("build-version")).ok();
     let python = || {
         let python = fs::read_to_string(home.join("version.py")).ok()?;

@@ -30,15 +30,10 @@ fn dataset() -> Dataset {
                 pixels.push((stream.below(120) + if bright { 80 } else { 40 }) as u8);
             }
         }
-        Split { pixels, labels }
+        Split::new(pixels, labels)
     };
-    Dataset {
-        classes: ["red", "green", "blue"].map(str::to_owned).to_vec(),
-        width: SIDE,
-        height: SIDE,
-        train: split(90, 1),
-        test: split(30, 2),
-    }
+    let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    Dataset::new(classes, (SIDE, SIDE), split(90, 1), split(30, 2))
 }
 
 fn backend() -> TorchBackend {
@@ -240,11 +235,7 @@ fn candidates_may_mix_images() {
     let (mut backend, images) = (backend(), images());
     let (training, network) = (training(), train(&training(), 1).0.unwrap());
     let mut mean = |magnitude| {
-        let step = Step {
-            op: "SamplePairing".into(),
-            probability: 1.0,
-            strength: Strength::Magnitude(magnitude),
-        };
+        let step = Step::new("SamplePairing", 1.0, Strength::Magnitude(magnitude));
         let candidate = Policy::of_sub_policies("mixing", vec![vec![step.clone(), step]]);
         let task = ScoringTask {
             images: &images,
@@ -264,11 +255,7 @@ fn candidates_may_mix_images() {
 
 /// A candidate that makes images black with about this probability.
 fn darken(probability: f64) -> Policy {
-    let dark = |probability| Step {
-        op: "Brightness".into(),
-        probability,
-        strength: Strength::Magnitude(0.0),
-    };
+    let dark = |probability| Step::new("Brightness", probability, Strength::Magnitude(0.0));
     Policy::of_sub_policies("dark", vec![vec![dark(probability); 4]])
 }
 

@@ -5,8 +5,20 @@ use faa_search::files::FileError;
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReportError(#[from] ReportErrorKind);
+
+impl ReportError {
+    /// The reason.
+    pub fn kind(&self) -> &ReportErrorKind {
+        &self.0
+    }
+}
+
+/// The reasons why a report cannot be written.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReportError {
+pub enum ReportErrorKind {
     /// The folder is not a run directory.
     #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
     NotARunDirectory(PathBuf),

@@ -11,7 +11,7 @@ use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::trial::Trial;
 
-use super::error::ReportError;
+use super::error::ReportErrorKind;
 
 /// A run, as far as it has come.
 pub(super) struct Record {
@@ -52,12 +52,12 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`ReportError`] where there is no run of this version, or a file of it is damaged. A torn last
+    /// [`ReportErrorKind`] where there is no run of this version, or a file of it is damaged. A torn last
     /// line of a log is passed over.
-    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ReportErrorKind> {
         let layout = Layout::new(path);
         let run = RunRecord::read(&layout)?;
-        let run = run.ok_or_else(|| ReportError::NotARunDirectory(path.to_owned()))?;
+        let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
         let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
         for id in layout.trainings()? {
             let files = layout.training(id);
@@ -130,13 +130,13 @@ impl TrainingRecord {
     }
 }
 
-fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportError> {
+fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
     let path = layout.policy_file();
     let Some(json) = read(&path)? else {
         return Ok(None);
     };
     let parsed = Policy::parse(&json).map(Some);
-    parsed.map_err(|source| ReportError::Policy { path, source })
+    parsed.map_err(|source| ReportErrorKind::Policy { path, source })
 }
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
         files.iter().fold(Run::new("glyphs"), put).0
     }
 
-    fn error_of(folder: &TempDir) -> ReportError {
+    fn error_of(folder: &TempDir) -> ReportErrorKind {
         Record::read(folder.path()).err().unwrap()
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let record = Record::read(run(&[]).path()).unwrap();
         assert!(record.environments.is_empty());
         let line = |threads: usize| {
-            let environment = json!({"device": "cpu", "threads": threads, "jobs": 1,
+            let environment = json!({"build": "0.1.0+a", "device": "cpu", "threads": threads, "jobs": 1,
                 "scoring": "bf16", "training": "float32", "processor": "any"});
             format!("{environment}\n")
         };
@@ -238,9 +238,12 @@ mod tests {
     #[test]
     fn a_folder_without_a_run_and_a_damaged_policy_are_errors() {
         let error = error_of(&tempfile::tempdir().unwrap());
-        assert!(matches!(error, ReportError::NotARunDirectory(_)), "{error}");
+        assert!(
+            matches!(error, ReportErrorKind::NotARunDirectory(_)),
+            "{error}"
+        );
         let policy = r#"{"format": "faa-policy", "version": 2}"#;
         let error = error_of(&run(&[("policy.json", policy)]));
-        assert!(matches!(error, ReportError::Policy { .. }), "{error}");
+        assert!(matches!(error, ReportErrorKind::Policy { .. }), "{error}");
     }
 }
