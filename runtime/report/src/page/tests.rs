@@ -249,12 +249,15 @@ fn a_run_that_has_just_begun_says_so() {
 fn the_hardware_of_a_run_is_shown() {
     let absent = Run::new("glyphs").page();
     assert!(!absent.contains("Hardware"));
-    let line = |device: &str| {
-        let environment = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
-            "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
+    let of = |build: &str, device: &str| {
+        let environment = json!({"build": build, "device": device, "threads": 2, "jobs": 1,
+            "scoring": "bf16", "training": "float32", "processor": "<b>Xeon</b> & co",
+            "libtorch": "2.11.0"});
         format!("{environment}\n")
     };
+    let line = |device| of("a", device);
     let continued = "This run was continued on different hardware";
+    let rebuilt = "This run was continued by a different build";
     let one = Run::new("glyphs")
         .put("environment.jsonl", &line("cpu"))
         .page();
@@ -266,6 +269,11 @@ fn the_hardware_of_a_run_is_shown() {
     let lines = format!("{}{}", line("cpu"), line("cuda"));
     let two = Run::new("glyphs").put("environment.jsonl", &lines).page();
     assert_has(&two, &["<td>cpu</td><td>cuda</td>", continued]);
+    assert!(!two.contains(rebuilt));
+    let lines = format!("{}{}", line("cpu"), of("b", "cpu"));
+    let builds = Run::new("glyphs").put("environment.jsonl", &lines).page();
+    assert_has(&builds, &["<td>a</td><td>b</td>", rebuilt]);
+    assert!(!builds.contains(continued));
 }
 
 #[test]
