@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("plugin-elastic", "faa-plugin-sdk"),
     ("plugin-fade", "faa-plugin-sdk"),
     ("plugin-weather", "faa-plugin-sdk"),
-    ("faa-system", ""),
+    ("faa-system", "faa-op"),
     ("xtask", "faa-system"),
     ("embed-pipeline", "faa-op faa-policy"),
     ("single-core", "faa-op faa-ops-builtin faa-policy"),

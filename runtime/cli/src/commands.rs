@@ -22,6 +22,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use faa_op::OpSet;
+use faa_op::text::clean_lines;
 use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
@@ -64,10 +65,16 @@ impl Command {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// Writes to standard output. This is an error, and not a panic, if the reader is gone.
+/// The user has asked to stop, which is no failure. The exit status is 1, because the work is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(String);
+
+/// Writes text or JSON to standard output, whatever names are in it. This is an error, and not a panic, if
+/// the reader is gone.
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(clean_lines(text).as_bytes())?;
     Ok(out.flush()?)
 }
 

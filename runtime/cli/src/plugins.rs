@@ -9,6 +9,7 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Broken, Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
+use faa_system::log_line;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -91,7 +92,7 @@ impl PluginOptions {
         let mut paths = Vec::new();
         for Broken { path, error, .. } in broken {
             let (name, why) = (path.to_string_lossy(), anyhow!(error));
-            eprintln!("warning: {} was not loaded: {why:#}", clean(&name, 200));
+            log_line!("warning: {} was not loaded: {why:#}", clean(&name, 200));
             paths.push(path);
         }
         Ok(KnownOps {
@@ -145,7 +146,7 @@ impl KnownOps {
     /// for one of its ops.
     pub(crate) fn executor(&self, policy: &Policy, name: &str) -> Result<Executor> {
         for changed in self.changed(policy) {
-            eprintln!("warning: {name}: {changed}");
+            log_line!("warning: {name}: {changed}");
         }
         Executor::new(policy, &self.ops)
             .map_err(|error| self.explained(error, policy, name))

@@ -1,13 +1,14 @@
 //! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use faa_op::text::clean_lines;
 use faa_search::Event;
 use faa_search::environment::Environment;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
 use faa_search::results::Rates;
+use faa_system::log_line;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The minimum time between two lines of progress in plain output.
@@ -181,7 +182,7 @@ impl Progress {
         // The time comes first, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.remaining()));
         if !self.bar.is_hidden() {
-            self.bar.set_message(text);
+            self.bar.set_message(clean_lines(&text));
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.line(&text);
         }
@@ -196,10 +197,9 @@ impl Progress {
 
     fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        if stderr().is_terminal() {
-            self.bar.suspend(|| eprintln!("{text}"));
-        } else {
-            eprintln!("{text}");
+        match self.bar.is_hidden() {
+            true => log_line!("{text}"),
+            false => self.bar.suspend(|| log_line!("{text}")),
         }
     }
 }

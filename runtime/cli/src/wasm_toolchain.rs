@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
+use faa_system::log_line;
 use serde::Deserialize;
 
 const WASM: &str = "wasm32-unknown-unknown";
@@ -59,7 +60,7 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
     let mut command = match target {
         Target::Wasm => {
             let toolchain = find(folder)?;
-            eprintln!("building with {toolchain}");
+            log_line!("building with {toolchain}");
             toolchain.command(folder)
         }
         Target::Native => {
@@ -90,7 +91,7 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
     if let Some(found) = installed(folder) {
         return Ok(found);
     }
-    eprintln!("asking rustup for the target {WASM}");
+    log_line!("asking rustup for the target {WASM}");
     let added = Command::new("rustup")
         .args(["target", "add", WASM])
         .current_dir(folder)

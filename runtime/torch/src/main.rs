@@ -13,7 +13,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, Images, StopFlag};
+use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
@@ -22,7 +22,7 @@ use faa_search::protocol::{
 use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
-use crate::session::Session;
+use crate::session::{Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
@@ -31,8 +31,9 @@ fn main() -> ExitCode {
     let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
         return ExitCode::SUCCESS;
     };
-    let kind = error.downcast_ref().map(RunError::kind);
-    let stopped = kind == Some(RunErrorKind::Stopped);
+    let run = error.downcast_ref().map(RunError::kind);
+    let backend = error.downcast_ref().map(BackendError::kind);
+    let stopped = run == Some(RunErrorKind::Stopped) || backend == Some(BackendErrorKind::Stopped);
     let ended = if stopped {
         End::Stopped
     } else {
@@ -78,10 +79,13 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             // Networks are evaluated one after the other, on one device.
             let devices = resources.devices.into_iter().take(1).collect();
             let resources = Resources::new(devices, resources.threads);
-            let mut session =
-                Session::open((&data, image_size), Precision::Float32, &resources, None)?;
+            set_threads(&resources)?;
+            let ops = load_ops(None, &[])?;
+            let data = (data.as_str(), image_size);
+            let mut session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
             let backend = &mut session.backends[0];
             for file in networks {
+                stop.check()?;
                 let network = backend.load_any(&file)?;
                 let evaluation = backend.evaluate(&network, Images::Test, stop)?;
                 if !evaluation.loss.is_finite() {
@@ -113,14 +117,14 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         ..
     } = request;
     let common = &config.common;
-    let plugins = plugins
-        .as_ref()
-        .map(|options| (options, &common.plugins[..]));
+    set_threads(resources)?;
+    let ops = load_ops(plugins.as_ref(), &common.plugins)?;
+    // Before images are loaded, which may take minutes.
+    config.check(&ops)?;
     let data = (common.data.as_str(), common.image_size);
-    let mut session = Session::open(data, common.precision, resources, plugins)?;
+    let mut session = Session::open(data, common.precision, resources, ops, stop)?;
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
-    config.check(&session.ops)?;
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);

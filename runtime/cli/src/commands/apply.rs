@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
-use faa_system::write_whole;
+use faa_system::{log_line, write_whole};
 use serde_json::{Value, json};
 
 use super::one_op::OneOp;
@@ -111,7 +111,7 @@ impl Apply {
         } else {
             let (count, out) = (outputs.len(), self.out.display());
             let s = if count == 1 { "" } else { "s" };
-            eprintln!("wrote {count} image{s} to {out}");
+            log_line!("wrote {count} image{s} to {out}");
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Train {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        let text = |summary: &Summary| results_table(&summary.final_trainings);
+        let text = |it: &Summary| format!("{}\n", results_table(&it.final_trainings).trim_end());
         self.execution.execute(config, &self.run.out, known, text)
     }
 

@@ -192,6 +192,34 @@ fn the_next_process_gives_the_same_points_also_after_a_torn_append() {
 }
 
 #[test]
+fn event_files_of_other_programs_are_left_alone() {
+    let mut run = Run::new();
+    let folder = run.path("tensorboard/fold-0");
+    fs::create_dir_all(&folder).unwrap();
+    let others = [
+        "1700000000.host.12.0",
+        "1700000000.123456789",
+        "1700000000.host.faa-runtime.v2",
+    ];
+    let others = others.map(|name| folder.join(format!("{EVENT_FILES}{name}")));
+    others
+        .iter()
+        .for_each(|file| fs::write(file, "of a different program").unwrap());
+    for _ in 0..3 {
+        run.restart();
+        run.epoch(0, 2.0);
+    }
+    for file in others {
+        assert_eq!(fs::read_to_string(file).unwrap(), "of a different program");
+    }
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let ours = entries.filter(|path| path.to_string_lossy().ends_with(OURS));
+    assert_eq!(ours.count(), 2, "the file and the one before");
+}
+
+#[test]
 fn a_training_that_goes_back_repeats_its_later_epochs() {
     let mut run = Run::new();
     for (number, loss) in [4.0, 3.0, 2.0].into_iter().enumerate() {
