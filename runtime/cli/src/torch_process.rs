@@ -21,12 +21,44 @@ const NAME: &str = "faa-runtime-torch";
 /// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
     program: PathBuf,
-    /// What to do if the process exits unexpectedly.
-    advice: &'static str,
+    advice: Advice,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
     /// Closing it asks the process to stop; see `faa_search::protocol`.
     stdin: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+/// What to do if the process exits unexpectedly.
+struct Advice {
+    crashed: &'static str,
+    killed: &'static str,
+}
+
+impl Advice {
+    fn on(request: &Request<PluginOptions>) -> Self {
+        let (crashed, killed) = match request {
+            Request::Doctor => ("", ""),
+            Request::Evaluate { .. } => (
+                "; run `faa-runtime doctor` to find out why",
+                ", probably because the machine ran out of memory",
+            ),
+            Request::Run(_) => (
+                "; run `faa-runtime doctor` to find out why. The same command continues the run",
+                ", probably because the machine ran out of memory. The same command continues the run, \
+                 also with fewer --jobs",
+            ),
+        };
+        Self { crashed, killed }
+    }
+
+    fn after(&self, status: ExitStatus) -> &'static str {
+        // The system ends processes by signal 9 when it runs out of memory.
+        #[cfg(unix)]
+        if std::os::unix::process::ExitStatusExt::signal(&status) == Some(9) {
+            return self.killed;
+        }
+        self.crashed
+    }
 }
 
 /// The program's path, in the folder of this program.
@@ -66,13 +98,7 @@ impl TorchProcess {
         let _ = write_line(&mut stdin, request);
         Ok(Self {
             program,
-            advice: match request {
-                Request::Doctor => "",
-                Request::Evaluate { .. } => "; run `faa-runtime doctor` to find out why",
-                Request::Run(_) => {
-                    "; run `faa-runtime doctor` to find out why. The same command continues the run"
-                }
-            },
+            advice: Advice::on(request),
             child: Arc::new(Mutex::new(child)),
             output,
             stdin: Arc::new(Mutex::new(Some(stdin))),
@@ -133,7 +159,10 @@ impl TorchProcess {
                 ended: End::Stopped,
             })?;
         }
-        bail!("{NAME} exited unexpectedly ({status}){}", self.advice)
+        bail!(
+            "{NAME} exited unexpectedly ({status}){}",
+            self.advice.after(status)
+        )
     }
 }
 
@@ -181,5 +210,24 @@ fn share_one_heap(command: &mut Command) {
     const ARENAS: &str = "MALLOC_ARENA_MAX";
     if env::var_os(ARENAS).is_none() {
         command.env(ARENAS, "1");
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_has_probably_used_too_much_memory() {
+        let run = Advice {
+            crashed: "crashed",
+            killed: "killed",
+        };
+        let after = |status| run.after(ExitStatus::from_raw(status));
+        assert_eq!([9, 11, 1 << 8].map(after), ["killed", "crashed", "crashed"]);
+        let doctor = Advice::on(&Request::Doctor);
+        assert_eq!((doctor.crashed, doctor.killed), ("", ""));
     }
 }

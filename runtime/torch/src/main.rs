@@ -129,15 +129,14 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
-    let mut current = Environment::default();
+    let mut current = Environment::of_this_build();
     (current.device, current.processor) = (session.device, device::processor());
     (current.threads, current.jobs) = (resources.threads, session.backends.len());
     (current.scoring, current.training) = (scoring, training);
     if let Some(recorded) = directory.record_environment(&current)? {
-        send(
-            &Message::Event(Event::EnvironmentChanged { recorded, current }),
-            stop,
-        );
+        let (recorded, current) = (Box::new(recorded), Box::new(current));
+        let event = Event::EnvironmentChanged { recorded, current };
+        send(&Message::Event(event), stop);
     }
     let (ops, backends) = (&session.ops, &mut session.backends);
     let run = Run::new(config, labels, ops, backends, &directory);

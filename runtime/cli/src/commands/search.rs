@@ -2,6 +2,7 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use faa_op::text::clean;
 use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
@@ -127,6 +128,16 @@ impl Search {
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
+        // Without --ops, the search was asked to use every plugin.
+        if self.search.ops.is_none()
+            && let Some(broken) = known.broken.first()
+        {
+            bail!(
+                "the search would leave out the plugin {}: repair or remove it, or name the ops to \
+                 search over with --ops",
+                clean(&broken.to_string_lossy(), 200)
+            );
+        }
         let mut config = self.run.config(RunConfig::for_search)?;
         let mut search = SearchConfig::preset(self.run.preset);
         let of_plugins = known.of_plugins().into_iter();
