@@ -64,7 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plugin-weather", &["faa-plugin-sdk"]),
     ("faa-system", &[]),
     ("xtask", &["faa-system"]),
-    ("embed-pipeline", &["faa-op", "faa-policy"]),
+    ("embed-pipeline", &["faa-data", "faa-op", "faa-policy"]),
     ("single-core", &["faa-op", "faa-ops-builtin", "faa-policy"]),
     (
         "faa-tests",

@@ -5,6 +5,7 @@
 //!   JPEGs are converted by their decoder. Colour profiles are ignored.
 //! - The EXIF orientation is applied, so that images are as viewers show them.
 //! - Only the first frame of an animation is used.
+//! - A JPEG whose picture ends early is refused; all other formats' decoders do so themselves.
 //! - Images over 16,384 pixels wide or high, those that take more than 256 MiB decoded, and files
 //!   over 256 MiB are refused: a file of a few bytes can claim any size.
 //! - If a side is requested, the largest square in the centre is cropped and scaled to it with
@@ -23,6 +24,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::{DataError, Unreadable};
+use crate::jpeg::jpeg_ends_early;
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -117,6 +119,11 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     let as_rgb = u64::from(width) * u64::from(height) * 3;
     limits.reserve(decoder.total_bytes().max(as_rgb))?;
     decoder.set_limits(limits)?;
+    // Decoders make the missing part grey.
+    if jpeg_ends_early(bytes) {
+        let reason = "the file ends before its picture does; copy or download it again";
+        return Err(Refusal(reason.into()));
+    }
 
     // An image that decodes is used even if its EXIF block is damaged.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
