@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("faa-op", &[]),
     ("faa-ops-builtin", &["faa-op"]),
     ("faa-policy", &["faa-op", "faa-ops-builtin"]),
-    ("faa-data", &["faa-op"]),
+    ("faa-data", &["faa-op", "faa-system"]),
     (
         "faa-search",
         &[

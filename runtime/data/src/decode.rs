@@ -36,9 +36,10 @@ pub(crate) const MAX_BYTES: u64 = 256 << 20;
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(crate) fn file_too_large() -> Self {
-        let mib = MAX_BYTES >> 20;
-        Self(format!("the file is larger than {mib} MiB"))
+    pub(crate) fn file_too_large(bytes: u64) -> Self {
+        Self(format!(
+            "the file has {bytes} bytes; the limit is {MAX_BYTES}"
+        ))
     }
 }
 
@@ -79,7 +80,7 @@ fn scaled(image: DynamicImage, side: Option<u32>) -> RgbImage {
 fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let (file, length) = open_regular(path)?;
     if length > MAX_BYTES {
-        return Err(Refusal::file_too_large());
+        return Err(Refusal::file_too_large(length));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
@@ -104,8 +105,6 @@ fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
 
 fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
 
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
@@ -114,10 +113,19 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    // The decoder counts neither the pixels that it decodes into nor those that grey is expanded to.
     let (width, height) = decoder.dimensions();
+    let too_large = |limit: String| {
+        Refusal(format!(
+            "it has {width}×{height} pixels; the limit is {limit}"
+        ))
+    };
+    if width.max(height) > MAX_SIDE {
+        return Err(too_large(format!("{MAX_SIDE} pixels per side")));
+    }
+    // The decoder counts neither the pixels that it decodes into nor those that grey is expanded to.
     let as_rgb = u64::from(width) * u64::from(height) * 3;
-    limits.reserve(decoder.total_bytes().max(as_rgb))?;
+    let reserved = limits.reserve(decoder.total_bytes().max(as_rgb));
+    reserved.map_err(|_| too_large(format!("{} MiB of memory", MAX_BYTES >> 20)))?;
     decoder.set_limits(limits)?;
     // Decoders make the missing part grey.
     if jpeg_ends_early(bytes) {

@@ -10,7 +10,6 @@ mod folder;
 mod glyphs;
 mod jpeg;
 mod listing;
-mod litter;
 mod load;
 mod spec;
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use faa_op::OpSet;
+use faa_system::is_litter;
 
 use crate::error::{PluginError, PluginErrorKind};
 use crate::host::Host;
@@ -150,7 +151,9 @@ fn plugins_in(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
 }
 
 fn is_plugin(path: &Path) -> bool {
-    is_native(path) || path.extension().is_some_and(|found| found == "wasm")
+    let named = is_native(path) || path.extension().is_some_and(|found| found == "wasm");
+    // Such as the `._x.wasm` that macOS puts beside an `x.wasm`.
+    named && !path.file_name().is_some_and(is_litter)
 }
 
 /// Whether a file is named like a native library on this machine.

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use faa_system::create_folder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -155,7 +156,7 @@ impl RunDirectory {
         fault: FaultPoint,
     ) -> Result<Self, DirectoryError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
-        fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
+        create_folder(path).map_err(FileError::io("create the folder", path))?;
         if !layout.run_file().exists() && !is_free(path)? {
             return Err(DirectoryError::NotARunDirectory(path.to_owned()));
         }
@@ -208,7 +209,7 @@ impl RunDirectory {
     pub(crate) fn create_training(&self, id: TrainingId) -> Result<TrainingFiles, FileError> {
         let training = self.layout.training(id);
         let folder = training.folder();
-        fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
+        create_folder(folder).map_err(FileError::io("create the folder", folder))?;
         Ok(training)
     }
 

@@ -38,6 +38,9 @@ impl Session {
             &data.parse()?,
             &LoadOptions::sized(image_size),
         )?);
+        for warning in &data.warnings {
+            eprintln!("warning: {warning}");
+        }
         let mut ops = faa_ops_builtin::builtin_ops();
         if let Some((options, named)) = plugins {
             load_plugins(options, named, &mut ops)?;
