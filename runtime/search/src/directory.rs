@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
+use faa_system::create_folder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -100,7 +101,7 @@ impl RunDirectory {
         fault: FaultPoint,
     ) -> Result<Self, FileError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
-        fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
+        create_folder(path).map_err(FileError::io("create the folder", path))?;
         // In this order: a process that begins a run here now writes run.json before other files.
         if !is_free(path)? && !layout.run_file().exists() {
             return Err(FileError::new(
@@ -177,7 +178,7 @@ impl RunDirectory {
     pub(crate) fn create_training(&self, id: TrainingId) -> Result<TrainingFiles, FileError> {
         let training = self.layout.training(id);
         let folder = training.folder();
-        fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
+        create_folder(folder).map_err(FileError::io("create the folder", folder))?;
         Ok(training)
     }
 
