@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) use faa_system::libtorch::VERSION;
+use faa_system::libtorch::find_in_cache;
 
 /// A libtorch of the right version.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,11 @@ pub(crate) fn find() -> Result<Libtorch, NotFound> {
     }
     let cache = faa_system::cache_folder()
         .map_err(|none| none.to_string())
-        .and_then(|cache| check(faa_system::libtorch::in_cache(&cache), Origin::Cache));
+        .and_then(|cache| find_in_cache(&cache).map_err(|unusable| unusable.to_string()))
+        .map(|home| Libtorch {
+            home,
+            origin: Origin::Cache,
+        });
     let python = python_home().and_then(|home| check(home, Origin::Python));
     match (cache, python) {
         (_, Ok(python)) if python.has_cuda() => Ok(python),

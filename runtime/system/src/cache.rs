@@ -2,18 +2,11 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// There is no cache folder.
+/// There is no cache folder: no variable names one, or `FAA_CACHE_DIR` is a relative path, which would
+/// name a different folder from each working directory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoCacheFolder {
-    /// `FAA_CACHE_DIR` is set to a relative path, which would name a different folder from each
-    /// working directory.
-    #[error("FAA_CACHE_DIR is {}, which is not an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// No variable names a folder.
-    #[error("no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set")]
-    Unset,
-}
+#[error("{0}")]
+pub struct NoCacheFolder(String);
 
 /// The folder for cached downloads and results: `$FAA_CACHE_DIR`, or by default `faa-runtime` in
 /// `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
@@ -44,13 +37,17 @@ pub fn cache_folder_by(
     if let Some(folder) = set("FAA_CACHE_DIR") {
         return match folder.is_absolute() {
             true => Ok(folder),
-            false => Err(NoCacheFolder::Relative(folder)),
+            false => Err(NoCacheFolder(format!(
+                "FAA_CACHE_DIR is {}, which is not an absolute path",
+                folder.display()
+            ))),
         };
     }
     let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
     let caches = absolute("XDG_CACHE_HOME").or_else(home_cache);
     let folder = caches.map(|caches| caches.join("faa-runtime"));
-    folder.ok_or(NoCacheFolder::Unset)
+    let unset = "no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set";
+    folder.ok_or_else(|| NoCacheFolder(unset.to_owned()))
 }
 
 #[cfg(test)]
@@ -74,7 +71,8 @@ mod tests {
         assert_eq!(folder(&all), Ok("/own".into()));
         assert_eq!(folder(&all[1..]), Ok("/xdg/faa-runtime".into()));
         assert_eq!(folder(&all[2..]), Ok("/home/a/.cache/faa-runtime".into()));
-        assert_eq!(folder(&all[3..]), Err(NoCacheFolder::Unset));
+        let unset = folder(&all[3..]).unwrap_err().to_string();
+        assert!(unset.contains("HOME is not set"), "{unset}");
     }
 
     #[test]
@@ -85,8 +83,9 @@ mod tests {
             assert_eq!(found, Ok("/h/.cache/faa-runtime".into()));
         }
         assert_eq!(folder(&[("FAA_CACHE_DIR", ""), home]), folder(&[home]));
-        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]);
-        assert_eq!(relative, Err(NoCacheFolder::Relative("own".into())));
-        assert_eq!(folder(&[("HOME", "h")]), Err(NoCacheFolder::Unset));
+        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]).unwrap_err();
+        let expected = "FAA_CACHE_DIR is own, which is not an absolute path";
+        assert_eq!(relative.to_string(), expected);
+        assert_eq!(folder(&[("HOME", "h")]), folder(&[]));
     }
 }

@@ -3,6 +3,10 @@
 mod cache;
 mod files;
 pub mod libtorch;
+mod private;
 
 pub use cache::{NoCacheFolder, cache_folder, cache_folder_by};
 pub use files::{PARTIAL_PREFIX, write_whole};
+pub use private::{
+    NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
+};

@@ -3,28 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::private::{NotPrivate, private_file, private_folder};
+
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
 
-/// A folder is not a suitable libtorch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unusable {
-    /// The library is missing.
-    #[error("{} has no lib/libtorch_cpu.so", .0.display())]
-    NoLibrary(PathBuf),
-    /// Neither `build-version` nor `version.py` states a version.
-    #[error("{} does not state its version", .0.display())]
-    NoVersion(PathBuf),
-    /// It is a different version.
-    #[error("{} is version {found}, not {VERSION}", home.display())]
-    Version {
-        /// The folder.
-        home: PathBuf,
-        /// Its version.
-        found: String,
-    },
-}
+/// A folder is not a suitable libtorch: it has no library, a different or unknown version, or others
+/// could replace what is in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
 
 /// The folder, within the cache, of the CPU build that `cargo xtask libtorch` fetches.
 pub fn in_cache(cache: &Path) -> PathBuf {
@@ -38,17 +26,35 @@ pub fn in_cache(cache: &Path) -> PathBuf {
 ///
 /// [`Unusable`], which names the folder.
 pub fn check(home: &Path) -> Result<(), Unusable> {
+    let shown = home.display();
     if !home.join("lib/libtorch_cpu.so").exists() {
-        return Err(Unusable::NoLibrary(home.to_owned()));
+        return Err(Unusable(format!("{shown} has no lib/libtorch_cpu.so")));
     }
     match version_of(home) {
         Some(found) if found == VERSION => Ok(()),
-        Some(found) => Err(Unusable::Version {
-            home: home.to_owned(),
-            found,
-        }),
-        None => Err(Unusable::NoVersion(home.to_owned())),
+        Some(found) => Err(Unusable(format!(
+            "{shown} is version {found}, not {VERSION}"
+        ))),
+        None => Err(Unusable(format!("{shown} does not state its version"))),
     }
+}
+
+/// The libtorch in the cache, if it is of the required [`VERSION`] and nobody else can replace its
+/// libraries, which are loaded without being asked for by name.
+///
+/// # Errors
+///
+/// [`Unusable`]. [`private_folder`] says what others must not be able to do.
+pub fn find_in_cache(cache: &Path) -> Result<PathBuf, Unusable> {
+    let not_private = |error: NotPrivate| Unusable(error.to_string());
+    let home = in_cache(cache);
+    check(&home)?;
+    let libraries = private_folder(&home.join("lib")).map_err(not_private)?;
+    let unreadable = |error| Unusable(format!("{}: {error}", libraries.display()));
+    for entry in fs::read_dir(&libraries).map_err(unreadable)? {
+        private_file(&entry.map_err(unreadable)?.path()).map_err(not_private)?;
+    }
+    Ok(home)
 }
 
 /// The version without its build, such as `2.11.0`, from `build-version` (a plain libtorch) or
@@ -95,5 +101,31 @@ mod tests {
             Err("HOME does not state its version".into())
         );
         assert_eq!(check_of(&[]), Err("HOME has no lib/libtorch_cpu.so".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_cache_that_others_can_write_to_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let cache = root.path().canonicalize().unwrap().join("cache");
+        let home = in_cache(&cache);
+        let library = home.join("lib/libtorch_cpu.so");
+        crate::create_private_folder(&home.join("lib")).unwrap();
+        fs::write(&library, "").unwrap();
+        fs::write(home.join("build-version"), VERSION).unwrap();
+        assert_eq!(find_in_cache(&cache).unwrap(), home);
+        for path in [cache.as_path(), &home, &home.join("lib"), &library] {
+            let set_mode = |mode| {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            };
+            set_mode(0o777);
+            let error = find_in_cache(&cache).unwrap_err().to_string();
+            let advice = format!("run `chmod go-w {}`", path.display());
+            assert!(error.contains(&advice), "{error}");
+            set_mode(0o700);
+        }
+        find_in_cache(&cache).unwrap();
     }
 }
