@@ -21,7 +21,7 @@
 //! **Untrusted input.** No image, no value and no seed makes an op panic, and an op allocates nothing
 //! but the call's scratch, which is as large as the image. Values outside the range of the
 //! specification work; the range only bounds what policies and searches draw. A value that is not
-//! finite is [`OpError::NotFinite`](faa_op::OpError::NotFinite), except to an op without a value, which
+//! finite is [`OpErrorKind::NotFinite`](faa_op::OpErrorKind::NotFinite), except to an op without a value, which
 //! ignores it. `unsafe` code is limited to vector instructions and to samples whose position was
 //! checked; Miri and a fuzzer run the ops.
 //!
@@ -120,7 +120,7 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use faa_op::{Call, Channels, ImageMut, ImageRef, LookupTables, OpError, OpSpec, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, LookupTables, OpErrorKind, OpSpec, Scratch};
 
     use super::*;
     use crate::testing::{apply, noise, shapes};
@@ -326,7 +326,8 @@ mod tests {
                 let mut scratch = Scratch::new();
                 let mut call = Call::new(0, &mut scratch).with_partner(partner);
                 let result = op.apply(&mut image, value, &mut call);
-                let refused = matches!(result, Err(OpError::NotFinite { .. }));
+                let refused = result
+                    .is_err_and(|error| matches!(error.kind(), OpErrorKind::NotFinite { .. }));
                 let name = op.spec().name();
                 assert_eq!(refused, op.spec().value_range().is_some(), "{name}");
             }

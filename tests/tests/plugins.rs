@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpErrorKind, OpSet, Scratch};
 use faa_plugin::{Host, HostConfig, OnFailure, Plugin};
 use faa_tests::plugins::{
     RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
@@ -309,7 +309,7 @@ fn panics_become_errors_in_both_builds() {
         let good = || applied(op, (9, 9), Channels::Rgb, 0.5, 0);
         let before = good().unwrap();
         let error = applied(op, (9, 9), Channels::Rgb, 1.0, 0).unwrap_err();
-        let OpError::Failed(message) = &error else {
+        let OpErrorKind::Failed(message) = error.kind() else {
             panic!("{error:?}")
         };
         assert!(

@@ -3,7 +3,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use crate::abi::{STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
-use crate::{Call, Channels, ImageMut, Op, OpError};
+use crate::{Call, Channels, ImageMut, Op, OpError, OpErrorKind};
 
 /// The ops of a plugin. An op's number is its index.
 pub struct Registry(pub Vec<Box<dyn Op>>);
@@ -43,7 +43,7 @@ impl Registry {
         let channels = channels(shape.channels)?;
         let (width, height) = (shape.width as usize, shape.height as usize);
         let image = ImageMut::new(pixels, width, height, channels);
-        let mut image = image.map_err(|error| failed(&error.to_string()))?;
+        let mut image = image.map_err(|error| OpError::failed(error.to_string()))?;
         op.apply(&mut image, value, call)
     }
 
@@ -63,22 +63,19 @@ impl Registry {
 
     fn op(&self, op: u32) -> Result<&dyn Op, OpError> {
         let op = self.0.get(op as usize).map(AsRef::as_ref);
-        op.ok_or_else(|| failed("there is no op with this number"))
+        op.ok_or_else(|| OpError::failed("there is no op with this number"))
     }
 }
 
 /// The status for an error.
 pub fn status(error: &OpError) -> i32 {
-    match error {
-        OpError::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
+    match error.kind() {
+        OpErrorKind::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
         _ => STATUS_FAILED,
     }
 }
 
 fn channels(count: u32) -> Result<Channels, OpError> {
-    Channels::from_count(count as usize).ok_or_else(|| failed("images have 1, 3 or 4 channels"))
-}
-
-fn failed(message: &str) -> OpError {
-    OpError::Failed(message.into())
+    Channels::from_count(count as usize)
+        .ok_or_else(|| OpError::failed("images have 1, 3 or 4 channels"))
 }

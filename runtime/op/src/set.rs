@@ -24,11 +24,28 @@ impl OpSet {
     ///
     /// [`DuplicateOp`] if the set already has an op of that name; the set is unchanged.
     pub fn insert(&mut self, op: Arc<dyn Op>) -> Result<(), DuplicateOp> {
-        let name = op.spec().name();
-        if self.get(name).is_some() {
-            return Err(DuplicateOp(name.to_string()));
+        self.insert_all([op])
+    }
+
+    /// Adds ops at the end: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateOp`] if two of the ops and those of the set have one name; the set is unchanged.
+    pub fn insert_all(
+        &mut self,
+        ops: impl IntoIterator<Item = Arc<dyn Op>>,
+    ) -> Result<(), DuplicateOp> {
+        let before = self.ops.len();
+        for op in ops {
+            let name = op.spec().name();
+            if self.get(name).is_some() {
+                let name = name.to_string();
+                self.ops.truncate(before);
+                return Err(DuplicateOp { name });
+            }
+            self.ops.push(op);
         }
-        self.ops.push(op);
         Ok(())
     }
 
@@ -65,11 +82,20 @@ impl fmt::Debug for OpSet {
 
 /// Two ops have this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DuplicateOp(pub String);
+pub struct DuplicateOp {
+    name: String,
+}
+
+impl DuplicateOp {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 impl fmt::Display for DuplicateOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is already an op named `{}`", self.0)
+        write!(f, "there is already an op named `{}`", self.name)
     }
 }
 
@@ -78,7 +104,7 @@ impl Error for DuplicateOp {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Call, ImageMut, OpError, OpSpec};
+    use crate::{Call, ImageMut, OpResult, OpSpec};
 
     /// A test double that implements only what the trait requires.
     struct Named(OpSpec);
@@ -88,7 +114,7 @@ mod tests {
             &self.0
         }
 
-        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> OpResult {
             Ok(())
         }
     }
@@ -100,7 +126,9 @@ mod tests {
             set.insert(Arc::new(Named(OpSpec::new(name, "")))).unwrap();
         }
         let again = set.insert(Arc::new(Named(OpSpec::new("B", "again"))));
-        assert_eq!(again, Err(DuplicateOp("B".into())));
+        assert_eq!(again.unwrap_err().name(), "B");
+        let op = |name| -> Arc<dyn Op> { Arc::new(Named(OpSpec::new(name, ""))) };
+        assert!(set.insert_all([op("C"), op("A")]).is_err());
         set.replace(Arc::new(Named(OpSpec::new("B", "replaced"))));
         let names: Vec<_> = set.iter().map(|op| op.spec().name()).collect();
         assert_eq!(names, ["B", "A"]);

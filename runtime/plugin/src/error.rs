@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use faa_op::abi::{self, AbiVersion};
-use faa_op::{Channels, ImageMut, OpError};
+use faa_op::{Channels, ImageMut, OpError, OpErrorKind};
 
 /// Why plugins cannot be loaded at all.
 #[derive(Debug, thiserror::Error)]
@@ -341,12 +341,13 @@ impl From<CallError> for OpError {
                 width,
                 height,
                 channels,
-            } => Self::UnsupportedShape {
+            } => OpErrorKind::UnsupportedShape {
                 width,
                 height,
                 channels,
-            },
-            _ => Self::Failed(error.to_string()),
+            }
+            .into(),
+            _ => Self::failed(error.to_string()),
         }
     }
 }

@@ -110,7 +110,7 @@ impl Host {
     ) -> Result<Plugin, PluginError> {
         let plugin = self.load_path(path, native)?;
         plugin.add_to(set).map_err(|taken| {
-            let op = taken.0;
+            let op = taken.name().to_owned();
             let holder = match others.plugin_of(&op).and_then(Plugin::path) {
                 Some(path) => path.display().to_string(),
                 None => "the program".to_owned(),

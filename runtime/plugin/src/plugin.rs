@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faa_op::abi::AbiVersion;
 use faa_op::{
-    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpResult, OpSet,
-    OpSpec,
+    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpErrorKind,
+    OpResult, OpSet, OpSpec,
 };
 
 use crate::config::OnFailure;
@@ -135,14 +135,7 @@ impl Plugin {
     ///
     /// [`DuplicateOp`] if the set already has an op of one of the names.
     pub fn add_to(&self, set: &mut OpSet) -> Result<(), DuplicateOp> {
-        let mut names = self.ops.iter().map(|op| op.spec.name());
-        if let Some(taken) = names.find(|name| set.get(name).is_some()) {
-            return Err(DuplicateOp(taken.to_owned()));
-        }
-        for op in &self.ops {
-            set.insert(op.clone())?;
-        }
-        Ok(())
+        set.insert_all(self.ops.iter().map(|op| op.clone() as _))
     }
 }
 
@@ -234,7 +227,7 @@ impl PluginOp {
                     image.samples_mut().copy_from_slice(before);
                 }
                 let restored = source.map_or(Ok(()), |source| image.copy_from(source));
-                restored.map_err(|_| OpError::SourceShape)
+                restored.map_err(|_| OpErrorKind::SourceShape.into())
             }
             result => result.map_err(OpError::from),
         }
@@ -274,7 +267,7 @@ impl Op for PluginOp {
         call: &mut Call<'_>,
     ) -> OpResult {
         if !image.has_shape_of(source) {
-            return Err(OpError::SourceShape);
+            return Err(OpErrorKind::SourceShape.into());
         }
         self.apply_or_skip(Some(source), image, value, call)
     }

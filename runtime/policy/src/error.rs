@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use faa_op::{OpError, text};
+use faa_op::{OpError, OpErrorKind, text};
 
 use crate::{MAX_BYTES, MAX_DEPTH};
 
@@ -165,15 +165,15 @@ pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), PolicyErrorK
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
     op: Option<String>,
-    kind: OpError,
+    error: OpError,
 }
 
 impl ApplyError {
     /// An error of the op with this name, or of the images before any op.
-    pub fn new(op: Option<&str>, kind: OpError) -> Self {
+    pub fn new(op: Option<&str>, error: impl Into<OpError>) -> Self {
         Self {
             op: op.map(ToOwned::to_owned),
-            kind,
+            error: error.into(),
         }
     }
 
@@ -183,8 +183,8 @@ impl ApplyError {
     }
 
     /// What went wrong.
-    pub fn kind(&self) -> &OpError {
-        &self.kind
+    pub fn kind(&self) -> &OpErrorKind {
+        self.error.kind()
     }
 }
 
@@ -199,7 +199,7 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.kind)
+        Some(&self.error)
     }
 }
 

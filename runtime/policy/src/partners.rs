@@ -1,4 +1,4 @@
-use faa_op::{Channels, ImageRef, ShapeError};
+use faa_op::{Channels, ImageRef, ShapeError, ShapeErrorKind};
 
 /// The unaugmented images that ops such as SamplePairing may mix in.
 ///
@@ -67,16 +67,16 @@ impl<'a> PackedImages<'a> {
         channels: Channels,
     ) -> Result<Self, ShapeError> {
         if width == 0 || height == 0 {
-            return Err(ShapeError::Empty);
+            return Err(ShapeErrorKind::Empty.into());
         }
         let length = width
             .checked_mul(height)
             .and_then(|pixels| pixels.checked_mul(channels.count()))
-            .ok_or(ShapeError::TooLarge)?;
+            .ok_or(ShapeErrorKind::TooLarge)?;
         let (found, rest) = (samples.len(), samples.len() % length);
         if rest != 0 {
             let expected = (found - rest).saturating_add(length);
-            return Err(ShapeError::Length { expected, found });
+            return Err(ShapeErrorKind::Length { expected, found }.into());
         }
         Ok(Self {
             samples,
@@ -116,14 +116,16 @@ mod tests {
 
     #[test]
     fn a_buffer_that_does_not_divide_is_refused() {
-        let error =
-            |width, height| PackedImages::new(&[0; 25], width, height, Channels::Rgb).unwrap_err();
-        let length = ShapeError::Length {
+        let error = |width, height| {
+            let images = PackedImages::new(&[0; 25], width, height, Channels::Rgb);
+            images.unwrap_err().kind()
+        };
+        let length = ShapeErrorKind::Length {
             expected: 36,
             found: 25,
         };
         assert_eq!(error(2, 2), length);
-        assert_eq!(error(0, 2), ShapeError::Empty);
-        assert_eq!(error(usize::MAX, 2), ShapeError::TooLarge);
+        assert_eq!(error(0, 2), ShapeErrorKind::Empty);
+        assert_eq!(error(usize::MAX, 2), ShapeErrorKind::TooLarge);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpError, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpErrorKind, OpSet};
 use faa_ops_builtin::CutoutAbs;
 use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
@@ -82,7 +82,7 @@ impl Pipeline {
         }
         source.map_or(Ok(()), |source| {
             let copied = image.copy_from(source);
-            copied.map_err(|_| ApplyError::new(None, OpError::SourceShape))
+            copied.map_err(|_| ApplyError::new(None, OpErrorKind::SourceShape))
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec, Scratch};
+use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpErrorKind, OpSet, OpSpec, Scratch};
 use faa_ops_builtin::SimdLevel;
 use faa_policy::{
     ApplyError, Executor, Plan, Policy, ReplayErrorKind, Rule, Sampler, SamplerOp, SamplerValues,
@@ -192,7 +192,10 @@ pub(super) fn assert_same_in_every_way(
         assert!(first == alone, "without the empty set of partners");
         if let Some(op) = executor.partner_op() {
             let error = first.expect_err("the op needs partners");
-            assert_eq!((error.op(), error.kind()), (Some(op), &OpError::NoPartner));
+            assert_eq!(
+                (error.op(), error.kind()),
+                (Some(op), &OpErrorKind::NoPartner)
+            );
             return;
         }
     }
@@ -212,9 +215,9 @@ pub(super) fn assert_same_in_every_way(
         };
         assert!(first == replayed, "{plan:?} differs at {level}");
         let stepwise = one_by_one(&plan, ops, source, partners);
-        let first = first.as_ref().map_err(|error| error.kind().clone());
+        let first = first.as_ref().map_err(ApplyError::kind);
         assert!(
-            first == stepwise.as_ref().map_err(Clone::clone),
+            first == stepwise.as_ref().map_err(OpError::kind),
             "{plan:?} at {level}"
         );
     }

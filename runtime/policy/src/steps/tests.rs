@@ -22,7 +22,7 @@ impl Op for Point {
         &self.spec
     }
 
-    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+    fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> OpResult {
         self.passes.fetch_add(1, Ordering::Relaxed);
         table(value).apply(image);
         Ok(())

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpResult, OpSet, OpSpec};
+use faa_op::{
+    Call, Channels, DrawKey, ImageMut, Op, OpError, OpErrorKind, OpResult, OpSet, OpSpec,
+};
 use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
 struct Double {
@@ -33,7 +35,7 @@ fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult
 }
 
 fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> OpResult {
-    let partner = call.partner.ok_or(OpError::NoPartner)?;
+    let partner = call.partner.ok_or(OpErrorKind::NoPartner)?;
     for (y, from) in partner.rows().enumerate() {
         for (to, from) in image.row_mut(y).iter_mut().zip(from) {
             *to = to.wrapping_add(*from);
@@ -51,7 +53,7 @@ pub(crate) fn doubles() -> OpSet {
         (plain, record),
         (OpSpec::new("Fixed", ""), record),
         (OpSpec::new("Failing", ""), |_, _, _| {
-            Err(OpError::Failed("on purpose".into()))
+            Err(OpError::failed("on purpose"))
         }),
         (mixing, mix),
     ];

@@ -1,4 +1,4 @@
-use faa_op::{Channels, ImageMut, ImageRef, OpError};
+use faa_op::{Channels, ImageMut, ImageRef, OpErrorKind};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
     ApplyError, Executor, PackedImages, Partners, Plan, PolicyError, PolicyErrorKind,
@@ -112,7 +112,7 @@ fn without_partners_every_apply_is_refused() {
     let executor = mixing();
     assert_eq!(executor.partner_op(), Some("Mixing"));
     let none: [ImageRef<'_>; 0] = [];
-    let refused = Err(ApplyError::new(Some("Mixing"), OpError::NoPartner));
+    let refused = Err(ApplyError::new(Some("Mixing"), OpErrorKind::NoPartner));
     for index in 0..20 {
         let (mut pixels, source) = ([0; 12], [0; 12]);
         let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
@@ -137,7 +137,7 @@ fn a_partner_of_a_different_shape_is_refused() {
     let partners = [ImageRef::new(&pixels, 3, 4, Channels::L).unwrap()];
     let own = &mut Workspace::with_partners(&partners);
     let applied = executor.apply(&mut image(&mut [0; 12]), key(0, 0, 0), own);
-    let expected = ApplyError::new(Some("Mixing"), OpError::PartnerShape);
+    let expected = ApplyError::new(Some("Mixing"), OpErrorKind::PartnerShape);
     assert_eq!(applied, Err(expected));
 }
 

@@ -1,6 +1,6 @@
 //! One pass or several, in place or from a source: the bytes are the same.
 
-use faa_op::{Call, Channels, ImageMut, ImageRef, OpError, OpSet, Scratch, Stream};
+use faa_op::{Call, Channels, ImageMut, ImageRef, OpErrorKind, OpSet, Scratch, Stream};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Executor, Plan, Policy, Step, Strength, Workspace};
 
@@ -93,6 +93,9 @@ fn where_nothing_is_applied_the_source_is_copied() {
     let error = executor
         .apply_to(whole, &mut image, key(0, 0, 0), own)
         .unwrap_err();
-    assert_eq!((error.op(), error.kind()), (None, &OpError::SourceShape));
+    assert_eq!(
+        (error.op(), error.kind()),
+        (None, &OpErrorKind::SourceShape)
+    );
     assert_eq!(result, [8, 9, 13, 14, 18, 19]);
 }

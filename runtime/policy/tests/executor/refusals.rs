@@ -1,4 +1,4 @@
-use faa_op::{Channels, ImageMut, OpError};
+use faa_op::{Channels, ImageMut, OpErrorKind};
 use faa_policy::{Executor, Policy, PolicyErrorKind, Rule, Sampler, Step, Strength, Workspace};
 
 use crate::doubles::{doubles, key, policy, sampler};
@@ -12,7 +12,7 @@ fn a_failing_op_is_named() {
         .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
         .unwrap_err();
     assert_eq!(error.op(), Some("Failing"));
-    assert_eq!(*error.kind(), OpError::Failed("on purpose".into()));
+    assert_eq!(*error.kind(), OpErrorKind::Failed("on purpose".into()));
 }
 
 fn refusal(policy: &Policy) -> String {
