@@ -47,10 +47,14 @@ impl Default for HostConfig {
 pub struct Limits {
     /// Memory of an instance, in bytes: 256 MiB. There is one instance per thread that applies an op.
     pub memory: usize,
+    /// Memory of all instances of all plugins of a host together, in bytes: 4 GiB. A call that would
+    /// exceed it fails.
+    pub total_memory: usize,
     /// Elements of all tables of an instance together, and of all element segments: 10,000.
     pub table_elements: usize,
-    /// Time of one call into a plugin: 10 s. Time is measured in steps of 10 ms, and a call may take
-    /// one step longer.
+    /// Time of one call of an op: 10 s. It includes all that the call needs of the plugin, except the
+    /// message of a failure, which may take 250 ms more. Time is measured in steps of 10 ms, and a
+    /// call may take one step longer.
     pub call_time: Duration,
     /// Time in which a module must start, and in which it must return its specification: 1 s each.
     pub start_time: Duration,
@@ -63,6 +67,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 256 << 20,
+            // A 32-bit machine has less.
+            total_memory: usize::try_from(4_u64 << 30).unwrap_or(usize::MAX),
             table_elements: 10_000,
             call_time: Duration::from_secs(10),
             start_time: Duration::from_secs(1),

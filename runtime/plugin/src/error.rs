@@ -243,6 +243,9 @@ pub enum CallErrorKind {
     /// The plugin has no memory for an image of so many bytes.
     #[error("the plugin has no memory for an image of {0} bytes")]
     NoBuffer(usize),
+    /// The instances of all plugins together have reached this limit of their memory, in bytes.
+    #[error("all plugins together have reached their memory limit of {} MiB", .0 >> 20)]
+    HostMemory(usize),
     /// The plugin returned a span outside its memory.
     #[error("`{export}` returned bytes {offset} … {end}, outside its memory of {memory} bytes")]
     Outside {
@@ -321,6 +324,7 @@ impl CallError {
             Kind::Shape { .. } => "shape",
             Kind::Failed => "failed",
             Kind::NoBuffer(_) => "no-buffer",
+            Kind::HostMemory(_) => "host-memory",
             Kind::Outside { .. } => "outside",
             Kind::LookupTables(_) => "lookup-tables",
             Kind::Instance(_) => "instance",

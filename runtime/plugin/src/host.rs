@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wasmtime::{Config, Engine, Module, OptLevel, WasmFeatures};
 
 use crate::cache::Cache;
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::digest::{Sha256Digest, sha256};
 use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
@@ -15,14 +15,15 @@ use crate::inspect::inspect;
 use crate::message::clean_message;
 use crate::native::NativePlugin;
 use crate::plugin::{Code, Plugin};
-use crate::wasm::WasmPlugin;
+use crate::quota::HostMemory;
+use crate::wasm::{Context, WasmPlugin};
 
 /// Loads plugins and enforces their limits. A program needs only one; cloning it is cheap.
 ///
-/// A host has a thread that measures time and sleeps in between. It handles the signals of memory
+/// A host has a thread that measures time while calls run, and sleeps otherwise. It handles the signals of memory
 /// faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL on Unix) that come from plugins, as wasmtime does, and
 /// passes all others on to the previous handler. An instance reserves 4 GiB of address space, without
-/// memory behind it.
+/// memory behind it; if the address space is limited (`ulimit -v`), only its memory limit.
 #[derive(Clone)]
 pub struct Host {
     inner: Arc<Inner>,
@@ -32,6 +33,7 @@ struct Inner {
     engine: Engine,
     config: HostConfig,
     cache: Option<Cache>,
+    context: Context,
 }
 
 impl Host {
@@ -43,11 +45,16 @@ impl Host {
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
         let engine = Engine::new(&engine_config(&config))
             .map_err(|error| HostErrorKind::Engine(format!("{error:#}")))?;
-        clock::start(&engine)?;
+        let context = Context {
+            limits: config.limits.clone(),
+            clock: Clock::start(engine.clone())?,
+            memory: Arc::new(HostMemory::new(config.limits.total_memory)),
+        };
         let inner = Arc::new(Inner {
             cache: config.cache.clone().map(Cache::new),
             engine,
             config,
+            context,
         });
         Ok(Self { inner })
     }
@@ -67,7 +74,7 @@ impl Host {
         let abi = inspect(module, &config.limits, &config.compile)?;
         let digest = sha256(module);
         let compiled = self.compile(module, &digest)?;
-        let (code, specs) = WasmPlugin::new(compiled, config.limits.clone())?;
+        let (code, specs) = WasmPlugin::new(compiled, self.inner.context.clone())?;
         let code = Code::Wasm(Box::new(code));
         Ok(Plugin::new(code, specs, abi, digest, config.on_failure))
     }
@@ -163,5 +170,24 @@ fn engine_config(config: &HostConfig) -> Config {
         // Only backtraces and debuggers would read it.
         .generate_address_map(false)
         .memory_may_move(false);
+    if address_space_is_limited() {
+        // As much as an instance may have. Code then compares addresses with the limit, which takes
+        // time; beyond 4 GiB of reserved space, which is the default, no address can reach.
+        engine
+            .memory_reservation(config.limits.memory as u64)
+            .memory_guard_size(64 << 10)
+            .guard_before_linear_memory(false);
+    }
     engine
+}
+
+/// Whether this process may have only so much address space, as by `ulimit -v`.
+fn address_space_is_limited() -> bool {
+    #[cfg(all(unix, not(target_os = "openbsd")))]
+    {
+        use rustix::process::{Resource, getrlimit};
+        return getrlimit(Resource::As).current.is_some();
+    }
+    #[allow(unreachable_code, reason = "reached on other systems")]
+    false
 }

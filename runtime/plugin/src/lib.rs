@@ -33,6 +33,7 @@ mod message;
 mod native;
 mod options;
 mod plugin;
+mod quota;
 mod spec;
 mod wasm;
 

@@ -109,10 +109,9 @@ impl Plugin {
         self.module().map_or_else(Vec::new, WasmPlugin::exports)
     }
 
-    /// The memory of this thread's instance, in bytes; `None` if there is no instance, and for a
-    /// native library.
+    /// The memory of an instance before its first call, in bytes; `None` for a native library.
     pub fn memory(&self) -> Option<usize> {
-        self.module()?.memory()
+        self.module().map(WasmPlugin::first_memory)
     }
 
     /// Drops this thread's instance; the thread's next call creates a new one.
