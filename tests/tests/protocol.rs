@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use faa_tests::{faa_runtime, failure_of};
+use faa_tests::{assert_fails, faa_runtime};
 
 /// `faa-runtime` in a folder of its own, beside a `faa-runtime-torch` that is this shell script.
 fn beside(folder: &Path, script: &str) -> Command {
@@ -35,26 +35,19 @@ fn a_program_of_a_different_version_is_named_with_what_to_install() {
         ("hello", "does not state its version"),
     ] {
         let script = format!("echo '{first_line}'; cat > /dev/null");
-        let (code, message) = failure_of(&mut beside(folder.path(), &script));
-        assert_eq!(code, 1, "{message}");
         let path = folder.path().join("faa-runtime-torch");
         let expected = format!("{} {version}", path.display());
-        assert!(message.contains(&expected), "{message}");
-        assert!(
-            message.contains("cargo install --path runtime/torch"),
-            "{message}"
-        );
+        let parts = [&expected, "cargo install --path runtime/torch"];
+        assert_fails(&mut beside(folder.path(), &script), 1, &parts);
     }
 }
 
 #[test]
 fn a_program_that_ends_without_a_word_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, message) = failure_of(&mut beside(folder.path(), "exit 127"));
-    assert_eq!(code, 1, "{message}");
-    assert!(
-        message.contains("exited unexpectedly (exit status: 127)"),
-        "{message}"
-    );
-    assert!(message.contains("faa-runtime doctor"), "{message}");
+    let parts = [
+        "exited unexpectedly (exit status: 127)",
+        "faa-runtime doctor",
+    ];
+    assert_fails(&mut beside(folder.path(), "exit 127"), 1, &parts);
 }

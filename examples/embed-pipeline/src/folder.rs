@@ -30,8 +30,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Folder`] if a folder cannot be listed, [`LoadError::Empty`] if no file is
-    /// found.
+    /// [`LoadError`] if a folder cannot be listed, or no file is found.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         let (folders, files): (Vec<_>, Vec<_>) =
             (visible_entries(folder)?.into_iter()).partition(|path| path.is_dir());
@@ -45,7 +44,8 @@ impl Folder {
             found.classes.push(name.to_string_lossy().into_owned());
         }
         if found.files.is_empty() {
-            return Err(LoadError::Empty(folder.into()));
+            let message = format!("{} holds no files", folder.display());
+            return Err(LoadError::new(message));
         }
         Ok(found)
     }
@@ -64,10 +64,7 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
         names.sort_unstable();
         Ok(names.iter().map(|name| folder.join(name)).collect())
     };
-    list().map_err(|source| LoadError::Folder {
-        path: folder.into(),
-        source,
-    })
+    list().map_err(|why| LoadError::because(format!("cannot list {}", folder.display()), why))
 }
 
 #[cfg(test)]
@@ -100,12 +97,11 @@ mod tests {
     #[test]
     fn a_folder_without_folders_has_no_classes() {
         let folder = tempfile::tempdir().unwrap();
-        let nothing = Folder::open(folder.path());
-        assert!(matches!(nothing, Err(LoadError::Empty(_))));
+        let refusal = |path: &Path| Folder::open(path).unwrap_err().to_string();
+        assert!(refusal(folder.path()).ends_with(" holds no files"));
         touch(folder.path(), &["2", "1"]);
         let found = Folder::open(folder.path()).unwrap();
         assert_eq!((found.classes.len(), found.files.len()), (0, 2));
-        let missing = Folder::open(&folder.path().join("missing"));
-        assert!(matches!(missing, Err(LoadError::Folder { .. })));
+        assert!(refusal(&folder.path().join("missing")).starts_with("cannot list "));
     }
 }

@@ -82,8 +82,9 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Zero`] if a number of the options cannot be 0, [`LoadError::NeedsPartner`] if
-    /// the policy needs partners.
+    /// [`LoadError`] if a number of the options cannot be 0, or an op of the policy needs a partner
+    /// image, which this loader does not keep; see
+    /// [`Workspace::with_partners`](faa_policy::Workspace::with_partners).
     pub fn new(folder: Folder, executor: Executor, options: Options) -> Result<Self, LoadError> {
         let (size, batch) = (options.size as usize, options.batch);
         for (name, number) in [
@@ -92,11 +93,13 @@ impl Loader {
             ("threads", options.threads),
         ] {
             if number == 0 {
-                return Err(LoadError::Zero(name));
+                return Err(LoadError::new(format!("{name} must be at least 1")));
             }
         }
         if let Some(op) = executor.partner_op() {
-            return Err(LoadError::NeedsPartner(op.to_owned()));
+            return Err(LoadError::new(format!(
+                "the policy's op {op} needs a partner image, which this loader does not provide"
+            )));
         }
         let shared = Arc::new(Shared {
             normaliser: Normaliser::new(options.mean, options.deviation),
@@ -115,7 +118,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Thread`].
+    /// [`LoadError`] if the operating system starts no more threads.
     pub fn epoch(&self, number: u32) -> Result<Batches, LoadError> {
         let epoch = Arc::new(Epoch {
             number,
@@ -137,7 +140,7 @@ impl Loader {
             let handle = thread::Builder::new()
                 .name(format!("loader-{first}"))
                 .spawn(move || make_every_nth(&shared, &epoch, first, threads, &sender))
-                .map_err(LoadError::Thread)?;
+                .map_err(|why| LoadError::because("cannot start a thread", why))?;
             batches.threads.push(Thread { receiver, handle });
         }
         Ok(batches)
@@ -222,7 +225,8 @@ impl Batches {
     fn panic_of(&mut self, turn: usize) -> LoadError {
         let joined = self.threads.swap_remove(turn).handle.join();
         let message = joined.err().and_then(|panic| message_of(panic.as_ref()));
-        LoadError::Panicked(message.unwrap_or_else(|| "it left no message".to_owned()))
+        let message = message.unwrap_or_else(|| "it left no message".to_owned());
+        LoadError::new(format!("a thread of the loader panicked: {message}"))
     }
 
     /// Stops the threads and waits for them.

@@ -53,9 +53,8 @@ impl<'a> Worker<'a> {
         let mut image = ImageMut::new(pixels, side, side, Channels::Rgb)
             .expect("the decoder's square has this size");
         let applied = shared.executor.apply(&mut image, key, &mut self.workspace);
-        applied.map_err(|error| LoadError::Augment {
-            path: source.path.clone(),
-            source: error,
+        applied.map_err(|error| {
+            LoadError::because(format!("cannot augment {}", source.path.display()), error)
         })?;
         shared.normaliser.append(image.samples(), &mut batch.images);
         batch.labels.push(source.label);

@@ -15,9 +15,8 @@ mod search;
 mod train;
 mod training;
 
-use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -61,16 +60,16 @@ impl Command {
 }
 
 /// Invalid arguments that clap cannot detect; the exit status is 2.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Writes to standard output. This is an error, and not a panic, if the reader is gone.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
-
-impl std::error::Error for Usage {}
 
 /// The shipped policy of that name, or the policy in that file.
 fn find_policy(file_or_name: &str) -> Result<Policy> {

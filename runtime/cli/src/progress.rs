@@ -29,21 +29,16 @@ impl Progress {
             ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}")
                 .expect("the template is valid"),
         );
-        Self {
+        let mut new = Self {
             bar,
-            rates: Rates {
-                train: 1.0,
-                classify: 1.0,
-            },
+            rates: Rates::new(1.0, 1.0),
             done: 0,
             started: Instant::now(),
             last_line: Instant::now(),
-        }
-    }
-
-    /// Shows what happens before the first event, which takes a while with a large network.
-    pub(crate) fn wait(&mut self) {
-        self.line("loading images and measuring the speed of this machine …");
+        };
+        // The first event takes a while with a large network.
+        new.line("loading images and measuring the speed of this machine …");
+        new
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -64,10 +59,9 @@ impl Progress {
                 evaluation,
                 resumed,
             } => {
-                let on = if matches!(training, TrainingId::Fold(_)) {
-                    "held-out"
-                } else {
-                    "test"
+                let on = match training {
+                    TrainingId::Fold(_) => "held-out",
+                    TrainingId::Final { .. } => "test",
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;

@@ -47,7 +47,7 @@ impl TorchProcess {
         let program = program()?;
         let mut command = Command::new(&program);
         command
-            .env(library_path_variable(), libtorch.library_path())
+            .env(LIBRARY_PATH, libtorch.library_path())
             // Named in its error message if the versions differ.
             .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
@@ -144,13 +144,10 @@ fn for_each_message(
     Ok(())
 }
 
-fn library_path_variable() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "DYLD_LIBRARY_PATH"
-    } else {
-        "LD_LIBRARY_PATH"
-    }
-}
+const LIBRARY_PATH: &str = match cfg!(target_os = "macos") {
+    true => "DYLD_LIBRARY_PATH",
+    false => "LD_LIBRARY_PATH",
+};
 
 /// Lets all threads of the process allocate from one heap. By default, glibc gives each thread its own
 /// arena in pieces of 64 MiB, into which a training's tensors fit badly: it takes 50 % more memory.

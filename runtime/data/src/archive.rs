@@ -19,14 +19,14 @@
 //!   256 MiB. There may be up to 4,000,000 entries, and the headers of one may have up to 1 MiB.
 //! - An archive without an end marker is truncated, which is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Unreadable};
-use crate::listing::{self, Content, Listing, Source};
-use crate::selection::{Preview, Selection};
-use crate::spec::LoadOptions;
-use entries::{Entry, Found};
+use crate::assembly::{Assembly, Content};
+use crate::error::{DataError, DataErrorKind::Layout, Unreadable, name};
+use crate::listing::{Classes, Listing};
+use crate::load::{LoadOptions, Preview, Selection};
+use entries::{Entry, Found, LIMITS};
 
 mod entries;
 mod frames;
@@ -39,24 +39,44 @@ pub(crate) fn load(
     options: &LoadOptions,
     selection: Selection,
 ) -> Result<Preview, DataError> {
-    let side = listing::side(options)?;
-    let entries = entries::read(file, entries::LIMITS)?;
-    list(file, entries)?.load(side, selection)
+    let listing = list(file, entries::list(file, LIMITS)?)?;
+    let path_of = |image: &Image| inside(file, &image.path);
+    listing.load(options, selection, path_of, |images, assembly| {
+        feed(file, images, assembly)
+    })
+}
+
+/// An image, or what is in place of one.
+struct Image {
+    path: Vec<u8>,
+    /// The number of its entry, or why it is not used.
+    entry: Result<u64, String>,
+}
+
+fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), DataError> {
+    let mut wanted: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (index, image) in images.iter().enumerate() {
+        match &image.entry {
+            Ok(entry) => wanted.entry(*entry).or_default().push(index),
+            Err(reason) => assembly.add(&[(index, Content::Refused(reason.clone()))])?,
+        }
+    }
+    entries::read(file, LIMITS, &wanted, |images| assembly.add(images))
 }
 
 /// The images of one split, by class and file name.
-type Classes = BTreeMap<String, BTreeMap<Vec<u8>, Source>>;
+type Files = BTreeMap<String, BTreeMap<Vec<u8>, Image>>;
 
-fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
+fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
     let root = root_of(file, &entries)?;
-    let (mut train, mut test) = (None, None);
+    let (mut train, mut test): (Option<Files>, Option<Files>) = (None, None);
     let mut unreadable = Vec::new();
     for Entry { path, found } in entries {
         let Some(inner) = path.strip_prefix(root.as_slice()) else {
             continue;
         };
         let parts: Vec<&[u8]> = inner.split(|&byte| byte == b'/').collect();
-        let split: &mut Option<Classes> = match parts[0] {
+        let split = match parts[0] {
             b"train" => &mut train,
             b"test" => &mut test,
             _ => continue,
@@ -69,51 +89,39 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing, DataError> {
                 let class = class_name(file, &path, class)?;
                 split.get_or_insert_default().entry(class).or_default();
             }
-            ([_, _], Found::Image(Content::Refused(reason))) => {
-                unreadable.push(Unreadable {
-                    path: inside(file, &path),
-                    reason: reason.into_owned(),
-                });
+            ([_, _], Found::File(Err(reason))) => {
+                let path = inside(file, &path);
+                unreadable.push(Unreadable { path, reason });
             }
-            ([_, class, image], Found::Image(content)) => {
-                let folder = &path[..path.len() - image.len() - 1];
+            ([_, class, image], Found::File(entry)) => {
+                let (name, folder) = (image.to_vec(), &path[..path.len() - image.len() - 1]);
                 let class = class_name(file, folder, class)?;
                 let images = split.get_or_insert_default().entry(class).or_default();
-                let source = Source {
-                    path: inside(file, &path),
-                    content,
-                };
-                if let Some(first) = images.insert(image.to_vec(), source) {
-                    return Err(DataError::DuplicateEntry(first.path));
+                if let Some(first) = images.insert(name, Image { path, entry }) {
+                    let words = "is in the archive twice; create an archive that has it once";
+                    return Err(DataError::of(Layout, &inside(file, &first.path), words));
                 }
             }
             ([_, _, _, deeper @ ..], _) => {
                 let below: usize = deeper.iter().map(|part| part.len() + 1).sum();
-                let path = inside(file, &path[..path.len() - below]);
-                return Err(DataError::NestedFolder(path));
+                let folder = &path[..path.len() - below];
+                return Err(DataError::nested_folder(&inside(file, folder)));
             }
             // A file next to the class folders, or in place of a split, has no class.
             _ => {}
         }
     }
     if !unreadable.is_empty() {
-        return Err(DataError::Unreadable(unreadable));
+        return Err(DataError::unreadable_files(unreadable));
     }
-    let path_of = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
-    let train = checked(train, path_of("train"))?;
-    let test = checked(test, path_of("test"))?;
-    listing::same_classes(file, &train, &test)?;
-    for (split, classes) in [("train", &train), ("test", &test)] {
-        if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
-            let path = path_of(&format!("{split}/{class}"));
-            return Err(DataError::EmptyClass(path));
-        }
-    }
-    Ok(Listing {
-        classes: train.keys().cloned().collect(),
-        train: images(train),
-        test: images(test),
-    })
+    let locate = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
+    let sorted = |files: Files| -> Classes<Image> {
+        let classes = files.into_iter();
+        classes
+            .map(|(class, images)| (class, images.into_values().collect()))
+            .collect()
+    };
+    Listing::new(file, locate, [train.map(sorted), test.map(sorted)])
 }
 
 /// The path from the archive's root to both splits: empty, or ending in `/`. If they are nowhere
@@ -123,8 +131,8 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
     let mut splits: BTreeMap<(usize, &[u8]), [bool; 2]> = BTreeMap::new();
     for entry in entries {
         let location = match entry.found {
-            Found::Image(_) => entries::root_and_split(&entry.path),
-            Found::Folder | Found::Other => None,
+            Found::File(_) => entries::root_and_split(&entry.path),
+            Found::Folder => None,
         };
         if let Some((root, split)) = location {
             let depth = root.iter().filter(|&&byte| byte == b'/').count();
@@ -137,11 +145,13 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
         .map(|(&root, _)| root)
         .collect();
     match *together.as_slice() {
-        [(depth, first), (same, second), ..] if depth == same => Err(DataError::SeveralSets {
-            path: file.into(),
-            first: String::from_utf8_lossy(first).into_owned(),
-            second: String::from_utf8_lossy(second).into_owned(),
-        }),
+        [(depth, first), (same, second), ..] if depth == same => {
+            let [first, second] = [first, second].map(|root| name(&String::from_utf8_lossy(root)));
+            let words = format!(
+                "has one data set in `{first}` and one in `{second}`; create an archive for each"
+            );
+            Err(DataError::of(Layout, file, words))
+        }
         [(_, root), ..] => Ok(root.to_vec()),
         [] => {
             let nearest = splits.keys().next();
@@ -152,23 +162,7 @@ fn root_of(file: &Path, entries: &[Entry]) -> Result<Vec<u8>, DataError> {
 
 /// The name of the class with this folder, if it is Unicode.
 fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataError> {
-    String::from_utf8(class.to_vec()).map_err(|_| DataError::ClassName(inside(file, folder)))
-}
-
-/// The classes of a split that exists and has some.
-fn checked(split: Option<Classes>, path: PathBuf) -> Result<Classes, DataError> {
-    match split {
-        None => Err(DataError::MissingSplit(path)),
-        Some(classes) if classes.is_empty() => Err(DataError::NoClasses(path)),
-        Some(classes) => Ok(classes),
-    }
-}
-
-fn images(classes: Classes) -> Vec<Vec<Source>> {
-    classes
-        .into_values()
-        .map(|images| images.into_values().collect())
-        .collect()
+    String::from_utf8(class.to_vec()).map_err(|_| DataError::class_name(&inside(file, folder)))
 }
 
 /// The name in messages of something within an archive.

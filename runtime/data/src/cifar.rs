@@ -21,10 +21,9 @@ use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
-use crate::error::DataError;
-use crate::selection::{Preview, Selection};
-use crate::spec::LoadOptions;
-use crate::{decode, listing};
+use crate::error::{DataError, DataErrorKind};
+use crate::load::{LoadOptions, Preview, Selection};
+use crate::{assembly, decode};
 
 #[cfg(test)]
 mod tests;
@@ -91,38 +90,6 @@ pub(crate) static CIFAR_100: Version = Version {
     labels: &[("coarse label", 19), ("fine label", 99)],
 };
 
-struct Counted {
-    path: PathBuf,
-    records: usize,
-}
-
-/// Records of one file that follow each other.
-struct Run<'a> {
-    path: &'a Path,
-    /// The first record, from 0.
-    first: usize,
-    records: usize,
-}
-
-impl Counted {
-    fn total(files: &[Self]) -> usize {
-        files.iter().map(|file| file.records).sum()
-    }
-
-    /// All records, as runs of at most `length`.
-    fn runs(files: &[Self], length: usize) -> Vec<Run<'_>> {
-        let runs = files.iter().flat_map(|file| {
-            let starts = (0..file.records).step_by(length);
-            starts.map(move |first| Run {
-                path: &file.path,
-                first,
-                records: length.min(file.records - first),
-            })
-        });
-        runs.collect()
-    }
-}
-
 impl Version {
     pub(crate) fn load(
         &self,
@@ -130,30 +97,36 @@ impl Version {
         options: &LoadOptions,
         selection: Selection,
     ) -> Result<Preview, DataError> {
-        let side = listing::side(options)?.unwrap_or(SIDE);
-        let stride = listing::stride((side, side));
+        let side = options.side()?.unwrap_or(SIDE);
+        let stride = assembly::stride((side, side));
         let folder = self.find(given)?;
         let classes = self.class_names(&folder)?;
-        let train = self.count(&folder, self.train)?;
-        let test = self.count(&folder, &[self.test])?;
-        let train_images = Counted::total(&train);
+        let counts = self.count(&folder)?;
         // Scaling images down does not allow for longer files.
-        listing::within_limit(train_images + Counted::total(&test), (SIDE, SIDE))?;
+        let total = counts.iter().map(|(_, records)| records).sum();
+        assembly::within_limit(total, (SIDE, SIDE))?;
 
-        let length = match selection {
-            Selection::All => AT_ONCE,
-            Selection::Preview(_) => 1,
-        };
-        let images = |runs: &[Run<'_>]| runs.iter().map(|run| run.records).sum::<usize>();
-        let mut runs = selection.train(Counted::runs(&train, length));
-        let split_at = images(&runs);
-        runs.extend(selection.test(Counted::runs(&test, length)));
-        let mut pixels = listing::reserve(images(&runs), (side, side))?;
+        // The file and the index of every record; the last file is that of the test split.
+        let mut train: Vec<_> = (counts.iter().enumerate())
+            .flat_map(|(file, &(_, records))| (0..records).map(move |record| (file, record)))
+            .collect();
+        let test = train.split_off(total - counts.last().map_or(0, |(_, records)| *records));
+        let train_images = train.len();
+        let mut records = selection.train(train);
+        let split_at = records.len();
+        records.extend(selection.test(test));
+
+        let mut pixels = assembly::reserve(records.len(), (side, side))?;
         let mut labels = Vec::new();
         let mut rest = pixels.as_mut_slice();
-        for run in runs {
-            let (target, after) = mem::take(&mut rest).split_at_mut(run.records * stride);
-            self.read(&run, target, side, &mut labels)?;
+        let follows = |one: &(usize, usize), other: &(usize, usize)| (one.0, one.1 + 1) == *other;
+        for run in records
+            .chunk_by(follows)
+            .flat_map(|run| run.chunks(AT_ONCE))
+        {
+            let (target, after) = mem::take(&mut rest).split_at_mut(run.len() * stride);
+            let (file, first) = run[0];
+            self.read(&counts[file].0, first, target, side, &mut labels)?;
             rest = after;
         }
         Ok(Preview {
@@ -180,11 +153,13 @@ impl Version {
         } else {
             given.into()
         };
-        Err(DataError::MissingFiles {
-            missing: missing(&path),
-            path,
-            set: self.set,
-        })
+        let words = format!(
+            "has no {}; {} is read from the extracted files of its binary version \
+             (https://www.cs.toronto.edu/~kriz/cifar.html)",
+            missing(&path).join(", "),
+            self.set
+        );
+        Err(DataError::of(DataErrorKind::Layout, &path, words))
     }
 
     fn class_names(&self, folder: &Path) -> Result<Vec<String>, DataError> {
@@ -192,16 +167,14 @@ impl Version {
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.known_names()),
-            Err(source) => return Err(DataError::Io { path, source }),
+            Err(error) => return Err(DataError::io(&path)(error)),
         };
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let names: Vec<_> = lines.map(str::to_owned).collect();
         if names.len() != self.classes() {
-            return Err(DataError::ClassNames {
-                path,
-                found: names.len(),
-                expected: self.classes(),
-            });
+            let (found, expected) = (names.len(), self.classes());
+            let words = format!("names {found} classes instead of {expected}; repair or remove it");
+            return Err(DataError::of(DataErrorKind::Layout, &path, words));
         }
         Ok(names)
     }
@@ -224,55 +197,48 @@ impl Version {
         self.labels.len() + 3 * PLANE
     }
 
-    /// Counts the records of all files before any is read, so that the limit is checked first.
-    fn count(&self, folder: &Path, files: &[&str]) -> Result<Vec<Counted>, DataError> {
-        let counted = |file: &&str| -> Result<Counted, DataError> {
+    /// Every file, with the number of its records. All are counted before any is read, so that the
+    /// limit is checked first.
+    fn count(&self, folder: &Path) -> Result<Vec<(PathBuf, usize)>, DataError> {
+        let counted = |file: &&str| {
             let path = folder.join(file);
             let metadata = fs::metadata(&path).map_err(DataError::io(&path))?;
             let (bytes, record) = (metadata.len(), self.record());
             if bytes == 0 || !bytes.is_multiple_of(record as u64) {
-                return Err(DataError::Records {
-                    path,
-                    bytes,
-                    record,
-                });
+                return Err(not_whole(&path, bytes, record));
             }
-            let records = (bytes / record as u64) as usize;
-            Ok(Counted { path, records })
+            Ok((path, (bytes / record as u64) as usize))
         };
-        files.iter().map(counted).collect()
+        self.train.iter().chain([&self.test]).map(counted).collect()
     }
 
-    /// Reads a run into `pixels`, and appends its labels.
+    /// Reads records that follow each other into `pixels`, and appends their labels.
     fn read(
         &self,
-        run: &Run<'_>,
+        path: &Path,
+        first: usize,
         pixels: &mut [u8],
         side: u32,
         labels: &mut Vec<u32>,
     ) -> Result<(), DataError> {
-        let record = self.record();
-        let (start, expected) = (run.first * record, run.records * record);
+        let (record, stride) = (self.record(), assembly::stride((side, side)));
+        let (start, expected) = (first * record, pixels.len() / stride * record);
         let mut bytes = Vec::new();
         let mut read = || {
-            let mut file = File::open(run.path)?;
+            let mut file = File::open(path)?;
             file.seek(SeekFrom::Start(start as u64))?;
             file.take(expected as u64).read_to_end(&mut bytes)
         };
-        let count = read().map_err(DataError::io(run.path))?;
+        let count = read().map_err(DataError::io(path))?;
         // The file has become shorter since its records were counted.
         if count != expected {
-            return Err(DataError::Records {
-                path: run.path.into(),
-                bytes: (start + count) as u64,
-                record,
-            });
+            return Err(not_whole(path, (start + count) as u64, record));
         }
-        for (number, record) in (run.first as u64 + 1..).zip(bytes.chunks_exact(record)) {
-            labels.push(self.label(run.path, number, record)?);
+        for (number, record) in (first as u64 + 1..).zip(bytes.chunks_exact(record)) {
+            labels.push(self.label(path, number, record)?);
         }
         pixels
-            .par_chunks_exact_mut(listing::stride((side, side)))
+            .par_chunks_exact_mut(stride)
             .zip(bytes.par_chunks_exact(record))
             .for_each(|(image, record)| {
                 let picture = interleaved(&record[self.labels.len()..]);
@@ -286,18 +252,24 @@ impl Version {
         let mut class = 0;
         for (&label, &(kind, max)) in record.iter().zip(self.labels) {
             if label > max {
-                return Err(DataError::Label {
-                    path: path.into(),
-                    record: number,
-                    kind,
-                    label,
-                    max,
-                });
+                let words = format!(
+                    "has the {kind} {label} in record {number}, and {max} is the highest; it is \
+                     damaged, or not of the binary version"
+                );
+                return Err(DataError::of(DataErrorKind::Damaged, path, words));
             }
             class = u32::from(label);
         }
         Ok(class)
     }
+}
+
+fn not_whole(path: &Path, bytes: u64, record: usize) -> DataError {
+    let words = format!(
+        "has {bytes} bytes, but must have one or more whole records of {record} bytes; get the \
+         binary version again"
+    );
+    DataError::of(DataErrorKind::Damaged, path, words)
 }
 
 /// The image whose channels follow each other.

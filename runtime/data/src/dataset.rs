@@ -4,6 +4,7 @@ use faa_op::math;
 
 /// A data set with its two splits.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dataset {
     /// The names of the classes; a label is an index into this list.
     pub classes: Vec<String>,
@@ -19,6 +20,7 @@ pub struct Dataset {
 
 /// Images with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Split {
     /// All pixels: image after image, row after row, red, green and blue interleaved.
     pub pixels: Vec<u8>,
@@ -37,6 +39,23 @@ pub struct ChannelStatistics {
 }
 
 impl Dataset {
+    /// A data set of images of this width and height, in pixels. A label is an index into `classes`.
+    #[must_use]
+    pub fn new(
+        classes: Vec<String>,
+        (width, height): (usize, usize),
+        train: Split,
+        test: Split,
+    ) -> Self {
+        Self {
+            classes,
+            width,
+            height,
+            train,
+            test,
+        }
+    }
+
     /// A data set of which the first `split_at` images are the training split.
     pub(crate) fn from_parts(
         classes: Vec<String>,
@@ -45,18 +64,10 @@ impl Dataset {
         mut labels: Vec<u32>,
         split_at: usize,
     ) -> Self {
-        let (width, height) = (width as usize, height as usize);
-        let test = Split {
-            pixels: pixels.split_off(split_at * width * height * 3),
-            labels: labels.split_off(split_at),
-        };
-        Self {
-            classes,
-            width,
-            height,
-            train: Split { pixels, labels },
-            test,
-        }
+        let size = (width as usize, height as usize);
+        let test_pixels = pixels.split_off(split_at * size.0 * size.1 * 3);
+        let test = Split::new(test_pixels, labels.split_off(split_at));
+        Self::new(classes, size, Split::new(pixels, labels), test)
     }
 
     /// Mean and standard deviation of the training split's channels; zero where it is empty.
@@ -95,6 +106,12 @@ impl Dataset {
 }
 
 impl Split {
+    /// Images, all pixels one after the other, and the class of each.
+    #[must_use]
+    pub fn new(pixels: Vec<u8>, labels: Vec<u32>) -> Self {
+        Self { pixels, labels }
+    }
+
     /// How many images there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -156,16 +173,14 @@ mod tests {
     use super::*;
 
     fn tiny() -> Dataset {
-        Dataset {
-            classes: vec!["a".into(), "b".into()],
-            width: 2,
-            height: 1,
-            train: Split {
-                pixels: vec![0, 51, 255, 255, 51, 255, 0, 102, 255, 255, 102, 255],
-                labels: vec![1, 0],
-            },
-            test: Split::default(),
-        }
+        let pixels = vec![0, 51, 255, 255, 51, 255, 0, 102, 255, 255, 102, 255];
+        let train = Split::new(pixels, vec![1, 0]);
+        Dataset::new(
+            vec!["a".into(), "b".into()],
+            (2, 1),
+            train,
+            Split::default(),
+        )
     }
 
     #[test]

@@ -22,7 +22,7 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
-use crate::error::Unreadable;
+use crate::error::{DataError, Unreadable};
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -38,22 +38,18 @@ impl Refusal {
         let mib = MAX_BYTES >> 20;
         Self(format!("the file is larger than {mib} MiB"))
     }
-
-    pub(crate) fn of(self, path: &Path) -> Unreadable {
-        Unreadable {
-            path: path.into(),
-            reason: self.0,
-        }
-    }
 }
 
 /// Reads one image file, by the rules of data sets in folders, but keeps its channels.
 ///
 /// # Errors
 ///
-/// [`Unreadable`] if the file cannot be read, is not an image, or is too large.
-pub fn read_image(path: &Path) -> Result<DynamicImage, Unreadable> {
-    open(path).map_err(|refusal| refusal.of(path))
+/// [`DataError`] if the file cannot be read, is not an image, or is too large.
+pub fn read_image(path: &Path) -> Result<DynamicImage, DataError> {
+    open(path).map_err(|Refusal(reason)| {
+        let path = path.into();
+        DataError::unreadable_image(Unreadable { path, reason })
+    })
 }
 
 /// Reads one file and, if `side` is given, scales it to a square of that side.

@@ -11,15 +11,15 @@
 //!   in circles.
 //! - `decode.rs` describes how an image becomes pixels.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::DataError;
-use crate::listing::{self, Content, Listing, Source};
-use crate::selection::{Preview, Selection};
-use crate::spec::LoadOptions;
+use crate::assembly::{self, Assembly, Content};
+use crate::error::{DataError, DataErrorKind::Layout};
+use crate::listing::{Classes, Listing};
+use crate::litter::is_litter;
+use crate::load::{LoadOptions, Preview, Selection};
 
 #[cfg(test)]
 mod tests;
@@ -29,62 +29,44 @@ pub(crate) fn load(
     options: &LoadOptions,
     selection: Selection,
 ) -> Result<Preview, DataError> {
-    let side = listing::side(options)?;
-    list(folder)?.load(side, selection)
-}
-
-fn list(folder: &Path) -> Result<Listing, DataError> {
     if !folder.is_dir() {
-        return Err(DataError::MissingFolder(folder.into()));
+        let words = "is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*";
+        return Err(DataError::of(Layout, folder, words));
     }
-    let train = class_folders(&folder.join("train"))?;
-    let test = class_folders(&folder.join("test"))?;
-    listing::same_classes(folder, &train, &test)?;
-    Ok(Listing {
-        train: images(&train)?,
-        test: images(&test)?,
-        classes: train.into_keys().collect(),
-    })
+    let locate = |inner: &str| folder.join(inner);
+    let splits = [classes(&locate("train"))?, classes(&locate("test"))?];
+    let listing = Listing::new(folder, locate, splits)?;
+    listing.load(options, selection, PathBuf::clone, feed)
 }
 
-fn class_folders(split: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+fn feed(images: &[PathBuf], assembly: &mut Assembly) -> Result<(), DataError> {
+    let images: Vec<_> = (0..images.len())
+        .map(|index| (index, Content::OnDisk))
+        .collect();
+    let mut batches = images.chunks(assembly::batch());
+    batches.try_for_each(|batch| assembly.add(batch))
+}
+
+/// The images of a split, by class; `None` if it does not exist.
+fn classes(split: &Path) -> Result<Option<Classes<PathBuf>>, DataError> {
     if !split.is_dir() {
-        return Err(DataError::MissingSplit(split.into()));
+        return Ok(None);
     }
-    let mut classes = BTreeMap::new();
+    let mut classes = Classes::new();
     for path in visible_entries(split)? {
         if !path.is_dir() {
             continue;
         }
-        match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) => classes.insert(name.to_owned(), path),
-            None => return Err(DataError::ClassName(path)),
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(DataError::class_name(&path));
         };
+        let images = visible_entries(&path)?;
+        if let Some(folder) = images.iter().find(|image| image.is_dir()) {
+            return Err(DataError::nested_folder(folder));
+        }
+        classes.insert(name.to_owned(), images);
     }
-    if classes.is_empty() {
-        return Err(DataError::NoClasses(split.into()));
-    }
-    Ok(classes)
-}
-
-fn images(classes: &BTreeMap<String, PathBuf>) -> Result<Vec<Vec<Source>>, DataError> {
-    classes.values().map(|class| images_of(class)).collect()
-}
-
-/// The images of one class, sorted by name.
-fn images_of(class: &Path) -> Result<Vec<Source>, DataError> {
-    let files = visible_entries(class)?;
-    if files.is_empty() {
-        return Err(DataError::EmptyClass(class.into()));
-    }
-    if let Some(path) = files.iter().find(|path| path.is_dir()) {
-        return Err(DataError::NestedFolder(path.clone()));
-    }
-    let source = |path| Source {
-        path,
-        content: Content::OnDisk,
-    };
-    Ok(files.into_iter().map(source).collect())
+    Ok(Some(classes))
 }
 
 fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -94,7 +76,7 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         .map_err(at_folder)?
         .into_iter()
         .map(|entry| entry.file_name())
-        .filter(|name| !listing::is_hidden(&name.to_string_lossy()))
+        .filter(|name| !is_litter(name.as_encoded_bytes()))
         .collect();
     names.sort_unstable();
     Ok(names.iter().map(|name| folder.join(name)).collect())

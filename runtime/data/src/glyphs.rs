@@ -16,8 +16,7 @@ use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
-use crate::selection::{Preview, Selection};
-use crate::spec::LoadOptions;
+use crate::load::{LoadOptions, Preview, Selection, impossible_size};
 use conditions::Conditions;
 use scene::{SIDE, Scene};
 use shape::Shape;
@@ -42,13 +41,15 @@ pub(crate) fn load(
     selection: Selection,
 ) -> Result<Preview, DataError> {
     if let Some(size) = options.image_size.filter(|&size| size as usize != SIDE) {
-        let advice = "glyphs are drawn at 32×32; omit the option";
-        return Err(DataError::ImageSize { size, advice });
+        return Err(impossible_size(
+            size,
+            "glyphs are drawn at 32×32; omit the option",
+        ));
     }
     let train = selection.train((0..TRAIN_IMAGES).collect());
     let test = selection.test((0..TEST_IMAGES).collect());
     let dataset = Dataset {
-        classes: Shape::ALL.map(|shape| shape.name().to_owned()).into(),
+        classes: Shape::ALL.map(Shape::name).into(),
         width: SIDE,
         height: SIDE,
         train: draw(seed, TRAIN_STREAMS, &train, &Conditions::TRAIN),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod archive;
+mod assembly;
 mod cifar;
 mod dataset;
 mod decode;
@@ -8,12 +9,14 @@ mod error;
 mod folder;
 mod glyphs;
 mod listing;
+mod litter;
 mod load;
-mod selection;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use dataset::{ChannelStatistics, Dataset, Split};
 pub use decode::read_image;
-pub use error::{DataError, Unreadable};
-pub use selection::Preview;
-pub use spec::{DataSpec, LoadOptions, ParseDataSpecError};
+pub use error::{DataError, DataErrorKind};
+pub use load::{LoadOptions, Preview};
+pub use spec::DataSpec;

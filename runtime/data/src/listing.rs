@@ -1,139 +1,90 @@
-//! The images of a data set as encoded files, by split and class, and how they become a
-//! [`Dataset`]. Whether the files are in a folder or in an archive does not matter here.
+//! The images of a data set by split and class, wherever its files are.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
-use rayon::iter::Either;
-use rayon::prelude::*;
-
+use crate::assembly::Assembly;
 use crate::dataset::Dataset;
-use crate::decode::{self, Refusal};
-use crate::error::{DataError, Unreadable};
-use crate::selection::{Preview, Selection};
-use crate::spec::LoadOptions;
+use crate::error::{DataError, DataErrorKind::Layout, name};
+use crate::load::{LoadOptions, Preview, Selection};
 
-/// The maximum size of the pixels of both splits, in bytes.
-pub(crate) const MAX_BYTES: u64 = 8 << 30;
-/// The largest side that can be requested, in pixels.
-const MAX_SIDE: u32 = 4_096;
+/// The images of a split, by the name of their class; those of a class are in order.
+pub(crate) type Classes<T> = BTreeMap<String, Vec<T>>;
 
-pub(crate) struct Listing {
-    /// The names of the classes, sorted.
-    pub(crate) classes: Vec<String>,
-    /// The images of each class, sorted by file name.
-    pub(crate) train: Vec<Vec<Source>>,
-    /// The images of each class, sorted by file name.
-    pub(crate) test: Vec<Vec<Source>>,
+pub(crate) struct Listing<T> {
+    classes: Vec<String>,
+    train: Vec<(u32, T)>,
+    test: Vec<(u32, T)>,
 }
 
-pub(crate) struct Source {
-    /// Its name in messages.
-    pub(crate) path: PathBuf,
-    pub(crate) content: Content,
-}
-
-/// Where the bytes of an image are.
-pub(crate) enum Content {
-    /// In the file that the path names.
-    OnDisk,
-    /// In memory.
-    Held(Vec<u8>),
-    /// Not available, for this reason.
-    Refused(Cow<'static, str>),
-}
-
-/// The requested side, if it is within its range.
-pub(crate) fn side(options: &LoadOptions) -> Result<Option<u32>, DataError> {
-    match options.image_size {
-        Some(size) if !(1..=MAX_SIDE).contains(&size) => {
-            let advice = "give a number of pixels from 1 to 4096";
-            Err(DataError::ImageSize { size, advice })
+impl<T> Listing<T> {
+    /// Checks the splits `train` and `test` of the data set at `path`; `locate` returns the path of
+    /// something within it.
+    pub(crate) fn new(
+        path: &Path,
+        locate: impl Fn(&str) -> PathBuf,
+        [train, test]: [Option<Classes<T>>; 2],
+    ) -> Result<Self, DataError> {
+        let fault = |inner: &str, words: &str| DataError::of(Layout, &locate(inner), words);
+        let checked = |split, classes: Option<Classes<T>>| match classes {
+            None => Err(fault(
+                split,
+                "is missing; create it, with a folder of images for each class",
+            )),
+            Some(classes) if classes.is_empty() => Err(fault(
+                split,
+                "has no class folders; put the images of each class into a folder named after the \
+                 class",
+            )),
+            Some(classes) => Ok(classes),
+        };
+        let (train, test) = (checked("train", train)?, checked("test", test)?);
+        let one_sided =
+            [("train", &train, &test), ("test", &test, &train)].map(|(split, has, lacks)| {
+                let only: Vec<_> = (has.keys().filter(|&class| !lacks.contains_key(class)))
+                    .map(|class| name(class))
+                    .collect();
+                (!only.is_empty()).then(|| format!("only {split} has {}; ", only.join(", ")))
+            });
+        if one_sided.iter().any(Option::is_some) {
+            let differences: String = one_sided.into_iter().flatten().collect();
+            let words = format!(
+                "has different classes in train and test: {differences}give each class a folder of \
+                 the same name in both"
+            );
+            return Err(DataError::of(Layout, path, words));
         }
-        side => Ok(side),
+        for (split, classes) in [("train", &train), ("test", &test)] {
+            if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
+                let words = "has no images; add some, or remove this class from both splits";
+                return Err(fault(&format!("{split}/{class}"), words));
+            }
+        }
+        Ok(Self {
+            classes: train.keys().cloned().collect(),
+            train: labelled(train),
+            test: labelled(test),
+        })
     }
-}
 
-/// Checks that both splits of the data set at `path` have the same classes.
-pub(crate) fn same_classes<T>(
-    path: &Path,
-    train: &BTreeMap<String, T>,
-    test: &BTreeMap<String, T>,
-) -> Result<(), DataError> {
-    let without = |from: &BTreeMap<String, T>, other: &BTreeMap<String, T>| -> Vec<String> {
-        let missing = from.keys().filter(|&name| !other.contains_key(name));
-        missing.cloned().collect()
-    };
-    let (only_train, only_test) = (without(train, test), without(test, train));
-    if only_train.is_empty() && only_test.is_empty() {
-        return Ok(());
-    }
-    Err(DataError::ClassesDiffer {
-        path: path.into(),
-        only_train,
-        only_test,
-    })
-}
-
-/// Black pixels for `images` images.
-pub(crate) fn reserve(images: usize, size: (u32, u32)) -> Result<Vec<u8>, DataError> {
-    let bytes = within_limit(images, size)?;
-    let mut pixels = Vec::new();
-    if pixels.try_reserve_exact(bytes).is_err() {
-        return Err(too_large(images, size));
-    }
-    pixels.resize(bytes, 0);
-    Ok(pixels)
-}
-
-/// The bytes that `images` images take, if that is within the limit.
-pub(crate) fn within_limit(images: usize, size: (u32, u32)) -> Result<usize, DataError> {
-    let bytes = images.checked_mul(stride(size));
-    let held = bytes.filter(|&bytes| bytes as u64 <= MAX_BYTES);
-    held.ok_or_else(|| too_large(images, size))
-}
-
-fn too_large(images: usize, size: (u32, u32)) -> DataError {
-    DataError::TooLarge {
-        images,
-        size,
-        bytes: images as u128 * stride(size) as u128,
-        limit: MAX_BYTES,
-    }
-}
-
-/// The bytes of one image of this width and height.
-pub(crate) fn stride((width, height): (u32, u32)) -> usize {
-    width as usize * height as usize * 3
-}
-
-/// Whether an operating system creates files of this name next to pictures, or hides them from its
-/// users.
-pub(crate) fn is_hidden(name: &str) -> bool {
-    name.starts_with('.')
-        || name.eq_ignore_ascii_case("thumbs.db")
-        || name.eq_ignore_ascii_case("desktop.ini")
-}
-
-impl Listing {
-    /// Decodes the selected images and, if `side` is given, scales them to squares of that side.
+    /// Decodes the selected images. `path_of` returns an image's name in messages; `feed` hands the
+    /// encoded images to the assembly, each with its index.
     pub(crate) fn load(
         self,
-        side: Option<u32>,
+        options: &LoadOptions,
         selection: Selection,
+        path_of: impl Fn(&T) -> PathBuf,
+        feed: impl FnOnce(&[T], &mut Assembly) -> Result<(), DataError>,
     ) -> Result<Preview, DataError> {
-        let (train, test) = (labelled(self.train), labelled(self.test));
-        let train_images = train.len();
-        let mut images = selection.train(train);
-        let split_at = images.len();
-        images.extend(selection.test(test));
-
-        let size = common_size(&images, side)?;
-        let mut pixels = reserve(images.len(), size)?;
-        decode_into(&images, &mut pixels, size, side)?;
-        let labels = images.iter().map(|(label, _)| *label).collect();
+        let train_images = self.train.len();
+        let mut selected = selection.train(self.train);
+        let split_at = selected.len();
+        selected.extend(selection.test(self.test));
+        let (labels, images): (Vec<_>, Vec<_>) = selected.into_iter().unzip();
+        let paths = images.iter().map(path_of).collect();
+        let mut assembly = Assembly::new(paths, options.side()?)?;
+        feed(&images, &mut assembly)?;
+        let (size, pixels) = assembly.finish()?;
         Ok(Preview {
             dataset: Dataset::from_parts(self.classes, size, pixels, labels, split_at),
             train_images,
@@ -141,75 +92,13 @@ impl Listing {
     }
 }
 
-type Labelled = (u32, Source);
-
-fn labelled(classes: Vec<Vec<Source>>) -> Vec<Labelled> {
-    let of_class = |(label, images): (u32, Vec<Source>)| {
+fn labelled<T>(classes: Classes<T>) -> Vec<(u32, T)> {
+    let of_class = |(label, images): (u32, Vec<T>)| {
         let images = images.into_iter();
-        images.map(move |source| (label, source))
+        images.map(move |image| (label, image))
     };
-    (0..).zip(classes).flat_map(of_class).collect()
-}
-
-/// The requested size, or that of the first image that can be decoded. If none can, every image is
-/// unreadable.
-fn common_size(images: &[Labelled], side: Option<u32>) -> Result<(u32, u32), DataError> {
-    if let Some(side) = side {
-        return Ok((side, side));
-    }
-    let mut refused = Vec::new();
-    for (_, source) in images {
-        match source.decode(None) {
-            Ok(picture) => return Ok(picture.dimensions()),
-            Err(file) => refused.push(file),
-        }
-    }
-    Err(DataError::Unreadable(refused))
-}
-
-fn decode_into(
-    images: &[Labelled],
-    pixels: &mut [u8],
-    expected: (u32, u32),
-    side: Option<u32>,
-) -> Result<(), DataError> {
-    let (unreadable, different): (Vec<_>, Vec<_>) = pixels
-        .par_chunks_exact_mut(stride(expected))
-        .zip(images)
-        .filter_map(|(target, (_, source))| match source.decode(side) {
-            Err(file) => Some(Either::Left(file)),
-            Ok(picture) if picture.dimensions() != expected => {
-                Some(Either::Right((&source.path, picture.dimensions())))
-            }
-            Ok(picture) => {
-                target.copy_from_slice(&picture);
-                None
-            }
-        })
-        .partition_map(|problem| problem);
-    // Unreadable files are reported first: their repair may also repair the sizes.
-    if !unreadable.is_empty() {
-        return Err(DataError::Unreadable(unreadable));
-    }
-    match different.first() {
-        None => Ok(()),
-        // As all files can be read, the expected size is that of the very first.
-        Some(&(path, size)) => Err(DataError::UnequalSizes {
-            path: path.clone(),
-            size,
-            first: images[0].1.path.clone(),
-            first_size: expected,
-        }),
-    }
-}
-
-impl Source {
-    fn decode(&self, side: Option<u32>) -> Result<RgbImage, Unreadable> {
-        let decoded = match &self.content {
-            Content::OnDisk => decode::read(&self.path, side),
-            Content::Held(bytes) => decode::read_bytes(bytes, side),
-            Content::Refused(reason) => Err(Refusal(reason.clone().into_owned())),
-        };
-        decoded.map_err(|refusal| refusal.of(&self.path))
-    }
+    (0..)
+        .zip(classes.into_values())
+        .flat_map(of_class)
+        .collect()
 }

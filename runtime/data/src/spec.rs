@@ -1,8 +1,10 @@
-//! The names of data sets, and what can be chosen when one is loaded.
+//! The names of data sets.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::error::{DataError, DataErrorKind, name};
 
 /// Which data set to load, as after `--data`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,60 +26,48 @@ pub enum DataSpec {
     Cifar100(PathBuf),
 }
 
-/// What can be chosen when a data set is loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// The side, in pixels, of the square that every image is cropped at the centre and scaled to.
-    /// `None` keeps the images' size, which must then be the same for all.
-    pub image_size: Option<u32>,
-}
-
-/// Why a text is not the name of a data set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseDataSpecError {
-    /// The text has none of the known forms.
-    #[error(
-        "`{0}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
-            `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`"
-    )]
-    UnknownForm(String),
-    /// What follows `glyphs:` is not a seed.
-    #[error(
-        "`{0}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {max}",
-        max = u64::MAX
-    )]
-    Seed(String),
-    /// The path is missing in a form such as `folder:DIR`.
-    #[error("a path is missing; give one, as in `{0}`")]
-    NoPath(&'static str),
-}
-
 impl FromStr for DataSpec {
-    type Err = ParseDataSpecError;
+    type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Only the first colon divides, so that `folder:C:\pictures` names a folder.
-        match text.split_once(':') {
-            None if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
-            Some(("glyphs", seed)) => match seed.parse() {
+        let (form, value) = text.split_once(':').unwrap_or((text, ""));
+        let path = |of: fn(PathBuf) -> Self, placeholder| match value {
+            "" if text.contains(':') => Err(invalid(format!(
+                "a path is missing; give one, as in `{form}:{placeholder}`"
+            ))),
+            "" => unknown(text),
+            path => Ok(of(path.into())),
+        };
+        match form {
+            "glyphs" if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
+            "glyphs" => match value.parse() {
                 Ok(seed) => Ok(Self::Glyphs { seed }),
-                Err(_) => Err(ParseDataSpecError::Seed(seed.into())),
+                Err(_) => Err(invalid(format!(
+                    "`{}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {}",
+                    name(value),
+                    u64::MAX
+                ))),
             },
-            Some(("folder", path)) => Ok(Self::Folder(given(path, "folder:DIR")?)),
-            Some(("tar", path)) => Ok(Self::Tar(given(path, "tar:FILE")?)),
-            Some(("cifar10", path)) => Ok(Self::Cifar10(given(path, "cifar10:DIR")?)),
-            Some(("cifar100", path)) => Ok(Self::Cifar100(given(path, "cifar100:DIR")?)),
-            _ => Err(ParseDataSpecError::UnknownForm(text.into())),
+            "folder" => path(Self::Folder, "DIR"),
+            "tar" => path(Self::Tar, "FILE"),
+            "cifar10" => path(Self::Cifar10, "DIR"),
+            "cifar100" => path(Self::Cifar100, "DIR"),
+            _ => unknown(text),
         }
     }
 }
 
-fn given(path: &str, form: &'static str) -> Result<PathBuf, ParseDataSpecError> {
-    if path.is_empty() {
-        return Err(ParseDataSpecError::NoPath(form));
-    }
-    Ok(path.into())
+fn unknown(text: &str) -> Result<DataSpec, DataError> {
+    Err(invalid(format!(
+        "`{}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
+         `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`",
+        name(text)
+    )))
+}
+
+fn invalid(message: String) -> DataError {
+    DataError::new(DataErrorKind::Usage, message)
 }
 
 impl fmt::Display for DataSpec {
@@ -113,18 +103,24 @@ mod tests {
             ("cifar100:a:b", DataSpec::Cifar100("a:b".into())),
         ];
         for (text, spec) in cases {
-            assert_eq!(text.parse(), Ok(spec.clone()));
+            assert_eq!(text.parse::<DataSpec>().unwrap(), spec);
             assert_eq!(spec.to_string(), text);
         }
     }
 
     #[test]
     fn an_omitted_seed_is_0() {
-        assert_eq!("glyphs:0".parse::<DataSpec>(), "glyphs".parse());
+        let parsed = "glyphs:0".parse::<DataSpec>().unwrap();
+        assert_eq!(parsed, "glyphs".parse().unwrap());
     }
 
     #[test]
     fn other_texts_are_refused_by_kind() {
+        let refusal = |text: &str| {
+            let error = text.parse::<DataSpec>().unwrap_err();
+            assert_eq!(error.kind(), DataErrorKind::Usage);
+            error.to_string()
+        };
         let forms = ["folder:DIR", "tar:FILE", "cifar10:DIR", "cifar100:DIR"];
         for text in [
             "",
@@ -136,22 +132,26 @@ mod tests {
             "tar",
             "cifar:x",
         ] {
-            let error = text.parse::<DataSpec>().unwrap_err();
-            assert_eq!(error, ParseDataSpecError::UnknownForm(text.into()));
+            let error = refusal(text);
+            assert!(
+                error.starts_with(&format!("`{text}` is not a data set;")),
+                "{error}"
+            );
             for form in ["glyphs", "glyphs:SEED"].iter().chain(&forms) {
-                assert!(error.to_string().contains(&format!("`{form}`")), "{error}");
+                assert!(error.contains(&format!("`{form}`")), "{error}");
             }
         }
         for seed in ["", "x", "-1", "1.5", "18446744073709551616"] {
-            let error = format!("glyphs:{seed}").parse::<DataSpec>().unwrap_err();
-            assert_eq!(error, ParseDataSpecError::Seed(seed.into()));
+            let error = refusal(&format!("glyphs:{seed}"));
+            assert!(
+                error.starts_with(&format!("`{seed}` is not a seed for")),
+                "{error}"
+            );
         }
         for form in forms {
             let (name, _) = form.split_once(':').unwrap();
-            assert_eq!(
-                format!("{name}:").parse::<DataSpec>(),
-                Err(ParseDataSpecError::NoPath(form))
-            );
+            let expected = format!("a path is missing; give one, as in `{form}`");
+            assert_eq!(refusal(&format!("{name}:")), expected);
         }
     }
 }

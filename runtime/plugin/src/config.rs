@@ -23,9 +23,9 @@ pub struct HostConfig {
     /// [`default_cache`].
     ///
     /// Compiled modules in this folder are executed without a sandbox, so nobody else may be able to
-    /// write to it. On Unix a folder is used only if it belongs to the user, who alone may write to
-    /// it; the folders above it and access-control lists are not checked. Elsewhere nothing is
-    /// checked, and whoever names a folder has to make sure.
+    /// write to it. On Unix a folder is used only if it is [private](faa_system::private_folder), which
+    /// includes the folders above it. Elsewhere nothing is checked, and whoever names a folder has to
+    /// make sure.
     pub cache: Option<PathBuf>,
 }
 
@@ -58,6 +58,10 @@ pub struct Limits {
     pub call_time: Duration,
     /// Time in which a module must start, and in which it must return its specification: 1 s each.
     pub start_time: Duration,
+    /// Plugins per folder: 1,000. A folder with more is refused.
+    pub folder_files: usize,
+    /// Time after which no further plugin of a list of folders is loaded: 300 s.
+    pub folder_time: Duration,
     /// Stack, in bytes: 256 KiB. It is taken from the stack of the calling thread, which must have
     /// room for it.
     pub stack: usize,
@@ -72,6 +76,8 @@ impl Default for Limits {
             table_elements: 10_000,
             call_time: Duration::from_secs(10),
             start_time: Duration::from_secs(1),
+            folder_files: 1_000,
+            folder_time: Duration::from_secs(300),
             stack: 256 << 10,
         }
     }

@@ -22,6 +22,7 @@
 mod cache;
 mod clock;
 mod config;
+mod copy;
 mod digest;
 mod effort;
 mod error;

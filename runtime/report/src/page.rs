@@ -46,7 +46,7 @@ use faa_search::layout::Layout;
 use faa_system::write_whole;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub use self::error::ReportError;
+pub use self::error::{ReportError, ReportErrorKind};
 use self::evidence::Evidence;
 use self::record::Record;
 use self::sections::{
@@ -55,8 +55,9 @@ use self::sections::{
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// What can be chosen about a report.
+/// What can be chosen about a report; set the fields of a default.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ReportOptions {
     /// Where the page is written; `None` for `report.html` in the run directory.
     pub out: Option<PathBuf>,
@@ -93,7 +94,8 @@ pub fn write(run: &Path, options: &ReportOptions) -> Result<PathBuf, ReportError
     let page = page(&record, &evidence).into_string();
     let out = options.out.clone();
     let out = out.unwrap_or_else(|| Layout::new(run).report_file());
-    write_whole(&out, page.as_bytes()).map_err(FileError::io("write", &out))?;
+    let written = write_whole(&out, page.as_bytes()).map_err(FileError::io("write", &out));
+    written.map_err(ReportErrorKind::from)?;
     Ok(out)
 }
 
@@ -127,12 +129,13 @@ fn page(record: &Record, evidence: &Evidence<'_>) -> Markup {
 /// The sections of a search, or those of a training.
 fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
     let section = |id, heading, body| Section { id, heading, body };
+    let config = record.config();
+    let configuration = configuration::body(record);
     let mut sections = vec![section(
         "configuration",
         "Configuration and provenance",
-        configuration::body(record),
+        configuration,
     )];
-    let config = record.config();
     if let Some(search) = &config.search {
         let training = training::body(record, &config.common.training);
         let ops = ops::body(search, evidence);
@@ -149,10 +152,11 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
             section("images", "Images under the policy", images),
         ]);
     }
+    let final_trainings = final_trainings::body(record, &config.final_trainings);
     sections.push(section(
         "final_trainings",
         "Final trainings",
-        final_trainings::body(record, &config.final_trainings),
+        final_trainings,
     ));
     sections
 }

@@ -2,11 +2,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// There is no cache folder: no variable names one, or `FAA_CACHE_DIR` is a relative path, which would
-/// name a different folder from each working directory.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoCacheFolder(String);
+use crate::UnusableFolder;
 
 /// The folder for cached downloads and results: `$FAA_CACHE_DIR`, or by default `faa-runtime` in
 /// `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
@@ -16,8 +12,9 @@ pub struct NoCacheFolder(String);
 ///
 /// # Errors
 ///
-/// [`NoCacheFolder`].
-pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
+/// [`UnusableFolder`] if no variable names a folder, or `FAA_CACHE_DIR` is a relative path, which would
+/// name a different folder from each working directory.
+pub fn cache_folder() -> Result<PathBuf, UnusableFolder> {
     cache_folder_by(|name| env::var_os(name))
 }
 
@@ -25,10 +22,10 @@ pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
 ///
 /// # Errors
 ///
-/// [`NoCacheFolder`].
+/// As [`cache_folder`].
 pub fn cache_folder_by(
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<PathBuf, NoCacheFolder> {
+) -> Result<PathBuf, UnusableFolder> {
     let set = |name| {
         let value = variable(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)
@@ -37,7 +34,7 @@ pub fn cache_folder_by(
     if let Some(folder) = set("FAA_CACHE_DIR") {
         return match folder.is_absolute() {
             true => Ok(folder),
-            false => Err(NoCacheFolder(format!(
+            false => Err(UnusableFolder(format!(
                 "FAA_CACHE_DIR is {}, which is not an absolute path",
                 folder.display()
             ))),
@@ -46,15 +43,16 @@ pub fn cache_folder_by(
     let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
     let caches = absolute("XDG_CACHE_HOME").or_else(home_cache);
     let folder = caches.map(|caches| caches.join("faa-runtime"));
-    let unset = "no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set";
-    folder.ok_or_else(|| NoCacheFolder(unset.to_owned()))
+    folder.ok_or_else(|| UnusableFolder(UNSET.to_owned()))
 }
+
+const UNSET: &str = "no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder(variables: &[(&str, &str)]) -> Result<PathBuf, NoCacheFolder> {
+    fn folder(variables: &[(&str, &str)]) -> Result<PathBuf, UnusableFolder> {
         cache_folder_by(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
@@ -71,8 +69,7 @@ mod tests {
         assert_eq!(folder(&all), Ok("/own".into()));
         assert_eq!(folder(&all[1..]), Ok("/xdg/faa-runtime".into()));
         assert_eq!(folder(&all[2..]), Ok("/home/a/.cache/faa-runtime".into()));
-        let unset = folder(&all[3..]).unwrap_err().to_string();
-        assert!(unset.contains("HOME is not set"), "{unset}");
+        assert_eq!(folder(&all[3..]), Err(UnusableFolder(UNSET.into())));
     }
 
     #[test]
@@ -83,9 +80,9 @@ mod tests {
             assert_eq!(found, Ok("/h/.cache/faa-runtime".into()));
         }
         assert_eq!(folder(&[("FAA_CACHE_DIR", ""), home]), folder(&[home]));
-        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]).unwrap_err();
-        let expected = "FAA_CACHE_DIR is own, which is not an absolute path";
-        assert_eq!(relative.to_string(), expected);
-        assert_eq!(folder(&[("HOME", "h")]), folder(&[]));
+        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]);
+        let message = "FAA_CACHE_DIR is own, which is not an absolute path";
+        assert_eq!(relative, Err(UnusableFolder(message.into())));
+        assert_eq!(folder(&[("HOME", "h")]), Err(UnusableFolder(UNSET.into())));
     }
 }

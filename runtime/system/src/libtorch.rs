@@ -3,16 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::UnusableFolder;
 use crate::private::{NotPrivate, private_file, private_folder};
 
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
-
-/// A folder is not a suitable libtorch: it has no library, a different or unknown version, or others
-/// could replace what is in it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unusable(String);
 
 /// The folder, within the cache, of the CPU build that `cargo xtask libtorch` fetches.
 pub fn in_cache(cache: &Path) -> PathBuf {
@@ -24,18 +19,16 @@ pub fn in_cache(cache: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// [`Unusable`], which names the folder.
-pub fn check(home: &Path) -> Result<(), Unusable> {
-    let shown = home.display();
+/// [`UnusableFolder`]: the library is missing, states no version, or a different one.
+pub fn check(home: &Path) -> Result<(), UnusableFolder> {
+    let unusable = |why| Err(UnusableFolder(format!("{} {why}", home.display())));
     if !home.join("lib/libtorch_cpu.so").exists() {
-        return Err(Unusable(format!("{shown} has no lib/libtorch_cpu.so")));
+        return unusable("has no lib/libtorch_cpu.so".to_owned());
     }
     match version_of(home) {
         Some(found) if found == VERSION => Ok(()),
-        Some(found) => Err(Unusable(format!(
-            "{shown} is version {found}, not {VERSION}"
-        ))),
-        None => Err(Unusable(format!("{shown} does not state its version"))),
+        Some(found) => unusable(format!("is version {found}, not {VERSION}")),
+        None => unusable("does not state its version".to_owned()),
     }
 }
 
@@ -44,13 +37,13 @@ pub fn check(home: &Path) -> Result<(), Unusable> {
 ///
 /// # Errors
 ///
-/// [`Unusable`]. [`private_folder`] says what others must not be able to do.
-pub fn find_in_cache(cache: &Path) -> Result<PathBuf, Unusable> {
-    let not_private = |error: NotPrivate| Unusable(error.to_string());
+/// [`UnusableFolder`]. [`private_folder`] says what others must not be able to do.
+pub fn find_in_cache(cache: &Path) -> Result<PathBuf, UnusableFolder> {
+    let not_private = |error: NotPrivate| UnusableFolder(error.to_string());
     let home = in_cache(cache);
     check(&home)?;
     let libraries = private_folder(&home.join("lib")).map_err(not_private)?;
-    let unreadable = |error| Unusable(format!("{}: {error}", libraries.display()));
+    let unreadable = |error| UnusableFolder(format!("{}: {error}", libraries.display()));
     for entry in fs::read_dir(&libraries).map_err(unreadable)? {
         private_file(&entry.map_err(unreadable)?.path()).map_err(not_private)?;
     }
@@ -59,7 +52,7 @@ pub fn find_in_cache(cache: &Path) -> Result<PathBuf, Unusable> {
 
 /// The version without its build, such as `2.11.0`, from `build-version` (a plain libtorch) or
 /// `version.py` (PyTorch).
-pub fn version_of(home: &Path) -> Option<String> {
+fn version_of(home: &Path) -> Option<String> {
     let plain = fs::read_to_string(home.join("build-version")).ok();
     let python = || {
         let python = fs::read_to_string(home.join("version.py")).ok()?;

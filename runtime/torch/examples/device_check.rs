@@ -72,12 +72,13 @@ fn main() -> Result<ExitCode> {
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
     let setup = Setup {
-        training: TrainingConfig {
-            epochs: epochs.parse()?,
-            batch: 64_usize.try_into()?,
-            learning_rate: LEARNING_RATE,
-            warmup_epochs: 1,
-            ..shared::training(model)?
+        training: {
+            let mut it = shared::training(model)?;
+            it.epochs = epochs.parse()?;
+            it.batch = 64_usize.try_into()?;
+            it.learning_rate = LEARNING_RATE;
+            it.warmup_epochs = 1;
+            it
         },
         images: shared::spread(&dataset, images.parse()?),
         dataset,

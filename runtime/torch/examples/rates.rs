@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use faa_ops_builtin::builtin_ops;
 use faa_search::backend::{ScoringTask, StopFlag, TrainTask};
-use faa_search::config::{SEARCHED_OPS, TrainingConfig};
+use faa_search::config::SEARCHED_OPS;
 use faa_search::space::Space;
 use faa_search::{Backend, NetworkFiles};
 use faa_torch::network::Folded;
@@ -64,10 +64,8 @@ fn main() -> Result<()> {
         precision: precision_of(precision)?,
     };
     let mut backend = TorchBackend::new(Arc::clone(&dataset), builtin_ops(), config);
-    let training = TrainingConfig {
-        batch: batch.parse()?,
-        ..shared::training(model)?
-    };
+    let mut training = shared::training(model)?;
+    training.batch = batch.parse()?;
     let all = shared::spread(&dataset, images);
     let stop = StopFlag::new();
     let task = TrainTask {

@@ -59,18 +59,14 @@ fn main() -> Result<()> {
         stop: StopFlag::new(),
     };
     ensure!(!bench.images.is_empty(), "the number of images is 0");
-    let training = TrainingConfig {
-        batch: batch.parse()?,
-        // The steps are only timed, and should not make the loss diverge.
-        learning_rate: 1e-12,
-        ..shared::training(model)?
-    };
-    let bare = TrainingConfig {
-        crop_padding: 0,
-        flip: false,
-        cutout: 0,
-        ..training.clone()
-    };
+    let mut training = shared::training(model)?;
+    training.batch = batch.parse()?;
+    // The steps are only timed, and should not make the loss diverge.
+    training.learning_rate = 1e-12;
+    let mut bare = training.clone();
+    bare.crop_padding = 0;
+    bare.flip = false;
+    bare.cutout = 0;
     let space = Space::of(&SEARCHED_OPS.map(str::to_owned), 5, 2);
     let (policy, candidate) = (
         space.random_policy("policy", 50, 0),
@@ -127,11 +123,7 @@ fn kind_of(backend: &TorchBackend) -> Kind {
 
 /// A candidate that leaves every image unchanged.
 fn identity() -> Policy {
-    let step = Step {
-        op: "Identity".to_owned(),
-        probability: 0.0,
-        strength: Strength::Unstated,
-    };
+    let step = Step::new("Identity", 0.0, Strength::Unstated);
     Policy::of_sub_policies("identity", vec![vec![step]])
 }
 

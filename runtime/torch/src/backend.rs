@@ -251,11 +251,9 @@ impl Backend for TorchBackend {
     }
 
     fn dataset(&self) -> DatasetInfo {
-        DatasetInfo {
-            images: [self.dataset.train.len(), self.dataset.test.len()],
-            size: [self.dataset.width, self.dataset.height],
-            classes: self.dataset.classes.len(),
-        }
+        let images = [self.dataset.train.len(), self.dataset.test.len()];
+        let size = [self.dataset.width, self.dataset.height];
+        DatasetInfo::new(images, size, self.dataset.classes.len())
     }
 
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {
@@ -306,11 +304,11 @@ impl Backend for TorchBackend {
         let normalise = self.normalise(network.statistics)?;
         let totals = self.classify(folded, &normalise, &loader, &samples, task.draws, stop)?;
         let count = samples.len() as f64;
-        Ok(Score {
-            any: totals.any_correct as f64 / task.images.len() as f64,
-            mean: totals.correct as f64 / count,
-            loss: totals.loss / count,
-        })
+        Ok(Score::new(
+            totals.any_correct as f64 / task.images.len() as f64,
+            totals.correct as f64 / count,
+            totals.loss / count,
+        ))
     }
 
     fn evaluate(
@@ -331,19 +329,16 @@ impl Backend for TorchBackend {
         let normalise = self.normalise(network.statistics)?;
         let totals = self.classify(&folded, &normalise, &loader, &samples, 1, stop)?;
         let count = samples.len() as f64;
-        Ok(Evaluation {
-            error: 1.0 - totals.correct as f64 / count,
-            loss: totals.loss / count,
-        })
+        let error = 1.0 - totals.correct as f64 / count;
+        Ok(Evaluation::new(error, totals.loss / count))
     }
 
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
         let images: Vec<usize> = (0..self.dataset.train.len()).collect();
         // The steps are only timed, and should not make the loss diverge.
-        let training = &TrainingConfig {
-            learning_rate: 1e-12,
-            ..training.clone()
-        };
+        let mut training = training.clone();
+        training.learning_rate = 1e-12;
+        let training = &training;
         let task = |count: usize| TrainTask {
             images: &images[..count.min(images.len())],
             training,
@@ -376,7 +371,7 @@ impl Backend for TorchBackend {
             let classified = task.images.len() * task.draws;
             self.score(&network, &task, stop).map(|_| classified)
         })?;
-        Ok(Rates { train, classify })
+        Ok(Rates::new(train, classify))
     }
 }
 

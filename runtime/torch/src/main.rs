@@ -19,7 +19,7 @@ use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
     End, Hello, Message, Request, RunRequest, TorchReport, read_line, write_line,
 };
-use faa_search::{Event, Run, RunDirectory, RunError};
+use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
 use crate::session::Session;
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
         return ExitCode::SUCCESS;
     };
-    let stopped = matches!(error.downcast_ref(), Some(RunError::Stopped));
+    let kind = error.downcast_ref().map(RunError::kind);
+    let stopped = kind == Some(RunErrorKind::Stopped);
     let ended = if stopped {
         End::Stopped
     } else {
@@ -75,11 +76,8 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             resources,
         } => {
             // Networks are evaluated one after the other, on one device.
-            let resources = Resources {
-                devices: resources.devices.into_iter().take(1).collect(),
-                jobs: Some(1),
-                ..resources
-            };
+            let devices = resources.devices.into_iter().take(1).collect();
+            let resources = Resources::new(devices, resources.threads);
             let mut session =
                 Session::open((&data, image_size), Precision::Float32, &resources, None)?;
             let backend = &mut session.backends[0];
@@ -101,11 +99,8 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
 
 fn doctor(stop: &StopFlag) {
     let cuda = CudaSupport::load();
-    let doctor = TorchReport {
-        onednn: tch::utils::has_mkldnn(),
-        cuda_devices: cuda.devices(),
-        cuda: cuda.to_string(),
-    };
+    let onednn = tch::utils::has_mkldnn();
+    let doctor = TorchReport::new(onednn, cuda.devices(), cuda.to_string());
     send(&Message::Doctor { doctor }, stop);
 }
 
@@ -115,6 +110,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         out,
         resources,
         plugins,
+        ..
     } = request;
     let common = &config.common;
     let plugins = plugins
@@ -128,30 +124,19 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
-    let current = Environment {
-        device: session.device,
-        threads: resources.threads,
-        jobs: session.backends.len(),
-        scoring,
-        training,
-        processor: device::processor(),
-    };
+    let mut current = Environment::default();
+    (current.device, current.processor) = (session.device, device::processor());
+    (current.threads, current.jobs) = (resources.threads, session.backends.len());
+    (current.scoring, current.training) = (scoring, training);
     if let Some(recorded) = directory.record_environment(&current)? {
         send(
             &Message::Event(Event::EnvironmentChanged { recorded, current }),
             stop,
         );
     }
-    let run = Run {
-        config,
-        labels,
-        ops: &session.ops,
-        backends: &mut session.backends,
-        directory: &directory,
-        stop,
-        observe: &mut |event| send(&Message::Event(event), stop),
-    };
-    run.run()?;
+    let (ops, backends) = (&session.ops, &mut session.backends);
+    let run = Run::new(config, labels, ops, backends, &directory);
+    run.run(stop, &mut |event| send(&Message::Event(event), stop))?;
     Ok(())
 }
 

@@ -34,7 +34,10 @@ impl Session {
         // For decoding and augmentation; it must be set before rayon's pool is first used.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads);
         pool.build_global()?;
-        let data = Arc::new(Dataset::load(&data.parse()?, &LoadOptions { image_size })?);
+        let data = Arc::new(Dataset::load(
+            &data.parse()?,
+            &LoadOptions::sized(image_size),
+        )?);
         let mut ops = faa_ops_builtin::builtin_ops();
         if let Some((options, named)) = plugins {
             load_plugins(options, named, &mut ops)?;

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use faa_search::config::{Preset, RunConfig, TrainingConfig};
+use faa_search::config::{Preset, RunConfig};
 use faa_search::model::Model;
 use faa_torch::device::cpu_has_bf16;
 use faa_torch::network::{Folded, Mode, Role, Shape, TensorSpec, WideResNet};
@@ -163,11 +163,9 @@ fn float32_is_as_near_as_pytorchs() {
 
 impl Case {
     fn sgd(&self, network: &WideResNet, optimizer: &Optimizer) -> Sgd {
-        let training = TrainingConfig {
-            weight_decay: optimizer.weight_decay,
-            clip_norm: self.clip_norm,
-            ..RunConfig::for_search(Preset::Cifar10, "").common.training
-        };
+        let mut training = RunConfig::for_search(Preset::Cifar10, "").common.training;
+        training.weight_decay = optimizer.weight_decay;
+        training.clip_norm = self.clip_norm;
         Sgd::new(network, &training).unwrap()
     }
 }

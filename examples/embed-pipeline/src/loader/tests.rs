@@ -1,6 +1,5 @@
 use std::fs;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
 use faa_op::{Call, ImageMut, Op, OpErrorKind, OpResult, OpSpec};
 use faa_policy::{Policy, shipped};
@@ -150,20 +149,19 @@ fn a_slow_consumer_stops_the_threads_and_memory_is_used_again() {
     let folder = pictures(80);
     let (executor, calls) = counting(None, None);
     let loader = loader(&folder, executor, options(2));
-    let mut batches = loader.epoch(0).unwrap();
-    let held = batches.next().unwrap().unwrap();
-
-    // Two threads with one batch that waits in the channel and one that waits for room in it, and
-    // the batch that is held.
-    let max = (2 * 2 + 1) * 4;
-    while calls.load(Ordering::SeqCst) < max {
-        thread::sleep(Duration::from_millis(1));
+    let mut taken = 0;
+    for batch in loader.epoch(0).unwrap() {
+        batch.unwrap();
+        taken += 1;
+        // In addition, each of the two threads has one batch that waits in the channel and one that
+        // waits for room in it. Threads that went on would be found in one of the rounds.
+        let max = 80.min((taken + 2 * 2) * 4);
+        while calls.load(Ordering::SeqCst) < max {
+            thread::yield_now();
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), max);
     }
-    thread::sleep(Duration::from_millis(100));
-    assert_eq!(calls.load(Ordering::SeqCst), max);
-
-    drop(held);
-    assert_eq!(batches.count(), 19);
+    assert_eq!(taken, 20);
     assert_eq!(loader.epoch(1).unwrap().count(), 20);
     assert!((1..=5).contains(&loader.shared.pool.idle()));
 }
@@ -202,7 +200,10 @@ fn a_panic_or_an_op_that_fails_is_an_error_and_ends_the_epoch() {
     let panic = error(counting(Some(14), None));
     assert!(panic.to_string().contains("the op is broken"), "{panic}");
     let failure = error(counting(None, Some(14)));
-    assert!(matches!(failure, LoadError::Augment { .. }), "{failure}");
+    assert!(
+        failure.to_string().starts_with("cannot augment "),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -228,12 +229,19 @@ fn files_that_are_no_images_are_named_and_left_out() {
 fn what_cannot_work_is_refused_at_once() {
     let folder = pictures(2);
     let open = || Folder::open(folder.path()).unwrap();
-    let error = Loader::new(open(), shipped_executor(), options(0)).err();
-    assert!(matches!(error, Some(LoadError::Zero("threads"))));
+    let refusal = |executor, options| {
+        let error = Loader::new(open(), executor, options).err().unwrap();
+        error.to_string()
+    };
+    let zero = refusal(shipped_executor(), options(0));
+    assert_eq!(zero, "threads must be at least 1");
 
     let json = br#"{"format": "faa-policy", "version": 1, "name": "mixing", "sub_policies": [
         [{"op": "SamplePairing", "probability": 1, "magnitude": 1}]]}"#;
     let mixing = Executor::builtin(&Policy::parse(json).unwrap()).unwrap();
-    let error = Loader::new(open(), mixing, options(1)).err();
-    assert!(matches!(error, Some(LoadError::NeedsPartner(op)) if op == "SamplePairing"));
+    let mixing = refusal(mixing, options(1));
+    assert!(
+        mixing.starts_with("the policy's op SamplePairing needs a partner"),
+        "{mixing}"
+    );
 }

@@ -1,6 +1,5 @@
 //! Hardware and output options, and the execution of requests by `faa-runtime-torch`.
 
-use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::results::{FinalResult, Summary};
 
-use super::Usage;
+use super::{Usage, print};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -53,18 +52,16 @@ pub(crate) struct ExecutionOptions {
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
     #[command(flatten)]
-    plugins: PluginOptions,
+    pub(crate) plugins: PluginOptions,
 }
 
 impl HardwareOptions {
     /// The hardware to use; `jobs` is the number of folds or trainings in parallel.
     pub(crate) fn resources(&self, jobs: Option<NonZeroUsize>) -> Result<Resources> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let resources = Resources {
-            devices: self.device.clone(),
-            threads: self.threads.map_or_else(cores, NonZeroUsize::get),
-            jobs: jobs.map(NonZeroUsize::get),
-        };
+        let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
+        let mut resources = Resources::new(self.device.clone(), threads);
+        resources.jobs = jobs.map(NonZeroUsize::get);
         resources
             .check()
             .map_err(|error| Usage(error.to_string()))?;
@@ -73,27 +70,20 @@ impl HardwareOptions {
 }
 
 impl ExecutionOptions {
-    /// The ops that a run may use.
-    pub(crate) fn known_ops(&self) -> Result<KnownOps> {
-        self.plugins.known_ops()
-    }
-
-    /// Executes a run, shows its progress, and writes its report. Returns the summary to print, or
-    /// `None` with `--json`, which has printed it as an event.
+    /// Executes a run, shows its progress, writes its report, and prints its results; with `--json`, its
+    /// events.
     pub(crate) fn execute(
         &self,
         config: RunConfig,
         out: &Path,
         known: KnownOps,
-    ) -> Result<Option<Summary>> {
-        let request = Request::Run(Box::new(RunRequest {
-            config,
-            out: out.to_owned(),
-            resources: self.hardware.resources(self.jobs)?,
-            plugins: self.plugins.request()?,
-        }));
+        text: impl Fn(&Summary) -> String,
+    ) -> Result<()> {
+        let resources = self.hardware.resources(self.jobs)?;
+        let mut request = RunRequest::new(config, out.to_owned(), resources);
+        request.plugins = self.plugins.request()?;
+        let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
-        progress.wait();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
         let result = send(&request, Some(out), |event| {
@@ -106,7 +96,7 @@ impl ExecutionOptions {
                 curves = None;
             }
             if self.json {
-                print_line(&serde_json::to_string(&event)?)?;
+                print(&format!("{}\n", serde_json::to_string(&event)?))?;
             }
             if let Event::Finished(finished) = event {
                 summary = Some(finished);
@@ -115,10 +105,8 @@ impl ExecutionOptions {
         });
         progress.end();
         result?;
-        let options = ReportOptions {
-            ops: known.ops,
-            ..ReportOptions::default()
-        };
+        let mut options = ReportOptions::default();
+        options.ops = known.ops;
         match page::write(out, &options) {
             Ok(page) if !self.json => eprintln!("report: {}", page.display()),
             Ok(_) => {}
@@ -128,7 +116,10 @@ impl ExecutionOptions {
             ),
         }
         let summary = summary.ok_or_else(|| anyhow!("the run ended without a result"))?;
-        Ok((!self.json).then_some(summary))
+        match self.json {
+            true => Ok(()),
+            false => print(&text(&summary)),
+        }
     }
 }
 
@@ -177,12 +168,6 @@ pub(crate) fn results_table(results: &[FinalResult]) -> String {
 pub(crate) fn program() -> String {
     let called = std::env::args().next();
     called.unwrap_or_else(|| "faa-runtime".to_owned())
-}
-
-pub(crate) fn print_line(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
 }
 
 /// The mean of fractions, as a percentage; with the sample standard deviation if there are several.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use faa_report::page::{ReportOptions, write};
 
-use super::execution::print_line;
+use super::print;
 use crate::plugins::PluginOptions;
 
 /// Write an HTML report of a run: configuration, curves, rewards, ops, policy, images and errors.
@@ -31,11 +31,10 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn run(self) -> Result<()> {
-        let options = ReportOptions {
-            out: self.out,
-            ops: self.plugins.known_ops()?.ops,
-            images: usize::from(self.images),
-        };
-        print_line(&write(&self.run, &options)?.display().to_string())
+        let mut options = ReportOptions::default();
+        options.out = self.out;
+        options.ops = self.plugins.known_ops()?.ops;
+        options.images = usize::from(self.images);
+        print(&format!("{}\n", write(&self.run, &options)?.display()))
     }
 }

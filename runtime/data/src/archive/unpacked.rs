@@ -1,7 +1,7 @@
 //! The bytes of a tar file, decompressed.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
@@ -14,7 +14,7 @@ pub(super) const MAX_HEADERS: u64 = 1 << 20;
 
 /// Reads the decompressed content of a file, up to a limit.
 pub(super) struct Unpacked {
-    bytes: Box<dyn Read>,
+    bytes: BufReader<Box<dyn Read>>,
     room: u64,
     to_entry: ToEntry,
     ended: bool,
@@ -22,7 +22,7 @@ pub(super) struct Unpacked {
 
 /// How many bytes may be read until the next entry begins. It is shared with the reader of entries,
 /// because the `tar` crate owns the reader of bytes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct ToEntry(Rc<Cell<u64>>);
 
 /// How a file is compressed.
@@ -41,9 +41,9 @@ impl Unpacked {
             Compression::Zstd => Box::new(Frames::new(packed)),
         };
         Ok(Self {
-            bytes,
+            bytes: BufReader::new(bytes),
             room: limit,
-            to_entry: ToEntry::first(),
+            to_entry: ToEntry::default(),
             ended: false,
         })
     }
@@ -55,22 +55,32 @@ impl Unpacked {
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
+
+    /// Skips the zeros that end an archive, and returns whether something follows.
+    pub(super) fn skip_zeros(&mut self) -> io::Result<bool> {
+        loop {
+            let buffer = self.bytes.fill_buf()?;
+            let length = buffer.len();
+            let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
+            self.bytes.consume(zeros);
+            self.spend_room(zeros)?;
+            if length == 0 || zeros < length {
+                return Ok(length > 0);
+            }
+        }
+    }
+
+    fn spend_room(&mut self, count: usize) -> io::Result<()> {
+        self.room = self.room.checked_sub(count as u64).ok_or_else(too_large)?;
+        Ok(())
+    }
 }
 
 impl ToEntry {
-    fn first() -> Self {
-        Self(Rc::new(Cell::new(MAX_HEADERS)))
-    }
-
     /// An entry begins whose content has this many bytes in the archive.
     pub(super) fn begins(&self, content: u64) {
         // The content ends in a block of 512 bytes.
         self.0.set(content.saturating_add(511 + MAX_HEADERS));
-    }
-
-    /// No entry follows.
-    pub(super) fn none(&self) {
-        self.0.set(u64::MAX);
     }
 
     fn spend(&self, count: u64) -> io::Result<()> {
@@ -92,7 +102,7 @@ pub(super) fn too_large() -> io::Error {
 impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read(buffer)?;
-        self.room = self.room.checked_sub(count as u64).ok_or_else(too_large)?;
+        self.spend_room(count)?;
         self.to_entry.spend(count as u64)?;
         self.ended |= count == 0 && !buffer.is_empty();
         Ok(count)

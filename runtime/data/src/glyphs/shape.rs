@@ -43,19 +43,8 @@ impl Shape {
         Self::Triangle,
     ];
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Arch => "arch",
-            Self::Crescent => "crescent",
-            Self::Disc => "disc",
-            Self::Heart => "heart",
-            Self::Hourglass => "hourglass",
-            Self::Plus => "plus",
-            Self::Ring => "ring",
-            Self::Square => "square",
-            Self::Star => "star",
-            Self::Triangle => "triangle",
-        }
+    pub(super) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 
     /// Whether a point lies in the shape: x to the right and y down, with the middle at the origin

@@ -73,7 +73,7 @@ pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
     let image_size = record.config().common.image_size;
     let wanted = NonZeroUsize::new(images.max(MEASURED_IMAGES)).expect("some images are measured");
     // A data error includes its cause.
-    let preview = Dataset::preview(&spec, &LoadOptions { image_size }, wanted)
+    let preview = Dataset::preview(&spec, &LoadOptions::sized(image_size), wanted)
         .map_err(|error| error.to_string())?;
     let current = preview.train_images;
     match record.train_images() {
@@ -200,10 +200,7 @@ fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
     let column = |column: usize| {
         let index = column * all.len() / shown;
         let steps = all[index].clone();
-        let always = |step: &Step| Step {
-            probability: 1.0,
-            ..step.clone()
-        };
+        let always = |step: &Step| Step::new(&step.op, 1.0, step.strength);
         let policy = Policy::of_sub_policies("shown", vec![steps.iter().map(always).collect()]);
         (Column::SubPolicy { index, steps }, policy)
     };
@@ -264,16 +261,10 @@ mod tests {
     /// Four uniform images of 2×2 pixels in three classes.
     fn dataset() -> Dataset {
         let shades = [0, 50, 100, 255];
-        Dataset {
-            classes: ["a", "b", "c"].map(str::to_owned).into(),
-            width: 2,
-            height: 2,
-            train: Split {
-                pixels: shades.into_iter().flat_map(|shade| [shade; 12]).collect(),
-                labels: vec![0, 0, 1, 2],
-            },
-            test: Split::default(),
-        }
+        let pixels = shades.into_iter().flat_map(|shade| [shade; 12]).collect();
+        let train = Split::new(pixels, vec![0, 0, 1, 2]);
+        let classes = ["a", "b", "c"].map(str::to_owned).into();
+        Dataset::new(classes, (2, 2), train, Split::default())
     }
 
     fn policy(op: &str, probability: f64) -> Policy {

@@ -69,13 +69,19 @@ fn search(data: &str) -> RunConfig {
     search.ops = ["Invert", "Rotate"].map(str::to_owned).to_vec();
     search.trials = 30.try_into().unwrap();
     search.top_n = 5.try_into().unwrap();
-    config.final_trainings.augmentations = vec![
+    let baselines = [
         Augmentation::None,
         Augmentation::Cutout,
         Augmentation::Random,
-        Augmentation::Policy,
     ];
+    config.final_trainings.augmentations = [&baselines[..], &[Augmentation::Policy]].concat();
     config
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> Value) -> String {
+    (0..count)
+        .map(|number| line(number).to_string() + "\n")
+        .collect()
 }
 
 fn epochs() -> String {
@@ -83,9 +89,7 @@ fn epochs() -> String {
         json!({"epoch": epoch, "loss": 2.0 - epoch as f64 / 2.0, "error": 0.5,
             "learning_rate": 0.1, "seconds": 40.0, "images": 32})
     };
-    (0..3)
-        .map(|number| format!("{}\n", epoch(number)))
-        .collect()
+    lines(3, epoch)
 }
 
 fn candidate(probability: f64) -> Vec<SubPolicy> {
@@ -109,9 +113,7 @@ fn trials(probability: f64) -> String {
         json!({"round": 0, "trial": trial, "reward": reward, "any": reward, "mean": 0.4,
             "loss": 1.0, "seconds": 2.0, "candidate": candidate})
     };
-    (0..30)
-        .map(|number| format!("{}\n", trial(number)))
-        .collect()
+    lines(30, trial)
 }
 
 /// Two classes of plain images, enough of them that what policies do to them is not a matter of luck.
@@ -131,20 +133,15 @@ fn data_set() -> TempDir {
 }
 
 fn whole(data: &TempDir, probability: f64) -> Run {
-    let mut run = Run::new(&format!("folder:{}", data.path().display()))
+    Run::new(&format!("folder:{}", data.path().display()))
         .fold(0, probability)
         .fold(1, probability)
         .policy(probability)
-        .put("summary.json", "{}");
-    for (training, error) in [
-        ("none-0", 0.4),
-        ("cutout-0", 0.375),
-        ("random-0", 0.3),
-        ("policy-0", 0.25),
-    ] {
-        run = run.final_training(training, error);
-    }
-    run
+        .put("summary.json", "{}")
+        .final_training("none-0", 0.4)
+        .final_training("cutout-0", 0.375)
+        .final_training("random-0", 0.3)
+        .final_training("policy-0", 0.25)
 }
 
 fn assert_has(page: &str, all: &[&str]) {
@@ -157,15 +154,7 @@ fn assert_has(page: &str, all: &[&str]) {
 fn a_whole_run_has_every_section() {
     let data = data_set();
     let page = whole(&data, 0.9).page();
-    for id in [
-        "configuration",
-        "training",
-        "reward",
-        "ops",
-        "policy",
-        "images",
-        "final_trainings",
-    ] {
+    for id in "configuration training reward ops policy images final_trainings".split(' ') {
         assert!(page.contains(&format!("<section id=\"{id}\">")), "{id}");
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
     }
@@ -376,7 +365,7 @@ fn counts_that_no_search_has_do_no_harm() {
     let search = config.search.as_mut().unwrap();
     (search.trials, search.rounds, search.top_n) = (huge, huge, huge);
     (search.ops_per_sub_policy, search.sampler.start_up_trials) = (huge, usize::MAX);
-    config.final_trainings.epochs = huge;
+    config.final_trainings.epochs = Some(huge);
     config.final_trainings.seeds = huge;
     let page = Run::of(&config)
         .fold(0, 0.9)

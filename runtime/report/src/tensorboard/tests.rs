@@ -83,29 +83,17 @@ impl Run {
 }
 
 fn epoch(number: usize, loss: f64) -> Epoch {
-    Epoch {
-        epoch: number,
-        loss,
-        error: 0.5,
-        learning_rate: 0.1,
-        seconds: 0.25,
-        images: 50,
-    }
+    let mut epoch = Epoch::default();
+    (epoch.epoch, epoch.images, epoch.learning_rate) = (number, 50, 0.1);
+    (epoch.loss, epoch.error, epoch.seconds) = (loss, 0.5, 0.25);
+    epoch
 }
 
 fn trial(round: usize, number: usize, reward: f64) -> Trial {
-    Trial {
-        round,
-        trial: number,
-        reward,
-        score: Score {
-            any: reward,
-            mean: reward,
-            loss: 1.25,
-        },
-        seconds: 0.5,
-        candidate: Vec::new(),
-    }
+    let mut trial = Trial::default();
+    (trial.round, trial.trial, trial.reward) = (round, number, reward);
+    (trial.score, trial.seconds) = (Score::new(reward, reward, 1.25), 0.5);
+    trial
 }
 
 fn append(log: &Path, value: &impl Serialize) {
@@ -123,7 +111,7 @@ fn epoch_done(number: usize, loss: f64) -> Event {
 
 fn done(training: TrainingId, resumed: bool) -> Event {
     let (error, loss) = (0.25, 1.5);
-    let evaluation = Evaluation { error, loss };
+    let evaluation = Evaluation::new(error, loss);
     Event::TrainingDone {
         training,
         evaluation,
@@ -224,10 +212,7 @@ fn a_training_that_was_found_diverged_has_its_curve() {
     run.epoch(0, 2.0);
     fs::remove_dir_all(run.path("tensorboard")).unwrap();
     run.restart();
-    let divergence = Divergence {
-        epoch: 1,
-        learning_rate: 0.1,
-    };
+    let divergence = Divergence::new(1, 0.1);
     run.report(&Event::TrainingDiverged {
         training: FOLD,
         divergence,

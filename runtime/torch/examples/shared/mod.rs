@@ -42,8 +42,7 @@ pub(crate) fn device(name: &str) -> Result<Device> {
 
 /// The paper's hyperparameters, for the network of this name, `wrn-D-K`.
 pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
-    Ok(TrainingConfig {
-        model: model.parse()?,
-        ..RunConfig::for_search(Preset::Cifar10, "").common.training
-    })
+    let mut it = RunConfig::for_search(Preset::Cifar10, "").common.training;
+    it.model = model.parse()?;
+    Ok(it)
 }

@@ -47,20 +47,13 @@ impl TorchBackend {
         let (accuracy, loss) = metrics.accuracy_and_loss(images).map_err(torch)?;
         let learning_rate = schedule.rate(step.saturating_sub(1));
         if !loss.is_finite() || !network.is_finite().map_err(torch)? {
-            return Err(Divergence {
-                epoch,
-                learning_rate,
-            }
-            .into());
+            return Err(Divergence::new(epoch, learning_rate).into());
         }
-        Ok(Epoch {
-            epoch,
-            loss,
-            error: 1.0 - accuracy,
-            learning_rate,
-            seconds: started.elapsed().as_secs_f64(),
-            images,
-        })
+        let mut done = Epoch::default();
+        (done.epoch, done.images) = (epoch, images);
+        (done.loss, done.error) = (loss, 1.0 - accuracy);
+        (done.learning_rate, done.seconds) = (learning_rate, started.elapsed().as_secs_f64());
+        Ok(done)
     }
 
     /// Logits, and the loss of each image, as 32-bit floats.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::print;
+use super::super::print;
 use crate::wasm_toolchain::{self, Target};
 
 /// Build a plugin crate to WebAssembly, with an installed Rust toolchain.
