@@ -12,6 +12,7 @@ use faa_plugin::{Host, NativePermission, Plugin, PluginErrorKind};
 use serde_json::{Value, json};
 
 use super::super::{ops, print};
+use crate::arguments::in_range;
 use crate::plugins::PluginLimits;
 use crate::table::{render, table};
 
