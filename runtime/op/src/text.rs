@@ -1,5 +1,6 @@
 //! Text of strangers (files, plugins, data sets) on its way to a terminal.
 
+use alloc::format;
 use alloc::string::String;
 
 /// At most `max` characters of a text, without anything that could control a terminal, reorder what
@@ -21,6 +22,26 @@ pub fn clean(text: &str, max: usize) -> String {
     cleaned.truncate(cleaned.trim_end().len());
     if is_cut {
         cleaned.push('…');
+    }
+    cleaned
+}
+
+/// A whole text for a terminal, of any number of lines: every [display control](is_display_control) except
+/// the ends of lines becomes its escape in JSON, so that one line of JSON stays the same value.
+///
+/// ```
+/// assert_eq!(faa_op::text::clean_lines("a\x1b[2Jb\nc\n"), "a\\u001b[2Jb\nc\n");
+/// ```
+pub fn clean_lines(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' || !is_display_control(character) {
+            cleaned.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                cleaned.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
     }
     cleaned
 }
@@ -74,5 +95,14 @@ mod tests {
         ] {
             assert!(!is_display_control(shown), "{shown:?}");
         }
+    }
+
+    #[test]
+    fn lines_stay_and_what_controls_a_terminal_is_escaped() {
+        let text = "é漢 \u{fffd}\n\n";
+        assert_eq!(clean_lines(text), text);
+        let hostile = "\u{1b}]0;x\u{7} \r\t\u{7f}\u{9b}2J\u{202e}\u{200b}";
+        let escaped = r"\u001b]0;x\u0007 \u000d\u0009\u007f\u009b2J\u202e\u200b";
+        assert_eq!(clean_lines(hostile), escaped);
     }
 }
