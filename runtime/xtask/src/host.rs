@@ -90,6 +90,8 @@ impl Host {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// A Linux machine with only these environment variables.
