@@ -385,6 +385,22 @@ fn broken_plugins_are_reported_and_the_others_work() {
 }
 
 #[test]
+fn a_search_does_not_leave_out_a_plugin_that_it_was_given() {
+    let folder = Workdir::empty();
+    let module = abi_example();
+    folder.write("plugins/flicker.wasm", &module[..module.len() / 2]);
+    let search = "search --data glyphs --preset demo --plugins plugins --out run";
+    let left_out = "the search would leave out the plugin plugins/flicker.wasm: repair or remove it, \
+                    or name the ops to search over with --ops";
+    let damaged = "plugins/flicker.wasm was not loaded";
+    assert_fails(&mut folder.faa_runtime(search), 1, &[damaged, left_out]);
+    assert!(!folder.join("run").exists());
+    // With --ops, other plugins were not asked for; here an op is missing.
+    let named = format!("{search} --ops Rotate,Flicker");
+    assert_fails(&mut folder.faa_runtime(&named), 2, &["Flicker"]);
+}
+
+#[test]
 fn policies_name_the_plugins_that_they_need() {
     let folder = Workdir::new();
     folder.write("plugins/flicker.wasm", abi_example());

@@ -188,8 +188,11 @@ pub enum PluginErrorKind {
         /// What is wrong, and where.
         message: String,
     },
-    /// An op's name is taken.
-    #[error("its op `{op}` has the same name as an op of {holder}: rename or remove one of them")]
+    /// An op's name is taken, in whichever case.
+    #[error(
+        "its op `{op}` has the same name as an op of {holder}, or differs from it only in case: \
+         rename or remove one of them"
+    )]
     NameTaken {
         /// The op.
         op: String,

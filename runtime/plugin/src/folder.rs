@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use faa_op::OpSet;
+use faa_system::is_litter;
 
 use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
 use crate::host::Host;
@@ -111,7 +112,7 @@ impl Host {
         let plugin = self.load_path(path, native)?;
         plugin.add_to(set).map_err(|taken| {
             let op = taken.name().to_owned();
-            let holder = match others.plugin_of(&op).and_then(Plugin::path) {
+            let holder = match others.plugin_of(taken.existing()).and_then(Plugin::path) {
                 Some(path) => path.display().to_string(),
                 None => "the program".to_owned(),
             };
@@ -136,7 +137,9 @@ fn plugins_in(folder: &Path) -> Result<Vec<PathBuf>, HostErrorKind> {
 }
 
 fn is_plugin(path: &Path) -> bool {
-    is_native(path) || path.extension().is_some_and(|found| found == "wasm")
+    let named = is_native(path) || path.extension().is_some_and(|found| found == "wasm");
+    // Such as the `._x.wasm` that macOS puts beside an `x.wasm`.
+    named && !path.file_name().is_some_and(is_litter)
 }
 
 /// Whether a file is named like a native library on this machine.

@@ -5,14 +5,16 @@ mod files;
 mod home;
 mod key;
 pub mod libtorch;
+mod litter;
 mod log;
 pub mod programs;
 mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
-pub use files::{PARTIAL_PREFIX, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
+pub use litter::is_litter;
 pub use log::write_log_line;
 pub use signals::{is_stopped, on_stop};
 

@@ -13,7 +13,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, Images, StopFlag};
+use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
@@ -22,7 +22,7 @@ use faa_search::protocol::{
 use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
-use crate::session::Session;
+use crate::session::{Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
@@ -31,8 +31,9 @@ fn main() -> ExitCode {
     let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
         return ExitCode::SUCCESS;
     };
-    let kind = error.downcast_ref().map(RunError::kind);
-    let stopped = kind == Some(RunErrorKind::Stopped);
+    let run = error.downcast_ref().map(RunError::kind);
+    let backend = error.downcast_ref().map(BackendError::kind);
+    let stopped = run == Some(RunErrorKind::Stopped) || backend == Some(BackendErrorKind::Stopped);
     let ended = if stopped {
         End::Stopped
     } else {
@@ -42,8 +43,8 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the caller's version and its request, and starts a thread that sets `stop` at the end of
-/// standard input.
+/// Reads the caller's version and its request, and starts threads that stop the work at the end of standard
+/// input and on signals. A terminal sends them to both programs.
 fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let mut input = io::stdin().lock();
     let mut line = || -> Result<String> {
@@ -53,12 +54,13 @@ fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let caller = env::var_os("FAA_RUNTIME").unwrap_or_else(|| "faa-runtime".into());
     Hello::check(&line()?, Path::new(&caller))?;
     let request = serde_json::from_str(&line()?).context("the request is invalid")?;
-    let stop = stop.clone();
+    let (at_end, on_signal) = (stop.clone(), stop.clone());
     thread::spawn(move || {
         // An error also means that the caller is gone.
         let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
-        stop.set();
+        at_end.set();
     });
+    faa_system::on_stop(move || on_signal.set()).context("cannot listen for signals")?;
     Ok(request)
 }
 
@@ -78,10 +80,13 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             // Networks are evaluated one after the other, on one device.
             let devices = resources.devices.into_iter().take(1).collect();
             let resources = Resources::new(devices, resources.threads);
-            let mut session =
-                Session::open((&data, image_size), Precision::Float32, &resources, None)?;
+            set_threads(&resources)?;
+            let ops = load_ops(None, &[])?;
+            let data = (data.as_str(), image_size);
+            let mut session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
             let backend = &mut session.backends[0];
             for file in networks {
+                stop.check()?;
                 let network = backend.load_any(&file)?;
                 let evaluation = backend.evaluate(&network, Images::Test, stop)?;
                 if !evaluation.loss.is_finite() {
@@ -113,26 +118,25 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         ..
     } = request;
     let common = &config.common;
-    let plugins = plugins
-        .as_ref()
-        .map(|options| (options, &common.plugins[..]));
+    set_threads(resources)?;
+    let ops = load_ops(plugins.as_ref(), &common.plugins)?;
+    // Before images are loaded, which may take minutes.
+    config.check(&ops)?;
     let data = (common.data.as_str(), common.image_size);
-    let mut session = Session::open(data, common.precision, resources, plugins)?;
+    let mut session = Session::open(data, common.precision, resources, ops, stop)?;
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
-    config.check(&session.ops)?;
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
-    let mut current = Environment::default();
+    let mut current = Environment::of_this_build();
     (current.device, current.processor) = (session.device, device::processor());
     (current.threads, current.jobs) = (resources.threads, session.backends.len());
     (current.scoring, current.training) = (scoring, training);
     if let Some(recorded) = directory.record_environment(&current)? {
-        send(
-            &Message::Event(Event::EnvironmentChanged { recorded, current }),
-            stop,
-        );
+        let (recorded, current) = (Box::new(recorded), Box::new(current));
+        let event = Event::EnvironmentChanged { recorded, current };
+        send(&Message::Event(event), stop);
     }
     let (ops, backends) = (&session.ops, &mut session.backends);
     let run = Run::new(config, labels, ops, backends, &directory);

@@ -13,12 +13,11 @@ use crate::host::Host;
 use crate::{libtorch, program, steps};
 
 /// The programs that the script runs, with cargo's name of their kind.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("faa-runtime", "bin"),
     ("faa-runtime-torch", "bin"),
     ("device_check", "example"),
     ("rates", "example"),
-    ("shares", "example"),
 ];
 
 /// Builds all programs. It is the same for each of them, so that nothing is built twice.

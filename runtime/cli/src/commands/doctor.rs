@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_op::Op;
 use faa_plugin::{Host, HostConfig, Plugin};
+use faa_search::device::DeviceName;
 use faa_search::protocol::{Message, Request, TorchReport};
 use serde_json::json;
 
@@ -64,7 +65,7 @@ impl Doctor {
 
 impl Findings {
     fn gather(plugins: Vec<Plugin>) -> Self {
-        let libtorch = libtorch::find().map_err(|error| error.to_string());
+        let libtorch = libtorch::find(&[DeviceName::Auto]).map_err(|error| error.to_string());
         let program = torch_process::program().map_err(|error| error.to_string());
         let torch = match (&libtorch, &program) {
             (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
@@ -76,7 +77,7 @@ impl Findings {
             libtorch,
             program,
             torch,
-            toolchain: wasm_toolchain::find_installed(Path::new(".")),
+            toolchain: wasm_toolchain::find_installed(),
             host: Host::new(HostConfig::default())
                 .map(drop)
                 .map_err(|error| format!("{:#}", anyhow!(error))),
