@@ -10,6 +10,7 @@ use faa_search::device::DeviceName;
 use faa_system::programs::find_python;
 
 pub(crate) use faa_system::libtorch::VERSION;
+use faa_system::libtorch::find_in_cache;
 
 /// A libtorch of the right version.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,9 +107,10 @@ fn is_missing_link_of_cargo(home: &Path) -> bool {
 
 /// The libtorch that `cargo xtask libtorch` has fetched.
 fn in_cache() -> Result<Libtorch, String> {
-    let cache = faa_system::cache_folder();
-    let cache = cache.map_err(|none| format!("{}: {none}", Origin::Cache))?;
-    check(faa_system::libtorch::in_cache(&cache), Origin::Cache)
+    let (cache, origin) = (faa_system::cache_folder(), Origin::Cache);
+    let home = cache.and_then(|cache| find_in_cache(&cache));
+    let home = home.map_err(|why| format!("{origin}: {why}"))?;
+    Ok(Libtorch { home, origin })
 }
 
 /// That of Python's `torch`, which is not imported, because that takes seconds.

@@ -37,6 +37,10 @@ pub(crate) struct PluginLimits {
     #[arg(long, value_name = "MIB", default_value_t = 256,
           value_parser = in_range(faa_plugin::PluginOptions::MEMORY_MIB))]
     plugin_memory: u32,
+    /// Memory limit of all plugins and threads together, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 4096,
+          value_parser = in_range(faa_plugin::PluginOptions::TOTAL_MEMORY_MIB))]
+    plugin_total_memory: u32,
     /// Time limit per call into a plugin, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0,
           value_parser = in_range(faa_plugin::PluginOptions::CALL_SECONDS))]
@@ -74,6 +78,7 @@ impl PluginLimits {
         let mut options = faa_plugin::PluginOptions::new(folders.to_owned());
         options.allow_native = self.allow_native;
         options.memory_mib = self.plugin_memory;
+        options.total_memory_mib = self.plugin_total_memory;
         options.call_seconds = self.plugin_time;
         options
     }

@@ -41,8 +41,10 @@ struct Findings {
     toolchain: Option<Toolchain>,
     /// The error says why plugins cannot run.
     host: Result<(), String>,
-    /// The folder that caches compiled plugins.
-    cache: Option<PathBuf>,
+    /// The folder that caches compiled plugins, or why there is none.
+    cache: Result<PathBuf, String>,
+    /// Why the libtorch in the cache is not used, if there is one.
+    unused_libtorch: Option<String>,
     /// The plugins of `--plugins`.
     plugins: Vec<Plugin>,
 }
@@ -81,7 +83,8 @@ impl Findings {
             host: Host::new(HostConfig::default())
                 .map(drop)
                 .map_err(|error| format!("{:#}", anyhow!(error))),
-            cache: faa_plugin::default_cache(),
+            cache: plugin_cache(),
+            unused_libtorch: unused_libtorch(),
             plugins,
         }
     }
@@ -95,6 +98,12 @@ impl Findings {
             }
             Err(why) => format!("MISSING: {why}"),
         };
+        let unused = self
+            .unused_libtorch
+            .as_ref()
+            .map_or_else(String::new, |why| {
+                format!("; the one in the cache is NOT USED: {why}")
+            });
         let program = match &self.program {
             Ok(path) => path.display().to_string(),
             Err(why) => format!("MISSING: {why}"),
@@ -113,7 +122,7 @@ impl Findings {
         let text = format!(
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
-             libtorch           {libtorch}\n\
+             libtorch           {libtorch}{unused}\n\
              faa-runtime-torch  {program}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
@@ -127,8 +136,8 @@ impl Findings {
                 Err(why) => why,
             },
             match &self.cache {
-                Some(folder) => format!("cache: {}", folder.display()),
-                None => "no cache".to_owned(),
+                Ok(folder) => format!("cache: {}", folder.display()),
+                Err(why) => format!("the cache is NOT USED: {why}"),
             },
             match &self.toolchain {
                 Some(toolchain) => toolchain.to_string(),
@@ -147,6 +156,7 @@ impl Findings {
             "version": env!("CARGO_PKG_VERSION"),
             "threads": self.threads,
             "cpu_features": self.cpu,
+            "unused_libtorch": self.unused_libtorch,
             "libtorch": match &self.libtorch {
                 Ok(found) => json!({
                     "version": libtorch::VERSION,
@@ -166,7 +176,8 @@ impl Findings {
             },
             "plugins": {
                 "error": self.host.as_ref().err(),
-                "cache": self.cache,
+                "cache": self.cache.as_ref().ok(),
+                "cache_error": self.cache.as_ref().err(),
                 "loaded": self.plugins.iter().map(|plugin| json!({
                     "file": plugin.path(), "sha256": plugin.sha256(), "ops": names(plugin),
                 })).collect::<Vec<_>>(),
@@ -175,6 +186,24 @@ impl Findings {
         });
         format!("{findings:#}\n")
     }
+}
+
+/// The folder that caches compiled plugins. It may be missing until it is first used.
+fn plugin_cache() -> Result<PathBuf, String> {
+    faa_system::cache_folder().map_err(|error| error.to_string())?;
+    let folder = faa_plugin::default_cache();
+    let folder = folder.ok_or("nobody can check who may write to it on this system")?;
+    match faa_system::private_folder(&folder) {
+        Err(error) if !error.is_missing() => Err(error.to_string()),
+        _ => Ok(folder),
+    }
+}
+
+fn unused_libtorch() -> Option<String> {
+    let cache = faa_system::cache_folder().ok()?;
+    let found = faa_system::libtorch::in_cache(&cache).exists();
+    let error = found.then(|| faa_system::libtorch::find_in_cache(&cache).err())?;
+    error.map(|error| error.to_string())
 }
 
 fn names(plugin: &Plugin) -> Vec<&str> {
