@@ -13,7 +13,9 @@ use faa_tests::plugins::{
     native_permission,
 };
 use faa_tests::workdir::Workdir;
-use faa_tests::{assert_contains, assert_fails, faa_runtime, json_of, output_of, run, stdout_of};
+use faa_tests::{
+    assert_contains, assert_fails, faa_runtime, json_of, output_of, run, stdout_of, write_image,
+};
 
 /// The example ops, each with values below, within and above its range.
 const CASES: &[(&str, &[f64])] = &[
