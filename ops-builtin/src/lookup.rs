@@ -1,6 +1,6 @@
 //! Sends samples through tables of 256 levels.
 
-use faa_op::{Channels, ImageMut, ImageRef, LookupTables, ShapeError};
+use faa_op::{Channels, ImageMut, ImageRef, LookupTables, ShapeError, ShapeErrorKind};
 
 use crate::SimdLevel;
 use crate::pixels::Pixels;
@@ -16,7 +16,7 @@ pub fn map_levels(level: SimdLevel, tables: &LookupTables, image: &mut ImageMut<
 ///
 /// # Errors
 ///
-/// [`ShapeError::Differs`] if the shapes are not the same; the image is unchanged.
+/// [`ShapeErrorKind::Differs`] if the shapes are not the same; the image is unchanged.
 pub fn map_levels_from(
     level: SimdLevel,
     tables: &LookupTables,
@@ -24,7 +24,7 @@ pub fn map_levels_from(
     image: &mut ImageMut<'_>,
 ) -> Result<(), ShapeError> {
     if !image.has_shape_of(source) {
-        return Err(ShapeError::Differs);
+        return Err(ShapeErrorKind::Differs.into());
     }
     look_up(level, Pixels::Between(source, image), tables);
     Ok(())

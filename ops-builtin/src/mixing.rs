@@ -1,4 +1,4 @@
-use faa_op::{OpError, OpSpec};
+use faa_op::{OpErrorKind, OpSpec};
 
 use crate::builtin::{declare, implement};
 use crate::enhance::blend;
@@ -22,9 +22,9 @@ declare! {
 
 implement!(SamplePairing, |op, pixels, value, call| {
     let weight = value as f32;
-    let partner = call.partner.ok_or(OpError::NoPartner)?;
+    let partner = call.partner.ok_or(OpErrorKind::NoPartner)?;
     if !pixels.have_shape_of(partner) {
-        return Err(OpError::PartnerShape);
+        return Err(OpErrorKind::PartnerShape.into());
     }
     match pixels {
         Pixels::InPlace(image) => {
@@ -59,7 +59,7 @@ each_level! {
 
 #[cfg(test)]
 mod tests {
-    use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, Scratch};
 
     use super::*;
 
@@ -86,8 +86,11 @@ mod tests {
 
     #[test]
     fn a_partner_of_the_images_shape_is_needed() {
-        assert_eq!(mixed(0.2, None), Err(OpError::NoPartner));
+        assert_eq!(mixed(0.2, None), Err(OpErrorKind::NoPartner.into()));
         let partner = ImageRef::new(&[0; 3], 1, 1, Channels::Rgb).unwrap();
-        assert_eq!(mixed(0.2, Some(partner)), Err(OpError::PartnerShape));
+        assert_eq!(
+            mixed(0.2, Some(partner)),
+            Err(OpErrorKind::PartnerShape.into())
+        );
     }
 }

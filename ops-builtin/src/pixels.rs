@@ -1,6 +1,6 @@
 //! Where an op that treats every pixel alike reads its pixels and writes its results.
 
-use faa_op::{Channels, ImageMut, ImageRef, OpError, Scratch};
+use faa_op::{Channels, ImageMut, ImageRef, OpError, OpErrorKind, Scratch};
 
 /// An expression in which `N` is the number of channels, as a constant.
 macro_rules! by_channels {
@@ -53,7 +53,7 @@ impl<'a, 'b> Pixels<'a, 'b> {
     ) -> Result<Self, OpError> {
         match image.has_shape_of(source) {
             true => Ok(Self::Between(source, image)),
-            false => Err(OpError::SourceShape),
+            false => Err(OpErrorKind::SourceShape.into()),
         }
     }
 

@@ -13,8 +13,8 @@ pub use alloc::boxed::Box;
 pub use alloc::vec;
 
 #[cfg(feature = "native")]
-pub use self::native::NativeExports;
-pub use self::registry::{Ops, Registry, Shape, status};
+pub use self::native::{NativeLibrary, NativeState, native_table};
+pub use self::registry::{Registry, Shape, status};
 #[cfg(target_family = "wasm")]
 pub use self::wasm::{WasmExports, record_panic};
 
@@ -76,49 +76,18 @@ macro_rules! __wasm_exports {
 #[macro_export]
 macro_rules! __native_exports {
     ($make:path) => {
-        static NATIVE: $crate::export::NativeExports = $crate::export::NativeExports::new($make);
+        struct Library;
 
-        unsafe extern "C" fn spec(length: *mut usize) -> *const u8 {
-            // SAFETY: by the ABI, the length can be written to.
-            unsafe { NATIVE.spec(length) }
-        }
-
-        unsafe extern "C" fn apply(
-            op: u32,
-            pixels: *mut u8,
-            width: u32,
-            height: u32,
-            channels: u32,
-            value: f64,
-            seed: u64,
-            message: *mut u8,
-            capacity: usize,
-            written: *mut usize,
-        ) -> i32 {
-            let shape = $crate::export::Shape {
-                width,
-                height,
-                channels,
-            };
-            // SAFETY: by the ABI, an image of that shape is there, and the message's bytes and
-            // length can be written to.
-            unsafe { NATIVE.apply(op, pixels, shape, value, seed, (message, capacity, written)) }
-        }
-
-        unsafe extern "C" fn lookup_tables(
-            op: u32,
-            channels: u32,
-            value: f64,
-            tables: *mut u8,
-        ) -> i32 {
-            // SAFETY: by the ABI, three tables can be written to.
-            unsafe { NATIVE.lookup_tables(op, channels, value, tables) }
+        impl $crate::export::NativeLibrary for Library {
+            fn state() -> &'static $crate::export::NativeState {
+                static STATE: $crate::export::NativeState = $crate::export::NativeState::new($make);
+                &STATE
+            }
         }
 
         #[unsafe(no_mangle)]
         #[allow(non_upper_case_globals, reason = "the ABI's name")]
-        static faa_plugin: $crate::abi::NativeTable =
-            $crate::abi::NativeTable::new(spec, apply, lookup_tables);
+        static faa_plugin: $crate::abi::NativeTable = $crate::export::native_table::<Library>();
     };
 }
 

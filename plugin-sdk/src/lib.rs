@@ -23,6 +23,7 @@ extern crate alloc;
 extern crate std;
 
 #[doc(hidden)]
+#[allow(missing_debug_implementations, reason = "only `export_ops!` uses them")]
 pub mod export;
 
 pub use faa_op::*;
@@ -40,13 +41,13 @@ pub use faa_op::*;
 macro_rules! export_ops {
     ($($op:expr),+ $(,)?) => {
         const _: () = {
-            fn make() -> $crate::export::Ops {
-                $crate::export::vec![
+            fn make() -> $crate::export::Registry {
+                $crate::export::Registry($crate::export::vec![
                     $($crate::export::Box::new($op) as $crate::export::Box<dyn $crate::Op>),+
-                ]
+                ])
             }
             // So that it is used even if nothing is exported.
-            const _: fn() -> $crate::export::Ops = make;
+            const _: fn() -> $crate::export::Registry = make;
             #[cfg(target_family = "wasm")]
             $crate::__wasm_exports!(make);
             $crate::__native_exports!(make);

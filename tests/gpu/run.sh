@@ -167,8 +167,6 @@ rates() {
     for pair in "${measured[@]}"; do
         read -r batch precision <<<"$pair"
         step "rates-$batch-$precision" once bin/rates "$DATA" "$model" "$rate_images" "$batch" \
-            "$DEVICE" "$precision" "$THREADS" "$OUT/rates/$batch-$precision" || failed=1
-        step "shares-$batch-$precision" once bin/shares "$DATA" "$model" "$rate_images" "$batch" \
             "$DEVICE" "$precision" "$THREADS" || failed=1
     done
 }
@@ -264,7 +262,7 @@ def rates(step):
             for given in ["model", "images", "batch", "device", "precision", "threads"]:
                 measured.pop(given, None)
             for name, number in measured.items():
-                fraction = name.startswith("augmentation_of") or name == "judging_of_network"
+                fraction = name.startswith("augmentation_of") or name == "scoring_of_network"
                 ours = f"{100 * number:.1f} %" if fraction else f"{number:,.0f} images/s"
                 print_result(step, f"{step}: {name}", ours)
 
@@ -311,7 +309,7 @@ row("figure", "ours", "paper", "command", "device", "seed", "time")
 row(*["---"] * 7)
 differ = check() if "check" in steps else []
 for step in steps:
-    if step.startswith(("rates-", "shares-")):
+    if step.startswith("rates-"):
         rates(step)
 if "search" in steps:
     search()

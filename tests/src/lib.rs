@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use image::{Rgb, RgbImage};
+use serde_json::Value;
 
 pub mod fuzz;
 pub mod pictures;
@@ -114,11 +115,32 @@ pub fn run(command: &mut Command) -> Output {
 /// # Panics
 ///
 /// If it fails; the message contains its standard error.
+#[track_caller]
 pub fn stdout_of(command: &mut Command) -> String {
+    output_of(command)[0].clone()
+}
+
+/// The standard output of a command that must succeed, as JSON.
+///
+/// # Panics
+///
+/// If it fails, or prints something else.
+#[track_caller]
+pub fn json_of(command: &mut Command) -> Value {
+    serde_json::from_str(&stdout_of(command)).expect("it prints JSON")
+}
+
+/// The standard output and the standard error of a command that must succeed.
+///
+/// # Panics
+///
+/// If it fails; the message contains its standard error.
+#[track_caller]
+pub fn output_of(command: &mut Command) -> [String; 2] {
     let output = run(command);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} failed: {errors}");
-    String::from_utf8(output.stdout).expect("programs print UTF-8")
+    let texts = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into());
+    assert!(output.status.success(), "{command:?} failed: {}", texts[1]);
+    texts
 }
 
 /// The exit code and standard error of a command that must fail.
@@ -126,14 +148,53 @@ pub fn stdout_of(command: &mut Command) -> String {
 /// # Panics
 ///
 /// If it succeeds, or is killed by a signal.
+#[track_caller]
 pub fn failure_of(command: &mut Command) -> (i32, String) {
     let output = run(command);
     assert!(!output.status.success(), "{command:?} succeeded");
     let code = output.status.code().expect("no signal ended it");
-    (
-        code,
-        String::from_utf8(output.stderr).expect("programs print UTF-8"),
-    )
+    let errors = String::from_utf8(output.stderr);
+    (code, errors.expect("programs print UTF-8"))
+}
+
+/// Runs a command that must fail with this exit code, and a message with all these parts.
+///
+/// # Panics
+///
+/// If it does not.
+#[track_caller]
+pub fn assert_fails(command: &mut Command, code: i32, parts: &[&str]) {
+    let (found, errors) = failure_of(command);
+    assert_eq!(found, code, "{command:?}: {errors}");
+    assert_contains(&errors, parts);
+}
+
+/// Runs commands that must fail. A line of `cases` has the exit code, the arguments, `=>` and a part of the
+/// message.
+///
+/// # Panics
+///
+/// If one does not fail like that.
+#[track_caller]
+pub fn assert_all_fail(command: impl Fn(&str) -> Command, cases: &str) {
+    for case in cases.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (call, part) = case.split_once(" => ").expect(case);
+        let (code, arguments) = call.split_once(' ').expect(case);
+        let code = code.parse().expect(case);
+        assert_fails(&mut command(arguments.trim()), code, &[part.trim()]);
+    }
+}
+
+/// Asserts that a text has all these parts.
+///
+/// # Panics
+///
+/// If one is missing.
+#[track_caller]
+pub fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
 }
 
 /// Writes an image; images of different seeds differ in most pixels.
@@ -143,18 +204,16 @@ pub fn failure_of(command: &mut Command) -> (i32, String) {
 /// If the file cannot be written.
 pub fn write_image(path: &Path, width: u32, height: u32, seed: u32) {
     let pixel = |x: u32, y: u32| {
-        Rgb([
+        let levels = [
             x * 5 + seed * 40,
             y * 7 + seed * 90,
             (x + y) * 3 + seed * 13,
-        ]
-        .map(|v| v as u8))
+        ];
+        Rgb(levels.map(|level| level as u8))
     };
-    fs::create_dir_all(path.parent().expect("a file has a folder"))
-        .expect("folders can be created");
-    RgbImage::from_fn(width, height, pixel)
-        .save(path)
-        .expect("the image can be written");
+    fs::create_dir_all(path.parent().expect("a file has a folder")).expect("it can be created");
+    let saved = RgbImage::from_fn(width, height, pixel).save(path);
+    saved.expect("the image can be written");
 }
 
 /// Writes a data set in folders. `images` are the numbers of images per class in the splits train and test;

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use sha3::Shake128;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 
+use crate::ways::Picture;
+
 /// The content of a test image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -67,8 +69,71 @@ impl fmt::Display for Kind {
 /// The number of random bytes that are parameters.
 const HEAD: usize = 32;
 
-/// The samples of a test image, row by row, channels interleaved.
-pub fn picture(kind: Kind, seed: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
+/// What a test image is generated from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The content.
+    pub kind: Kind,
+    /// The seed; images of different seeds differ.
+    pub seed: u64,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// The channels of a pixel.
+    pub channels: Channels,
+}
+
+impl Source {
+    /// Reads a source from the words of a case.
+    pub fn parse(kind: &str, seed: &str, width: &str, height: &str, mode: &str) -> Option<Self> {
+        Some(Self {
+            kind: Kind::from_name(kind)?,
+            seed: seed.parse().ok()?,
+            width: width.parse().ok()?,
+            height: height.parse().ok()?,
+            channels: channels_of(mode)?,
+        })
+    }
+
+    /// The image.
+    pub fn picture(&self) -> Picture {
+        Picture {
+            samples: samples_of(*self),
+            width: self.width,
+            height: self.height,
+            channels: self.channels,
+        }
+    }
+
+    /// A partner image for ops that mix images: number 0, 1, ….
+    pub fn partner(&self, number: u64) -> Picture {
+        let seed = self.seed.wrapping_add(1).wrapping_add(number);
+        let kind = Kind::Noise;
+        Self {
+            kind,
+            seed,
+            ..*self
+        }
+        .picture()
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self { kind, seed, .. }, mode) = (self, mode_of(self.channels));
+        write!(f, "{}x{} {mode} {kind} {seed}", self.width, self.height)
+    }
+}
+
+fn samples_of(source: Source) -> Vec<u8> {
+    let Source {
+        kind,
+        seed,
+        width,
+        height,
+        channels,
+    } = source;
     let mut bytes = random_bytes(kind, seed);
     let mut head = [0; HEAD];
     bytes.read(&mut head);
@@ -94,12 +159,6 @@ pub fn picture(kind: Kind, seed: u64, width: usize, height: usize, channels: Cha
             color.repeat(width * height)
         }
     }
-}
-
-/// A partner image for ops that mix images: number 0, 1, … for the image with this seed.
-pub fn partner(seed: u64, number: u64, width: usize, height: usize, channels: Channels) -> Vec<u8> {
-    let seed = seed.wrapping_add(1).wrapping_add(number);
-    picture(Kind::Noise, seed, width, height, channels)
 }
 
 /// The digest that files of cases contain instead of an image: 16 hexadecimal digits of its SHA-256.
@@ -136,10 +195,8 @@ fn by_channel(
     heads: &[[u8; 8]],
     level: impl Fn(&[u8; 8], usize) -> u8,
 ) -> Vec<u8> {
-    let tables: Vec<[u8; 256]> = heads
-        .iter()
-        .map(|head| array::from_fn(|old| level(head, old)))
-        .collect();
+    let table = |head| array::from_fn(|old| level(head, old));
+    let tables: Vec<[u8; 256]> = heads.iter().map(table).collect();
     for pixel in samples.chunks_exact_mut(heads.len()) {
         for (sample, table) in pixel.iter_mut().zip(&tables) {
             *sample = table[usize::from(*sample)];
@@ -162,20 +219,14 @@ fn few(head: &[u8; 8], level: usize) -> u8 {
 
 /// Levels that increase by up to 4 per pixel, and start again from 0 after 255.
 fn gradient(heads: &[[u8; 8]], width: usize, height: usize) -> Vec<u8> {
-    let first_row: Vec<u8> = (0..width)
-        .flat_map(|x| {
-            heads
-                .iter()
-                .map(move |head| (usize::from(head[0]) + x * usize::from(head[1]) / 64) as u8)
-        })
-        .collect();
-    let down = usize::from(heads[0][2]);
-    (0..height)
-        .flat_map(|y| {
-            let moved = (y * down / 64) as u8;
-            first_row.iter().map(move |level| level.wrapping_add(moved))
-        })
-        .collect()
+    let moved = |along: usize, by: u8| (along * usize::from(by) / 64) as u8;
+    let mut samples = Vec::new();
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        let level = |head: &[u8; 8]| head[0].wrapping_add(moved(x, head[1]));
+        let down = moved(y, heads[0][2]);
+        samples.extend(heads.iter().map(|head| level(head).wrapping_add(down)));
+    }
+    samples
 }
 
 #[cfg(test)]
@@ -185,6 +236,21 @@ mod tests {
     use faa_op::Stream;
 
     use super::*;
+
+    fn source(
+        kind: Kind,
+        seed: u64,
+        (width, height): (usize, usize),
+        channels: Channels,
+    ) -> Source {
+        Source {
+            kind,
+            seed,
+            width,
+            height,
+            channels,
+        }
+    }
 
     #[test]
     fn rust_and_python_generate_the_same_images_and_numbers() {
@@ -198,13 +264,10 @@ mod tests {
                     let (word, unit) = (stream.next_u32(), stream.unit());
                     format!("{word},{unit},{}", stream.below((1 << 63) + 1))
                 }
-                [kind, seed, width, height, mode, _] => digest(&picture(
-                    Kind::from_name(kind).unwrap(),
-                    seed.parse().unwrap(),
-                    width.parse().unwrap(),
-                    height.parse().unwrap(),
-                    channels_of(mode).unwrap(),
-                )),
+                [kind, seed, width, height, mode, _] => {
+                    let source = Source::parse(kind, seed, width, height, mode).unwrap();
+                    digest(&source.picture().samples)
+                }
                 _ => panic!("not a case: {line}"),
             };
             assert_eq!(Some(found.as_str()), words.last().copied(), "{line}");
@@ -216,9 +279,10 @@ mod tests {
     #[test]
     fn kinds_have_the_described_levels() {
         let levels = |kind, seed| -> BTreeSet<u8> {
-            picture(kind, seed, 200, 100, Channels::L)
-                .into_iter()
-                .collect()
+            let samples = source(kind, seed, (200, 100), Channels::L)
+                .picture()
+                .samples;
+            samples.into_iter().collect()
         };
         assert_eq!(levels(Kind::Noise, 1).len(), 256);
         for seed in 0..20 {
@@ -228,17 +292,20 @@ mod tests {
             let span = narrow.last().unwrap() - narrow.first().unwrap();
             assert_eq!(narrow.len(), usize::from(span) + 1);
         }
-        let row = picture(Kind::Gradient, 3, 50, 1, Channels::L);
-        assert!(
-            row.array_windows()
-                .all(|[one, next]| next.wrapping_sub(*one) <= 4)
-        );
+        let row = source(Kind::Gradient, 3, (50, 1), Channels::L)
+            .picture()
+            .samples;
+        let mut pairs = row.array_windows();
+        assert!(pairs.all(|[one, next]| next.wrapping_sub(*one) <= 4));
     }
 
     #[test]
     fn partners_differ_from_the_image_and_from_each_other() {
-        let image = picture(Kind::Noise, 5, 4, 4, Channels::Rgb);
-        let partners = [0, 1].map(|number| partner(5, number, 4, 4, Channels::Rgb));
+        let source = source(Kind::Noise, 5, (4, 4), Channels::Rgb);
+        let (image, partners) = (
+            source.picture(),
+            [0, 1].map(|number| source.partner(number)),
+        );
         assert!(image != partners[0] && partners[0] != partners[1]);
     }
 }

@@ -33,7 +33,7 @@ pub const RUST_EXAMPLES: [&str; 3] = ["elastic", "fade", "weather"];
 ///
 /// If it cannot be built; the message is that of `faa-runtime plugin build`.
 pub fn module_of(example: &str) -> PathBuf {
-    build_in(modules(), &examples().join(example), &[])
+    build_in(modules().path(), &examples().join(example), &[])
 }
 
 /// Builds an example plugin in Rust to a native library.
@@ -43,7 +43,7 @@ pub fn module_of(example: &str) -> PathBuf {
 /// If it cannot be built.
 pub fn library_of(example: &str) -> PathBuf {
     static LIBRARIES: LazyLock<TempDir> = LazyLock::new(new_folder);
-    build_in(&LIBRARIES, &examples().join(example), &["--native"])
+    build_in(LIBRARIES.path(), &examples().join(example), &["--native"])
 }
 
 /// The permission to load the libraries that tests build.
@@ -93,13 +93,13 @@ pub fn module_in_text() -> PathBuf {
 /// # Panics
 ///
 /// If it fails.
-pub fn build_in(out: &TempDir, folder: &Path, options: &[&str]) -> PathBuf {
+pub fn build_in(out: &Path, folder: &Path, options: &[&str]) -> PathBuf {
     // The tests of a program run in parallel, but two builds would write the same files.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
     let mut command = faa_runtime();
     command.args(["plugin", "build"]).arg(folder).args(options);
-    command.arg("--out").arg(out.path());
+    command.arg("--out").arg(out);
     let printed = stdout_of(&mut command);
     let (file, _) = printed
         .rsplit_once(" (")

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{build_torch, faa_runtime, write_data_set};
+use crate::workdir::Workdir;
+use crate::{assert_contains, build_torch, faa_runtime, write_data_set};
 
 /// Options of `search` and `train`, with values.
 const COMMON_OPTIONS: &[(&str, &str)] = &[
@@ -43,9 +43,9 @@ const SEARCH_OPTIONS: &[(&str, &str)] = &[
 /// # Panics
 ///
 /// If it cannot be written.
-pub fn data_set() -> TempDir {
-    let folder = tempfile::tempdir().expect("temporary folders can be created");
-    write_data_set(&folder.path().join("data"), 3, [20, 5]);
+pub fn data_set() -> Workdir {
+    let folder = Workdir::empty();
+    write_data_set(&folder.join("data"), 3, [20, 5]);
     folder
 }
 
@@ -211,6 +211,18 @@ impl Running {
         (status.code(), errors)
     }
 
+    /// Waits for the end, which must have the exit code 1 and a message with all these parts.
+    ///
+    /// # Panics
+    ///
+    /// If it has not.
+    #[track_caller]
+    pub fn assert_fails(self, parts: &[&str]) {
+        let (code, message) = self.finish();
+        assert_eq!(code, Some(1), "{message}");
+        assert_contains(&message, parts);
+    }
+
     fn all_errors(&mut self) -> String {
         self.stderr
             .read_to_string(&mut self.errors)
@@ -369,8 +381,7 @@ pub fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 pub fn write_files(folder: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     for (name, content) in files {
         let file = folder.join(name);
-        fs::create_dir_all(file.parent().expect("a file has a folder"))
-            .expect("folders can be created");
+        fs::create_dir_all(file.parent().expect("a file has a folder")).expect("it can be created");
         fs::write(file, content).expect("the file can be written");
     }
 }

@@ -166,25 +166,20 @@ pub fn builtin_ops_by_level() -> Vec<(SimdLevel, OpSet)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pictures::{Kind, picture};
+    use crate::pictures::Source;
 
     #[test]
     fn every_way_gives_the_same() {
-        let (width, height, channels) = (5, 4, Channels::Rgb);
-        let source = Picture {
-            samples: picture(Kind::Noise, 3, width, height, channels),
-            width,
-            height,
-            channels,
-        };
+        let source = Source::parse("noise", "3", "5", "4", "RGB")
+            .unwrap()
+            .picture();
         for (level, ops) in builtin_ops_by_level() {
             for (name, value) in [("ShearX", 0.3), ("Solarize", 100.0)] {
                 let op = ops.get(name).unwrap().as_ref();
                 let mut scratch = Scratch::new();
-                let [first, others @ ..] = Way::ALL.map(|way| {
-                    way.apply(op, level, &source, value, 0, None, &mut scratch)
-                        .unwrap()
-                });
+                let mut apply =
+                    |way: Way| way.apply(op, level, &source, value, 0, None, &mut scratch);
+                let [first, others @ ..] = Way::ALL.map(|way| apply(way).unwrap());
                 assert!(first != source && others.iter().all(|other| *other == first));
             }
         }

@@ -1,4 +1,4 @@
-//! A temporary folder with a policy and two images, and commands that run in it.
+//! Temporary folders, and commands that run in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,33 @@ pub const POLICY: &str = r#"{"format": "faa-policy", "version": 1, "name": "two"
     [{"op": "Invert", "probability": 0.7}]
 ]}"#;
 
-/// A folder with [`POLICY`] as `policy.json`, `cat.png` of 40×30 pixels and `dog.bmp` of 17×9.
+/// A temporary folder; a [`new`](Self::new) one has [`POLICY`] as `policy.json`, `cat.png` of 40×30 pixels
+/// and `dog.bmp` of 17×9.
 #[derive(Debug)]
 pub struct Workdir(TempDir);
 
 impl Workdir {
-    /// A new folder, which is removed with this value.
+    /// A new folder with these files, which is removed with this value.
     ///
     /// # Panics
     ///
     /// If it cannot be written.
     #[expect(clippy::new_without_default, reason = "it writes files")]
     pub fn new() -> Self {
-        let new = Self(tempfile::tempdir().expect("temporary folders can be created"));
+        let new = Self::empty();
         new.write("policy.json", POLICY);
         write_image(&new.join("cat.png"), 40, 30, 1);
         write_image(&new.join("dog.bmp"), 17, 9, 2);
         new
+    }
+
+    /// A new folder without these files.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be created.
+    pub fn empty() -> Self {
+        Self(tempfile::tempdir().expect("temporary folders can be created"))
     }
 
     /// The folder.
@@ -45,13 +55,24 @@ impl Workdir {
         self.0.path().join(name)
     }
 
-    /// Writes a file.
+    /// Writes a file, and the folders above it.
     ///
     /// # Panics
     ///
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.join(name), content).expect("files can be written");
+        let file = self.join(name);
+        fs::create_dir_all(file.parent().expect("a file has a folder")).expect("it can be created");
+        fs::write(file, content).expect("files can be written");
+    }
+
+    /// The text of a file.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.join(name)).expect(name)
     }
 
     /// `faa-runtime` in this folder, with arguments that are separated by spaces.

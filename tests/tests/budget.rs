@@ -6,28 +6,24 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use cargo_metadata::Message;
-use faa_tests::{cargo, example_of_tests, profile_folder, root, stdout_of};
+use faa_tests::{assert_contains, cargo, example_of_tests, profile_folder, root, stdout_of};
 
 /// The maximum number of bytes that the executor with all built-in ops may add to a stripped program.
 const MAX_ADDED: u64 = 1_000_000;
 
 #[test]
 fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
-    let (without, with) = (stripped("empty"), stripped("executor"));
-    let size = |program: &PathBuf| fs::metadata(program).unwrap().len();
-    let added = size(&with) - size(&without);
-    println!(
-        "{added} bytes: {} with the executor, {} without",
-        size(&with),
-        size(&without)
-    );
+    let programs = ["empty", "executor"].map(stripped);
+    let [without, with] = [0, 1].map(|index| fs::metadata(&programs[index]).unwrap().len());
+    let added = with - without;
+    println!("{added} bytes: {with} with the executor, {without} without");
 
     // The program that is measured does apply policies, with all ops that they name.
     let policy = root().join("policies/autoaugment-cifar10.json");
-    let mut command = Command::new(&with);
+    let mut command = Command::new(&programs[1]);
     command.stdin(fs::File::open(policy).unwrap());
     let pixels = faa_tests::run(&mut command).stdout;
     assert_eq!(pixels.len(), 32 * 32 * 3);
@@ -50,18 +46,13 @@ fn stripped(example: &str) -> PathBuf {
 fn the_ops_need_no_std() {
     let libraries = libraries("faa-policy");
     let ops = "use faa_op as _; use faa_ops_builtin as _;";
-    let output = compile_with_own_panic_handler(ops, &libraries);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
+    let (compiled, errors) = compile_with_own_panic_handler(ops, &libraries);
+    assert!(compiled, "{errors}");
 
     // With a crate that needs `std`, it does not compile.
-    let output = compile_with_own_panic_handler("use faa_policy as _;", &libraries);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(
-        errors.contains("E0152") && errors.contains("panic_impl"),
-        "{errors}"
-    );
+    let (compiled, errors) = compile_with_own_panic_handler("use faa_policy as _;", &libraries);
+    assert!(!compiled);
+    assert_contains(&errors, &["E0152", "panic_impl"]);
 }
 
 /// Builds a package, and returns the paths of its library and of its dependencies' libraries, by name.
@@ -82,12 +73,18 @@ fn libraries(package: &str) -> BTreeMap<String, PathBuf> {
     found
 }
 
-fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathBuf>) -> Output {
+/// Whether a crate with these imports compiles, and the compiler's messages.
+fn compile_with_own_panic_handler(
+    uses: &str,
+    libraries: &BTreeMap<String, PathBuf>,
+) -> (bool, String) {
     let source = format!(
         "#![no_std] {uses} \
          #[panic_handler] fn panic(_: &core::panic::PanicInfo<'_>) -> ! {{ loop {{}} }}"
     );
     let folder = tempfile::tempdir().unwrap();
+    let mut dependencies = OsString::from("dependency=");
+    dependencies.push(profile_folder().join("deps"));
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
     command
@@ -95,7 +92,7 @@ fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathB
         .arg("--out-dir")
         .arg(folder.path())
         .arg("-L")
-        .arg(dependencies(&profile_folder().join("deps")));
+        .arg(dependencies);
     for name in ["faa_op", "faa_ops_builtin", "faa_policy"] {
         let library = libraries[name].display();
         command.args(["--extern", &format!("{name}={library}")]);
@@ -105,11 +102,7 @@ fn compile_with_own_panic_handler(uses: &str, libraries: &BTreeMap<String, PathB
     let mut input = compiler.stdin.take().unwrap();
     input.write_all(source.as_bytes()).unwrap();
     drop(input);
-    compiler.wait_with_output().unwrap()
-}
-
-fn dependencies(folder: &std::path::Path) -> OsString {
-    let mut argument = OsString::from("dependency=");
-    argument.push(folder);
-    argument
+    let output = compiler.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), errors)
 }

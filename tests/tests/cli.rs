@@ -5,16 +5,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use faa_tests::workdir::{POLICY, Workdir};
-use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
+use faa_tests::{
+    assert_all_fail, assert_contains, assert_fails, faa_runtime, json_of, run, stdout_of,
+    write_image,
+};
 use serde_json::Value;
 
 #[test]
 fn ops_are_listed_as_text_and_json_without_delay() {
     let text = stdout_of(faa_runtime().arg("ops"));
-    assert!(
-        text.contains("ShearX") && text.contains("-0.3 … 0.3"),
-        "{text}"
-    );
+    assert_contains(&text, &["ShearX", "-0.3 … 0.3"]);
     let started = Instant::now();
     let json = stdout_of(faa_runtime().args(["ops", "--json"]));
     // The target is 30 ms, but the machine may be busy.
@@ -23,23 +23,19 @@ fn ops_are_listed_as_text_and_json_without_delay() {
     let rotate = ops.iter().find(|op| op["name"] == "Rotate").unwrap();
     assert_eq!(
         (&rotate["low"], &rotate["high"]),
-        (&Value::from(-30.0), &Value::from(30.0))
+        (&(-30.0).into(), &30.0.into())
     );
     assert_eq!(rotate["mirrored"], true);
-    assert_eq!(
-        ops.iter().find(|op| op["name"] == "Invert").unwrap()["low"],
-        Value::Null
-    );
+    let invert = ops.iter().find(|op| op["name"] == "Invert").unwrap();
+    assert_eq!(invert["low"], Value::Null);
 }
 
 #[test]
 fn a_policy_is_applied_reproducibly_and_differently_to_every_input() {
     let folder = Workdir::new();
-    let plans = |out: &str, seed: u64| -> Value {
-        let mut command = folder.faa_runtime(&format!(
-            "apply --policy policy.json --seed {seed} --json --out {out} cat.png dog.bmp"
-        ));
-        serde_json::from_str(&stdout_of(&mut command)).unwrap()
+    let plans = |out: &str, seed: u64| {
+        let apply = "apply --policy policy.json --json cat.png dog.bmp";
+        json_of(&mut folder.faa_runtime(&format!("{apply} --seed {seed} --out {out}")))
     };
     let (first, again, other) = (plans("a", 1), plans("b", 1), plans("c", 2));
     assert_eq!(first[0]["draws"], again[0]["draws"]);
@@ -75,10 +71,8 @@ fn a_contact_sheet_shows_the_image_and_its_draws() {
     let sheet = folder.pixels("sheets/cat.png");
     assert_eq!(sheet.dimensions(), (3 * (120 + 4) + 4, 3 * (90 + 4) + 4));
     let first = folder.pixels("cat.png");
-    assert_eq!(
-        sheet.get_pixel(4 + 3 * 39, 4 + 3 * 29),
-        first.get_pixel(39, 29)
-    );
+    let pixel = sheet.get_pixel(4 + 3 * 39, 4 + 3 * 29);
+    assert_eq!(pixel, first.get_pixel(39, 29));
 }
 
 #[test]
@@ -86,22 +80,14 @@ fn nothing_is_written_if_outputs_clash() {
     let folder = Workdir::new();
     write_image(&folder.join("cat.bmp"), 4, 4, 3);
     let clash = "apply --op Invert dog.bmp cat.png cat.bmp --out out";
-    let (code, message) = failure_of(&mut folder.faa_runtime(clash));
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("cat.png and cat.bmp would both be written to out/cat.png"),
-        "{message}"
-    );
+    let both = "cat.png and cat.bmp would both be written to out/cat.png";
+    assert_fails(&mut folder.faa_runtime(clash), 1, &[both]);
     assert!(!folder.join("out").exists());
 
     let once = "apply --op Invert cat.png --out out";
     stdout_of(&mut folder.faa_runtime(once));
-    let (code, message) = failure_of(&mut folder.faa_runtime(once));
-    assert_eq!(code, 1);
-    assert!(
-        message.contains("out/cat.png exists: use --force"),
-        "{message}"
-    );
+    let exists = "out/cat.png exists: use --force";
+    assert_fails(&mut folder.faa_runtime(once), 1, &[exists]);
     stdout_of(folder.faa_runtime(once).arg("--force"));
 }
 
@@ -111,81 +97,44 @@ fn errors_name_the_problem_and_its_location() {
     folder.write("broken.png", "no image");
     folder.write("empty.ppm", "P6\n0 0\n255\n");
     folder.write("bad.json", POLICY.replace("0.9,", "1.7,"));
-    for (arguments, code, message) in [
-        ("--op Rotat --value 1 cat.png", 1, "did you mean `Rotate`?"),
-        (
-            "--op Rotate cat.png",
-            2,
-            "Rotate needs --value V (-30 … 30 degrees)",
-        ),
-        ("--op Invert --value 1 cat.png", 2, "Invert takes no value"),
-        (
-            "--op Rotate --magnitude 1.5 cat.png",
-            2,
-            "a number from 0 to 1",
-        ),
-        ("--op Rotate --value nan cat.png", 2, "a finite number"),
-        ("cat.png", 2, "required arguments were not provided"),
-        (
-            "--op Invert broken.png",
-            1,
-            "broken.png: its content is of no known image format",
-        ),
-        ("--op Invert empty.ppm", 1, "empty.ppm: "),
-        (
-            "--policy nothing.json cat.png",
-            1,
-            "cannot read the policy nothing.json",
-        ),
-        (
-            "--policy bad.json cat.png",
-            1,
-            "sub_policies[0][0].probability: 1.7 is not within 0…1",
-        ),
-    ] {
-        let arguments = format!("apply {arguments} --out never");
-        let (found, errors) = failure_of(&mut folder.faa_runtime(&arguments));
-        assert_eq!(found, code, "{arguments}: {errors}");
-        assert!(errors.contains(message), "{arguments}: {errors}");
-    }
+    assert_all_fail(
+        |arguments| folder.faa_runtime(&format!("apply {arguments} --out never")),
+        "1 --op Rotat --value 1 cat.png => did you mean `Rotate`?
+         2 --op Rotate cat.png => Rotate needs --value V (-30 … 30 degrees)
+         2 --op Invert --value 1 cat.png => Invert takes no value
+         2 --op Rotate --magnitude 1.5 cat.png => a number from 0 to 1
+         2 --op Rotate --value nan cat.png => a finite number
+         2 cat.png => required arguments were not provided
+         1 --op Invert broken.png => broken.png: its content is of no known image format
+         1 --op Invert empty.ppm => empty.ppm:
+         1 --policy nothing.json cat.png => cannot read the policy nothing.json
+         1 --policy bad.json cat.png => sub_policies[0][0].probability: 1.7 is not within 0…1",
+    );
 }
 
 #[test]
 fn help_has_examples_and_invalid_arguments_exit_with_2() {
     for command in ["search", "apply", "ops", "doctor", "completions"] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));
-        assert!(
-            help.contains("Example") && help.contains(&format!("faa-runtime {command}")),
-            "{help}"
-        );
+        assert_contains(&help, &["Example", &format!("faa-runtime {command}")]);
     }
-    assert_eq!(failure_of(faa_runtime().arg("serch")).0, 2);
-    for (arguments, advice) in [
-        ("--data glyph", "folder:"),
-        (
-            "--data glyphs --model wrn-11-1",
-            "a depth of 6n + 4 (10, 16",
-        ),
-        ("--data glyphs --device tpu", "auto, cpu, cuda or cuda:N"),
-        (
-            "--data glyphs --learning-rate nan",
-            "`--learning-rate` is NaN: it must be above 0",
-        ),
-        (
-            "--data glyphs --held-out 1.5",
-            "`--held-out` is 1.5: it must be between 0 and 1",
-        ),
-        (
-            "--data glyphs --warmup-epochs 500",
-            "not shorter than a training",
-        ),
-        ("--data glyphs --ops Invert,Invert", "named twice"),
-    ] {
-        let search = format!("search --out never {arguments}");
-        let (code, message) = failure_of(faa_runtime().args(search.split(' ')));
-        assert_eq!(code, 2, "{arguments}: {message}");
-        assert!(message.contains(advice), "{arguments}: {message}");
-    }
+    assert_fails(faa_runtime().arg("serch"), 2, &[]);
+    assert_all_fail(
+        |arguments| {
+            let mut command = faa_runtime();
+            command
+                .args(["search", "--out", "never"])
+                .args(arguments.split(' '));
+            command
+        },
+        "2 --data glyph => folder:
+         2 --data glyphs --model wrn-11-1 => a depth of 6n + 4 (10, 16
+         2 --data glyphs --device tpu => auto, cpu, cuda or cuda:N
+         2 --data glyphs --learning-rate nan => `--learning-rate` is NaN: it must be above 0
+         2 --data glyphs --held-out 1.5 => `--held-out` is 1.5: it must be between 0 and 1
+         2 --data glyphs --warmup-epochs 500 => not shorter than a training
+         2 --data glyphs --ops Invert,Invert => named twice",
+    );
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));
 }
 
@@ -198,30 +147,26 @@ fn a_missing_libtorch_is_reported_by_search_and_doctor() {
             .env("FAA_CACHE_DIR", folder.path())
             .env("PATH", folder.path());
     };
-    let mut search = faa_runtime();
-    without_libtorch(
-        search
-            .args(["search", "--data", "glyphs", "--out"])
-            .arg(folder.join("run")),
-    );
-    let (code, message) = failure_of(&mut search);
-    assert_eq!(code, 1);
-    assert!(message.contains("run `cargo xtask libtorch`"), "{message}");
+    let mut search = folder.faa_runtime("search --data glyphs --out run");
+    without_libtorch(&mut search);
+    assert_fails(&mut search, 1, &["run `cargo xtask libtorch`"]);
 
     let mut doctor = faa_runtime();
     without_libtorch(doctor.arg("doctor"));
     let output = run(&mut doctor);
-    let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("libtorch           MISSING"), "{text}");
+    assert_contains(
+        &String::from_utf8(output.stdout).unwrap(),
+        &["libtorch           MISSING"],
+    );
 
-    let wrong = folder.join("old");
-    fs::create_dir_all(wrong.join("lib")).unwrap();
-    fs::write(wrong.join("lib/libtorch_cpu.so"), b"").unwrap();
-    fs::write(wrong.join("build-version"), b"2.4.0").unwrap();
+    folder.write("old/lib/libtorch_cpu.so", "");
+    folder.write("old/build-version", "2.4.0");
     let mut doctor = faa_runtime();
-    let output = run(doctor.args(["doctor", "--json"]).env("LIBTORCH", &wrong));
+    let output = run(doctor
+        .args(["doctor", "--json"])
+        .env("LIBTORCH", folder.join("old")));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let why = report["libtorch"]["missing"].as_str().unwrap();
-    assert!(why.contains("is version 2.4.0, not 2.11.0"), "{why}");
+    assert_contains(why, &["is version 2.4.0, not 2.11.0"]);
 }

@@ -1,24 +1,24 @@
 //! The programs of the folder `examples`, run as users do.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use faa_tests::{example, failure_of, run, stdout_of, write_image};
-use tempfile::TempDir;
+use faa_tests::workdir::{POLICY, Workdir};
+use faa_tests::{assert_contains, assert_fails, example, output_of, stdout_of, write_image};
 
 /// A folder with seven images of several sizes, in two classes.
-fn pets() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+fn pets() -> Workdir {
+    let folder = Workdir::empty();
     for number in 0..7 {
         let class = ["cats", "dogs"][number as usize % 2];
-        let path = folder.path().join(format!("{class}/{number}.png"));
+        let path = folder.join(format!("{class}/{number}.png"));
         write_image(&path, 40 + 9 * (number % 3), 40, number);
     }
     folder
 }
 
-fn embed_pipeline(folder: &TempDir, arguments: &[&str]) -> Command {
+fn embed_pipeline(folder: &Workdir, arguments: &[&str]) -> Command {
     let mut command = example("embed-pipeline");
     command
         .arg(folder.path())
@@ -63,29 +63,20 @@ fn the_loader_gives_the_same_batches_on_any_number_of_threads() {
 #[test]
 fn the_loader_names_unreadable_files_and_reads_policies_from_files() {
     let folder = pets();
-    fs::write(folder.path().join("dogs/broken.png"), "no image").unwrap();
-    let policy = folder.path().join("policy.json");
-    fs::write(
-        &policy,
-        r#"{"format": "faa-policy", "version": 1, "name": "mine", "sub_policies": [
-            [{"op": "Invert", "probability": 1}]]}"#,
-    )
-    .unwrap();
+    folder.write("dogs/broken.png", "no image");
+    folder.write("policy.json", POLICY);
+    let policy = folder.join("policy.json");
     let arguments = ["--policy", policy.to_str().unwrap(), "--epochs", "2"];
-    let output = run(&mut embed_pipeline(&folder, &arguments));
-    let (printed, errors) = (
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    );
-    assert!(output.status.success(), "{errors}");
-    assert!(printed.contains("epoch 1: 7 images in"), "{printed}");
-    assert!(errors.contains("broken.png"), "{errors}");
+    let [printed, errors] = output_of(&mut embed_pipeline(&folder, &arguments));
+    assert_contains(&printed, &["epoch 1: 7 images in"]);
+    assert_contains(&errors, &["broken.png"]);
     assert_eq!(errors.lines().count(), 1, "{errors}");
 
-    let (_, errors) = failure_of(&mut embed_pipeline(&folder, &["--policy", "unknown"]));
-    assert!(
-        errors.contains("unknown is neither a shipped policy nor a file"),
-        "{errors}"
+    let unknown = &mut embed_pipeline(&folder, &["--policy", "unknown"]);
+    assert_fails(
+        unknown,
+        1,
+        &["unknown is neither a shipped policy nor a file"],
     );
 }
 
@@ -103,14 +94,10 @@ fn one_core_augments_images_from_input_to_output() {
     assert_eq!(output.stdout.len(), both.len());
     assert_ne!(output.stdout, both);
     // A result does not depend on later images, and different seeds give different results.
-    assert_eq!(
-        single_core("5", &first).stdout,
-        output.stdout[..first.len()]
-    );
+    let alone = single_core("5", &first).stdout;
+    assert_eq!(alone, output.stdout[..first.len()]);
     let others = (0..8).map(|seed| single_core(&seed.to_string(), &first).stdout);
-    let mut others: Vec<_> = others.collect();
-    others.sort();
-    others.dedup();
+    let others: BTreeSet<_> = others.collect();
     assert!(others.len() > 2, "{} different results", others.len());
 
     let cut = single_core("5", &first[..40]);

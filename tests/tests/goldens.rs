@@ -3,7 +3,8 @@
 //! `goldens/ops.txt` has a line per case, written with Pillow 13.0.0 by `oracle/make_goldens.py`. After a
 //! change to that script, run `cargo xtask parity --write-goldens`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,7 +13,8 @@ use std::thread;
 
 use faa_op::{Channels, OpSet, Scratch};
 use faa_ops_builtin::SimdLevel;
-use faa_tests::pictures::{Kind, channels_of, digest, mode_of, partner, picture};
+use faa_tests::assert_contains;
+use faa_tests::pictures::{Source, digest, mode_of};
 use faa_tests::ways::{Picture, Way, builtin_ops_by_level};
 use image::ColorType;
 
@@ -30,92 +32,27 @@ struct Case {
     digest: &'static str,
 }
 
-/// A source image's parameters; larger images are sorted first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Source {
-    area: std::cmp::Reverse<usize>,
-    width: usize,
-    height: usize,
-    mode: &'static str,
-    kind: Kind,
-    seed: u64,
-}
-
 fn parse(line: &'static str) -> Option<Case> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [
-        op,
-        value,
-        seed,
-        width,
-        height,
-        mode,
-        kind,
-        image_seed,
-        digest,
-    ] = words[..]
-    else {
+    let [op, value, seed, ref source @ .., digest] = words[..] else {
         return None;
     };
-    let (width, height) = (width.parse().ok()?, height.parse().ok()?);
-    channels_of(mode)?;
+    let [width, height, mode, kind, image_seed] = *source else {
+        return None;
+    };
     Some(Case {
         op,
         value: value.parse().ok()?,
         seed: seed.parse().ok()?,
-        source: Source {
-            area: std::cmp::Reverse(width * height),
-            width,
-            height,
-            mode,
-            kind: Kind::from_name(kind)?,
-            seed: image_seed.parse().ok()?,
-        },
+        source: Source::parse(kind, image_seed, width, height, mode)?,
         digest,
     })
 }
 
 fn cases() -> Vec<Case> {
-    GOLDENS
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| parse(line).unwrap_or_else(|| panic!("not a case: {line}")))
-        .collect()
-}
-
-impl Source {
-    fn channels(&self) -> Channels {
-        channels_of(self.mode).expect("parse has checked it")
-    }
-
-    fn picture(&self) -> Picture {
-        self.with_samples(picture(
-            self.kind,
-            self.seed,
-            self.width,
-            self.height,
-            self.channels(),
-        ))
-    }
-
-    fn partner(&self) -> Picture {
-        self.with_samples(partner(
-            self.seed,
-            0,
-            self.width,
-            self.height,
-            self.channels(),
-        ))
-    }
-
-    fn with_samples(&self, samples: Vec<u8>) -> Picture {
-        Picture {
-            samples,
-            width: self.width,
-            height: self.height,
-            channels: self.channels(),
-        }
-    }
+    let lines = GOLDENS.lines().filter(|line| !line.starts_with('#'));
+    let case = |line| parse(line).unwrap_or_else(|| panic!("not a case: {line}"));
+    lines.map(case).collect()
 }
 
 #[test]
@@ -130,20 +67,19 @@ fn there_are_goldens_for_every_op() {
 
 #[test]
 fn every_case_gives_pillow_s_bytes() {
-    let cases = cases();
-    let mut by_source: BTreeMap<Source, Vec<&Case>> = BTreeMap::new();
-    for case in &cases {
-        by_source.entry(case.source).or_default().push(case);
-    }
-    let groups: Vec<_> = by_source.into_iter().collect();
+    let mut cases = cases();
+    // Larger images come first, so that no thread ends long after the others.
+    let area = |case: &Case| Reverse(case.source.width * case.source.height);
+    cases.sort_by_cached_key(|case| (area(case), case.source.to_string()));
+    let groups: Vec<_> = cases.chunk_by(|a, b| a.source == b.source).collect();
     let levels = builtin_ops_by_level();
     let (next, checked) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((source, cases)) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = check_group(source, cases, &levels);
+                while let Some(cases) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = check_group(cases, &levels);
                     failures.lock().unwrap().extend(found);
                     checked.fetch_add(cases.len(), Ordering::Relaxed);
                 }
@@ -174,9 +110,9 @@ struct Failure {
 }
 
 /// Checks the cases of one source image.
-fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) -> Vec<Failure> {
-    let image = source.picture();
-    let partner = source.partner();
+fn check_group(cases: &[Case], levels: &[(SimdLevel, OpSet)]) -> Vec<Failure> {
+    let source = cases[0].source;
+    let (image, partner) = (source.picture(), source.partner(0));
     let mut scratch = Scratch::new();
     let mut failures = Vec::new();
     for case in cases {
@@ -189,16 +125,8 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
             };
             let partner = op.spec().needs_partner().then_some(&partner);
             for way in Way::ALL {
-                let op = op.as_ref();
-                let result = way.apply(
-                    op,
-                    *level,
-                    &image,
-                    case.value,
-                    case.seed,
-                    partner,
-                    &mut scratch,
-                );
+                let (op, value, scratch) = (op.as_ref(), case.value, &mut scratch);
+                let result = way.apply(op, *level, &image, value, case.seed, partner, scratch);
                 let problem = match &result {
                     Ok(result) if correct.as_ref() == Some(result) => continue,
                     Ok(result) if digest(&result.samples) == case.digest => {
@@ -224,16 +152,8 @@ fn check_group(source: &Source, cases: &[&Case], levels: &[(SimdLevel, OpSet)]) 
 
 impl Case {
     fn in_words(&self) -> String {
-        let Source {
-            width,
-            height,
-            mode,
-            kind,
-            seed,
-            ..
-        } = self.source;
-        let (op, value, op_seed) = (self.op, self.value, self.seed);
-        format!("{op} {value:?} seed {op_seed} on {width}x{height} {mode} {kind} {seed},")
+        let (op, value, seed) = (self.op, self.value, self.seed);
+        format!("{op} {value:?} seed {seed} on {},", self.source)
     }
 }
 
@@ -242,20 +162,8 @@ impl Failure {
     fn save(&self, folder: &Path) -> String {
         fs::create_dir_all(folder).unwrap();
         // A name that begins with the op and has only characters that every file system allows.
-        let name: String = self
-            .text
-            .split([':', ','])
-            .take(2)
-            .collect::<String>()
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .collect();
+        let name: String = self.text.split([':', ',']).take(2).collect();
+        let name = name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
         save_png(&folder.join(format!("{name}-source.png")), &self.source);
         if let Some(result) = &self.result {
             save_png(&folder.join(format!("{name}-result.png")), result);
@@ -279,20 +187,14 @@ fn save_png(path: &Path, picture: &Picture) {
 fn a_wrong_digest_is_detected_and_its_images_are_saved() {
     let mut case = cases().swap_remove(0);
     case.digest = "0000000000000000";
-    let failures = check_group(&case.source, &[&case], &builtin_ops_by_level());
+    let (op, source) = (case.op, case.source);
+    let failures = check_group(&[case], &builtin_ops_by_level());
     assert!(failures.len() >= Way::ALL.len());
     let folder = tempfile::tempdir().unwrap();
     let text = failures[0].save(folder.path());
-    assert!(
-        text.contains(case.op) && text.contains(mode_of(case.source.channels())),
-        "{text}"
-    );
-    let name = text
-        .lines()
-        .last()
-        .unwrap()
-        .trim()
-        .replace("*.png", "result.png");
+    assert_contains(&text, &[op, mode_of(source.channels)]);
+    let name = text.lines().last().unwrap().trim();
+    let name = name.replace("*.png", "result.png");
     let saved = image::open(folder.path().join(name)).unwrap();
-    assert_eq!(saved.width() as usize, case.source.width);
+    assert_eq!(saved.width() as usize, source.width);
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::iter::successors;
+use std::path::Path;
 
 /// The folders of the packages that are checked.
 const PACKAGES: &[&str] = &[
@@ -72,25 +73,14 @@ fn commands_without_networks_import_no_search() {
     for folder in ["policy", "plugin"] {
         read_modules(&commands.join(folder), folder, &mut texts);
     }
-    for file in [
-        "apply",
-        "bench",
-        "one_op",
-        "ops",
-        "plugin",
-        "policy",
-        "../plugins",
-        "../pictures",
-    ] {
+    for file in "apply bench one_op ops plugin policy ../plugins ../pictures".split(' ') {
         let text = fs::read_to_string(commands.join(format!("{file}.rs"))).unwrap();
         texts.insert(file.to_owned(), text);
     }
     assert!(texts.len() > 12, "the control: {:?}", texts.keys());
     for (name, text) in texts {
-        assert!(
-            !needs_search(&text),
-            "commands/{name}.rs imports the search"
-        );
+        let needs_search = needs_search(&text);
+        assert!(!needs_search, "commands/{name}.rs imports the search");
     }
 }
 
@@ -103,39 +93,35 @@ fn imports_in(source: &Path) -> Imports {
 }
 
 fn read_modules(folder: &Path, path: &str, texts: &mut BTreeMap<String, String>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    entries.sort();
-    for entry in entries {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap().path();
         let stem = entry.file_stem().unwrap().to_str().unwrap();
-        let name = match path {
-            "" => stem.to_owned(),
-            _ => format!("{path}::{stem}"),
-        };
+        let name = joined(path, stem);
         if entry.is_dir() {
             read_modules(&entry, &name, texts);
         } else if entry.extension().is_some_and(|it| it == "rs") && stem != "tests" {
-            let name = if ["lib", "main"].contains(&stem) && path.is_empty() {
-                // The root is not checked: its items are for the whole package.
-                continue;
-            } else {
-                name
-            };
-            texts.insert(name, fs::read_to_string(&entry).unwrap());
+            // The root is not checked: its items are for the whole package.
+            if !["lib", "main"].contains(&name.as_str()) {
+                texts.insert(name, fs::read_to_string(&entry).unwrap());
+            }
         }
+    }
+}
+
+fn joined(parent: &str, path: &str) -> String {
+    match parent {
+        "" => path.to_owned(),
+        _ => format!("{parent}::{path}"),
     }
 }
 
 /// The modules that a module's text names after `crate::`, `self::` or `super::`, outside of its unit tests.
 fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let code: String = code
+    let lines = code
         .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let code = lines.collect::<Vec<_>>().join("\n");
     let mut found = BTreeSet::new();
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
     for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
@@ -146,21 +132,12 @@ fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<St
                 continue;
             }
             for path in paths(&code[offset + prefix.len()..]) {
-                let path = match base {
-                    "" => path,
-                    _ => format!("{base}::{path}"),
-                };
+                let path = joined(base, &path);
                 // The module is the longest prefix that names one; the root's items are re-exports.
-                let mut candidate = path.as_str();
-                while !names.contains(candidate) {
-                    match candidate.rsplit_once("::") {
-                        Some((shorter, _)) => candidate = shorter,
-                        None => break,
-                    }
-                }
-                if names.contains(candidate) && candidate != module {
-                    found.insert(candidate.to_owned());
-                }
+                let mut prefixes =
+                    successors(Some(path.as_str()), |path| Some(path.rsplit_once("::")?.0));
+                let named = prefixes.find(|&prefix| names.contains(prefix));
+                found.extend(named.filter(|&named| named != module).map(str::to_owned));
             }
         }
     }
@@ -185,11 +162,7 @@ fn paths(text: &str) -> Vec<String> {
         }
         if depth == 0 || (depth == 1 && character == ',') {
             for path in paths(group[start..offset].trim()) {
-                let path = match head {
-                    "" => path,
-                    _ => format!("{head}::{path}"),
-                };
-                found.push(path.trim_end_matches("::self").to_owned());
+                found.push(joined(head, &path).trim_end_matches("::self").to_owned());
             }
             start = offset + 1;
         }

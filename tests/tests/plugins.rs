@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, ImageMut, Op, OpError, OpSet, Scratch};
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpErrorKind, OpSet, Scratch};
 use faa_plugin::{Host, HostConfig, OnFailure, Plugin};
 use faa_tests::plugins::{
     RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
     native_permission,
 };
-use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_image};
-use serde_json::Value;
-use tempfile::TempDir;
+use faa_tests::workdir::Workdir;
+use faa_tests::{assert_contains, assert_fails, faa_runtime, json_of, output_of, run, stdout_of};
 
 /// The example ops, each with values below, within and above its range.
 const CASES: &[(&str, &[f64])] = &[
@@ -37,16 +36,12 @@ fn library(host: &Host, path: &Path) -> Plugin {
 
 fn compiled_in() -> OpSet {
     let mut ops = OpSet::new();
-    let all: [Arc<dyn Op>; 5] = [
-        Arc::new(plugin_elastic::Elastic::default()),
-        Arc::new(plugin_fade::Fade::default()),
-        Arc::new(plugin_weather::Fog::default()),
-        Arc::new(plugin_weather::Rain::default()),
-        Arc::new(plugin_weather::Snow::default()),
-    ];
-    for op in all {
-        ops.insert(op).unwrap();
-    }
+    let mut insert = |op: Arc<dyn Op>| ops.insert(op).unwrap();
+    insert(Arc::new(plugin_elastic::Elastic::default()));
+    insert(Arc::new(plugin_fade::Fade::default()));
+    insert(Arc::new(plugin_weather::Fog::default()));
+    insert(Arc::new(plugin_weather::Rain::default()));
+    insert(Arc::new(plugin_weather::Snow::default()));
     ops
 }
 
@@ -75,9 +70,8 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
     for example in RUST_EXAMPLES {
         let module = host.load_file(&module_of(example)).unwrap();
         module.add_to(&mut modules).unwrap();
-        library(&host, &library_of(example))
-            .add_to(&mut libraries)
-            .unwrap();
+        let library = library(&host, &library_of(example));
+        library.add_to(&mut libraries).unwrap();
     }
     let compiled_in = compiled_in();
     let mut changed = 0;
@@ -114,34 +108,29 @@ fn one_source_gives_the_same_bytes_in_three_builds() {
 
 #[test]
 fn every_example_passes_the_check() {
-    let mut files: Vec<_> = RUST_EXAMPLES
-        .iter()
-        .map(|example| module_of(example))
-        .collect();
+    let mut files = RUST_EXAMPLES.map(module_of).to_vec();
     files.extend([module_in_c(), module_in_text()]);
     let mut command = faa_runtime();
     command.args(["plugin", "check", "--json"]).args(&files);
-    let reports: Value = serde_json::from_str(&stdout_of(&mut command)).unwrap();
+    let reports = json_of(&mut command);
     for report in reports.as_array().unwrap() {
         assert_eq!(report["ok"], true, "{report:#}");
         assert_eq!(report["abi"]["major"], 1);
         assert!(report["checks"].as_array().unwrap().len() >= 9);
     }
-    let names = |report: &Value| -> Vec<String> {
-        let ops = report["ops"].as_array().unwrap();
-        ops.iter()
-            .map(|op| op["name"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    assert_eq!(names(&reports[2]), ["Fog", "Rain", "Snow"]);
-    assert_eq!(names(&reports[3]), ["Halftone"]);
-    assert_eq!(names(&reports[4]), ["ChannelSwap"]);
+    let names = [2, 3, 4].map(|index| {
+        let ops = reports[index]["ops"].as_array().unwrap().iter();
+        ops.map(|op| op["name"].as_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    assert_eq!(names, ["Fog Rain Snow", "Halftone", "ChannelSwap"]);
     assert_eq!(reports[2]["ops"][1]["mirrored"], true);
 
     let text = stdout_of(faa_runtime().args(["plugin", "check"]).arg(&files[1]));
-    assert!(
-        text.contains("same bytes: the op runs in one pass with neighbouring ops"),
-        "{text}"
+    assert_contains(
+        &text,
+        &["same bytes: the op runs in one pass with neighbouring ops"],
     );
     assert!(!text.contains("FAILS"), "{text}");
 }
@@ -169,10 +158,7 @@ fn impure_and_broken_plugins_fail_the_check() {
         assert_eq!(output.status.code(), Some(1), "{case}: {text}");
         // The table may break a line anywhere.
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(
-            words.contains(complaint) && words.contains('→'),
-            "{case}: {text}"
-        );
+        assert_contains(&words, &[complaint, "→"]);
     }
 }
 
@@ -193,68 +179,47 @@ fn the_example_of_the_abi_works() {
 /// The commands are those of the README and of `plugin new`.
 #[test]
 fn a_new_plugin_can_be_built_checked_and_used() {
-    let folder = tempfile::tempdir().unwrap();
-    let command = |arguments: &str| faa_runtime_in(&folder, arguments);
+    let folder = Workdir::new();
+    let command = |arguments: &str| folder.faa_runtime(arguments);
     stdout_of(&mut command("plugin new soft-glow"));
-    let again = failure_of(&mut command("plugin new soft-glow"));
-    assert!(again.0 == 1 && again.1.contains("exists"), "{again:?}");
-    let built_in = failure_of(&mut command("plugin new rotate"));
-    assert!(
-        built_in.0 == 2 && built_in.1.contains("a built-in op"),
-        "{built_in:?}"
-    );
+    assert_fails(&mut command("plugin new soft-glow"), 1, &["exists"]);
+    assert_fails(&mut command("plugin new rotate"), 2, &["a built-in op"]);
     stdout_of(&mut command("plugin build"));
     let mut cargo = Command::new("cargo");
-    let tested = stdout_of(
-        cargo
-            .args(["test", "--lib"])
-            .current_dir(folder.path().join("soft-glow")),
-    );
-    assert!(tested.contains("1 passed"), "{tested}");
+    cargo
+        .args(["test", "--lib"])
+        .current_dir(folder.join("soft-glow"));
+    assert_contains(&stdout_of(&mut cargo), &["1 passed"]);
     stdout_of(&mut command("plugin check soft-glow.wasm"));
-    fs::create_dir(folder.path().join("plugins")).unwrap();
-    fs::copy(
-        folder.path().join("soft-glow.wasm"),
-        folder.path().join("plugins/soft-glow.wasm"),
-    )
-    .unwrap();
+    let module = fs::read(folder.join("soft-glow.wasm")).unwrap();
+    folder.write("plugins/soft-glow.wasm", module);
 
-    let ops: Value =
-        serde_json::from_str(&stdout_of(&mut command("ops --plugins plugins --json"))).unwrap();
+    let ops = json_of(&mut command("ops --plugins plugins --json"));
     let op = ops.as_array().unwrap().last().unwrap();
     assert_eq!(op["name"], "SoftGlow");
     assert_eq!((&op["low"], &op["high"]), (&0.0.into(), &1.0.into()));
+    assert_eq!(op["source"], "plugins/soft-glow.wasm");
+
+    let apply = "apply --op SoftGlow --value 0.5 --plugins plugins cat.png --out out";
+    stdout_of(&mut command(apply));
+    let [before, after] = ["cat.png", "out/cat.png"].map(|name| folder.pixels(name));
+    let half = |level: u8| (f64::from(level) / 2.0).round() as u8;
     assert_eq!(
-        op["source"],
-        Path::new("plugins/soft-glow.wasm").to_str().unwrap()
+        after.get_pixel(39, 29).0,
+        before.get_pixel(39, 29).0.map(half)
     );
 
-    write_image(&folder.path().join("cat.png"), 40, 30, 1);
-    stdout_of(&mut command(
-        "apply --op SoftGlow --value 0.5 --plugins plugins cat.png --out out",
-    ));
-    let [before, after] = ["cat.png", "out/cat.png"]
-        .map(|name| image::open(folder.path().join(name)).unwrap().to_rgb8());
-    let corner = before
-        .get_pixel(39, 29)
-        .0
-        .map(|level| (f64::from(level) / 2.0).round() as u8);
-    assert_eq!(after.get_pixel(39, 29).0, corner);
-
-    let bench = stdout_of(&mut command(
+    let bench = json_of(&mut command(
         "bench --op SoftGlow --size 32 --plugins plugins --json",
     ));
-    let bench: Value = serde_json::from_str(&bench).unwrap();
-    assert!(
-        bench["images_per_second"].as_u64().unwrap() > 100,
-        "{bench}"
-    );
+    let rate = bench["images_per_second"].as_u64().unwrap();
+    assert!(rate > 100, "{bench}");
     let bench = stdout_of(&mut command("plugin bench soft-glow.wasm --size 32"));
-    assert!(bench.contains("SoftGlow"), "{bench}");
+    assert_contains(&bench, &["SoftGlow"]);
 
     // The crate contains no path of the machine that built the program.
     let checkout = faa_tests::root().display().to_string();
-    let files = files_in(&folder.path().join("soft-glow"));
+    let files = files_in(&folder.join("soft-glow"));
     assert!(files.len() > 15, "{files:?}");
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
@@ -277,45 +242,34 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A crate created by `plugin new`, in whose source the first `from` is replaced by `to`.
-fn new_plugin(folder: &TempDir, from: &str, to: &str) -> PathBuf {
-    stdout_of(&mut faa_runtime_in(folder, "plugin new faulty"));
-    let source = folder.path().join("faulty/src/lib.rs");
-    let text = fs::read_to_string(&source).unwrap();
+fn new_plugin(folder: &Workdir, from: &str, to: &str) -> PathBuf {
+    stdout_of(&mut folder.faa_runtime("plugin new faulty"));
+    let source = "faulty/src/lib.rs";
+    let text = folder.read(source);
     assert!(text.contains(from));
-    fs::write(&source, text.replacen(from, to, 1)).unwrap();
-    folder.path().join("faulty")
-}
-
-/// `faa-runtime` in a folder, with arguments that are separated by spaces.
-fn faa_runtime_in(folder: &TempDir, arguments: &str) -> Command {
-    let mut command = faa_runtime();
-    command
-        .current_dir(folder.path())
-        .args(arguments.split(' '));
-    command
+    folder.write(source, text.replacen(from, to, 1));
+    folder.join("faulty")
 }
 
 /// The error has the panic's message and location, and later calls are unaffected.
 #[test]
 fn panics_become_errors_in_both_builds() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Workdir::empty();
     let check = "assert!(value < 0.9, \"too much: {}\", (value * 100.0) as u32);\nlet (width,";
     let faulty = new_plugin(&folder, "let (width,", check);
     let host = host();
-    let module = host.load_file(&build_in(&folder, &faulty, &[])).unwrap();
-    let library = library(&host, &build_in(&folder, &faulty, &["--native"]));
+    let module = build_in(folder.path(), &faulty, &[]);
+    let module = host.load_file(&module).unwrap();
+    let library = library(&host, &build_in(folder.path(), &faulty, &["--native"]));
     for plugin in [module, library] {
         let op = plugin.ops()[0].as_ref();
         let good = || applied(op, (9, 9), Channels::Rgb, 0.5, 0);
         let before = good().unwrap();
         let error = applied(op, (9, 9), Channels::Rgb, 1.0, 0).unwrap_err();
-        let OpError::Failed(message) = &error else {
+        let OpErrorKind::Failed(message) = error.kind() else {
             panic!("{error:?}")
         };
-        assert!(
-            message.contains("too much: 100") && message.contains("lib.rs"),
-            "{message}"
-        );
+        assert_contains(message, &["too much: 100", "lib.rs"]);
         assert_eq!(good().unwrap(), before);
         assert_eq!(op.failures(), 1);
     }
@@ -371,9 +325,9 @@ fn libraries_that_violate_the_abi_are_refused() {
 /// A library changes the image in place, so the image must be restored.
 #[test]
 fn a_failure_of_a_library_can_be_skipped() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Workdir::empty();
     let faulty = new_plugin(&folder, "        Ok(())\n", "panic!(\"half done\")\n");
-    let library = build_in(&folder, &faulty, &["--native"]);
+    let library = build_in(folder.path(), &faulty, &["--native"]);
     let mut config = HostConfig::default();
     config.on_failure = OnFailure::Skip;
     let host = Host::new(config).unwrap();
@@ -404,104 +358,69 @@ fn only_files_are_plugins() {
 
 #[test]
 fn broken_plugins_are_reported_and_the_others_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let plugins = folder.path().join("plugins");
-    fs::create_dir(&plugins).unwrap();
-    fs::write(plugins.join("a-broken.wasm"), "not WebAssembly").unwrap();
-    fs::write(plugins.join("flicker.wasm"), abi_example()).unwrap();
-    fs::write(plugins.join("other.wasm"), abi_example()).unwrap();
-    fs::write(plugins.join("notes.txt"), "ignored").unwrap();
+    let folder = Workdir::empty();
+    folder.write("plugins/a-broken.wasm", "not WebAssembly");
+    folder.write("plugins/flicker.wasm", abi_example());
+    folder.write("plugins/other.wasm", abi_example());
+    folder.write("plugins/notes.txt", "ignored");
     let library = library_of("fade");
-    fs::copy(&library, plugins.join(library.file_name().unwrap())).unwrap();
-    let ops = |more: &[&str]| {
-        let mut command = faa_runtime();
-        command
-            .arg("ops")
-            .args(["--plugins"])
-            .arg(&plugins)
-            .args(more);
-        let output = run(&mut command);
-        assert!(output.status.success());
-        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
-    };
-    let [listed, warnings] = ops(&[]);
+    let copy = folder.join("plugins").join(library.file_name().unwrap());
+    fs::copy(&library, copy).unwrap();
+    let ops = |plugins: &str| folder.faa_runtime(&format!("ops --plugins {plugins}"));
+    let [listed, warnings] = output_of(&mut ops("plugins"));
     assert!(
         listed.contains("Flicker") && !listed.contains("Fade"),
         "{listed}"
     );
-    for reason in [
+    let reasons = [
         "a-broken.wasm was not loaded: not a WebAssembly module",
         "other.wasm was not loaded: its op `Flicker` has the same name as an op of ",
         "was not loaded: a native library, which runs without a sandbox",
-    ] {
-        assert!(warnings.contains(reason), "{warnings}");
-    }
+    ];
+    assert_contains(&warnings, &reasons);
     assert!(!warnings.contains("notes.txt"), "{warnings}");
-    assert!(ops(&["--allow-native"])[0].contains("Fade"));
-
-    let missing = faa_runtime()
-        .args(["ops", "--plugins"])
-        .arg(folder.path().join("none"))
-        .output();
-    assert_eq!(missing.unwrap().status.code(), Some(1));
+    let native = stdout_of(ops("plugins").arg("--allow-native"));
+    assert_contains(&native, &["Fade"]);
+    assert_fails(&mut ops("none"), 1, &[]);
 }
 
 #[test]
 fn policies_name_the_plugins_that_they_need() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    fs::create_dir(path("plugins")).unwrap();
-    fs::write(path("plugins/flicker.wasm"), abi_example()).unwrap();
-    write_image(&path("cat.png"), 20, 20, 1);
+    let folder = Workdir::new();
+    folder.write("plugins/flicker.wasm", abi_example());
     let write_policy = |op: &str, sha256: &str| {
         let policy = format!(
             r#"{{"format": "faa-policy", "version": 1, "name": "mine",
                 "sub_policies": [[{{"op": "{op}", "probability": 1.0, "magnitude": 0.5}}]],
                 "provenance": {{"plugins": [{{"op": "{op}", "sha256": "{sha256}"}}]}}}}"#
         );
-        fs::write(path("policy.json"), policy).unwrap();
+        folder.write("policy.json", policy);
     };
-    let command = |arguments: &str| faa_runtime_in(&folder, arguments);
+    let apply = |options: &str| {
+        folder.faa_runtime(&format!("apply --policy policy.json cat.png {options}"))
+    };
+    let check = || folder.faa_runtime("policy check policy.json --plugins plugins");
     let sha256 = host().load(&abi_example()).unwrap().sha256();
 
     write_policy("Flicker", &sha256);
-    stdout_of(&mut command("policy check policy.json --plugins plugins"));
-    stdout_of(&mut command(
-        "apply --policy policy.json --plugins plugins cat.png --out out",
-    ));
-    let (code, error) = failure_of(&mut command(
-        "apply --policy policy.json cat.png --out out2",
-    ));
-    assert_eq!(code, 1);
-    for part in ["policy.json", "`Flicker`", "--plugins DIR", sha256.as_str()] {
-        assert!(error.contains(part), "{error}");
-    }
+    stdout_of(&mut check());
+    stdout_of(&mut apply("--plugins plugins --out out"));
+    let parts = ["policy.json", "`Flicker`", "--plugins DIR", &sha256];
+    assert_fails(&mut apply("--out out2"), 1, &parts);
 
     // The error about an unknown op has the nearest name and the folders.
     write_policy("Flickr", "");
-    let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
-    for part in [
+    let parts = [
         "`Flickr`",
         "the plugins of plugins",
         "did you mean `Flicker`?",
-    ] {
-        assert!(error.contains(part), "{error}");
-    }
+    ];
+    assert_fails(&mut check(), 1, &parts);
 
     // The policy was found with a different module.
     write_policy("Flicker", &"0".repeat(64));
-    let (_, error) = failure_of(&mut command("policy check policy.json --plugins plugins"));
-    assert!(
-        error.contains("a different module for `Flicker`"),
-        "{error}"
-    );
-    let output = run(&mut command(
-        "apply --policy policy.json --plugins plugins --force cat.png --out out",
-    ));
-    assert!(output.status.success());
-    let warning = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        warning.contains("warning: policy.json: the policy was found with a different module"),
-        "{warning}"
-    );
+    assert_fails(&mut check(), 1, &["a different module for `Flicker`"]);
+    let [_, warnings] = output_of(&mut apply("--plugins plugins --force --out out"));
+    let warning = "warning: policy.json: the policy was found with a different module";
+    assert_contains(&warnings, &[warning]);
 }

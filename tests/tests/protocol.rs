@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use faa_tests::{faa_runtime, failure_of};
+use faa_op::text::is_display_control;
+use faa_search::protocol::{End, Hello, Message};
+use faa_tests::{assert_contains, assert_fails, faa_runtime, failure_of};
 
 /// `faa-runtime` in a folder of its own, beside a `faa-runtime-torch` that is this shell script.
 fn beside(folder: &Path, script: &str) -> Command {
@@ -35,26 +37,43 @@ fn a_program_of_a_different_version_is_named_with_what_to_install() {
         ("hello", "does not state its version"),
     ] {
         let script = format!("echo '{first_line}'; cat > /dev/null");
-        let (code, message) = failure_of(&mut beside(folder.path(), &script));
-        assert_eq!(code, 1, "{message}");
         let path = folder.path().join("faa-runtime-torch");
         let expected = format!("{} {version}", path.display());
-        assert!(message.contains(&expected), "{message}");
-        assert!(
-            message.contains("cargo install --path runtime/torch"),
-            "{message}"
-        );
+        let parts = [&expected, "cargo install --path runtime/torch"];
+        assert_fails(&mut beside(folder.path(), &script), 1, &parts);
     }
+}
+
+/// Its errors name files, classes and networks.
+#[test]
+fn messages_of_the_other_program_do_not_control_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let causes = [
+        "class \u{1b}]0;owned\u{7}",
+        "because of \u{202e}\u{9b}2J\u{7f}this",
+    ];
+    let failed = End::Failed(causes.map(str::to_owned).to_vec());
+    let message = serde_json::to_string(&Message::Ended { ended: failed }).unwrap();
+    let hello = serde_json::to_string(&Hello::current()).unwrap();
+    fs::write(folder.path().join("lines"), format!("{hello}\n{message}\n")).unwrap();
+    let (_, errors) = failure_of(&mut beside(folder.path(), "cat lines; cat > /dev/null"));
+    let controls = |character: char| character != '\n' && is_display_control(character);
+    assert!(!errors.contains(controls), "{errors:?}");
+    assert_contains(
+        &errors,
+        &[
+            "class \\u001b]0;owned\\u0007",
+            "\\u202e\\u009b2J\\u007fthis",
+        ],
+    );
 }
 
 #[test]
 fn a_program_that_ends_without_a_word_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, message) = failure_of(&mut beside(folder.path(), "exit 127"));
-    assert_eq!(code, 1, "{message}");
-    assert!(
-        message.contains("exited unexpectedly (exit status: 127)"),
-        "{message}"
-    );
-    assert!(message.contains("faa-runtime doctor"), "{message}");
+    let parts = [
+        "exited unexpectedly (exit status: 127)",
+        "faa-runtime doctor",
+    ];
+    assert_fails(&mut beside(folder.path(), "exit 127"), 1, &parts);
 }

@@ -10,69 +10,97 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_tests::runs::{data_set, files_in, search_with, write_files};
-use faa_tests::{faa_runtime, failure_of, stdout_of};
+use faa_tests::workdir::Workdir;
+use faa_tests::{assert_contains, assert_fails, stdout_of};
 use tempfile::TempDir;
 
-/// The files of a finished search, including its report.
+/// The files of a finished search, including its report, and one that was made again where it ran.
 static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = data_set();
     let final_trainings = [("--final-trainings", "cutout,policy")];
     stdout_of(&mut search_with(folder.path(), &final_trainings));
-    files_in(&folder.path().join("run"))
+    stdout_of(&mut folder.faa_runtime("report run --out run/again.html"));
+    files_in(&folder.join("run"))
 });
 
-const SECTIONS: [&str; 7] = [
-    "configuration",
-    "training",
-    "reward",
-    "ops",
-    "policy",
-    "images",
-    "final_trainings",
-];
+const SECTIONS: &str = "configuration training reward ops policy images final_trainings";
 
 /// A folder with a data set and a finished search on it.
-fn finished() -> TempDir {
+fn finished() -> Workdir {
     let folder = data_set();
-    write_files(&folder.path().join("run"), &FINISHED);
+    write_files(&folder.join("run"), &FINISHED);
     folder
-}
-
-fn report(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = faa_runtime();
-    command
-        .current_dir(folder)
-        .args(["report", "run"])
-        .args(arguments);
-    command
 }
 
 #[test]
 fn a_search_writes_a_page_that_needs_no_other_files() {
     let folder = finished();
-    let written = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-    let printed = stdout_of(&mut report(folder.path(), &["--out", "page.html"]));
+    let written = folder.read("run/report.html");
+    let report = "report run --images 6 --out page.html";
+    let printed = stdout_of(&mut folder.faa_runtime(report));
     assert_eq!(printed, "page.html\n");
-    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page == written, "two pages of the same run differ");
-    assert_complete(&page);
+    for name in ["page.html", "run/again.html"] {
+        let same = folder.read(name) == written;
+        assert!(same, "{name} differs from the page that the search wrote");
+    }
+    assert_complete(&written);
 
-    stdout_of(&mut report(folder.path(), &["--images", "0"]));
-    let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-    assert!(!page.contains("<img "));
-    assert!(page.contains("No images are shown"));
+    stdout_of(&mut folder.faa_runtime("report run --images 0"));
+    let page = folder.read("run/report.html");
+    assert!(!page.contains("<img ") && page.contains("No images are shown"));
+}
+
+/// A run directory names its data set, which may be any folder of the machine that it was copied to.
+#[test]
+fn a_copied_run_shows_no_images_unless_asked_to() {
+    let folder = finished();
+    for data in ["folder:data", "folder:data/../data", "glyphs"] {
+        let run = folder.read("run/run.json");
+        let run = run.replace("\"folder:data\"", &format!("\"{data}\""));
+        folder.write("copy/run.json", run);
+        folder.write("copy/origin", folder.read("run/origin"));
+        folder.write("copy/policy.json", folder.read("run/policy.json"));
+        stdout_of(&mut folder.faa_runtime("report copy"));
+        let page = folder.read("copy/report.html");
+        let expected = match data {
+            "glyphs" => "6 images, ".to_owned(),
+            _ => format!("images of {data} are read only on request, with --images 6"),
+        };
+        assert_contains(&page, &[&expected]);
+        assert_eq!(page.contains("<img"), data == "glyphs");
+        stdout_of(&mut folder.faa_runtime("report copy --images 2"));
+        assert_contains(&folder.read("copy/report.html"), &["<img", "2 images, "]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_report_is_overwritten_only_with_force() {
+    let folder = finished();
+    folder.write("thesis.html", "my thesis");
+    let report = "report run --images 0 --out thesis.html";
+    let refused = ["thesis.html exists and is not a report", "--force"];
+    assert_fails(&mut folder.faa_runtime(report), 1, &refused);
+    assert_eq!(folder.read("thesis.html"), "my thesis");
+    stdout_of(folder.faa_runtime(report).arg("--force"));
+    stdout_of(&mut folder.faa_runtime(report));
+    assert!(folder.read("thesis.html").starts_with("<!DOCTYPE html>"));
 }
 
 /// Asserts that the page has all its parts, and loads nothing from elsewhere.
 fn assert_complete(page: &str) {
-    assert!(page.contains("<title>Search on folder:data</title>"));
-    for section in SECTIONS {
-        let start = format!("<section id=\"{section}\">");
-        assert!(page.contains(&start), "no {start}");
+    for section in SECTIONS.split(' ') {
+        assert_contains(page, &[&format!("<section id=\"{section}\">")]);
     }
-    for element in ["<table", "<figure", "<svg", "<img", "finished", "24 of 24"] {
-        assert!(page.contains(element), "no {element}");
-    }
+    assert_contains(
+        page,
+        &[
+            "<title>Search on folder:data</title>",
+            "<table",
+            "<figure",
+            "<svg",
+        ],
+    );
+    assert_contains(page, &["<img", "finished", "24 of 24"]);
     let lower = page.to_lowercase();
     for external in ["<script", "<link", "<iframe", "@import", "url(", "://"] {
         assert!(!lower.contains(external), "{external}");
@@ -90,7 +118,7 @@ fn assert_complete(page: &str) {
 #[test]
 fn the_report_of_a_run_in_progress_does_not_change_the_run() {
     let folder = data_set();
-    let run = folder.path().join("run");
+    let run = folder.join("run");
     let mut files = FINISHED.clone();
     files.retain(|name, _| name.starts_with("fold-0") || name.ends_with("run.json"));
     let log = Path::new("fold-0/trials.jsonl");
@@ -101,49 +129,35 @@ fn the_report_of_a_run_in_progress_does_not_change_the_run() {
     let lock = File::create(run.join("lock")).unwrap();
     lock.try_lock().unwrap();
 
-    let printed = stdout_of(&mut report(folder.path(), &[]));
+    let printed = stdout_of(&mut folder.faa_runtime("report run"));
     assert_eq!(printed, "run/report.html\n");
     let mut after = files_in(&run);
     let page = after.remove(Path::new("report.html")).unwrap();
     assert!(after == files, "the run has changed");
     let page = String::from_utf8(page).unwrap();
-    for words in ["unfinished", "11 of 24 trials", "0 of 2 final trainings"] {
-        assert!(page.contains(words), "no {words}");
-    }
+    assert_contains(
+        &page,
+        &["unfinished", "11 of 24 trials", "0 of 2 final trainings"],
+    );
 }
 
 #[test]
 fn errors_of_report_name_the_file() {
     let folder = finished();
-    fs::rename(folder.path().join("run"), folder.path().join("finished")).unwrap();
-    fs::create_dir(folder.path().join("run")).unwrap();
-    let (code, message) = failure_of(&mut report(folder.path(), &[]));
-    assert_eq!(code, 1, "{message}");
-    let words = "run holds no run: there is no run.json in it";
-    assert!(message.contains(words), "{message}");
+    let report_of = |run: &str| folder.faa_runtime(&format!("report {run}"));
+    let no_run = "data holds no run: there is no run.json in it";
+    assert_fails(&mut report_of("data"), 1, &[no_run]);
 
-    let log = folder.path().join("finished/fold-1/epochs.jsonl");
-    let content = fs::read_to_string(&log).unwrap();
-    fs::write(&log, content.replacen('{', "", 1)).unwrap();
-    fs::remove_dir(folder.path().join("run")).unwrap();
-    fs::rename(folder.path().join("finished"), folder.path().join("run")).unwrap();
-    let (code, message) = failure_of(&mut report(folder.path(), &[]));
-    assert_eq!(code, 1, "{message}");
-    for words in [
-        "run/fold-1/epochs.jsonl, line 1, is damaged (",
-        "move it away",
-    ] {
-        assert!(message.contains(words), "{message}");
-    }
+    let log = "run/fold-1/epochs.jsonl";
+    folder.write(log, folder.read(log).replacen('{', "", 1));
+    let damaged = "run/fold-1/epochs.jsonl, line 1, is damaged (";
+    assert_fails(&mut report_of("run"), 1, &[damaged, "move it away"]);
 
-    let run_file = folder.path().join("run/run.json");
-    let content = fs::read_to_string(&run_file).unwrap();
+    let content = folder.read("run/run.json");
     let other = content.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
-    fs::write(&run_file, other).unwrap();
-    let (code, message) = failure_of(&mut report(folder.path(), &[]));
-    assert_eq!(code, 1, "{message}");
-    let words = "run/run.json was written by version 0.0.1";
-    assert!(message.contains(words), "{message}");
+    folder.write("run/run.json", other);
+    let version = "run/run.json was written by version 0.0.1";
+    assert_fails(&mut report_of("run"), 1, &[version]);
 }
 
 #[test]
@@ -152,14 +166,14 @@ fn a_browser_shows_the_page_in_light_and_in_dark() {
         return;
     };
     let folder = finished();
-    let page = folder.path().join("run/report.html");
+    let page = folder.join("run/report.html");
     let shown = browser.show(&["--dump-dom"], &page);
     assert_complete(&String::from_utf8(shown).unwrap());
 
     for width in [1200, 400] {
         // In Chromium, 0 is dark and 1 is light.
         let [dark, light] = [0, 1].map(|scheme| {
-            let file = folder.path().join(format!("{width}-{scheme}.png"));
+            let file = folder.join(format!("{width}-{scheme}.png"));
             let arguments = [
                 format!("--blink-settings=preferredColorScheme={scheme}"),
                 format!("--window-size={width},900"),
@@ -176,6 +190,36 @@ fn a_browser_shows_the_page_in_light_and_in_dark() {
     }
 }
 
+/// Even if something of a run got into the page unescaped, nothing of it would run.
+#[test]
+fn the_content_security_policy_stops_scripts() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = finished();
+    let page = folder.read("run/report.html");
+    let evil = "<main><script>document.body.append('a script ' + 'ran')</script>\
+                <img src=x onerror=\"document.body.append('a handler ' + 'ran')\">";
+    let policy = "http-equiv=\"Content-Security-Policy\"";
+    assert_contains(&page, &[policy, "<main>"]);
+    let injected = page.replacen("<main>", evil, 1);
+    for (name, page, runs) in [
+        ("with.html", injected.clone(), false),
+        (
+            "without.html",
+            injected.replacen(policy, "name=\"none\"", 1),
+            true,
+        ),
+    ] {
+        folder.write(name, page);
+        let shown = browser.show(&["--dump-dom"], &folder.join(name));
+        let shown = String::from_utf8(shown).unwrap();
+        for words in ["a script ran", "a handler ran"] {
+            assert_eq!(shown.contains(words), runs, "{name}: {words}");
+        }
+    }
+}
+
 /// Content that is too wide scrolls within its own box.
 #[test]
 fn a_narrow_page_does_not_scroll_sideways() {
@@ -184,7 +228,7 @@ fn a_narrow_page_does_not_scroll_sideways() {
     };
     let folder = finished();
     let wide = "<!DOCTYPE html><div style=\"width: 700px\">wide</div>";
-    fs::write(folder.path().join("wide.html"), wide).unwrap();
+    folder.write("wide.html", wide);
     for (page, width, fits) in [
         ("wide.html", 400, false),
         ("run/report.html", 400, true),
@@ -197,13 +241,12 @@ fn a_narrow_page_does_not_scroll_sideways() {
              document.body.append(`fits: ${{page.scrollWidth <= page.clientWidth}}, ` +\
              `sections: ${{page.querySelectorAll('section').length}}`)}})</script>"
         );
-        let file = folder.path().join("frame.html");
-        fs::write(&file, frame).unwrap();
-        let shown = browser.show(&["--allow-file-access-from-files", "--dump-dom"], &file);
-        let shown = String::from_utf8(shown).unwrap();
+        folder.write("frame.html", frame);
+        let arguments = ["--allow-file-access-from-files", "--dump-dom"];
+        let shown = browser.show(&arguments, &folder.join("frame.html"));
         let sections = if page == "wide.html" { 0 } else { 7 };
         let expected = format!("fits: {fits}, sections: {sections}");
-        assert!(shown.contains(&expected), "{page}, {width} px: {shown}");
+        assert_contains(&String::from_utf8(shown).unwrap(), &[&expected]);
     }
 }
 

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use faa_op::text::is_display_control;
 use faa_tests::runs::{
     Running, data_set, files_in, json_in, policy_of, search, search_with, train_with,
 };
-use faa_tests::workdir::POLICY;
-use faa_tests::{faa_runtime, failure_of, run, stdout_of, write_data_set};
+use faa_tests::workdir::{POLICY, Workdir};
+use faa_tests::{
+    assert_all_fail, assert_contains, assert_fails, output_of, run, stdout_of, write_data_set,
+};
 use serde_json::Value;
 
 /// The augmentations of a policy and its baselines, and their names in the table.
@@ -21,20 +24,15 @@ const ROWS: [(&str, &str); 5] = [
     ("trivialaugment", "TrivialAugment + base"),
 ];
 
-fn eval(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = faa_runtime();
-    command
-        .current_dir(folder)
-        .args(["eval", "--device", "cpu", "--threads", "1"])
-        .args(arguments);
-    command
+fn eval(folder: &Workdir, arguments: &str) -> Command {
+    folder.faa_runtime(&format!("eval --device cpu --threads 1 {arguments}"))
 }
 
 #[test]
 fn a_policy_and_its_baselines_are_trained_and_measured() {
     let folder = data_set();
     let at = folder.path();
-    fs::write(at.join("mine.json"), POLICY).unwrap();
+    folder.write("mine.json", POLICY);
     let changed = [("--policy", "mine.json"), ("--seeds", "2")];
     let table = stdout_of(train_with(at, &changed).arg("--baselines"));
 
@@ -66,17 +64,16 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
         let rest: Vec<&str> = rest.into_iter().filter(|cell| !cell.is_empty()).collect();
         assert_eq!(rest, [error.as_str(), "2"], "{table}");
     }
-    let page = fs::read_to_string(at.join("run/report.html")).unwrap();
-    assert!(page.contains("<title>Training on folder:data</title>"));
+    let page = folder.read("run/report.html");
+    assert_contains(&page, &["<title>Training on folder:data</title>"]);
 
     // `eval` measures the same errors as the training did.
-    let lines = stdout_of(&mut eval(at, &["run", "--data", "folder:data", "--json"]));
-    let mut measured: BTreeMap<String, f64> = BTreeMap::new();
-    for line in lines.lines() {
+    let lines = stdout_of(&mut eval(&folder, "run --data folder:data --json"));
+    let measured = lines.lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
         let network = line["network"].as_str().unwrap().to_owned();
-        measured.insert(network, line["error"].as_f64().unwrap());
-    }
+        (network, line["error"].as_f64().unwrap())
+    });
     let mut recorded: BTreeMap<String, f64> = BTreeMap::new();
     for result in final_trainings {
         let augmentation = result["augmentation"].as_str().unwrap();
@@ -85,12 +82,11 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
             recorded.insert(network, error);
         }
     }
-    assert_eq!(measured, recorded);
+    assert_eq!(measured.collect::<BTreeMap<_, _>>(), recorded);
     let network = "run/final/policy-1/network.safetensors";
-    let table = stdout_of(&mut eval(at, &[network, "--data", "folder:data"]));
+    let table = stdout_of(&mut eval(&folder, &format!("{network} --data folder:data")));
     let error = format!("{:.2} %", 100.0 * recorded[network]);
-    assert!(table.contains(network), "{table}");
-    assert!(table.contains(&error), "{table}");
+    assert_contains(&table, &[network, &error]);
     assert_eq!(table.lines().count(), 2, "{table}");
 }
 
@@ -107,16 +103,13 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
         let line = table.lines().nth(1).unwrap();
         assert!(line.starts_with(&format!("{row}  ")), "{table}");
         assert_eq!(table.lines().count(), 2, "{table}");
-        let run = folder.path().join("run");
-        let summary = json_in(&run.join("summary.json"));
+        let summary = json_in(&folder.join("run/summary.json"));
         assert_eq!(summary["final_trainings"][0]["augmentation"], augmentation);
         assert_eq!(summary["policy"], Value::Null);
         if augmentation == "random" {
-            let recorded = json_in(&run.join("run.json"));
-            assert_eq!(
-                recorded["config"]["final_trainings"]["random"]["sub_policies"],
-                3
-            );
+            let recorded = json_in(&folder.join("run/run.json"));
+            let random = &recorded["config"]["final_trainings"]["random"];
+            assert_eq!(random["sub_policies"], 3);
         }
     }
 }
@@ -137,16 +130,10 @@ fn trainings_that_are_stopped_continue_to_the_same_networks() {
     running.interrupt_at(|event| {
         event["event"] == "epoch_done" && event["training"]["final"]["augmentation"] == "cutout"
     });
-    let (code, message) = running.finish();
-    assert_eq!(code, Some(1), "{message}");
-    let words = "stopped; the same command continues in run";
-    assert!(message.contains(words), "{message}");
-    assert!(!folder.path().join("run/summary.json").exists());
-    let output = run(&mut start(folder.path()));
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{message}");
-    assert!(message.contains("(already finished)"), "{message}");
-    assert!(message.contains("of 10 epochs"), "{message}");
+    running.assert_fails(&["stopped; the same command continues in run"]);
+    assert!(!folder.join("run/summary.json").exists());
+    let [_, message] = output_of(&mut start(folder.path()));
+    assert_contains(&message, &["(already finished)", "of 10 epochs"]);
 
     let results = |folder: &Path| {
         let mut files = files_in(&folder.join("run"));
@@ -164,24 +151,24 @@ fn trainings_that_are_stopped_continue_to_the_same_networks() {
 
 #[test]
 fn a_run_can_be_continued_only_by_the_command_that_created_it() {
-    let training = [("--policy", "none")];
-    let folder = data_set();
-    stdout_of(&mut train_with(folder.path(), &training));
-    let before = files_in(&folder.path().join("run"));
-    let (code, message) = failure_of(&mut search(folder.path()));
-    assert_eq!(code, 1, "{message}");
-    let words = "run was created by `train`, not by `search`: choose a different --out";
-    assert!(message.contains(words), "{message}");
-    assert!(files_in(&folder.path().join("run")) == before);
-
-    let folder = data_set();
-    stdout_of(search(folder.path()).arg("--no-final-trainings"));
-    let before = files_in(&folder.path().join("run"));
-    let (code, message) = failure_of(&mut train_with(folder.path(), &training));
-    assert_eq!(code, 1, "{message}");
-    let words = "run was created by `search`, not by `train`: choose a different --out";
-    assert!(message.contains(words), "{message}");
-    assert!(files_in(&folder.path().join("run")) == before);
+    type Start = fn(&Path) -> Command;
+    let training: Start = |folder| train_with(folder, &[("--policy", "none")]);
+    let search: Start = |folder| {
+        let mut command = search(folder);
+        command.arg("--no-final-trainings");
+        command
+    };
+    for (creator, [first, second]) in [
+        ("created by `train`, not by `search`", [training, search]),
+        ("created by `search`, not by `train`", [search, training]),
+    ] {
+        let folder = data_set();
+        stdout_of(&mut first(folder.path()));
+        let before = files_in(&folder.join("run"));
+        let words = format!("run was {creator}: choose a different --out");
+        assert_fails(&mut second(folder.path()), 1, &[&words]);
+        assert!(files_in(&folder.join("run")) == before);
+    }
 }
 
 #[test]
@@ -193,41 +180,43 @@ fn errors_of_eval_name_the_file() {
     let network = at.join("run/final/cutout-0/network.safetensors");
     let mut content = fs::read(network).unwrap();
     content.pop();
-    fs::write(at.join("torn.safetensors"), content).unwrap();
+    folder.write("torn.safetensors", content);
     fs::create_dir_all(at.join("begun/final/cutout-0")).unwrap();
 
-    for (network, data, expected) in [
-        (
-            "run",
-            "folder:two",
-            "run/final/cutout-0/network.safetensors has 3 classes (class-0, class-1, \
-             class-2), and the data set has 2 (class-0, class-1)",
-        ),
-        (
-            "torn.safetensors",
-            "folder:data",
-            "torn.safetensors is damaged",
-        ),
-        (
-            "missing.safetensors",
-            "folder:data",
-            "cannot read missing.safetensors",
-        ),
-        (
-            "data",
-            "folder:data",
-            "data has no trained network of a final training",
-        ),
-        (
-            "begun",
-            "folder:data",
-            "begun has no trained network of a final training",
-        ),
-    ] {
-        let (code, message) = failure_of(&mut eval(at, &[network, "--data", data]));
-        assert_eq!(code, 1, "{message}");
-        assert!(message.contains(expected), "{message}");
+    let classes = "run/final/cutout-0/network.safetensors has 3 classes (class-0, class-1, class-2), \
+                   and the data set has 2 (class-0, class-1)";
+    assert_fails(&mut eval(&folder, "run --data folder:two"), 1, &[classes]);
+    assert_all_fail(
+        |network| eval(&folder, &format!("{network} --data folder:data")),
+        "1 torn.safetensors => torn.safetensors is damaged
+         1 missing.safetensors => cannot read missing.safetensors
+         1 data => data has no trained network of a final training
+         1 begun => begun has no trained network of a final training",
+    );
+}
+
+/// A folder of a data set names a class, which a trained network keeps in its metadata.
+#[test]
+fn names_of_classes_do_not_control_the_terminal() {
+    let folder = data_set();
+    let evil = "\u{1b}]0;owned\u{7}\u{202e}\u{9b}2J";
+    for split in ["train", "test"] {
+        let split = folder.join("data").join(split);
+        fs::rename(split.join("class-0"), split.join(evil)).unwrap();
     }
+    let outputs = [
+        run(&mut train_with(folder.path(), &[("--policy", "none")])),
+        run(&mut eval(&folder, "run --data folder:data")),
+        run(&mut eval(&folder, "run --data glyphs")),
+        run(&mut eval(&folder, "run --data glyphs --json")),
+    ];
+    let codes = outputs.each_ref().map(|output| output.status.code());
+    assert_eq!(codes, [Some(0), Some(0), Some(1), Some(1)]);
+    let texts = outputs.map(|output| [output.stdout, output.stderr].concat());
+    let text = String::from_utf8(texts.concat()).unwrap();
+    let controls = |character: char| character != '\n' && is_display_control(character);
+    assert!(!text.contains(controls), "{text:?}");
+    assert_contains(&text, &["\\u001b]0;owned\\u0007\\u202e\\u009b2J"]);
 }
 
 #[test]
@@ -238,8 +227,8 @@ fn parallel_jobs_and_tensorboard_do_not_change_the_policy() {
     stdout_of(search_with(two.path(), &jobs).args(["--no-final-trainings", "--tensorboard"]));
     assert_eq!(policy_of(two.path()), policy_of(one.path()));
 
-    assert!(!one.path().join("run/tensorboard").exists());
-    let curves = files_in(&two.path().join("run/tensorboard"));
+    assert!(!one.join("run/tensorboard").exists());
+    let curves = files_in(&two.join("run/tensorboard"));
     for fold in ["fold-0", "fold-1"] {
         let of_fold = curves.iter().filter(|(name, _)| name.starts_with(fold));
         let of_fold: Vec<_> = of_fold.collect();
@@ -249,9 +238,7 @@ fn parallel_jobs_and_tensorboard_do_not_change_the_policy() {
         let name = name.file_name().unwrap().to_string_lossy();
         assert!(name.starts_with("events.out.tfevents."), "{name}");
         let content = String::from_utf8_lossy(content);
-        for curve in ["train/loss", "search/best", "validation/error"] {
-            assert!(content.contains(curve), "{fold} has no {curve}");
-        }
+        assert_contains(&content, &["train/loss", "search/best", "validation/error"]);
     }
 }
 

@@ -1,22 +1,48 @@
-//! The functions of a native library.
+//! The table of a native library, and the functions in it.
 #![expect(unsafe_code, reason = "the host passes pointers")]
 
-use core::slice;
+use core::{ptr, slice};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::string::String;
 use std::sync::{Once, OnceLock};
 
 use super::message::Message;
-use super::registry::{Ops, Registry, Shape, status};
-use crate::abi::{STATUS_DONE, STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
+use super::registry::{Registry, Shape, status};
+use crate::abi::{NativeTable, STATUS_DONE, STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
 use crate::{Call, Scratch};
 
-/// The ops of a library, and functions that call them and catch panics.
-#[derive(Debug)]
-pub struct NativeExports {
-    registry: Registry,
+/// A library's ops and its specification, each created when it is first needed.
+pub struct NativeState {
+    make: fn() -> Registry,
+    registry: OnceLock<Registry>,
     spec: OnceLock<Option<String>>,
+}
+
+impl NativeState {
+    /// The state of a library of which `make` creates the ops.
+    pub const fn new(make: fn() -> Registry) -> Self {
+        Self {
+            make,
+            registry: OnceLock::new(),
+            spec: OnceLock::new(),
+        }
+    }
+
+    fn registry(&self) -> &Registry {
+        self.registry.get_or_init(self.make)
+    }
+}
+
+/// A type that names a library's state, so that functions without captures can reach it.
+pub trait NativeLibrary: 'static {
+    /// The state.
+    fn state() -> &'static NativeState;
+}
+
+/// The table of a library.
+pub const fn native_table<L: NativeLibrary>() -> NativeTable {
+    NativeTable::new(spec::<L>, apply::<L>, lookup_tables::<L>)
 }
 
 std::thread_local! {
@@ -25,94 +51,88 @@ std::thread_local! {
     static MESSAGE: RefCell<Message> = const { RefCell::new(Message::new()) };
 }
 
-impl NativeExports {
-    /// The functions of a library whose ops `make` creates.
-    pub const fn new(make: fn() -> Ops) -> Self {
-        Self {
-            registry: Registry::new(make),
-            spec: OnceLock::new(),
-        }
-    }
+/// Null if writing the specification panics.
+///
+/// # Safety
+///
+/// As `NativeSpec` requires.
+unsafe extern "C" fn spec<L: NativeLibrary>(length: *mut usize) -> *const u8 {
+    let spec = || caught(|| L::state().registry().spec_json());
+    let Some(spec) = L::state().spec.get_or_init(spec) else {
+        return ptr::null();
+    };
+    // SAFETY: by the ABI, the length can be written to.
+    unsafe { length.write(spec.len()) };
+    spec.as_ptr()
+}
 
-    /// `spec`; null if writing the specification panics.
-    ///
-    /// # Safety
-    ///
-    /// `length` can be written to.
-    pub unsafe fn spec(&self, length: *mut usize) -> *const u8 {
-        let spec = self
-            .spec
-            .get_or_init(|| caught(|| self.registry.spec_json()));
-        match spec {
-            Some(spec) => {
-                // SAFETY: the caller vouches for the length.
-                unsafe { length.write(spec.len()) };
-                spec.as_ptr()
-            }
-            None => core::ptr::null(),
+/// # Safety
+///
+/// As `NativeApply` requires.
+unsafe extern "C" fn apply<L: NativeLibrary>(
+    op: u32,
+    pixels: *mut u8,
+    width: u32,
+    height: u32,
+    channels: u32,
+    value: f64,
+    seed: u64,
+    message: *mut u8,
+    capacity: usize,
+    written: *mut usize,
+) -> i32 {
+    let shape = Shape {
+        width,
+        height,
+        channels,
+    };
+    let Some(length) = shape.samples() else {
+        return STATUS_UNSUPPORTED_SHAPE;
+    };
+    // SAFETY: by the ABI, an image of that shape is there.
+    let pixels = unsafe { slice::from_raw_parts_mut(pixels, length) };
+    let result = caught(|| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut call = Call::new(seed, scratch);
+            (L::state().registry()).apply(op, pixels, shape, value, &mut call)
+        })
+    });
+    let status = match result {
+        Some(Ok(())) => return STATUS_DONE,
+        Some(Err(error)) => {
+            MESSAGE.with_borrow_mut(|message| message.set(&error));
+            status(&error)
         }
-    }
-
-    /// `apply`.
-    ///
-    /// # Safety
-    ///
-    /// An image of that shape is at `pixels`, and `capacity` bytes of the message and its length can
-    /// be written to.
-    pub unsafe fn apply(
-        &self,
-        op: u32,
-        pixels: *mut u8,
-        shape: Shape,
-        value: f64,
-        seed: u64,
-        (message, capacity, written): (*mut u8, usize, *mut usize),
-    ) -> i32 {
-        let Some(length) = shape.samples() else {
-            return STATUS_UNSUPPORTED_SHAPE;
-        };
-        // SAFETY: the caller vouches for the image.
-        let pixels = unsafe { slice::from_raw_parts_mut(pixels, length) };
-        let result = caught(|| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut call = Call::new(seed, scratch);
-                self.registry.apply(op, pixels, shape, value, &mut call)
-            })
-        });
-        let status = match result {
-            Some(Ok(())) => return STATUS_DONE,
-            Some(Err(error)) => {
-                MESSAGE.with_borrow_mut(|message| message.set(&error));
-                status(&error)
-            }
-            None => STATUS_FAILED,
-        };
-        MESSAGE.with_borrow(|found| {
-            let found = found.as_bytes();
-            let length = found.len().min(capacity);
-            // SAFETY: the caller vouches for the message and its length.
-            unsafe {
-                message.copy_from_nonoverlapping(found.as_ptr(), length);
-                written.write(length);
-            }
-        });
-        status
-    }
-
-    /// `lookup_tables`.
-    ///
-    /// # Safety
-    ///
-    /// Three tables can be written to `tables`.
-    pub unsafe fn lookup_tables(&self, op: u32, channels: u32, value: f64, tables: *mut u8) -> i32 {
-        match caught(|| self.registry.lookup_tables(op, channels, value)).flatten() {
-            Some(found) => {
-                // SAFETY: the caller vouches for the tables.
-                unsafe { tables.copy_from_nonoverlapping(found.as_ptr(), TABLES_BYTES) };
-                1
-            }
-            None => 0,
+        None => STATUS_FAILED,
+    };
+    MESSAGE.with_borrow(|found| {
+        let found = found.as_bytes();
+        let length = found.len().min(capacity);
+        // SAFETY: by the ABI, the message's bytes and its length can be written to.
+        unsafe {
+            message.copy_from_nonoverlapping(found.as_ptr(), length);
+            written.write(length);
         }
+    });
+    status
+}
+
+/// # Safety
+///
+/// As `NativeLookupTables` requires.
+unsafe extern "C" fn lookup_tables<L: NativeLibrary>(
+    op: u32,
+    channels: u32,
+    value: f64,
+    tables: *mut u8,
+) -> i32 {
+    match caught(|| L::state().registry().lookup_tables(op, channels, value)).flatten() {
+        Some(found) => {
+            // SAFETY: by the ABI, three tables can be written to.
+            unsafe { tables.copy_from_nonoverlapping(found.as_ptr(), TABLES_BYTES) };
+            1
+        }
+        None => 0,
     }
 }
 

@@ -1,21 +1,12 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::abi::{STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
-use crate::{Call, Channels, ImageMut, Op, OpError};
+use crate::{Call, Channels, ImageMut, Op, OpError, OpErrorKind};
 
-/// The ops of a plugin.
-pub type Ops = Vec<Box<dyn Op>>;
-
-/// The ops of a plugin, created on first use.
-#[derive(Debug)]
-pub struct Registry {
-    make: fn() -> Ops,
-    ops: AtomicPtr<Ops>,
-}
+/// The ops of a plugin. An op's number is its index.
+pub struct Registry(pub Vec<Box<dyn Op>>);
 
 /// The shape of an image, as the host passes it.
 #[derive(Clone, Copy, Debug)]
@@ -39,41 +30,6 @@ impl Shape {
 }
 
 impl Registry {
-    /// A registry whose ops `make` creates.
-    pub const fn new(make: fn() -> Ops) -> Self {
-        Self {
-            make,
-            ops: AtomicPtr::new(ptr::null_mut()),
-        }
-    }
-
-    /// The ops. They live as long as the program. If several threads ask first, each creates a list,
-    /// and one of these is kept.
-    #[expect(unsafe_code, reason = "a list that is never freed is shared")]
-    pub fn ops(&self) -> &[Box<dyn Op>] {
-        let mut ops = self.ops.load(Ordering::Acquire);
-        if ops.is_null() {
-            let created = Box::into_raw(Box::new((self.make)()));
-            let exchanged = self.ops.compare_exchange(
-                ptr::null_mut(),
-                created,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            ops = match exchanged {
-                Ok(_) => created,
-                Err(theirs) => {
-                    // SAFETY: `created` came from the box above, and was not shared.
-                    drop(unsafe { Box::from_raw(created) });
-                    theirs
-                }
-            };
-        }
-        // SAFETY: a pointer that is not null came from a box that is neither freed nor changed, and
-        // `Acquire` or `AcqRel` makes what the thread that created it wrote visible.
-        unsafe { &*ops }
-    }
-
     /// Applies an op by its number.
     pub fn apply(
         &self,
@@ -87,7 +43,7 @@ impl Registry {
         let channels = channels(shape.channels)?;
         let (width, height) = (shape.width as usize, shape.height as usize);
         let image = ImageMut::new(pixels, width, height, channels);
-        let mut image = image.map_err(|error| failed(&error.to_string()))?;
+        let mut image = image.map_err(|error| OpError::failed(error.to_string()))?;
         op.apply(&mut image, value, call)
     }
 
@@ -106,23 +62,20 @@ impl Registry {
     }
 
     fn op(&self, op: u32) -> Result<&dyn Op, OpError> {
-        let op = self.ops().get(op as usize).map(AsRef::as_ref);
-        op.ok_or_else(|| failed("there is no op with this number"))
+        let op = self.0.get(op as usize).map(AsRef::as_ref);
+        op.ok_or_else(|| OpError::failed("there is no op with this number"))
     }
 }
 
 /// The status for an error.
 pub fn status(error: &OpError) -> i32 {
-    match error {
-        OpError::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
+    match error.kind() {
+        OpErrorKind::UnsupportedShape { .. } => STATUS_UNSUPPORTED_SHAPE,
         _ => STATUS_FAILED,
     }
 }
 
 fn channels(count: u32) -> Result<Channels, OpError> {
-    Channels::from_count(count as usize).ok_or_else(|| failed("images have 1, 3 or 4 channels"))
-}
-
-fn failed(message: &str) -> OpError {
-    OpError::Failed(message.into())
+    Channels::from_count(count as usize)
+        .ok_or_else(|| OpError::failed("images have 1, 3 or 4 channels"))
 }

@@ -13,7 +13,7 @@ impl Registry {
     /// If an op needs what the ABI does not support; the host gets the message.
     pub fn spec_json(&self) -> String {
         let mut json = String::from("{\"ops\":[");
-        for (number, op) in self.ops().iter().enumerate() {
+        for (number, op) in self.0.iter().enumerate() {
             if number > 0 {
                 json.push(',');
             }
@@ -67,31 +67,24 @@ fn write_number(json: &mut String, value: f64) -> bool {
     let bits = value.abs().to_bits();
     let exponent = (bits >> 52) as u32;
     let fraction = bits & ((1 << 52) - 1);
-    if value.is_sign_negative() && value != 0.0 {
-        json.push('-');
-    }
-    // The value is `mantissa × 2^(exponent − 1075)`.
-    let mantissa = u128::from(fraction | 1 << 52);
-    // The number of binary places.
-    let places = match exponent {
-        0 if fraction == 0 => {
-            json.push('0');
-            return true;
-        }
+    // The value is `mantissa / 2^places`.
+    let (mut mantissa, mut places) = (u128::from(fraction | 1 << 52), 0);
+    match exponent {
+        0 if fraction == 0 => mantissa = 0,
         // An integer of less than 64 bits.
-        1075..=1085 => {
-            write_integer(json, (mantissa as u64) << (exponent - 1075));
-            return true;
+        1075..=1085 => mantissa <<= exponent - 1075,
+        1..1075 => {
+            let zeros = mantissa.trailing_zeros().min(1075 - exponent);
+            (mantissa, places) = (mantissa >> zeros, 1075 - exponent - zeros);
         }
-        _ => match 1075_u32.checked_sub(exponent) {
-            Some(places) => places - mantissa.trailing_zeros().min(places),
-            None => return false,
-        },
-    };
-    if exponent == 0 || places > FINEST {
+        _ => return false,
+    }
+    if places > FINEST {
         return false;
     }
-    let mantissa = mantissa >> (1075 - exponent - places);
+    if value < 0.0 {
+        json.push('-');
+    }
     let below_one = (1_u128 << places) - 1;
     write_integer(json, (mantissa >> places) as u64);
     let mut rest = mantissa & below_one;
@@ -159,11 +152,9 @@ mod tests {
 
     #[test]
     fn specifications_are_json() {
-        let registry = Registry::new(|| {
-            let quoted = OpSpec::new("A", "says \"a\\b\"\n");
-            let ranged = OpSpec::new("B", "").range(-0.25, 1e15, "m/s²").mirrored();
-            vec![Box::new(Nothing(quoted)), Box::new(Nothing(ranged))]
-        });
+        let quoted = OpSpec::new("A", "says \"a\\b\"\n");
+        let ranged = OpSpec::new("B", "").range(-0.25, 1e15, "m/s²").mirrored();
+        let registry = Registry(vec![Box::new(Nothing(quoted)), Box::new(Nothing(ranged))]);
         assert_eq!(
             registry.spec_json(),
             r#"{"ops":[{"name":"A","summary":"says \"a\\b\"\u000a"},"#.to_owned()
@@ -202,6 +193,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "`C` needs a partner image")]
     fn what_the_abi_lacks_is_refused() {
-        Registry::new(|| vec![Box::new(Nothing(OpSpec::new("C", "").with_partner()))]).spec_json();
+        Registry(vec![Box::new(Nothing(OpSpec::new("C", "").with_partner()))]).spec_json();
     }
 }

@@ -6,24 +6,23 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
+use core::cell::{OnceCell, UnsafeCell};
 use core::panic::PanicInfo;
 use core::slice;
 
 use super::message::Message;
-use super::registry::{Ops, Registry, Shape, status};
+use super::registry::{Registry, Shape, status};
 use crate::abi::{STATUS_DONE, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, pack_span};
 use crate::{Call, Scratch};
 
 /// The ops of a module, its exported functions, and the state of an instance.
-#[derive(Debug)]
 pub struct WasmExports {
-    registry: Registry,
+    make: fn() -> Registry,
     state: SingleThreaded<State>,
 }
 
-#[derive(Debug)]
 struct State {
+    registry: OnceCell<Registry>,
     spec: String,
     buffer: Vec<u8>,
     scratch: Scratch,
@@ -33,7 +32,6 @@ struct State {
 static MESSAGE: SingleThreaded<Message> = SingleThreaded(UnsafeCell::new(Message::new()));
 
 /// Mutable state of a program that has one thread.
-#[derive(Debug)]
 struct SingleThreaded<T>(UnsafeCell<T>);
 
 // SAFETY: plugins have no threads, and by the ABI a host uses an instance from one thread at a time.
@@ -56,10 +54,11 @@ impl<T> SingleThreaded<T> {
 
 impl WasmExports {
     /// The exports of a module whose ops `make` creates.
-    pub const fn new(make: fn() -> Ops) -> Self {
+    pub const fn new(make: fn() -> Registry) -> Self {
         Self {
-            registry: Registry::new(make),
+            make,
             state: SingleThreaded(UnsafeCell::new(State {
+                registry: OnceCell::new(),
                 spec: String::new(),
                 buffer: Vec::new(),
                 scratch: Scratch::new(),
@@ -73,7 +72,7 @@ impl WasmExports {
         record_panics();
         // SAFETY: the only reference in this export.
         let state = unsafe { self.state.get() };
-        state.spec = self.registry.spec_json();
+        state.spec = state.registry.get_or_init(self.make).spec_json();
         span_of(state.spec.as_bytes())
     }
 
@@ -107,7 +106,8 @@ impl WasmExports {
         // SAFETY: the caller vouches for the image; `state.buffer` is not used meanwhile.
         let pixels = unsafe { slice::from_raw_parts_mut(pixels as *mut u8, length) };
         let mut call = Call::new(seed, &mut state.scratch);
-        match self.registry.apply(op, pixels, shape, value, &mut call) {
+        let registry = state.registry.get_or_init(self.make);
+        match registry.apply(op, pixels, shape, value, &mut call) {
             Ok(()) => STATUS_DONE,
             Err(error) => {
                 // SAFETY: the op has returned, and nothing panics while the message is written.
@@ -128,7 +128,8 @@ impl WasmExports {
         record_panics();
         // SAFETY: the only reference in this export.
         let state = unsafe { self.state.get() };
-        match self.registry.lookup_tables(op, channels, value) {
+        let registry = state.registry.get_or_init(self.make);
+        match registry.lookup_tables(op, channels, value) {
             Some(tables) => {
                 state.tables = tables;
                 span_of(&state.tables)

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 /// A parser of numbers in a range, which includes both ends.
 pub(crate) fn in_range<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
 where
@@ -13,6 +15,17 @@ where
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// A parser of words, each with its meaning and its help.
+pub(crate) fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    words: [(&'static str, T, &'static str); N],
+) -> impl TypedValueParser<Value = T> {
+    let values = words.map(|(word, _, help)| PossibleValue::new(word).help(help));
+    PossibleValuesParser::new(values).map(move |text| {
+        let found = words.into_iter().find(|(word, ..)| *word == text);
+        found.expect("clap has checked the word").1
+    })
 }
 
 #[cfg(test)]

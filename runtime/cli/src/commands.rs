@@ -15,14 +15,14 @@ mod search;
 mod train;
 mod training;
 
-use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use faa_op::OpSet;
+use faa_op::text::clean_lines;
 use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
@@ -61,16 +61,22 @@ impl Command {
 }
 
 /// Invalid arguments that clap cannot detect; the exit status is 2.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// The user has asked to stop, which is no failure. The exit status is 1, because the work is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(String);
 
-impl std::error::Error for Usage {}
+/// Writes text or JSON to standard output, whatever names are in it. This is an error, and not a panic, if
+/// the reader is gone.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(clean_lines(text).as_bytes())?;
+    Ok(out.flush()?)
+}
 
 /// The shipped policy of that name, or the policy in that file.
 fn find_policy(file_or_name: &str) -> Result<Policy> {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Result, anyhow};
+
 pub(crate) use faa_system::libtorch::VERSION;
 
 /// A libtorch of the right version.
@@ -27,32 +29,30 @@ pub(crate) enum Origin {
     Python,
 }
 
-/// Why no libtorch was found: the places that were searched, each with its problem.
-#[derive(Debug)]
-pub(crate) struct NotFound(Vec<(Origin, String)>);
-
-/// Looks for a libtorch: first in `LIBTORCH`, then one with CUDA, then in the cache, then in Python.
-pub(crate) fn find() -> Result<Libtorch, NotFound> {
+/// Looks for a libtorch: first in `LIBTORCH`, then one with CUDA, then in the cache, then in Python. The
+/// error names all places that were searched, each with its problem.
+pub(crate) fn find() -> Result<Libtorch> {
     let set = env::var_os("LIBTORCH").filter(|home| !home.is_empty());
-    if let Some(home) = set
-        .map(PathBuf::from)
-        .filter(|home| !is_missing_link_of_cargo(home))
-    {
-        return check(home, Origin::Variable)
-            .map_err(|why| NotFound(vec![(Origin::Variable, why)]));
+    let set = set.map(PathBuf::from);
+    if let Some(home) = set.filter(|home| !is_missing_link_of_cargo(home)) {
+        return check(home, Origin::Variable).map_err(|why| not_found(&why));
     }
-    let cache = faa_system::cache_folder()
-        .map_err(|none| none.to_string())
-        .and_then(|cache| check(faa_system::libtorch::in_cache(&cache), Origin::Cache));
-    let python = python_home().and_then(|home| check(home, Origin::Python));
-    match (cache, python) {
+    let cache = faa_system::cache_folder().map_err(|none| format!("the download cache: {none}"));
+    let cache =
+        cache.and_then(|cache| check(faa_system::libtorch::in_cache(&cache), Origin::Cache));
+    let python = python_home().map_err(|why| format!("Python: {why}"));
+    match (cache, python.and_then(|home| check(home, Origin::Python))) {
         (_, Ok(python)) if python.has_cuda() => Ok(python),
         (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
-        (Err(cache), Err(python)) => Err(NotFound(vec![
-            (Origin::Cache, cache),
-            (Origin::Python, python),
-        ])),
+        (Err(cache), Err(python)) => Err(not_found(&format!("{cache}; {python}"))),
     }
+}
+
+fn not_found(searched: &str) -> anyhow::Error {
+    anyhow!(
+        "libtorch {VERSION} was not found: {searched}; run `cargo xtask libtorch` in the source tree, or \
+         `pip install torch=={VERSION}`, or set LIBTORCH to its folder"
+    )
 }
 
 impl Libtorch {
@@ -76,10 +76,9 @@ impl Libtorch {
 }
 
 fn check(home: PathBuf, origin: Origin) -> Result<Libtorch, String> {
-    match faa_system::libtorch::check(&home) {
-        Ok(()) => Ok(Libtorch { home, origin }),
-        Err(unusable) => Err(unusable.to_string()),
-    }
+    let checked = faa_system::libtorch::check(&home);
+    checked.map_err(|why| format!("{origin}: {why}"))?;
+    Ok(Libtorch { home, origin })
 }
 
 /// `cargo run` sets `LIBTORCH` to a link in the source tree, even if the link does not exist.
@@ -116,19 +115,3 @@ impl fmt::Display for Origin {
         })
     }
 }
-
-impl fmt::Display for NotFound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "libtorch {VERSION} was not found: ")?;
-        for (origin, why) in &self.0 {
-            write!(f, "{origin}: {why}; ")?;
-        }
-        write!(
-            f,
-            "run `cargo xtask libtorch` in the source tree, or `pip install torch=={VERSION}`, or \
-             set LIBTORCH to its folder",
-        )
-    }
-}
-
-impl std::error::Error for NotFound {}

@@ -1,81 +1,73 @@
 //! Reading and writing of image files.
 
+use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Result;
 use faa_op::{Channels, ImageMut, ImageRef};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage};
+use image::{DynamicImage, ImageFormat, RgbImage};
 
-/// An 8-bit image in memory.
+/// An 8-bit image in memory: grey, RGB or RGBA.
 #[derive(Clone)]
-pub(crate) struct Picture {
-    pub(crate) samples: Vec<u8>,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) channels: Channels,
-}
+pub(crate) struct Picture(DynamicImage);
 
 impl Picture {
     /// Reads an image file like those of data sets in folders: the format is detected from the content.
     /// Grey images stay grey, alpha is kept, and samples of more than 8 bits become 8 bits.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let image = faa_data::read_image(path)?;
-        let (width, height) = (image.width() as usize, image.height() as usize);
         let color = image.color();
-        let (samples, channels) = match (color.has_color(), color.has_alpha()) {
-            (false, false) => (image.into_luma8().into_raw(), Channels::L),
-            (true, false) => (image.into_rgb8().into_raw(), Channels::Rgb),
-            (_, true) => (image.into_rgba8().into_raw(), Channels::Rgba),
-        };
-        Ok(Self {
-            samples,
-            width,
-            height,
-            channels,
-        })
+        Ok(Self(match (color.has_color(), color.has_alpha()) {
+            (false, false) => image.into_luma8().into(),
+            (true, false) => image.into_rgb8().into(),
+            (_, true) => image.into_rgba8().into(),
+        }))
     }
 
     pub(crate) fn as_ref(&self) -> ImageRef<'_> {
-        ImageRef::new(&self.samples, self.width, self.height, self.channels)
+        let (width, height, channels) = self.shape();
+        ImageRef::new(self.0.as_bytes(), width, height, channels)
             .expect("decoded images have the length of their shape")
-    }
-
-    /// Size and channels, such as `32×32 RGB`.
-    pub(crate) fn shape(&self) -> String {
-        let channels = match self.channels {
-            Channels::L => "L",
-            Channels::Rgb => "RGB",
-            Channels::Rgba => "RGBA",
-        };
-        format!("{}×{} {channels}", self.width, self.height)
     }
 
     pub(crate) fn as_mut(&mut self) -> ImageMut<'_> {
-        ImageMut::new(&mut self.samples, self.width, self.height, self.channels)
+        let (width, height, channels) = self.shape();
+        let samples: &mut [u8] = match &mut self.0 {
+            DynamicImage::ImageLuma8(image) => image,
+            DynamicImage::ImageRgb8(image) => image,
+            DynamicImage::ImageRgba8(image) => image,
+            _ => unreachable!("`read` returns no other kinds"),
+        };
+        ImageMut::new(samples, width, height, channels)
             .expect("decoded images have the length of their shape")
+    }
+
+    fn shape(&self) -> (usize, usize, Channels) {
+        let channels = Channels::from_count(self.0.color().channel_count().into());
+        let channels = channels.expect("`read` returns images of 1, 3 or 4 channels");
+        (self.0.width() as usize, self.0.height() as usize, channels)
     }
 
     /// The image as a PNG file.
     pub(crate) fn into_png(self) -> Result<Vec<u8>> {
-        png_of(&self.into_dynamic())
+        let mut png = Cursor::new(Vec::new());
+        self.0.write_to(&mut png, ImageFormat::Png)?;
+        Ok(png.into_inner())
     }
+}
 
-    fn into_dynamic(self) -> DynamicImage {
-        let (width, height) = (self.width as u32, self.height as u32);
-        let reason = "the samples have the length of their shape";
-        match self.channels {
-            Channels::L => GrayImage::from_raw(width, height, self.samples)
-                .expect(reason)
-                .into(),
-            Channels::Rgb => RgbImage::from_raw(width, height, self.samples)
-                .expect(reason)
-                .into(),
-            Channels::Rgba => RgbaImage::from_raw(width, height, self.samples)
-                .expect(reason)
-                .into(),
-        }
+/// Size and channels, such as `32×32 RGB`.
+impl fmt::Display for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (width, height, channels) = self.shape();
+        let channels = match channels {
+            Channels::L => "L",
+            Channels::Rgb => "RGB",
+            Channels::Rgba => "RGBA",
+        };
+        write!(f, "{width}×{height} {channels}")
     }
 }
 
@@ -96,7 +88,7 @@ impl ContactSheet {
 
     /// A sheet for `count` pictures of the size of `first`.
     pub(crate) fn new(first: &Picture, count: u32) -> Self {
-        let (width, height) = (first.width as u32, first.height as u32);
+        let (width, height) = (first.0.width(), first.0.height());
         let longer = width.max(height);
         let tile = if longer > Self::LARGE {
             let shrunk = |side: u32| (side * Self::LARGE / longer).max(1);
@@ -118,18 +110,13 @@ impl ContactSheet {
     }
 
     /// Draws the next picture.
-    pub(crate) fn draw(&mut self, picture: Picture) {
+    pub(crate) fn draw(&mut self, picture: &Picture) {
         let (width, height) = self.tile;
-        let enlarged = width as usize >= picture.width;
-        let filter = if enlarged {
-            FilterType::Nearest
-        } else {
-            FilterType::Triangle
+        let filter = match width >= picture.0.width() {
+            true => FilterType::Nearest,
+            false => FilterType::Triangle,
         };
-        let tile = picture
-            .into_dynamic()
-            .resize_exact(width, height, filter)
-            .into_rgb8();
+        let tile = picture.0.resize_exact(width, height, filter).into_rgb8();
         let (column, row) = (self.drawn % self.columns, self.drawn / self.columns);
         let x = Self::GAP + column * (width + Self::GAP);
         let y = Self::GAP + row * (height + Self::GAP);
@@ -139,12 +126,6 @@ impl ContactSheet {
 
     /// The sheet as a PNG file.
     pub(crate) fn into_png(self) -> Result<Vec<u8>> {
-        png_of(&self.sheet.into())
+        Picture(self.sheet.into()).into_png()
     }
-}
-
-fn png_of(image: &DynamicImage) -> Result<Vec<u8>> {
-    let mut png = Cursor::new(Vec::new());
-    image.write_to(&mut png, ImageFormat::Png)?;
-    Ok(png.into_inner())
 }

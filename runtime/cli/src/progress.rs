@@ -1,12 +1,13 @@
 //! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use faa_op::text::clean_lines;
 use faa_search::Event;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
 use faa_search::results::Rates;
+use faa_system::log_line;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The minimum time between two lines of progress in plain output.
@@ -29,21 +30,16 @@ impl Progress {
             ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}")
                 .expect("the template is valid"),
         );
-        Self {
+        let mut new = Self {
             bar,
-            rates: Rates {
-                train: 1.0,
-                classify: 1.0,
-            },
+            rates: Rates::new(1.0, 1.0),
             done: 0,
             started: Instant::now(),
             last_line: Instant::now(),
-        }
-    }
-
-    /// Shows what happens before the first event, which takes a while with a large network.
-    pub(crate) fn wait(&mut self) {
-        self.line("loading images and measuring the speed of this machine …");
+        };
+        // The first event takes a while with a large network.
+        new.line("loading images and measuring the speed of this machine …");
+        new
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -64,10 +60,9 @@ impl Progress {
                 evaluation,
                 resumed,
             } => {
-                let on = if matches!(training, TrainingId::Fold(_)) {
-                    "held-out"
-                } else {
-                    "test"
+                let on = match training {
+                    TrainingId::Fold(_) => "held-out",
+                    TrainingId::Final { .. } => "test",
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
@@ -178,7 +173,7 @@ impl Progress {
         // The time comes first, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.remaining()));
         if !self.bar.is_hidden() {
-            self.bar.set_message(text);
+            self.bar.set_message(clean_lines(&text));
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.line(&text);
         }
@@ -193,10 +188,9 @@ impl Progress {
 
     fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        if stderr().is_terminal() {
-            self.bar.suspend(|| eprintln!("{text}"));
-        } else {
-            eprintln!("{text}");
+        match self.bar.is_hidden() {
+            true => log_line!("{text}"),
+            false => self.bar.suspend(|| log_line!("{text}")),
         }
     }
 }

@@ -6,18 +6,12 @@ pub(crate) fn files(name: &str, op: &str) -> Vec<(String, String)> {
         let text = text.replace("{{name}}", name).replace("{{Op}}", op);
         ((*path).to_owned(), text)
     });
-    let manifests = [
-        ("sdk/faa-op/Cargo.toml", FAA_OP_MANIFEST),
-        ("sdk/faa-plugin-sdk/Cargo.toml", SDK_MANIFEST),
-    ];
-    let manifests = manifests.map(|(path, text)| {
+    let sdk = TEXTS.iter().chain(FAA_OP).chain(SDK);
+    let sdk = sdk.map(|(path, text)| {
         let text = text.replace("{{version}}", env!("CARGO_PKG_VERSION"));
-        (path.to_owned(), text)
+        (format!("sdk/{path}"), text)
     });
-    let sources = FAA_OP.iter().chain(SDK);
-    let sources = sources.map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned()));
-    let readmes = READMES.map(|(path, text)| (path.to_owned(), text.to_owned()));
-    own.chain(manifests).chain(readmes).chain(sources).collect()
+    own.chain(sdk).collect()
 }
 
 const OWN: &[(&str, &str)] = &[
@@ -31,16 +25,13 @@ const OWN: &[(&str, &str)] = &[
     ),
 ];
 
-const FAA_OP_MANIFEST: &str = include_str!("../template/faa-op.toml");
-const SDK_MANIFEST: &str = include_str!("../template/faa-plugin-sdk.toml");
-
-/// The READMEs of the SDK's crates, which their sources include as documentation.
-const READMES: [(&str, &str); 2] = [
-    ("sdk/faa-op/README.md", include_str!("../../op/README.md")),
-    (
-        "sdk/faa-plugin-sdk/README.md",
-        include_str!("../../../plugin-sdk/README.md"),
-    ),
+/// The SDK's manifests, and the READMEs that its sources include as documentation.
+#[rustfmt::skip]
+const TEXTS: &[(&str, &str)] = &[
+    ("faa-op/Cargo.toml", include_str!("../template/faa-op.toml")),
+    ("faa-op/README.md", include_str!("../../op/README.md")),
+    ("faa-plugin-sdk/Cargo.toml", include_str!("../template/faa-plugin-sdk.toml")),
+    ("faa-plugin-sdk/README.md", include_str!("../../../plugin-sdk/README.md")),
 ];
 
 /// Sources, each with its path in the new plugin's folder `sdk`.

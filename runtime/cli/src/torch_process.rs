@@ -4,13 +4,14 @@ use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
-use faa_search::protocol::{Hello, Message, Request, read_line, write_line};
+use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
+use faa_system::log_line;
 
 use crate::libtorch::{self, Libtorch};
 
@@ -47,12 +48,11 @@ impl TorchProcess {
         let program = program()?;
         let mut command = Command::new(&program);
         command
-            .env(library_path_variable(), libtorch.library_path())
+            .env(LIBRARY_PATH, libtorch.library_path())
             // Named in its error message if the versions differ.
             .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        shield_from_ctrl_c(&mut command);
         share_one_heap(&mut command);
         let mut child = command
             .spawn()
@@ -83,31 +83,51 @@ impl TorchProcess {
         Self::start(request, &libtorch::find()?)
     }
 
-    /// The first Ctrl-C asks the process to stop, the second ends both programs at once.
-    pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
+    /// The first Ctrl-C, SIGTERM or SIGHUP asks the process to stop, the second ends both programs at once.
+    pub(crate) fn stop_on_signal(&self) -> Result<()> {
         let (stdin, child) = (Arc::clone(&self.stdin), Arc::clone(&self.child));
-        ctrlc::set_handler(move || {
+        let stop = move || {
             if lock(&stdin).take().is_none() {
                 // Killing a process that has ended is no error here.
                 let _ = lock(&child).kill();
                 std::process::exit(1);
             }
-            eprintln!("\nstopping; press Ctrl-C again to quit immediately");
-        })
-        .context("cannot install a Ctrl-C handler")
+            // On a thread of its own: writing may wait for a reader, and the next signal must be heard.
+            thread::spawn(|| log_line!("\nstopping; press Ctrl-C again to quit immediately"));
+        };
+        faa_system::on_stop(stop).context("cannot listen for signals")
     }
 
     /// Passes every message to `consume`, until the process ends or `consume` fails. The process has
     /// ended when this returns.
-    pub(crate) fn messages(self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
-        let consumed = for_each_message(&self.program, BufReader::new(self.output), consume);
-        lock(&self.stdin).take();
+    ///
+    /// Messages are read ahead, so that the work goes on while `consume` waits for whoever reads this
+    /// program's output (`--json | less`). Their queue has no bound, because they are few: each stands for
+    /// an epoch, a trial or a network, and has a line in a log on the disk too.
+    pub(crate) fn messages(self, mut consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
+        let (sender, receiver) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            for_each_message(&self.program, BufReader::new(self.output), |message| {
+                // After an error of `consume`, what the process does until it stops is of no interest.
+                let _ = sender.send(message);
+            })
+        });
+        let consumed = receiver.iter().try_for_each(&mut consume);
+        let stopping = lock(&self.stdin).take().is_none();
+        let read = reader.join();
         let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
         consumed?;
-        if !status.success() {
-            bail!("{NAME} exited unexpectedly ({status}){}", self.advice);
+        read.map_err(|_| anyhow!("the messages of {NAME} could not be read"))??;
+        if status.success() {
+            return Ok(());
         }
-        Ok(())
+        if stopping || faa_system::is_stopped(status) {
+            // It was ended before it could answer, while the system loaded its libraries.
+            consume(Message::Ended {
+                ended: End::Stopped,
+            })?;
+        }
+        bail!("{NAME} exited unexpectedly ({status}){}", self.advice)
     }
 }
 
@@ -129,7 +149,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn for_each_message(
     program: &Path,
     mut output: impl BufRead,
-    mut consume: impl FnMut(Message) -> Result<()>,
+    mut consume: impl FnMut(Message),
 ) -> Result<()> {
     let mut next = || read_line(&mut output).with_context(|| format!("cannot read from {NAME}"));
     let Some(hello) = next()? else {
@@ -139,18 +159,15 @@ fn for_each_message(
     while let Some(line) = next()? {
         let message = serde_json::from_str(&line)
             .with_context(|| format!("{NAME} sent an unknown message: {line}"))?;
-        consume(message)?;
+        consume(message);
     }
     Ok(())
 }
 
-fn library_path_variable() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "DYLD_LIBRARY_PATH"
-    } else {
-        "LD_LIBRARY_PATH"
-    }
-}
+const LIBRARY_PATH: &str = match cfg!(target_os = "macos") {
+    true => "DYLD_LIBRARY_PATH",
+    false => "LD_LIBRARY_PATH",
+};
 
 /// Lets all threads of the process allocate from one heap. By default, glibc gives each thread its own
 /// arena in pieces of 64 MiB, into which a training's tensors fit badly: it takes 50 % more memory.
@@ -159,11 +176,4 @@ fn share_one_heap(command: &mut Command) {
     if env::var_os(ARENAS).is_none() {
         command.env(ARENAS, "1");
     }
-}
-
-/// A terminal sends Ctrl-C to the whole foreground process group. In its own group, the process is
-/// stopped by this program instead, between two steps of its work.
-fn shield_from_ctrl_c(command: &mut Command) {
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(command, 0);
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::Value;
+use faa_system::log_line;
+use serde::Deserialize;
 
 const WASM: &str = "wasm32-unknown-unknown";
 
@@ -34,19 +35,23 @@ pub(crate) struct Built {
 }
 
 /// A way to build for WebAssembly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Toolchain {
-    cargo: PathBuf,
-    /// The folder of cargo and rustc, if it is not on `PATH`.
-    folder: Option<PathBuf>,
-    /// Whether the standard library is built from its sources too.
-    build_std: bool,
-    description: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Toolchain {
+    /// The cargo on `PATH`, whose toolchain has the target's standard library.
+    Target,
+    /// The cargo on `PATH`, which builds the standard library from its sources too.
+    Sources,
+    /// Debian's cargo, which does the same.
+    Debian,
 }
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.description)
+        match self {
+            Self::Target => write!(f, "cargo and its target {WASM}"),
+            Self::Sources => f.write_str("cargo and the sources of the standard library"),
+            Self::Debian => f.write_str("Debian's cargo and the sources of the standard library"),
+        }
     }
 }
 
@@ -55,7 +60,7 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
     let mut command = match target {
         Target::Wasm => {
             let toolchain = find(folder)?;
-            eprintln!("building with {toolchain}");
+            log_line!("building with {toolchain}");
             toolchain.command(folder)
         }
         Target::Native => {
@@ -86,7 +91,7 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
     if let Some(found) = installed(folder) {
         return Ok(found);
     }
-    eprintln!("asking rustup for the target {WASM}");
+    log_line!("asking rustup for the target {WASM}");
     let added = Command::new("rustup")
         .args(["target", "add", WASM])
         .current_dir(folder)
@@ -109,38 +114,22 @@ pub(crate) fn find_installed(folder: &Path) -> Option<Toolchain> {
 
 /// The toolchain on `PATH`, if it has the target's standard library.
 fn installed(folder: &Path) -> Option<Toolchain> {
-    let sysroot = sysroot(Path::new("rustc"), folder)?;
-    let library = sysroot.join("lib/rustlib").join(WASM).join("lib");
-    library.is_dir().then(|| Toolchain {
-        cargo: "cargo".into(),
-        folder: None,
-        build_std: false,
-        description: format!("cargo and its target {WASM}"),
-    })
+    let library = sysroot(Path::new("rustc"), folder)?.join(format!("lib/rustlib/{WASM}/lib"));
+    library.is_dir().then_some(Toolchain::Target)
 }
 
 /// A toolchain with the sources of the standard library: the one on `PATH`, or Debian's.
 fn with_sources(folder: &Path) -> Option<Toolchain> {
-    let has_sources = |sysroot: &Path| {
-        let sources = sysroot.join("lib/rustlib/src/rust/library/std");
-        sources.is_dir()
+    let has_sources = |rustc: &Path| {
+        let sources = "lib/rustlib/src/rust/library/std";
+        sysroot(rustc, folder).is_some_and(|sysroot| sysroot.join(sources).is_dir())
     };
-    if sysroot(Path::new("rustc"), folder).is_some_and(|sysroot| has_sources(&sysroot)) {
-        return Some(Toolchain {
-            cargo: "cargo".into(),
-            folder: None,
-            build_std: true,
-            description: "cargo and the sources of the standard library".to_owned(),
-        });
-    }
     let debian = Path::new(DEBIAN);
-    let found = sysroot(&debian.join("rustc"), folder).is_some_and(|sysroot| has_sources(&sysroot));
-    (found && debian.join("cargo").is_file()).then(|| Toolchain {
-        cargo: debian.join("cargo"),
-        folder: Some(debian.to_owned()),
-        build_std: true,
-        description: "Debian's cargo and the sources of the standard library".to_owned(),
-    })
+    let debian = || has_sources(&debian.join("rustc")) && debian.join("cargo").is_file();
+    if has_sources(Path::new("rustc")) {
+        return Some(Toolchain::Sources);
+    }
+    debian().then_some(Toolchain::Debian)
 }
 
 fn sysroot(rustc: &Path, folder: &Path) -> Option<PathBuf> {
@@ -157,8 +146,11 @@ fn sysroot(rustc: &Path, folder: &Path) -> Option<PathBuf> {
 }
 
 impl Toolchain {
-    fn command(&self, folder: &Path) -> Command {
-        let mut command = cargo_in(&self.cargo, folder);
+    fn command(self, folder: &Path) -> Command {
+        let mut command = match self {
+            Self::Debian => cargo_in(&Path::new(DEBIAN).join("cargo"), folder),
+            Self::Target | Self::Sources => cargo_in(Path::new("cargo"), folder),
+        };
         command.args(["--target", WASM]);
         // SIMD instructions, and as little code as possible, because it is compiled when loaded.
         for setting in [
@@ -172,14 +164,15 @@ impl Toolchain {
         ] {
             command.args(["--config", setting]);
         }
-        if self.build_std {
+        if self != Self::Target {
             command.arg("-Zbuild-std=std,panic_abort");
             command.env("RUSTC_BOOTSTRAP", "1");
         }
-        if let Some(folder) = &self.folder {
-            command.env("PATH", path_with_first(folder));
-            command.env_remove("RUSTC");
-            command.env_remove("RUSTUP_TOOLCHAIN");
+        if self == Self::Debian {
+            let mut path = OsString::from(format!("{DEBIAN}:"));
+            path.push(env::var_os("PATH").unwrap_or_default());
+            command.env("PATH", path);
+            command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
         }
         command
     }
@@ -203,47 +196,39 @@ fn cargo_in(cargo: &Path, folder: &Path) -> Command {
     command
 }
 
-fn path_with_first(folder: &Path) -> OsString {
-    let rest = env::var_os("PATH").unwrap_or_default();
-    let folders = [folder.to_owned()]
-        .into_iter()
-        .chain(env::split_paths(&rest));
-    // Joining fails only for a folder with a colon in its name, and these have none.
-    env::join_paths(folders).unwrap_or(rest)
+/// A message of cargo, a line of JSON, about a crate that it has built.
+#[derive(Deserialize)]
+struct Artifact {
+    package_id: String,
+    target: ArtifactTarget,
+    filenames: Vec<PathBuf>,
 }
 
-/// The module or library that cargo's messages report, each of which is a line of JSON.
+#[derive(Deserialize)]
+struct ArtifactTarget {
+    kind: Vec<String>,
+}
+
+/// The module or library that cargo's messages report.
 fn find_plugin(messages: &str, folder: &Path) -> Result<Built> {
-    let is_library = |message: &Value| {
-        let kinds = message["target"]["kind"].as_array();
-        message["reason"] == "compiler-artifact"
-            && kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "cdylib"))
+    let artifacts = messages.lines();
+    let mut artifacts = artifacts.filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
+    let is_library = |artifact: &Artifact| artifact.target.kind.iter().any(|kind| kind == "cdylib");
+    let is_plugin = |file: &PathBuf| {
+        let extension = file.extension().unwrap_or_default();
+        extension == "wasm" || extension == env::consts::DLL_EXTENSION
     };
-    let artifact = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .rfind(is_library);
-    let file = artifact.as_ref().and_then(|message| {
-        let mut files = message["filenames"]
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str);
-        let is_plugin = |file: &&str| {
-            let extension = Path::new(file).extension().unwrap_or_default();
-            extension == "wasm" || extension == env::consts::DLL_EXTENSION
-        };
-        files.find(is_plugin).map(PathBuf::from)
+    let plugin = artifacts.rfind(is_library).and_then(|artifact| {
+        Some(Built {
+            package: package_name(&artifact.package_id).to_owned(),
+            file: artifact.filenames.into_iter().find(is_plugin)?,
+        })
     });
-    let (Some(message), Some(file)) = (artifact, file) else {
-        bail!(
+    plugin.with_context(|| {
+        format!(
             "{} does not build a plugin: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under [lib]",
             folder.display()
-        );
-    };
-    let id = message["package_id"].as_str().unwrap_or_default();
-    Ok(Built {
-        package: package_name(id).to_owned(),
-        file,
+        )
     })
 }
 

@@ -8,9 +8,27 @@ use crate::Channels;
 pub type OpResult = Result<(), OpError>;
 
 /// Why an op could not be applied.
+///
+/// ```
+/// use faa_op::{OpError, OpErrorKind, OpResult};
+///
+/// fn apply(value: f64) -> OpResult {
+///     if !value.is_finite() {
+///         return Err(OpErrorKind::NotFinite { value }.into());
+///     }
+///     (value < 1.0).then_some(()).ok_or(OpError::failed("the value must be below 1"))
+/// }
+/// assert_eq!(apply(2.0).unwrap_err().to_string(), "the value must be below 1");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpError {
+    kind: OpErrorKind,
+}
+
+/// The kinds of reasons why an op cannot be applied.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum OpError {
+pub enum OpErrorKind {
     /// The op cannot work on images of this size or number of channels.
     UnsupportedShape {
         /// Width in pixels.
@@ -35,10 +53,28 @@ pub enum OpError {
     Failed(String),
 }
 
+impl OpError {
+    /// An error in the op's own words.
+    pub fn failed(message: impl Into<String>) -> Self {
+        OpErrorKind::Failed(message.into()).into()
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &OpErrorKind {
+        &self.kind
+    }
+}
+
+impl From<OpErrorKind> for OpError {
+    fn from(kind: OpErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
 impl fmt::Display for OpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnsupportedShape {
+        match &self.kind {
+            OpErrorKind::UnsupportedShape {
                 width,
                 height,
                 channels,
@@ -48,7 +84,7 @@ impl fmt::Display for OpError {
                 channels.count()
             ),
             // Not formatted by the standard library, whose code would be half of a small plugin.
-            Self::NotFinite { value } => {
+            OpErrorKind::NotFinite { value } => {
                 let number = match value {
                     value if value.is_nan() => "NaN",
                     value if *value > 0.0 => "inf",
@@ -56,14 +92,16 @@ impl fmt::Display for OpError {
                 };
                 write!(f, "the value {number} is not a finite number")
             }
-            Self::NoPartner => f.write_str("the op needs a partner image, and none was given"),
-            Self::PartnerShape => f.write_str(
+            OpErrorKind::NoPartner => {
+                f.write_str("the op needs a partner image, and none was given")
+            }
+            OpErrorKind::PartnerShape => f.write_str(
                 "the partner image has a different size or different channels than the image",
             ),
-            Self::SourceShape => {
+            OpErrorKind::SourceShape => {
                 f.write_str("the source has a different size or different channels than the result")
             }
-            Self::Failed(message) => f.write_str(message),
+            OpErrorKind::Failed(message) => f.write_str(message),
         }
     }
 }
@@ -72,8 +110,14 @@ impl Error for OpError {}
 
 /// Why a buffer is not an image of the given shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapeError {
+    kind: ShapeErrorKind,
+}
+
+/// The kinds of reasons why a buffer is not an image of the given shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ShapeError {
+pub enum ShapeErrorKind {
     /// Width or height is zero.
     Empty,
     /// `width × height × channels` does not fit the address space.
@@ -98,20 +142,33 @@ pub enum ShapeError {
     Differs,
 }
 
+impl ShapeError {
+    /// What does not fit.
+    pub fn kind(&self) -> ShapeErrorKind {
+        self.kind
+    }
+}
+
+impl From<ShapeErrorKind> for ShapeError {
+    fn from(kind: ShapeErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("an image needs at least one row and one column"),
-            Self::TooLarge => f.write_str("the image is too large to address"),
-            Self::Length { expected, found } => write!(
+        match self.kind {
+            ShapeErrorKind::Empty => f.write_str("an image needs at least one row and one column"),
+            ShapeErrorKind::TooLarge => f.write_str("the image is too large to address"),
+            ShapeErrorKind::Length { expected, found } => write!(
                 f,
                 "the pixels take {found} bytes where the shape needs {expected}"
             ),
-            Self::Stride { row, found } => {
+            ShapeErrorKind::Stride { row, found } => {
                 write!(f, "rows of {row} bytes cannot start {found} bytes apart")
             }
-            Self::Outside => f.write_str("the part does not lie within the image"),
-            Self::Differs => f.write_str("the images differ in size or channels"),
+            ShapeErrorKind::Outside => f.write_str("the part does not lie within the image"),
+            ShapeErrorKind::Differs => f.write_str("the images differ in size or channels"),
         }
     }
 }

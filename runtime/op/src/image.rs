@@ -1,4 +1,4 @@
-use crate::ShapeError;
+use crate::{ShapeError, ShapeErrorKind};
 
 /// The channels of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,21 @@ impl Channels {
             Self::Rgb | Self::Rgba => 3,
         }
     }
+
+    /// The length of an image, in bytes: `width × height × channels`, at least 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeErrorKind::Empty`] if a side is zero, [`ShapeErrorKind::TooLarge`] if the product
+    /// overflows.
+    pub fn image_bytes(self, width: usize, height: usize) -> Result<usize, ShapeError> {
+        if width == 0 || height == 0 {
+            return Err(ShapeErrorKind::Empty.into());
+        }
+        let bytes = width.checked_mul(height);
+        let bytes = bytes.and_then(|pixels| pixels.checked_mul(self.count()));
+        Ok(bytes.ok_or(ShapeErrorKind::TooLarge)?)
+    }
 }
 
 /// A borrowed image: 8 bits a sample, channels interleaved, rows from the top.
@@ -63,7 +78,10 @@ impl<'a> ImageRef<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        check_shape(samples.len(), width, height, channels)?;
+        let (expected, found) = (channels.image_bytes(width, height)?, samples.len());
+        if found != expected {
+            return Err(ShapeErrorKind::Length { expected, found }.into());
+        }
         Self::with_stride(samples, width, height, channels, width * channels.count())
     }
 
@@ -82,24 +100,22 @@ impl<'a> ImageRef<'a> {
         channels: Channels,
         stride: usize,
     ) -> Result<Self, ShapeError> {
-        if width == 0 || height == 0 {
-            return Err(ShapeError::Empty);
+        if height == 0 {
+            return Err(ShapeErrorKind::Empty.into());
         }
-        let row = width
-            .checked_mul(channels.count())
-            .ok_or(ShapeError::TooLarge)?;
+        let row = channels.image_bytes(width, 1)?;
         if stride < row {
-            return Err(ShapeError::Stride { row, found: stride });
+            return Err(ShapeErrorKind::Stride { row, found: stride }.into());
         }
         let expected = stride
             .checked_mul(height - 1)
             .and_then(|above| above.checked_add(row))
-            .ok_or(ShapeError::TooLarge)?;
+            .ok_or(ShapeErrorKind::TooLarge)?;
         let found = samples.len();
         Ok(Self {
             samples: samples
                 .get(..expected)
-                .ok_or(ShapeError::Length { expected, found })?,
+                .ok_or(ShapeErrorKind::Length { expected, found })?,
             width,
             height,
             channels,
@@ -123,10 +139,10 @@ impl<'a> ImageRef<'a> {
             start.checked_add(length).is_some_and(|end| end <= whole)
         };
         if width == 0 || height == 0 {
-            return Err(ShapeError::Empty);
+            return Err(ShapeErrorKind::Empty.into());
         }
         if !inside(x, width, self.width) || !inside(y, height, self.height) {
-            return Err(ShapeError::Outside);
+            return Err(ShapeErrorKind::Outside.into());
         }
         let start = y * self.stride + x * self.channels.count();
         let samples = &self.samples[start..];
@@ -196,7 +212,7 @@ impl<'a> ImageMut<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        check_shape(samples.len(), width, height, channels)?;
+        ImageRef::new(samples, width, height, channels)?;
         Ok(Self {
             samples,
             width,
@@ -260,10 +276,10 @@ impl<'a> ImageMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`ShapeError::Differs`] if the shapes are not the same; the image is unchanged.
+    /// [`ShapeErrorKind::Differs`] if the shapes are not the same; the image is unchanged.
     pub fn copy_from(&mut self, source: ImageRef<'_>) -> Result<(), ShapeError> {
         if !self.has_shape_of(source) {
-            return Err(ShapeError::Differs);
+            return Err(ShapeErrorKind::Differs.into());
         }
         if let Some(samples) = source.contiguous() {
             self.samples.copy_from_slice(samples);
@@ -277,25 +293,6 @@ impl<'a> ImageMut<'a> {
     }
 }
 
-fn check_shape(
-    found: usize,
-    width: usize,
-    height: usize,
-    channels: Channels,
-) -> Result<(), ShapeError> {
-    if width == 0 || height == 0 {
-        return Err(ShapeError::Empty);
-    }
-    let expected = width
-        .checked_mul(height)
-        .and_then(|pixels| pixels.checked_mul(channels.count()))
-        .ok_or(ShapeError::TooLarge)?;
-    if found != expected {
-        return Err(ShapeError::Length { expected, found });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -304,31 +301,33 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_refused() {
-        let error = |length: usize, width, height| {
-            check_shape(length, width, height, Channels::Rgb).unwrap_err()
+        let check = |length, width, height| {
+            ImageRef::new(&[0; 12][..length], width, height, Channels::Rgb).map(drop)
         };
-        assert_eq!(error(0, 0, 3), ShapeError::Empty);
-        assert_eq!(error(0, 3, 0), ShapeError::Empty);
-        assert_eq!(error(12, usize::MAX, 2), ShapeError::TooLarge);
+        let error = |length, width, height| check(length, width, height).unwrap_err().kind();
+        assert_eq!(error(0, 0, 3), ShapeErrorKind::Empty);
+        assert_eq!(error(0, 3, 0), ShapeErrorKind::Empty);
+        assert_eq!(error(12, usize::MAX, 2), ShapeErrorKind::TooLarge);
         let (expected, found) = (12, 11);
-        assert_eq!(error(11, 2, 2), ShapeError::Length { expected, found });
-        assert_eq!(check_shape(12, 2, 2, Channels::Rgb), Ok(()));
+        assert_eq!(error(11, 2, 2), ShapeErrorKind::Length { expected, found });
+        assert_eq!(check(12, 2, 2), Ok(()));
     }
 
     #[test]
     fn a_stride_that_does_not_fit_is_refused() {
         let error = |length, width, height, stride| {
             let samples = &[0; 64][..length];
-            ImageRef::with_stride(samples, width, height, Channels::Rgb, stride).unwrap_err()
+            let image = ImageRef::with_stride(samples, width, height, Channels::Rgb, stride);
+            image.unwrap_err().kind()
         };
-        assert_eq!(error(64, 0, 1, 9), ShapeError::Empty);
-        assert_eq!(error(64, 1, 0, 9), ShapeError::Empty);
-        let stride = ShapeError::Stride { row: 12, found: 11 };
+        assert_eq!(error(64, 0, 1, 9), ShapeErrorKind::Empty);
+        assert_eq!(error(64, 1, 0, 9), ShapeErrorKind::Empty);
+        let stride = ShapeErrorKind::Stride { row: 12, found: 11 };
         assert_eq!(error(64, 4, 1, 11), stride);
-        assert_eq!(error(64, usize::MAX, 1, 11), ShapeError::TooLarge);
-        assert_eq!(error(64, 1, 3, usize::MAX / 2), ShapeError::TooLarge);
+        assert_eq!(error(64, usize::MAX, 1, 11), ShapeErrorKind::TooLarge);
+        assert_eq!(error(64, 1, 3, usize::MAX / 2), ShapeErrorKind::TooLarge);
         let (expected, found) = (13 + 9, 21);
-        let length = ShapeError::Length { expected, found };
+        let length = ShapeErrorKind::Length { expected, found };
         assert_eq!(error(21, 3, 2, 13), length);
     }
 
@@ -354,12 +353,13 @@ mod tests {
         let mut copied = [0; 6];
         let mut image = ImageMut::new(&mut copied, 2, 3, Channels::L).unwrap();
         image.copy_from(part).unwrap();
-        assert_eq!(image.copy_from(whole), Err(ShapeError::Differs));
+        assert_eq!(image.copy_from(whole), Err(ShapeErrorKind::Differs.into()));
         assert_eq!(copied, [8, 9, 13, 14, 18, 19]);
         for (x, y, width, height) in [(4, 0, 2, 1), (0, 5, 1, 2), (usize::MAX, 0, 1, 1)] {
             let error = whole.crop(x, y, width, height).unwrap_err();
-            assert_eq!(error, ShapeError::Outside);
+            assert_eq!(error.kind(), ShapeErrorKind::Outside);
         }
-        assert_eq!(whole.crop(1, 1, 0, 1).unwrap_err(), ShapeError::Empty);
+        let empty = whole.crop(1, 1, 0, 1).unwrap_err();
+        assert_eq!(empty.kind(), ShapeErrorKind::Empty);
     }
 }

@@ -15,7 +15,7 @@ mod tables;
 pub mod text;
 
 pub use call::{Call, Scratch};
-pub use error::{OpError, OpResult, ShapeError};
+pub use error::{OpError, OpErrorKind, OpResult, ShapeError, ShapeErrorKind};
 pub use image::{Channels, ImageMut, ImageRef};
 pub use set::{DuplicateOp, OpSet};
 pub use spec::{OpSpec, ValueRange};
@@ -48,7 +48,7 @@ pub trait Op: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`OpError::SourceShape`], and what `apply` returns.
+    /// [`OpErrorKind::SourceShape`], and what `apply` returns.
     fn apply_from(
         &self,
         source: ImageRef<'_>,
@@ -56,7 +56,9 @@ pub trait Op: Send + Sync {
         value: f64,
         call: &mut Call<'_>,
     ) -> OpResult {
-        image.copy_from(source).map_err(|_| OpError::SourceShape)?;
+        image
+            .copy_from(source)
+            .map_err(|_| OpErrorKind::SourceShape)?;
         self.apply(image, value, call)
     }
 

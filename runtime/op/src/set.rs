@@ -1,4 +1,4 @@
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::error::Error;
@@ -7,6 +7,9 @@ use core::fmt;
 use crate::Op;
 
 /// The ops that a program knows, by name: built-in, custom, and from plugins.
+///
+/// No two names differ only in upper and lower case, so that nobody takes one op for another; to find
+/// an op takes its exact name.
 #[derive(Clone, Default)]
 pub struct OpSet {
     ops: Vec<Arc<dyn Op>>,
@@ -22,17 +25,36 @@ impl OpSet {
     ///
     /// # Errors
     ///
-    /// [`DuplicateOp`] if the set already has an op of that name; the set is unchanged.
+    /// [`DuplicateOp`] if the set already has an op of that name, in whichever case; the set is
+    /// unchanged.
     pub fn insert(&mut self, op: Arc<dyn Op>) -> Result<(), DuplicateOp> {
-        let name = op.spec().name();
-        if self.get(name).is_some() {
-            return Err(DuplicateOp(name.to_string()));
+        self.insert_all([op])
+    }
+
+    /// Adds ops at the end: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`DuplicateOp`] if two of the ops and those of the set have one name, in whichever case; the
+    /// set is unchanged.
+    pub fn insert_all(
+        &mut self,
+        ops: impl IntoIterator<Item = Arc<dyn Op>>,
+    ) -> Result<(), DuplicateOp> {
+        let before = self.ops.len();
+        for op in ops {
+            let name = op.spec().name();
+            if let Some(index) = self.position(name) {
+                let (name, existing) = (name.into(), self.ops[index].spec().name().into());
+                self.ops.truncate(before);
+                return Err(DuplicateOp { name, existing });
+            }
+            self.ops.push(op);
         }
-        self.ops.push(op);
         Ok(())
     }
 
-    /// Replaces the op of that name, or adds it at the end if there is none.
+    /// Replaces the op of that name, in whichever case, or adds it at the end if there is none.
     pub fn replace(&mut self, op: Arc<dyn Op>) {
         match self.position(op.spec().name()) {
             Some(index) => self.ops[index] = op,
@@ -42,7 +64,7 @@ impl OpSet {
 
     /// The op of that name; upper and lower case differ.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Op>> {
-        self.position(name).map(|index| &self.ops[index])
+        self.ops.iter().find(|op| op.spec().name() == name)
     }
 
     /// All ops, in the order in which they were added.
@@ -50,8 +72,11 @@ impl OpSet {
         self.ops.iter()
     }
 
+    /// Where the op of that name is, in whichever case.
     fn position(&self, name: &str) -> Option<usize> {
-        self.ops.iter().position(|op| op.spec().name() == name)
+        let wanted = name.to_lowercase();
+        let names = |op: &Arc<dyn Op>| op.spec().name().to_lowercase();
+        self.ops.iter().position(|op| names(op) == wanted)
     }
 }
 
@@ -63,13 +88,32 @@ impl fmt::Debug for OpSet {
     }
 }
 
-/// Two ops have this name.
+/// Two ops have one name, or names that differ only in case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DuplicateOp(pub String);
+pub struct DuplicateOp {
+    name: String,
+    existing: String,
+}
+
+impl DuplicateOp {
+    /// The name of the op that was not added.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the op that was there.
+    pub fn existing(&self) -> &str {
+        &self.existing
+    }
+}
 
 impl fmt::Display for DuplicateOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is already an op named `{}`", self.0)
+        let Self { name, existing } = self;
+        match name == existing {
+            true => write!(f, "there is already an op named `{name}`"),
+            false => write!(f, "the ops `{name}` and `{existing}` differ only in case"),
+        }
     }
 }
 
@@ -77,8 +121,10 @@ impl Error for DuplicateOp {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
-    use crate::{Call, ImageMut, OpError, OpSpec};
+    use crate::{Call, ImageMut, OpResult, OpSpec};
 
     /// A test double that implements only what the trait requires.
     struct Named(OpSpec);
@@ -88,7 +134,7 @@ mod tests {
             &self.0
         }
 
-        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+        fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> OpResult {
             Ok(())
         }
     }
@@ -99,8 +145,17 @@ mod tests {
         for name in ["B", "A"] {
             set.insert(Arc::new(Named(OpSpec::new(name, "")))).unwrap();
         }
-        let again = set.insert(Arc::new(Named(OpSpec::new("B", "again"))));
-        assert_eq!(again, Err(DuplicateOp("B".into())));
+        let op = |name| -> Arc<dyn Op> { Arc::new(Named(OpSpec::new(name, ""))) };
+        for (ops, message) in [
+            (["C", "B"], "there is already an op named `B`"),
+            (["C", "b"], "the ops `b` and `B` differ only in case"),
+            (["É", "é"], "the ops `é` and `É` differ only in case"),
+        ] {
+            let error = set.insert_all(ops.map(op)).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        set.replace(op("b"));
+        assert!(set.get("b").is_some() && set.get("B").is_none());
         set.replace(Arc::new(Named(OpSpec::new("B", "replaced"))));
         let names: Vec<_> = set.iter().map(|op| op.spec().name()).collect();
         assert_eq!(names, ["B", "A"]);

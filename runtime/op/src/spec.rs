@@ -1,6 +1,6 @@
 use alloc::borrow::Cow;
 
-use crate::OpError;
+use crate::{OpErrorKind, OpResult};
 
 /// An op's name and the values that it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,11 +86,11 @@ impl OpSpec {
     ///
     /// # Errors
     ///
-    /// [`OpError::NotFinite`].
-    pub fn check_value(&self, value: f64) -> Result<(), OpError> {
+    /// [`OpErrorKind::NotFinite`].
+    pub fn check_value(&self, value: f64) -> OpResult {
         match self.range.is_none() || value.is_finite() {
             true => Ok(()),
-            false => Err(OpError::NotFinite { value }),
+            false => Err(OpErrorKind::NotFinite { value }.into()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-use crate::error::HostError;
+use crate::error::HostErrorKind;
 
 /// The resolution of time limits.
 const TICK: Duration = Duration::from_millis(10);
@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// Each call has its own deadline, a number of ticks after the epoch in which it begins, so one
 /// call's time limit never ends another call.
-pub(crate) fn start(engine: &Engine) -> Result<(), HostError> {
+pub(crate) fn start(engine: &Engine) -> Result<(), HostErrorKind> {
     let engine = engine.weak();
     let clock = move || {
         while let Some(engine) = engine.upgrade() {
@@ -26,7 +26,7 @@ pub(crate) fn start(engine: &Engine) -> Result<(), HostError> {
     thread::Builder::new()
         .name("faa-plugin clock".to_owned())
         .spawn(clock)
-        .map_err(HostError::Clock)?;
+        .map_err(HostErrorKind::Clock)?;
     Ok(())
 }
 

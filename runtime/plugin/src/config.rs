@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use faa_op::abi;
-
 use crate::cache::default_cache;
 
 /// The settings of a [`Host`](crate::Host). Every limit is on by default.
@@ -59,10 +57,6 @@ pub struct Limits {
     /// Stack, in bytes: 256 KiB. It is taken from the stack of the calling thread, which must have
     /// room for it.
     pub stack: usize,
-    /// Length of a specification, in bytes: 64 KiB.
-    pub spec: usize,
-    /// Ops per plugin: 64.
-    pub ops: usize,
 }
 
 impl Default for Limits {
@@ -73,8 +67,6 @@ impl Default for Limits {
             call_time: Duration::from_secs(10),
             start_time: Duration::from_secs(1),
             stack: 256 << 10,
-            spec: abi::MAX_SPEC_BYTES,
-            ops: abi::MAX_OPS,
         }
     }
 }

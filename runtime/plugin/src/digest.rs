@@ -1,7 +1,6 @@
 //! SHA-256.
 
-use std::fmt::Write;
-
+use sha2::digest::generic_array::GenericArray;
 use sha2::{Digest, Sha256};
 
 pub(crate) type Sha256Digest = [u8; 32];
@@ -12,11 +11,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
 
 /// A digest as 64 hexadecimal digits.
 pub(crate) fn hex(digest: &Sha256Digest) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{:x}", GenericArray::from(*digest))
 }
 
 #[cfg(test)]

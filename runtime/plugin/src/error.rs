@@ -1,19 +1,48 @@
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use faa_op::abi::{self, AbiVersion};
-use faa_op::{Channels, ImageMut};
+use faa_op::{Channels, ImageMut, OpError, OpErrorKind};
 
-/// Why a [`Host`](crate::Host) could not be created.
+/// Why plugins cannot be loaded at all.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HostError(#[from] HostErrorKind);
+
+impl HostError {
+    /// What prevents it.
+    pub fn kind(&self) -> &HostErrorKind {
+        &self.0
+    }
+}
+
+/// What prevents plugins from being loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HostError {
+pub enum HostErrorKind {
+    /// [`PluginOptions::memory_mib`](crate::PluginOptions::memory_mib) is out of range.
+    #[error("the plugin memory limit is {0} MiB, but must be from 1 to 4096 MiB")]
+    Memory(u32),
+    /// [`PluginOptions::call_seconds`](crate::PluginOptions::call_seconds) is out of range.
+    #[error("the plugin time limit is {0} s, but must be from 0.01 to 86400 s")]
+    Time(f64),
     /// The engine does not work on this machine or with these limits.
     #[error("the WebAssembly engine cannot start: {0}")]
     Engine(String),
     /// The thread that measures time could not be started.
     #[error("the thread that enforces time limits cannot start")]
     Clock(#[source] io::Error),
+    /// A folder could not be read.
+    #[error("cannot read the folder of plugins {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        error: io::Error,
+    },
 }
 
 /// Why a plugin was not loaded.
@@ -46,7 +75,7 @@ impl PluginError {
             Kind::TooComplex { .. } => "too-complex",
             Kind::Invalid(_) => "invalid",
             Kind::Call { cause, .. } => cause.code(),
-            Kind::Spec(error) => error.code(),
+            Kind::Spec { code, .. } => code,
             Kind::NameTaken { .. } => "name-taken",
             Kind::NotNative(_) => "not-native",
             Kind::NativeNotAllowed => "native-not-allowed",
@@ -152,10 +181,18 @@ pub enum PluginErrorKind {
         cause: CallError,
     },
     /// The specification is invalid.
-    #[error("its specification is invalid")]
-    Spec(#[from] SpecError),
-    /// An op's name is taken.
-    #[error("its op `{op}` has the same name as an op of {holder}: rename or remove one of them")]
+    #[error("its specification is invalid: {message}")]
+    Spec {
+        /// What is wrong, as a stable identifier for programs: `spec-no-ops`, `spec-bad-name` …
+        code: &'static str,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// An op's name is taken, in whichever case.
+    #[error(
+        "its op `{op}` has the same name as an op of {holder}, or differs from it only in case: \
+         rename or remove one of them"
+    )]
     NameTaken {
         /// The op.
         op: String,
@@ -170,103 +207,26 @@ pub enum PluginErrorKind {
     NativeNotAllowed,
 }
 
-/// What is wrong with a plugin's specification.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SpecError {
-    /// It exceeds the limit on its length.
-    #[error("it has {found} bytes, but the limit is {limit}")]
-    TooLong {
-        /// Its length in bytes.
-        found: usize,
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// It is not UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// It is not JSON of the form that the ABI requires.
-    #[error("it is not the JSON that the plugin ABI requires: {0}")]
-    NotJson(String),
-    /// It has no op.
-    #[error("it has no op")]
-    NoOps,
-    /// It has too many ops.
-    #[error("it has {found} ops, but the limit is {limit}")]
-    TooManyOps {
-        /// The number of ops.
-        found: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// A name is not one that policies can use.
-    #[error(
-        "ops[{op}].name: {name:?} must begin with a letter A–Z or a–z, followed by at most 63 \
-         letters, digits and `_`"
-    )]
-    BadName {
-        /// The op's number.
-        op: usize,
-        /// Its name.
-        name: String,
-    },
-    /// Two ops have the same name.
-    #[error("ops[{op}].name: `{name}` is the name of an earlier op")]
-    DuplicateName {
-        /// The number of the second op.
-        op: usize,
-        /// The name.
-        name: String,
-    },
-    /// A range lacks an end, or its ends are in the wrong order.
-    #[error(
-        "ops[{op}]: the range of `{name}` needs both `low` and `high`, with `low` ≤ `high` and a \
-         finite difference"
-    )]
-    BadRange {
-        /// The op's number.
-        op: usize,
-        /// Its name.
-        name: String,
-    },
-    /// A text is too long or contains control characters.
-    #[error("ops[{op}].{key}: at most {limit} characters, none of them a control character")]
-    BadText {
-        /// The op's number.
-        op: usize,
-        /// `summary` or `unit`.
-        key: &'static str,
-        /// The maximum length in characters.
-        limit: usize,
-    },
+/// Why a call into a plugin failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallError {
+    kind: CallErrorKind,
+    message: Option<String>,
 }
 
-/// Why a call into a plugin failed.
+/// How a call into a plugin failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CallError {
-    /// It exceeded its time limit.
-    #[error("the call took longer than {} s{}", limit.as_secs_f64(), reported(message.as_deref()))]
-    Time {
-        /// The time limit.
-        limit: Duration,
-        /// The plugin's message.
-        message: Option<String>,
-    },
+pub enum CallErrorKind {
+    /// It exceeded this time limit.
+    #[error("the call took longer than {} s", .0.as_secs_f64())]
+    Time(Duration),
     /// It exceeded its stack limit.
-    #[error("the call exceeded its stack limit{}", reported(message.as_deref()))]
-    Stack {
-        /// The plugin's message.
-        message: Option<String>,
-    },
+    #[error("the call exceeded its stack limit")]
+    Stack,
     /// It executed an instruction that traps, such as the one at the end of a panic.
-    #[error("{}", message.as_deref().unwrap_or(trap))]
-    Trap {
-        /// The cause of the trap.
-        trap: String,
-        /// The plugin's message.
-        message: Option<String>,
-    },
+    #[error("{0}")]
+    Trap(String),
     /// It returned a status that the ABI does not define.
     #[error("the call returned the status {0}, which the plugin ABI does not define")]
     Status(i32),
@@ -280,10 +240,10 @@ pub enum CallError {
         /// The channels of a pixel.
         channels: Channels,
     },
-    /// The op failed, with the plugin's message if it has one.
-    #[error("{}", .0.as_deref().unwrap_or("the op failed without a message"))]
-    Failed(Option<String>),
-    /// The plugin has no memory for the image.
+    /// The op failed.
+    #[error("the op failed without a message")]
+    Failed,
+    /// The plugin has no memory for an image of so many bytes.
     #[error("the plugin has no memory for an image of {0} bytes")]
     NoBuffer(usize),
     /// The plugin returned a span outside its memory.
@@ -298,7 +258,7 @@ pub enum CallError {
         /// The size of the memory.
         memory: u64,
     },
-    /// The returned lookup tables are not three of 256 levels.
+    /// The returned lookup tables are not three of 256 levels, but so many bytes.
     #[error(
         "`{export}` returned {0} bytes instead of {expected}",
         export = abi::LOOKUP_TABLES,
@@ -308,12 +268,6 @@ pub enum CallError {
     /// A new instance could not be created.
     #[error("no new instance could be created: {0}")]
     Instance(String),
-}
-
-fn reported(message: Option<&str>) -> String {
-    message.map_or_else(String::new, |message| {
-        format!("; the plugin reported: {message}")
-    })
 }
 
 fn import_hint(module: &str) -> &'static str {
@@ -326,24 +280,11 @@ fn import_hint(module: &str) -> &'static str {
     }
 }
 
-impl SpecError {
-    /// The kind as a stable identifier for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLong { .. } => "spec-too-long",
-            Self::NotUtf8 => "spec-not-utf8",
-            Self::NotJson(_) => "spec-not-json",
-            Self::NoOps => "spec-no-ops",
-            Self::TooManyOps { .. } => "spec-too-many-ops",
-            Self::BadName { .. } => "spec-bad-name",
-            Self::DuplicateName { .. } => "spec-duplicate-name",
-            Self::BadRange { .. } => "spec-bad-range",
-            Self::BadText { .. } => "spec-bad-text",
-        }
-    }
-}
-
 impl CallError {
+    pub(crate) fn new(kind: CallErrorKind, message: Option<String>) -> Self {
+        Self { kind, message }
+    }
+
     /// The error that a status means, which an op returned for an image.
     pub(crate) fn check_status(
         status: i32,
@@ -352,29 +293,76 @@ impl CallError {
     ) -> Result<(), Self> {
         match status {
             abi::STATUS_DONE => Ok(()),
-            abi::STATUS_UNSUPPORTED_SHAPE => Err(Self::Shape {
+            abi::STATUS_UNSUPPORTED_SHAPE => Err(Self::from(CallErrorKind::Shape {
                 width: image.width(),
                 height: image.height(),
                 channels: image.channels(),
-            }),
-            abi::STATUS_FAILED => Err(Self::Failed(message())),
-            status => Err(Self::Status(status)),
+            })),
+            abi::STATUS_FAILED => Err(Self::new(CallErrorKind::Failed, message())),
+            status => Err(Self::from(CallErrorKind::Status(status))),
         }
     }
 
-    /// The kind as a stable identifier for programs.
+    /// How the call failed.
+    pub fn kind(&self) -> &CallErrorKind {
+        &self.kind
+    }
+
+    /// The plugin's message.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// The kind as a stable identifier for programs: `time`, `stack`, `trap` …
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Time { .. } => "time",
-            Self::Stack { .. } => "stack",
-            Self::Trap { .. } => "trap",
-            Self::Status(_) => "status",
-            Self::Shape { .. } => "shape",
-            Self::Failed(_) => "failed",
-            Self::NoBuffer(_) => "no-buffer",
-            Self::Outside { .. } => "outside",
-            Self::LookupTables(_) => "lookup-tables",
-            Self::Instance(_) => "instance",
+        use CallErrorKind as Kind;
+        match self.kind {
+            Kind::Time(_) => "time",
+            Kind::Stack => "stack",
+            Kind::Trap(_) => "trap",
+            Kind::Status(_) => "status",
+            Kind::Shape { .. } => "shape",
+            Kind::Failed => "failed",
+            Kind::NoBuffer(_) => "no-buffer",
+            Kind::Outside { .. } => "outside",
+            Kind::LookupTables(_) => "lookup-tables",
+            Kind::Instance(_) => "instance",
         }
     }
 }
+
+impl From<CallErrorKind> for CallError {
+    fn from(kind: CallErrorKind) -> Self {
+        Self::new(kind, None)
+    }
+}
+
+impl From<CallError> for OpError {
+    fn from(error: CallError) -> Self {
+        match error.kind {
+            CallErrorKind::Shape {
+                width,
+                height,
+                channels,
+            } => OpErrorKind::UnsupportedShape {
+                width,
+                height,
+                channels,
+            }
+            .into(),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.kind, &self.message) {
+            (CallErrorKind::Failed | CallErrorKind::Trap(_), Some(message)) => f.write_str(message),
+            (kind, Some(message)) => write!(f, "{kind}; the plugin reported: {message}"),
+            (kind, None) => kind.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}

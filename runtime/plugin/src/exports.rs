@@ -5,8 +5,11 @@ use wasmtime::{ExternType, Module, ValType};
 
 use crate::error::PluginErrorKind;
 
-/// The exported functions: their names, whether they are required, and their types.
-const FUNCTIONS: [(&str, bool, &str); 5] = [
+const MEMORY: &str = "a 32-bit memory that is not shared";
+
+/// The exports: their names, whether they are required, and their types.
+const EXPORTS: [(&str, bool, &str); 6] = [
+    (abi::MEMORY, true, MEMORY),
     (abi::SPEC, true, "() -> i64"),
     (abi::RESERVE, true, "(i32) -> i32"),
     (
@@ -19,18 +22,7 @@ const FUNCTIONS: [(&str, bool, &str); 5] = [
 ];
 
 pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {
-    match module.get_export(abi::MEMORY) {
-        Some(ExternType::Memory(memory)) if !memory.is_64() && !memory.is_shared() => {}
-        Some(other) => {
-            return Err(PluginErrorKind::WrongExport {
-                name: abi::MEMORY,
-                expected: "a 32-bit memory that is not shared",
-                found: described(&other),
-            });
-        }
-        None => return Err(PluginErrorKind::MissingExport(abi::MEMORY)),
-    }
-    for (name, required, expected) in FUNCTIONS {
+    for (name, required, expected) in EXPORTS {
         match module.get_export(name).map(|export| described(&export)) {
             None if required => return Err(PluginErrorKind::MissingExport(name)),
             Some(found) if found != expected => {
@@ -61,6 +53,7 @@ fn described(found: &ExternType) -> String {
         }
         ExternType::Global(_) => "a global".to_owned(),
         ExternType::Table(_) => "a table".to_owned(),
+        ExternType::Memory(memory) if !memory.is_64() && !memory.is_shared() => MEMORY.to_owned(),
         ExternType::Memory(_) => "a different kind of memory".to_owned(),
         ExternType::Tag(_) => "a tag".to_owned(),
     }

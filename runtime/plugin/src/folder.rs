@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use faa_op::OpSet;
 use faa_system::is_litter;
 
-use crate::error::{PluginError, PluginErrorKind};
+use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
 use crate::host::Host;
 use crate::native::NativePermission;
 use crate::plugin::Plugin;
@@ -39,18 +39,6 @@ pub struct Broken {
     pub error: PluginError,
 }
 
-/// A folder that could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the folder of plugins {}", path.display())]
-#[non_exhaustive]
-pub struct FolderError {
-    /// The folder.
-    pub path: PathBuf,
-    /// The reason.
-    #[source]
-    pub error: io::Error,
-}
-
 impl Host {
     /// Loads every plugin in a folder, `*.wasm` and native libraries, and adds the ops to a set. A
     /// broken plugin does not prevent the others from being loaded. Without the permission, native
@@ -60,13 +48,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`FolderError`] if the folder cannot be read.
+    /// [`HostErrorKind::Folder`] if the folder cannot be read.
     pub fn load_folder(
         &self,
         folder: &Path,
         native: Option<NativePermission>,
         set: &mut OpSet,
-    ) -> Result<Found, FolderError> {
+    ) -> Result<Found, HostError> {
         self.load_folders(&[folder], native, set)
     }
 
@@ -75,13 +63,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`FolderError`] if one of the folders cannot be read.
+    /// [`HostErrorKind::Folder`] if one of the folders cannot be read.
     pub fn load_folders(
         &self,
         folders: &[impl AsRef<Path>],
         native: Option<NativePermission>,
         set: &mut OpSet,
-    ) -> Result<Found, FolderError> {
+    ) -> Result<Found, HostError> {
         let mut found = Found::default();
         for folder in folders {
             for path in plugins_in(folder.as_ref())? {
@@ -123,8 +111,8 @@ impl Host {
     ) -> Result<Plugin, PluginError> {
         let plugin = self.load_path(path, native)?;
         plugin.add_to(set).map_err(|taken| {
-            let op = taken.0;
-            let holder = match others.plugin_of(&op).and_then(Plugin::path) {
+            let op = taken.name().to_owned();
+            let holder = match others.plugin_of(taken.existing()).and_then(Plugin::path) {
                 Some(path) => path.display().to_string(),
                 None => "the program".to_owned(),
             };
@@ -135,17 +123,15 @@ impl Host {
 }
 
 /// The plugins in a folder, in the order of their names.
-fn plugins_in(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+fn plugins_in(folder: &Path) -> Result<Vec<PathBuf>, HostErrorKind> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
         entries
             .filter(|path| path.as_deref().map_or(true, is_plugin))
             .collect()
     };
-    let mut plugins = list().map_err(|error| FolderError {
-        path: folder.to_owned(),
-        error,
-    })?;
+    let path = folder.to_owned();
+    let mut plugins = list().map_err(|error| HostErrorKind::Folder { path, error })?;
     plugins.sort();
     Ok(plugins)
 }

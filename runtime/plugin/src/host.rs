@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::config::HostConfig;
 use crate::digest::{Sha256Digest, sha256};
-use crate::error::{HostError, PluginError, PluginErrorKind};
+use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
 use crate::inspect::inspect;
 use crate::message::clean_message;
 use crate::native::NativePlugin;
@@ -42,7 +42,7 @@ impl Host {
     /// [`HostError`] if WebAssembly cannot run on this machine.
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
         let engine = Engine::new(&engine_config(&config))
-            .map_err(|error| HostError::Engine(format!("{error:#}")))?;
+            .map_err(|error| HostErrorKind::Engine(format!("{error:#}")))?;
         clock::start(&engine)?;
         let inner = Arc::new(Inner {
             cache: config.cache.clone().map(Cache::new),
@@ -98,7 +98,7 @@ impl Host {
         let config = self.config();
         let digest = sha256(&read(path, MAX_LIBRARY_BYTES)?);
         // SAFETY: the caller vouches for the library.
-        let (code, specs, abi) = unsafe { NativePlugin::open(path, &config.limits)? };
+        let (code, specs, abi) = unsafe { NativePlugin::open(path)? };
         let code = Code::Native(code);
         Ok(Plugin::new(code, specs, abi, digest, config.on_failure).at(path))
     }

@@ -38,12 +38,12 @@ mod wasm;
 
 pub use cache::default_cache;
 pub use config::{CompileLimits, HostConfig, Limits, OnFailure};
-pub use error::{CallError, HostError, PluginError, PluginErrorKind, SpecError};
+pub use error::{CallError, CallErrorKind, HostError, HostErrorKind, PluginError, PluginErrorKind};
 pub use faa_op::abi::AbiVersion;
-pub use folder::{Broken, FolderError, Found};
+pub use folder::{Broken, Found};
 pub use host::Host;
 pub use inspect::inspect;
 pub use native::NativePermission;
-pub use options::{OptionsError, PluginOptions};
+pub use options::PluginOptions;
 pub use plugin::{Plugin, PluginOp};
 pub use spec::parse_spec;

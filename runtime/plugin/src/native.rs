@@ -9,10 +9,9 @@ use faa_op::abi::{self, AbiVersion, NativeApply, NativeHeader, NativeLookupTable
 use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
 use libloading::Library;
 
-use crate::config::Limits;
-use crate::error::{CallError, PluginErrorKind, SpecError};
+use crate::error::{CallError, CallErrorKind, PluginError, PluginErrorKind};
 use crate::message::plugin_message;
-use crate::spec::parse_spec;
+use crate::spec::{check_length, parse_spec};
 
 /// Permission to load native libraries from the paths and folders that it is passed along with.
 ///
@@ -46,55 +45,43 @@ impl NativePlugin {
     /// # Safety
     ///
     /// As for [`Host::load_native`](crate::Host::load_native).
-    pub(crate) unsafe fn open(
-        path: &Path,
-        limits: &Limits,
-    ) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginErrorKind> {
+    pub(crate) unsafe fn open(path: &Path) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginError> {
         // A bare name would be searched for among the system's libraries.
         let path = std::path::absolute(path).map_err(PluginErrorKind::Read)?;
         // SAFETY: the caller vouches for what the library does as it is loaded.
         let library = unsafe { Library::new(&path) }
             .map_err(|error| PluginErrorKind::NotNative(error.to_string()))?;
-        let no_symbol = PluginErrorKind::MissingExport(abi::NATIVE_SYMBOL);
         // SAFETY: the caller vouches for the symbol's type. Until the version is known, only the
         // header is read, with which every version of the table begins.
         let table = unsafe { library.get::<*const NativeHeader>(abi::NATIVE_SYMBOL) };
-        let table: *const NativeHeader = match table {
-            Ok(table) if !table.is_null() => *table,
-            _ => return Err(no_symbol),
-        };
+        let table = table.ok().filter(|table| !table.is_null());
+        let table = *table.ok_or(PluginErrorKind::MissingExport(abi::NATIVE_SYMBOL))?;
         // SAFETY: as above.
         let NativeHeader { version, size } = unsafe { table.read() };
         if !version.is_supported() {
-            return Err(PluginErrorKind::WrongVersion(version));
+            return Err(PluginErrorKind::WrongVersion(version).into());
         }
         if (size as usize) < size_of::<NativeTable>() {
-            return Err(PluginErrorKind::WrongExport {
-                name: abi::NATIVE_SYMBOL,
-                expected: "a table of at least the size of version 1.0",
-                found: format!("a table of {size} bytes"),
-            });
+            let found = format!("a table of {size} bytes");
+            return Err(wrong_table("a table of at least the size of version 1.0", found).into());
         }
         // SAFETY: a table of this major version and of at least this size begins with these fields.
         let table = unsafe { table.cast::<NativeTable>().read() };
-        let apply = table.apply.ok_or_else(|| null("apply"))?;
-        let spec = table.spec.ok_or_else(|| null("spec"))?;
+        let (Some(spec), Some(apply)) = (table.spec, table.apply) else {
+            let expected = "a table in which `spec` and `apply` are functions";
+            return Err(wrong_table(expected, "a null pointer".to_owned()).into());
+        };
         let mut length = 0;
         // SAFETY: the caller vouches for the library's functions, and `length` can be written to.
         let text = unsafe { spec(&raw mut length) };
         if text.is_null() {
-            return Err(PluginErrorKind::Call {
-                phase: "spec",
-                cause: CallError::Failed(None),
-            });
+            let (phase, cause) = ("spec", CallErrorKind::Failed.into());
+            return Err(PluginErrorKind::Call { phase, cause }.into());
         }
-        if length > limits.spec {
-            let (found, limit) = (length, limits.spec);
-            return Err(SpecError::TooLong { found, limit }.into());
-        }
+        check_length(length)?;
         // SAFETY: by the ABI, `length` bytes can be read there as long as the library is loaded.
         let text = unsafe { slice::from_raw_parts(text, length) };
-        let specs = parse_spec(text, limits)?;
+        let specs = parse_spec(text)?;
         let plugin = Self {
             apply,
             lookup_tables: table.lookup_tables,
@@ -110,9 +97,10 @@ impl NativePlugin {
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let no_buffer = |_| CallError::NoBuffer(image.samples().len());
-        let width = u32::try_from(image.width()).map_err(no_buffer)?;
-        let height = u32::try_from(image.height()).map_err(no_buffer)?;
+        let dimension = |pixels: usize| {
+            u32::try_from(pixels).map_err(|_| CallErrorKind::NoBuffer(image.samples().len()))
+        };
+        let (width, height) = (dimension(image.width())?, dimension(image.height())?);
         let channels = image.channels().count() as u32;
         let mut message = [0; abi::MAX_MESSAGE_BYTES];
         let mut written = 0;
@@ -151,10 +139,11 @@ impl NativePlugin {
     }
 }
 
-fn null(function: &str) -> PluginErrorKind {
+fn wrong_table(expected: &'static str, found: String) -> PluginErrorKind {
+    let name = abi::NATIVE_SYMBOL;
     PluginErrorKind::WrongExport {
-        name: abi::NATIVE_SYMBOL,
-        expected: "a table in which `spec` and `apply` are functions",
-        found: format!("a table in which `{function}` is null"),
+        name,
+        expected,
+        found,
     }
 }

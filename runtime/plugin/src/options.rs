@@ -6,8 +6,8 @@ use faa_op::OpSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::HostConfig;
-use crate::error::HostError;
-use crate::folder::{FolderError, Found};
+use crate::error::{HostError, HostErrorKind};
+use crate::folder::Found;
 use crate::host::Host;
 use crate::native::NativePermission;
 
@@ -25,24 +25,6 @@ pub struct PluginOptions {
     pub memory_mib: u32,
     /// The time limit per call, in seconds, from 0.01 to 86,400; 10 by default.
     pub call_seconds: f64,
-}
-
-/// Why plugins could not be loaded at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OptionsError {
-    /// [`PluginOptions::memory_mib`] is out of range.
-    #[error("the plugin memory limit is {0} MiB, but must be from 1 to 4096 MiB")]
-    Memory(u32),
-    /// [`PluginOptions::call_seconds`] is out of range.
-    #[error("the plugin time limit is {0} s, but must be from 0.01 to 86400 s")]
-    Time(f64),
-    /// The host could not be created.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// A folder could not be read.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
 }
 
 impl PluginOptions {
@@ -65,13 +47,13 @@ impl PluginOptions {
     ///
     /// # Errors
     ///
-    /// [`OptionsError::Memory`] or [`OptionsError::Time`].
-    pub fn check(&self) -> Result<(), OptionsError> {
+    /// [`HostErrorKind::Memory`] or [`HostErrorKind::Time`].
+    pub fn check(&self) -> Result<(), HostError> {
         if !Self::MEMORY_MIB.contains(&self.memory_mib) {
-            return Err(OptionsError::Memory(self.memory_mib));
+            return Err(HostErrorKind::Memory(self.memory_mib).into());
         }
         if !Self::CALL_SECONDS.contains(&self.call_seconds) {
-            return Err(OptionsError::Time(self.call_seconds));
+            return Err(HostErrorKind::Time(self.call_seconds).into());
         }
         Ok(())
     }
@@ -80,14 +62,14 @@ impl PluginOptions {
     ///
     /// # Errors
     ///
-    /// As [`check`](Self::check), and [`OptionsError::Host`].
-    pub fn host(&self) -> Result<Host, OptionsError> {
+    /// As [`check`](Self::check), and those of [`Host::new`].
+    pub fn host(&self) -> Result<Host, HostError> {
         self.check()?;
         let mut config = HostConfig::default();
         // On a 32-bit machine no plugin can have more.
         config.limits.memory = (self.memory_mib as usize).saturating_mul(1 << 20);
         config.limits.call_time = Duration::from_secs_f64(self.call_seconds);
-        Ok(Host::new(config)?)
+        Host::new(config)
     }
 
     /// The permission to load native libraries, if [`allow_native`](Self::allow_native) is set.
@@ -110,17 +92,17 @@ impl PluginOptions {
     ///
     /// # Errors
     ///
-    /// [`OptionsError`].
+    /// [`HostError`].
     pub fn load_into(
         &self,
         native: Option<NativePermission>,
         set: &mut OpSet,
-    ) -> Result<Found, OptionsError> {
+    ) -> Result<Found, HostError> {
         self.check()?;
         if self.folders.is_empty() {
             return Ok(Found::default());
         }
-        Ok(self.host()?.load_folders(&self.folders, native, set)?)
+        self.host()?.load_folders(&self.folders, native, set)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faa_op::abi::AbiVersion;
 use faa_op::{
-    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpResult, OpSet,
-    OpSpec,
+    Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpErrorKind,
+    OpResult, OpSet, OpSpec,
 };
 
 use crate::config::OnFailure;
@@ -135,14 +135,7 @@ impl Plugin {
     ///
     /// [`DuplicateOp`] if the set already has an op of one of the names.
     pub fn add_to(&self, set: &mut OpSet) -> Result<(), DuplicateOp> {
-        let mut names = self.ops.iter().map(|op| op.spec.name());
-        if let Some(taken) = names.find(|name| set.get(name).is_some()) {
-            return Err(DuplicateOp(taken.to_owned()));
-        }
-        for op in &self.ops {
-            set.insert(op.clone())?;
-        }
-        Ok(())
+        set.insert_all(self.ops.iter().map(|op| op.clone() as _))
     }
 }
 
@@ -170,12 +163,7 @@ impl PluginOp {
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let value = self.passed_value(value);
-        let result = match &*self.code {
-            Code::Wasm(plugin) => plugin.apply(self.number, None, image, value, seed),
-            Code::Native(plugin) => plugin.apply(self.number, image, value, seed),
-        };
-        self.count_failure(result)
+        self.run(None, image, value, seed)
     }
 
     /// [`Op::lookup_tables`] with the reason if the plugin fails. After one failure the plugin is not asked
@@ -194,11 +182,55 @@ impl PluginOp {
         channels: Channels,
     ) -> Result<Option<LookupTables>, CallError> {
         let value = self.passed_value(value);
-        let result = match &*self.code {
+        self.count_failure(match &*self.code {
             Code::Wasm(plugin) => plugin.lookup_tables(self.number, value, channels),
             Code::Native(plugin) => Ok(plugin.lookup_tables(self.number, value, channels)),
-        };
-        self.count_failure(result)
+        })
+    }
+
+    /// Applies the op to the source, which has the image's shape, or to the image itself if there is
+    /// none.
+    fn run(
+        &self,
+        source: Option<ImageRef<'_>>,
+        image: &mut ImageMut<'_>,
+        value: f64,
+        seed: u64,
+    ) -> Result<(), CallError> {
+        let value = self.passed_value(value);
+        self.count_failure(match &*self.code {
+            Code::Wasm(plugin) => plugin.apply(self.number, source, image, value, seed),
+            Code::Native(plugin) => {
+                source.map(|source| image.copy_from(source));
+                plugin.apply(self.number, image, value, seed)
+            }
+        })
+    }
+
+    /// As [`run`](Self::run), with a checked value. If failures are skipped, the result of one is the
+    /// source.
+    fn apply_or_skip(
+        &self,
+        source: Option<ImageRef<'_>>,
+        image: &mut ImageMut<'_>,
+        value: f64,
+        call: &mut Call<'_>,
+    ) -> OpResult {
+        self.spec.check_value(value)?;
+        let skips = self.on_failure == OnFailure::Skip;
+        // A module changes a copy of the image, but a library the image itself.
+        let before = (skips && source.is_none() && matches!(*self.code, Code::Native(_)))
+            .then(|| call.scratch.copy_of(image.samples()));
+        match self.run(source, image, value, call.seed) {
+            Err(_) if skips => {
+                if let Some(before) = before {
+                    image.samples_mut().copy_from_slice(before);
+                }
+                let restored = source.map_or(Ok(()), |source| image.copy_from(source));
+                restored.map_err(|_| OpErrorKind::SourceShape.into())
+            }
+            result => result.map_err(OpError::from),
+        }
     }
 
     /// The value that is passed to the plugin: 0 if the op has none.
@@ -224,20 +256,7 @@ impl Op for PluginOp {
     }
 
     fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
-        self.spec.check_value(value)?;
-        let skips = self.on_failure == OnFailure::Skip;
-        // A module changes a copy of the image, but a library the image itself.
-        let before = (skips && matches!(*self.code, Code::Native(_)))
-            .then(|| call.scratch.copy_of(image.samples()));
-        match self.try_apply(image, value, call.seed) {
-            Err(_) if skips => {
-                if let Some(before) = before {
-                    image.samples_mut().copy_from_slice(before);
-                }
-                Ok(())
-            }
-            result => result.map_err(as_op_error),
-        }
+        self.apply_or_skip(None, image, value, call)
     }
 
     fn apply_from(
@@ -247,43 +266,16 @@ impl Op for PluginOp {
         value: f64,
         call: &mut Call<'_>,
     ) -> OpResult {
-        let Code::Wasm(plugin) = &*self.code else {
-            image.copy_from(source).map_err(|_| OpError::SourceShape)?;
-            return self.apply(image, value, call);
-        };
-        self.spec.check_value(value)?;
         if !image.has_shape_of(source) {
-            return Err(OpError::SourceShape);
+            return Err(OpErrorKind::SourceShape.into());
         }
-        let value = self.passed_value(value);
-        let result = plugin.apply(self.number, Some(source), image, value, call.seed);
-        match self.count_failure(result) {
-            Err(_) if self.on_failure == OnFailure::Skip => {
-                image.copy_from(source).map_err(|_| OpError::SourceShape)
-            }
-            result => result.map_err(as_op_error),
-        }
+        self.apply_or_skip(Some(source), image, value, call)
     }
 
     /// `None` also if the plugin fails.
     fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
         self.spec.check_value(value).ok()?;
         self.try_lookup_tables(value, channels).ok()?
-    }
-}
-
-fn as_op_error(error: CallError) -> OpError {
-    match error {
-        CallError::Shape {
-            width,
-            height,
-            channels,
-        } => OpError::UnsupportedShape {
-            width,
-            height,
-            channels,
-        },
-        error => OpError::Failed(error.to_string()),
     }
 }
 

@@ -8,13 +8,13 @@ use faa_op::abi::{self, pack_span, unpack_span};
 use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
 use thread_local::ThreadLocal;
 use wasmtime::{
-    Extern, Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
+    Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
     TypedFunc, WasmParams, WasmResults,
 };
 
 use crate::clock::ticks;
 use crate::config::Limits;
-use crate::error::{CallError, PluginErrorKind, SpecError};
+use crate::error::{CallError, CallErrorKind, PluginError, PluginErrorKind};
 use crate::exports::check_exports;
 use crate::message::{clean_name, plugin_message};
 use crate::spec::parse_spec;
@@ -30,10 +30,7 @@ pub(crate) struct WasmPlugin {
 
 impl WasmPlugin {
     /// Creates the first instance of a module, and reads its specification.
-    pub(crate) fn new(
-        module: Module,
-        limits: Limits,
-    ) -> Result<(Self, Vec<OpSpec>), PluginErrorKind> {
+    pub(crate) fn new(module: Module, limits: Limits) -> Result<(Self, Vec<OpSpec>), PluginError> {
         check_exports(&module)?;
         let plugin = Self {
             module,
@@ -41,12 +38,11 @@ impl WasmPlugin {
             instances: ThreadLocal::new(),
             without_tables: AtomicBool::new(false),
         };
-        let mut instance = plugin.start().map_err(|cause| PluginErrorKind::Call {
-            phase: "start",
-            cause,
-        })?;
-        let text = instance.spec(&plugin.limits)?;
-        let specs = parse_spec(&text, &plugin.limits)?;
+        let failed = |phase| move |cause| PluginErrorKind::Call { phase, cause };
+        let mut instance = plugin.start().map_err(failed("start"))?;
+        let span = instance.spec().map_err(failed(abi::SPEC))?;
+        let text = instance.bytes_at(abi::SPEC, span);
+        let specs = parse_spec(text.map_err(failed(abi::SPEC))?)?;
         *plugin.slot().borrow_mut() = Some(instance);
         Ok((plugin, specs))
     }
@@ -61,13 +57,12 @@ impl WasmPlugin {
         value: f64,
         seed: u64,
     ) -> Result<(), CallError> {
-        let limits = &self.limits;
         self.with_instance(|instance| {
             let length = image.samples().len();
-            let offset = instance.reserve(length, limits)?;
+            let offset = instance.reserve(length)?;
             let memory = instance.memory.data_mut(&mut instance.store);
             copy_in(&mut memory[offset..][..length], source, image);
-            instance.apply(op, offset, image, value, seed, limits)?;
+            instance.apply(op, offset, image, value, seed)?;
             let memory = instance.memory.data(&instance.store);
             let result = &memory[offset..][..length];
             image.samples_mut().copy_from_slice(result);
@@ -86,9 +81,7 @@ impl WasmPlugin {
         if has_none || self.module.get_export(abi::LOOKUP_TABLES).is_none() {
             return Ok(None);
         }
-        let limits = &self.limits;
-        let result =
-            self.with_instance(|instance| instance.lookup_tables(op, value, channels, limits));
+        let result = self.with_instance(|instance| instance.lookup_tables(op, value, channels));
         if result.is_err() {
             self.without_tables.store(true, Ordering::Relaxed);
         }
@@ -150,6 +143,7 @@ type Apply = TypedFunc<(u32, u32, u32, u32, u32, f64, u64), i32>;
 
 struct Instance {
     store: Store<StoreLimits>,
+    limits: Limits,
     memory: Memory,
     spec: TypedFunc<(), u64>,
     reserve: TypedFunc<u32, u32>,
@@ -180,19 +174,20 @@ impl Instance {
         store.set_epoch_deadline(ticks(limits.start_time));
         let instance = WasmInstance::new(&mut store, module, &[])
             .map_err(|error| call_error(&error, limits.start_time, None))?;
-        Self::with_exports(store, &instance).map_err(|error| CallError::Instance(error.to_string()))
+        Self::with_exports(store, &instance, limits)
+            .map_err(|error| CallErrorKind::Instance(error.to_string()).into())
     }
 
     /// The types of the exports were checked with the module.
     fn with_exports(
         mut store: Store<StoreLimits>,
         instance: &WasmInstance,
+        limits: &Limits,
     ) -> wasmtime::Result<Self> {
-        let Some(Extern::Memory(memory)) = instance.get_export(&mut store, abi::MEMORY) else {
-            return Err(wasmtime::Error::msg("it exports no memory"));
-        };
+        let memory = instance.get_memory(&mut store, abi::MEMORY);
         Ok(Self {
-            memory,
+            memory: memory.ok_or_else(|| wasmtime::Error::msg("it exports no memory"))?,
+            limits: limits.clone(),
             spec: instance.get_typed_func(&mut store, abi::SPEC)?,
             reserve: instance.get_typed_func(&mut store, abi::RESERVE)?,
             apply: instance.get_typed_func(&mut store, abi::APPLY)?,
@@ -203,33 +198,24 @@ impl Instance {
         })
     }
 
-    fn spec(&mut self, limits: &Limits) -> Result<Vec<u8>, PluginErrorKind> {
-        let failed = |cause| PluginErrorKind::Call {
-            phase: abi::SPEC,
-            cause,
-        };
+    /// The span of the specification.
+    fn spec(&mut self) -> Result<u64, CallError> {
         let spec = self.spec.clone();
-        let span = self.call(&spec, (), limits.start_time).map_err(failed)?;
-        let text = self.bytes_at(abi::SPEC, span).map_err(failed)?;
-        if text.len() > limits.spec {
-            let (found, limit) = (text.len(), limits.spec);
-            return Err(SpecError::TooLong { found, limit }.into());
-        }
-        Ok(text.to_vec())
+        self.call(&spec, (), self.limits.start_time)
     }
 
     /// The offset of a buffer for `length` bytes. A buffer that is large enough is reused.
-    fn reserve(&mut self, length: usize, limits: &Limits) -> Result<usize, CallError> {
+    fn reserve(&mut self, length: usize) -> Result<usize, CallError> {
         if self.buffer.length >= length {
             return Ok(self.buffer.offset);
         }
         let size = u32::try_from(length)
             .ok()
-            .filter(|_| length <= limits.memory)
-            .ok_or(CallError::NoBuffer(length))?;
+            .filter(|_| length <= self.limits.memory)
+            .ok_or(CallErrorKind::NoBuffer(length))?;
         let reserve = self.reserve.clone();
-        let offset = match self.call(&reserve, size, limits.call_time)? {
-            0 => return Err(CallError::NoBuffer(length)),
+        let offset = match self.call(&reserve, size, self.limits.call_time)? {
+            0 => return Err(CallErrorKind::NoBuffer(length).into()),
             offset => offset,
         };
         self.bytes_at(abi::RESERVE, pack_span(offset, size))?;
@@ -246,7 +232,6 @@ impl Instance {
         image: &ImageMut<'_>,
         value: f64,
         seed: u64,
-        limits: &Limits,
     ) -> Result<(), CallError> {
         // An image that a buffer was reserved for has less than 2³² bytes.
         let arguments = (
@@ -259,8 +244,8 @@ impl Instance {
             seed,
         );
         let apply = self.apply.clone();
-        let status = self.call(&apply, arguments, limits.call_time)?;
-        CallError::check_status(status, image, || self.last_message(limits.call_time))
+        let status = self.call(&apply, arguments, self.limits.call_time)?;
+        CallError::check_status(status, image, || self.last_message())
     }
 
     fn lookup_tables(
@@ -268,27 +253,26 @@ impl Instance {
         op: u32,
         value: f64,
         channels: Channels,
-        limits: &Limits,
     ) -> Result<Option<LookupTables>, CallError> {
         let Some(lookup_tables) = self.lookup_tables.clone() else {
             return Ok(None);
         };
         let arguments = (op, channels.count() as u32, value);
-        let span = self.call(&lookup_tables, arguments, limits.call_time)?;
+        let span = self.call(&lookup_tables, arguments, self.limits.call_time)?;
         if span == 0 {
             return Ok(None);
         }
         let bytes = self.bytes_at(abi::LOOKUP_TABLES, span)?;
         match bytes.as_chunks::<256>() {
             (&[red, green, blue], []) => Ok(Some(LookupTables::per_channel([red, green, blue]))),
-            _ => Err(CallError::LookupTables(bytes.len())),
+            _ => Err(CallErrorKind::LookupTables(bytes.len()).into()),
         }
     }
 
     /// The plugin's message about a failure, if it has one. The instance must not be used afterwards.
-    fn last_message(&mut self, time: Duration) -> Option<String> {
+    fn last_message(&mut self) -> Option<String> {
         let error = self.error.as_ref()?;
-        self.store.set_epoch_deadline(ticks(time));
+        self.store.set_epoch_deadline(ticks(self.limits.call_time));
         let span = error.call(&mut self.store, ()).ok()?;
         let message = self.bytes_at(abi::ERROR, span).ok()?;
         (message.len() <= abi::MAX_MESSAGE_BYTES).then(|| plugin_message(message))?
@@ -301,13 +285,8 @@ impl Instance {
         time: Duration,
     ) -> Result<R, CallError> {
         self.store.set_epoch_deadline(ticks(time));
-        match function.call(&mut self.store, arguments) {
-            Ok(result) => Ok(result),
-            Err(error) => {
-                let message = self.last_message(time);
-                Err(call_error(&error, time, message))
-            }
-        }
+        let result = function.call(&mut self.store, arguments);
+        result.map_err(|error| call_error(&error, time, self.last_message()))
     }
 
     /// The bytes in a span that an export returned.
@@ -317,23 +296,22 @@ impl Instance {
         // The sum may exceed what a 32-bit host can address.
         let end = (offset as usize).checked_add(length as usize);
         let bytes = end.and_then(|end| memory.get(offset as usize..end));
-        bytes.ok_or(CallError::Outside {
+        let outside = || CallErrorKind::Outside {
             export,
             offset: u64::from(offset),
             end: u64::from(offset) + u64::from(length),
             memory: memory.len() as u64,
-        })
+        };
+        bytes.ok_or_else(|| outside().into())
     }
 }
 
 fn call_error(error: &wasmtime::Error, limit: Duration, message: Option<String>) -> CallError {
-    match error.downcast_ref() {
-        Some(Trap::Interrupt) => CallError::Time { limit, message },
-        Some(Trap::StackOverflow) => CallError::Stack { message },
-        Some(trap) => CallError::Trap {
-            trap: trap.to_string(),
-            message,
-        },
-        None => CallError::Instance(format!("{error:#}")),
-    }
+    let kind = match error.downcast_ref() {
+        Some(Trap::Interrupt) => CallErrorKind::Time(limit),
+        Some(Trap::StackOverflow) => CallErrorKind::Stack,
+        Some(trap) => CallErrorKind::Trap(trap.to_string()),
+        None => CallErrorKind::Instance(format!("{error:#}")),
+    };
+    CallError::new(kind, message)
 }

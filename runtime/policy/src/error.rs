@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use faa_op::{OpError, text};
+use faa_op::{OpError, OpErrorKind, text};
 
 use crate::{MAX_BYTES, MAX_DEPTH};
 
@@ -25,6 +25,26 @@ pub enum PolicyErrorKind {
     TooDeep,
     /// The file is not JSON, or holds a number that no float can represent: the JSON parser's message.
     NotJson(String),
+    /// The file begins with a byte-order mark of UTF-8.
+    ByteOrderMark,
+    /// The file is in this encoding, and not in UTF-8.
+    Encoding(&'static str),
+    /// Where a number is expected, the file has `NaN`, `Infinity` or the like.
+    NotANumber {
+        /// What the file has.
+        text: String,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// This is not a policy, but what a different program takes in place of one.
+    Configuration {
+        /// The text.
+        text: String,
+        /// The program.
+        program: &'static str,
+        /// The shipped policy that comes nearest.
+        nearest: Option<&'static str>,
+    },
     /// The file's `format` is not `faa-policy`, but this.
     WrongFormat(String),
     /// The file's `version` is not 1, but this.
@@ -121,6 +141,30 @@ impl fmt::Display for PolicyErrorKind {
             }
             Self::TooDeep => write!(f, "nested more than {MAX_DEPTH} levels deep"),
             Self::NotJson(message) => write!(f, "not valid JSON: {message}"),
+            Self::ByteOrderMark => {
+                f.write_str("the file starts with a byte-order mark: save it as UTF-8 without one")
+            }
+            Self::Encoding(encoding) => write!(f, "the file is {encoding}: save it as UTF-8"),
+            Self::NotANumber { text, line } => {
+                write!(
+                    f,
+                    "not valid JSON: `{text}` in line {line} is not a number in JSON"
+                )
+            }
+            Self::Configuration {
+                text,
+                program,
+                nearest,
+            } => {
+                write!(
+                    f,
+                    "`{text}` is a configuration string of {program}, not a policy; "
+                )?;
+                match nearest {
+                    Some(nearest) => write!(f, "the shipped policy `{nearest}` comes nearest"),
+                    None => f.write_str("no shipped policy is like it"),
+                }
+            }
             Self::WrongFormat(found) => write!(f, "expected \"faa-policy\", found {found}"),
             Self::WrongVersion(found) => write!(f, "version {found} is not supported, only 1 is"),
             Self::AlreadyPolicy => f.write_str("this is already a policy file"),
@@ -153,27 +197,19 @@ impl fmt::Display for PolicyErrorKind {
 
 impl Error for PolicyError {}
 
-/// Checks that `value` lies in a range, both ends included.
-pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), PolicyErrorKind> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(PolicyErrorKind::OutOfRange { value, low, high }),
-    }
-}
-
 /// Why a policy could not be applied to an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {
     op: Option<String>,
-    kind: OpError,
+    error: OpError,
 }
 
 impl ApplyError {
     /// An error of the op with this name, or of the images before any op.
-    pub fn new(op: Option<&str>, kind: OpError) -> Self {
+    pub fn new(op: Option<&str>, error: impl Into<OpError>) -> Self {
         Self {
             op: op.map(ToOwned::to_owned),
-            kind,
+            error: error.into(),
         }
     }
 
@@ -183,8 +219,8 @@ impl ApplyError {
     }
 
     /// What went wrong.
-    pub fn kind(&self) -> &OpError {
-        &self.kind
+    pub fn kind(&self) -> &OpErrorKind {
+        self.error.kind()
     }
 }
 
@@ -199,7 +235,7 @@ impl fmt::Display for ApplyError {
 
 impl Error for ApplyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.kind)
+        Some(&self.error)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use faa_op::{DrawKey, ImageMut, ImageRef, OpError, OpSet, Scratch};
+use faa_op::{DrawKey, ImageMut, ImageRef, OpErrorKind, OpSet, Scratch};
 
 use crate::draw::Draw;
 use crate::one_pass::one_pass_pays;
@@ -79,9 +79,9 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// The first op that fails; the image may then hold anything. [`OpError::NoPartner`] if any op
+    /// The first op that fails; the image may then hold anything. [`OpErrorKind::NoPartner`] if any op
     /// of the policy needs a partner, drawn or not, and the workspace has none;
-    /// [`OpError::PartnerShape`] if the drawn partner differs from the image in size or channels.
+    /// [`OpErrorKind::PartnerShape`] if the drawn partner differs from the image in size or channels.
     pub fn apply(
         &self,
         image: &mut ImageMut<'_>,
@@ -97,7 +97,7 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// [`OpError::SourceShape`] if the shapes differ, and those of `apply`.
+    /// [`OpErrorKind::SourceShape`] if the shapes differ, and those of `apply`.
     pub fn apply_to(
         &self,
         source: ImageRef<'_>,
@@ -106,7 +106,7 @@ impl Executor {
         workspace: &mut Workspace<'_>,
     ) -> Result<(), ApplyError> {
         if !image.has_shape_of(source) {
-            return Err(ApplyError::new(None, OpError::SourceShape));
+            return Err(ApplyError::new(None, OpErrorKind::SourceShape));
         }
         let (partners, scratch) = (workspace.partners, &mut workspace.scratch);
         self.run(Some(source), image, key, partners, scratch)
@@ -150,7 +150,7 @@ impl Executor {
         if let Some(op) = self.partner_op()
             && count == 0
         {
-            return Err(ApplyError::new(Some(op), OpError::NoPartner));
+            return Err(ApplyError::new(Some(op), OpErrorKind::NoPartner));
         }
         let target = Target {
             source,

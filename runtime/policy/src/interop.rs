@@ -65,8 +65,7 @@ impl<P: BytePixel, B: Deref<Target = [u8]>> ViewImage for ImageBuffer<P, B> {
         let (width, height) = (self.width() as usize, self.height() as usize);
         // A stride, because the buffer may be longer than its image, and never shorter.
         let stride = width * P::CHANNELS.count();
-        ImageRef::with_stride(self.as_raw(), width, height, P::CHANNELS, stride)
-            .map_err(ViewError::Shape)
+        ImageRef::with_stride(self.as_raw(), width, height, P::CHANNELS, stride).map_err(Into::into)
     }
 }
 
@@ -75,7 +74,7 @@ impl<P: BytePixel, B: DerefMut<Target = [u8]>> ViewImageMut for ImageBuffer<P, B
         let (width, height) = (self.width() as usize, self.height() as usize);
         let length = width * height * P::CHANNELS.count();
         let samples = &mut (**self)[..length];
-        ImageMut::new(samples, width, height, P::CHANNELS).map_err(ViewError::Shape)
+        ImageMut::new(samples, width, height, P::CHANNELS).map_err(Into::into)
     }
 }
 
@@ -85,7 +84,7 @@ impl ViewImage for DynamicImage {
             Self::ImageLuma8(image) => image.view(),
             Self::ImageRgb8(image) => image.view(),
             Self::ImageRgba8(image) => image.view(),
-            other => Err(ViewError::Unsupported(other.color())),
+            other => Err(ViewErrorKind::Unsupported(other.color()).into()),
         }
     }
 }
@@ -96,15 +95,21 @@ impl ViewImageMut for DynamicImage {
             Self::ImageLuma8(image) => image.view_mut(),
             Self::ImageRgb8(image) => image.view_mut(),
             Self::ImageRgba8(image) => image.view_mut(),
-            other => Err(ViewError::Unsupported(other.color())),
+            other => Err(ViewErrorKind::Unsupported(other.color()).into()),
         }
     }
 }
 
 /// Why a buffer cannot be viewed as an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViewError {
+    kind: ViewErrorKind,
+}
+
+/// The kinds of reasons why a buffer cannot be viewed as an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ViewError {
+pub enum ViewErrorKind {
     /// The samples are of this type, and not 8-bit L, RGB or RGBA; convert the image first, for
     /// example with `to_rgb8`.
     Unsupported(ColorType),
@@ -112,29 +117,49 @@ pub enum ViewError {
     Shape(ShapeError),
 }
 
+impl ViewError {
+    /// What is wrong with the buffer.
+    pub fn kind(&self) -> ViewErrorKind {
+        self.kind
+    }
+}
+
+impl From<ViewErrorKind> for ViewError {
+    fn from(kind: ViewErrorKind) -> Self {
+        Self { kind }
+    }
+}
+
+impl From<ShapeError> for ViewError {
+    fn from(error: ShapeError) -> Self {
+        ViewErrorKind::Shape(error).into()
+    }
+}
+
 impl fmt::Display for ViewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsupported(color) => write!(
+        match self.kind {
+            ViewErrorKind::Unsupported(color) => write!(
                 f,
                 "pixels of type {color:?} cannot be augmented, only L8, Rgb8 and Rgba8"
             ),
-            Self::Shape(_) => f.write_str("the buffer is not an image"),
+            ViewErrorKind::Shape(_) => f.write_str("the buffer is not an image"),
         }
     }
 }
 
 impl Error for ViewError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unsupported(_) => None,
-            Self::Shape(error) => Some(error),
+        match &self.kind {
+            ViewErrorKind::Unsupported(_) => None,
+            ViewErrorKind::Shape(error) => Some(error),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use faa_op::ShapeErrorKind;
     use image::{GrayImage, RgbaImage};
 
     use super::*;
@@ -156,10 +181,13 @@ mod tests {
     #[test]
     fn deep_samples_and_empty_images_are_refused() {
         let error = DynamicImage::new_rgb16(2, 2).view_mut().unwrap_err();
-        assert_eq!(error, ViewError::Unsupported(ColorType::Rgb16));
+        assert_eq!(error.kind(), ViewErrorKind::Unsupported(ColorType::Rgb16));
         let error = DynamicImage::new_luma_a8(2, 2).view().unwrap_err();
-        assert_eq!(error, ViewError::Unsupported(ColorType::La8));
+        assert_eq!(error.kind(), ViewErrorKind::Unsupported(ColorType::La8));
         let error = DynamicImage::new_rgb8(0, 2).view().unwrap_err();
-        assert_eq!(error, ViewError::Shape(ShapeError::Empty));
+        assert_eq!(
+            error.kind(),
+            ViewErrorKind::Shape(ShapeErrorKind::Empty.into())
+        );
     }
 }

@@ -1,4 +1,4 @@
-use faa_op::{Channels, ImageRef, ShapeError};
+use faa_op::{Channels, ImageRef, ShapeError, ShapeErrorKind};
 
 /// The unaugmented images that ops such as SamplePairing may mix in.
 ///
@@ -13,35 +13,20 @@ pub trait Partners: Sync {
     fn image(&self, index: u64) -> ImageRef<'_>;
 }
 
-impl Partners for &[ImageRef<'_>] {
-    fn count(&self) -> u64 {
-        self.len() as u64
-    }
+macro_rules! lists {
+    ($([$($generics:tt)*] $list:ty;)+) => {$(
+        impl<$($generics)*> Partners for $list {
+            fn count(&self) -> u64 {
+                self.len() as u64
+            }
 
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
+            fn image(&self, index: u64) -> ImageRef<'_> {
+                self[index as usize]
+            }
+        }
+    )+};
 }
-
-impl Partners for Vec<ImageRef<'_>> {
-    fn count(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
-}
-
-impl<const N: usize> Partners for [ImageRef<'_>; N] {
-    fn count(&self) -> u64 {
-        N as u64
-    }
-
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
-}
+lists! { [] &[ImageRef<'_>]; [] Vec<ImageRef<'_>>; [const N: usize] [ImageRef<'_>; N]; }
 
 /// Images of one shape that follow each other in one buffer: NHWC, 8 bits a sample.
 #[derive(Clone, Copy, Debug)]
@@ -66,17 +51,11 @@ impl<'a> PackedImages<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        if width == 0 || height == 0 {
-            return Err(ShapeError::Empty);
-        }
-        let length = width
-            .checked_mul(height)
-            .and_then(|pixels| pixels.checked_mul(channels.count()))
-            .ok_or(ShapeError::TooLarge)?;
+        let length = channels.image_bytes(width, height)?;
         let (found, rest) = (samples.len(), samples.len() % length);
         if rest != 0 {
             let expected = (found - rest).saturating_add(length);
-            return Err(ShapeError::Length { expected, found });
+            return Err(ShapeErrorKind::Length { expected, found }.into());
         }
         Ok(Self {
             samples,
@@ -116,14 +95,16 @@ mod tests {
 
     #[test]
     fn a_buffer_that_does_not_divide_is_refused() {
-        let error =
-            |width, height| PackedImages::new(&[0; 25], width, height, Channels::Rgb).unwrap_err();
-        let length = ShapeError::Length {
+        let error = |width, height| {
+            let images = PackedImages::new(&[0; 25], width, height, Channels::Rgb);
+            images.unwrap_err().kind()
+        };
+        let length = ShapeErrorKind::Length {
             expected: 36,
             found: 25,
         };
         assert_eq!(error(2, 2), length);
-        assert_eq!(error(0, 2), ShapeError::Empty);
-        assert_eq!(error(usize::MAX, 2), ShapeError::TooLarge);
+        assert_eq!(error(0, 2), ShapeErrorKind::Empty);
+        assert_eq!(error(usize::MAX, 2), ShapeErrorKind::TooLarge);
     }
 }

@@ -1,7 +1,7 @@
 #[cfg(all(test, feature = "builtin"))]
 mod tests;
 
-use faa_op::{Call, ImageMut, ImageRef, LookupTables, OpError, Scratch};
+use faa_op::{Call, ImageMut, ImageRef, LookupTables, OpError, OpErrorKind, OpResult, Scratch};
 
 use crate::draw::Drawn;
 use crate::one_pass::apply_tables;
@@ -46,25 +46,26 @@ impl Target<'_, '_> {
             }
             match fused {
                 Some(tables) => apply_tables(&tables, self.source.take(), self.image)
-                    .map_err(|_| OpError::SourceShape),
+                    .map_err(|_| OpErrorKind::SourceShape.into()),
                 None => self.apply_alone(&step),
             }
-            .map_err(|kind| ApplyError::new(Some(step.op.spec().name()), kind))?;
+            .map_err(|error: OpError| ApplyError::new(Some(step.op.spec().name()), error))?;
         }
         match self.source {
             Some(source) => (self.image.copy_from(source))
-                .map_err(|_| ApplyError::new(None, OpError::SourceShape)),
+                .map_err(|_| ApplyError::new(None, OpErrorKind::SourceShape)),
             None => Ok(()),
         }
     }
 
-    fn apply_alone(&mut self, step: &Drawn<'_>) -> Result<(), OpError> {
+    fn apply_alone(&mut self, step: &Drawn<'_>) -> OpResult {
         let mut call = Call::new(step.seed, self.scratch);
         if step.op.spec().needs_partner() {
-            let (index, partners) = (step.partner.zip(self.partners)).ok_or(OpError::NoPartner)?;
+            let (index, partners) =
+                (step.partner.zip(self.partners)).ok_or(OpErrorKind::NoPartner)?;
             let partner = partners.image(index);
             if !self.image.has_shape_of(partner) {
-                return Err(OpError::PartnerShape);
+                return Err(OpErrorKind::PartnerShape.into());
             }
             call = call.with_partner(partner);
         }

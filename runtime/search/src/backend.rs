@@ -37,8 +37,8 @@ pub trait Backend: Send {
     ///
     /// # Errors
     ///
-    /// [`BackendError::Stopped`] once `stop` is set; [`BackendError::Diverged`] if the loss is infinite or
-    /// NaN; [`BackendError::Other`] with errors of the network library.
+    /// [`BackendErrorKind::Stopped`] once `stop` is set; [`BackendErrorKind::Diverged`] if the loss is
+    /// infinite or NaN; [`BackendErrorKind::Other`] with errors of the network library.
     fn epoch(
         &mut self,
         network: &mut Self::Network,
@@ -125,6 +125,7 @@ pub trait NetworkFiles: Backend {
 
 /// The size of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DatasetInfo {
     /// The number of images of the training split, and of the test split.
     pub images: [usize; 2],
@@ -132,6 +133,17 @@ pub struct DatasetInfo {
     pub size: [usize; 2],
     /// The number of classes.
     pub classes: usize,
+}
+
+impl DatasetInfo {
+    /// A data set of this size.
+    pub fn new(images: [usize; 2], size: [usize; 2], classes: usize) -> Self {
+        Self {
+            images,
+            size,
+            classes,
+        }
+    }
 }
 
 /// A training.
@@ -205,11 +217,11 @@ impl StopFlag {
     ///
     /// # Errors
     ///
-    /// [`BackendError::Stopped`].
+    /// [`BackendErrorKind::Stopped`].
     pub fn check(&self) -> Result<(), BackendError> {
         let mut flags = std::iter::once(&self.set).chain(&self.ancestors);
         match flags.any(|flag| flag.load(Ordering::Relaxed)) {
-            true => Err(BackendError::Stopped),
+            true => Err(BackendError(Cause::Stopped)),
             false => Ok(()),
         }
     }
@@ -217,22 +229,49 @@ impl StopFlag {
 
 /// A backend could not do its work.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BackendError {
-    /// The stop flag was set.
+#[error(transparent)]
+pub struct BackendError(Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
     #[error("stopped on request")]
     Stopped,
-    /// The loss became infinite or NaN.
     #[error(transparent)]
-    Diverged(#[from] Divergence),
-    /// Any other error.
+    Diverged(Divergence),
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
 }
 
+/// Why a backend could not do its work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum BackendErrorKind {
+    /// The stop flag was set.
+    Stopped,
+    /// The loss became infinite or NaN.
+    Diverged(Divergence),
+    /// Any other error.
+    Other,
+}
+
 impl BackendError {
-    /// Wraps any error as [`Other`](Self::Other).
+    /// Wraps any error as [`Other`](BackendErrorKind::Other).
     pub fn other(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Other(error.into())
+        Self(Cause::Other(error.into()))
+    }
+
+    /// Why the backend could not do its work.
+    pub fn kind(&self) -> BackendErrorKind {
+        match self.0 {
+            Cause::Stopped => BackendErrorKind::Stopped,
+            Cause::Diverged(divergence) => BackendErrorKind::Diverged(divergence),
+            Cause::Other(_) => BackendErrorKind::Other,
+        }
+    }
+}
+
+impl From<Divergence> for BackendError {
+    fn from(divergence: Divergence) -> Self {
+        Self(Cause::Diverged(divergence))
     }
 }

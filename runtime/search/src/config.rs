@@ -1,8 +1,8 @@
 //! Everything that a run can be configured with.
 
-pub mod check;
+pub(crate) mod check;
 mod presets;
-mod ranges;
+pub(crate) mod ranges;
 
 use std::num::NonZeroUsize;
 
@@ -16,6 +16,7 @@ use crate::sampler::TpeConfig;
 /// on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
     /// The images, and how networks are trained on them.
     pub common: CommonConfig,
@@ -25,9 +26,18 @@ pub struct RunConfig {
     pub final_trainings: FinalTrainings,
 }
 
+impl RunConfig {
+    /// The number of epochs of a final training.
+    pub fn final_epochs(&self) -> NonZeroUsize {
+        let own = self.final_trainings.epochs;
+        own.unwrap_or(self.common.training.epochs)
+    }
+}
+
 /// What every run needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CommonConfig {
     /// The data set, in the format of `--data`.
     pub data: String,
@@ -46,6 +56,7 @@ pub struct CommonConfig {
 
 /// An op of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PluginOp {
     /// The op's name.
     pub op: String,
@@ -53,9 +64,17 @@ pub struct PluginOp {
     pub sha256: String,
 }
 
+impl PluginOp {
+    /// An op of the plugin with this SHA-256.
+    pub fn new(op: String, sha256: String) -> Self {
+        Self { op, sha256 }
+    }
+}
+
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainingConfig {
     /// The network.
     pub model: Model,
@@ -84,6 +103,7 @@ pub struct TrainingConfig {
 /// How a policy is searched for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SearchConfig {
     /// How the training images are split.
     pub folds: FoldConfig,
@@ -111,6 +131,7 @@ pub struct SearchConfig {
 /// candidates are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FoldConfig {
     /// K, the number of folds.
     pub count: NonZeroUsize,
@@ -149,13 +170,14 @@ pub enum Precision {
 /// The trainings on all images at the end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FinalTrainings {
     /// The augmentations that networks are trained with; may be empty.
     pub augmentations: Vec<Augmentation>,
     /// The number of seeds per augmentation.
     pub seeds: NonZeroUsize,
-    /// Passes over the images.
-    pub epochs: NonZeroUsize,
+    /// Passes over the images; `None` for as many as in [`TrainingConfig::epochs`].
+    pub epochs: Option<NonZeroUsize>,
     /// The policy of [`Augmentation::Policy`]; `None` for the one that the search finds.
     pub policy: Option<Policy>,
     /// The policies of [`Augmentation::Random`]. `None` draws from the search space, with as many
@@ -166,6 +188,7 @@ pub struct FinalTrainings {
 /// How random policies are drawn, one per seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RandomPolicy {
     /// The ops, each equally likely.
     pub ops: Vec<String>,
@@ -178,6 +201,7 @@ pub struct RandomPolicy {
 /// The augmentation of a final training: the policy, or a baseline that it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Augmentation {
     /// Crop and flip alone.
     None,
@@ -226,6 +250,7 @@ impl Augmentation {
 
 /// A named set of constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preset {
     /// A small search, which takes minutes on two cores.
     Demo,

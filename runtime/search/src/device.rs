@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::as_string::serde_as_string;
+use crate::error::ConfigError;
 
 /// A device, as named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,6 @@ pub enum DeviceName {
     Cuda(usize),
 }
 
-/// The name is not that of a device.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a device: use auto, cpu, cuda or cuda:N")]
-pub struct UnknownDevice(String);
-
 impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -32,17 +28,19 @@ impl fmt::Display for DeviceName {
 }
 
 impl FromStr for DeviceName {
-    type Err = UnknownDevice;
+    type Err = ConfigError;
 
-    fn from_str(name: &str) -> Result<Self, UnknownDevice> {
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
         let index = || name.strip_prefix("cuda:")?.parse().ok();
         match name {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
-            _ => index()
-                .map(Self::Cuda)
-                .ok_or_else(|| UnknownDevice(name.to_owned())),
+            _ => index().map(Self::Cuda).ok_or_else(|| {
+                ConfigError::new(format!(
+                    "`{name}` is not a device: use auto, cpu, cuda or cuda:N"
+                ))
+            }),
         }
     }
 }
@@ -60,7 +58,7 @@ mod tests {
         }
         assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
         for name in ["", "tpu", "cuda:", "cuda:x", "cuda:-1"] {
-            assert_eq!(name.parse::<DeviceName>(), Err(UnknownDevice(name.into())));
+            assert!(name.parse::<DeviceName>().is_err());
         }
     }
 }

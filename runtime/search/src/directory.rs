@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use faa_system::create_folder;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::VERSION;
 use crate::config::RunConfig;
 use crate::environment::Environment;
-use crate::files::{FaultPoint, FileError, Files, read_json};
+use crate::files::{FaultPoint, FileError, FileErrorKind, Files, read};
 use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
 
 /// The directory of one run, locked by this process until the value is dropped.
@@ -40,95 +40,35 @@ impl RunRecord {
     ///
     /// # Errors
     ///
-    /// [`FileError`] if it cannot be read, or was written by a version with a different configuration
+    /// [`FileError`] if it cannot be read, is damaged, or was written by a version with a different
     /// format.
     pub fn read(layout: &Layout) -> Result<Option<Self>, FileError> {
-        read_json(&layout.run_file())
-    }
-}
-
-/// A directory cannot be used for a run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
-    /// A different process uses the directory.
-    #[error("{} is in use by another process: wait for it, or choose a different --out", .0.display())]
-    InUse(PathBuf),
-    /// The directory holds a run with different settings.
-    #[error(
-        "{} holds a run with a different `{key}` (recorded {recorded}, now {current}): \
-         use the recorded settings to continue it, or choose a different --out", path.display()
-    )]
-    DifferentConfig {
-        /// The directory.
-        path: PathBuf,
-        /// The setting, as a path of keys.
-        key: String,
-        /// Its value in the directory, as JSON.
-        recorded: String,
-        /// Its value in this run, as JSON.
-        current: String,
-    },
-    /// The directory belongs to a different command.
-    #[error("{} was created by `{recorded}`, not by `{current}`: choose a different --out", path.display())]
-    DifferentCommand {
-        /// The directory.
-        path: PathBuf,
-        /// The command that created it.
-        recorded: &'static str,
-        /// The current command.
-        current: &'static str,
-    },
-    /// The images have changed since the run began.
-    #[error(
-        "the images are not those that the run in {} began with: \
-         restore them to continue it, or choose a different --out", .0.display()
-    )]
-    DifferentData(PathBuf),
-    /// The directory was written by a different version of the program.
-    #[error("{} was written by version {recorded}, and this is {VERSION}: choose a different --out", path.display())]
-    DifferentVersion {
-        /// The directory.
-        path: PathBuf,
-        /// The version that wrote it.
-        recorded: String,
-    },
-    /// The directory has files, but not those of a run.
-    #[error("{} is not empty and holds no run: choose a different --out", .0.display())]
-    NotARunDirectory(PathBuf),
-    /// `run.json` is damaged, so what the directory is for is unknown.
-    #[error("run.json in {} is damaged ({reason}): restore it, or choose a different --out", path.display())]
-    DamagedRecord {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
-impl DirectoryError {
-    fn of_record(path: &Path, error: FileError) -> Self {
-        match error {
-            FileError::Damaged { reason, .. } => Self::DamagedRecord {
-                path: path.to_owned(),
-                reason,
-            },
-            error => error.into(),
+        let path = layout.run_file();
+        let Some(content) = read(&path)? else {
+            return Ok(None);
+        };
+        let damaged = |error: serde_json::Error| {
+            let advice = "restore it, or choose a different --out";
+            FileError::damaged(&path, error.line(), &error, advice)
+        };
+        let record: Value = serde_json::from_slice(&content).map_err(damaged)?;
+        // The configuration of a different version may have a different form.
+        let different = |recorded: &str| {
+            let message = format!(
+                "{} was written by version {recorded}, and this is {VERSION}: choose a different \
+                 --out, or use that version",
+                path.display()
+            );
+            FileError::new(FileErrorKind::DifferentVersion, message)
+        };
+        match record["version"].as_str() {
+            Some(VERSION) if record["config"]["common"].is_null() => {
+                Err(different(&format!("{VERSION} before its release")))
+            }
+            Some(version) if version != VERSION => Err(different(version)),
+            _ => serde_json::from_slice(&content).map(Some).map_err(damaged),
         }
     }
-}
-
-/// A [`RunRecord`] of any version.
-#[derive(Deserialize)]
-struct AnyRecord {
-    version: String,
-    #[serde(default)]
-    config: Value,
-    #[serde(default)]
-    data_digest: String,
 }
 
 impl RunDirectory {
@@ -139,8 +79,8 @@ impl RunDirectory {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError`] if it belongs to something else, is damaged, or cannot be written.
-    pub fn open(path: &Path, config: &RunConfig, data_digest: u64) -> Result<Self, DirectoryError> {
+    /// [`FileError`] if it belongs to something else, is damaged, or cannot be written.
+    pub fn open(path: &Path, config: &RunConfig, data_digest: u64) -> Result<Self, FileError> {
         Self::open_with(path, config, data_digest, FaultPoint::default())
     }
 
@@ -154,11 +94,17 @@ impl RunDirectory {
         config: &RunConfig,
         data_digest: u64,
         fault: FaultPoint,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, FileError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
         create_folder(path).map_err(FileError::io("create the folder", path))?;
         if !layout.run_file().exists() && !is_free(path)? {
-            return Err(DirectoryError::NotARunDirectory(path.to_owned()));
+            return Err(FileError::new(
+                FileErrorKind::NotARunDirectory,
+                format!(
+                    "{} is not empty and holds no run: choose a different --out",
+                    path.display()
+                ),
+            ));
         }
         let lock = lock(&layout)?;
         remove_partial_files(path)?;
@@ -167,8 +113,7 @@ impl RunDirectory {
             config: config.clone(),
             data_digest: format!("{data_digest:016x}"),
         };
-        let recorded = read_json::<AnyRecord>(&layout.run_file());
-        match recorded.map_err(|error| DirectoryError::of_record(path, error))? {
+        match RunRecord::read(&layout)? {
             None => files.write_json(&layout.run_file(), &current)?,
             Some(recorded) => check_same(path, &recorded, &current)?,
         }
@@ -246,7 +191,7 @@ fn is_partial(name: &str) -> bool {
     name.starts_with(faa_system::PARTIAL_PREFIX)
 }
 
-fn lock(layout: &Layout) -> Result<File, DirectoryError> {
+fn lock(layout: &Layout) -> Result<File, FileError> {
     let path = layout.lock_file();
     let open = File::options()
         .write(true)
@@ -256,73 +201,61 @@ fn lock(layout: &Layout) -> Result<File, DirectoryError> {
     let lock = open.map_err(FileError::io("create", &path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(layout.path().to_owned())),
-        Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error).into()),
+        Err(TryLockError::WouldBlock) => Err(FileError::new(
+            FileErrorKind::InUse,
+            format!(
+                "{} is in use by another process: wait for it, or choose a different --out",
+                layout.path().display()
+            ),
+        )),
+        Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error)),
     }
 }
 
-fn check_same(
-    path: &Path,
-    recorded: &AnyRecord,
-    current: &RunRecord,
-) -> Result<(), DirectoryError> {
-    let path = path.to_owned();
-    if recorded.version != current.version {
-        let recorded = recorded.version.clone();
-        return Err(DirectoryError::DifferentVersion { path, recorded });
-    }
-    if recorded.config["common"].is_null() {
-        let recorded = format!("{} before its release", recorded.version);
-        return Err(DirectoryError::DifferentVersion { path, recorded });
-    }
-    let config =
-        serde_json::to_value(&current.config).expect("a configuration can be written as JSON");
-    let command = |config: &Value| match config["search"].is_null() {
-        true => "train",
-        false => "search",
+fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
+    let path = path.display();
+    let command = |run: &RunRecord| run.config.search.as_ref().map_or("train", |_| "search");
+    let config = |run: &RunRecord| {
+        serde_json::to_value(&run.config).expect("a configuration can be written as JSON")
     };
-    let commands = (command(&recorded.config), command(&config));
-    if commands.0 != commands.1 {
-        let (recorded, current) = commands;
-        return Err(DirectoryError::DifferentCommand {
-            path,
-            recorded,
-            current,
-        });
-    }
-    if let Some((key, recorded, current)) = first_difference("", &recorded.config, &config) {
-        return Err(DirectoryError::DifferentConfig {
-            path,
-            key,
-            recorded: recorded.to_string(),
-            current: current.to_string(),
-        });
-    }
-    match recorded.data_digest == current.data_digest {
-        true => Ok(()),
-        false => Err(DirectoryError::DifferentData(path)),
-    }
+    let message = if command(recorded) != command(current) {
+        let (recorded, current) = (command(recorded), command(current));
+        format!("{path} was created by `{recorded}`, not by `{current}`: choose a different --out")
+    } else if let Some((key, recorded, current)) =
+        first_difference("", &config(recorded), &config(current))
+    {
+        format!(
+            "{path} holds a run with a different `{key}` (recorded {recorded}, now {current}): use \
+             the recorded settings to continue it, or choose a different --out"
+        )
+    } else if recorded.data_digest != current.data_digest {
+        format!(
+            "the images are not those that the run in {path} began with: restore them to continue \
+             it, or choose a different --out"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(FileError::new(FileErrorKind::DifferentRun, message))
 }
 
 /// The innermost key whose values differ.
-fn first_difference<'a>(
+fn first_difference(
     path: &str,
-    recorded: &'a Value,
-    current: &'a Value,
-) -> Option<(String, &'a Value, &'a Value)> {
+    recorded: &Value,
+    current: &Value,
+) -> Option<(String, String, String)> {
     if let (Value::Object(recorded), Value::Object(current)) = (recorded, current) {
         let mut keys = recorded.keys().chain(current.keys());
         return keys.find_map(|key| {
             let dot = if path.is_empty() { "" } else { "." };
-            let value = |map: &'a Map<_, _>| map.get(key).unwrap_or(&Value::Null);
-            first_difference(
-                &format!("{path}{dot}{key}"),
-                value(recorded),
-                value(current),
-            )
+            let path = format!("{path}{dot}{key}");
+            let value = |map: &'_ Map<_, _>| map.get(key).cloned().unwrap_or_default();
+            first_difference(&path, &value(recorded), &value(current))
         });
     }
-    (recorded != current).then(|| (path.to_owned(), recorded, current))
+    let differ = recorded != current;
+    differ.then(|| (path.to_owned(), recorded.to_string(), current.to_string()))
 }
 
 #[cfg(test)]
@@ -334,7 +267,7 @@ mod tests {
         RunConfig::for_search(Preset::Demo, "glyphs")
     }
 
-    fn open(folder: &tempfile::TempDir) -> Result<RunDirectory, DirectoryError> {
+    fn open(folder: &tempfile::TempDir) -> Result<RunDirectory, FileError> {
         RunDirectory::open(folder.path(), &config(), 1)
     }
 
@@ -355,12 +288,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = open(&folder).unwrap();
         let with = |threads| Environment {
-            device: "cpu".into(),
             threads,
-            jobs: 1,
-            scoring: "bf16".into(),
-            training: "float32".into(),
-            processor: "any".into(),
+            ..Environment::default()
         };
         let record = |threads| run.record_environment(&with(threads)).unwrap();
         let before = [2, 2, 4, 2].map(record);
@@ -372,15 +301,17 @@ mod tests {
     fn different_images_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         drop(open(&folder).unwrap());
-        let other = RunDirectory::open(folder.path(), &config(), 2);
-        assert!(matches!(other, Err(DirectoryError::DifferentData(_))));
+        let error = RunDirectory::open(folder.path(), &config(), 2).unwrap_err();
+        assert_eq!(error.kind(), FileErrorKind::DifferentRun);
+        assert!(error.to_string().contains("the images are not"), "{error}");
     }
 
     #[test]
     fn only_one_process_may_use_a_directory() {
         let folder = tempfile::tempdir().unwrap();
         let _first = open(&folder).unwrap();
-        assert!(matches!(open(&folder), Err(DirectoryError::InUse(_))));
+        let error = open(&folder).unwrap_err();
+        assert_eq!(error.kind(), FileErrorKind::InUse);
     }
 
     #[test]
@@ -398,10 +329,8 @@ mod tests {
     fn directories_of_other_programs_and_versions_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
-        assert!(matches!(
-            open(&folder),
-            Err(DirectoryError::NotARunDirectory(_))
-        ));
+        let error = open(&folder).unwrap_err();
+        assert_eq!(error.kind(), FileErrorKind::NotARunDirectory);
         assert!(!folder.path().join("lock").exists());
 
         let unreleased = format!("{VERSION} before its release");

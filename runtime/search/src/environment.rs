@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::check::{Number, OutOfRange, Range};
+use crate::config::ranges::in_range;
 use crate::device::DeviceName;
+use crate::error::ConfigError;
 
 /// The hardware that a run may use. On a CPU, results may depend on the number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Resources {
     /// At least one.
     pub devices: Vec<DeviceName>,
@@ -19,31 +21,30 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// This number of CPU threads, and one job per device.
+    pub fn new(devices: Vec<DeviceName>, threads: usize) -> Self {
+        Self {
+            devices,
+            threads,
+            jobs: None,
+        }
+    }
+
     /// Checks that the numbers of threads and jobs are in their ranges.
     ///
     /// # Errors
     ///
-    /// [`OutOfRange`], with the option's name.
-    pub fn check(&self) -> Result<(), OutOfRange> {
-        let bounded = [
-            ("--threads", self.threads, 4_096),
-            ("--jobs", self.jobs.unwrap_or(1), 256),
-        ];
-        for (option, number, max) in bounded {
-            if !(1..=max).contains(&number) {
-                return Err(OutOfRange {
-                    option,
-                    value: Number::Count(number),
-                    range: Range::Closed(1.0, max as f64),
-                });
-            }
-        }
-        Ok(())
+    /// [`ConfigError`], with the option's name.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        in_range("--threads", self.threads, 1.0..=4_096.0)?;
+        let jobs = self.jobs.unwrap_or(1);
+        in_range("--jobs", jobs, 1.0..=256.0)
     }
 }
 
 /// The hardware and precision that a run has used. Results depend on them by rounding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Environment {
     /// The devices: `cpu`, `cuda:0`.
     pub device: String,
@@ -61,18 +62,10 @@ pub struct Environment {
 
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            device,
-            threads,
-            jobs,
-            scoring,
-            training,
-            processor,
-        } = self;
         write!(
             f,
-            "{device}, {threads} threads, {jobs} jobs, scoring in {scoring}, training in {training}, \
-             {processor}"
+            "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
+            self.device, self.threads, self.jobs, self.scoring, self.training, self.processor
         )
     }
 }

@@ -106,6 +106,7 @@ pub enum Event {
 
 /// What a run will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The run directory.
     pub run: PathBuf,

@@ -5,7 +5,7 @@ mod fault;
 mod log;
 mod whole;
 
-pub use self::error::{FileError, MAX_BYTES};
+pub use self::error::{FileError, FileErrorKind, MAX_BYTES};
 pub use self::fault::FaultPoint;
 pub use self::log::Log;
 pub(crate) use self::whole::Files;

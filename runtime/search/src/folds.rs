@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 
 use crate::config::FoldConfig;
+use crate::error::ConfigError;
 use crate::seeds::{Purpose, derive, shuffle};
 
 /// One split, as ascending indices into the data set's training images.
@@ -15,51 +16,16 @@ pub struct Fold {
     pub validation: Vec<usize>,
 }
 
-/// The images cannot be split as configured.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FoldError {
-    /// A partition into one part would leave no images to train on.
-    #[error(
-        "one fold needs --held-out, the fraction of images to score candidates on; or use at least 2 folds"
-    )]
-    OneFold,
-    /// The held-out fraction is not between 0 and 1.
-    #[error("the held-out fraction {0} is not between 0 and 1")]
-    Fraction(f64),
-    /// More images are configured than the data set has.
-    #[error("--images is {wanted}, but the data set has only {found} training images")]
-    TooFew {
-        /// The configured number.
-        wanted: usize,
-        /// The number in the data set.
-        found: usize,
-    },
-    /// A class has too few images to put one into each part.
-    #[error(
-        "the class of label {class}, counted from 0 in the order of names, has {found} images in use, \
-         too few for these folds: at least {needed} are needed"
-    )]
-    SmallClass {
-        /// The label of the class.
-        class: u32,
-        /// The number of its images that are used.
-        found: usize,
-        /// The minimum.
-        needed: usize,
-    },
-}
-
 /// Splits images by class, so that every part has the classes in the same proportions, up to rounding.
 ///
 /// # Errors
 ///
-/// [`FoldError`] if the configuration does not fit the labels.
+/// [`ConfigError`] if the configuration does not fit the labels.
 pub fn stratified_folds(
     labels: &[u32],
     config: &FoldConfig,
     seed: u64,
-) -> Result<Vec<Fold>, FoldError> {
+) -> Result<Vec<Fold>, ConfigError> {
     let folds = config.count.get();
     let mut classes = images_by_class(labels);
     for (class, images) in classes.iter_mut().enumerate() {
@@ -68,16 +34,14 @@ pub fn stratified_folds(
     subsample(&mut classes, config.images, labels.len())?;
     let needed = if config.held_out.is_some() { 2 } else { folds };
     check(&classes, config, needed)?;
-    Ok((0..folds)
-        .map(|fold| match config.held_out {
-            None => partition_fold(&classes, fold, folds),
-            Some(fraction) => independent_fold(
-                &classes,
-                fraction,
-                derive(seed, Purpose::Folds, &[1, fold as u64]),
-            ),
-        })
-        .collect())
+    let fold = |fold| match config.held_out {
+        None => partition_fold(&classes, fold, folds),
+        Some(fraction) => {
+            let seed = derive(seed, Purpose::Folds, &[1, fold as u64]);
+            independent_fold(&classes, fraction, seed)
+        }
+    };
+    Ok((0..folds).map(fold).collect())
 }
 
 fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
@@ -95,12 +59,14 @@ fn subsample(
     classes: &mut [Vec<usize>],
     images: Option<NonZeroUsize>,
     found: usize,
-) -> Result<(), FoldError> {
+) -> Result<(), ConfigError> {
     let Some(wanted) = images.map(NonZeroUsize::get) else {
         return Ok(());
     };
     if wanted > found {
-        return Err(FoldError::TooFew { wanted, found });
+        return Err(cannot_split(&format!(
+            "--images is {wanted}, but the data set has only {found} training images"
+        )));
     }
     let mut before = 0;
     for class in classes {
@@ -111,22 +77,33 @@ fn subsample(
     Ok(())
 }
 
-fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), FoldError> {
+fn check(classes: &[Vec<usize>], config: &FoldConfig, needed: usize) -> Result<(), ConfigError> {
     match config.held_out {
-        None if config.count.get() < 2 => return Err(FoldError::OneFold),
+        None if config.count.get() < 2 => {
+            return Err(cannot_split(
+                "one fold needs --held-out, the fraction of images to score candidates on; or use \
+                 at least 2 folds",
+            ));
+        }
         Some(fraction) if !(fraction > 0.0 && fraction < 1.0) => {
-            return Err(FoldError::Fraction(fraction));
+            return Err(cannot_split(&format!(
+                "the held-out fraction {fraction} is not between 0 and 1"
+            )));
         }
         _ => {}
     }
     match classes.iter().position(|images| images.len() < needed) {
-        Some(class) => Err(FoldError::SmallClass {
-            class: class as u32,
-            found: classes[class].len(),
-            needed,
-        }),
+        Some(class) => Err(cannot_split(&format!(
+            "the class of label {class}, counted from 0 in the order of names, has {} images in \
+             use, too few for these folds: at least {needed} are needed",
+            classes[class].len()
+        ))),
         None => Ok(()),
     }
+}
+
+fn cannot_split(why: &str) -> ConfigError {
+    ConfigError::new(format!("cannot split the training images: {why}"))
 }
 
 /// The fold whose D_A is one of `folds` equal parts of every class.
@@ -177,36 +154,26 @@ mod tests {
 
     /// 60 images of class 0, 40 of class 1, 20 of class 2, interleaved.
     fn labels() -> Vec<u32> {
-        (0..120)
-            .map(|image| [0, 0, 0, 1, 1, 2][image % 6])
-            .collect()
+        [0, 0, 0, 1, 1, 2].repeat(20)
     }
 
-    fn count_of(images: &[usize], class: u32) -> usize {
+    /// The number of images of each class.
+    fn counts(images: &[usize]) -> [usize; 3] {
         let labels = labels();
-        images
-            .iter()
-            .filter(|image| labels[**image] == class)
-            .count()
+        [0, 1, 2].map(|class| images.iter().filter(|it| labels[**it] == class).count())
     }
 
     #[test]
     fn a_partition_scores_every_image_once_and_trains_on_the_rest() {
         let folds = stratified_folds(&labels(), &config(5, None, None), 1).unwrap();
-        let mut scored: Vec<_> = folds
-            .iter()
-            .flat_map(|fold| fold.validation.clone())
-            .collect();
+        let mut scored: Vec<_> = folds.iter().flat_map(|it| it.validation.clone()).collect();
         scored.sort_unstable();
         assert_eq!(scored, (0..120).collect::<Vec<_>>());
         for fold in &folds {
             let mut all = [fold.train.clone(), fold.validation.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..120).collect::<Vec<_>>());
-            assert_eq!(
-                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
-                [12, 8, 4]
-            );
+            assert_eq!(counts(&fold.validation), [12, 8, 4]);
         }
     }
 
@@ -214,15 +181,9 @@ mod tests {
     fn independent_folds_hold_out_their_fraction_and_overlap() {
         let folds = stratified_folds(&labels(), &config(5, Some(0.4), None), 1).unwrap();
         for fold in &folds {
-            assert_eq!(
-                [0, 1, 2].map(|class| count_of(&fold.validation, class)),
-                [24, 16, 8]
-            );
-            assert!(
-                fold.validation
-                    .iter()
-                    .all(|image| !fold.train.contains(image))
-            );
+            assert_eq!(counts(&fold.validation), [24, 16, 8]);
+            let mut validation = fold.validation.iter();
+            assert!(validation.all(|image| !fold.train.contains(image)));
         }
         assert_ne!(folds[0].validation, folds[1].validation);
     }
@@ -231,7 +192,7 @@ mod tests {
     fn a_subset_has_the_class_proportions_of_all_images() {
         let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
         let used = [folds[0].train.clone(), folds[0].validation.clone()].concat();
-        assert_eq!([0, 1, 2].map(|class| count_of(&used, class)), [30, 20, 10]);
+        assert_eq!(counts(&used), [30, 20, 10]);
     }
 
     #[test]
@@ -243,19 +204,22 @@ mod tests {
 
     #[test]
     fn configurations_that_do_not_fit_are_rejected() {
-        let error = |config| stratified_folds(&labels(), &config, 0).unwrap_err();
-        assert_eq!(error(config(1, None, None)), FoldError::OneFold);
-        assert_eq!(error(config(2, Some(1.0), None)), FoldError::Fraction(1.0));
-        let too_few = FoldError::TooFew {
-            wanted: 121,
-            found: 120,
-        };
-        assert_eq!(error(config(2, None, Some(121))), too_few);
-        let small = FoldError::SmallClass {
-            class: 2,
-            found: 20,
-            needed: 21,
-        };
-        assert_eq!(error(config(21, None, None)), small);
+        for (config, expected) in [
+            (config(1, None, None), "one fold needs --held-out"),
+            (config(2, Some(1.0), None), "fraction 1 is not between"),
+            (
+                config(2, None, Some(121)),
+                "--images is 121, but the data set has only 120",
+            ),
+            (
+                config(21, None, None),
+                "label 2, counted from 0 in the order of names, has 20",
+            ),
+        ] {
+            let error = stratified_folds(&labels(), &config, 0)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod config;
 pub mod device;
 pub mod directory;
 pub mod environment;
+pub mod error;
 pub mod event;
 pub mod files;
 pub mod folds;
@@ -29,8 +30,9 @@ pub mod trial;
 pub use backend::{Backend, NetworkFiles};
 pub use config::RunConfig;
 pub use directory::RunDirectory;
+pub use error::ConfigError;
 pub use event::Event;
-pub use runner::{Run, RunError};
+pub use runner::{Run, RunError, RunErrorKind};
 
 /// The version of the program. A run directory can be continued only by the version that created it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

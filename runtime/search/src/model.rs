@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::as_string::serde_as_string;
+use crate::error::ConfigError;
 
 /// A WideResNet's depth and width, named `wrn-40-2` in files and on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,14 +12,6 @@ pub struct Model {
     depth: usize,
     width: usize,
 }
-
-/// There is no WideResNet of this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at most \
-     {MAX_DEPTH}) and a width from 1 to {MAX_WIDTH}"
-)]
-pub struct ModelError(String);
 
 const MAX_DEPTH: usize = 1_000;
 const MAX_WIDTH: usize = 100;
@@ -28,12 +21,12 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] if the depth is not 6n + 4 from 10 to 1,000, or the width not from 1 to 100.
-    pub fn new(depth: usize, width: usize) -> Result<Self, ModelError> {
+    /// [`ConfigError`] if the depth is not 6n + 4 from 10 to 1,000, or the width not from 1 to 100.
+    pub fn new(depth: usize, width: usize) -> Result<Self, ConfigError> {
         let valid_depth = (10..=MAX_DEPTH).contains(&depth) && depth % 6 == 4;
         match valid_depth && (1..=MAX_WIDTH).contains(&width) {
             true => Ok(Self { depth, width }),
-            false => Err(ModelError(format!("wrn-{depth}-{width}"))),
+            false => Err(unknown(&format!("wrn-{depth}-{width}"))),
         }
     }
 
@@ -55,17 +48,22 @@ impl fmt::Display for Model {
 }
 
 impl FromStr for Model {
-    type Err = ModelError;
+    type Err = ConfigError;
 
-    fn from_str(name: &str) -> Result<Self, ModelError> {
-        let unknown = || ModelError(name.to_owned());
-        let numbers = name.strip_prefix("wrn-").and_then(|it| it.split_once('-'));
-        let (depth, width) = numbers.ok_or_else(unknown)?;
-        match (depth.parse(), width.parse()) {
-            (Ok(depth), Ok(width)) => Self::new(depth, width).map_err(|_| unknown()),
-            _ => Err(unknown()),
-        }
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let read = || {
+            let (depth, width) = name.strip_prefix("wrn-")?.split_once('-')?;
+            Self::new(depth.parse().ok()?, width.parse().ok()?).ok()
+        };
+        read().ok_or_else(|| unknown(name))
     }
+}
+
+fn unknown(name: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "`{name}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at \
+         most {MAX_DEPTH}) and a width from 1 to {MAX_WIDTH}"
+    ))
 }
 
 serde_as_string!(Model);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpError, OpSet};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, OpErrorKind, OpSet};
 use faa_ops_builtin::CutoutAbs;
 use faa_policy::{ApplyError, Executor, Partners, Policy, PolicyError, Step, Strength, Workspace};
 
@@ -41,13 +41,11 @@ impl Pipeline {
         let mut with_fill = ops.clone();
         with_fill.replace(Arc::new(CutoutAbs::with_fill(mean)));
         let base = base_augmentation(training);
+        let executor =
+            |policy: Option<&Policy>| policy.map(|it| Executor::new(it, &with_fill)).transpose();
         Ok(Self {
-            policy: policy
-                .map(|policy| Executor::new(policy, &with_fill))
-                .transpose()?,
-            base: base
-                .map(|policy| Executor::new(&policy, &with_fill))
-                .transpose()?,
+            policy: executor(policy)?,
+            base: executor(base.as_ref())?,
             policy_seed: derive(seed, Purpose::Policy, &[]),
             base_seed: derive(seed, Purpose::BaseAugmentation, &[]),
         })
@@ -82,7 +80,7 @@ impl Pipeline {
         }
         source.map_or(Ok(()), |source| {
             let copied = image.copy_from(source);
-            copied.map_err(|_| ApplyError::new(None, OpError::SourceShape))
+            copied.map_err(|_| ApplyError::new(None, OpErrorKind::SourceShape))
         })
     }
 }
@@ -114,28 +112,16 @@ impl Partners for TaskPartners<'_> {
 
 /// Crop, flip and Cutout as one sub-policy; `None` if all are off.
 fn base_augmentation(training: &TrainingConfig) -> Option<Policy> {
-    let step = |op: &str, probability, strength| Step {
-        op: op.to_owned(),
-        probability,
-        strength,
-    };
+    let pixels = |count: usize| Strength::Value(count as f64);
     let mut steps = Vec::new();
     if training.crop_padding > 0 {
-        steps.push(step(
-            "CropPad",
-            1.0,
-            Strength::Value(training.crop_padding as f64),
-        ));
+        steps.push(Step::new("CropPad", 1.0, pixels(training.crop_padding)));
     }
     if training.flip {
-        steps.push(step("FlipX", 0.5, Strength::Unstated));
+        steps.push(Step::new("FlipX", 0.5, Strength::Unstated));
     }
     if training.cutout > 0 {
-        steps.push(step(
-            "CutoutAbs",
-            1.0,
-            Strength::Value(training.cutout as f64),
-        ));
+        steps.push(Step::new("CutoutAbs", 1.0, pixels(training.cutout)));
     }
     (!steps.is_empty()).then(|| Policy::of_sub_policies("base", vec![steps]))
 }
@@ -153,6 +139,16 @@ mod tests {
         RunConfig::for_search(Preset::Cifar10, "glyphs")
             .common
             .training
+    }
+
+    /// Without crop and flip.
+    fn only_cutout(cutout: usize) -> TrainingConfig {
+        TrainingConfig {
+            crop_padding: 0,
+            flip: false,
+            cutout,
+            ..training()
+        }
     }
 
     /// An image after the pipeline.
@@ -195,15 +191,9 @@ mod tests {
 
     #[test]
     fn cutout_fills_with_the_mean_of_the_data() {
-        let training = TrainingConfig {
-            crop_padding: 0,
-            flip: false,
-            ..training()
-        };
-        let filled = augmented(&training, None, 0, 0)
-            .chunks(3)
-            .filter(|pixel| *pixel == MEAN)
-            .count();
+        let training = only_cutout(16);
+        let pixels = augmented(&training, None, 0, 0);
+        let filled = pixels.chunks(3).filter(|pixel| *pixel == MEAN).count();
         // A square of 16 pixels that may be clipped at one or two borders.
         assert!((64..=256).contains(&filled), "{filled}");
     }
@@ -240,17 +230,9 @@ mod tests {
 
     #[test]
     fn the_base_augmentation_follows_the_policy() {
-        let invert = Step {
-            op: "Invert".into(),
-            probability: 1.0,
-            strength: Strength::Unstated,
-        };
+        let invert = Step::new("Invert", 1.0, Strength::Unstated);
         let invert = Policy::of_sub_policies("invert", vec![vec![invert]]);
-        let training = TrainingConfig {
-            crop_padding: 0,
-            flip: false,
-            ..training()
-        };
+        let training = only_cutout(16);
         let pixels = augmented(&training, Some(&invert), 0, 0);
         assert!(pixels.chunks(3).any(|pixel| *pixel == MEAN));
     }
@@ -258,19 +240,10 @@ mod tests {
     /// The images of the task are mixed in, and no others.
     #[test]
     fn partners_are_the_images_of_the_task() {
-        let step = Step {
-            op: "SamplePairing".into(),
-            probability: 1.0,
-            strength: Strength::Magnitude(1.0),
-        };
+        let step = Step::new("SamplePairing", 1.0, Strength::Magnitude(1.0));
         let policy = Policy::of_sub_policies("mix", vec![vec![step]]);
-        let plain = TrainingConfig {
-            crop_padding: 0,
-            flip: false,
-            cutout: 0,
-            ..training()
-        };
-        let pipeline = Pipeline::new(Some(&policy), &plain, &builtin_ops(), MEAN, 1).unwrap();
+        let pipeline =
+            Pipeline::new(Some(&policy), &only_cutout(0), &builtin_ops(), MEAN, 1).unwrap();
         let pixels = [0_u8, 100, 200].map(|value| [value; 12]).concat();
         let split = Split::new(pixels, vec![0; 3]);
         let partners = TaskPartners {
@@ -289,18 +262,8 @@ mod tests {
 
     #[test]
     fn without_steps_the_image_stays_as_it_is() {
-        let training = TrainingConfig {
-            crop_padding: 0,
-            flip: false,
-            cutout: 0,
-            ..training()
-        };
-        let pixels = augmented(&training, None, 0, 0);
-        assert!(
-            pixels
-                .iter()
-                .enumerate()
-                .all(|(index, sample)| *sample == (index % 96) as u8)
-        );
+        let pixels = augmented(&only_cutout(0), None, 0, 0);
+        let mut samples = pixels.iter().enumerate();
+        assert!(samples.all(|(index, sample)| *sample == (index % 96) as u8));
     }
 }

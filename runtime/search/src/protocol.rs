@@ -29,16 +29,18 @@ pub struct Hello {
 
 /// The other program speaks a different version of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} {found}, and this program is version {VERSION} (protocol {PROTOCOL}): install both programs \
-     from the same source (`cargo install --path runtime/cli` and `cargo install --path runtime/torch`)",
-    program.display()
-)]
-pub struct VersionMismatch {
-    /// The other program.
-    program: PathBuf,
-    /// What it states.
-    found: String,
+#[error("{0}")]
+pub struct VersionMismatch(String);
+
+impl TorchReport {
+    /// A report of what was found.
+    pub fn new(onednn: bool, cuda_devices: usize, cuda: String) -> Self {
+        Self {
+            onednn,
+            cuda_devices,
+            cuda,
+        }
+    }
 }
 
 impl Hello {
@@ -61,10 +63,12 @@ impl Hello {
             Ok(hello) => format!("is version {} (protocol {})", hello.version, hello.protocol),
             Err(_) => "does not state its version".to_owned(),
         };
-        Err(VersionMismatch {
-            program: program.to_owned(),
-            found,
-        })
+        Err(VersionMismatch(format!(
+            "{} {found}, and this program is version {VERSION} (protocol {PROTOCOL}): install both \
+             programs from the same source (`cargo install --path runtime/cli` and `cargo install \
+             --path runtime/torch`)",
+            program.display()
+        )))
     }
 }
 
@@ -120,6 +124,7 @@ pub enum Request<P> {
 /// A run, and its resources.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: DeserializeOwned"))]
+#[non_exhaustive]
 pub struct RunRequest<P> {
     /// What to do.
     pub config: RunConfig,
@@ -129,6 +134,18 @@ pub struct RunRequest<P> {
     pub resources: Resources,
     /// The plugins whose ops the configuration names.
     pub plugins: Option<P>,
+}
+
+impl<P> RunRequest<P> {
+    /// A run without plugins.
+    pub fn new(config: RunConfig, out: PathBuf, resources: Resources) -> Self {
+        Self {
+            config,
+            out,
+            resources,
+            plugins: None,
+        }
+    }
 }
 
 /// An answer of `faa-runtime-torch`.
@@ -152,6 +169,7 @@ pub enum Message {
 
 /// The capabilities of libtorch and CUDA.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TorchReport {
     /// Whether libtorch has oneDNN, for fast convolutions on the CPU.
     pub onednn: bool,

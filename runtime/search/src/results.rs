@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Augmentation, Reward};
 
 /// One pass over the training images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Epoch {
     /// Its number, from 0.
     pub epoch: usize,
@@ -25,6 +26,7 @@ pub struct Epoch {
 
 /// How well a network classifies images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The fraction of images that were classified wrongly, 0 to 1.
     pub error: f64,
@@ -33,7 +35,8 @@ pub struct Evaluation {
 }
 
 /// How well a network classifies images of D_A that a candidate has augmented.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Score {
     /// The fraction of images with at least one draw that is classified correctly.
     pub any: f64,
@@ -43,7 +46,26 @@ pub struct Score {
     pub loss: f64,
 }
 
+impl Evaluation {
+    /// An evaluation with this error and loss.
+    pub fn new(error: f64, loss: f64) -> Self {
+        Self { error, loss }
+    }
+}
+
+impl Rates {
+    /// Rates of training and classifying.
+    pub fn new(train: f64, classify: f64) -> Self {
+        Self { train, classify }
+    }
+}
+
 impl Score {
+    /// A score with these fractions and this loss.
+    pub fn new(any: f64, mean: f64, loss: f64) -> Self {
+        Self { any, mean, loss }
+    }
+
     /// The value that candidates are ranked by; higher is better.
     pub fn reward(&self, reward: Reward) -> f64 {
         match reward {
@@ -60,11 +82,22 @@ impl Score {
      learning rate",
     epoch + 1
 )]
+#[non_exhaustive]
 pub struct Divergence {
     /// The epoch, from 0.
     pub epoch: usize,
     /// The learning rate of its last step.
     pub learning_rate: f64,
+}
+
+impl Divergence {
+    /// The divergence of a training in this epoch, from 0, at this learning rate.
+    pub fn new(epoch: usize, learning_rate: f64) -> Self {
+        Self {
+            epoch,
+            learning_rate,
+        }
+    }
 }
 
 /// How a training ended that was not interrupted.
@@ -78,6 +111,7 @@ pub enum Outcome<T> {
 
 /// Images per second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Rates {
     /// Training.
     pub train: f64,
@@ -87,6 +121,7 @@ pub struct Rates {
 
 /// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// The policy's file, if there is a policy.
     pub policy: Option<PathBuf>,
@@ -98,6 +133,7 @@ pub struct Summary {
 
 /// Test errors of one augmentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FinalResult {
     /// The augmentation.
     pub augmentation: Augmentation,

@@ -26,25 +26,16 @@ use crate::event::Event;
 use crate::folds::Fold;
 use crate::results::{Outcome, Summary};
 
-pub use self::error::RunError;
+pub use self::error::{RunError, RunErrorKind};
 pub use self::merge::best_sub_policies;
 
 /// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
-    /// The configuration.
-    pub config: &'a RunConfig,
-    /// The class of every training image.
-    pub labels: &'a [u32],
-    /// The available ops.
-    pub ops: &'a OpSet,
-    /// At least one backend. Each works on one fold or training at a time, in parallel with the others.
-    pub backends: &'a mut [B],
-    /// Receives all files, from which a later attempt continues.
-    pub directory: &'a RunDirectory,
-    /// Stops the run cleanly; a later one continues it.
-    pub stop: &'a StopFlag,
-    /// Receives every event.
-    pub observe: &'a mut (dyn FnMut(Event) + Send),
+    config: &'a RunConfig,
+    labels: &'a [u32],
+    ops: &'a OpSet,
+    backends: &'a mut [B],
+    directory: &'a RunDirectory,
 }
 
 impl<B: NetworkFiles> fmt::Debug for Run<'_, B> {
@@ -56,59 +47,74 @@ impl<B: NetworkFiles> fmt::Debug for Run<'_, B> {
     }
 }
 
-impl<B: NetworkFiles> Run<'_, B> {
-    /// Does the work of the run that is not yet recorded in the run directory.
+impl<'a, B: NetworkFiles> Run<'a, B> {
+    /// A run on training images of these classes, with these ops. Each of the backends, at least one,
+    /// works on one fold or training at a time, in parallel with the others. The directory receives all
+    /// files, from which a later attempt continues.
+    pub fn new(
+        config: &'a RunConfig,
+        labels: &'a [u32],
+        ops: &'a OpSet,
+        backends: &'a mut [B],
+        directory: &'a RunDirectory,
+    ) -> Self {
+        Self {
+            config,
+            labels,
+            ops,
+            backends,
+            directory,
+        }
+    }
+
+    /// Does the work of the run that is not yet recorded in the run directory, until it is done or the
+    /// flag stops it cleanly. `observe` receives every event.
     ///
     /// # Errors
     ///
     /// [`RunError`]; finished work stays in the run directory.
-    pub fn run(self) -> Result<Summary, RunError> {
+    pub fn run(
+        self,
+        stop: &StopFlag,
+        observe: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Summary, RunError> {
         let Self {
             config, directory, ..
         } = self;
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
-        let plan = plan(
-            config,
-            &folds,
-            self.labels.len(),
-            directory,
-            self.backends,
-            self.stop,
-        )?;
-        (self.observe)(Event::Planned(plan));
+        let images = self.labels.len();
+        let plan = plan(config, &folds, images, directory, self.backends, stop)?;
+        observe(Event::Planned(plan));
 
-        let workers = Workers::new(directory, self.stop, self.observe);
+        let workers = Workers::new(directory, stop, observe);
         let search = config.search.as_ref();
         let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
         let found = found.transpose()?;
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
+        let (files, file) = (directory.files(), directory.policy_file());
         if let Some(policy) = policy {
-            let file = directory.policy_file();
-            directory
-                .files()
-                .write(&file, policy.to_json().as_bytes())?;
-            if found.is_some() {
-                workers.report(Event::PolicyWritten { file, sub_policies });
-            }
+            files.write(&file, policy.to_json().as_bytes())?;
+        }
+        if found.is_some() {
+            let file = file.clone();
+            workers.report(Event::PolicyWritten { file, sub_policies });
         }
         let trainer = Trainer {
             config,
-            images: self.labels.len(),
+            images,
             policy,
         };
         let summary = Summary {
-            policy: policy.is_some().then(|| directory.policy_file()),
+            policy: policy.map(|_| file),
             sub_policies,
             final_trainings: trainer.train(&workers, self.backends)?,
         };
-        directory
-            .files()
-            .write_json(&directory.summary_file(), &summary)?;
+        files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if config.search.is_none() && results.all(|it| it.errors.is_empty()) {
-            return Err(RunError::AllDiverged);
+            return Err(RunError::all_diverged());
         }
         workers.report(Event::Finished(summary.clone()));
         Ok(summary)
@@ -141,7 +147,7 @@ fn find_policy<B: NetworkFiles>(
         }
     }
     match sub_policies.is_empty() {
-        true => Err(RunError::AllDiverged),
+        true => Err(RunError::all_diverged()),
         false => Ok(policy::merged(config, sub_policies, &diverged)),
     }
 }

@@ -34,16 +34,11 @@ pub enum Purpose {
 /// Each number in turn is passed to [`Stream::for_image`] as an image's index, and the first 64 bits of
 /// that stream are the seed for the next number.
 pub fn derive(seed: u64, purpose: Purpose, indices: &[u64]) -> u64 {
-    std::iter::once(purpose as u64)
-        .chain(indices.iter().copied())
-        .fold(seed, |seed, index| {
-            Stream::for_image(DrawKey {
-                seed,
-                epoch: 0,
-                index,
-            })
-            .next_u64()
-        })
+    let numbers = std::iter::once(purpose as u64).chain(indices.iter().copied());
+    numbers.fold(seed, |seed, index| {
+        let epoch = 0;
+        Stream::for_image(DrawKey { seed, epoch, index }).next_u64()
+    })
 }
 
 /// Shuffles `items` uniformly (Fisher and Yates).

@@ -36,10 +36,9 @@ impl Space {
 
     /// The sampler's dimensions: op, probability and magnitude of every step.
     pub fn dimensions(&self) -> Vec<Dimension> {
+        let options = self.ops.len();
         let step = [
-            Dimension::Choice {
-                options: self.ops.len(),
-            },
+            Dimension::Choice { options },
             Dimension::Unit,
             Dimension::Unit,
         ];
@@ -56,10 +55,9 @@ impl Space {
             point.len(),
             self.sub_policies * self.steps * STEP_DIMENSIONS
         );
-        let step = |step: &[f64]| Step {
-            op: self.ops[step[0] as usize].clone(),
-            probability: step[1],
-            strength: Strength::Magnitude(step[2]),
+        let step = |step: &[f64]| {
+            let op = &self.ops[step[0] as usize];
+            Step::new(op, step[1], Strength::Magnitude(step[2]))
         };
         point
             .chunks_exact(self.steps * STEP_DIMENSIONS)
@@ -88,10 +86,9 @@ impl Space {
     /// A policy of `count` sub-policies, uniformly drawn from the space.
     pub fn random_policy(&self, name: &str, count: usize, seed: u64) -> Policy {
         let stream = &mut Stream::for_op(seed);
-        let mut step = || Step {
-            op: self.ops[stream.below(self.ops.len() as u64) as usize].clone(),
-            probability: stream.unit(),
-            strength: Strength::Magnitude(stream.unit()),
+        let mut step = || {
+            let op = &self.ops[stream.below(self.ops.len() as u64) as usize];
+            Step::new(op, stream.unit(), Strength::Magnitude(stream.unit()))
         };
         let sub_policies = (0..count).map(|_| (0..self.steps).map(|_| step()).collect());
         Policy::of_sub_policies(name, sub_policies.collect())
@@ -110,25 +107,21 @@ mod tests {
     #[test]
     fn the_papers_space_has_ten_choices_and_twenty_continuous_dimensions() {
         let dimensions = space().dimensions();
-        let choices =
-            |dimension: &&Dimension| matches!(dimension, Dimension::Choice { options: 15 });
-        assert_eq!(
-            (dimensions.len(), dimensions.iter().filter(choices).count()),
-            (30, 10)
-        );
+        let choice = Dimension::Choice { options: 15 };
+        let choices = dimensions.iter().filter(|it| **it == choice).count();
+        assert_eq!((dimensions.len(), choices), (30, 10));
     }
 
     #[test]
     fn points_and_candidates_convert_into_each_other() {
-        let point: Vec<f64> = (0..10)
-            .flat_map(|step| {
-                [
-                    f64::from(step),
-                    f64::from(step) / 10.0,
-                    1.0 - f64::from(step) / 10.0,
-                ]
-            })
-            .collect();
+        let step = |op| {
+            [
+                f64::from(op),
+                f64::from(op) / 10.0,
+                1.0 - f64::from(op) / 10.0,
+            ]
+        };
+        let point: Vec<f64> = (0..10).flat_map(step).collect();
         let candidate = space().candidate(&point);
         let ops: Vec<_> = candidate[1].iter().map(|step| step.op.as_str()).collect();
         assert_eq!(ops, ["TranslateX", "TranslateY"]);
@@ -155,19 +148,12 @@ mod tests {
     #[test]
     fn geometric_ops_of_a_candidate_go_in_both_directions() {
         for op in ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"] {
-            let step = Step {
-                op: op.to_owned(),
-                probability: 1.0,
-                strength: Strength::Magnitude(0.9),
-            };
+            let step = Step::new(op, 1.0, Strength::Magnitude(0.9));
             let policy = Policy::of_sub_policies("one", vec![vec![step]]);
             let executor = faa_policy::Executor::builtin(&policy).unwrap();
             let value = |index| {
-                let key = faa_op::DrawKey {
-                    seed: 1,
-                    epoch: 0,
-                    index,
-                };
+                let (seed, epoch) = (1, 0);
+                let key = faa_op::DrawKey { seed, epoch, index };
                 executor.plan(key, &faa_policy::Workspace::new()).steps[0].value
             };
             let negative = (0..1000).filter(|index| value(*index) < 0.0).count();
@@ -180,12 +166,8 @@ mod tests {
     fn a_random_policy_has_the_requested_size_and_depends_on_its_seed() {
         let policy = |seed| space().random_policy("random", 7, seed);
         assert_eq!(policy(1).sub_policies().len(), 7);
-        assert!(
-            policy(1)
-                .sub_policies()
-                .iter()
-                .all(|steps| steps.len() == 2)
-        );
+        let random = policy(1);
+        assert!(random.sub_policies().iter().all(|steps| steps.len() == 2));
         assert_eq!(policy(1), policy(1));
         assert_ne!(policy(1), policy(2));
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::results::Score;
 
 /// A trial: a line of `trials.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trial {
     /// The round within the fold, from 0.
     pub round: usize,
@@ -42,17 +43,14 @@ mod steps {
             _ => unreachable!("candidates have magnitudes"),
         };
         let sub_policy = |steps: &SubPolicy| steps.iter().map(short).collect();
-        candidate
-            .iter()
-            .map(sub_policy)
-            .collect::<Short>()
-            .serialize(serializer)
+        let short: Short = candidate.iter().map(sub_policy).collect();
+        short.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<SubPolicy>, D::Error> {
-        let long = |(op, probability, magnitude)| {
+        let long = |(op, probability, magnitude): (String, f64, f64)| {
             let unit = 0.0..=1.0;
             if !unit.contains(&probability) || !unit.contains(&magnitude) {
                 return Err(D::Error::custom(
@@ -60,16 +58,11 @@ mod steps {
                 ));
             }
             let strength = Strength::Magnitude(magnitude);
-            Ok(Step {
-                op,
-                probability,
-                strength,
-            })
+            Ok(Step::new(op, probability, strength))
         };
-        Short::deserialize(deserializer)?
-            .into_iter()
-            .map(|steps| steps.into_iter().map(long).collect())
-            .collect()
+        let short = Short::deserialize(deserializer)?.into_iter();
+        let sub_policies = short.map(|steps| steps.into_iter().map(long).collect());
+        sub_policies.collect()
     }
 }
 
@@ -77,25 +70,18 @@ mod steps {
 impl Trial {
     /// A trial for tests, which replace the fields that matter.
     pub(crate) fn example() -> Self {
-        let step = |op: &str, probability, magnitude| Step {
-            op: op.into(),
-            probability,
-            strength: Strength::Magnitude(magnitude),
+        let step = |op: &str, probability, magnitude| {
+            Step::new(op, probability, Strength::Magnitude(magnitude))
         };
         Self {
-            round: 0,
-            trial: 0,
             reward: 0.75,
-            score: Score {
-                any: 0.75,
-                mean: 0.5,
-                loss: 1.25,
-            },
+            score: Score::new(0.75, 0.5, 1.25),
             seconds: 0.5,
             candidate: vec![vec![
                 step("ShearX", 0.1 + 0.2, 1.0),
                 step("Invert", 0.0, 1.0 / 3.0),
             ]],
+            ..Self::default()
         }
     }
 }
@@ -105,26 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_holds_the_trial_exactly() {
+    fn a_line_holds_the_trial_exactly_and_values_in_range() {
         let line = serde_json::to_string(&Trial::example()).unwrap();
-        assert!(
-            line.starts_with(r#"{"round":0,"trial":0,"reward":0.75,"any":0.75"#),
-            "{line}"
-        );
-        assert_eq!(
-            serde_json::from_str::<Trial>(&line).unwrap(),
-            Trial::example()
-        );
-    }
+        let start = r#"{"round":0,"trial":0,"reward":0.75,"any":0.75"#;
+        assert!(line.starts_with(start), "{line}");
+        let read = |line: &str| serde_json::from_str::<Trial>(line);
+        assert_eq!(read(&line).unwrap(), Trial::example());
 
-    #[test]
-    fn values_out_of_range_are_rejected() {
-        let line = serde_json::to_string(&Trial::example())
-            .unwrap()
-            .replace("1.0]", "1.5]");
-        let error = serde_json::from_str::<Trial>(&line)
-            .unwrap_err()
-            .to_string();
+        let error = read(&line.replace("1.0]", "1.5]")).unwrap_err().to_string();
         assert!(error.contains("not in [0, 1]"), "{error}");
     }
 }

@@ -2,12 +2,21 @@
 
 mod cache;
 mod files;
+mod home;
+mod key;
 pub mod libtorch;
 mod litter;
+mod log;
+pub mod programs;
+mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
 pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
+pub use home::expand_home;
+pub use key::user_key;
 pub use litter::is_litter;
+pub use log::write_log_line;
+pub use signals::{is_stopped, on_stop};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

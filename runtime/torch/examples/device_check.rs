@@ -13,8 +13,6 @@
 //! Every comparison is a line: `ok` or `DIFFERS`, the quantity, its difference, and the tolerance. The
 //! exit status is 1 if anything differs. With `cpu` as the device, the program checks itself.
 
-#[path = "shared/normalised.rs"]
-mod normalised;
 mod shared;
 
 use std::path::Path;
@@ -33,7 +31,6 @@ use faa_search::{Backend, NetworkFiles};
 use faa_torch::network::{Folded, Mode, Role};
 use faa_torch::sgd::Sgd;
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
-use normalised::normalised;
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 /// The minimum and maximum of a difference, relative to the expected value.
@@ -72,12 +69,13 @@ fn main() -> Result<ExitCode> {
     let device = shared::device(word)?;
     let dataset = shared::load(data, threads)?;
     let setup = Setup {
-        training: TrainingConfig {
-            epochs: epochs.parse()?,
-            batch: 64_usize.try_into()?,
-            learning_rate: LEARNING_RATE,
-            warmup_epochs: 1,
-            ..shared::training(model)?
+        training: {
+            let mut it = shared::training(model)?;
+            it.epochs = epochs.parse()?;
+            it.batch = 64_usize.try_into()?;
+            it.learning_rate = LEARNING_RATE;
+            it.warmup_epochs = 1;
+            it
         },
         images: shared::spread(&dataset, images.parse()?),
         dataset,
@@ -282,11 +280,7 @@ impl Setup {
         precision: Precision,
         threads: usize,
     ) -> Result<TorchBackend> {
-        let config = BackendConfig {
-            device,
-            threads,
-            precision,
-        };
+        let config = BackendConfig::new(device, threads, precision);
         let dataset = Arc::clone(&self.dataset);
         Ok(TorchBackend::new(dataset, builtin_ops(), config))
     }
@@ -346,7 +340,7 @@ impl Setup {
         let train = &self.dataset.train;
         let chosen = shared::spread(&self.dataset, BATCH);
         let pixels: Vec<&[u8]> = chosen.iter().map(|image| train.image(*image)).collect();
-        let images = normalised(&self.dataset, &pixels.concat())?;
+        let images = shared::normalised(&self.dataset, &pixels.concat())?;
         let label = |image: &usize| i64::from(train.labels[*image]);
         let labels: Vec<i64> = chosen.iter().map(label).collect();
         Ok((

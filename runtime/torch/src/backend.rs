@@ -2,6 +2,7 @@
 
 mod classify;
 mod learn;
+mod totals;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faa_data::Dataset;
+use faa_data::{ChannelStatistics, Dataset};
 use faa_op::{OpSet, Stream};
 use faa_policy::Policy;
 use faa_search::backend::{
@@ -26,7 +27,6 @@ use crate::batches::{DataLoader, Normalise, Sample};
 use crate::checkpoint::{self, Description};
 use crate::network::{Folded, Shape, WideResNet};
 use crate::sgd::Sgd;
-use crate::statistics::Statistics;
 use crate::{device, init, shim};
 
 /// Trains and scores networks with libtorch.
@@ -35,8 +35,9 @@ pub struct TorchBackend {
     ops: OpSet,
     device: Device,
     threads: usize,
-    precisions: Precisions,
-    statistics: Statistics,
+    /// The formats of scoring and of training.
+    precisions: [Kind; 2],
+    statistics: ChannelStatistics,
 }
 
 impl fmt::Debug for TorchBackend {
@@ -50,6 +51,7 @@ impl fmt::Debug for TorchBackend {
 
 /// The hardware and precision that a backend uses.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct BackendConfig {
     /// The device of the networks.
     pub device: Device,
@@ -59,25 +61,29 @@ pub struct BackendConfig {
     pub precision: Precision,
 }
 
-/// The floating-point formats of scoring and training.
-#[derive(Clone, Copy)]
-struct Precisions {
-    scoring: Kind,
-    training: Kind,
+impl BackendConfig {
+    /// All of them.
+    pub fn new(device: Device, threads: usize, precision: Precision) -> Self {
+        Self {
+            device,
+            threads,
+            precision,
+        }
+    }
 }
 
 /// A network, with its optimizer if it can be trained further.
 #[derive(Debug)]
 pub struct TorchNetwork {
     network: WideResNet,
-    statistics: Statistics,
+    statistics: ChannelStatistics,
     sgd: Option<Sgd>,
     /// The form that scores candidates, created when the first one is scored.
     folded: OnceCell<Folded>,
 }
 
 impl TorchNetwork {
-    fn new(network: WideResNet, statistics: Statistics, sgd: Option<Sgd>) -> Self {
+    fn new(network: WideResNet, statistics: ChannelStatistics, sgd: Option<Sgd>) -> Self {
         Self {
             network,
             statistics,
@@ -96,25 +102,26 @@ impl TorchBackend {
     /// A backend for policies made of `ops`, on this data set. With a CUDA device,
     /// [`prepare_cuda`](crate::device::prepare_cuda) must be called first.
     pub fn new(dataset: Arc<Dataset>, ops: OpSet, config: BackendConfig) -> Self {
-        let BackendConfig {
-            device,
-            threads,
-            precision,
-        } = config;
+        let device = config.device;
+        let bf16 = match config.precision {
+            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
+            Precision::Float32 => [false; 2],
+            Precision::Bf16 => [true; 2],
+        };
         Self {
-            statistics: Statistics::of(&dataset),
+            statistics: dataset.channel_statistics(),
             dataset,
             ops,
             device,
-            threads: threads.max(1),
-            precisions: Precisions::new(precision, device),
+            threads: config.threads.max(1),
+            precisions: bf16.map(|bf16| if bf16 { Kind::BFloat16 } else { Kind::Float }),
         }
     }
 
     /// The formats that candidates are scored in, and that networks are trained in: `float32` or
     /// `bf16`.
     pub fn precisions(&self) -> [&'static str; 2] {
-        [self.precisions.scoring, self.precisions.training].map(|kind| match kind {
+        self.precisions.map(|kind| match kind {
             Kind::BFloat16 => "bf16",
             _ => "float32",
         })
@@ -129,13 +136,9 @@ impl TorchBackend {
     /// or was trained on images of a different size.
     pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, BackendError> {
         self.prepare_thread()?;
-        let description = checkpoint::read_description(file).map_err(BackendError::other)?;
-        description
-            .check(&self.dataset, file)
-            .map_err(BackendError::other)?;
-        let network = checkpoint::load(description.shape(), self.device, file);
-        let network = network.map_err(BackendError::other)?;
-        Ok(TorchNetwork::new(network, description.statistics(), None))
+        let (network, statistics) =
+            checkpoint::load_any(&self.dataset, self.device, file).map_err(BackendError::other)?;
+        Ok(TorchNetwork::new(network, statistics, None))
     }
 
     fn shape(&self, training: &TrainingConfig) -> Shape {
@@ -171,20 +174,18 @@ impl TorchBackend {
         }
     }
 
-    fn normalise(&self, statistics: Statistics) -> Result<Normalise, BackendError> {
+    fn normalise(&self, statistics: ChannelStatistics) -> Result<Normalise, BackendError> {
         Normalise::new(statistics, self.device).map_err(torch)
     }
 
-    fn pipeline(&self, spec: PipelineSpec<'_>) -> Result<Pipeline, BackendError> {
-        let mean = self
-            .statistics
-            .mean
-            .map(|mean| (mean * 255.0).round() as u8);
-        let PipelineSpec {
-            policy,
-            training,
-            seed,
-        } = spec;
+    fn pipeline(
+        &self,
+        policy: Option<&Policy>,
+        training: &TrainingConfig,
+        seed: u64,
+    ) -> Result<Pipeline, BackendError> {
+        let mean = self.statistics.mean;
+        let mean = mean.map(|mean| (mean * 255.0).round() as u8);
         Pipeline::new(policy, training, &self.ops, mean, seed).map_err(BackendError::other)
     }
 
@@ -210,39 +211,6 @@ fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
-/// The parameters of a [`Pipeline`].
-#[derive(Clone, Copy)]
-struct PipelineSpec<'a> {
-    policy: Option<&'a Policy>,
-    training: &'a TrainingConfig,
-    seed: u64,
-}
-
-impl<'a> From<&TrainTask<'a>> for PipelineSpec<'a> {
-    fn from(task: &TrainTask<'a>) -> Self {
-        Self {
-            policy: task.policy,
-            training: task.training,
-            seed: task.seed,
-        }
-    }
-}
-
-impl Precisions {
-    fn new(precision: Precision, device: Device) -> Self {
-        let kind = |bf16: bool| if bf16 { Kind::BFloat16 } else { Kind::Float };
-        let [scoring, training] = match precision {
-            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
-            Precision::Float32 => [false; 2],
-            Precision::Bf16 => [true; 2],
-        };
-        Self {
-            scoring: kind(scoring),
-            training: kind(training),
-        }
-    }
-}
-
 impl Backend for TorchBackend {
     type Network = TorchNetwork;
 
@@ -251,11 +219,9 @@ impl Backend for TorchBackend {
     }
 
     fn dataset(&self) -> DatasetInfo {
-        DatasetInfo {
-            images: [self.dataset.train.len(), self.dataset.test.len()],
-            size: [self.dataset.width, self.dataset.height],
-            classes: self.dataset.classes.len(),
-        }
+        let images = [self.dataset.train.len(), self.dataset.test.len()];
+        let size = [self.dataset.width, self.dataset.height];
+        DatasetInfo::new(images, size, self.dataset.classes.len())
     }
 
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {
@@ -287,16 +253,11 @@ impl Backend for TorchBackend {
         let folded = match network.folded.get() {
             Some(folded) => folded,
             None => {
-                let folded =
-                    Folded::new(&network.network, self.precisions.scoring).map_err(torch)?;
+                let folded = Folded::new(&network.network, self.precisions[0]).map_err(torch)?;
                 network.folded.get_or_init(|| folded)
             }
         };
-        let pipeline = self.pipeline(PipelineSpec {
-            policy: Some(task.candidate),
-            training: task.training,
-            seed: task.seed,
-        })?;
+        let pipeline = self.pipeline(Some(task.candidate), task.training, task.seed)?;
         let draws = |image: &usize| {
             let image = *image;
             (0..task.draws as u32).map(move |epoch| Sample { image, epoch })
@@ -306,11 +267,11 @@ impl Backend for TorchBackend {
         let normalise = self.normalise(network.statistics)?;
         let totals = self.classify(folded, &normalise, &loader, &samples, task.draws, stop)?;
         let count = samples.len() as f64;
-        Ok(Score {
-            any: totals.any_correct as f64 / task.images.len() as f64,
-            mean: totals.correct as f64 / count,
-            loss: totals.loss / count,
-        })
+        Ok(Score::new(
+            totals.any_correct as f64 / task.images.len() as f64,
+            totals.correct as f64 / count,
+            totals.loss / count,
+        ))
     }
 
     fn evaluate(
@@ -331,19 +292,16 @@ impl Backend for TorchBackend {
         let normalise = self.normalise(network.statistics)?;
         let totals = self.classify(&folded, &normalise, &loader, &samples, 1, stop)?;
         let count = samples.len() as f64;
-        Ok(Evaluation {
-            error: 1.0 - totals.correct as f64 / count,
-            loss: totals.loss / count,
-        })
+        let error = 1.0 - totals.correct as f64 / count;
+        Ok(Evaluation::new(error, totals.loss / count))
     }
 
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
         let images: Vec<usize> = (0..self.dataset.train.len()).collect();
         // The steps are only timed, and should not make the loss diverge.
-        let training = &TrainingConfig {
-            learning_rate: 1e-12,
-            ..training.clone()
-        };
+        let mut training = training.clone();
+        training.learning_rate = 1e-12;
+        let training = &training;
         let task = |count: usize| TrainTask {
             images: &images[..count.min(images.len())],
             training,
@@ -376,7 +334,7 @@ impl Backend for TorchBackend {
             let classified = task.images.len() * task.draws;
             self.score(&network, &task, stop).map(|_| classified)
         })?;
-        Ok(Rates { train, classify })
+        Ok(Rates::new(train, classify))
     }
 }
 
@@ -441,7 +399,7 @@ fn rate(
         processed += work(count)?;
         elapsed += started.elapsed();
         if grows {
-            count *= 2;
+            count = count.saturating_mul(2);
         }
     }
     Ok(processed as f64 / elapsed.as_secs_f64())

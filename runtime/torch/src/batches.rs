@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use faa_data::Split;
+use faa_data::{ChannelStatistics, Split};
 use faa_op::{Channels, ImageMut, ImageRef};
 use faa_policy::{ApplyError, Workspace};
 use faa_search::backend::{BackendError, StopFlag};
@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::shim;
-use crate::statistics::Statistics;
 
 /// How many augmented batches are queued for the network.
 const PREFETCH: usize = 2;
@@ -94,19 +93,7 @@ impl DataLoader<'_> {
     ) -> Result<HostBatch, BackendError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
-        let size = [samples.len() as i64, height as i64, width as i64, 3];
-        let label = |sample: &Sample| i64::from(self.split.labels[sample.image]);
-        let labels: Vec<i64> = samples.iter().map(label).collect();
-        let empty = |size: &[i64], kind| match device.is_cuda() {
-            true => shim::pinned(size, kind),
-            false => Tensor::f_empty(size, (kind, Device::Cpu)),
-        };
-        let mut batch = HostBatch {
-            pixels: empty(&size, Kind::Uint8).map_err(BackendError::other)?,
-            labels: empty(&size[..1], Kind::Int64).map_err(BackendError::other)?,
-        };
-        let labels = Tensor::f_from_slice(&labels).map_err(BackendError::other)?;
-        batch.labels.f_copy_(&labels).map_err(BackendError::other)?;
+        let mut pixels = vec![0; samples.len() * stride];
         let partners = TaskPartners {
             split: self.split,
             size: self.size,
@@ -126,7 +113,6 @@ impl DataLoader<'_> {
             let (epoch, index) = (sample.epoch, sample.image as u64);
             pipeline.apply_to(source, &mut image, epoch, index, workspace)
         };
-        let pixels = zeroed_bytes(&mut batch.pixels);
         let augmented: Result<(), ApplyError> = if self.threads == 1 {
             let mut workspace = workspace();
             let mut images = pixels.chunks_exact_mut(stride).zip(samples);
@@ -136,7 +122,17 @@ impl DataLoader<'_> {
             images.try_for_each_init(workspace, one)
         };
         augmented.map_err(BackendError::other)?;
-        Ok(batch)
+
+        let label = |sample: &Sample| i64::from(self.split.labels[sample.image]);
+        let labels: Vec<i64> = samples.iter().map(label).collect();
+        let size = [samples.len() as i64, height as i64, width as i64, 3];
+        let batch = || {
+            Ok(HostBatch {
+                pixels: for_upload(Tensor::f_from_slice(&pixels)?.f_view(size)?, device)?,
+                labels: for_upload(Tensor::f_from_slice(&labels)?, device)?,
+            })
+        };
+        batch().map_err(|error: TchError| BackendError::other(error))
     }
 
     /// Copies a batch to the device, as bytes, and normalises it there.
@@ -154,35 +150,14 @@ impl DataLoader<'_> {
     }
 }
 
-/// Zeroes a newly allocated tensor of bytes, and returns its memory.
-///
-/// libtorch does not initialise the memory of an empty tensor, and a reference to uninitialised
-/// bytes would be undefined behaviour. Zeroing takes microseconds per batch on a CPU, and for a GPU
-/// it is done ahead of the network.
-///
-/// # Panics
-///
-/// If the tensor is not contiguous, of bytes, and in the host's memory.
-#[expect(
-    unsafe_code,
-    reason = "tch gives access to a tensor's memory only by a raw pointer"
-)]
-fn zeroed_bytes(tensor: &mut Tensor) -> &mut [u8] {
-    let is_host = tensor.device() == Device::Cpu && tensor.is_contiguous();
-    assert!(is_host && tensor.kind() == Kind::Uint8);
-    let (pointer, length) = (tensor.data_ptr().cast::<u8>(), tensor.numel());
-    if length == 0 {
-        // Without elements, the pointer may be null, which a slice's must not be.
-        return &mut [];
+/// Copies a tensor to pinned memory if it goes to a GPU.
+fn for_upload(tensor: Tensor, device: Device) -> Result<Tensor, TchError> {
+    if !device.is_cuda() {
+        return Ok(tensor);
     }
-    // SAFETY: The asserted properties make `pointer` the start of `length` bytes that the host can
-    // write (pinned memory too), and they are initialised by `write_bytes` before the slice exists.
-    // The memory is neither freed nor resized while the tensor is borrowed. The only caller has just
-    // allocated the tensor, so no other handle shares its memory.
-    unsafe {
-        pointer.write_bytes(0, length);
-        std::slice::from_raw_parts_mut(pointer, length)
-    }
+    let mut pinned = shim::pinned(&tensor.size(), tensor.kind())?;
+    pinned.f_copy_(&tensor)?;
+    Ok(pinned)
 }
 
 /// From bytes to the network's input: `(byte / 255 − mean) / std`, per channel.
@@ -193,9 +168,9 @@ pub(crate) struct Normalise {
 
 impl Normalise {
     /// For images with these statistics. A constant channel is only shifted.
-    pub(crate) fn new(statistics: Statistics, device: Device) -> Result<Self, TchError> {
-        let Statistics { mean, std } = statistics;
-        let std = std.map(|std| if std > 0.0 { std } else { 1.0 });
+    pub(crate) fn new(statistics: ChannelStatistics, device: Device) -> Result<Self, TchError> {
+        let mean = statistics.mean;
+        let std = statistics.std.map(|std| if std > 0.0 { std } else { 1.0 });
         let scale = std.map(|std| (1.0 / (255.0 * std)) as f32);
         let shift = [0, 1, 2].map(|channel| (-mean[channel] / std[channel]) as f32);
         Ok(Self {

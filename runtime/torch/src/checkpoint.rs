@@ -4,26 +4,37 @@
 //! use it: the model, the names of the classes, and the mean and standard deviation of the training
 //! images. A checkpoint holds the tensors, the momentum of all parameters, and the number of completed
 //! epochs.
+//!
+//! Files are untrusted. Each is opened once; its header has a maximum size, and the tensors that it states
+//! must be exactly those of the expected network before any of them is read.
 
 mod description;
 mod error;
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use faa_data::{ChannelStatistics, Dataset};
 use faa_search::config::TrainingConfig;
-use faa_search::files::FileError;
-use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::serialize;
+use safetensors::tensor::{Dtype, Metadata as Header, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub(crate) use self::description::Description;
-pub use self::error::CheckpointError;
-use crate::network::{Role, Shape, Store, TensorSpec, WideResNet};
+use self::error::{CheckpointError, CheckpointErrorKind};
+use crate::network::{ALIGNMENT, Role, Shape, Store, TensorSpec, WideResNet};
 use crate::sgd::Sgd;
+
+/// The maximum length of a header, in bytes; that of WRN-40-2 with 10 classes has 14,000.
+const MAX_HEADER: u64 = 8 << 20;
+/// The maximum size, in bytes, of the tensors of a network whose shape only its file states.
+/// WRN-28-10 has 146 MB.
+const MAX_TENSORS: usize = 4 << 30;
 
 const MOMENTUM: &str = "momentum";
 /// The key of the only metadata entry, which is JSON: safetensors writes several entries in random
@@ -31,7 +42,7 @@ const MOMENTUM: &str = "momentum";
 const METADATA_KEY: &str = "faa-runtime";
 
 /// The metadata of a file.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Metadata {
     /// The digest of all tensors' names and bytes, in the order of their names, which safetensors does
     /// not have: it detects damage only in its header.
@@ -39,9 +50,12 @@ struct Metadata {
     /// Of a trained network.
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<Description>,
-    /// Of a checkpoint: the number of completed epochs.
+    /// Of a checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     epochs: Option<usize>,
+    /// Of a checkpoint: [`ALIGNMENT`], which determines the layout of its momentum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alignment: Option<usize>,
 }
 
 /// Writes a trained network atomically.
@@ -50,35 +64,68 @@ pub(crate) fn save(
     description: Description,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    write(store, None, Some(description), None, path)
+    let metadata = Metadata {
+        network: Some(description),
+        ..Metadata::default()
+    };
+    write(store, None, metadata, path).map_err(CheckpointError::of(path))
 }
 
-/// Writes atomically what a training continues from.
+/// Writes atomically what a training continues from, after `epochs` completed ones.
 pub(crate) fn save_training(
     store: &Store,
     sgd: &Sgd,
     epochs: usize,
     path: &Path,
 ) -> Result<(), CheckpointError> {
-    write(store, Some(sgd.momentum_buffer()), None, Some(epochs), path)
+    let metadata = Metadata {
+        epochs: Some(epochs),
+        alignment: Some(ALIGNMENT),
+        ..Metadata::default()
+    };
+    write(store, Some(sgd.momentum_buffer()), metadata, path).map_err(CheckpointError::of(path))
 }
 
-/// Reads the description in the file of a network of any shape.
-pub(crate) fn read_description(path: &Path) -> Result<Description, CheckpointError> {
-    let file = fs::read(path).map_err(FileError::io("read", path))?;
-    let description = read_metadata(&file, path)?.network;
-    let description = description.filter(Description::is_valid);
-    description.ok_or_else(missing(path, "model, classes, size and statistics"))
-}
-
-/// Reads a network of the given shape.
+/// Reads a trained network of the given shape.
 pub(crate) fn load(
     shape: Shape,
     device: Device,
     path: &Path,
 ) -> Result<WideResNet, CheckpointError> {
-    let file = fs::read(path).map_err(FileError::io("read", path))?;
-    network_in(&parse(&file, path)?, shape, device, path)
+    let read = || {
+        network(
+            shape,
+            device,
+            &mut NetworkFile::open(path)?.read(&shape.tensors())?,
+        )
+    };
+    read().map_err(CheckpointError::of(path))
+}
+
+/// Reads a trained network of any shape, for the classes and the size of a data set, and the statistics
+/// that its images are normalised by.
+pub(crate) fn load_any(
+    data: &Dataset,
+    device: Device,
+    path: &Path,
+) -> Result<(WideResNet, ChannelStatistics), CheckpointError> {
+    let read = || {
+        let file = NetworkFile::open(path)?;
+        let description = file.metadata.network.as_ref();
+        let description = description
+            .filter(|description| description.is_valid())
+            .ok_or(CheckpointErrorKind::Metadata(
+                "model, classes, size and statistics",
+            ))?;
+        description.check(data)?;
+        let (shape, statistics) = (description.shape(), description.statistics());
+        if file.header.data_len() > MAX_TENSORS {
+            return Err(CheckpointErrorKind::TooLarge(MAX_TENSORS as u64));
+        }
+        let network = network(shape, device, &mut file.read(&shape.tensors())?)?;
+        Ok((network, statistics))
+    };
+    read().map_err(CheckpointError::of(path))
 }
 
 /// Reads what [`save_training`] wrote.
@@ -88,33 +135,47 @@ pub(crate) fn load_training(
     device: Device,
     path: &Path,
 ) -> Result<(WideResNet, Sgd, usize), CheckpointError> {
-    let file = fs::read(path).map_err(FileError::io("read", path))?;
-    let tensors = parse(&file, path)?;
-    let network = network_in(&tensors, shape, device, path)?;
-    let sgd = Sgd::new(&network, training)?;
-    let momentum = TensorSpec {
-        name: MOMENTUM.to_owned(),
-        size: sgd.momentum_buffer().size(),
-        role: Role::Buffer,
+    let read = || {
+        let file = NetworkFile::open(path)?;
+        let (epochs, alignment) = (file.metadata.epochs, file.metadata.alignment);
+        if epochs.is_some() && alignment != Some(ALIGNMENT) {
+            return Err(CheckpointErrorKind::Outdated);
+        }
+        let mut specs = shape.tensors();
+        specs.push(TensorSpec {
+            name: MOMENTUM.to_owned(),
+            size: vec![Store::flat_len(&specs)],
+            role: Role::Buffer,
+        });
+        let mut values = file.read(&specs)?;
+        let network = network(shape, device, &mut values)?;
+        let sgd = Sgd::new(&network, training)?;
+        let momentum = values.next().expect("one for each specification");
+        no_grad(|| {
+            let mut buffer = sgd.momentum_buffer().shallow_clone();
+            buffer.f_copy_(&Tensor::f_from_slice(&momentum)?)
+        })?;
+        let epochs = epochs.ok_or(CheckpointErrorKind::Metadata("epochs"))?;
+        Ok((network, sgd, epochs))
     };
-    let values = values_of(&tensors, &momentum).ok_or_else(|| wrong_tensor(&momentum, path))?;
-    no_grad(|| {
-        sgd.momentum_buffer()
-            .shallow_clone()
-            .f_copy_(&Tensor::f_from_slice(&values)?)
-    })?;
-    let epochs = read_metadata(&file, path)?.epochs;
-    let epochs = epochs.ok_or_else(missing(path, "epochs"))?;
-    Ok((network, sgd, epochs))
+    read().map_err(CheckpointError::of(path))
+}
+
+fn network(
+    shape: Shape,
+    device: Device,
+    values: &mut impl Iterator<Item = Vec<f32>>,
+) -> Result<WideResNet, CheckpointErrorKind> {
+    let next = |_: &TensorSpec| values.next().expect("one for each specification");
+    Ok(WideResNet::new(shape, device, next)?)
 }
 
 fn write(
     store: &Store,
     momentum: Option<&Tensor>,
-    network: Option<Description>,
-    epochs: Option<usize>,
+    mut metadata: Metadata,
     path: &Path,
-) -> Result<(), CheckpointError> {
+) -> Result<(), CheckpointErrorKind> {
     let named = store
         .iter()
         .map(|(spec, tensor)| (spec.name.as_str(), tensor));
@@ -122,12 +183,8 @@ fn write(
         .chain(momentum.map(|momentum| (MOMENTUM, momentum)))
         .map(|(name, tensor)| Ok((name, tensor.size(), le_bytes(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()?;
-    let contents = tensors.iter();
-    let metadata = Metadata {
-        sha256: digest_of(contents.map(|(name, _, bytes)| (*name, bytes.as_slice()))),
-        network,
-        epochs,
-    };
+    let named_bytes = tensors.iter().map(|(name, _, bytes)| (*name, &bytes[..]));
+    metadata.sha256 = digest_of(named_bytes.collect());
     let metadata = serde_json::to_string(&metadata).expect("metadata can be written as JSON");
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     let views = tensors.iter().map(|(name, size, bytes)| {
@@ -136,111 +193,109 @@ fn write(
         (*name, view)
     });
     let file = serialize(views, Some(metadata)).expect("names are unique and sizes are right");
-    Ok(faa_system::write_whole(path, &file).map_err(FileError::io("write", path))?)
+    faa_system::write_whole(path, &file).map_err(CheckpointErrorKind::Write)
 }
 
-fn parse<'f>(file: &'f [u8], path: &Path) -> Result<SafeTensors<'f>, CheckpointError> {
-    let tensors = SafeTensors::deserialize(file).map_err(damaged(path))?;
-    let views = tensors.tensors();
-    let digest = digest_of(
-        views
-            .iter()
-            .map(|(name, view)| (name.as_str(), view.data())),
-    );
-    if read_metadata(file, path)?.sha256 != digest {
-        return Err(CheckpointError::WrongDigest(path.to_owned()));
+/// A file whose header has been read, and agrees with its length.
+struct NetworkFile {
+    file: File,
+    header: Header,
+    metadata: Metadata,
+}
+
+impl NetworkFile {
+    fn open(path: &Path) -> Result<Self, CheckpointErrorKind> {
+        // Without this flag, opening a pipe would wait for somebody to write into it.
+        let mut options = File::options();
+        let mut file = (options.read(true).custom_flags(libc::O_NONBLOCK)).open(path)?;
+        let status = file.metadata()?;
+        if !status.is_file() {
+            return Err(CheckpointErrorKind::NotAFile);
+        }
+        let mut length = [0; 8];
+        file.read_exact(&mut length)?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER {
+            return Err(CheckpointErrorKind::TooLarge(MAX_HEADER));
+        }
+        if length > status.len() {
+            return Err(CheckpointErrorKind::damaged("it ends early"));
+        }
+        let mut json = vec![0; length as usize];
+        file.read_exact(&mut json)?;
+        let header: Header = serde_json::from_slice(&json).map_err(CheckpointErrorKind::damaged)?;
+        let stated = 8 + length + header.data_len() as u64;
+        if stated != status.len() {
+            let found = status.len();
+            let reason = format!("it has {found} bytes, and its header states {stated}");
+            return Err(CheckpointErrorKind::damaged(reason));
+        }
+        let entries = header.metadata().as_ref();
+        let metadata = entries.and_then(|entries| entries.get(METADATA_KEY));
+        let metadata = metadata.and_then(|json| serde_json::from_str(json).ok());
+        Ok(Self {
+            file,
+            metadata: metadata.ok_or(CheckpointErrorKind::Metadata("SHA-256"))?,
+            header,
+        })
     }
-    Ok(tensors)
+
+    /// The values of the tensors, if they are those of the file, and no others are.
+    fn read(
+        mut self,
+        specs: &[TensorSpec],
+    ) -> Result<impl Iterator<Item = Vec<f32>>, CheckpointErrorKind> {
+        for spec in specs {
+            let TensorSpec { name, size, .. } = spec;
+            let is_it = |info: &TensorInfo| {
+                let shape = info.shape.iter().map(|side| *side as i64);
+                info.dtype == Dtype::F32 && shape.eq(size.iter().copied())
+            };
+            if !self.header.info(name).is_some_and(is_it) {
+                let reason = format!("`{name}` should be 32-bit floats of size {size:?}");
+                return Err(CheckpointErrorKind::Different(reason));
+            }
+        }
+        let (found, expected) = (self.header.tensors(), specs.len());
+        if found.len() != expected {
+            let reason = format!("it has {} tensors instead of {expected}", found.len());
+            return Err(CheckpointErrorKind::Different(reason));
+        }
+        let mut data = vec![0; self.header.data_len()];
+        self.file.read_exact(&mut data)?;
+        let bytes = |(start, end): (usize, usize)| &data[start..end];
+        let named = found.iter();
+        let named = named.map(|(name, info)| (name.as_str(), bytes(info.data_offsets)));
+        if self.metadata.sha256 != digest_of(named.collect()) {
+            let reason = "its tensors do not have the SHA-256 that it states";
+            return Err(CheckpointErrorKind::damaged(reason));
+        }
+        let values = |spec: &TensorSpec| {
+            let (chunks, _) = bytes(found[&spec.name].data_offsets).as_chunks::<4>();
+            chunks.iter().copied().map(f32::from_le_bytes).collect()
+        };
+        Ok(specs.iter().map(values).collect::<Vec<_>>().into_iter())
+    }
 }
 
-fn digest_of<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>) -> String {
-    let mut tensors: Vec<_> = tensors.collect();
+fn digest_of(mut tensors: Vec<(&str, &[u8])>) -> String {
     tensors.sort_unstable_by_key(|(name, _)| *name);
     let mut hash = Sha256::new();
     for (name, bytes) in tensors {
         hash.update(name);
         hash.update(bytes);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn read_metadata(file: &[u8], path: &Path) -> Result<Metadata, CheckpointError> {
-    let (_, header) = SafeTensors::read_metadata(file).map_err(damaged(path))?;
-    let entries = header.metadata().as_ref();
-    let json = entries.and_then(|entries| entries.get(METADATA_KEY));
-    let metadata = json.and_then(|json| serde_json::from_str(json).ok());
-    metadata.ok_or_else(missing(path, "SHA-256"))
-}
-
-/// The error of a file without a certain entry in its metadata.
-fn missing(path: &Path, what: &'static str) -> impl FnOnce() -> CheckpointError {
-    let path = path.to_owned();
-    move || CheckpointError::Metadata { path, what }
-}
-
-fn damaged(path: &Path) -> impl FnOnce(SafeTensorError) -> CheckpointError {
-    let path = path.to_owned();
-    move |source| CheckpointError::Damaged { path, source }
-}
-
-fn network_in(
-    tensors: &SafeTensors<'_>,
-    shape: Shape,
-    device: Device,
-    path: &Path,
-) -> Result<WideResNet, CheckpointError> {
-    for spec in &shape.tensors() {
-        if values_of(tensors, spec).is_none() {
-            return Err(wrong_tensor(spec, path));
-        }
-    }
-    let values = |spec: &TensorSpec| values_of(tensors, spec).expect("checked above");
-    Ok(WideResNet::new(shape, device, values)?)
-}
-
-fn wrong_tensor(spec: &TensorSpec, path: &Path) -> CheckpointError {
-    CheckpointError::WrongTensor {
-        path: path.to_owned(),
-        tensor: spec.name.clone(),
-        size: spec.size.clone(),
-    }
-}
-
-fn values_of(tensors: &SafeTensors<'_>, spec: &TensorSpec) -> Option<Vec<f32>> {
-    let view = tensors.tensor(&spec.name).ok()?;
-    let same_size = view
-        .shape()
-        .iter()
-        .map(|side| *side as i64)
-        .eq(spec.size.iter().copied());
-    if view.dtype() != Dtype::F32 || !same_size {
-        return None;
-    }
-    let (chunks, _) = view.data().as_chunks::<4>();
-    Some(
-        chunks
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect(),
-    )
+    let hex = |byte: &u8| format!("{byte:02x}");
+    hash.finalize().iter().map(hex).collect()
 }
 
 /// The elements of a tensor as 32-bit floats, little-endian and in row-major order, whatever its
 /// memory layout.
 fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
-    let tensor = tensor
-        .f_detach()?
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?;
+    let tensor = (tensor.f_detach()?.f_to_device(Device::Cpu)?).f_to_kind(Kind::Float)?;
     let mut values = vec![0_f32; tensor.numel()];
     tensor
         .f_contiguous()?
         .f_copy_data(&mut values, tensor.numel())?;
-    Ok(values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect())
+    Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
 }

@@ -14,33 +14,17 @@ use crate::shim;
 /// The library that holds libtorch's CUDA kernels.
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
-/// Whether libtorch's CUDA library is loaded.
+/// Libtorch's CUDA library: the number of devices if it is loaded, 0 without a driver, and otherwise the
+/// reason why it is not, for people.
 #[derive(Debug)]
-pub enum CudaSupport {
-    /// It is loaded.
-    Loaded {
-        /// The number of devices; 0 without a driver.
-        devices: usize,
-    },
-    /// The libtorch in use has none, or it cannot be loaded.
-    Absent {
-        /// The reason, for people.
-        reason: String,
-    },
-}
+pub struct CudaSupport(Result<usize, String>);
 
 /// The requested device is not available.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// There is no such CUDA device.
-    #[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
-    NoCuda {
-        /// The requested device.
-        wanted: DeviceName,
-        /// The reason, for people.
-        why: String,
-    },
+#[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
+pub struct DeviceError {
+    wanted: DeviceName,
+    why: String,
 }
 
 impl CudaSupport {
@@ -50,32 +34,7 @@ impl CudaSupport {
     /// functions that the library registers. The program is not linked against it, so that the same
     /// program works with and without CUDA.
     pub fn load() -> Self {
-        let Some(library) = beside_libtorch(CUDA_LIBRARY) else {
-            return Self::Absent {
-                reason: "the libtorch in use cannot be located".to_owned(),
-            };
-        };
-        if !library.exists() {
-            return Self::Absent {
-                reason: format!("there is no {}", library.display()),
-            };
-        }
-        // SAFETY: The library is in the folder of the libtorch_cpu.so that this process has loaded,
-        // and an installation's libraries are of one build, so its initialisers find the libtorch
-        // that they were made for. It is never unloaded, so no finaliser runs early.
-        #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
-        let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) };
-        match library {
-            Ok(library) => {
-                // Never unloaded, since libtorch keeps pointers into it.
-                std::mem::forget(library);
-                let devices = usize::try_from(Cuda::device_count()).unwrap_or(0);
-                Self::Loaded { devices }
-            }
-            Err(error) => Self::Absent {
-                reason: root_cause(&error),
-            },
-        }
+        Self(load_library())
     }
 
     /// The device of a name.
@@ -88,7 +47,7 @@ impl CudaSupport {
             DeviceName::Auto if self.devices() > 0 => Ok(Device::Cuda(0)),
             DeviceName::Auto | DeviceName::Cpu => Ok(Device::Cpu),
             DeviceName::Cuda(index) if index < self.devices() => Ok(Device::Cuda(index)),
-            DeviceName::Cuda(_) => Err(DeviceError::NoCuda {
+            DeviceName::Cuda(_) => Err(DeviceError {
                 wanted: name,
                 why: self.to_string(),
             }),
@@ -97,25 +56,34 @@ impl CudaSupport {
 
     /// The number of available CUDA devices.
     pub fn devices(&self) -> usize {
-        match self {
-            Self::Loaded { devices } => *devices,
-            Self::Absent { .. } => 0,
-        }
+        *self.0.as_ref().unwrap_or(&0)
     }
 }
 
 impl fmt::Display for CudaSupport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loaded { devices: 0 } => {
-                f.write_str("libtorch has CUDA, but finds no driver or no device")
-            }
-            Self::Loaded { devices } => {
-                write!(f, "libtorch has CUDA and finds {devices} device(s)")
-            }
-            Self::Absent { reason } => write!(f, "this libtorch has no CUDA ({reason})"),
+        match &self.0 {
+            Ok(0) => f.write_str("libtorch has CUDA, but finds no driver or no device"),
+            Ok(devices) => write!(f, "libtorch has CUDA and finds {devices} device(s)"),
+            Err(reason) => write!(f, "this libtorch has no CUDA ({reason})"),
         }
     }
+}
+
+fn load_library() -> Result<usize, String> {
+    let library = beside_libtorch(CUDA_LIBRARY);
+    let library = library.ok_or("the libtorch in use cannot be located")?;
+    if !library.exists() {
+        return Err(format!("there is no {}", library.display()));
+    }
+    // SAFETY: The library is in the folder of the libtorch_cpu.so that this process has loaded,
+    // and an installation's libraries are of one build, so its initialisers find the libtorch
+    // that they were made for. It is never unloaded, so no finaliser runs early.
+    #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
+    let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_GLOBAL) };
+    // Never unloaded, since libtorch keeps pointers into it.
+    std::mem::forget(library.map_err(|error| root_cause(&error))?);
+    Ok(usize::try_from(Cuda::device_count()).unwrap_or(0))
 }
 
 /// Configures CUDA for this process: cuDNN benchmarks its algorithms, since all images of a run have
@@ -200,19 +168,14 @@ mod tests {
 
     #[test]
     fn names_become_devices() {
-        let two = CudaSupport::Loaded { devices: 2 };
+        let two = CudaSupport(Ok(2));
         assert_eq!(two.choose(DeviceName::Auto), Ok(Device::Cuda(0)));
         assert_eq!(two.choose(DeviceName::Cuda(1)), Ok(Device::Cuda(1)));
         assert_eq!(two.choose(DeviceName::Cpu), Ok(Device::Cpu));
-        let none = CudaSupport::Absent {
-            reason: "no such file".into(),
-        };
+        let none = CudaSupport(Err("no such file".into()));
         assert_eq!(none.choose(DeviceName::Auto), Ok(Device::Cpu));
         let error = none.choose(DeviceName::Cuda(0)).unwrap_err().to_string();
         assert!(error.contains("no such file"), "{error}");
-        assert!(matches!(
-            two.choose(DeviceName::Cuda(2)),
-            Err(DeviceError::NoCuda { .. })
-        ));
+        assert!(two.choose(DeviceName::Cuda(2)).is_err());
     }
 }

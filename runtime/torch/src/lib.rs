@@ -13,8 +13,6 @@ pub mod network;
 pub mod schedule;
 pub mod sgd;
 mod shim;
-mod statistics;
 
 pub use backend::{BackendConfig, TorchBackend, TorchNetwork};
-pub use checkpoint::CheckpointError;
 pub use init::he_normal;

@@ -13,16 +13,16 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, Images, StopFlag};
+use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
     End, Hello, Message, Request, RunRequest, TorchReport, read_line, write_line,
 };
-use faa_search::{Event, Run, RunDirectory, RunError};
+use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
-use crate::session::Session;
+use crate::session::{Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     let Err(error) = read_request(&stop).and_then(|request| answer(request, &stop)) else {
         return ExitCode::SUCCESS;
     };
-    let stopped = matches!(error.downcast_ref(), Some(RunError::Stopped));
+    let run = error.downcast_ref().map(RunError::kind);
+    let backend = error.downcast_ref().map(BackendError::kind);
+    let stopped = run == Some(RunErrorKind::Stopped) || backend == Some(BackendErrorKind::Stopped);
     let ended = if stopped {
         End::Stopped
     } else {
@@ -75,15 +77,15 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             resources,
         } => {
             // Networks are evaluated one after the other, on one device.
-            let resources = Resources {
-                devices: resources.devices.into_iter().take(1).collect(),
-                jobs: Some(1),
-                ..resources
-            };
-            let mut session =
-                Session::open((&data, image_size), Precision::Float32, &resources, None)?;
+            let devices = resources.devices.into_iter().take(1).collect();
+            let resources = Resources::new(devices, resources.threads);
+            set_threads(&resources)?;
+            let ops = load_ops(None, &[])?;
+            let data = (data.as_str(), image_size);
+            let mut session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
             let backend = &mut session.backends[0];
             for file in networks {
+                stop.check()?;
                 let network = backend.load_any(&file)?;
                 let evaluation = backend.evaluate(&network, Images::Test, stop)?;
                 if !evaluation.loss.is_finite() {
@@ -101,11 +103,8 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
 
 fn doctor(stop: &StopFlag) {
     let cuda = CudaSupport::load();
-    let doctor = TorchReport {
-        onednn: tch::utils::has_mkldnn(),
-        cuda_devices: cuda.devices(),
-        cuda: cuda.to_string(),
-    };
+    let onednn = tch::utils::has_mkldnn();
+    let doctor = TorchReport::new(onednn, cuda.devices(), cuda.to_string());
     send(&Message::Doctor { doctor }, stop);
 }
 
@@ -115,43 +114,33 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         out,
         resources,
         plugins,
+        ..
     } = request;
     let common = &config.common;
-    let plugins = plugins
-        .as_ref()
-        .map(|options| (options, &common.plugins[..]));
+    set_threads(resources)?;
+    let ops = load_ops(plugins.as_ref(), &common.plugins)?;
+    // Before images are loaded, which may take minutes.
+    config.check(&ops)?;
     let data = (common.data.as_str(), common.image_size);
-    let mut session = Session::open(data, common.precision, resources, plugins)?;
+    let mut session = Session::open(data, common.precision, resources, ops, stop)?;
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
-    config.check(&session.ops)?;
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
-    let current = Environment {
-        device: session.device,
-        threads: resources.threads,
-        jobs: session.backends.len(),
-        scoring,
-        training,
-        processor: device::processor(),
-    };
+    let mut current = Environment::default();
+    (current.device, current.processor) = (session.device, device::processor());
+    (current.threads, current.jobs) = (resources.threads, session.backends.len());
+    (current.scoring, current.training) = (scoring, training);
     if let Some(recorded) = directory.record_environment(&current)? {
         send(
             &Message::Event(Event::EnvironmentChanged { recorded, current }),
             stop,
         );
     }
-    let run = Run {
-        config,
-        labels,
-        ops: &session.ops,
-        backends: &mut session.backends,
-        directory: &directory,
-        stop,
-        observe: &mut |event| send(&Message::Event(event), stop),
-    };
-    run.run()?;
+    let (ops, backends) = (&session.ops, &mut session.backends);
+    let run = Run::new(config, labels, ops, backends, &directory);
+    run.run(stop, &mut |event| send(&Message::Event(event), stop))?;
     Ok(())
 }
 

@@ -7,5 +7,6 @@ mod wide_resnet;
 
 pub use self::folded::Folded;
 pub use self::layers::Mode;
+pub(crate) use self::store::ALIGNMENT;
 pub use self::store::{Role, Store, TensorSpec};
 pub use self::wide_resnet::{Shape, WideResNet};

@@ -1,14 +1,19 @@
 //! The resources of a request: images, ops, and one backend per job.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_data::{Dataset, LoadOptions};
 use faa_op::OpSet;
 use faa_plugin::{Plugin, PluginOptions};
+use faa_search::backend::StopFlag;
 use faa_search::config::{PluginOp, Precision};
 use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
+use faa_system::log_line;
 use faa_torch::device::{self, CudaSupport};
 use faa_torch::{BackendConfig, TorchBackend};
 use tch::Device;
@@ -23,28 +28,15 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Loads images and plugins, and creates the backends. The plugins must include the named ops.
+    /// Loads the images, for as long as `stop` is not set, and creates the backends. What takes less time
+    /// to find wanting is checked first.
     pub(crate) fn open(
         (data, image_size): (&str, Option<u32>),
         precision: Precision,
         resources: &Resources,
-        plugins: Option<(&PluginOptions, &[PluginOp])>,
+        ops: OpSet,
+        stop: &StopFlag,
     ) -> Result<Self> {
-        resources.check()?;
-        // For decoding and augmentation; it must be set before rayon's pool is first used.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads);
-        pool.build_global()?;
-        let data = Arc::new(Dataset::load(
-            &data.parse()?,
-            &LoadOptions::sized(image_size),
-        )?);
-        for warning in &data.warnings {
-            eprintln!("warning: {warning}");
-        }
-        let mut ops = faa_ops_builtin::builtin_ops();
-        if let Some((options, named)) = plugins {
-            load_plugins(options, named, &mut ops)?;
-        }
         let devices = devices(&resources.devices)?;
         if precision == Precision::Bf16 && devices.contains(&Device::Cpu) && !device::cpu_has_bf16()
         {
@@ -52,13 +44,16 @@ impl Session {
                 "this CPU cannot compute in bf16, which needs AVX-512: use --precision float32 or auto"
             );
         }
+        let (source, options) = (data.parse()?, LoadOptions::sized(image_size));
+        let data = unless_stopped(stop, move || Dataset::load(&source, &options))??;
+        for warning in &data.warnings {
+            log_line!("warning: {warning}");
+        }
+        let data = Arc::new(data);
         let jobs = resources.jobs.unwrap_or(devices.len());
+        let threads = (resources.threads / jobs).max(1);
         let backends = devices.iter().cycle().take(jobs).map(|device| {
-            let config = BackendConfig {
-                device: *device,
-                threads: (resources.threads / jobs).max(1),
-                precision,
-            };
+            let config = BackendConfig::new(*device, threads, precision);
             TorchBackend::new(Arc::clone(&data), ops.clone(), config)
         });
         let backends = backends.collect();
@@ -70,6 +65,36 @@ impl Session {
             device: names.join(", "),
         })
     }
+}
+
+/// Sets the number of threads for decoding and augmentation. To be called before anything else, because
+/// rayon's first use fixes it.
+pub(crate) fn set_threads(resources: &Resources) -> Result<()> {
+    resources.check()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(resources.threads);
+    Ok(pool.build_global()?)
+}
+
+/// The built-in ops, and those of plugins, which must include the `named` ones.
+pub(crate) fn load_ops(plugins: Option<&PluginOptions>, named: &[PluginOp]) -> Result<OpSet> {
+    let mut ops = faa_ops_builtin::builtin_ops();
+    let Some(options) = plugins else {
+        return Ok(ops);
+    };
+    #[expect(unsafe_code, reason = "only the user can vouch for a native library")]
+    // SAFETY: `allow_native` is set only by --allow-native, with which the user vouches for the libraries.
+    let permission = unsafe { options.native_permission() };
+    let found = options.load_into(permission, &mut ops)?;
+    for named in named {
+        let is_it = |plugin: &Plugin| plugin.has_op(&named.op) && plugin.sha256() == named.sha256;
+        if !found.loaded.iter().any(is_it) {
+            let broken = found.broken.into_iter().next();
+            let error = broken.map_or_else(|| anyhow!("its file is a different one"), Into::into);
+            let op = &named.op;
+            return Err(error).context(format!("the plugin with the op `{op}` has just changed"));
+        }
+    }
+    Ok(ops)
 }
 
 fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
@@ -89,20 +114,54 @@ fn devices(names: &[DeviceName]) -> Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Adds the ops of plugins, which must include the `named` ones.
-fn load_plugins(options: &PluginOptions, named: &[PluginOp], ops: &mut OpSet) -> Result<()> {
-    #[expect(unsafe_code, reason = "only the user can vouch for a native library")]
-    // SAFETY: `allow_native` is set only by --allow-native, with which the user vouches for the libraries.
-    let permission = unsafe { options.native_permission() };
-    let found = options.load_into(permission, ops)?;
-    for named in named {
-        let is_it = |plugin: &Plugin| plugin.has_op(&named.op) && plugin.sha256() == named.sha256;
-        if !found.loaded.iter().any(is_it) {
-            let broken = found.broken.into_iter().next();
-            let error = broken.map_or_else(|| anyhow!("its file is a different one"), Into::into);
-            let op = &named.op;
-            return Err(error).context(format!("the plugin with the op `{op}` has just changed"));
+/// The result of `work`, which runs on a thread of its own, or an error as soon as `stop` is set. The
+/// thread is then left behind: the program is about to end.
+fn unless_stopped<T: Send + 'static>(
+    stop: &StopFlag,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let (sender, receiver) = channel();
+    let worker = thread::spawn(move || {
+        // Nobody receives it after a stop.
+        let _ = sender.send(work());
+    });
+    loop {
+        stop.check()?;
+        match receiver.recv_timeout(INTERVAL) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => unreachable!("a thread that does not panic sends its result"),
+            },
         }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use faa_search::backend::{BackendError, BackendErrorKind};
+
+    #[test]
+    fn work_without_end_is_left_when_the_flag_is_set() {
+        let stop = StopFlag::new();
+        let (started, has_started) = channel();
+        let (_end, never_ends) = channel::<()>();
+        let work = move || {
+            started.send(()).unwrap();
+            never_ends.recv()
+        };
+        let flag = stop.clone();
+        let setter = thread::spawn(move || {
+            has_started.recv().unwrap();
+            flag.set();
+        });
+        let error = unless_stopped(&stop, work).unwrap_err();
+        assert!(error.downcast_ref().map(BackendError::kind) == Some(BackendErrorKind::Stopped));
+        setter.join().unwrap();
+        assert_eq!(unless_stopped(&StopFlag::new(), || 7).unwrap(), 7);
+    }
 }

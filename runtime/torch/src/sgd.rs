@@ -94,3 +94,43 @@ impl Sgd {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use faa_search::config::{Preset, RunConfig};
+    use faa_search::model::Model;
+    use tch::Device;
+
+    use crate::network::{ALIGNMENT, Shape};
+
+    /// Data pointers, momentum and gradients, for numbers of classes of which only one is a multiple of 16.
+    #[test]
+    fn every_parameter_is_at_a_multiple_of_64_bytes() {
+        for classes in [2, 7, 10, 43, 1_000, 16] {
+            let model = Model::new(10, 1).unwrap();
+            let shape = Shape { model, classes };
+            let network =
+                WideResNet::new(shape, Device::Cpu, |spec| vec![1.0; spec.len()]).unwrap();
+            let store = network.store();
+            for (spec, tensor) in store.iter() {
+                let address = tensor.data_ptr() as usize;
+                assert_eq!(address % 64, 0, "{} with {classes} classes", spec.name);
+            }
+            assert_eq!(store.decayed_len() % ALIGNMENT as i64, 0);
+
+            // A gradient is where its parameter is, and momentum is as long.
+            no_grad(|| {
+                for (number, parameter) in (1_i64..).zip(store.parameters()) {
+                    drop(parameter.shallow_clone().fill_(number));
+                }
+            });
+            let gradients: Vec<Tensor> = store.parameters().into_iter().map(Tensor::copy).collect();
+            assert_eq!(Store::flatten(&gradients).unwrap(), store.flat().detach());
+            let training = RunConfig::for_search(Preset::Demo, "").common.training;
+            let sgd = Sgd::new(&network, &training).unwrap();
+            assert_eq!(sgd.momentum_buffer().size(), store.flat().size());
+        }
+    }
+}

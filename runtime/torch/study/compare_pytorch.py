@@ -65,8 +65,8 @@ def main():
         for _ in range(ROUNDS):
             for precision in ["float32", "auto", "bf16"]:
                 rates = ours(precision)
-                measured.setdefault(("search", precision), []).append(rates["search"])
-                measured.setdefault(("train", precision), []).append(rates["train"])
+                measured.setdefault(("search", precision), []).append(rates["scoring_policy"])
+                measured.setdefault(("train", precision), []).append(rates["train_base"])
             measured.setdefault(("search", "pytorch"), []).append(search(net, pictures, device))
             measured.setdefault(("train", "pytorch"), []).append(train(net, device))
             measured.setdefault(("matmul", ""), []).append(matrix_product(device))

@@ -1,14 +1,13 @@
 //! A cache of downloads, outside the checkout. Each folder in it is complete or missing, even if a
 //! download is interrupted or several processes download at the same time.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-/// Prefix of the names of folders that are still being filled.
-const UNFINISHED: &str = "unfinished-";
+/// The folder that is being filled, of whoever holds the lock.
+const UNFINISHED: &str = "unfinished";
 
 /// The file in every folder that lists its files: their number, and a line `SIZE PATH` for each. It has
 /// sizes and not digests, because it is checked at every start, and sizes reveal a full disk and
@@ -31,58 +30,41 @@ pub(crate) fn provide(
     // The operating system releases the lock if the process is killed.
     let lock = File::create(cache.join("lock")).with_context(context)?;
     if lock.try_lock().is_err() {
-        eprintln!(
-            "waiting for another process that downloads to {}",
-            cache.display()
-        );
+        eprintln!("waiting for another download to {}", cache.display());
         lock.lock().with_context(context)?;
     }
-    remove_unfinished(cache).with_context(context)?;
-    if folder.exists() {
-        let Err(damage) = check(folder) else {
-            return Ok(folder.to_owned()); // Filled by the process that held the lock.
-        };
-        eprintln!("downloading {} again: {damage}", folder.display());
-        fs::remove_dir_all(folder).with_context(context)?;
-    }
-    let work = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempdir_in(cache);
-    let work = work.with_context(context)?; // Removed on return, also after an error.
-    let result = work.path().join("result");
-    fs::create_dir(&result).with_context(context)?;
-    fill(work.path(), &result)?;
-    let files = list(&result, Path::new(""))?;
-    let manifest = format!("{} files\n{}\n", files.len(), files.join("\n"));
-    fs::write(result.join(MANIFEST), manifest).with_context(context)?;
-    fs::rename(&result, folder).with_context(context)?;
-    Ok(folder.to_owned())
-}
-
-/// Removes the unfinished folders of killed processes. Only the holder of the lock uses such folders.
-fn remove_unfinished(cache: &Path) -> Result<()> {
-    for entry in cache.read_dir()? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            fs::remove_dir_all(entry.path())?;
+    if let Err(damage) = check(folder) {
+        if folder.exists() {
+            eprintln!("downloading {} again: {damage}", folder.display());
+            fs::remove_dir_all(folder).with_context(context)?;
         }
+        // A killed process may have left it.
+        let _ = fs::remove_dir_all(cache.join(UNFINISHED));
+        let mut work = tempfile::Builder::new();
+        work.prefix(UNFINISHED).rand_bytes(0);
+        let work = work.tempdir_in(cache).with_context(context)?; // Removed on return, also after an error.
+        let result = work.path().join("result");
+        fs::create_dir(&result).with_context(context)?;
+        fill(work.path(), &result)?;
+        let files = list(&result, Path::new(""))?;
+        let manifest = format!("{} files\n{}\n", files.len(), files.join("\n"));
+        fs::write(result.join(MANIFEST), manifest).with_context(context)?;
+        fs::rename(&result, folder).with_context(context)?;
     }
-    Ok(())
+    Ok(folder.to_owned())
 }
 
 /// Compares a folder with its manifest; the error describes the first difference.
 fn check(folder: &Path) -> Result<()> {
     let manifest = fs::read_to_string(folder.join(MANIFEST)).context("its manifest is missing")?;
-    let (head, lines) = manifest.split_once('\n').unwrap_or_default();
-    // The number of lines shows whether the manifest was cut off.
-    ensure!(
-        head == format!("{} files", lines.lines().count()),
-        "its manifest is incomplete"
-    );
-    let found = HashSet::<String>::from_iter(list(folder, Path::new(""))?);
-    if let Some(line) = lines.lines().find(|line| !found.contains(*line)) {
+    let (head, files) = manifest.split_once('\n').unwrap_or_default();
+    let is_whole = head == format!("{} files", files.lines().count());
+    ensure!(is_whole, "its manifest is incomplete");
+    for line in files.lines() {
         let (size, file) = line.split_once(' ').unwrap_or_default();
-        bail!("{file} is missing or does not have {size} bytes");
+        let found = folder.join(file).symlink_metadata();
+        let is_found = found.is_ok_and(|data| data.len().to_string() == size);
+        ensure!(is_found, "{file} is missing or does not have {size} bytes");
     }
     Ok(())
 }
@@ -105,6 +87,8 @@ fn list(root: &Path, folder: &Path) -> Result<Vec<String>> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use anyhow::bail;
+
     use super::*;
 
     fn fill(_: &Path, result: &Path) -> Result<()> {
@@ -118,30 +102,29 @@ mod tests {
         let folder = cache.path().join("thing");
         provide(&folder, fill).unwrap();
         provide(&folder, |_, _| bail!("filled twice")).unwrap();
-        let (library, manifest) = (folder.join("lib/a.so"), folder.join(MANIFEST));
         for (damaged, content, complaint) in [
             (
-                &library,
+                "lib/a.so",
                 "0123",
-                "lib/a.so is missing or does not have 10 bytes",
+                "lib/a.so is missing or does not have 10",
             ),
-            (&manifest, "2 files\n10 lib/a.so\n", "incomplete"),
-            (&manifest, "", "incomplete"),
+            (MANIFEST, "2 files\n10 lib/a.so\n", "incomplete"),
+            (MANIFEST, "", "incomplete"),
         ] {
-            fs::write(damaged, content).unwrap();
+            fs::write(folder.join(damaged), content).unwrap();
             let damage = check(&folder).unwrap_err().to_string();
             assert!(damage.contains(complaint), "{damage}");
             provide(&folder, fill).unwrap();
-            fs::remove_file(damaged).unwrap();
+            fs::remove_file(folder.join(damaged)).unwrap();
             provide(&folder, fill).unwrap();
-            assert_eq!(fs::read(&library).unwrap(), b"0123456789");
+            assert_eq!(fs::read(folder.join("lib/a.so")).unwrap(), b"0123456789");
         }
     }
 
     #[test]
     fn errors_and_kills_leave_nothing_behind() {
         let cache = tempfile::tempdir().unwrap();
-        fs::create_dir_all(cache.path().join("unfinished-abc/result/lib")).unwrap();
+        fs::create_dir_all(cache.path().join("unfinished/result/lib")).unwrap();
         fs::create_dir(cache.path().join("plugins")).unwrap();
         let fail = |work: &Path, result: &Path| {
             fill(work, result)?;
@@ -154,10 +137,7 @@ mod tests {
         names.sort();
         assert_eq!(names, ["lock", "plugins"]);
         let error = provide(&cache.path().join("lock/thing"), fill).unwrap_err();
-        assert!(
-            error.to_string().contains("cannot write to the cache"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("cannot write to the cache"));
     }
 
     #[test]

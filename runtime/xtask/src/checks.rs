@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that continuous integration checks.
 
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::{env, iter};
 
 use anyhow::Result;
 
@@ -11,80 +11,33 @@ use crate::host::Host;
 use crate::steps::{self, Tally};
 use crate::{libtorch, packages, python, report};
 
-/// A check: its name, cargo's arguments as on a command line, and environment variables.
-struct Check {
-    name: &'static str,
-    cargo: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-}
-
-const fn check(name: &'static str, cargo: &'static str) -> Check {
-    Check {
-        name,
-        cargo,
-        variables: &[],
-    }
-}
-
-const FORMAT: Check = check("format", "fmt --all --check");
-
-/// The checks of `--fast`, which need no libtorch.
-const FAST: &[Check] = &[FORMAT, check("tests", "test --release --no-fail-fast")];
+/// The checks of `--fast`, which need no libtorch: cargo's arguments.
+const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
 
 /// All checks, the fastest first. All use the release profile, so most dependencies of a check have been
 /// compiled by those before it.
-const ALL: &[Check] = &[
-    FORMAT,
-    check(
-        "lints",
-        "clippy --release --workspace --all-targets --features faa-tests/torch -- -D warnings",
-    ),
-    Check {
-        name: "documentation",
-        cargo: "doc --release --workspace --no-deps",
-        variables: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-    // A build of the whole workspace enables the features that any package asks for, which hides that
-    // another package does not ask for a feature that it needs.
-    check("faa-op alone", "check --release -p faa-op"),
-    check(
-        "faa-ops-builtin alone",
-        "check --release -p faa-ops-builtin",
-    ),
-    check(
-        "faa-policy without features",
-        "check --release -p faa-policy --no-default-features",
-    ),
-    check(
-        "faa-policy with rayon only",
-        "check --release -p faa-policy --no-default-features --features rayon",
-    ),
-    check("faa-policy alone", "check --release -p faa-policy"),
-    check(
-        "faa-policy with all features",
-        "test --release -p faa-policy --all-features --no-fail-fast",
-    ),
-    check("faa-data alone", "check --release -p faa-data"),
-    check("faa-search alone", "check --release -p faa-search"),
-    check("faa-report alone", "check --release -p faa-report"),
-    check(
-        "faa-plugin-sdk without features",
-        "check --release -p faa-plugin-sdk --no-default-features",
-    ),
-    check(
-        "faa-plugin-sdk with all features",
-        "test --release -p faa-plugin-sdk --all-features --no-fail-fast",
-    ),
-    check(
-        "examples in the documentation",
-        "test --release --workspace --doc --no-fail-fast",
-    ),
+///
+/// A build of the whole workspace enables the features that any package asks for, which hides that another
+/// package does not ask for a feature that it needs. So each library is also checked alone.
+#[rustfmt::skip]
+const ALL: &[&str] = &[
+    "fmt --all --check",
+    "clippy --release --workspace --all-targets --features faa-tests/torch -- -D warnings",
+    "doc --release --workspace --no-deps",
+    "check --release -p faa-op",
+    "check --release -p faa-ops-builtin",
+    "check --release -p faa-policy --no-default-features",
+    "check --release -p faa-policy --no-default-features --features rayon",
+    "check --release -p faa-policy",
+    "test --release -p faa-policy --all-features --no-fail-fast",
+    "check --release -p faa-data",
+    "check --release -p faa-search",
+    "check --release -p faa-report",
+    "check --release -p faa-plugin-sdk --no-default-features",
+    "test --release -p faa-plugin-sdk --all-features --no-fail-fast",
+    "test --release --workspace --doc --no-fail-fast",
     // `--all-targets` would run the benchmarks too.
-    check(
-        "tests",
-        "test --release --workspace --lib --bins --tests --examples \
-         --features faa-tests/torch --no-fail-fast",
-    ),
+    "test --release --workspace --lib --bins --tests --examples --features faa-tests/torch --no-fail-fast",
 ];
 
 /// Runs the checks up to the first that fails, and prints the numbers of passed and failed tests.
@@ -113,7 +66,7 @@ pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
 /// versions. `rust-toolchain.toml` says why the version is not pinned.
 fn warn_of_other_toolchain(host: &Host) {
     let known = env!("CARGO_PKG_RUST_VERSION");
-    let output = host.cargo(&["--version"]).output();
+    let output = host.cargo("--version").output();
     let current = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let current = current.unwrap_or_default();
     if !current.starts_with(&format!("cargo {known}.")) {
@@ -141,30 +94,25 @@ fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
 
 fn run_all(
     host: &Host,
-    checks: &[Check],
+    checks: &[&str],
     libraries: Option<&Path>,
     tally: &mut Tally,
 ) -> Result<()> {
     for check in checks {
-        steps::step(check.name, || {
-            let mut command = host.cargo(&check.cargo.split_whitespace().collect::<Vec<_>>());
-            command.envs(check.variables.iter().copied());
+        steps::step(&format!("cargo {check}"), || {
+            let mut command = host.cargo(check);
+            if check.starts_with("doc ") {
+                command.env("RUSTDOCFLAGS", "-D warnings");
+            }
+            // Lets all tests find libtorch. faa-torch writes the library's path into its own programs and
+            // tests, but not into its documentation's examples or the tests of other packages.
             if let Some(folder) = libraries {
-                add_library_path(host, &mut command, folder);
+                let others = host.variable("LD_LIBRARY_PATH").unwrap_or_default();
+                let folders = iter::once(folder.to_owned()).chain(env::split_paths(others));
+                command.env("LD_LIBRARY_PATH", env::join_paths(folders)?);
             }
             steps::run(&mut command, &mut io::stdout(), tally)
         })?;
     }
     Ok(())
-}
-
-/// Lets all tests find libtorch. faa-torch writes the library's path into its own programs and tests, but
-/// not into its documentation's examples or the tests of other packages.
-fn add_library_path(host: &Host, command: &mut Command, folder: &Path) {
-    let mut path = OsString::from(folder);
-    if let Some(others) = host.variable("LD_LIBRARY_PATH") {
-        path.push(":");
-        path.push(others);
-    }
-    command.env("LD_LIBRARY_PATH", path);
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::host::Host;
 use crate::{in_words, libtorch, program};
 
-/// The program that is run, and its package.
+/// The program that is run.
 const PROGRAM: &str = "faa-runtime";
 
 /// The default options of the search.
@@ -27,9 +27,9 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
         libtorch::ensure(host)
     })?;
     eprintln!("building {PROGRAM} …");
-    let build = ["build", "--release", "-p", PROGRAM, "-p", "faa-torch"];
     let program = timed(&mut times, "build", || {
-        program::build(host, &build, PROGRAM, "bin")
+        let build = "build --release -p faa-runtime -p faa-torch";
+        program::build(host, build, PROGRAM, "bin")
     })?;
     let arguments = search_arguments(extra);
     eprintln!("{PROGRAM} {}", arguments.join(" "));

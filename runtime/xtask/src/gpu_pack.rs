@@ -10,28 +10,18 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
-use crate::{libtorch, program};
+use crate::{libtorch, program, steps};
 
 /// The programs that the script runs, with cargo's name of their kind.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("faa-runtime", "bin"),
     ("faa-runtime-torch", "bin"),
     ("device_check", "example"),
     ("rates", "example"),
-    ("shares", "example"),
 ];
 
 /// Builds all programs. It is the same for each of them, so that nothing is built twice.
-const BUILD: [&str; 8] = [
-    "build",
-    "--release",
-    "-p",
-    "faa-runtime",
-    "-p",
-    "faa-torch",
-    "--bins",
-    "--examples",
-];
+const BUILD: &str = "build --release -p faa-runtime -p faa-torch --bins --examples";
 
 /// The script and its documentation; paths from the root of the checkout.
 const TEXTS: [&str; 2] = ["tests/gpu/run.sh", "tests/gpu/README.md"];
@@ -69,7 +59,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     let mut programs = Vec::new();
     for (name, kind) in PROGRAMS {
         eprintln!("building {name} …");
-        programs.push(program::build(host, &BUILD, name, kind)?);
+        programs.push(program::build(host, BUILD, name, kind)?);
     }
     let texts = TEXTS.map(|text| host.root.join(text));
     let packed = pack(&programs, &texts, data, &commit(host), out)?;
@@ -140,19 +130,10 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
 
 /// Removes debug symbols, which are most of a program's size.
 fn strip(host: &Host, program: &Path) -> Result<()> {
-    let Some(strip) = host.find_program("strip") else {
-        return Ok(());
-    };
-    let status = Command::new(&strip)
-        .arg(program)
-        .status()
-        .with_context(|| format!("cannot run {}", strip.display()))?;
-    ensure!(
-        status.success(),
-        "strip {} ended with {status}",
-        program.display()
-    );
-    Ok(())
+    match host.find_program("strip") {
+        Some(strip) => steps::complete(Command::new(strip).arg(program)),
+        None => Ok(()),
+    }
 }
 
 /// The commit that the programs were built from, or `unknown`.
@@ -162,12 +143,9 @@ fn commit(host: &Host) -> String {
         .current_dir(&host.root)
         .stdin(Stdio::null())
         .stderr(Stdio::null());
-    match git.output() {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).trim().into()
-        }
-        _ => "unknown".into(),
-    }
+    let output = git.output().ok().filter(|output| output.status.success());
+    let commit = output.and_then(|output| String::from_utf8(output.stdout).ok());
+    commit.map_or("unknown".into(), |commit| commit.trim().into())
 }
 
 /// A table of the files and their sizes.

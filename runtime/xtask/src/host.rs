@@ -64,13 +64,11 @@ impl Host {
         Ok(())
     }
 
-    /// A cargo command in the root of the checkout.
-    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+    /// A cargo command in the root of the checkout, with arguments that are separated by spaces.
+    pub(crate) fn cargo(&self, arguments: &str) -> Command {
         let mut command = Command::new(self.variable("CARGO").unwrap_or(OsStr::new("cargo")));
-        command
-            .args(arguments)
-            .current_dir(&self.root)
-            .stdin(Stdio::null());
+        command.args(arguments.split(' ')).current_dir(&self.root);
+        command.stdin(Stdio::null());
         if self.variable("LIBTORCH").is_none() {
             // An empty variable would keep cargo's configuration from setting it.
             command.env_remove("LIBTORCH");
@@ -109,11 +107,11 @@ pub(crate) mod tests {
 
     /// A Linux machine with only these environment variables.
     pub(crate) fn host(root: &Path, variables: &[(&str, &Path)]) -> Host {
+        let variables = variables.iter();
         Host {
             root: root.to_owned(),
             variables: variables
-                .iter()
-                .map(|(name, value)| (name.into(), value.as_os_str().to_owned()))
+                .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             platform: ("linux", "x86_64"),
         }
@@ -139,13 +137,8 @@ pub(crate) mod tests {
     fn a_missing_compiler_is_reported() {
         let empty = tempfile::tempdir().unwrap();
         let machine = host(Path::new("/"), &[("PATH", empty.path())]);
-        assert!(
-            machine
-                .need_cxx()
-                .unwrap_err()
-                .to_string()
-                .contains("install g++")
-        );
+        let error = machine.need_cxx().unwrap_err().to_string();
+        assert!(error.contains("install g++"), "{error}");
     }
 
     #[test]

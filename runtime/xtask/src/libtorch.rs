@@ -1,16 +1,17 @@
 //! Provides libtorch: the one that `LIBTORCH` names, or one for the CPU, downloaded once.
 
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+#[cfg(windows)]
+use std::os::windows::fs::symlink_dir as symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use faa_system::libtorch::{VERSION, check, in_cache};
 
 use crate::host::Host;
-use crate::{cache, python};
-
-/// The requirements file, from the root of the checkout.
-const REQUIREMENTS: &str = "runtime/xtask/libtorch.txt";
+use crate::{cache, python, steps};
 
 /// The link that cargo's configuration sets `LIBTORCH` to.
 const LINK: &str = ".libtorch";
@@ -43,9 +44,10 @@ for wheel in pathlib.Path(sys.argv[1]).iterdir():
 /// Ensures that builds find a libtorch of the right version, and returns its folder.
 pub(crate) fn ensure(host: &Host) -> Result<PathBuf> {
     if let Some(folder) = set_by_user(host) {
-        let advice = "unset LIBTORCH to download libtorch, or set it to a libtorch of the right \
-                      version (in a Python environment: site-packages/torch)";
-        check_set_by_user(&folder).context(advice)?;
+        check_set_by_user(&folder).context(
+            "unset LIBTORCH to download libtorch, or set it to a libtorch of the right version (in \
+             a Python environment: site-packages/torch)",
+        )?;
         return Ok(folder);
     }
     host.need_linux_x86_64("where LIBTORCH must be set: libtorch can be downloaded")?;
@@ -53,7 +55,12 @@ pub(crate) fn ensure(host: &Host) -> Result<PathBuf> {
         download(host, work, result)
             .context("cannot download libtorch (or set LIBTORCH to its folder)")
     })?;
-    link(&host.root.join(LINK), &folder)?;
+    let link = host.root.join(LINK);
+    if fs::read_link(&link).ok().as_ref() != Some(&folder) {
+        let _ = fs::remove_file(&link);
+        symlink(&folder, &link)
+            .with_context(|| format!("cannot replace {} by a link; remove it", link.display()))?;
+    }
     Ok(folder)
 }
 
@@ -77,13 +84,11 @@ fn download(host: &Host, work: &Path, result: &Path) -> Result<()> {
     let (python, _) = python::find(host, "import pip, zipfile")?;
     eprintln!("downloading libtorch {VERSION} (544 MB, once) …");
     let (wheels, unpacked) = (work.join("wheels"), work.join("unpacked"));
-    let requirements = host.root.join(REQUIREMENTS);
-    python::pip(&python, work, WHEELS, &wheels, &requirements)?;
+    python::pip(host, &python, "libtorch", work, WHEELS, &wheels)?;
     eprintln!("unpacking libtorch …");
     let mut unpack = python::quiet(&python);
     unpack.args(["-c", UNPACK]).args([&wheels, &unpacked]);
-    let status = unpack.args(PARTS).status()?;
-    ensure!(status.success(), "Python cannot unpack the wheels");
+    steps::complete(unpack.args(PARTS)).context("Python cannot unpack the wheels")?;
     fs::create_dir(result.join("lib"))?;
     for part in PARTS {
         let to = part.trim_start_matches("torch/");
@@ -97,37 +102,18 @@ fn download(host: &Host, work: &Path, result: &Path) -> Result<()> {
     Ok(fs::write(result.join("build-version"), VERSION)?)
 }
 
-/// Points the link at the folder, atomically.
-fn link(link: &Path, folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    use std::os::unix::fs::symlink;
-    #[cfg(windows)]
-    use std::os::windows::fs::symlink_dir as symlink;
-
-    let found = fs::read_link(link).ok();
-    if found.as_deref() == Some(folder) {
-        return Ok(());
-    }
-    let context = || format!("cannot replace {} by a link; remove it", link.display());
-    ensure!(found.is_some() || !link.exists(), context());
-    let new = link.with_extension(std::process::id().to_string());
-    symlink(folder, &new).with_context(context)?;
-    fs::rename(&new, link).with_context(context)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::host::tests::{host, script};
 
-    /// A checkout with a fake `python3` that unpacks empty parts, after `change` was applied to them.
-    fn ensure_with(change: impl Fn(&Path)) -> (tempfile::TempDir, Result<PathBuf>) {
+    /// A checkout with a fake `python3` that unpacks empty parts, of which one may be missing.
+    fn ensure_without(missing: Option<&str>) -> (tempfile::TempDir, Result<PathBuf>) {
         let root = tempfile::tempdir().unwrap();
         let parts = root.path().join("parts");
-        for part in PARTS {
+        for part in PARTS.iter().filter(|part| Some(**part) != missing) {
             fs::create_dir_all(parts.join(part)).unwrap();
         }
-        change(&parts);
         let copy = format!("[ $1 = -c ] && [ $4 ] && /bin/cp -r {parts:?} $4; exit 0");
         script(root.path(), "python3", &copy);
         let cache = root.path().join("cache");
@@ -138,7 +124,7 @@ mod tests {
 
     #[test]
     fn wheels_become_a_libtorch_with_a_link_to_it() {
-        let (root, folder) = ensure_with(|_| ());
+        let (root, folder) = ensure_without(None);
         let folder = folder.unwrap();
         let (cache, link) = (root.path().join("cache"), root.path().join(LINK));
         assert_eq!(folder, in_cache(&cache));
@@ -148,7 +134,7 @@ mod tests {
 
         // It is found without Python, and a dangling link is replaced.
         fs::remove_file(&link).unwrap();
-        std::os::unix::fs::symlink("/nonexistent", &link).unwrap();
+        symlink("/nonexistent", &link).unwrap();
         let machine = host(root.path(), &[("FAA_CACHE_DIR", &cache)]);
         assert_eq!(ensure(&machine).unwrap(), folder);
         assert_eq!(fs::read_link(&link).unwrap(), folder);
@@ -159,12 +145,9 @@ mod tests {
 
     #[test]
     fn wheels_without_a_part_are_refused() {
-        let (root, result) = ensure_with(|parts| fs::remove_dir(parts.join(PARTS[3])).unwrap());
+        let (root, result) = ensure_without(Some("torch/lib/libgomp.so.1"));
         let error = format!("{:#}", result.unwrap_err());
-        assert!(
-            error.contains("do not contain torch/lib/libgomp.so.1"),
-            "{error}"
-        );
+        assert!(error.contains("do not contain torch/lib/libgomp.so.1"));
         let left = root.path().join("cache").read_dir().unwrap().count();
         assert_eq!(left, 1, "the lock");
     }
@@ -172,28 +155,30 @@ mod tests {
     #[test]
     fn the_user_s_libtorch_must_be_of_the_right_version() {
         let root = tempfile::tempdir().unwrap();
-        let own = root.path().join("own");
-        let outcome = |folder: &Path| {
-            let found = ensure(&host(root.path(), &[("LIBTORCH", folder)]));
-            found.map_err(|error| format!("{error:#}"))
-        };
-        let is_refused = |folder: &Path, why: &str| {
-            let error = outcome(folder).unwrap_err();
+        let (own, library) = (root.path().join("own"), "own/lib/libtorch_cpu.so");
+        fs::create_dir_all(own.join("lib")).unwrap();
+        let of = |folder: &Path| ensure(&host(root.path(), &[("LIBTORCH", folder)]));
+        for (file, content, folder, why) in [
+            ("x", "", Path::new("own"), "not an absolute path"),
+            ("x", "", &own, "has no lib/libtorch_cpu.so"),
+            (library, "", &own, "does not state its version"),
+            (
+                "own/build-version",
+                "2.9.1+cpu",
+                &own,
+                "is version 2.9.1, not 2.11.0",
+            ),
+            ("own/build-version", "2.11.0+cu130", &own, "has no include"),
+        ] {
+            fs::write(root.path().join(file), content).unwrap();
+            let error = format!("{:#}", of(folder).unwrap_err());
             assert!(
                 error.contains(why) && error.contains("unset LIBTORCH"),
                 "{error}"
             );
-        };
-        is_refused(Path::new("own"), "not an absolute path");
-        is_refused(&own, "has no lib/libtorch_cpu.so");
-        fs::create_dir_all(own.join("lib")).unwrap();
-        fs::write(own.join("lib/libtorch_cpu.so"), "").unwrap();
-        fs::write(own.join("build-version"), "2.9.1+cpu").unwrap();
-        is_refused(&own, "is version 2.9.1, not 2.11.0");
-        fs::write(own.join("build-version"), "2.11.0+cu130").unwrap();
-        is_refused(&own, "has no include");
+        }
         fs::create_dir(own.join("include")).unwrap();
-        assert_eq!(outcome(&own), Ok(own));
+        assert_eq!(of(&own).unwrap(), own);
         for set_by_cargo in [&root.path().join(LINK), Path::new("")] {
             let machine = host(root.path(), &[("LIBTORCH", set_by_cargo)]);
             assert_eq!(set_by_user(&machine), None);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
@@ -37,19 +37,18 @@ pub(crate) struct FuzzOptions {
 
 /// Runs fuzz targets up to the first finding.
 pub(crate) fn fuzz(host: &Host, options: &FuzzOptions) -> Result<ExitCode> {
-    need(host, &["fuzz", "--version"], "cargo install cargo-fuzz")?;
-    let listed = nightly(host, &["fuzz", "list", "--fuzz-dir", FUZZ]).output()?;
+    need(host, "fuzz", "cargo install cargo-fuzz")?;
+    let listed = nightly(host, "fuzz list --fuzz-dir tests/fuzz").output()?;
     ensure!(listed.status.success(), "cannot list the fuzz targets");
     let listed = String::from_utf8(listed.stdout)?;
     let mut targets: Vec<&str> = listed.lines().collect();
     if let Some(wanted) = &options.target {
-        if !targets.contains(&wanted.as_str()) {
-            bail!(
-                "there is no fuzz target {wanted}; the targets are {}",
-                targets.join(", ")
-            );
-        }
+        let all = targets.join(", ");
         targets.retain(|target| target == wanted);
+        ensure!(
+            !targets.is_empty(),
+            "there is no fuzz target {wanted}; the targets are {all}"
+        );
     }
     for target in targets {
         steps::step(target, || fuzz_one(host, target, options.seconds))?;
@@ -62,7 +61,8 @@ fn fuzz_one(host: &Host, target: &str, seconds: u32) -> Result<()> {
     let corpus = folder("corpus");
     std::fs::create_dir_all(host.root.join(&corpus))
         .with_context(|| format!("cannot create the folder {corpus}"))?;
-    let mut command = nightly(host, &["fuzz", "run", "--fuzz-dir", FUZZ, target, &corpus]);
+    let mut command = nightly(host, "fuzz run --fuzz-dir tests/fuzz");
+    command.args([target, &corpus]);
     let [seeds, regressions] = ["seeds", "regressions"].map(folder);
     let inputs = [&seeds, &regressions].into_iter();
     command.args(inputs.filter(|folder| host.root.join(folder).is_dir()));
@@ -75,17 +75,15 @@ fn fuzz_one(host: &Host, target: &str, seconds: u32) -> Result<()> {
         // The bytes are numbers and not text, so there is no reason to begin with short inputs.
         command.args(["-max_len=512", "-len_control=0"]);
     }
-    let status = command.status().context("cannot run the fuzzer")?;
-    // The fuzzer itself has printed the path of the input and how to repeat it.
-    ensure!(status.success(), "{target}: the fuzzer ended with {status}");
-    Ok(())
+    // The fuzzer itself prints the path of the input and how to repeat it.
+    steps::complete(&mut command)
 }
 
 /// Runs the tests of the packages with unsafe code in Miri.
 pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
     let install = "rustup component add miri rust-src --toolchain nightly";
-    need(host, &["miri", "--version"], install)?;
-    let mut command = nightly(host, &MIRI.split_whitespace().collect::<Vec<_>>());
+    need(host, "miri", install)?;
+    let mut command = nightly(host, MIRI);
     // Proptest reads recorded failures from the source folder. The user's flags come last.
     let mut flags = OsString::from("-Zmiri-disable-isolation ");
     flags.push(host.variable("MIRIFLAGS").unwrap_or_default());
@@ -94,17 +92,16 @@ pub(crate) fn miri(host: &Host) -> Result<ExitCode> {
         .env("RUSTFLAGS", BEST_LEVEL)
         .env("RUSTDOCFLAGS", BEST_LEVEL)
         .env("PROPTEST_CASES", "2");
-    let status = command.status().context("cannot run Miri")?;
-    ensure!(status.success(), "Miri ended with {status}");
+    steps::complete(&mut command)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A command of nightly cargo, in the root of the checkout.
-fn nightly(host: &Host, arguments: &[&str]) -> Command {
+/// A command of nightly cargo, in the root of the checkout, with arguments that are separated by spaces.
+fn nightly(host: &Host, arguments: &str) -> Command {
     let mut command = Command::new("rustup");
     command
         .args(["run", "nightly", "cargo"])
-        .args(arguments)
+        .args(arguments.split(' '))
         .current_dir(&host.root)
         // They name the toolchain that built this program.
         .env_remove("CARGO")
@@ -114,13 +111,14 @@ fn nightly(host: &Host, arguments: &[&str]) -> Command {
 }
 
 /// Fails early if a command of nightly cargo is not installed, and names the command that installs it.
-fn need(host: &Host, arguments: &[&str], install: &str) -> Result<()> {
-    if !runs(&mut nightly(host, &["--version"])) {
-        bail!("no nightly Rust: rustup toolchain install nightly");
-    }
-    if !runs(&mut nightly(host, arguments)) {
-        bail!("`cargo {}` is missing: {install}", arguments[0]);
-    }
+fn need(host: &Host, command: &str, install: &str) -> Result<()> {
+    let nightly_runs = runs(&mut nightly(host, "--version"));
+    ensure!(
+        nightly_runs,
+        "no nightly Rust: rustup toolchain install nightly"
+    );
+    let command_runs = runs(&mut nightly(host, &format!("{command} --version")));
+    ensure!(command_runs, "`cargo {command}` is missing: {install}");
     Ok(())
 }
 
@@ -146,7 +144,7 @@ mod tests {
     fn a_missing_command_does_not_run() {
         assert!(!runs(&mut Command::new("no-such-program")));
         let folder = tempfile::tempdir().unwrap();
-        let command = nightly(&host(folder.path(), &[]), &["fuzz", "list"]);
+        let command = nightly(&host(folder.path(), &[]), "fuzz list");
         let arguments: Vec<_> = command.get_args().collect();
         assert_eq!(arguments, ["run", "nightly", "cargo", "fuzz", "list"]);
     }

@@ -16,14 +16,13 @@ use crate::steps::{self, Tally};
 /// Packages the libraries, unpacks them into a separate workspace, and checks that it compiles.
 /// `cargo package` can build too, but in the dev profile, in which all dependencies would be built again.
 pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
-    let metadata = ["metadata", "--no-deps", "--format-version", "1"];
-    let output = host.cargo(&metadata).stderr(Stdio::inherit()).output()?;
+    let mut metadata = host.cargo("metadata --no-deps --format-version 1");
+    let output = metadata.stderr(Stdio::inherit()).output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout).context("no cargo metadata")?;
     let libraries = publishable(&metadata);
     ensure!(!libraries.is_empty(), "no package may be published");
 
-    let mut package = host.cargo(&["package", "--no-verify", "--allow-dirty", "--quiet"]);
-    package.arg("--exclude-lockfile");
+    let mut package = host.cargo("package --no-verify --allow-dirty --quiet --exclude-lockfile");
     for (name, _) in &libraries {
         package.args(["-p", name]);
     }
@@ -50,7 +49,7 @@ pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
     fs::write(unpacked.join("Cargo.toml"), workspace)?;
     // With the same versions of dependencies, most are already compiled.
     fs::copy(host.root.join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
-    let mut check = host.cargo(&["check", "--release", "--workspace", "--lib"]);
+    let mut check = host.cargo("check --release --workspace --lib");
     check
         .arg("--manifest-path")
         .arg(unpacked.join("Cargo.toml"))

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
-use crate::{program, python};
+use crate::{program, python, steps};
 
 /// The program that generates cases, an example of `faa-tests`.
 const PROGRAM: &str = "parity";
@@ -45,15 +45,8 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
         return write_goldens(host, &mut python);
     }
     eprintln!("building {PROGRAM} …");
-    let build = [
-        "build",
-        "--release",
-        "-p",
-        "faa-tests",
-        "--example",
-        PROGRAM,
-    ];
-    let program = program::build(host, &build, PROGRAM, "example")?;
+    let build = "build --release -p faa-tests --example parity";
+    let program = program::build(host, build, PROGRAM, "example")?;
     // The standard library's hash keys are random; half of the bits are easier to type.
     let random = || RandomState::new().hash_one(0) >> 32;
     let seed = options.seed.unwrap_or_else(random);
@@ -77,12 +70,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
 
 /// Writes the goldens with Pillow.
 fn write_goldens(host: &Host, python: &mut Command) -> Result<ExitCode> {
-    let status = python
-        .args([MAKE_GOLDENS, GOLDENS])
-        .current_dir(&host.root)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run Python")?;
-    ensure!(status.success(), "{MAKE_GOLDENS} ended with {status}");
+    let python = python.args([MAKE_GOLDENS, GOLDENS]).current_dir(&host.root);
+    steps::complete(python)?;
     Ok(ExitCode::SUCCESS)
 }

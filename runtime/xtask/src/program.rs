@@ -11,7 +11,7 @@ use crate::host::Host;
 
 /// Builds with cargo, and returns the path of the program with this name and kind (`bin`, `example`). Cargo
 /// reports it: it depends on the target folder, the target and the profile.
-pub(crate) fn build(host: &Host, arguments: &[&str], name: &str, kind: &str) -> Result<PathBuf> {
+pub(crate) fn build(host: &Host, arguments: &str, name: &str, kind: &str) -> Result<PathBuf> {
     let mut command = host.cargo(arguments);
     command
         .arg("--message-format=json-render-diagnostics")

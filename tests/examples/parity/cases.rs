@@ -4,8 +4,8 @@ use std::error::Error;
 
 use faa_op::{Channels, DrawKey, OpSet, Scratch, Stream};
 use faa_ops_builtin::SimdLevel;
-use faa_tests::pictures::{Kind, mode_of, partner, picture};
-use faa_tests::ways::{Picture, Way};
+use faa_tests::pictures::{Kind, Source, mode_of};
+use faa_tests::ways::Way;
 use serde_json::{Value, json};
 
 use crate::policies::PolicyRun;
@@ -14,11 +14,7 @@ use crate::values::draw_value;
 /// Everything that a result depends on.
 pub(crate) struct Case {
     number: u64,
-    kind: Kind,
-    image_seed: u64,
-    width: usize,
-    height: usize,
-    channels: Channels,
+    source: Source,
     work: Work,
 }
 
@@ -48,11 +44,13 @@ impl Case {
         let channels = *pick(stream, &[Channels::L, Channels::Rgb, Channels::Rgba]);
         Self {
             number,
-            kind: *pick(stream, &Kind::ALL),
-            image_seed: stream.next_u64(),
-            width,
-            height,
-            channels,
+            source: Source {
+                kind: *pick(stream, &Kind::ALL),
+                seed: stream.next_u64(),
+                width,
+                height,
+                channels,
+            },
             work: if stream.chance(0.25) {
                 Work::Policy(PolicyRun::draw(stream, ops, channels))
             } else {
@@ -63,26 +61,18 @@ impl Case {
 
     /// The case as JSON, without the SIMD level.
     pub(crate) fn record(&self) -> Value {
+        let source = &self.source;
+        let step = |step: &Applied| json!({"op": step.op, "value": step.value, "seed": step.seed, "partner": step.partner});
         let mut record = json!({
             "case": self.number,
-            "kind": self.kind.name(),
-            "image_seed": self.image_seed,
-            "width": self.width,
-            "height": self.height,
-            "mode": mode_of(self.channels),
-            "length": self.width * self.height * self.channels.count(),
+            "kind": source.kind.name(),
+            "image_seed": source.seed,
+            "width": source.width,
+            "height": source.height,
+            "mode": mode_of(source.channels),
+            "length": source.width * source.height * source.channels.count(),
+            "steps": self.work.steps().iter().map(step).collect::<Vec<_>>(),
         });
-        let steps: Vec<Value> = self
-            .work
-            .steps()
-            .iter()
-            .map(|step| {
-                json!({
-                    "op": step.op, "value": step.value, "seed": step.seed, "partner": step.partner,
-                })
-            })
-            .collect();
-        record["steps"] = json!(steps);
         match &self.work {
             Work::Op { way, .. } => record["way"] = json!(format!("{way:?}")),
             Work::Policy(run) => run.describe(&mut record),
@@ -96,35 +86,18 @@ impl Case {
         level: SimdLevel,
         ops: &OpSet,
     ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-        let (width, height, channels) = (self.width, self.height, self.channels);
-        let to_picture = |samples| Picture {
-            samples,
-            width,
-            height,
-            channels,
-        };
-        let image = to_picture(picture(self.kind, self.image_seed, width, height, channels));
+        let image = self.source.picture();
         match &self.work {
             Work::Op { step, way } => {
-                let partner = step.partner.map(|number| {
-                    to_picture(partner(self.image_seed, number, width, height, channels))
-                });
+                let partner = step.partner.map(|number| self.source.partner(number));
                 let op = ops.get(&step.op).ok_or("unknown op")?.as_ref();
-                let scratch = &mut Scratch::new();
-                let result = way.apply(
-                    op,
-                    level,
-                    &image,
-                    step.value,
-                    step.seed,
-                    partner.as_ref(),
-                    scratch,
-                )?;
+                let (value, seed, scratch) = (step.value, step.seed, &mut Scratch::new());
+                let partner = partner.as_ref();
+                let result = way.apply(op, level, &image, value, seed, partner, scratch)?;
                 Ok(result.samples)
             }
             Work::Policy(run) => {
-                let partners = |number| partner(self.image_seed, number, width, height, channels);
-                run.result(ops, &image, partners)
+                run.result(ops, &image, |number| self.source.partner(number).samples)
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpSet, OpSpec, Scratch};
+use faa_op::{Call, DrawKey, ImageMut, ImageRef, OpError, OpErrorKind, OpSet, OpSpec, Scratch};
 use faa_ops_builtin::SimdLevel;
 use faa_policy::{
     ApplyError, Executor, Plan, Policy, ReplayErrorKind, Rule, Sampler, SamplerOp, SamplerValues,
@@ -68,6 +68,13 @@ fn list<'a, T>(
     (0..count).map(|_| item(input)).collect()
 }
 
+fn maybe<'a, T>(
+    input: &mut Unstructured<'a>,
+    item: impl Fn(&mut Unstructured<'a>) -> Result<T>,
+) -> Result<Option<T>> {
+    input.arbitrary::<bool>()?.then(|| item(input)).transpose()
+}
+
 /// A valid step.
 fn step(input: &mut Unstructured<'_>) -> Result<Step> {
     let op = any_op(input)?;
@@ -81,53 +88,32 @@ fn step(input: &mut Unstructured<'_>) -> Result<Step> {
         }
         _ => Strength::Magnitude(unit_interval(input)?),
     };
-    Ok(Step {
-        op: op.name().to_owned(),
-        probability,
-        strength,
-    })
+    Ok(Step::new(op.name(), probability, strength))
 }
 
 fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
-    let max_bins = match input.ratio(3_u8, 4_u8)? {
-        true => 31,
-        false => Sampler::MAX_BINS,
-    };
-    let bins = input.int_in_range(2..=max_bins)?;
-    let max_count = match input.ratio(15_u8, 16_u8)? {
-        true => 6,
-        false => Sampler::MAX_COUNT,
-    };
-    Ok(Sampler {
-        count: input.int_in_range(1..=max_count)?,
-        bins,
-        bin: match input.arbitrary()? {
-            true => Some(input.int_in_range(0..=bins - 1)?),
-            false => None,
-        },
-        ops: list(input, 6, sampler_op)?,
-    })
+    let is_small = input.ratio(3_u8, 4_u8)?;
+    let bins = input.int_in_range(2..=if is_small { 31 } else { Sampler::MAX_BINS })?;
+    let is_short = input.ratio(15_u8, 16_u8)?;
+    let max_count = if is_short { 6 } else { Sampler::MAX_COUNT };
+    let count = input.int_in_range(1..=max_count)?;
+    let bin = maybe(input, |input| input.int_in_range(0..=bins - 1))?;
+    Ok(Sampler::new(count, bins, bin, list(input, 6, sampler_op)?))
 }
 
 fn sampler_op(input: &mut Unstructured<'_>) -> Result<SamplerOp> {
     let op = any_op(input)?;
-    let values = if op.value_range().is_some() && input.arbitrary()? {
-        Some(SamplerValues {
-            low: finite(input)?,
-            high: finite(input)?,
-            centre: match input.arbitrary()? {
-                true => Some(finite(input)?),
-                false => None,
-            },
-            integer: input.arbitrary()?,
-        })
-    } else {
-        None
+    let values = |input: &mut Unstructured<'_>| {
+        let (low, high) = (finite(input)?, finite(input)?);
+        let mut values = SamplerValues::new(low, high, maybe(input, finite)?);
+        values.integer = input.arbitrary()?;
+        Ok(values)
     };
-    Ok(SamplerOp {
-        op: op.name().to_owned(),
-        values,
-    })
+    let values = match op.value_range() {
+        Some(_) => maybe(input, values)?,
+        None => None,
+    };
+    Ok(SamplerOp::new(op.name(), values))
 }
 
 pub(super) fn any_op(input: &mut Unstructured<'_>) -> Result<&'static OpSpec> {
@@ -157,42 +143,36 @@ pub(super) fn assert_same_in_every_way(
         let mut result = start;
         apply(&mut result.view_mut(), &mut workspace).map(|()| result)
     };
-    let first = applied(
-        &mut |image, own| executor.apply(image, key, own),
-        source.clone(),
-    );
-    let again = applied(
-        &mut |image, own| executor.apply(image, key, own),
-        source.clone(),
-    );
+    let in_place: &mut Apply<'_> = &mut |image, own| executor.apply(image, key, own);
+    let first = applied(in_place, source.clone());
+    let again = applied(in_place, source.clone());
     assert!(first == again, "the second run differs");
-    let from_whole = applied(
-        &mut |image, own| executor.apply_to(source.view(), image, key, own),
-        source.blank(),
-    );
-    assert!(first == from_whole, "from a contiguous source");
-    let from_part = applied(
-        &mut |image, own| executor.apply_to(framed.part(), image, key, own),
-        source.blank(),
-    );
-    assert!(first == from_part, "from a part of a larger source");
+    for (from, whose) in [(source.view(), "contiguous"), (framed.part(), "larger")] {
+        let apply_to: &mut Apply<'_> = &mut |image, own| executor.apply_to(from, image, key, own);
+        assert!(
+            first == applied(apply_to, source.blank()),
+            "from a {whose} source"
+        );
+    }
     let mut pair = [source.clone(), source.clone()];
     let mut batch: Vec<_> = pair.iter_mut().map(|one| (key, one.view_mut())).collect();
     let batched = executor.apply_batch(&mut batch, &mut Workspace::with_partners(&partners));
     let batched = batched.map(|()| pair);
-    assert!(
-        first.clone().map(|one| [one.clone(), one]) == batched,
-        "in a batch"
-    );
+    let twice = first.clone().map(|one| [one.clone(), one]);
+    assert!(twice == batched, "in a batch");
     if partners.is_empty() {
         let mut alone = source.clone();
-        let alone = executor
-            .apply(&mut alone.view_mut(), key, &mut Workspace::new())
-            .map(|()| alone);
-        assert!(first == alone, "without the empty set of partners");
+        let applied = executor.apply(&mut alone.view_mut(), key, &mut Workspace::new());
+        assert!(
+            first == applied.map(|()| alone),
+            "without the empty set of partners"
+        );
         if let Some(op) = executor.partner_op() {
             let error = first.expect_err("the op needs partners");
-            assert_eq!((error.op(), error.kind()), (Some(op), &OpError::NoPartner));
+            assert_eq!(
+                (error.op(), error.kind()),
+                (Some(op), &OpErrorKind::NoPartner)
+            );
             return;
         }
     }
@@ -203,18 +183,17 @@ pub(super) fn assert_same_in_every_way(
     for (level, ops) in LEVELS.iter() {
         let mut result = source.clone();
         let replayed = plan.replay(ops, &mut result.view_mut(), &mut workspace);
-        let replayed = match replayed {
-            Ok(()) => Ok(result),
-            Err(error) => match error.kind() {
-                ReplayErrorKind::Apply(error) => Err(error.clone()),
+        let replayed = replayed
+            .map(|()| result)
+            .map_err(|error| match error.kind() {
+                ReplayErrorKind::Apply(error) => error.clone(),
                 error => panic!("the plan is refused: {error:?}"),
-            },
-        };
+            });
         assert!(first == replayed, "{plan:?} differs at {level}");
         let stepwise = one_by_one(&plan, ops, source, partners);
-        let first = first.as_ref().map_err(|error| error.kind().clone());
+        let first = first.as_ref().map_err(ApplyError::kind);
         assert!(
-            first == stepwise.as_ref().map_err(Clone::clone),
+            first == stepwise.as_ref().map_err(OpError::kind),
             "{plan:?} at {level}"
         );
     }

@@ -27,11 +27,7 @@ pub(super) fn picture(input: &mut Unstructured<'_>) -> Result<Picture> {
         true => (width, height),
         false => (height, width),
     };
-    let (seed, low, span) = (
-        input.arbitrary::<u8>()?,
-        input.arbitrary()?,
-        input.arbitrary()?,
-    );
+    let [seed, low, span] = input.arbitrary()?;
     let samples = noise(seed, low, span, width * height * channels.count());
     Ok(Picture {
         samples,

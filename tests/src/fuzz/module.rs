@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
+use faa_op::abi::MAX_OPS;
 use faa_op::{Channels, ImageMut, Op};
-use faa_plugin::{Host, HostConfig, Limits, parse_spec};
+use faa_plugin::{Host, HostConfig, parse_spec};
 
 /// The maximum time for a module: compilation, start, specification, lookup tables, and two calls, each with
 /// an error message, on a machine whose cores are all busy.
@@ -86,11 +87,10 @@ pub fn smith(bytes: &[u8]) {
 ///
 /// If an invalid one is accepted.
 pub fn spec(bytes: &[u8]) {
-    let limits = Limits::default();
-    let Ok(specs) = parse_spec(bytes, &limits) else {
+    let Ok(specs) = parse_spec(bytes) else {
         return;
     };
-    assert!((1..=limits.ops).contains(&specs.len()));
+    assert!((1..=MAX_OPS).contains(&specs.len()));
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name();
         assert!(name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphabetic()));

@@ -1,7 +1,7 @@
 use std::fs;
 use std::sync::atomic::AtomicUsize;
 
-use faa_op::{Call, ImageMut, Op, OpError, OpSpec};
+use faa_op::{Call, ImageMut, Op, OpErrorKind, OpResult, OpSpec};
 use faa_policy::{Policy, shipped};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
@@ -65,11 +65,11 @@ impl Op for Counting {
         &self.spec
     }
 
-    fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> Result<(), OpError> {
+    fn apply(&self, _: &mut ImageMut<'_>, _: f64, _: &mut Call<'_>) -> OpResult {
         let call = Some(self.calls.fetch_add(1, Ordering::SeqCst));
         assert_ne!(call, self.panics_at, "the op is broken");
         if call == self.fails_at {
-            return Err(OpError::NoPartner);
+            return Err(OpErrorKind::NoPartner.into());
         }
         Ok(())
     }

@@ -127,7 +127,7 @@ fn slope(from: Offset, to: Offset, pixels: usize) -> Offset {
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::{OpError, Scratch};
+    use faa_plugin_sdk::{OpErrorKind, Scratch};
 
     use super::*;
 
@@ -199,6 +199,6 @@ mod tests {
         let call = &mut Call::new(0, &mut scratch);
         let value = f64::INFINITY;
         let result = Elastic::default().apply(&mut image, value, call);
-        assert_eq!(result, Err(OpError::NotFinite { value }));
+        assert_eq!(result, Err(OpErrorKind::NotFinite { value }.into()));
     }
 }

@@ -69,7 +69,7 @@ fn faded(level: u8, weight: u16) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use faa_plugin_sdk::{OpError, Scratch};
+    use faa_plugin_sdk::{OpErrorKind, Scratch};
 
     use super::*;
 
@@ -114,8 +114,11 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_refused_and_has_no_tables() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let result = apply(value, &mut [0], Channels::L);
-            assert!(matches!(result, Err(OpError::NotFinite { .. })), "{value}");
+            let error = apply(value, &mut [0], Channels::L).unwrap_err();
+            assert!(
+                matches!(error.kind(), OpErrorKind::NotFinite { .. }),
+                "{value}"
+            );
             assert_eq!(Fade::default().lookup_tables(value, Channels::L), None);
         }
     }

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,11 +7,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
-use faa_system::write_whole;
+use faa_system::{log_line, write_whole};
 use serde_json::{Value, json};
 
 use super::one_op::OneOp;
-use super::{Usage, find_policy};
+use super::{Usage, find_policy, print};
 use crate::pictures::{ContactSheet, Picture};
 use crate::plugins::PluginOptions;
 
@@ -108,12 +107,11 @@ impl Apply {
             }
         }
         if self.json {
-            let text = format!("{:#}\n", Value::from(applied));
-            io::stdout().write_all(text.as_bytes())?;
+            print(&format!("{:#}\n", Value::from(applied)))?;
         } else {
             let (count, out) = (outputs.len(), self.out.display());
             let s = if count == 1 { "" } else { "s" };
-            eprintln!("wrote {count} image{s} to {out}");
+            log_line!("wrote {count} image{s} to {out}");
         }
         Ok(())
     }
@@ -145,9 +143,9 @@ impl Apply {
         index: u64,
     ) -> Result<Vec<u8>> {
         let mut sheet = ContactSheet::new(picture, draws + 1);
-        sheet.draw(picture.clone());
+        sheet.draw(picture);
         for epoch in 0..draws {
-            sheet.draw(self.augmented(augmentation, picture.clone(), epoch, index)?);
+            sheet.draw(&self.augmented(augmentation, picture.clone(), epoch, index)?);
         }
         sheet.into_png()
     }
@@ -179,7 +177,7 @@ impl Apply {
         picture: &Picture,
     ) -> Result<()> {
         for (path, partner) in self.partners.iter().zip(&augmentation.partners) {
-            let (found, expected) = (partner.shape(), picture.shape());
+            let (found, expected) = (partner.to_string(), picture.to_string());
             if found != expected {
                 let (path, input) = (path.display(), input.display());
                 bail!(
@@ -262,16 +260,8 @@ impl Augmentation {
         let mut stream = Stream::for_image(key);
         let seed = stream.next_u64();
         let count = partners.len() as u64;
-        let step = PlannedStep {
-            step: 0,
-            op: op.spec().name().to_owned(),
-            value,
-            seed,
-            partner: (count > 0).then(|| stream.below(count)),
-        };
-        Plan {
-            sub_policy: None,
-            steps: vec![step],
-        }
+        let partner = (count > 0).then(|| stream.below(count));
+        let step = PlannedStep::new(0, op.spec().name(), value, seed, partner);
+        Plan::new(None, vec![step])
     }
 }

@@ -1,12 +1,10 @@
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 use faa_op::Channels;
 use faa_ops_builtin::{SimdLevel, builtin_ops_at};
 
-use super::find_policy;
 use super::one_op::OneOp;
+use super::{find_policy, print};
 use crate::arguments::in_range;
 use crate::measure::{Pictures, Workload, as_json, default_value, rate};
 use crate::plugins::PluginOptions;
@@ -71,8 +69,7 @@ impl Bench {
                  {nanoseconds:.0} ns per image and thread\n"
             )
         };
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(())
+        print(&text)
     }
 
     fn workload(&self) -> Result<Workload> {

@@ -1,5 +1,3 @@
-use std::io;
-
 use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -20,7 +18,6 @@ impl Completions {
         let mut command = crate::Arguments::command();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "faa-runtime", &mut script);
-        io::Write::write_all(&mut io::stdout(), &script)?;
-        Ok(())
+        super::print(&String::from_utf8(script)?)
     }
 }

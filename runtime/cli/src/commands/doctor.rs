@@ -1,15 +1,15 @@
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_op::Op;
 use faa_plugin::{Host, HostConfig, Plugin};
 use faa_search::protocol::{Message, Request, TorchReport};
 use serde_json::json;
 
+use super::print;
 use crate::libtorch::{self, Libtorch};
-use crate::plugins::{PluginOptions, on_one_line};
+use crate::plugins::PluginOptions;
 use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
@@ -54,7 +54,7 @@ impl Doctor {
         } else {
             findings.as_text()
         };
-        io::stdout().write_all(text.as_bytes())?;
+        print(&text)?;
         if findings.torch.is_err() {
             bail!("`search`, `train` and `eval` cannot run here; all other commands can");
         }
@@ -79,7 +79,7 @@ impl Findings {
             toolchain: wasm_toolchain::find_installed(Path::new(".")),
             host: Host::new(HostConfig::default())
                 .map(drop)
-                .map_err(|error| on_one_line(&error)),
+                .map_err(|error| format!("{:#}", anyhow!(error))),
             cache: faa_plugin::default_cache(),
             plugins,
         }
@@ -199,17 +199,11 @@ fn ask_torch(libtorch: &Libtorch) -> Result<TorchReport> {
 fn cpu_features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
-        let all = [
-            ("sse4.1", is_x86_feature_detected!("sse4.1")),
-            ("avx2", is_x86_feature_detected!("avx2")),
-            ("fma", is_x86_feature_detected!("fma")),
-            ("avx512f", is_x86_feature_detected!("avx512f")),
-            ("avx512bw", is_x86_feature_detected!("avx512bw")),
-            ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
-        ];
-        all.into_iter()
-            .filter_map(|(name, available)| available.then_some(name))
-            .collect()
+        macro_rules! detected {
+            ($($name:tt)*) => { [$(is_x86_feature_detected!($name).then_some($name)),*] };
+        }
+        let all = detected!("sse4.1" "avx2" "fma" "avx512f" "avx512bw" "avx512bf16");
+        all.into_iter().flatten().collect()
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

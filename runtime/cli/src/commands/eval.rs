@@ -7,7 +7,8 @@ use faa_search::layout::{Layout, TrainingId};
 use faa_search::protocol::Request;
 use serde_json::json;
 
-use super::execution::{HardwareOptions, print_line, send};
+use super::execution::{HardwareOptions, send};
+use super::print;
 use super::training::{DATA_SETS, check_data};
 use crate::table::{render, table};
 
@@ -62,7 +63,7 @@ impl Eval {
                 let line = json!({
                     "network": file, "error": evaluation.error, "loss": evaluation.loss
                 });
-                return print_line(&line.to_string());
+                return print(&format!("{line}\n"));
             }
             table.add_row([
                 file.display().to_string(),
@@ -72,7 +73,7 @@ impl Eval {
             Ok(())
         })?;
         if !self.json {
-            print_line(render(&table).trim_end())?;
+            print(&render(&table))?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Hardware and output options, and the execution of requests by `faa-runtime-torch`.
 
-use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use faa_data::DataSpec;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
 use faa_search::config::RunConfig;
@@ -14,8 +14,9 @@ use faa_search::environment::Resources;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::results::{FinalResult, Summary};
+use faa_system::log_line;
 
-use super::Usage;
+use super::{Stopped, Usage, print};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -53,18 +54,16 @@ pub(crate) struct ExecutionOptions {
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
     #[command(flatten)]
-    plugins: PluginOptions,
+    pub(crate) plugins: PluginOptions,
 }
 
 impl HardwareOptions {
     /// The hardware to use; `jobs` is the number of folds or trainings in parallel.
     pub(crate) fn resources(&self, jobs: Option<NonZeroUsize>) -> Result<Resources> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let resources = Resources {
-            devices: self.device.clone(),
-            threads: self.threads.map_or_else(cores, NonZeroUsize::get),
-            jobs: jobs.map(NonZeroUsize::get),
-        };
+        let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
+        let mut resources = Resources::new(self.device.clone(), threads);
+        resources.jobs = jobs.map(NonZeroUsize::get);
         resources
             .check()
             .map_err(|error| Usage(error.to_string()))?;
@@ -73,31 +72,29 @@ impl HardwareOptions {
 }
 
 impl ExecutionOptions {
-    /// The ops that a run may use.
-    pub(crate) fn known_ops(&self) -> Result<KnownOps> {
-        self.plugins.known_ops()
-    }
-
-    /// Executes a run, shows its progress, and writes its report. Returns the summary to print, or
-    /// `None` with `--json`, which has printed it as an event.
+    /// Executes a run, shows its progress, writes its report, and prints its results; with `--json`, its
+    /// events.
     pub(crate) fn execute(
         &self,
         config: RunConfig,
         out: &Path,
         known: KnownOps,
-    ) -> Result<Option<Summary>> {
-        let request = Request::Run(Box::new(RunRequest {
-            config,
-            out: out.to_owned(),
-            resources: self.hardware.resources(self.jobs)?,
-            plugins: self.plugins.request()?,
-        }));
+        text: impl Fn(&Summary) -> String,
+    ) -> Result<()> {
+        let data = config.common.data.parse::<DataSpec>();
+        let resources = self.hardware.resources(self.jobs)?;
+        let mut request = RunRequest::new(config, out.to_owned(), resources);
+        request.plugins = self.plugins.request()?;
+        let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
-        progress.wait();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
         let result = send(&request, Some(out), |event| {
             progress.show(&event);
+            if let (Event::Planned(_), Ok(data)) = (&event, &data) {
+                // Without it, reports show images only on request.
+                let _ = page::name_data(out, data);
+            }
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
                 // The run is worth more than its curves.
                 progress.warn(&format!(
@@ -106,7 +103,7 @@ impl ExecutionOptions {
                 curves = None;
             }
             if self.json {
-                print_line(&serde_json::to_string(&event)?)?;
+                print(&format!("{}\n", serde_json::to_string(&event)?))?;
             }
             if let Event::Finished(finished) = event {
                 summary = Some(finished);
@@ -115,24 +112,26 @@ impl ExecutionOptions {
         });
         progress.end();
         result?;
-        let options = ReportOptions {
-            ops: known.ops,
-            ..ReportOptions::default()
-        };
+        let mut options = ReportOptions::default();
+        options.ops = known.ops;
+        options.images = Some(page::IMAGES);
         match page::write(out, &options) {
-            Ok(page) if !self.json => eprintln!("report: {}", page.display()),
+            Ok(page) if !self.json => log_line!("report: {}", page.display()),
             Ok(_) => {}
-            Err(error) => eprintln!(
+            Err(error) => log_line!(
                 "warning: cannot write the report: {:#}",
                 anyhow::Error::from(error)
             ),
         }
         let summary = summary.ok_or_else(|| anyhow!("the run ended without a result"))?;
-        Ok((!self.json).then_some(summary))
+        match self.json {
+            true => Ok(()),
+            false => print(&text(&summary)),
+        }
     }
 }
 
-/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If Ctrl-C stops a run,
+/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If a signal stops a run,
 /// the error names `out`, in which it can be continued.
 pub(crate) fn send(
     request: &Request<faa_plugin::PluginOptions>,
@@ -140,7 +139,7 @@ pub(crate) fn send(
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let process = TorchProcess::find_and_start(request)?;
-    process.stop_on_ctrl_c()?;
+    process.stop_on_signal()?;
     process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
@@ -148,10 +147,10 @@ pub(crate) fn send(
         } => Err(chained(causes)),
         Message::Ended {
             ended: End::Stopped,
-        } => match out {
-            Some(out) => bail!("stopped; the same command continues in {}", out.display()),
-            None => bail!("stopped"),
-        },
+        } => bail!(Stopped(match out {
+            Some(out) => format!("stopped; the same command continues in {}", out.display()),
+            None => "stopped".to_owned(),
+        })),
         _ => Ok(()),
     })
 }
@@ -177,12 +176,6 @@ pub(crate) fn results_table(results: &[FinalResult]) -> String {
 pub(crate) fn program() -> String {
     let called = std::env::args().next();
     called.unwrap_or_else(|| "faa-runtime".to_owned())
-}
-
-pub(crate) fn print_line(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
 }
 
 /// The mean of fractions, as a percentage; with the sample standard deviation if there are several.

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use faa_op::{Op, OpSet, ValueRange};
+use faa_op::{Op, OpSet};
 
 use super::{Usage, unknown_op};
+use crate::arguments::in_range;
 
 /// A single op and its value.
 #[derive(Args)]
@@ -22,7 +23,8 @@ pub(crate) struct OneOp {
     )]
     value: Option<f64>,
     /// Magnitude of the op instead of a value: 0 to 1, from one end of the op's range to the other.
-    #[arg(long, value_name = "M", requires = "op", allow_negative_numbers = true)]
+    #[arg(long, value_name = "M", requires = "op", allow_negative_numbers = true,
+          value_parser = in_range(0.0..=1.0))]
     magnitude: Option<f64>,
 }
 
@@ -51,28 +53,19 @@ impl OneOp {
         match (self.value, self.magnitude) {
             (Some(value), _) if value.is_finite() => Ok(Some(value)),
             (Some(_), _) => bail!(Usage("--value must be a finite number".to_owned())),
-            (None, Some(magnitude)) if (0.0..=1.0).contains(&magnitude) => {
-                Ok(Some(range.value_at(magnitude)))
-            }
-            (None, Some(_)) => bail!(Usage("--magnitude must be a number from 0 to 1".to_owned())),
-            (None, None) => Ok(None),
+            (None, magnitude) => Ok(magnitude.map(|magnitude| range.value_at(magnitude))),
         }
     }
 
     /// The value given on the command line, which must be there; 0 for an op without a value.
     pub(crate) fn value(&self, op: &dyn Op) -> Result<f64> {
-        match (self.stated_value(op)?, op.spec().value_range()) {
-            (Some(value), _) => Ok(value),
-            (None, None) => Ok(0.0),
-            (
-                None,
-                Some(ValueRange {
-                    low, high, unit, ..
-                }),
-            ) => bail!(Usage(format!(
-                "{} needs --value V ({low} … {high} {unit}) or --magnitude M (0 … 1)",
-                op.spec().name()
-            ))),
+        let (stated, spec) = (self.stated_value(op)?, op.spec());
+        if let (None, Some(range)) = (stated, spec.value_range()) {
+            let (name, low, high, unit) = (spec.name(), range.low, range.high, &range.unit);
+            bail!(Usage(format!(
+                "{name} needs --value V ({low} … {high} {unit}) or --magnitude M (0 … 1)"
+            )));
         }
+        Ok(stated.unwrap_or(0.0))
     }
 }

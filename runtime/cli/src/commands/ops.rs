@@ -1,10 +1,9 @@
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::Args;
 use faa_op::{OpSpec, ValueRange};
 use serde_json::{Value, json};
 
+use super::print;
 use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
@@ -42,8 +41,7 @@ impl Ops {
             }
             render(&table)
         };
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(())
+        print(&text)
     }
 }
 

@@ -3,8 +3,6 @@ mod build;
 mod check;
 mod new;
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::Subcommand;
 
@@ -26,8 +24,4 @@ impl PluginCommand {
             Self::Bench(bench) => bench.run(),
         }
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
 }

@@ -1,14 +1,12 @@
 mod convert;
 mod show;
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use faa_policy::{Policy, Rule, Shipped, shipped};
 use serde_json::{Value, json};
 
-use super::find_policy;
+use super::{find_policy, print};
 use crate::plugins::PluginOptions;
 use crate::table::{render, table};
 
@@ -49,14 +47,12 @@ pub(crate) struct Check {
 
 impl PolicyCommand {
     pub(crate) fn run(self) -> Result<()> {
-        let text = match self {
+        print(&match self {
             Self::List(list) => list.text()?,
             Self::Show(show) => show.text()?,
             Self::Check(check) => check.text()?,
             Self::Convert(convert) => convert.text()?,
-        };
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(())
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
-use super::execution::{ExecutionOptions, print_line, program, results_table};
+use super::execution::{ExecutionOptions, program, results_table};
 use super::training::{DATA_SETS, RunOptions, plugin_ops, set};
 use super::{Usage, unknown_op};
+use crate::arguments::one_of;
 use crate::plugins::KnownOps;
 
 /// Search for an augmentation policy on a labelled image data set.
@@ -78,22 +79,18 @@ struct SearchOptions {
     #[arg(long, value_name = "N")]
     candidates: Option<NonZeroUsize>,
     /// Reward by which candidates are ranked.
-    #[arg(long, value_enum)]
-    reward: Option<RewardName>,
+    #[arg(long, value_parser = one_of(REWARDS))]
+    reward: Option<Reward>,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
-    /// Augmentations of the final trainings, separated by commas [default: all].
-    #[arg(
-        long = "final-trainings",
-        value_enum,
-        value_name = "LIST",
-        value_delimiter = ',',
-        conflicts_with = "no_final_trainings"
-    )]
-    augmentations: Option<Vec<AugmentationName>>,
+    /// Augmentations of the final trainings, separated by commas; the base augmentation is crop, flip and
+    /// Cutout [default: all].
+    #[arg(long = "final-trainings", value_name = "LIST", value_delimiter = ',',
+          value_parser = one_of(Augmentation::ALL.map(described)), conflicts_with = "no_final_trainings")]
+    augmentations: Option<Vec<Augmentation>>,
     /// Stop after writing policy.json; skip the final trainings.
     #[arg(long)]
     no_final_trainings: bool,
@@ -105,66 +102,50 @@ struct FinalOptions {
     final_seeds: Option<NonZeroUsize>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum RewardName {
-    /// Fraction of validation images of which at least one augmented version is classified correctly
-    Any,
-    /// Fraction of augmented versions that are classified correctly
-    Mean,
-}
+const REWARDS: [(&str, Reward, &str); 2] = [
+    (
+        "any",
+        Reward::Any,
+        "Fraction of validation images of which at least one augmented version is classified correctly",
+    ),
+    (
+        "mean",
+        Reward::Mean,
+        "Fraction of augmented versions that are classified correctly",
+    ),
+];
 
-#[derive(Clone, Copy, ValueEnum)]
-enum AugmentationName {
-    /// Crop and flip
-    None,
-    /// Crop, flip and Cutout: the base augmentation
-    Cutout,
-    /// A random policy of the same size as the found one, and the base augmentation
-    Random,
-    /// TrivialAugment, and the base augmentation
-    #[value(name = "trivialaugment")]
-    TrivialAugment,
-    /// The found policy, and the base augmentation
-    Policy,
+fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
+    (it.name(), it, it.description())
 }
 
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
-        let known = self.execution.known_ops()?;
+        let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        match self.execution.execute(config, &self.run.out, known)? {
-            Some(summary) => print_line(&text(&summary)),
-            None => Ok(()),
-        }
+        self.execution.execute(config, &self.run.out, known, text)
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self.run.config(RunConfig::for_search)?;
-        let mut search = SearchConfig::preset(self.run.preset());
+        let mut search = SearchConfig::preset(self.run.preset);
         let of_plugins = known.of_plugins().into_iter();
         search.ops.extend(of_plugins.map(|(op, _)| op));
         self.search.apply(&mut search);
-        let uses = |op: &str| search.ops.iter().any(|name| name == op);
-        config.common.plugins = plugin_ops(known, uses);
+        config.common.plugins = plugin_ops(known, |op| search.ops.contains(op));
         let final_trainings = &mut config.final_trainings;
         let augmentations = &mut final_trainings.augmentations;
         if config.common.training.cutout == 0 {
             // It would be the same as crop and flip only.
             augmentations.retain(|it| *it != Augmentation::Cutout);
         }
-        if let Some(names) = &self.final_trainings.augmentations {
-            *augmentations = names.iter().map(|name| (*name).into()).collect();
-        }
-        if self.final_trainings.no_final_trainings {
+        let options = &self.final_trainings;
+        set(augmentations, options.augmentations.clone());
+        if options.no_final_trainings {
             augmentations.clear();
         }
-        let FinalOptions {
-            final_epochs,
-            final_seeds,
-            ..
-        } = &self.final_trainings;
-        set(&mut final_trainings.epochs, final_epochs.as_ref());
-        set(&mut final_trainings.seeds, final_seeds.as_ref());
+        final_trainings.epochs = options.final_epochs.or(final_trainings.epochs);
+        set(&mut final_trainings.seeds, options.final_seeds);
         let mut names = search.ops.iter();
         if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
             bail!(Usage(unknown_op(unknown, &known.ops)));
@@ -186,7 +167,7 @@ fn text(summary: &Summary) -> String {
             "policy: {policy} ({} sub-policies)\n\n\
              next:\n  \
              {program} policy show {policy}\n  \
-             {program} apply --policy {policy} --grid 15 IMAGE --out sheets",
+             {program} apply --policy {policy} --grid 15 IMAGE --out sheets\n",
             summary.sub_policies
         );
     }
@@ -196,37 +177,20 @@ fn text(summary: &Summary) -> String {
 impl SearchOptions {
     /// Applies the options that are given.
     fn apply(&self, search: &mut SearchConfig) {
-        set(&mut search.folds.count, self.folds.as_ref());
+        set(&mut search.folds.count, self.folds);
         search.folds.held_out = self.held_out.or(search.folds.held_out);
         search.folds.images = self.images.or(search.folds.images);
-        set(&mut search.ops, self.ops.as_ref());
-        set(&mut search.rounds, self.rounds.as_ref());
-        set(&mut search.trials, self.trials.as_ref());
-        set(&mut search.top_n, self.top_n.as_ref());
-        set(&mut search.sub_policies, self.sub_policies.as_ref());
-        let steps = self.ops_per_sub_policy.as_ref();
-        set(&mut search.ops_per_sub_policy, steps);
-        set(&mut search.draws, self.draws.as_ref());
+        set(&mut search.ops, self.ops.clone());
+        set(&mut search.rounds, self.rounds);
+        set(&mut search.trials, self.trials);
+        set(&mut search.top_n, self.top_n);
+        set(&mut search.sub_policies, self.sub_policies);
+        set(&mut search.ops_per_sub_policy, self.ops_per_sub_policy);
+        set(&mut search.draws, self.draws);
         let sampler = &mut search.sampler;
-        set(&mut sampler.start_up_trials, self.start_up_trials.as_ref());
-        set(&mut sampler.gamma, self.gamma.as_ref());
-        set(&mut sampler.candidates, self.candidates.as_ref());
-        match self.reward {
-            Some(RewardName::Any) => search.reward = Reward::Any,
-            Some(RewardName::Mean) => search.reward = Reward::Mean,
-            None => {}
-        }
-    }
-}
-
-impl From<AugmentationName> for Augmentation {
-    fn from(name: AugmentationName) -> Self {
-        match name {
-            AugmentationName::None => Self::None,
-            AugmentationName::Cutout => Self::Cutout,
-            AugmentationName::Random => Self::Random,
-            AugmentationName::TrivialAugment => Self::TrivialAugment,
-            AugmentationName::Policy => Self::Policy,
-        }
+        set(&mut sampler.start_up_trials, self.start_up_trials);
+        set(&mut sampler.gamma, self.gamma);
+        set(&mut sampler.candidates, self.candidates);
+        set(&mut search.reward, self.reward);
     }
 }

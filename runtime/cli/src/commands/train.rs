@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
+use faa_search::results::Summary;
 
-use super::execution::{ExecutionOptions, print_line, results_table};
+use super::execution::{ExecutionOptions, results_table};
 use super::training::{DATA_SETS, RunOptions, plugin_ops};
 use super::{Usage, find_policy};
 use crate::plugins::KnownOps;
@@ -44,18 +45,15 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(self) -> Result<()> {
-        let known = self.execution.known_ops()?;
+        let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        match self.execution.execute(config, &self.run.out, known)? {
-            Some(summary) => print_line(results_table(&summary.final_trainings).trim_end()),
-            None => Ok(()),
-        }
+        let text = |it: &Summary| format!("{}\n", results_table(&it.final_trainings).trim_end());
+        self.execution.execute(config, &self.run.out, known, text)
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self.run.config(RunConfig::for_training)?;
         let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
-        final_trainings.epochs = common.training.epochs;
         final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;
         let augmentation = self.augmentation(final_trainings, has_cutout)?;
@@ -74,7 +72,7 @@ impl Train {
             // Warns if an op comes from a different module than when the policy was found.
             known.executor(policy, &self.policy)?;
             let names = ops_of(policy);
-            common.plugins = plugin_ops(known, |op| names.contains(&op));
+            common.plugins = plugin_ops(known, |op| names.contains(&op.as_str()));
         }
         config
             .check(&known.ops)

@@ -4,12 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use faa_data::DataSpec;
 use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
+use crate::arguments::one_of;
 use crate::plugins::KnownOps;
 
 /// The kinds of data sets, for `after_help`.
@@ -21,33 +22,33 @@ Data sets (--data SPEC):
   cifar10:DIR           CIFAR-10, binary version
   cifar100:DIR          CIFAR-100, binary version, with fine labels";
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PresetName {
-    /// A small search that takes minutes on two CPU cores
-    Demo,
-    /// The paper's settings, searching on 4,000 images; needs a GPU
-    Cifar10Reduced,
-    /// The paper's settings, searching on all images; needs a GPU
-    Cifar10,
-}
+const PRESETS: [(&str, Preset, &str); 3] = [
+    (
+        "demo",
+        Preset::Demo,
+        "A small search that takes minutes on two CPU cores",
+    ),
+    (
+        "cifar10-reduced",
+        Preset::Cifar10Reduced,
+        "The paper's settings, searching on 4,000 images; needs a GPU",
+    ),
+    (
+        "cifar10",
+        Preset::Cifar10,
+        "The paper's settings, searching on all images; needs a GPU",
+    ),
+];
 
-impl From<PresetName> for Preset {
-    fn from(name: PresetName) -> Self {
-        match name {
-            PresetName::Demo => Self::Demo,
-            PresetName::Cifar10Reduced => Self::Cifar10Reduced,
-            PresetName::Cifar10 => Self::Cifar10,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PrecisionName {
-    /// bf16 on CUDA, and for scoring on CPUs with AMX; otherwise float32
-    Auto,
-    Float32,
-    Bf16,
-}
+const PRECISIONS: [(&str, Precision, &str); 3] = [
+    (
+        "auto",
+        Precision::Auto,
+        "bf16 on CUDA, and for scoring on CPUs with AMX; otherwise float32",
+    ),
+    ("float32", Precision::Float32, "32-bit floats"),
+    ("bf16", Precision::Bf16, "bfloat16"),
+];
 
 /// The data set, the run directory, and how networks are trained.
 #[derive(Args)]
@@ -59,8 +60,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Preset: defaults for the options below.
-    #[arg(long, value_enum, default_value_t = PresetName::Cifar10)]
-    preset: PresetName,
+    #[arg(long, default_value = "cifar10", value_parser = one_of(PRESETS))]
+    pub(crate) preset: Preset,
     #[command(flatten)]
     training: TrainingOptions,
 }
@@ -108,20 +109,16 @@ struct TrainingOptions {
     #[arg(long, value_name = "PIXELS")]
     cutout: Option<usize>,
     /// Floating-point format of the networks; test errors are always measured in float32.
-    #[arg(long, value_enum, default_value_t = PrecisionName::Auto)]
-    precision: PrecisionName,
+    #[arg(long, default_value = "auto", value_parser = one_of(PRECISIONS))]
+    precision: Precision,
 }
 
 impl RunOptions {
-    pub(crate) fn preset(&self) -> Preset {
-        self.preset.into()
-    }
-
     /// The configuration that `new` makes for the preset and the data set, with the options that are
     /// given applied to it.
     pub(crate) fn config(&self, new: impl Fn(Preset, &str) -> RunConfig) -> Result<RunConfig> {
         check_data(&self.data)?;
-        let mut config = new(self.preset(), &self.data);
+        let mut config = new(self.preset, &self.data);
         self.training.apply(&mut config);
         Ok(config)
     }
@@ -131,32 +128,28 @@ impl TrainingOptions {
     fn apply(&self, config: &mut RunConfig) {
         let common = &mut config.common;
         let training = &mut common.training;
-        set(&mut training.model, self.model.as_ref());
-        set(&mut training.epochs, self.epochs.as_ref());
-        set(&mut training.batch, self.batch.as_ref());
-        set(&mut training.learning_rate, self.learning_rate.as_ref());
-        set(&mut training.warmup_epochs, self.warmup_epochs.as_ref());
-        set(&mut training.momentum, self.momentum.as_ref());
-        set(&mut training.weight_decay, self.weight_decay.as_ref());
-        set(&mut training.clip_norm, self.clip_norm.as_ref());
-        set(&mut training.crop_padding, self.crop_padding.as_ref());
-        set(&mut training.cutout, self.cutout.as_ref());
+        set(&mut training.model, self.model);
+        set(&mut training.epochs, self.epochs);
+        set(&mut training.batch, self.batch);
+        set(&mut training.learning_rate, self.learning_rate);
+        set(&mut training.warmup_epochs, self.warmup_epochs);
+        set(&mut training.momentum, self.momentum);
+        set(&mut training.weight_decay, self.weight_decay);
+        set(&mut training.clip_norm, self.clip_norm);
+        set(&mut training.crop_padding, self.crop_padding);
+        set(&mut training.cutout, self.cutout);
         training.flip &= !self.no_flip;
-        set(&mut common.seed, self.seed.as_ref());
+        set(&mut common.seed, self.seed);
         common.image_size = self.image_size.or(common.image_size);
-        common.precision = match self.precision {
-            PrecisionName::Auto => Precision::Auto,
-            PrecisionName::Float32 => Precision::Float32,
-            PrecisionName::Bf16 => Precision::Bf16,
-        };
+        common.precision = self.precision;
     }
 }
 
 /// The ops of plugins for which `uses` is true.
-pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&str) -> bool) -> Vec<PluginOp> {
+pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&String) -> bool) -> Vec<PluginOp> {
     let ops = known.of_plugins().into_iter();
     let ops = ops.filter(|(op, _)| uses(op));
-    ops.map(|(op, sha256)| PluginOp { op, sha256 }).collect()
+    ops.map(|(op, sha256)| PluginOp::new(op, sha256)).collect()
 }
 
 /// Checks the syntax of a data set's specification.
@@ -168,8 +161,8 @@ pub(crate) fn check_data(data: &str) -> Result<()> {
 }
 
 /// Replaces a value if one is given.
-pub(crate) fn set<T: Clone>(value: &mut T, given: Option<&T>) {
+pub(crate) fn set<T>(value: &mut T, given: Option<T>) {
     if let Some(given) = given {
-        value.clone_from(given);
+        *value = given;
     }
 }

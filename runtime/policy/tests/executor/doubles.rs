@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, DrawKey, ImageMut, Op, OpError, OpResult, OpSet, OpSpec};
-use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
+use faa_op::{
+    Call, Channels, DrawKey, ImageMut, Op, OpError, OpErrorKind, OpResult, OpSet, OpSpec,
+};
+use faa_policy::{Executor, Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
 struct Double {
     spec: OpSpec,
@@ -33,7 +35,7 @@ fn record(image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult
 }
 
 fn mix(image: &mut ImageMut<'_>, _: f64, call: &mut Call<'_>) -> OpResult {
-    let partner = call.partner.ok_or(OpError::NoPartner)?;
+    let partner = call.partner.ok_or(OpErrorKind::NoPartner)?;
     for (y, from) in partner.rows().enumerate() {
         for (to, from) in image.row_mut(y).iter_mut().zip(from) {
             *to = to.wrapping_add(*from);
@@ -51,7 +53,7 @@ pub(crate) fn doubles() -> OpSet {
         (plain, record),
         (OpSpec::new("Fixed", ""), record),
         (OpSpec::new("Failing", ""), |_, _, _| {
-            Err(OpError::Failed("on purpose".into()))
+            Err(OpError::failed("on purpose"))
         }),
         (mixing, mix),
     ];
@@ -73,29 +75,17 @@ pub(crate) fn policy(sub_policies: &[&[(&str, f64, f64)]]) -> Policy {
     Policy::of_sub_policies("test", sub_policies.collect())
 }
 
+pub(crate) fn executor(policy: &Policy) -> Executor {
+    Executor::new(policy, &doubles()).unwrap()
+}
+
 /// A sampler over `Mirrored` with its own range, `Plain` with custom values, and `Fixed`.
 pub(crate) fn sampler(count: u32, bin: Option<u32>) -> Policy {
-    let op = |op: &str, values| SamplerOp {
-        op: op.to_owned(),
-        values,
-    };
-    let values = SamplerValues {
-        low: 8.0,
-        high: -4.0,
-        centre: Some(1.0),
-        integer: true,
-    };
-    let sampler = Sampler {
-        count,
-        bins: 11,
-        bin,
-        ops: vec![
-            op("Mirrored", None),
-            op("Plain", Some(values)),
-            op("Fixed", None),
-        ],
-    };
-    Policy::new("sampler", Rule::Sampler(sampler))
+    let mut values = SamplerValues::new(8.0, -4.0, Some(1.0));
+    values.integer = true;
+    let ops = [("Mirrored", None), ("Plain", Some(values)), ("Fixed", None)];
+    let ops = ops.map(|(op, values)| SamplerOp::new(op, values)).into();
+    Policy::new("sampler", Rule::Sampler(Sampler::new(count, 11, bin, ops)))
 }
 
 pub(crate) fn key(seed: u64, epoch: u32, index: u64) -> DrawKey {

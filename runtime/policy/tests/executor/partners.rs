@@ -1,11 +1,11 @@
-use faa_op::{Channels, ImageMut, ImageRef, OpError};
+use faa_op::{Channels, ImageMut, ImageRef, OpErrorKind};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
     ApplyError, Executor, PackedImages, Partners, Plan, PolicyError, PolicyErrorKind,
     ReplayErrorKind, Workspace,
 };
 
-use crate::doubles::{doubles, key, noise, policy};
+use crate::doubles::{doubles, executor, key, noise, policy};
 
 fn mixing() -> Executor {
     let policy = policy(&[&[
@@ -13,7 +13,7 @@ fn mixing() -> Executor {
         ("Mixing", 0.5, 0.5),
         ("Plain", 1.0, 0.2),
     ]]);
-    Executor::new(&policy, &doubles()).unwrap()
+    executor(&policy)
 }
 
 /// Image, step, seed and partner.
@@ -112,7 +112,7 @@ fn without_partners_every_apply_is_refused() {
     let executor = mixing();
     assert_eq!(executor.partner_op(), Some("Mixing"));
     let none: [ImageRef<'_>; 0] = [];
-    let refused = Err(ApplyError::new(Some("Mixing"), OpError::NoPartner));
+    let refused = Err(ApplyError::new(Some("Mixing"), OpErrorKind::NoPartner));
     for index in 0..20 {
         let (mut pixels, source) = ([0; 12], [0; 12]);
         let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
@@ -132,12 +132,12 @@ fn without_partners_every_apply_is_refused() {
 #[test]
 fn a_partner_of_a_different_shape_is_refused() {
     let policy = policy(&[&[("Mixing", 1.0, 0.5)]]);
-    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let executor = executor(&policy);
     let pixels = [0; 12];
     let partners = [ImageRef::new(&pixels, 3, 4, Channels::L).unwrap()];
     let own = &mut Workspace::with_partners(&partners);
     let applied = executor.apply(&mut image(&mut [0; 12]), key(0, 0, 0), own);
-    let expected = ApplyError::new(Some("Mixing"), OpError::PartnerShape);
+    let expected = ApplyError::new(Some("Mixing"), OpErrorKind::PartnerShape);
     assert_eq!(applied, Err(expected));
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use faa_policy::{
-    Plan, PlannedStep, Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Plan, PlannedStep, Policy, PolicyErrorKind as Kind, Provenance, Rule, Sampler, SamplerOp,
+    SamplerValues, Step, Strength,
 };
 use proptest::collection::vec;
 use proptest::num::f64::{NORMAL, SUBNORMAL, ZERO};
@@ -42,22 +43,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn sampler() -> impl Strategy<Value = Sampler> {
-    let values = (end(), end(), option::of(end()), any::<bool>()).prop_map(
-        |(low, high, centre, integer)| SamplerValues {
-            low,
-            high,
-            centre,
-            integer,
-        },
-    );
-    let op = (name(), option::of(values)).prop_map(|(op, values)| SamplerOp { op, values });
+    let values = (end(), end(), option::of(end()), any::<bool>());
+    let values = values.prop_map(|(low, high, centre, integer)| {
+        let mut values = SamplerValues::new(low, high, centre);
+        values.integer = integer;
+        values
+    });
+    let op = (name(), option::of(values)).prop_map(|(op, values)| SamplerOp::new(op, values));
     let bins = (2..=Sampler::MAX_BINS).prop_flat_map(|bins| (Just(bins), option::of(0..bins)));
-    (1..=Sampler::MAX_COUNT, bins, vec(op, 1..5)).prop_map(|(count, (bins, bin), ops)| Sampler {
-        count,
-        bins,
-        bin,
-        ops,
-    })
+    (1..=Sampler::MAX_COUNT, bins, vec(op, 1..5))
+        .prop_map(|(count, (bins, bin), ops)| Sampler::new(count, bins, bin, ops))
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -96,15 +91,17 @@ fn plan() -> impl Strategy<Value = Plan> {
     let seed = prop_oneof![Just(u64::MAX), any::<u64>()];
     let partner = option::of(any::<u64>());
     let step = (any::<usize>(), name(), finite(), seed, partner);
-    let step = step.prop_map(|(step, op, value, seed, partner)| PlannedStep {
-        step,
-        op,
-        value,
-        seed,
-        partner,
+    let step = step.prop_map(|(step, op, value, seed, partner)| {
+        PlannedStep::new(step, op, value, seed, partner)
     });
     (option::of(any::<usize>()), vec(step, 0..4))
-        .prop_map(|(sub_policy, steps)| Plan { sub_policy, steps })
+        .prop_map(|(sub_policy, steps)| Plan::new(sub_policy, steps))
+}
+
+/// Why the file is neither a policy nor a plan.
+fn refusals(file: &[u8]) -> [Kind; 2] {
+    let errors = [Policy::parse(file).map(drop), Plan::parse(file).map(drop)];
+    errors.map(|read| read.unwrap_err().kind().clone())
 }
 
 proptest! {
@@ -123,6 +120,26 @@ proptest! {
         prop_assert!(!json.contains('\n'));
         prop_assert_eq!(&serde_json::from_str::<Plan>(&json).unwrap(), &plan);
         prop_assert_eq!(Plan::parse(json.as_bytes()), Ok(plan), "{}", json);
+    }
+
+    #[test]
+    fn other_encodings_are_named(policy in policy(), plan in plan()) {
+        for json in [policy.to_json(), plan.to_json()] {
+            let marked = format!("\u{feff}{json}");
+            prop_assert_eq!(refusals(marked.as_bytes()), [Kind::ByteOrderMark, Kind::ByteOrderMark]);
+            for text in [&json, &marked] {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let codes: Vec<u32> = text.chars().map(u32::from).collect();
+                for (encoding, file) in [
+                    ("UTF-16", units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>()),
+                    ("UTF-16", units.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
+                    ("UTF-32", codes.iter().flat_map(|code| code.to_le_bytes()).collect()),
+                    ("UTF-32", codes.iter().flat_map(|code| code.to_be_bytes()).collect()),
+                ] {
+                    prop_assert_eq!(refusals(&file), [Kind::Encoding(encoding), Kind::Encoding(encoding)]);
+                }
+            }
+        }
     }
 
     #[test]

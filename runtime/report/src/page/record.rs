@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use faa_policy::Policy;
-use faa_search::VERSION;
 use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
@@ -11,9 +10,8 @@ use faa_search::files::{FileError, read, read_json};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::trial::Trial;
-use serde_json::Value;
 
-use super::error::ReportError;
+use super::error::ReportErrorKind;
 
 /// A run, as far as it has come.
 pub(super) struct Record {
@@ -54,11 +52,12 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// [`ReportError`] where there is no run of this version, or a file of it is damaged. A torn last
+    /// [`ReportErrorKind`] where there is no run of this version, or a file of it is damaged. A torn last
     /// line of a log is passed over.
-    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ReportErrorKind> {
         let layout = Layout::new(path);
-        let run = read_run(&layout)?;
+        let run = RunRecord::read(&layout)?;
+        let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
         let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
         for id in layout.trainings()? {
             let files = layout.training(id);
@@ -131,32 +130,20 @@ impl TrainingRecord {
     }
 }
 
-fn read_run(layout: &Layout) -> Result<RunRecord, ReportError> {
-    let path = layout.run_file();
-    // The configuration of a different version may have a different form.
-    let any = read_json::<Value>(&path)?;
-    let version = any.as_ref().and_then(|run| run["version"].as_str());
-    if let Some(recorded) = version.filter(|version| *version != VERSION) {
-        let recorded = recorded.to_owned();
-        return Err(ReportError::DifferentVersion { path, recorded });
-    }
-    let run = RunRecord::read(layout)?;
-    run.ok_or_else(|| ReportError::NotARunDirectory(layout.path().to_owned()))
-}
-
-fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportError> {
+fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
     let path = layout.policy_file();
     let Some(json) = read(&path)? else {
         return Ok(None);
     };
     let parsed = Policy::parse(&json).map(Some);
-    parsed.map_err(|source| ReportError::Policy { path, source })
+    parsed.map_err(|source| ReportErrorKind::Policy { path, source })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use faa_search::VERSION;
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -169,7 +156,7 @@ mod tests {
         files.iter().fold(Run::new("glyphs"), put).0
     }
 
-    fn error_of(folder: &TempDir) -> ReportError {
+    fn error_of(folder: &TempDir) -> ReportErrorKind {
         Record::read(folder.path()).err().unwrap()
     }
 
@@ -249,9 +236,12 @@ mod tests {
     #[test]
     fn a_folder_without_a_run_and_a_damaged_policy_are_errors() {
         let error = error_of(&tempfile::tempdir().unwrap());
-        assert!(matches!(error, ReportError::NotARunDirectory(_)), "{error}");
+        assert!(
+            matches!(error, ReportErrorKind::NotARunDirectory(_)),
+            "{error}"
+        );
         let policy = r#"{"format": "faa-policy", "version": 2}"#;
         let error = error_of(&run(&[("policy.json", policy)]));
-        assert!(matches!(error, ReportError::Policy { .. }), "{error}");
+        assert!(matches!(error, ReportErrorKind::Policy { .. }), "{error}");
     }
 }

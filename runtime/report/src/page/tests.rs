@@ -53,7 +53,7 @@ impl Run {
 
     fn page(&self) -> String {
         let options = ReportOptions {
-            images: 2,
+            images: Some(2),
             ..ReportOptions::default()
         };
         let out = write(self.0.path(), &options).unwrap();
@@ -69,13 +69,19 @@ fn search(data: &str) -> RunConfig {
     search.ops = ["Invert", "Rotate"].map(str::to_owned).to_vec();
     search.trials = 30.try_into().unwrap();
     search.top_n = 5.try_into().unwrap();
-    config.final_trainings.augmentations = vec![
+    let baselines = [
         Augmentation::None,
         Augmentation::Cutout,
         Augmentation::Random,
-        Augmentation::Policy,
     ];
+    config.final_trainings.augmentations = [&baselines[..], &[Augmentation::Policy]].concat();
     config
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> Value) -> String {
+    (0..count)
+        .map(|number| line(number).to_string() + "\n")
+        .collect()
 }
 
 fn epochs() -> String {
@@ -83,9 +89,7 @@ fn epochs() -> String {
         json!({"epoch": epoch, "loss": 2.0 - epoch as f64 / 2.0, "error": 0.5,
             "learning_rate": 0.1, "seconds": 40.0, "images": 32})
     };
-    (0..3)
-        .map(|number| format!("{}\n", epoch(number)))
-        .collect()
+    lines(3, epoch)
 }
 
 fn candidate(probability: f64) -> Vec<SubPolicy> {
@@ -109,9 +113,7 @@ fn trials(probability: f64) -> String {
         json!({"round": 0, "trial": trial, "reward": reward, "any": reward, "mean": 0.4,
             "loss": 1.0, "seconds": 2.0, "candidate": candidate})
     };
-    (0..30)
-        .map(|number| format!("{}\n", trial(number)))
-        .collect()
+    lines(30, trial)
 }
 
 /// Two classes of plain images, enough of them that what policies do to them is not a matter of luck.
@@ -131,20 +133,15 @@ fn data_set() -> TempDir {
 }
 
 fn whole(data: &TempDir, probability: f64) -> Run {
-    let mut run = Run::new(&format!("folder:{}", data.path().display()))
+    Run::new(&format!("folder:{}", data.path().display()))
         .fold(0, probability)
         .fold(1, probability)
         .policy(probability)
-        .put("summary.json", "{}");
-    for (training, error) in [
-        ("none-0", 0.4),
-        ("cutout-0", 0.375),
-        ("random-0", 0.3),
-        ("policy-0", 0.25),
-    ] {
-        run = run.final_training(training, error);
-    }
-    run
+        .put("summary.json", "{}")
+        .final_training("none-0", 0.4)
+        .final_training("cutout-0", 0.375)
+        .final_training("random-0", 0.3)
+        .final_training("policy-0", 0.25)
 }
 
 fn assert_has(page: &str, all: &[&str]) {
@@ -157,15 +154,7 @@ fn assert_has(page: &str, all: &[&str]) {
 fn a_whole_run_has_every_section() {
     let data = data_set();
     let page = whole(&data, 0.9).page();
-    for id in [
-        "configuration",
-        "training",
-        "reward",
-        "ops",
-        "policy",
-        "images",
-        "final_trainings",
-    ] {
+    for id in "configuration training reward ops policy images final_trainings".split(' ') {
         assert!(page.contains(&format!("<section id=\"{id}\">")), "{id}");
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
     }
@@ -191,8 +180,9 @@ fn a_whole_run_has_every_section() {
     );
     // Two originals, and two sub-policies of each.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
+    let rest = page.replacen("http-equiv", "", 1);
     for foreign in ["<script", "<link", "http", "url(", "@import"] {
-        assert!(!page.contains(foreign), "{foreign}");
+        assert!(!rest.contains(foreign), "{foreign}");
     }
     for undefined in ["\"NaN", "MNaN", " NaN", "\"inf", "Minf", " inf "] {
         assert!(!page.contains(undefined), "{undefined}");
@@ -352,6 +342,107 @@ fn a_training_has_the_sections_that_it_needs() {
     }
 }
 
+/// Only a search is measured, which takes more images than are shown.
+#[test]
+fn a_training_decodes_only_the_images_that_it_shows() {
+    let data = data_set();
+    // The images that are shown are the first of each class.
+    for class in ["cat", "dog"] {
+        fs::write(data.path().join(format!("train/{class}/1.png")), "broken").unwrap();
+    }
+    assert_has(
+        &whole(&data, 0.9).page(),
+        &["No images are shown: ", "1.png"],
+    );
+    let mut config =
+        RunConfig::for_training(Preset::Demo, &format!("folder:{}", data.path().display()));
+    config.final_trainings.augmentations = vec![Augmentation::Policy];
+    let page = Run::of(&config).policy(0.9).page();
+    assert_has(&page, &["2 images, 2 columns"]);
+}
+
+#[test]
+fn the_data_set_of_a_strangers_run_is_read_only_on_request() {
+    let data = data_set();
+    let run = whole(&data, 0.9).put("origin", "not a seal");
+    let out = write(run.0.path(), &ReportOptions::default()).unwrap();
+    let page = fs::read_to_string(out).unwrap();
+    assert!(!page.contains("<img"), "{page}");
+    let words = format!(
+        "images of folder:{} are read only on request",
+        data.path().display()
+    );
+    assert_has(&page, &["No images are shown: ", &words, "not measured: "]);
+    assert!(run.page().contains("<img"));
+    let generated = Run::new("glyphs").fold(0, 0.9);
+    let out = write(generated.0.path(), &ReportOptions::default()).unwrap();
+    assert_has(&fs::read_to_string(out).unwrap(), &["6 images, 8 columns"]);
+}
+
+#[test]
+fn only_an_earlier_report_is_replaced_unless_asked_to() {
+    let run = Run::new("glyphs");
+    let page = run.page();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let write_over = |content: &str, overwrite| {
+        fs::write(&file, content).unwrap();
+        let options = ReportOptions {
+            out: Some(file.clone()),
+            overwrite,
+            ..ReportOptions::default()
+        };
+        let written = write(run.0.path(), &options).map(drop);
+        (written, fs::read_to_string(&file).unwrap())
+    };
+    for (content, overwrite) in [("", false), (page.as_str(), false), ("my thesis", true)] {
+        let (written, after) = write_over(content, overwrite);
+        assert!(written.is_ok() && after == page, "{written:?}");
+    }
+    for content in ["my thesis", "<!DOCTYPE html><html>", "\0\u{7f}"] {
+        let (written, after) = write_over(content, false);
+        let error = written.unwrap_err();
+        assert!(
+            matches!(error.kind(), ReportErrorKind::Exists(_)),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("page.html exists and is not a report")
+        );
+        assert_eq!(after, content);
+    }
+    let options = ReportOptions {
+        out: Some(folder.path().to_owned()),
+        overwrite: true,
+        ..ReportOptions::default()
+    };
+    let error = text::reason(write(run.0.path(), &options).unwrap_err());
+    assert!(error.contains("it exists and is not a file"), "{error}");
+}
+
+#[test]
+fn the_content_security_policy_allows_nothing_but_the_page_itself() {
+    let data = data_set();
+    let page = whole(&data, 0.9).page();
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+                  style-src 'sha256-";
+    let (before, rest) = page.split_once(policy).unwrap();
+    // It holds from where it is on.
+    assert!(!before.contains("<style") && !before.contains("<img"));
+    let (hash, rest) = rest
+        .split_once("'; base-uri 'none'; form-action 'none'\">")
+        .unwrap();
+    let (_, rest) = rest.split_once("<style>").unwrap();
+    let (style, body) = rest.split_once("</style>").unwrap();
+    assert_eq!(hash, BASE64_STANDARD.encode(Sha256::digest(style)));
+    // Styles and handlers in attributes would be ignored.
+    for attribute in [" style=", " onload=", " onclick=", "<style"] {
+        assert!(!body.contains(attribute), "{attribute}");
+    }
+}
+
 #[test]
 fn a_data_set_that_has_changed_or_cannot_be_verified_is_pointed_out() {
     let data = data_set();
@@ -376,7 +467,7 @@ fn counts_that_no_search_has_do_no_harm() {
     let search = config.search.as_mut().unwrap();
     (search.trials, search.rounds, search.top_n) = (huge, huge, huge);
     (search.ops_per_sub_policy, search.sampler.start_up_trials) = (huge, usize::MAX);
-    config.final_trainings.epochs = huge;
+    config.final_trainings.epochs = Some(huge);
     config.final_trainings.seeds = huge;
     let page = Run::of(&config)
         .fold(0, 0.9)
@@ -394,7 +485,7 @@ fn the_page_can_be_written_elsewhere_and_without_images() {
     let run = whole(&data, 0.9);
     let options = ReportOptions {
         out: Some(data.path().join("page.html")),
-        images: 0,
+        images: Some(0),
         ..ReportOptions::default()
     };
     let out = write(run.0.path(), &options).unwrap();

@@ -83,29 +83,17 @@ impl Run {
 }
 
 fn epoch(number: usize, loss: f64) -> Epoch {
-    Epoch {
-        epoch: number,
-        loss,
-        error: 0.5,
-        learning_rate: 0.1,
-        seconds: 0.25,
-        images: 50,
-    }
+    let mut epoch = Epoch::default();
+    (epoch.epoch, epoch.images, epoch.learning_rate) = (number, 50, 0.1);
+    (epoch.loss, epoch.error, epoch.seconds) = (loss, 0.5, 0.25);
+    epoch
 }
 
 fn trial(round: usize, number: usize, reward: f64) -> Trial {
-    Trial {
-        round,
-        trial: number,
-        reward,
-        score: Score {
-            any: reward,
-            mean: reward,
-            loss: 1.25,
-        },
-        seconds: 0.5,
-        candidate: Vec::new(),
-    }
+    let mut trial = Trial::default();
+    (trial.round, trial.trial, trial.reward) = (round, number, reward);
+    (trial.score, trial.seconds) = (Score::new(reward, reward, 1.25), 0.5);
+    trial
 }
 
 fn append(log: &Path, value: &impl Serialize) {
@@ -123,7 +111,7 @@ fn epoch_done(number: usize, loss: f64) -> Event {
 
 fn done(training: TrainingId, resumed: bool) -> Event {
     let (error, loss) = (0.25, 1.5);
-    let evaluation = Evaluation { error, loss };
+    let evaluation = Evaluation::new(error, loss);
     Event::TrainingDone {
         training,
         evaluation,
@@ -202,6 +190,34 @@ fn the_next_process_gives_the_same_points_also_after_a_torn_append() {
 }
 
 #[test]
+fn event_files_of_other_programs_are_left_alone() {
+    let mut run = Run::new();
+    let folder = run.path("tensorboard/fold-0");
+    fs::create_dir_all(&folder).unwrap();
+    let others = [
+        "1700000000.host.12.0",
+        "1700000000.123456789",
+        "1700000000.host.faa-runtime.v2",
+    ];
+    let others = others.map(|name| folder.join(format!("{EVENT_FILES}{name}")));
+    others
+        .iter()
+        .for_each(|file| fs::write(file, "of a different program").unwrap());
+    for _ in 0..3 {
+        run.restart();
+        run.epoch(0, 2.0);
+    }
+    for file in others {
+        assert_eq!(fs::read_to_string(file).unwrap(), "of a different program");
+    }
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let ours = entries.filter(|path| path.to_string_lossy().ends_with(OURS));
+    assert_eq!(ours.count(), 2, "the file and the one before");
+}
+
+#[test]
 fn a_training_that_goes_back_repeats_its_later_epochs() {
     let mut run = Run::new();
     for (number, loss) in [4.0, 3.0, 2.0].into_iter().enumerate() {
@@ -224,10 +240,7 @@ fn a_training_that_was_found_diverged_has_its_curve() {
     run.epoch(0, 2.0);
     fs::remove_dir_all(run.path("tensorboard")).unwrap();
     run.restart();
-    let divergence = Divergence {
-        epoch: 1,
-        learning_rate: 0.1,
-    };
+    let divergence = Divergence::new(1, 0.1);
     run.report(&Event::TrainingDiverged {
         training: FOLD,
         divergence,

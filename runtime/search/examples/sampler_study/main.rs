@@ -14,10 +14,8 @@ mod objectives;
 
 use std::error::Error;
 
-use faa_search::sampler::{Dimension, Sampler, TpeConfig};
+use faa_search::sampler::{Sampler, TpeConfig};
 use objectives::{Objective, SplitMix64};
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,20 +38,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         check(objective.as_ref(), &floats(&theirs["check"])?)?;
 
         let reference = floats(&theirs["best"])?;
-        let best = |run: fn(&dyn Objective, u64, u64) -> f64| -> Vec<f64> {
+        let best = |learning| -> Vec<f64> {
             (0..reference.len() as u64)
-                .map(|seed| run(objective.as_ref(), seed, trials))
+                .map(|seed| search(objective.as_ref(), seed, trials, learning))
                 .collect()
         };
-        let (random, sampler) = (best(random_search), best(tpe_search));
+        let (random, sampler) = (best(false), best(true));
         println!(
             "| {} | {} | {} | {} | {} | {} |",
             objective.name(),
             Summary::of(&reference),
             Summary::of(&random),
             Summary::of(&sampler),
-            Difference::between(&sampler, &reference),
-            Difference::between(&sampler, &random),
+            difference(&sampler, &reference),
+            difference(&sampler, &random),
         );
         output[objective.name()] =
             json!({ "hyperopt": reference, "random": random, "sampler": sampler });
@@ -85,53 +83,22 @@ fn check(objective: &dyn Objective, theirs: &[f64]) -> Result<(), String> {
     Ok(())
 }
 
-/// The best loss of a search by the sampler.
-fn tpe_search(objective: &dyn Objective, seed: u64, trials: u64) -> f64 {
+/// The noise-free loss of the trial with the lowest loss, of a search by the sampler. Without `learning`,
+/// it observes nothing, and draws uniformly.
+fn search(objective: &dyn Objective, seed: u64, trials: u64, learning: bool) -> f64 {
     let mut sampler = Sampler::new(&objective.dimensions(), &TpeConfig::default());
-    search(objective, seed, trials, |seed, last| {
-        if let Some((point, loss)) = last {
-            sampler
-                .observe(point, loss)
-                .expect("the point is a proposal");
-        }
-        sampler.propose(seed)
-    })
-}
-
-/// The best loss of a search by uniform draws.
-fn random_search(objective: &dyn Objective, seed: u64, trials: u64) -> f64 {
-    let dimensions = objective.dimensions();
-    search(objective, seed, trials, |seed, _| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let draw = |dimension: &Dimension| match *dimension {
-            Dimension::Choice { options } => rng.random_range(0..options) as f64,
-            Dimension::Unit => rng.random(),
-        };
-        dimensions.iter().map(draw).collect()
-    })
-}
-
-/// Runs trials at the points that `propose` returns for the trial's seed and the
-/// last trial. Returns the noise-free loss of the trial with the lowest loss.
-fn search(
-    objective: &dyn Objective,
-    seed: u64,
-    trials: u64,
-    mut propose: impl FnMut(u64, Option<(&[f64], f64)>) -> Vec<f64>,
-) -> f64 {
     let mut seeds = SplitMix64(SplitMix64(seed).next());
-    let mut last: Option<(Vec<f64>, f64)> = None;
     let mut best: Option<(Vec<f64>, f64)> = None;
     for _ in 0..trials {
-        let point = propose(
-            seeds.next(),
-            last.as_ref().map(|(point, loss)| (point.as_slice(), *loss)),
-        );
+        let point = sampler.propose(seeds.next());
         let loss = objective.loss(&point);
-        if best.as_ref().is_none_or(|(_, lowest)| loss < *lowest) {
-            best = Some((point.clone(), loss));
+        if learning {
+            let observed = sampler.observe(&point, loss);
+            observed.expect("the point is a proposal");
         }
-        last = Some((point, loss));
+        if best.as_ref().is_none_or(|(_, lowest)| loss < *lowest) {
+            best = Some((point, loss));
+        }
     }
     best.map_or(f64::INFINITY, |(point, _)| objective.true_loss(&point))
 }
@@ -162,31 +129,14 @@ impl std::fmt::Display for Summary {
     }
 }
 
-/// The difference of two means, with its 95 % interval.
-struct Difference {
-    mean: f64,
-    half_width: f64,
-}
-
-impl Difference {
-    /// By Welch's t-test (1947), which allows different variances.
-    fn between(a: &[f64], b: &[f64]) -> Self {
-        let (a, b) = (Summary::of(a), Summary::of(b));
-        let (va, vb) = (a.variance / a.count, b.variance / b.count);
-        let freedom =
-            (va + vb) * (va + vb) / (va * va / (a.count - 1.0) + vb * vb / (b.count - 1.0));
-        Self {
-            mean: a.mean - b.mean,
-            half_width: t_quantile(freedom) * (va + vb).sqrt(),
-        }
-    }
-}
-
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (low, high) = (self.mean - self.half_width, self.mean + self.half_width);
-        write!(f, "{:+.3} [{low:+.3}, {high:+.3}]", self.mean)
-    }
+/// The difference of the means, with its 95 % interval by Welch's t-test (1947), which allows different
+/// variances.
+fn difference(a: &[f64], b: &[f64]) -> String {
+    let (a, b) = (Summary::of(a), Summary::of(b));
+    let (va, vb) = (a.variance / a.count, b.variance / b.count);
+    let freedom = (va + vb) * (va + vb) / (va * va / (a.count - 1.0) + vb * vb / (b.count - 1.0));
+    let (mean, half) = (a.mean - b.mean, t_quantile(freedom) * (va + vb).sqrt());
+    format!("{mean:+.3} [{:+.3}, {:+.3}]", mean - half, mean + half)
 }
 
 /// The 97.5 % quantile of Student's t, by the expansion in 1/ν of Abramowitz

@@ -4,70 +4,11 @@ use faa_op::OpSet;
 use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 
 use super::ranges;
-pub use super::ranges::{Number, OutOfRange, Range};
 use super::{Augmentation, RunConfig, SearchConfig};
-use crate::folds::{Fold, FoldError, stratified_folds};
+use crate::error::ConfigError;
+use crate::folds::{Fold, stratified_folds};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
-
-/// A run with this configuration is impossible.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A number is out of its range.
-    #[error(transparent)]
-    OutOfRange(#[from] OutOfRange),
-    /// The options together ask for too much.
-    #[error("{options} is {found}, more than {max}: {reason}")]
-    TooMuch {
-        /// The options whose numbers are multiplied.
-        options: &'static str,
-        /// Their product.
-        found: u64,
-        /// The most that is possible.
-        max: u64,
-        /// Why not more.
-        reason: &'static str,
-    },
-    /// A policy is given beside a search, which finds its own.
-    #[error("a search trains with the policy that it finds: omit the given one")]
-    PolicyBesideSearch,
-    /// The warm-up is not shorter than a training.
-    #[error(
-        "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use fewer \
-         --warmup-epochs or more --epochs"
-    )]
-    Warmup {
-        /// Epochs of warm-up.
-        warmup: usize,
-        /// Epochs of the shortest training.
-        epochs: usize,
-    },
-    /// There is neither a search nor a training.
-    #[error("there is nothing to train")]
-    NoTraining,
-    /// A training with Cutout alone is configured, but Cutout is off.
-    #[error("a training with Cutout needs --cutout above 0")]
-    NoCutout,
-    /// A training with a policy is configured, but there is no policy.
-    #[error("there is no policy to train with")]
-    NoPolicy,
-    /// A training with a random policy is configured, but its size is unknown.
-    #[error("a random policy needs a number of sub-policies")]
-    NoRandomPolicy,
-    /// There are no ops to search over.
-    #[error("there are no ops to search over")]
-    NoOps,
-    /// An op is named twice.
-    #[error("the op `{0}` is named twice among those to search over")]
-    RepeatedOp(String),
-    /// The images cannot be split as configured.
-    #[error("cannot split the training images: {0}")]
-    Folds(#[from] FoldError),
-    /// The ops, crop or Cutout of the configuration do not exist or have other ranges.
-    #[error("the configuration does not fit the ops: {0}")]
-    Ops(PolicyError),
-}
 
 impl RunConfig {
     /// Checks everything that can be checked without images: numbers, ops and policies. Nothing is
@@ -80,22 +21,26 @@ impl RunConfig {
         ranges::check(self)?;
         let final_trainings = &self.final_trainings;
         if self.search.is_none() && final_trainings.augmentations.is_empty() {
-            return Err(ConfigError::NoTraining);
+            return Err(ConfigError::new("there is nothing to train"));
         }
         self.check_warmup()?;
         let trains_with = |augmentation| final_trainings.augmentations.contains(&augmentation);
         if trains_with(Augmentation::Cutout) && self.common.training.cutout == 0 {
-            return Err(ConfigError::NoCutout);
+            return Err(ConfigError::new(
+                "a training with Cutout needs --cutout above 0",
+            ));
         }
         let mut policies = Vec::new();
         if let Some(search) = &self.search {
             check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
             if final_trainings.policy.is_some() {
-                return Err(ConfigError::PolicyBesideSearch);
+                return Err(ConfigError::new(
+                    "a search trains with the policy that it finds: omit the given one",
+                ));
             }
         } else if trains_with(Augmentation::Policy) && final_trainings.policy.is_none() {
-            return Err(ConfigError::NoPolicy);
+            return Err(ConfigError::new("there is no policy to train with"));
         }
         match &final_trainings.random {
             Some(random) if trains_with(Augmentation::Random) => {
@@ -106,7 +51,9 @@ impl RunConfig {
                 policies.push(space.random_policy("random", sub_policies, 0));
             }
             None if trains_with(Augmentation::Random) && self.search.is_none() => {
-                return Err(ConfigError::NoRandomPolicy);
+                return Err(ConfigError::new(
+                    "a random policy needs a number of sub-policies",
+                ));
             }
             _ => {}
         }
@@ -115,9 +62,9 @@ impl RunConfig {
         }
         policies.extend(final_trainings.policy.clone());
         let pipeline = |policy| Pipeline::new(policy, &self.common.training, ops, [0; 3], 0);
-        pipeline(None).map_err(ConfigError::Ops)?;
+        pipeline(None).map_err(|error| misfit(&error))?;
         for policy in &policies {
-            pipeline(Some(policy)).map_err(ConfigError::Ops)?;
+            pipeline(Some(policy)).map_err(|error| misfit(&error))?;
         }
         Ok(())
     }
@@ -126,25 +73,28 @@ impl RunConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Folds`].
+    /// [`ConfigError`] if the images are too few.
     pub fn folds(&self, labels: &[u32]) -> Result<Vec<Fold>, ConfigError> {
-        Ok(match &self.search {
-            Some(search) => stratified_folds(labels, &search.folds, self.common.seed)?,
-            None => Vec::new(),
-        })
+        match &self.search {
+            Some(search) => stratified_folds(labels, &search.folds, self.common.seed),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn check_warmup(&self) -> Result<(), ConfigError> {
         let final_trainings = &self.final_trainings;
         let search_epochs = self.search.as_ref().map(|_| self.common.training.epochs);
-        let final_epochs =
-            (!final_trainings.augmentations.is_empty()).then_some(final_trainings.epochs);
+        let has_final = !final_trainings.augmentations.is_empty();
+        let final_epochs = has_final.then(|| self.final_epochs());
         let shortest = search_epochs.into_iter().chain(final_epochs).min();
         let epochs = shortest.map_or(usize::MAX, usize::from);
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
             true => Ok(()),
-            false => Err(ConfigError::Warmup { warmup, epochs }),
+            false => Err(ConfigError::new(format!(
+                "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use \
+                 fewer --warmup-epochs or more --epochs"
+            ))),
         }
     }
 }
@@ -170,12 +120,9 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
     ];
     for (options, found, max, reason) in products {
         if found > max {
-            return Err(ConfigError::TooMuch {
-                options,
-                found,
-                max,
-                reason,
-            });
+            return Err(ConfigError::new(format!(
+                "{options} is {found}, more than {max}: {reason}"
+            )));
         }
     }
     Ok(())
@@ -183,11 +130,13 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
 
 fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigError> {
     if names.is_empty() {
-        return Err(ConfigError::NoOps);
+        return Err(ConfigError::new("there are no ops to search over"));
     }
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            return Err(ConfigError::RepeatedOp(name.clone()));
+            return Err(ConfigError::new(format!(
+                "the op `{name}` is named twice among those to search over"
+            )));
         }
         if ops.get(name).is_none() {
             let nearest = nearest_name(name, ops.iter().map(|op| op.spec().name()));
@@ -195,10 +144,14 @@ fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigErro
                 op: name.clone(),
                 nearest,
             };
-            return Err(ConfigError::Ops(PolicyError::new(path, kind)));
+            return Err(misfit(&PolicyError::new(path, kind)));
         }
     }
     Ok(())
+}
+
+fn misfit(error: &PolicyError) -> ConfigError {
+    ConfigError::new(format!("the configuration does not fit the ops: {error}"))
 }
 
 /// The shipped policy of TrivialAugment's wide space.

@@ -27,7 +27,7 @@ impl RunConfig {
             final_trainings: FinalTrainings {
                 augmentations: Augmentation::ALL.to_vec(),
                 seeds: count(1),
-                epochs: count(final_epochs),
+                epochs: Some(count(final_epochs)),
                 policy: None,
                 random: None,
             },
@@ -40,7 +40,8 @@ impl RunConfig {
     pub fn for_training(preset: Preset, data: &str) -> Self {
         let mut config = Self::for_search(preset, data);
         config.search = None;
-        config.common.training.epochs = config.final_trainings.epochs;
+        config.common.training.epochs = config.final_epochs();
+        config.final_trainings.epochs = None;
         config.final_trainings.augmentations.clear();
         config.final_trainings.random = Some(RandomPolicy {
             ops: SEARCHED_OPS.map(str::to_owned).to_vec(),

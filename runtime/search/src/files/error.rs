@@ -1,54 +1,85 @@
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The maximum size of a run's file, in bytes. A log of 100,000 trials is a quarter as large.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// A file that could not be read or written.
+/// What to do about a damaged file.
+pub(super) const REPEAT: &str = "move it away, and the run repeats what it recorded";
+
+/// A file or folder of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FileError {
+    kind: FileErrorKind,
+    message: String,
+    pub(crate) source: Option<io::Error>,
+}
+
+/// Why a file or folder of a run cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum FileError {
-    /// The operating system reported an error.
-    #[error("cannot {what} {}", path.display())]
-    Io {
-        /// The operation.
-        what: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// A line or a whole file is not in the format of this program.
-    #[error("{}, line {line}, is damaged ({reason}): move it away, and the run repeats what it recorded", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file is too large to be one of a run.
-    #[error("{} is larger than {MAX_BYTES} bytes, the maximum for a file of a run", .0.display())]
-    TooLarge(PathBuf),
+pub enum FileErrorKind {
+    /// The operating system reported an error, which is the error's source.
+    Io,
+    /// A file is not in the format of this program, or does not fit the other files of the run.
+    Damaged,
+    /// A file is larger than [`MAX_BYTES`].
+    TooLarge,
+    /// A different process uses the run directory.
+    InUse,
+    /// The run directory belongs to a different command, configuration or data set.
+    DifferentRun,
+    /// The run directory was written by a version with a different format.
+    DifferentVersion,
+    /// The folder has files, but not those of a run.
+    NotARunDirectory,
 }
 
 impl FileError {
-    /// For `map_err`, with the operation and the file.
-    pub fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { what, path, source }
+    /// Why the file or folder cannot be used.
+    pub fn kind(&self) -> FileErrorKind {
+        self.kind
     }
 
-    pub(super) fn damaged(path: &Path, line: usize, error: &serde_json::Error) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            line,
-            // serde_json adds its own line, which is 1 for each line of a log.
-            reason: match error.to_string().split_once(" at line ") {
-                Some((reason, _)) => reason.to_owned(),
-                None => error.to_string(),
-            },
+    /// For `map_err`, with the operation and the file.
+    pub fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let message = format!("cannot {what} {}", path.display());
+        move |source| Self {
+            source: Some(source),
+            ..Self::new(FileErrorKind::Io, message)
         }
+    }
+
+    pub(crate) fn new(kind: FileErrorKind, message: String) -> Self {
+        let source = None;
+        Self {
+            kind,
+            message,
+            source,
+        }
+    }
+
+    pub(crate) fn too_large(path: &Path) -> Self {
+        let path = path.display();
+        let message =
+            format!("{path} is larger than {MAX_BYTES} bytes, the maximum for a file of a run");
+        Self::new(FileErrorKind::TooLarge, message)
+    }
+
+    pub(crate) fn damaged(
+        path: &Path,
+        line: usize,
+        error: &serde_json::Error,
+        advice: &str,
+    ) -> Self {
+        // serde_json adds its own line, which is 1 for each line of a log.
+        let error = error.to_string();
+        let reason = error.split_once(" at line ").map_or(&*error, |it| it.0);
+        let message = format!(
+            "{}, line {line}, is damaged ({reason}): {advice}",
+            path.display()
+        );
+        Self::new(FileErrorKind::Damaged, message)
     }
 }

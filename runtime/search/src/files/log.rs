@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::FileError;
+use super::error::{FileError, REPEAT};
 use super::whole::{Files, read};
 
 /// A file of one JSON value per line. A crash may leave the last line incomplete.
@@ -39,7 +39,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         let lines = content[..complete_lines(&content)].split_inclusive(|byte| *byte == b'\n');
         let value = |(line, text): (usize, &[u8])| {
             let value = serde_json::from_slice(text);
-            value.map_err(|error| FileError::damaged(&self.path, line, &error))
+            value.map_err(|error| FileError::damaged(&self.path, line, &error, REPEAT))
         };
         (1..).zip(lines).map(value).collect()
     }

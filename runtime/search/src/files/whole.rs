@@ -6,7 +6,7 @@ use faa_system::{PARTIAL_PREFIX, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{FileError, MAX_BYTES};
+use super::error::{FileError, MAX_BYTES, REPEAT};
 use super::fault::FaultPoint;
 
 /// Writes the files of a run. All writes go through it, so that a test can interrupt a run at each of
@@ -25,7 +25,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`]; the old content is then unchanged.
+    /// [`FileErrorKind::Io`](super::FileErrorKind::Io); the old content is then unchanged.
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), FileError> {
         let write = || {
             self.fault.pass(|| {
@@ -41,7 +41,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`], only if a test interrupts the write.
+    /// [`FileErrorKind::Io`](super::FileErrorKind::Io), only if a test interrupts the write.
     pub(crate) fn before_backend_writes(&self, path: &Path) -> Result<(), FileError> {
         let half = path.with_file_name(format!("{PARTIAL_PREFIX}cut"));
         let tear = || fs::write(half, "half a network");
@@ -63,7 +63,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`].
+    /// [`FileErrorKind::Io`](super::FileErrorKind::Io).
     pub(crate) fn remove(&self, path: &Path) -> Result<(), FileError> {
         if !path.exists() {
             return Ok(());
@@ -98,7 +98,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileErro
         return Ok(None);
     };
     let value = serde_json::from_slice(&content).map(Some);
-    value.map_err(|error| FileError::damaged(path, error.line(), &error))
+    value.map_err(|error| FileError::damaged(path, error.line(), &error, REPEAT))
 }
 
 /// Reads a file; `None` if it does not exist.
@@ -116,7 +116,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::io("read", path)(error)),
-        Ok(length) if length as u64 > MAX_BYTES => Err(FileError::TooLarge(path.to_owned())),
+        Ok(length) if length as u64 > MAX_BYTES => Err(FileError::too_large(path)),
         Ok(_) => Ok(Some(content)),
     }
 }

@@ -1,81 +1,88 @@
-use std::path::PathBuf;
+use std::error::Error;
 
-use crate::backend::BackendError;
-use crate::config::check::ConfigError;
+use crate::backend::{BackendError, BackendErrorKind};
+use crate::error::ConfigError;
 use crate::files::FileError;
-use crate::sampler::ObserveError;
 
 /// A run ended early.
 #[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct RunError {
+    kind: RunErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// Why a run ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RunError {
+pub enum RunErrorKind {
     /// On request; starting the same run again continues it.
-    #[error("stopped on request")]
     Stopped,
     /// The configuration is impossible.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A file of the run could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The trials in the run directory are not those of this search.
-    #[error("{}, line {line}: expected trial {expected}, found {found}: move the file away to repeat its trials", path.display())]
-    UnexpectedTrial {
-        /// The log.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The expected trial, as `round.trial`.
-        expected: String,
-        /// The recorded trial.
-        found: String,
-    },
-    /// The log of a training has fewer epochs than its checkpoint.
-    #[error(
-        "{} holds {found} epochs, and {} was written after {expected}: \
-         remove the checkpoint to train from the beginning",
-        path.display(), checkpoint.display()
-    )]
-    MissingEpochs {
-        /// The log.
-        path: PathBuf,
-        /// The number of epochs in it.
-        found: usize,
-        /// The number of epochs of the checkpoint.
-        expected: usize,
-        /// The checkpoint.
-        checkpoint: PathBuf,
-    },
-    /// All trainings diverged: those of all folds, or without a search all final ones.
-    #[error("all trainings diverged: choose a different --out and a lower --learning-rate")]
-    AllDiverged,
-    /// A network has a loss that is infinite or NaN.
-    #[error(
-        "{stage} gave a loss that is infinite or NaN: the network has diverged; try a lower \
-         learning rate"
-    )]
-    NotFinite {
-        /// The step of the run.
-        stage: String,
-    },
-    /// The sampler rejected a trial.
-    #[error("the sampler rejected a trial")]
-    Sampler(#[from] ObserveError),
+    Config,
+    /// A file of the run could not be read or written, or does not belong to this run.
+    File,
+    /// Losses became infinite or NaN, and no network is left to continue with.
+    Diverged,
     /// Training or scoring failed.
-    #[error("{stage} failed")]
-    Backend {
-        /// The step of the run.
-        stage: String,
-        /// The reason.
-        source: BackendError,
-    },
+    Backend,
+}
+
+impl RunError {
+    /// Why the run ended.
+    pub fn kind(&self) -> RunErrorKind {
+        self.kind
+    }
+
+    pub(super) fn new(kind: RunErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(super) fn all_diverged() -> Self {
+        let message =
+            "all trainings diverged: choose a different --out and a lower --learning-rate";
+        Self::new(RunErrorKind::Diverged, message)
+    }
+
+    /// The loss of this step of the run is infinite or NaN.
+    pub(super) fn not_finite(stage: &str) -> Self {
+        let message = format!(
+            "{stage} gave a loss that is infinite or NaN: the network has diverged; try a lower \
+             learning rate"
+        );
+        Self::new(RunErrorKind::Diverged, message)
+    }
+}
+
+impl From<ConfigError> for RunError {
+    fn from(error: ConfigError) -> Self {
+        Self::new(RunErrorKind::Config, error.to_string())
+    }
+}
+
+impl From<FileError> for RunError {
+    fn from(error: FileError) -> Self {
+        Self {
+            kind: RunErrorKind::File,
+            message: error.to_string(),
+            source: error.source.map(Into::into),
+        }
+    }
 }
 
 /// For `map_err`, with the step of the run.
 pub(super) fn failed(stage: &str) -> impl FnOnce(BackendError) -> RunError {
-    let stage = stage.to_owned();
-    move |source| match source {
-        BackendError::Stopped => RunError::Stopped,
-        source => RunError::Backend { stage, source },
+    let message = format!("{stage} failed");
+    move |source| match source.kind() {
+        BackendErrorKind::Stopped => RunError::new(RunErrorKind::Stopped, source.to_string()),
+        _ => RunError {
+            source: Some(source.into()),
+            ..RunError::new(RunErrorKind::Backend, message)
+        },
     }
 }

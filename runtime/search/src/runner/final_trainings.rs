@@ -24,11 +24,11 @@ pub(super) struct Trainer<'a> {
 }
 
 /// Every augmentation with every seed, starting with all augmentations of the first seed.
-pub(super) fn all_trainings(config: &FinalTrainings) -> impl Iterator<Item = TrainingId> {
-    (0..config.seeds.get()).flat_map(|seed| {
-        let augmentations = config.augmentations.iter().copied();
-        augmentations.map(move |augmentation| TrainingId::Final { augmentation, seed })
-    })
+pub(super) fn all_trainings(
+    config: &FinalTrainings,
+) -> impl Iterator<Item = (Augmentation, usize)> {
+    let augmentations = || config.augmentations.iter();
+    (0..config.seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
 }
 
 impl Trainer<'_> {
@@ -39,24 +39,22 @@ impl Trainer<'_> {
         backends: &mut [B],
     ) -> Result<Vec<FinalResult>, RunError> {
         let config = &self.config.final_trainings;
-        let all: Vec<TrainingId> = all_trainings(config).collect();
-        let outcomes = workers.run_parallel(backends, all.iter(), |worker, id| match id {
-            TrainingId::Final { augmentation, seed } => {
+        let all: Vec<_> = all_trainings(config).collect();
+        let outcomes =
+            workers.run_parallel(backends, all.iter(), |worker, (augmentation, seed)| {
                 self.train_one(worker, *augmentation, *seed)
-            }
-            TrainingId::Fold(_) => unreachable!("all are final trainings"),
-        })?;
+            })?;
         let result = |wanted: &Augmentation| {
             let mut result = FinalResult {
                 augmentation: *wanted,
                 errors: Vec::new(),
                 diverged: 0,
             };
-            for (id, outcome) in all.iter().zip(&outcomes) {
-                match (id, outcome) {
-                    (TrainingId::Final { augmentation, .. }, _) if augmentation != wanted => {}
-                    (_, Outcome::Done(evaluation)) => result.errors.push(evaluation.error),
-                    (_, Outcome::Diverged(_)) => result.diverged += 1,
+            for ((augmentation, _), outcome) in all.iter().zip(&outcomes) {
+                match outcome {
+                    _ if augmentation != wanted => {}
+                    Outcome::Done(evaluation) => result.errors.push(evaluation.error),
+                    Outcome::Diverged(_) => result.diverged += 1,
                 }
             }
             result
@@ -85,7 +83,7 @@ impl Trainer<'_> {
         let common = &self.config.common;
         let policy = self.policy_of(augmentation, seed);
         let training = TrainingConfig {
-            epochs: self.config.final_trainings.epochs,
+            epochs: self.config.final_epochs(),
             cutout: match augmentation {
                 Augmentation::None => 0,
                 _ => common.training.cutout,

@@ -10,7 +10,7 @@ use super::workers::Worker;
 use crate::backend::{Images, NetworkFiles, ScoringTask, TrainTask};
 use crate::config::{CommonConfig, SearchConfig};
 use crate::event::Event;
-use crate::files::Log;
+use crate::files::{FileError, FileErrorKind, Log};
 use crate::folds::Fold;
 use crate::layout::TrainingId;
 use crate::results::Outcome;
@@ -58,7 +58,7 @@ impl FoldSearch<'_> {
         let mut sub_policies = Vec::new();
         for number in 0..self.search.rounds.get() {
             let trials = recorded.by_ref().take(self.search.trials.get()).collect();
-            let mut round = Round::new(*self, number, log.clone(), trials)?;
+            let mut round = Round::new(*self, number, log.clone(), trials);
             round.finish(worker, &network)?;
             sub_policies.extend(best_sub_policies(&round.trials, self.search.top_n.get()));
         }
@@ -66,25 +66,25 @@ impl FoldSearch<'_> {
     }
 
     /// Checks that the recorded trials are the first trials of this search.
-    fn check_recorded(&self, log: &Log<Trial>, recorded: &[Trial]) -> Result<(), RunError> {
+    fn check_recorded(&self, log: &Log<Trial>, recorded: &[Trial]) -> Result<(), FileError> {
         let space = Space::new(self.search);
         let trials = self.search.trials.get();
         for (index, trial) in recorded.iter().enumerate() {
-            let unexpected = |expected: String, found: String| RunError::UnexpectedTrial {
-                path: log.path().to_owned(),
-                line: index + 1,
-                expected,
-                found,
-            };
-            let name = |(round, trial)| format!("{round}.{trial}");
-            let (expected, found) = ((index / trials, index % trials), (trial.round, trial.trial));
-            if expected != found {
-                return Err(unexpected(name(expected), name(found)));
+            let mut expected = format!("{}.{}", index / trials, index % trials);
+            let mut found = format!("{}.{}", trial.round, trial.trial);
+            if expected == found {
+                if space.point(&trial.candidate).is_some() {
+                    continue;
+                }
+                expected += " with this search's ops";
+                found = "different ops".to_owned();
             }
-            if space.point(&trial.candidate).is_none() {
-                let expected = format!("{} with this search's ops", name(found));
-                return Err(unexpected(expected, "different ops".to_owned()));
-            }
+            let (path, line) = (log.path().display(), index + 1);
+            let message = format!(
+                "{path}, line {line}: expected trial {expected}, found {found}: move the file away \
+                 to repeat its trials"
+            );
+            return Err(FileError::new(FileErrorKind::Damaged, message));
         }
         Ok(())
     }
@@ -102,27 +102,22 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(
-        fold: FoldSearch<'a>,
-        number: usize,
-        log: Log<Trial>,
-        trials: Vec<Trial>,
-    ) -> Result<Self, RunError> {
+    fn new(fold: FoldSearch<'a>, number: usize, log: Log<Trial>, trials: Vec<Trial>) -> Self {
         let space = Space::new(fold.search);
         let mut sampler = Sampler::new(&space.dimensions(), &fold.search.sampler);
         for trial in &trials {
             let point = space.point(&trial.candidate);
             let point = point.expect("recorded trials were checked");
-            sampler.observe(&point, -trial.reward)?;
+            observe(&mut sampler, &point, trial);
         }
-        Ok(Self {
+        Self {
             fold,
             number,
             log,
             space,
             sampler,
             trials,
-        })
+        }
     }
 
     /// Runs the trials that are not yet recorded.
@@ -197,7 +192,7 @@ impl<'a> Round<'a> {
             .iter()
             .all(|it| it.is_finite())
         {
-            return Err(RunError::NotFinite { stage });
+            return Err(RunError::not_finite(&stage));
         }
         let trial = Trial {
             round: self.number,
@@ -208,7 +203,12 @@ impl<'a> Round<'a> {
             candidate: sub_policies,
         };
         self.log.append(worker.files(), &trial)?;
-        self.sampler.observe(&point, -trial.reward)?;
+        observe(&mut self.sampler, &point, &trial);
         Ok(trial)
     }
+}
+
+fn observe(sampler: &mut Sampler, point: &[f64], trial: &Trial) {
+    let observed = sampler.observe(point, -trial.reward);
+    observed.expect("the point is in the space, and the reward is a finite number");
 }

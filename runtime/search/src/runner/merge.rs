@@ -39,11 +39,7 @@ mod tests {
     use super::*;
 
     fn sub_policy(ops: &[&str], magnitude: f64) -> SubPolicy {
-        let step = |op: &&str| Step {
-            op: (*op).to_owned(),
-            probability: 1.0,
-            strength: Strength::Magnitude(magnitude),
-        };
+        let step = |op: &&str| Step::new(*op, 1.0, Strength::Magnitude(magnitude));
         ops.iter().map(step).collect()
     }
 

@@ -21,21 +21,20 @@ pub(super) fn plan<B: Backend>(
     backends: &mut [B],
     stop: &StopFlag,
 ) -> Result<Plan, RunError> {
-    let size = RunSize::of(config, folds);
+    let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
+    let final_trainings = all_trainings(&config.final_trainings).count();
     let remaining = RemainingWork::of(config, folds, images, directory)?;
     let training = &config.common.training;
     let per_backend = match remaining.recorded_rates() {
         Some(rates) => rates,
         None => (backends[0].rates(training, stop)).map_err(failed("measuring the speed"))?,
     };
-    let parallel = backends
-        .len()
-        .min(size.folds.max(size.final_trainings))
-        .max(1) as f64;
-    let rates = Rates {
-        train: per_backend.train * parallel,
-        classify: per_backend.classify * parallel,
-    };
+    let jobs = folds.len().max(final_trainings);
+    let parallel = backends.len().min(jobs).max(1) as f64;
+    let rates = Rates::new(
+        per_backend.train * parallel,
+        per_backend.classify * parallel,
+    );
     let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
     devices.sort();
     devices.dedup();
@@ -46,35 +45,15 @@ pub(super) fn plan<B: Backend>(
         images: dataset.images,
         size: dataset.size,
         classes: dataset.classes,
-        folds: size.folds,
-        trials: size.trials,
-        final_trainings: size.final_trainings,
+        folds: folds.len(),
+        trials: folds.len().saturating_mul(trials),
+        final_trainings,
         images_to_train: remaining.train,
         images_to_classify: remaining.classify,
         rates,
         estimated_seconds: remaining.train as f64 / rates.train
             + remaining.classify as f64 / rates.classify,
     })
-}
-
-/// The size of a run.
-struct RunSize {
-    folds: usize,
-    trials: usize,
-    final_trainings: usize,
-}
-
-impl RunSize {
-    fn of(config: &RunConfig, folds: &[Fold]) -> Self {
-        let search = config.search.as_ref();
-        let trials_per_fold = search.map_or(0, |it| it.rounds.get() * it.trials.get());
-        let trainings = &config.final_trainings;
-        Self {
-            folds: folds.len(),
-            trials: folds.len().saturating_mul(trials_per_fold),
-            final_trainings: trainings.augmentations.len() * trainings.seeds.get(),
-        }
-    }
 }
 
 /// The number of images that remain, and the recorded throughput.
@@ -113,9 +92,10 @@ impl RemainingWork {
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
-        let trainings = &config.final_trainings;
-        for id in all_trainings(trainings) {
-            remaining.add_training(&directory.training(id), images, trainings.epochs.get())?;
+        for (augmentation, seed) in all_trainings(&config.final_trainings) {
+            let id = TrainingId::Final { augmentation, seed };
+            let epochs = config.final_epochs().get();
+            remaining.add_training(&directory.training(id), images, epochs)?;
         }
         Ok(remaining)
     }

@@ -2,9 +2,9 @@
 
 use super::error::{RunError, failed};
 use super::workers::Worker;
-use crate::backend::{BackendError, Images, NetworkFiles, TrainTask};
+use crate::backend::{BackendErrorKind, Images, NetworkFiles, TrainTask};
 use crate::event::Event;
-use crate::files::read_json;
+use crate::files::{FileError, FileErrorKind, read_json};
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{Divergence, Evaluation, Outcome};
 
@@ -89,12 +89,13 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         });
         for number in done..epochs {
             let stop = self.stop();
-            let epoch = match self.backend.epoch(&mut network, task, number, stop) {
-                Err(BackendError::Diverged(divergence)) => {
-                    return Ok(Outcome::Diverged(divergence));
-                }
-                epoch => epoch.map_err(failed(&stage))?,
-            };
+            let epoch = self.backend.epoch(&mut network, task, number, stop);
+            if let Err(error) = &epoch
+                && let BackendErrorKind::Diverged(divergence) = error.kind()
+            {
+                return Ok(Outcome::Diverged(divergence));
+            }
+            let epoch = epoch.map_err(failed(&stage))?;
             // The log comes first: a checkpoint with more epochs than the log is an error.
             files.epochs().append(self.files(), &epoch)?;
             if number + 1 < epochs {
@@ -133,7 +134,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
                 epoch: epoch.epoch,
                 learning_rate: epoch.learning_rate,
             })),
-            None => Err(RunError::NotFinite { stage }),
+            None => Err(RunError::not_finite(&stage)),
         }
     }
 
@@ -164,12 +165,14 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
             .zip(&recorded)
             .take_while(|(number, epoch)| epoch.epoch == *number);
         if in_order.count() < done {
-            return Err(RunError::MissingEpochs {
-                path: files.epochs().path().to_owned(),
-                found: recorded.len(),
-                expected: done,
-                checkpoint: files.checkpoint(),
-            });
+            let message = format!(
+                "{} holds {} epochs, and {} was written after {done}: remove the checkpoint to train \
+                 from the beginning",
+                files.epochs().path().display(),
+                recorded.len(),
+                files.checkpoint().display()
+            );
+            return Err(FileError::new(FileErrorKind::Damaged, message).into());
         }
         if recorded.len() > done {
             files.epochs().write(self.files(), &recorded[..done])?;

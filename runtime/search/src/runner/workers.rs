@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::{mem, panic};
 
-use super::error::RunError;
+use super::error::{RunError, RunErrorKind};
 use crate::backend::{Backend, StopFlag};
 use crate::directory::RunDirectory;
 use crate::event::Event;
@@ -97,18 +97,16 @@ impl<'a> Workers<'a> {
             workers.into_iter().map(join).collect()
         });
         let mut done = Vec::new();
-        let mut stopped = None;
+        let mut stopped = Ok(());
         for result in results {
             match result {
                 Ok(results) => done.extend(results),
                 // It may have been stopped by the failure of a different worker, which is more useful.
-                Err(RunError::Stopped) => stopped = Some(RunError::Stopped),
+                Err(error) if error.kind() == RunErrorKind::Stopped => stopped = Err(error),
                 Err(error) => return Err(error),
             }
         }
-        if let Some(stopped) = stopped {
-            return Err(stopped);
-        }
+        stopped?;
         done.sort_unstable_by_key(|(index, _)| *index);
         Ok(done.into_iter().map(|(_, result)| result).collect())
     }

@@ -2,194 +2,127 @@
 
 use faa_ops_builtin::builtin_ops;
 use faa_search::RunConfig;
-use faa_search::config::{Preset, SearchConfig};
+use faa_search::config::Preset;
 use faa_search::environment::Resources;
 
-use crate::fake_backend::config;
+use crate::fake_backend::{config, search_in};
 
-/// The error of a search configuration after a change.
-fn error(change: fn(&mut RunConfig, &mut SearchConfig)) -> String {
+/// The error of a search's configuration after a change.
+fn error(change: impl Fn(&mut RunConfig)) -> String {
     let mut config = config();
-    let mut search = config.search.take().unwrap();
-    change(&mut config, &mut search);
-    config.search = Some(search);
+    change(&mut config);
     config.check(&builtin_ops()).unwrap_err().to_string()
 }
 
-fn count(number: usize) -> std::num::NonZeroUsize {
-    number.try_into().unwrap()
+/// The error of a configuration in which the value at a path of keys was replaced.
+fn error_with(config: &RunConfig, path: &str, value: &str) -> String {
+    let mut json = serde_json::to_value(config).unwrap();
+    let place = json.pointer_mut(&format!("/{}", path.replace('.', "/")));
+    *place.expect(path) = serde_json::from_str(value).unwrap();
+    let config: RunConfig = serde_json::from_value(json).unwrap();
+    config.check(&builtin_ops()).unwrap_err().to_string()
 }
 
 #[test]
 fn numbers_out_of_range_are_named_with_their_option() {
-    let huge = usize::MAX;
-    let cases: [(String, &str); 25] = [
-        (
-            error(|run, _| run.common.image_size = Some(0)),
-            "`--image-size` is 0: it must be from 1 to 4096",
-        ),
-        (
-            error(|run, _| run.common.training.epochs = count(1_000_000)),
-            "`--epochs` is 1000000",
-        ),
-        (
-            error(|run, _| run.common.training.batch = count(100_000)),
-            "`--batch` is 100000: it must be from 1 to 65536",
-        ),
-        (
-            error(|run, _| run.common.training.learning_rate = 0.0),
-            "`--learning-rate` is 0: it must be above 0",
-        ),
-        (
-            error(|run, _| run.common.training.learning_rate = f64::NAN),
-            "`--learning-rate` is NaN",
-        ),
-        (
-            error(|run, _| run.common.training.warmup_epochs = 200_000),
-            "`--warmup-epochs` is 200000",
-        ),
-        (
-            error(|run, _| run.common.training.momentum = 1.0),
-            "`--momentum` is 1: it must be at least 0 and below 1",
-        ),
-        (
-            error(|run, _| run.common.training.weight_decay = -1.0),
-            "`--weight-decay` is -1",
-        ),
-        (
-            error(|run, _| run.common.training.clip_norm = f64::INFINITY),
-            "`--clip-norm` is inf",
-        ),
-        (
-            error(|run, _| run.common.training.crop_padding = 17),
-            "`--crop-padding` is 17: it must be from 0 to 16",
-        ),
-        (
-            error(|run, _| run.common.training.cutout = 65),
-            "`--cutout` is 65: it must be from 0 to 64",
-        ),
-        (
-            error(|_, search| search.folds.count = count(10_000_000_000)),
-            "`--folds` is 10000000000: it must be from 1 to 1000",
-        ),
-        (
-            error(|_, search| search.folds.held_out = Some(1.0)),
-            "`--held-out` is 1: it must be between 0 and 1",
-        ),
-        (
-            error(|_, search| search.folds.images = Some(count(usize::MAX))),
-            "`--images` is 18446744073709551615: it must be from 1 to 1000000000",
-        ),
-        (
-            error(|_, search| search.rounds = count(1_001)),
-            "`--rounds` is 1001",
-        ),
-        (
-            error(|_, search| search.trials = count(usize::MAX)),
-            "`--trials` is 18446744073709551615: it must be from 1 to 1000000",
-        ),
-        (
-            error(|_, search| search.top_n = count(usize::MAX)),
-            "`--top-n` is ",
-        ),
-        (
-            error(|_, search| search.sub_policies = count(99_999_999_999)),
-            "`--sub-policies` is 99999999999: it must be from 1 to 1000",
-        ),
-        (
-            error(|_, search| search.ops_per_sub_policy = count(17)),
-            "`--ops-per-sub-policy` is 17",
-        ),
-        (
-            error(|_, search| search.draws = count(1_001)),
-            "`--draws` is 1001: it must be from 1 to 1000",
-        ),
-        (
-            error(|_, search| search.sampler.start_up_trials = usize::MAX),
-            "`--start-up-trials` is ",
-        ),
-        (
-            error(|_, search| search.sampler.gamma = 0.0),
-            "`--gamma` is 0: it must be above 0 and at most 1",
-        ),
-        (
-            error(|_, search| search.sampler.candidates = count(200_000)),
-            "`--candidates` is 200000",
-        ),
-        (
-            error(|run, _| run.final_trainings.epochs = count(200_000)),
-            "`--final-epochs` is 200000",
-        ),
-        (
-            error(|run, _| run.final_trainings.seeds = count(2_000)),
-            "`--final-seeds` is 2000",
-        ),
-    ];
-    for (error, expected) in cases {
-        assert!(error.starts_with(expected), "{error}, not {expected}");
+    let search = "
+        common.image_size | 0 | `--image-size` is 0: it must be from 1 to 4096
+        common.training.epochs | 1000000 | `--epochs` is 1000000
+        common.training.batch | 100000 | `--batch` is 100000: it must be from 1 to 65536
+        common.training.learning_rate | 0.0 | `--learning-rate` is 0: it must be above 0
+        common.training.warmup_epochs | 200000 | `--warmup-epochs` is 200000
+        common.training.momentum | 1.0 | `--momentum` is 1: it must be at least 0 and below 1
+        common.training.weight_decay | -1.0 | `--weight-decay` is -1
+        common.training.crop_padding | 17 | `--crop-padding` is 17: it must be from 0 to 16
+        common.training.cutout | 65 | `--cutout` is 65: it must be from 0 to 64
+        search.folds.count | 10000000000 | `--folds` is 10000000000: it must be from 1 to 1000
+        search.folds.held_out | 1.0 | `--held-out` is 1: it must be between 0 and 1
+        search.folds.images | 18446744073709551615 | `--images` is 18446744073709551615: it must be from 1 to 1000000000
+        search.rounds | 1001 | `--rounds` is 1001
+        search.trials | 18446744073709551615 | `--trials` is 18446744073709551615: it must be from 1 to 1000000
+        search.top_n | 18446744073709551615 | `--top-n` is 18446744073709551615
+        search.sub_policies | 99999999999 | `--sub-policies` is 99999999999: it must be from 1 to 1000
+        search.ops_per_sub_policy | 17 | `--ops-per-sub-policy` is 17
+        search.draws | 1001 | `--draws` is 1001: it must be from 1 to 1000
+        search.sampler.start_up_trials | 18446744073709551615 | `--start-up-trials` is 18446744073709551615
+        search.sampler.gamma | 0.0 | `--gamma` is 0: it must be above 0 and at most 1
+        search.sampler.candidates | 200000 | `--candidates` is 200000
+        final_trainings.epochs | 200000 | `--final-epochs` is 200000
+        final_trainings.seeds | 2000 | `--final-seeds` is 2000
+    ";
+    let training = "
+        final_trainings.seeds | 2000 | `--seeds` is 2000
+        final_trainings.random.sub_policies | 10001 | `--policy random:N` is 10001
+    ";
+    let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
+    for (config, cases) in [(config(), search), (without_search, training)] {
+        for case in cases.trim().lines() {
+            let [path, value, expected] = case.splitn(3, " | ").collect::<Vec<_>>()[..] else {
+                panic!("{case}");
+            };
+            let error = error_with(&config, path.trim(), value);
+            assert!(error.starts_with(expected), "{error}, not {expected}");
+        }
     }
-    let training = |change: fn(&mut RunConfig)| {
-        let mut run = RunConfig::for_training(Preset::Demo, "glyphs");
-        change(&mut run);
-        run.check(&builtin_ops()).unwrap_err().to_string()
-    };
-    let error = training(|run| run.final_trainings.seeds = count(2_000));
-    assert!(error.starts_with("`--seeds` is 2000"), "{error}");
-    let error = training(|run| {
-        run.final_trainings.random.as_mut().unwrap().sub_policies = count(10_001);
-    });
-    assert!(error.starts_with("`--policy random:N` is 10001"), "{error}");
+    // JSON has neither NaN nor infinity.
+    let nan = error(|run| run.common.training.learning_rate = f64::NAN);
+    assert!(nan.starts_with("`--learning-rate` is NaN"), "{nan}");
+    let infinite = error(|run| run.common.training.clip_norm = f64::INFINITY);
+    assert!(infinite.starts_with("`--clip-norm` is inf"), "{infinite}");
 
     let resources = |threads, jobs| {
-        let devices = Vec::new();
-        let resources = Resources {
-            devices,
-            threads,
-            jobs,
-        };
+        let mut resources = Resources::new(Vec::new(), threads);
+        resources.jobs = jobs;
         resources.check().unwrap_err().to_string()
     };
-    assert_eq!(
-        resources(100_000, None),
-        "`--threads` is 100000: it must be from 1 to 4096"
-    );
-    assert_eq!(
-        resources(1, Some(huge)),
-        "`--jobs` is 18446744073709551615: it must be from 1 to 256"
-    );
+    let threads = "`--threads` is 100000: it must be from 1 to 4096";
+    assert_eq!(resources(100_000, None), threads);
+    let jobs = "`--jobs` is 18446744073709551615: it must be from 1 to 256";
+    assert_eq!(resources(1, Some(usize::MAX)), jobs);
 }
 
 #[test]
 fn contradictory_settings_are_named() {
-    let warmup = error(|run, _| run.common.training.warmup_epochs = 2);
-    assert!(
-        warmup.contains("use fewer --warmup-epochs or more --epochs"),
-        "{warmup}"
-    );
-    let cutout = error(|run, _| run.common.training.cutout = 0);
-    assert!(cutout.contains("--cutout above 0"), "{cutout}");
-    let twice = error(|_, search| search.ops.push("Rotate".into()));
-    assert!(twice.contains("`Rotate` is named twice"), "{twice}");
-    let none = error(|_, search| search.ops.clear());
-    assert!(none.contains("no ops to search over"), "{none}");
-    let policy = error(|run, _| {
-        run.final_trainings.policy = Some(faa_policy::Policy::of_sub_policies("mine", Vec::new()));
-    });
-    assert!(policy.contains("omit the given one"), "{policy}");
+    let policy = faa_policy::Policy::of_sub_policies("mine", Vec::new());
+    type Change<'a> = &'a dyn Fn(&mut RunConfig);
+    let cases: [(&str, Change<'_>); 5] = [
+        ("use fewer --warmup-epochs or more --epochs", &|run| {
+            run.common.training.warmup_epochs = 2;
+        }),
+        ("--cutout above 0", &|run| run.common.training.cutout = 0),
+        ("`Rotate` is named twice", &|run| {
+            search_in(run).ops.push("Rotate".into());
+        }),
+        ("no ops to search over", &|run| search_in(run).ops.clear()),
+        ("omit the given one", &|run| {
+            run.final_trainings.policy = Some(policy.clone());
+        }),
+    ];
+    for (expected, change) in cases {
+        let error = error(change);
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
 fn numbers_that_are_too_much_together_are_named() {
-    let log = error(|_, search| {
-        search.trials = count(100_000);
-        search.sub_policies = count(1_000);
-    });
-    let expected = "--rounds × --trials × --sub-policies × --ops-per-sub-policy is 400000000";
-    assert!(log.starts_with(expected), "{log}");
-    let policy = error(|_, search| {
-        search.top_n = count(500);
-        search.trials = count(500);
-    });
-    let expected = "--folds × --rounds × --top-n × --sub-policies × --ops-per-sub-policy is 20000";
-    assert!(policy.starts_with(expected), "{policy}");
+    let count = |number: usize| number.try_into().unwrap();
+    let (mut log, mut policy) = (config(), config());
+    search_in(&mut log).trials = count(100_000);
+    search_in(&mut log).sub_policies = count(1_000);
+    search_in(&mut policy).top_n = count(500);
+    search_in(&mut policy).trials = count(500);
+    for (config, expected) in [
+        (
+            log,
+            "--rounds × --trials × --sub-policies × --ops-per-sub-policy is 400000000",
+        ),
+        (
+            policy,
+            "--folds × --rounds × --top-n × --sub-policies × --ops-per-sub-policy is 20000",
+        ),
+    ] {
+        let error = config.check(&builtin_ops()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
 }

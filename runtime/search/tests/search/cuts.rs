@@ -38,10 +38,7 @@ fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
         run(folder.path(), &small(), &mut second).unwrap();
         assert_same(folder.path(), whole.path(), &format!("write {cuts}"));
         let repeated = first.epochs + first.scored + second.epochs + second.scored - work;
-        assert!(
-            repeated <= 1,
-            "write {cuts}: {repeated} epochs or trials were repeated"
-        );
+        assert!(repeated <= 1, "write {cuts}: {repeated} are repeated");
         cuts += 1;
     }
     // One line per epoch and trial, and several writes per training.
@@ -64,10 +61,7 @@ fn a_run_may_be_interrupted_repeatedly() {
                 break;
             }
             attempts += 1;
-            assert!(
-                attempts < 200,
-                "it makes no progress with {writes} writes per attempt"
-            );
+            assert!(attempts < 200, "no progress with {writes} writes");
         }
         assert_same(folder.path(), whole.path(), &format!("{writes} writes"));
     }
@@ -76,17 +70,10 @@ fn a_run_may_be_interrupted_repeatedly() {
 /// What was written is the same, but for how long things took.
 fn assert_same(found: &Path, expected: &Path, what: &str) {
     let (found, expected) = (files_in(found, found), files_in(expected, expected));
-    assert!(
-        found.keys().eq(expected.keys()),
-        "{what}: {:?}",
-        found.keys()
-    );
+    let names = found.keys();
+    assert!(names.clone().eq(expected.keys()), "{what}: {names:?}");
     for (name, content) in &expected {
-        assert!(
-            found[name] == *content,
-            "{what}: {} differs",
-            name.display()
-        );
+        assert!(found[name] == *content, "{what}: {name:?} differs");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use faa_policy::Policy;
 use faa_search::folds::stratified_folds;
 use faa_search::layout::TrainingId;
-use faa_search::{Event, RunConfig, RunError};
+use faa_search::{Event, RunConfig, RunErrorKind};
 
 use crate::fake_backend::{FakeBackend, config, labels, policy_of, run, run_on, search_in};
 
@@ -26,15 +26,14 @@ fn a_search_continues_without_a_fold_that_diverges() {
     let (summary, events) = run_on(folder.path(), &config, &mut backends);
     summary.unwrap();
     assert_eq!(backends[0].scored, 60);
-    let diverged = events.iter().find_map(|event| match event {
-        Event::TrainingDiverged {
-            training,
-            divergence,
-        } => Some((*training, *divergence)),
-        _ => None,
-    });
-    let (training, divergence) = diverged.unwrap();
-    assert_eq!(training, TrainingId::Fold(0));
+    let is_divergence = |event: &&Event| matches!(event, Event::TrainingDiverged { .. });
+    let Some(Event::TrainingDiverged {
+        training: TrainingId::Fold(0),
+        divergence,
+    }) = events.iter().find(is_divergence)
+    else {
+        panic!("{events:?}");
+    };
     let words = divergence.to_string();
     assert!(words.contains("in epoch 2 (learning rate 0.1)"), "{words}");
     let policy = Policy::parse(policy_of(folder.path()).as_bytes()).unwrap();
@@ -69,7 +68,7 @@ fn a_search_without_any_network_ends_with_advice() {
     search_in(&mut config).folds.count = 1.try_into().unwrap();
     search_in(&mut config).folds.held_out = Some(0.5);
     let error = run(folder.path(), &config, &mut diverging(&config, 0)).unwrap_err();
-    assert!(matches!(error, RunError::AllDiverged));
+    assert_eq!(error.kind(), RunErrorKind::Diverged);
     assert!(error.to_string().contains("--learning-rate"), "{error}");
 }
 
@@ -82,7 +81,7 @@ fn a_network_whose_loss_is_nan_counts_as_diverged_and_is_removed() {
         ..FakeBackend::default()
     };
     let error = run(folder.path(), &config, &mut backend).unwrap_err();
-    assert!(matches!(error, RunError::AllDiverged), "{error}");
+    assert_eq!(error.kind(), RunErrorKind::Diverged, "{error}");
     for fold in ["fold-0", "fold-1"].map(|name| folder.path().join(name)) {
         assert!(fold.join("diverged.json").exists());
         assert!(!fold.join("network.safetensors").exists());

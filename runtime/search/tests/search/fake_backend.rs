@@ -49,11 +49,7 @@ impl Backend for FakeBackend {
     }
 
     fn dataset(&self) -> DatasetInfo {
-        DatasetInfo {
-            images: [60, 20],
-            size: [8, 8],
-            classes: 3,
-        }
+        DatasetInfo::new([60, 20], [8, 8], 3)
     }
 
     fn begin(&mut self, _: &TrainTask<'_>) -> Result<(), BackendError> {
@@ -73,11 +69,7 @@ impl Backend for FakeBackend {
         }
         let learning_rate = task.training.learning_rate;
         if self.diverge == Some((task.images.to_vec(), epoch)) {
-            return Err(Divergence {
-                epoch,
-                learning_rate,
-            }
-            .into());
+            return Err(Divergence::new(epoch, learning_rate).into());
         }
         if epoch + 1 == task.training.epochs.get() {
             let with_policy = task.policy.is_some();
@@ -86,14 +78,10 @@ impl Backend for FakeBackend {
         }
         self.epochs += 1;
         self.spend(stop);
-        Ok(Epoch {
-            epoch,
-            loss: 1.0,
-            error: 0.5,
-            learning_rate,
-            seconds: 0.1,
-            images: task.images.len(),
-        })
+        let mut done = Epoch::default();
+        (done.epoch, done.images, done.learning_rate) = (epoch, task.images.len(), learning_rate);
+        (done.loss, done.error, done.seconds) = (1.0, 0.5, 0.1);
+        Ok(done)
     }
 
     fn score(
@@ -111,11 +99,7 @@ impl Backend for FakeBackend {
         let any = scores.sum::<f64>() / steps.len() as f64;
         self.scored += 1;
         self.spend(stop);
-        Ok(Score {
-            any,
-            mean: any / 2.0,
-            loss: 1.0 - any,
-        })
+        Ok(Score::new(any, any / 2.0, 1.0 - any))
     }
 
     fn evaluate(
@@ -124,17 +108,12 @@ impl Backend for FakeBackend {
         _: Images<'_>,
         _: &StopFlag,
     ) -> Result<Evaluation, BackendError> {
-        Ok(Evaluation {
-            error: 0.25,
-            loss: if self.nan_loss { f64::NAN } else { 1.0 },
-        })
+        let loss = if self.nan_loss { f64::NAN } else { 1.0 };
+        Ok(Evaluation::new(0.25, loss))
     }
 
     fn rates(&mut self, _: &TrainingConfig, _: &StopFlag) -> Result<Rates, BackendError> {
-        Ok(Rates {
-            train: 100.0,
-            classify: 400.0,
-        })
+        Ok(Rates::new(100.0, 400.0))
     }
 }
 
@@ -165,7 +144,7 @@ pub(crate) fn config() -> RunConfig {
     let mut config = RunConfig::for_search(Preset::Demo, "glyphs");
     config.common.training.epochs = 2.try_into().unwrap();
     config.common.training.warmup_epochs = 1;
-    config.final_trainings.epochs = 2.try_into().unwrap();
+    config.final_trainings.epochs = None;
     let search = search_in(&mut config);
     search.trials = 30.try_into().unwrap();
     search.rounds = 2.try_into().unwrap();
@@ -181,6 +160,8 @@ pub(crate) fn labels() -> Vec<u32> {
     (0..60).map(|image| image % 3).collect()
 }
 
+pub(crate) type Outcome = (Result<Summary, RunError>, Vec<Event>);
+
 /// A run with one backend, without its events.
 pub(crate) fn run(
     out: &Path,
@@ -191,25 +172,9 @@ pub(crate) fn run(
 }
 
 /// A run that is not stopped, with its events.
-pub(crate) fn run_on(
-    out: &Path,
-    config: &RunConfig,
-    backends: &mut [FakeBackend],
-) -> (Result<Summary, RunError>, Vec<Event>) {
-    let mut events = Vec::new();
-    let summary = run_with(out, config, backends, &StopFlag::new(), &mut events);
-    (summary, events)
-}
-
-pub(crate) fn run_with(
-    out: &Path,
-    config: &RunConfig,
-    backends: &mut [FakeBackend],
-    stop: &StopFlag,
-    events: &mut Vec<Event>,
-) -> Result<Summary, RunError> {
+pub(crate) fn run_on(out: &Path, config: &RunConfig, backends: &mut [FakeBackend]) -> Outcome {
     let directory = RunDirectory::open(out, config, 1).unwrap();
-    run_in(&directory, config, backends, stop, events)
+    run_in(&directory, config, backends, &StopFlag::new())
 }
 
 /// A run with one backend that is interrupted at a write; `None` if that happened while the directory was
@@ -221,28 +186,19 @@ pub(crate) fn run_until(
     backend: &mut FakeBackend,
 ) -> Option<Result<Summary, RunError>> {
     let directory = RunDirectory::open_with(out, config, 1, fault.clone()).ok()?;
-    let (backends, stop) = (std::slice::from_mut(backend), StopFlag::new());
-    let summary = run_in(&directory, config, backends, &stop, &mut Vec::new());
-    Some(summary)
+    let backends = std::slice::from_mut(backend);
+    Some(run_in(&directory, config, backends, &StopFlag::new()).0)
 }
 
-fn run_in(
+pub(crate) fn run_in(
     directory: &RunDirectory,
     config: &RunConfig,
     backends: &mut [FakeBackend],
     stop: &StopFlag,
-    events: &mut Vec<Event>,
-) -> Result<Summary, RunError> {
-    let run = Run {
-        config,
-        labels: &labels(),
-        ops: &builtin_ops(),
-        backends,
-        directory,
-        stop,
-        observe: &mut |event| events.push(event),
-    };
-    run.run()
+) -> Outcome {
+    let (labels, ops, mut events) = (labels(), builtin_ops(), Vec::new());
+    let run = Run::new(config, &labels, &ops, backends, directory);
+    (run.run(stop, &mut |event| events.push(event)), events)
 }
 
 /// The content of a run's policy file.

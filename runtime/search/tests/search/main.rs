@@ -26,11 +26,8 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
 
     // Two folds of two rounds of three candidates of five sub-policies; repeats are dropped.
     let policy = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
-    assert!(
-        (12..=60).contains(&policy.sub_policies().len()),
-        "{}",
-        policy.sub_policies().len()
-    );
+    let count = policy.sub_policies().len();
+    assert!((12..=60).contains(&count), "{count}");
     policy.check(&builtin_ops()).unwrap();
     let mut uses = BTreeMap::<&str, usize>::new();
     for step in policy.sub_policies().iter().flatten() {
@@ -42,14 +39,9 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     assert_eq!(backend.scored, 120);
     // Folds are trained with Cutout and without a policy; final trainings use every image.
     assert_eq!(backend.trained[..2], [(30, false, 16), (30, false, 16)]);
-    let final_trainings = [
-        (60, false, 0),
-        (60, false, 16),
-        (60, true, 16),
-        (60, true, 16),
-        (60, true, 16),
-    ];
-    assert_eq!(backend.trained[2..], final_trainings);
+    let base = [(60, false, 0), (60, false, 16)];
+    assert_eq!(backend.trained[2..4], base);
+    assert_eq!(backend.trained[4..], [(60, true, 16); 3]);
     let results = summary.final_trainings.iter();
     let augmentations: Vec<_> = results.map(|result| result.augmentation).collect();
     assert_eq!(augmentations, Augmentation::ALL);
@@ -94,10 +86,8 @@ fn trials_of_a_different_search_are_rejected() {
     fs::write(&log, lines.concat()).unwrap();
     let error = run(folder.path(), &config(), &mut FakeBackend::default());
     let message = error.unwrap_err().to_string();
-    assert!(
-        message.contains("line 3: expected trial 0.2, found 0.3"),
-        "{message}"
-    );
+    let expected = "line 3: expected trial 0.2, found 0.3";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]

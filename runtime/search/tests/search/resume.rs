@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use faa_search::backend::StopFlag;
-use faa_search::{Event, RunError};
+use faa_search::{Event, RunDirectory, RunErrorKind};
 
-use crate::fake_backend::{FakeBackend, config, policy_of, run, run_on, run_with};
+use crate::fake_backend::{FakeBackend, config, policy_of, run, run_in, run_on};
 
 /// Epochs of two folds and five final trainings, and trials of two folds.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
@@ -35,7 +35,11 @@ fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
         ..FakeBackend::default()
     };
     let stopped = run(out, &config(), &mut backend);
-    assert!(matches!(stopped, Err(RunError::Stopped)), "{budget}");
+    assert_eq!(
+        stopped.unwrap_err().kind(),
+        RunErrorKind::Stopped,
+        "{budget}"
+    );
     (backend.epochs, backend.scored)
 }
 
@@ -56,9 +60,12 @@ fn a_failure_stops_all_parallel_workers() {
     let mut backends = [(); 2].map(|()| FakeBackend::default());
     // Whichever takes the first fold, the second fails; the first would run 60 trials.
     backends[1].fail = true;
-    let (stop, events) = (StopFlag::new(), &mut Vec::new());
-    let error = run_with(folder.path(), &config(), &mut backends, &stop, events).unwrap_err();
-    assert!(matches!(error, RunError::Backend { .. }), "{error}");
+    let stop = StopFlag::new();
+    let directory = RunDirectory::open(folder.path(), &config(), 1).unwrap();
+    let error = run_in(&directory, &config(), &mut backends, &stop)
+        .0
+        .unwrap_err();
+    assert_eq!(error.kind(), RunErrorKind::Backend, "{error}");
     assert!(backends[0].scored < 60, "{}", backends[0].scored);
     // The caller's flag is not set.
     assert!(stop.check().is_ok());

@@ -1,4 +1,4 @@
-//! Shared by the examples that use a device.
+//! Shared by the examples.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use faa_data::{Dataset, LoadOptions};
 use faa_search::config::{Preset, RunConfig, TrainingConfig};
 use faa_search::device::DeviceName;
 use faa_torch::device::{CudaSupport, prepare_cuda};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// Sets the thread counts of libtorch and rayon, and loads the data set.
 pub(crate) fn load(data: &str, threads: usize) -> Result<Arc<Dataset>> {
@@ -42,8 +42,20 @@ pub(crate) fn device(name: &str) -> Result<Device> {
 
 /// The paper's hyperparameters, for the network of this name, `wrn-D-K`.
 pub(crate) fn training(model: &str) -> Result<TrainingConfig> {
-    Ok(TrainingConfig {
-        model: model.parse()?,
-        ..RunConfig::for_search(Preset::Cifar10, "").common.training
-    })
+    let mut it = RunConfig::for_search(Preset::Cifar10, "").common.training;
+    it.model = model.parse()?;
+    Ok(it)
+}
+
+/// Pixels as the network sees them, `[images, height, width, 3]` in 32-bit floats on the CPU: `images` of
+/// `width` × `height`, each channel normalised by the data set's statistics.
+pub(crate) fn normalised(dataset: &Dataset, pixels: &[u8]) -> Result<Tensor> {
+    let statistics = dataset.channel_statistics();
+    let normalise = |(index, byte): (usize, &u8)| {
+        let (mean, std) = (statistics.mean[index % 3], statistics.std[index % 3]);
+        ((f64::from(*byte) / 255.0 - mean) / std) as f32
+    };
+    let values: Vec<f32> = pixels.iter().enumerate().map(normalise).collect();
+    let size = [-1, dataset.height as i64, dataset.width as i64, 3];
+    Ok(Tensor::f_from_slice(&values)?.f_view(size)?)
 }

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use faa_search::backend::{BackendError, StopFlag};
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
+use tch::{Device, TchError};
 
+use super::totals::{Sums, Totals, losses};
 use super::{TorchBackend, set_threads, torch};
 use crate::batches::{Batch, DataLoader, Normalise, Sample};
 use crate::network::Folded;
@@ -16,17 +17,6 @@ use crate::network::Folded;
 const CPU_BATCH: usize = 40 * 32 * 32;
 /// Pixels per batch on a GPU.
 const CUDA_BATCH: usize = 2_000 * 32 * 32;
-
-/// Sums over samples.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Totals {
-    /// Cross-entropy, in nats.
-    pub(super) loss: f64,
-    /// Samples that are classified correctly.
-    pub(super) correct: i64,
-    /// Images with at least one correct sample.
-    pub(super) any_correct: i64,
-}
 
 impl TorchBackend {
     /// Classifies all samples. The samples of an image are adjacent, `group` per image.
@@ -72,18 +62,11 @@ impl TorchBackend {
         group: usize,
         stop: &StopFlag,
     ) -> Result<Totals, BackendError> {
-        let zero = |kind| Tensor::f_zeros([], (kind, self.device)).map_err(torch);
-        let mut sums = [zero(Kind::Double)?, zero(Kind::Int64)?, zero(Kind::Int64)?];
+        let mut sums = Sums::zero(self.device).map_err(torch)?;
         loader.for_each(batches, normalise, stop, |batch| {
-            no_grad(|| {
-                let logits = folded.forward(&batch.images)?;
-                for (sum, more) in sums.iter_mut().zip(batch_totals(&logits, &batch, group)?) {
-                    drop(sum.f_add_(&more)?);
-                }
-                Ok(())
-            })
+            sums.add(&classified(folded, &batch, group)?)
         })?;
-        Totals::read(&sums).map_err(torch)
+        sums.read().map_err(torch)
     }
 
     /// On the CPU: every thread augments and classifies whole batches, independently of the others.
@@ -113,13 +96,10 @@ impl TorchBackend {
                 };
                 stop.check()?;
                 let batch = loader.augment(samples, normalise.device())?;
-                let totals = no_grad(|| {
-                    let batch = loader.upload(&batch, normalise)?;
-                    let logits = folded.forward(&batch.images)?;
-                    Totals::read(&batch_totals(&logits, &batch, group)?)
-                });
-                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-                results[index] = totals.map_err(torch)?;
+                let batch = loader.upload(&batch, normalise);
+                let sums = batch.and_then(|batch| classified(folded, &batch, group)?.read());
+                let totals = sums.map_err(torch)?;
+                results.lock().unwrap_or_else(PoisonError::into_inner)[index] = totals;
             }
         };
         let threads = self.threads.min(batches.len());
@@ -142,33 +122,7 @@ impl TorchBackend {
     }
 }
 
-/// The [`Totals`] of one batch, as tensors on the device.
-fn batch_totals(logits: &Tensor, batch: &Batch, group: usize) -> Result<[Tensor; 3], TchError> {
-    let losses =
-        logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::None, -100, 0.0)?;
-    let correct = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
-    let any_correct = correct.f_view((-1, group as i64))?.f_any_dim(1, false)?;
-    Ok([
-        losses.f_sum(Kind::Double)?,
-        correct.f_sum(Kind::Int64)?,
-        any_correct.f_sum(Kind::Int64)?,
-    ])
-}
-
-impl Totals {
-    fn read([loss, correct, any_correct]: &[Tensor; 3]) -> Result<Self, TchError> {
-        Ok(Self {
-            loss: loss.f_double_value(&[])?,
-            correct: correct.f_int64_value(&[])?,
-            any_correct: any_correct.f_int64_value(&[])?,
-        })
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            loss: self.loss + other.loss,
-            correct: self.correct + other.correct,
-            any_correct: self.any_correct + other.any_correct,
-        }
-    }
+fn classified(folded: &Folded, batch: &Batch, group: usize) -> Result<Sums, TchError> {
+    let logits = folded.forward(&batch.images)?;
+    Sums::of(&logits, &losses(&logits, batch)?, batch, group)
 }

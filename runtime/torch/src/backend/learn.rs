@@ -5,8 +5,9 @@ use std::time::Instant;
 use faa_search::backend::{BackendError, Images, StopFlag, TrainTask};
 use faa_search::results::{Divergence, Epoch};
 use faa_search::seeds::{Purpose, derive, shuffle};
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor};
 
+use super::totals::{Sums, losses};
 use super::{TorchBackend, TorchNetwork, no_optimizer, torch};
 use crate::batches::{Batch, Sample};
 use crate::network::{Mode, WideResNet};
@@ -31,51 +32,43 @@ impl TorchBackend {
             warmup: training.warmup_epochs * steps_per_epoch,
             steps: training.epochs.get() * steps_per_epoch,
         };
-        let pipeline = self.pipeline(task.into())?;
+        let pipeline = self.pipeline(task.policy, training, task.seed)?;
         let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(self.statistics)?;
         let samples = epoch_samples(task, epoch);
-        let mut metrics = EpochMetrics::new(self.device).map_err(torch)?;
+        let mut sums = Sums::zero(self.device).map_err(torch)?;
         let mut step = epoch * steps_per_epoch;
         loader.for_each(samples.chunks(batch), &normalise, stop, |batch| {
             let (logits, losses) = self.forward(network, &batch)?;
             drop(sgd.step(network, &losses.f_mean(None)?, schedule.rate(step))?);
             step += 1;
-            metrics.add(&logits, &losses, &batch)
+            sums.add(&Sums::of(&logits, &losses, &batch, 1)?)
         })?;
-        let images = task.images.len();
-        let (accuracy, loss) = metrics.accuracy_and_loss(images).map_err(torch)?;
+        let (images, totals) = (task.images.len(), sums.read().map_err(torch)?);
+        let loss = totals.loss / images as f64;
         let learning_rate = schedule.rate(step.saturating_sub(1));
         if !loss.is_finite() || !network.is_finite().map_err(torch)? {
-            return Err(Divergence {
-                epoch,
-                learning_rate,
-            }
-            .into());
+            return Err(Divergence::new(epoch, learning_rate).into());
         }
-        Ok(Epoch {
-            epoch,
-            loss,
-            error: 1.0 - accuracy,
-            learning_rate,
-            seconds: started.elapsed().as_secs_f64(),
-            images,
-        })
+        let mut done = Epoch::default();
+        (done.epoch, done.images, done.loss) = (epoch, images, loss);
+        done.error = 1.0 - totals.correct as f64 / images as f64;
+        (done.learning_rate, done.seconds) = (learning_rate, started.elapsed().as_secs_f64());
+        Ok(done)
     }
 
     /// Logits, and the loss of each image, as 32-bit floats.
     fn forward(&self, network: &WideResNet, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
         let logits = {
-            let bf16 = self.precisions.training == Kind::BFloat16;
+            let bf16 = self.precisions[1] == Kind::BFloat16;
             let _autocast = bf16
                 .then(|| AutocastBf16::enable(self.device))
                 .transpose()?;
             network.forward(&batch.images, Mode::Train)?
         };
         let logits = logits.f_to_kind(Kind::Float)?;
-        let losses =
-            logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::None, -100, 0.0);
-        Ok((logits, losses?))
+        let losses = losses(&logits, batch)?;
+        Ok((logits, losses))
     }
 }
 
@@ -89,34 +82,4 @@ fn epoch_samples(task: &TrainTask<'_>, epoch: usize) -> Vec<Sample> {
         epoch: epoch as u32,
     };
     images.into_iter().map(sample).collect()
-}
-
-/// Sums over the batches of an epoch, on the device.
-struct EpochMetrics {
-    loss: Tensor,
-    correct: Tensor,
-}
-
-impl EpochMetrics {
-    fn new(device: Device) -> Result<Self, TchError> {
-        Ok(Self {
-            loss: Tensor::f_zeros([], (Kind::Double, device))?,
-            correct: Tensor::f_zeros([], (Kind::Int64, device))?,
-        })
-    }
-
-    fn add(&mut self, logits: &Tensor, losses: &Tensor, batch: &Batch) -> Result<(), TchError> {
-        no_grad(|| {
-            let correct = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
-            drop(self.loss.f_add_(&losses.f_sum(Kind::Double)?)?);
-            drop(self.correct.f_add_(&correct.f_sum(Kind::Int64)?)?);
-            Ok(())
-        })
-    }
-
-    /// The fraction of images that were classified correctly, and the mean loss.
-    fn accuracy_and_loss(&self, images: usize) -> Result<(f64, f64), TchError> {
-        let mean = |sum: &Tensor| sum.f_double_value(&[]).map(|sum| sum / images as f64);
-        Ok((mean(&self.correct)?, mean(&self.loss)?))
-    }
 }

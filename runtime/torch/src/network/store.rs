@@ -2,6 +2,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 /// How training treats a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Role {
     /// A parameter with weight decay.
     Weight,
@@ -13,6 +14,7 @@ pub enum Role {
 
 /// The name, shape and role of a network's tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TensorSpec {
     /// Its name, as in PyTorch: `group1.block0.conv1.weight`.
     pub name: String,
@@ -59,6 +61,10 @@ impl TensorSpec {
     pub fn len(&self) -> usize {
         self.size.iter().product::<i64>() as usize
     }
+
+    fn aligned_len(&self) -> i64 {
+        self.len().next_multiple_of(ALIGNMENT) as i64
+    }
 }
 
 /// The tensors of a network.
@@ -74,18 +80,19 @@ pub struct Store {
     decayed_len: i64,
 }
 
+/// Every parameter begins at a multiple of this many elements of the flat tensor: 64 bytes of 32-bit
+/// floats. Kernels read vectors, which must be aligned (cuDNN's batch norm, for one, 16 bytes at a time).
+/// The elements between parameters are always zero.
+pub(crate) const ALIGNMENT: usize = 16;
+
 impl Store {
     pub(super) fn new(
         specs: Vec<TensorSpec>,
         (kind, device): (Kind, Device),
         mut fill: impl FnMut(&TensorSpec) -> Vec<f32>,
     ) -> Result<Self, TchError> {
-        let total = |role: Role| -> i64 {
-            let of_role = specs.iter().filter(|spec| spec.role == role);
-            of_role.map(|spec| spec.len() as i64).sum()
-        };
-        let decayed_len = total(Role::Weight);
-        let flat = Tensor::f_zeros([decayed_len + total(Role::BatchNorm)], (kind, device))?;
+        let decayed_len = aligned_len(&specs, Role::Weight);
+        let flat = Tensor::f_zeros([Self::flat_len(&specs)], (kind, device))?;
         let (mut next_weight, mut next_norm) = (0, decayed_len);
         let mut tensors = Vec::new();
         for spec in &specs {
@@ -101,11 +108,11 @@ impl Store {
                     continue;
                 }
             };
-            let length = spec.len() as i64;
-            let mut tensor = view_of(&flat.f_narrow(0, *next, length)?, &spec.size)?;
+            let part = flat.f_narrow(0, *next, spec.len() as i64)?;
+            let mut tensor = view_of(&part, &spec.size)?;
             tensor.f_copy_(&values)?;
             tensors.push(tensor.f_set_requires_grad(true)?);
-            *next += length;
+            *next += spec.aligned_len();
         }
         Ok(Self {
             specs,
@@ -113,6 +120,11 @@ impl Store {
             flat,
             decayed_len,
         })
+    }
+
+    /// The number of elements of the flat tensor.
+    pub(crate) fn flat_len(specs: &[TensorSpec]) -> i64 {
+        aligned_len(specs, Role::Weight) + aligned_len(specs, Role::BatchNorm)
     }
 
     /// Every tensor with its specification, in the order of the forward pass.
@@ -147,19 +159,32 @@ impl Store {
         &self.flat
     }
 
-    /// The number of elements, at the start of the flat tensor, that have weight decay.
+    /// The length of the start of the flat tensor that has weight decay.
     pub(crate) fn decayed_len(&self) -> i64 {
         self.decayed_len
     }
 
     /// Concatenates gradients of all parameters, laid out like the flat tensor.
     pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
-        let flat = gradients.iter().map(|gradient| match gradient.dim() {
-            4 => gradient.f_permute([0, 2, 3, 1])?.f_reshape([-1]),
-            _ => gradient.f_reshape([-1]),
-        });
-        Tensor::f_cat(&flat.collect::<Result<Vec<_>, _>>()?, 0)
+        let mut parts = Vec::new();
+        for gradient in gradients {
+            parts.push(match gradient.dim() {
+                4 => gradient.f_permute([0, 2, 3, 1])?.f_reshape([-1])?,
+                _ => gradient.f_reshape([-1])?,
+            });
+            let gap = gradient.numel().next_multiple_of(ALIGNMENT) - gradient.numel();
+            if gap > 0 {
+                let options = (gradient.kind(), gradient.device());
+                parts.push(Tensor::f_zeros([gap as i64], options)?);
+            }
+        }
+        Tensor::f_cat(&parts, 0)
     }
+}
+
+fn aligned_len(specs: &[TensorSpec], role: Role) -> i64 {
+    let of_role = specs.iter().filter(|spec| spec.role == role);
+    of_role.map(TensorSpec::aligned_len).sum()
 }
 
 /// A view of a flat tensor with the given size, channels last for convolutions.

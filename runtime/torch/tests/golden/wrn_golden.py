@@ -17,8 +17,9 @@ The file holds:
   clip norm of 5 is exceeded by no step above;
 - the distance of PyTorch's own float32 from these values, up to the first step, with every kind of
   kernel that this processor has: channels first and last, oneDNN on and off, AVX2 and AVX-512
-  (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY), one thread and two. A test of float32 takes its
-  tolerance from the largest.
+  (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY), one thread and two; with these kernels also the
+  distance of the logits of the network whose batch norm is folded, in float32, and in bf16
+  relative to the largest logit. A test takes its tolerances from the largest of each.
 
 No weights are stored. Both languages make them from an integer hash:
 
@@ -298,8 +299,53 @@ def float32_distances(depth, width, clip_norm, _):
             "loss": largest_gap(a, b, "loss"),
             "gradient_norm": largest_gap(a, b, "gradient_norm"),
             "tensors": largest_relative_gap(a["tensors"], b["tensors"]),
+            **folded_distances(depth, width, memory, double["eval_logits_before"]),
         }
     return distances
+
+
+def folded_distances(depth, width, memory, expected):
+    net = WideResNet(depth, width)
+    fill(net)
+    net.eval().to(memory_format=memory)
+    batch = images().to(memory_format=memory)
+    gaps = {
+        dtype: np.max(np.abs(array(folded_logits(net, batch, dtype)) - expected))
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    return {
+        "folded_logits": float(f"{gaps[torch.float32]:.2g}"),
+        "folded_bf16_logits": float(f"{gaps[torch.bfloat16] / np.max(np.abs(expected)):.2g}"),
+    }
+
+
+@torch.no_grad()
+def folded_logits(net, images, dtype):
+    """Logits as `network/folded.rs` computes them: convolutions in `dtype`, the linear layer in float32.
+
+    Batch norm after a convolution is part of its weights; the one before a block cannot be.
+    """
+
+    def scale_and_shift(bn):
+        scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+        return scale, bn.bias - bn.running_mean * scale
+
+    def activated(bn, x):
+        scale, shift = (values.view(1, -1, 1, 1).to(dtype) for values in scale_and_shift(bn))
+        return F.relu(torch.addcmul(shift, x, scale))
+
+    def conv(x, weight, bias=None, stride=1):
+        bias = None if bias is None else bias.to(dtype)
+        return F.conv2d(x, weight.to(dtype), bias, stride, padding=weight.shape[2] // 2)
+
+    x = conv(images.to(dtype), net.stem.weight)
+    for block in (*net.group1, *net.group2, *net.group3):
+        inputs, stride = activated(block.bn1, x), block.conv1.stride
+        scale, shift = scale_and_shift(block.bn2)
+        inner = F.relu(conv(inputs, block.conv1.weight * scale.view(-1, 1, 1, 1), shift, stride))
+        skip = x if block.shortcut is None else conv(inputs, block.shortcut.weight, None, stride)
+        x = skip + conv(inner, block.conv2.weight)
+    return net.linear(activated(net.bn, x).float().mean(dim=(2, 3)))
 
 
 def trace(depth, width, clip_norm, dtype, memory_format=torch.contiguous_format):

@@ -5,7 +5,7 @@ use clap::Args;
 use faa_op::Channels;
 use serde_json::Value;
 
-use super::print;
+use super::super::print;
 use crate::arguments::in_range;
 use crate::measure::{Pictures, Workload, as_json, default_value, rate};
 use crate::plugins::PluginLimits;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use faa_system::log_line;
 
-use super::print;
+use super::super::print;
 use crate::wasm_toolchain::{self, Target};
 
 /// Build a plugin crate to WebAssembly, with an installed Rust toolchain.
@@ -75,7 +76,7 @@ fn crate_folder(folder: &Path) -> Result<PathBuf> {
     plugins.sort();
     match &plugins[..] {
         [plugin] => {
-            eprintln!(
+            log_line!(
                 "building {}, the only plugin crate in this folder",
                 plugin.display()
             );

@@ -3,16 +3,15 @@ mod behaviour;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Host, NativePermission, Plugin, PluginErrorKind};
 use serde_json::{Value, json};
 
-use super::super::ops;
-use super::print;
-use crate::plugins::{PluginLimits, on_one_line};
+use super::super::{ops, print};
+use crate::plugins::PluginLimits;
 use crate::table::{render, table};
 
 /// Check the format and behaviour of plugins; the exit status is 1 if a check fails.
@@ -109,9 +108,9 @@ impl Report {
                 (info(&plugin, size), findings)
             }
             Err(error) => {
-                let advice = advice(error.kind());
-                let finding = Finding::failed("loads", on_one_line(&error), advice);
-                (json!({"error": error.code()}), vec![finding])
+                let (code, advice) = (error.code(), advice(error.kind()));
+                let finding = Finding::failed("loads", format!("{:#}", anyhow!(error)), advice);
+                (json!({"error": code}), vec![finding])
             }
         };
         let file = file.to_owned();

@@ -5,8 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use faa_ops_builtin::builtin_ops;
 
-use super::super::Usage;
-use super::print;
+use super::super::{Usage, print};
 use crate::template;
 
 /// Create a plugin crate with an example op.

@@ -17,13 +17,9 @@ const MAX_ENVIRONMENTS: usize = 20;
 pub(in crate::page) fn body(record: &Record) -> Markup {
     let config = serde_json::to_value(record.config()).expect("a configuration has a JSON form");
     let mut groups = vec![("provenance", provenance(record))];
-    for (group, value) in config.as_object().into_iter().flatten() {
-        let mut rows = Vec::new();
-        if !value.is_null() {
-            flatten("", value, &mut rows);
-        }
-        groups.push((group.as_str(), rows));
-    }
+    let values = config.as_object().into_iter().flatten();
+    let values = values.filter(|(_, value)| !value.is_null());
+    groups.extend(values.map(|(group, value)| (group.as_str(), rows(value))));
     html! {
         div.settings {
             @for (caption, rows) in groups.iter().filter(|(_, rows)| !rows.is_empty()) {
@@ -34,21 +30,12 @@ pub(in crate::page) fn body(record: &Record) -> Markup {
     }
 }
 
-type Row = (&'static str, fn(&Environment) -> String);
-
-const HARDWARE: [Row; 6] = [
-    ("device", |environment| environment.device.clone()),
-    ("threads", |environment| environment.threads.to_string()),
-    ("jobs", |environment| environment.jobs.to_string()),
-    ("scoring", |environment| environment.scoring.clone()),
-    ("training", |environment| environment.training.clone()),
-    ("processor", |environment| environment.processor.clone()),
-];
-
 /// What the run was worked on with, with a column for each change.
 fn hardware(environments: &[Environment]) -> Markup {
     let shown = &environments[..environments.len().min(MAX_ENVIRONMENTS)];
     let more = environments.len() - shown.len();
+    let as_rows = |environment| rows(&serde_json::to_value(environment).expect("it is JSON"));
+    let columns: Vec<Vec<Row>> = shown.iter().map(as_rows).collect();
     let table = html! {
         table {
             caption { "Hardware" }
@@ -62,10 +49,10 @@ fn hardware(environments: &[Environment]) -> Markup {
                 }
             }
             tbody {
-                @for (name, value) in HARDWARE {
+                @for (row, (name, _)) in columns[0].iter().enumerate() {
                     tr {
                         th scope="row" { code { (name) } }
-                        @for environment in shown { td { (value(environment)) } }
+                        @for column in &columns { td { (column[row].1) } }
                     }
                 }
             }
@@ -81,7 +68,7 @@ fn hardware(environments: &[Environment]) -> Markup {
 }
 
 /// What else `run.json` has, and what the policy states about its origin.
-fn provenance(record: &Record) -> Vec<(String, String)> {
+fn provenance(record: &Record) -> Vec<Row> {
     let mut rows = vec![
         ("version".to_owned(), record.run.version.clone()),
         ("data_digest".to_owned(), record.run.data_digest.clone()),
@@ -97,8 +84,17 @@ fn provenance(record: &Record) -> Vec<(String, String)> {
     rows
 }
 
-/// Adds a row for every value in a tree, under the path of its keys.
-fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+/// A path of keys, and the value there in words.
+type Row = (String, String);
+
+/// A row for every value in a tree.
+fn rows(tree: &Value) -> Vec<Row> {
+    let mut rows = Vec::new();
+    flatten("", tree, &mut rows);
+    rows
+}
+
+fn flatten(path: &str, value: &Value, rows: &mut Vec<Row>) {
     let below = |key: &str| match path {
         "" => key.to_owned(),
         _ => format!("{path}.{key}"),
@@ -133,7 +129,7 @@ fn words(value: &Value) -> String {
     }
 }
 
-fn table(caption: &str, rows: &[(String, String)]) -> Markup {
+fn table(caption: &str, rows: &[Row]) -> Markup {
     let more = rows.len().saturating_sub(MAX_ROWS);
     html! {
         table {
@@ -163,47 +159,37 @@ mod tests {
 
     #[test]
     fn a_tree_becomes_rows() {
-        let mut rows = Vec::new();
-        let tree = json!({
+        let rows = rows(&json!({
             "a": {"b": 1, "c": [true, "x"]},
             "d": null,
             "e": [{"op": "Fade"}],
             "f": {"given": {"format": "faa-policy", "sub_policies": [[]]}},
-        });
-        flatten("", &tree, &mut rows);
+        }));
         let rows: Vec<_> = (rows.iter())
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .map(|(key, value)| format!("{key}: {value}"))
             .collect();
-        let expected = [
-            ("a.b", "1"),
-            ("a.c", "yes, x"),
-            ("d", "–"),
-            ("e[0].op", "Fade"),
-            ("f.given", "see the policy below"),
-        ];
-        assert_eq!(rows, expected);
+        let expected = "a.b: 1; a.c: yes, x; d: –; e[0].op: Fade; f.given: see the policy below";
+        assert_eq!(rows.join("; "), expected);
     }
 
     fn environment(device: &str, threads: usize) -> Environment {
-        Environment {
-            device: device.to_owned(),
-            threads,
-            jobs: 1,
-            scoring: "bf16".to_owned(),
-            training: "float32".to_owned(),
-            processor: "any".to_owned(),
-        }
+        let mut it = Environment::default();
+        (it.device, it.processor) = (device.to_owned(), "any".to_owned());
+        (it.scoring, it.training) = ("bf16".to_owned(), "float32".to_owned());
+        (it.threads, it.jobs) = (threads, 1);
+        it
     }
 
     #[test]
     fn hardware_has_a_row_for_each_property_and_a_column_for_each_change() {
         let one = environment("cpu", 2);
         let page = hardware(slice::from_ref(&one)).into_string();
-        assert!(page.contains("<caption>Hardware</caption>"), "{page}");
-        assert!(
-            page.contains("<code>threads</code></th><td>2</td></tr>"),
-            "{page}"
-        );
+        for part in [
+            "<caption>Hardware</caption>",
+            "<code>threads</code></th><td>2</td></tr>",
+        ] {
+            assert!(page.contains(part), "{page}");
+        }
         assert!(!page.contains("<thead>") && !page.contains("different hardware"));
 
         let page = hardware(&[one, environment("cuda", 4)]).into_string();
@@ -211,18 +197,16 @@ mod tests {
             "<code>device</code></th><td>cpu</td><td>cuda</td></tr>",
             "<code>jobs</code></th><td>1</td><td>1</td></tr>",
             "<code>threads</code></th><td>2</td><td>4</td></tr>",
+            "results may differ by rounding",
         ] {
             assert!(page.contains(row), "{row} is not in {page}");
         }
-        assert!(page.contains("results may differ by rounding"), "{page}");
     }
 
     #[test]
     fn changes_of_hardware_beyond_what_a_run_has_are_counted() {
-        let many: Vec<_> = (0..MAX_ENVIRONMENTS + 3)
-            .map(|threads| environment("cpu", threads))
-            .collect();
-        let page = hardware(&many).into_string();
+        let many = (0..MAX_ENVIRONMENTS + 3).map(|threads| environment("cpu", threads));
+        let page = hardware(&many.collect::<Vec<_>>()).into_string();
         let continued = page.matches(">Continued on</th>").count();
         assert_eq!(continued, MAX_ENVIRONMENTS - 1);
         assert!(page.contains("… and 3 more changes of hardware."), "{page}");

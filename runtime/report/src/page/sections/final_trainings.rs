@@ -63,7 +63,7 @@ pub(in crate::page) fn body(record: &Record, config: &FinalTrainings) -> Markup 
             (diverged(record))
             div.figures {
                 (every_seed(&groups))
-                (curves(record, config.epochs.get(), &groups))
+                (curves(record, record.config().final_epochs().get(), &groups))
             }
         }
     }

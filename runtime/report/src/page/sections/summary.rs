@@ -119,13 +119,11 @@ fn final_errors(record: &Record) -> Option<Fact> {
 
 /// How long everything that was logged took; parallel jobs count each.
 fn time(record: &Record) -> Fact {
-    let seconds = |epochs: &[Epoch]| epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
-    let folds: f64 = (record.folds.iter())
-        .map(|fold| seconds(&fold.training.epochs))
-        .sum();
-    let final_trainings: f64 = (record.final_trainings.iter())
-        .map(|run| seconds(&run.training.epochs))
-        .sum();
+    let seconds = |epoch: &Epoch| epoch.seconds;
+    let epochs = record.folds.iter().flat_map(|fold| &fold.training.epochs);
+    let folds: f64 = epochs.map(seconds).sum();
+    let epochs = (record.final_trainings.iter()).flat_map(|run| &run.training.epochs);
+    let final_trainings: f64 = epochs.map(seconds).sum();
     let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
     let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
     if record.is_search() {

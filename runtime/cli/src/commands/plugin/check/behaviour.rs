@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faa_op::{Channels, ImageMut, Op, Stream};
-use faa_plugin::{CallError, Plugin, PluginOp};
+use faa_plugin::{CallError, CallErrorKind, Plugin, PluginOp};
 
 use super::Finding;
 use crate::measure::{Pictures, Workload, rate};
@@ -49,7 +49,7 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
         })
         .collect();
     let (works, error) = works(op, &cases);
-    if matches!(error, Some(CallError::Time { .. })) {
+    if error.is_some_and(|error| matches!(error.kind(), CallErrorKind::Time(_))) {
         // In further checks, each case could take the whole time limit.
         return vec![works];
     }
@@ -86,7 +86,7 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
     for case in cases {
         match case.apply(op) {
             Ok(_) => {}
-            Err(CallError::Shape { .. }) => unsupported += 1,
+            Err(error) if matches!(error.kind(), CallErrorKind::Shape { .. }) => unsupported += 1,
             Err(error) => {
                 let advice = "an op must work with every shape and value, or return the status for an \
                               unsupported shape";
@@ -95,20 +95,18 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
             }
         }
     }
-    let works = cases.len() - unsupported;
-    let finding = match (works, unsupported) {
-        (0, _) => Finding::failed(
-            check,
-            "no shape is supported".to_owned(),
-            "an op must support at least one shape",
-        ),
-        (_, 0) => Finding::passed(check, format!("{works} cases work")),
-        _ => Finding::passed(
-            check,
-            format!("{works} cases work, {unsupported} have an unsupported shape"),
-        ),
+    let detail = match (cases.len() - unsupported, unsupported) {
+        (0, _) => {
+            let advice = "an op must support at least one shape";
+            return (
+                Finding::failed(check, "no shape is supported".to_owned(), advice),
+                None,
+            );
+        }
+        (works, 0) => format!("{works} cases work"),
+        (works, _) => format!("{works} cases work, {unsupported} have an unsupported shape"),
     };
-    (finding, None)
+    (Finding::passed(check, detail), None)
 }
 
 /// Repeats each call: at once, after a different call, and in a new instance.
