@@ -25,7 +25,7 @@ fn a_search_whose_processes_are_killed_ends_with_the_same_files() {
     kill.send();
     running.assert_fails(&[
         "faa-runtime-torch exited unexpectedly (signal: 9",
-        "The same command continues the run",
+        "probably because the machine ran out of memory. The same command continues the run",
     ]);
 
     // Kill `faa-runtime` in the final trainings. The worker notices and stops; until then, the run is in

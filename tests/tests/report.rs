@@ -154,10 +154,14 @@ fn errors_of_report_name_the_file() {
     assert_fails(&mut report_of("run"), 1, &[damaged, "move it away"]);
 
     let content = folder.read("run/run.json");
-    let other = content.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    let other = content.replace("\"format\": 2", "\"format\": 3");
     folder.write("run/run.json", other);
-    let version = "run/run.json was written by version 0.0.1";
-    assert_fails(&mut report_of("run"), 1, &[version]);
+    let version = "run/run.json was written by version ";
+    assert_fails(
+        &mut report_of("run"),
+        1,
+        &[version, ", in format 3; this is version "],
+    );
 }
 
 #[test]

@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::try_parse().unwrap_or_else(|message| exit(&message));
+    let arguments = arguments::parse::<Arguments>().unwrap_or_else(|message| exit(&message));
     let Err(error) = arguments.command.run() else {
         return ExitCode::SUCCESS;
     };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
+use faa_search::device::DeviceName;
 use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
 use faa_system::log_line;
 
@@ -20,12 +21,44 @@ const NAME: &str = "faa-runtime-torch";
 /// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
     program: PathBuf,
-    /// What to do if the process exits unexpectedly.
-    advice: &'static str,
+    advice: Advice,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
     /// Closing it asks the process to stop; see `faa_search::protocol`.
     stdin: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+/// What to do if the process exits unexpectedly.
+struct Advice {
+    crashed: &'static str,
+    killed: &'static str,
+}
+
+impl Advice {
+    fn on(request: &Request<PluginOptions>) -> Self {
+        let (crashed, killed) = match request {
+            Request::Doctor => ("", ""),
+            Request::Evaluate { .. } => (
+                "; run `faa-runtime doctor` to find out why",
+                ", probably because the machine ran out of memory",
+            ),
+            Request::Run(_) => (
+                "; run `faa-runtime doctor` to find out why. The same command continues the run",
+                ", probably because the machine ran out of memory. The same command continues the run, \
+                 also with fewer --jobs",
+            ),
+        };
+        Self { crashed, killed }
+    }
+
+    fn after(&self, status: ExitStatus) -> &'static str {
+        // The system ends processes by signal 9 when it runs out of memory.
+        #[cfg(unix)]
+        if std::os::unix::process::ExitStatusExt::signal(&status) == Some(9) {
+            return self.killed;
+        }
+        self.crashed
+    }
 }
 
 /// The program's path, in the folder of this program.
@@ -65,13 +98,7 @@ impl TorchProcess {
         let _ = write_line(&mut stdin, request);
         Ok(Self {
             program,
-            advice: match request {
-                Request::Doctor => "",
-                Request::Evaluate { .. } => "; run `faa-runtime doctor` to find out why",
-                Request::Run(_) => {
-                    "; run `faa-runtime doctor` to find out why. The same command continues the run"
-                }
-            },
+            advice: Advice::on(request),
             child: Arc::new(Mutex::new(child)),
             output,
             stdin: Arc::new(Mutex::new(Some(stdin))),
@@ -80,7 +107,12 @@ impl TorchProcess {
 
     /// Finds libtorch and starts the process with it.
     pub(crate) fn find_and_start(request: &Request<PluginOptions>) -> Result<Self> {
-        Self::start(request, &libtorch::find()?)
+        let devices = match request {
+            Request::Run(run) => &run.resources.devices,
+            Request::Evaluate { resources, .. } => &resources.devices,
+            _ => &vec![DeviceName::Auto],
+        };
+        Self::start(request, &libtorch::find(devices)?)
     }
 
     /// The first Ctrl-C, SIGTERM or SIGHUP asks the process to stop, the second ends both programs at once.
@@ -127,7 +159,10 @@ impl TorchProcess {
                 ended: End::Stopped,
             })?;
         }
-        bail!("{NAME} exited unexpectedly ({status}){}", self.advice)
+        bail!(
+            "{NAME} exited unexpectedly ({status}){}",
+            self.advice.after(status)
+        )
     }
 }
 
@@ -175,5 +210,24 @@ fn share_one_heap(command: &mut Command) {
     const ARENAS: &str = "MALLOC_ARENA_MAX";
     if env::var_os(ARENAS).is_none() {
         command.env(ARENAS, "1");
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_has_probably_used_too_much_memory() {
+        let run = Advice {
+            crashed: "crashed",
+            killed: "killed",
+        };
+        let after = |status| run.after(ExitStatus::from_raw(status));
+        assert_eq!([9, 11, 1 << 8].map(after), ["killed", "crashed", "crashed"]);
+        let doctor = Advice::on(&Request::Doctor);
+        assert_eq!((doctor.crashed, doctor.killed), ("", ""));
     }
 }

@@ -1,8 +1,8 @@
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::PARTIAL_PREFIX;
+use crate::{PARTIAL_PREFIX, create_private_folder, private_file};
 
 /// A secret of this user on this machine: 32 random bytes, kept in the file `key` of a cache folder and
 /// readable by the user alone. What is sealed with it was written by this user's own programs. The first
@@ -10,30 +10,30 @@ use crate::PARTIAL_PREFIX;
 ///
 /// # Errors
 ///
-/// Those of the operating system, also if the file is not a key.
+/// Those of the operating system, also if the file is not a key, or if others could replace it.
 pub fn user_key(cache: &Path) -> io::Result<[u8; 32]> {
-    let path = cache.join("key");
+    let path = create_private_folder(cache)
+        .map_err(io::Error::other)?
+        .join("key");
     if let Err(error) = fs::symlink_metadata(&path) {
         if error.kind() != io::ErrorKind::NotFound {
             return Err(error);
         }
-        create(cache, &path)?;
+        create(&path)?;
     }
-    let key = fs::read(&path)?.try_into();
+    let key = fs::read(private_file(&path).map_err(io::Error::other)?)?.try_into();
     key.map_err(|_| io::Error::other(format!("{} is damaged: remove it", path.display())))
 }
 
 /// Creates the file, unless another process does so first.
-fn create(cache: &Path, path: &Path) -> io::Result<()> {
-    let mut folder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-    folder.recursive(true).create(cache)?;
+fn create(path: &Path) -> io::Result<()> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)?;
     // Temporary files are private.
     let mut builder = tempfile::Builder::new();
-    let mut file = builder.prefix(PARTIAL_PREFIX).tempfile_in(cache)?;
+    let mut file = builder
+        .prefix(PARTIAL_PREFIX)
+        .tempfile_in(path.parent().unwrap_or(path))?;
     file.write_all(&key)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {

@@ -7,6 +7,7 @@ mod key;
 pub mod libtorch;
 mod litter;
 mod log;
+mod private;
 pub mod programs;
 mod signals;
 
@@ -16,6 +17,9 @@ pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;
 pub use log::write_log_line;
+pub use private::{
+    NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
+};
 pub use signals::{is_stopped, on_stop};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.

@@ -10,14 +10,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take to answer a question.
-const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// How long a program may take to answer a simple question.
+pub const ANSWER_TIME: Duration = Duration::from_secs(20);
 
 /// The path of a program in one of the absolute folders of a `PATH`. Empty and relative entries are skipped,
 /// because they name the working folder, or one in it: its files must not be run.
 pub fn find_program(path: &OsStr, name: &str) -> Option<PathBuf> {
     let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
-    let mut files = folders.map(|folder| folder.join(name));
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    let mut files = folders.map(|folder| folder.join(&name));
     files.find(|file| is_executable(file))
 }
 
@@ -34,24 +35,22 @@ pub fn python(python: &Path) -> Command {
 pub fn find_python(path: &OsStr, names: &[&str], script: &str) -> Option<(PathBuf, String)> {
     let mut pythons = names.iter().filter_map(|name| find_program(path, name));
     pythons.find_map(|file| {
-        let printed = answer(python(&file).args(["-c", script])).ok()?;
+        let printed = answer(python(&file).args(["-c", script]), ANSWER_TIME).ok()?;
         let last = printed.trim_end().lines().next_back();
         Some((file, last.unwrap_or_default().to_owned()))
     })
 }
 
-/// The standard output of a command that succeeds within 20 seconds. Its standard error is discarded.
+/// The standard output of a command that succeeds within a time. It has no standard input, and its standard
+/// error is discarded.
 ///
 /// # Errors
 ///
 /// Those of the operating system; [`io::ErrorKind::TimedOut`], after which the program was ended;
 /// [`io::ErrorKind::Other`] if it fails.
-pub fn answer(command: &mut Command) -> io::Result<String> {
-    answer_within(command, ANSWER_TIME)
-}
-
-fn answer_within(command: &mut Command, time: Duration) -> io::Result<String> {
+pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let piped = piped.stdin(Stdio::null());
     let mut child = piped.spawn()?;
     let mut output = child.stdout.take().expect("standard output is piped");
     let (sender, receiver) = mpsc::channel();
@@ -146,7 +145,7 @@ mod tests {
     fn a_program_that_hangs_is_ended() {
         let mut sleep = Command::new("sh");
         sleep.args(["-c", "echo $$; exec sleep 1000"]);
-        let error = answer_within(&mut sleep, Duration::from_millis(50)).unwrap_err();
+        let error = answer(&mut sleep, Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -17,6 +17,7 @@ use faa_search::results::{FinalResult, Summary};
 use faa_system::log_line;
 
 use super::{Stopped, Usage, print};
+use crate::arguments::{check_utf8, count};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -35,7 +36,7 @@ pub(crate) struct HardwareOptions {
     )]
     device: Vec<DeviceName>,
     /// Number of CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct ExecutionOptions {
     #[command(flatten)]
     hardware: HardwareOptions,
     /// Number of folds or trainings to run in parallel [default: one per device].
-    #[arg(long, value_name = "N", help_heading = "Hardware")]
+    #[arg(long, value_name = "N", help_heading = "Hardware", value_parser = count)]
     jobs: Option<NonZeroUsize>,
     /// Print events as JSON, one per line.
     #[arg(long, help_heading = "Output")]
@@ -85,6 +86,7 @@ impl ExecutionOptions {
         let resources = self.hardware.resources(self.jobs)?;
         let mut request = RunRequest::new(config, out.to_owned(), resources);
         request.plugins = self.plugins.request()?;
+        check_utf8("--out", out)?;
         let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));

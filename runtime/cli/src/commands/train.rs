@@ -9,6 +9,7 @@ use faa_search::results::Summary;
 use super::execution::{ExecutionOptions, results_table};
 use super::training::{DATA_SETS, RunOptions, plugin_ops};
 use super::{Usage, find_policy};
+use crate::arguments::count;
 use crate::plugins::KnownOps;
 
 /// Train networks with a policy, and measure their test error.
@@ -35,7 +36,7 @@ pub(crate) struct Train {
     #[arg(long)]
     baselines: bool,
     /// Number of seeds per training; reports mean and standard deviation.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
     seeds: NonZeroUsize,
     #[command(flatten)]
     run: RunOptions,

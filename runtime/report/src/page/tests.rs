@@ -3,8 +3,9 @@
 use std::fs;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
-use faa_search::VERSION;
 use faa_search::config::{Augmentation, Preset, RunConfig};
+use faa_search::directory::FORMAT;
+use faa_search::files::with_checksum;
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,11 +22,23 @@ impl Run {
     }
 
     fn of(config: &RunConfig) -> Self {
-        let json = json!({"version": VERSION, "config": config, "data_digest": "0"});
+        let json = json!({
+            "format": FORMAT, "version": "0.0.0", "config": config, "data_digest": "0"
+        });
         Self(tempfile::tempdir().unwrap()).put("run.json", &json.to_string())
     }
 
+    /// Writes a file, with checksums where it is whole JSON. Of a log, a last line without its end is kept.
     pub(super) fn put(self, name: &str, text: &str) -> Self {
+        let sealed = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(_)) => with_checksum(line),
+            _ => line.to_owned(),
+        };
+        let text = match name.ends_with(".jsonl") {
+            true => text.split_inclusive('\n').map(sealed).collect(),
+            false if name == "policy.json" => text.to_owned(),
+            false => sealed(text),
+        };
         let file = self.0.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
@@ -237,12 +250,15 @@ fn a_run_that_has_just_begun_says_so() {
 fn the_hardware_of_a_run_is_shown() {
     let absent = Run::new("glyphs").page();
     assert!(!absent.contains("Hardware"));
-    let line = |device: &str| {
-        let environment = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
-            "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
+    let of = |build: &str, device: &str| {
+        let environment = json!({"build": build, "device": device, "threads": 2, "jobs": 1,
+            "scoring": "bf16", "training": "float32", "processor": "<b>Xeon</b> & co",
+            "libtorch": "2.11.0"});
         format!("{environment}\n")
     };
+    let line = |device| of("a", device);
     let continued = "This run was continued on different hardware";
+    let rebuilt = "This run was continued by a different build";
     let one = Run::new("glyphs")
         .put("environment.jsonl", &line("cpu"))
         .page();
@@ -254,6 +270,11 @@ fn the_hardware_of_a_run_is_shown() {
     let lines = format!("{}{}", line("cpu"), line("cuda"));
     let two = Run::new("glyphs").put("environment.jsonl", &lines).page();
     assert_has(&two, &["<td>cpu</td><td>cuda</td>", continued]);
+    assert!(!two.contains(rebuilt));
+    let lines = format!("{}{}", line("cpu"), of("b", "cpu"));
+    let builds = Run::new("glyphs").put("environment.jsonl", &lines).page();
+    assert_has(&builds, &["<td>a</td><td>b</td>", rebuilt]);
+    assert!(!builds.contains(continued));
 }
 
 #[test]

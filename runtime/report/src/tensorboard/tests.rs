@@ -1,6 +1,7 @@
 mod reader;
 
 use faa_search::config::Augmentation;
+use faa_search::files::with_checksum;
 use faa_search::results::{Divergence, Epoch, Evaluation, Score};
 use faa_search::trial::Trial;
 use serde::Serialize;
@@ -99,7 +100,8 @@ fn trial(round: usize, number: usize, reward: f64) -> Trial {
 fn append(log: &Path, value: &impl Serialize) {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     let mut file = (OpenOptions::new().append(true).create(true).open(log)).unwrap();
-    writeln!(file, "{}", serde_json::to_string(value).unwrap()).unwrap();
+    let line = with_checksum(&serde_json::to_string(value).unwrap());
+    file.write_all(line.as_bytes()).unwrap();
 }
 
 fn epoch_done(number: usize, loss: f64) -> Event {
