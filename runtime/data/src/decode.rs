@@ -148,8 +148,8 @@ fn refuse(error: ImageError) -> Refusal {
     let tiff = ImageFormatHint::Exact(ImageFormat::Tiff);
     match error {
         ImageError::Unsupported(why) if why.format_hint() == tiff => Refusal(format!(
-            "{why}; a TIFF must have grey or RGB samples of 8 or 16 bits, and no palette: save it in \
-             this form, or as PNG"
+            "it is a TIFF of a kind that is not read: save it with grey or RGB samples of 8 or 16 bits and \
+             no palette, or as PNG ({why})"
         )),
         error => error.into(),
     }
