@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("plugin-weather", "faa-plugin-sdk"),
     ("faa-system", "faa-op"),
     ("xtask", "faa-system"),
-    ("embed-pipeline", "faa-data faa-op faa-policy"),
+    ("embed-pipeline", "faa-data faa-op faa-policy faa-system"),
     ("single-core", "faa-op faa-ops-builtin faa-policy"),
     (
         "faa-tests",

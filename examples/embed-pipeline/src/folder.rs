@@ -2,6 +2,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use faa_system::is_litter;
+
 use crate::LoadError;
 
 /// The image files of a folder, with their labels.
@@ -25,8 +27,8 @@ pub struct Source {
 impl Folder {
     /// Lists `folder/<class>/*`, or `folder/*` with the label 0 if the folder has no subfolders.
     ///
-    /// The order is that of the names, whatever the file system says. Names that begin with a dot
-    /// are passed over. No file is opened yet.
+    /// The order is that of the names, whatever the file system says. What operating systems
+    /// leave behind is passed over. No file is opened yet.
     ///
     /// # Errors
     ///
@@ -60,7 +62,7 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
         let mut names = names.collect::<io::Result<Vec<_>>>()?;
-        names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
+        names.retain(|name| !is_litter(name));
         names.sort_unstable();
         Ok(names.iter().map(|name| folder.join(name)).collect())
     };
@@ -84,7 +86,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         touch(
             folder.path(),
-            &["b/2", "b/10", "a/1", "b/.hidden", "beside"],
+            &["b/2", "b/10", "a/1", "b/.hidden", "@eaDir/1", "beside"],
         );
         let found = Folder::open(folder.path()).unwrap();
         assert_eq!(found.classes, ["a", "b"]);

@@ -1,7 +1,8 @@
 //! A data set in a tar file: `train/<class>/*` and `test/<class>/*` within it.
 //!
 //! - The file may be compressed with gzip, or with zstd and a window of up to 128 MiB. This is
-//!   detected from the content, not from the name.
+//!   detected from the content, not from the name. Archives that were joined, as by
+//!   `cat a.tar b.tar`, are all read; anything else behind an archive is an error.
 //! - The two splits may lie in a folder within the archive, at any depth, as in
 //!   `pets/train/<class>/*`. It is the folder nearest to the root that has images of both splits;
 //!   two of them at the same depth are an error. Everything outside of it is ignored.
@@ -11,12 +12,13 @@
 //!   is skipped here too.
 //! - So are absolute paths, those with `..` in them and those over 4,096 bytes. Nothing is written,
 //!   so they are harmless, but they are not part of a data set.
-//! - Links are not followed: a link, a device or a sparse file in a class folder, or a link in place
-//!   of one, is reported together with the files that are not images. Elsewhere they are ignored.
-//!   Two files of one path are an error.
-//! - The archive is read once, and the bytes of its images are held until they are decoded.
-//!   Decompressed it may have up to 8 GiB, including what is ignored; an image may have up to
-//!   256 MiB. There may be up to 4,000,000 entries, and the headers of one may have up to 1 MiB.
+//! - A hard link to an earlier file has its content. Other links are not followed: a link, a device or
+//!   a sparse file in a class folder, or a link in place of one, is reported together with the files
+//!   that are not images. Elsewhere they are ignored. Two files of one path are an error.
+//! - The archive is read twice: for its list of files, and for the images, which are decoded as they
+//!   are read. Few of them are in memory at a time (`entries::LIMITS`). Decompressed it may have up to
+//!   8 GiB, including what is ignored; an image may have up to 256 MiB. There may be up to 4,000,000
+//!   entries, and the headers of one may have up to 1 MiB.
 //! - An archive without an end marker is truncated, which is an error.
 
 use std::collections::{BTreeMap, HashMap};

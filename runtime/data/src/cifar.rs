@@ -14,7 +14,7 @@
 //!   to. The archive itself is not read.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -312,22 +312,13 @@ fn different(files: &[(PathBuf, usize)]) -> Result<(), DataError> {
 
 /// Whether two files of one length are equal. Those that are not differ early.
 fn have_same_content(one: &Path, other: &Path) -> io::Result<bool> {
-    let [mut one, mut other] = [
-        BufReader::new(File::open(one)?),
-        BufReader::new(File::open(other)?),
-    ];
-    loop {
-        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
-        let length = left.len().min(right.len());
-        if left[..length] != right[..length] || (length == 0 && left.len() != right.len()) {
+    let bytes = |path| Ok::<_, io::Error>(BufReader::new(File::open(path)?).bytes());
+    for (one, other) in bytes(one)?.zip(bytes(other)?) {
+        if one? != other? {
             return Ok(false);
         }
-        if length == 0 {
-            return Ok(true);
-        }
-        one.consume(length);
-        other.consume(length);
     }
+    Ok(true)
 }
 
 fn not_whole(path: &Path, bytes: u64, record: usize) -> DataError {

@@ -19,9 +19,10 @@ use std::io::{self, Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
+use image::error::ImageFormatHint;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::{DataError, Unreadable};
 use crate::jpeg::jpeg_ends_early;
@@ -112,7 +113,7 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
         return Err(Refusal("its content is of no known image format".into()));
     }
     reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder().map_err(refuse)?;
     let (width, height) = decoder.dimensions();
     let too_large = |limit: String| {
         Refusal(format!(
@@ -135,12 +136,23 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
 
     // An image that decodes is used even if its EXIF block is damaged.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(refuse)?;
     image.apply_orientation(orientation);
     if image.width() == 0 || image.height() == 0 {
         return Err(Refusal("the image has no pixels".into()));
     }
     Ok(image)
+}
+
+fn refuse(error: ImageError) -> Refusal {
+    let tiff = ImageFormatHint::Exact(ImageFormat::Tiff);
+    match error {
+        ImageError::Unsupported(why) if why.format_hint() == tiff => Refusal(format!(
+            "it is a TIFF of a kind that is not read: save it with grey or RGB samples of 8 or 16 bits and \
+             no palette, or as PNG ({why})"
+        )),
+        error => error.into(),
+    }
 }
 
 /// Crops the largest square in the centre and scales it to this side.

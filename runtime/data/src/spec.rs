@@ -1,10 +1,10 @@
 //! The names of data sets.
 
-use std::env;
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use faa_system::expand_home;
 
 use crate::error::{DataError, DataErrorKind, name};
 
@@ -39,7 +39,7 @@ impl FromStr for DataSpec {
                 "a path is missing; give one, as in `{form}:{placeholder}`"
             ))),
             "" => unknown(text),
-            path => Ok(of(at_home(path, env::var_os("HOME").as_deref()))),
+            path => Ok(of(expand_home(Path::new(path)))),
         };
         match form {
             "glyphs" if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
@@ -57,18 +57,6 @@ impl FromStr for DataSpec {
             "cifar100" => path(Self::Cifar100, "DIR"),
             _ => unknown(text),
         }
-    }
-}
-
-/// The path, with the home folder in place of a `~` at its start. The shell does not see that one, as
-/// it is not at the start of a word.
-fn at_home(path: &str, home: Option<&OsStr>) -> PathBuf {
-    match (path.strip_prefix('~'), home) {
-        (Some(""), Some(home)) => home.into(),
-        (Some(rest), Some(home)) if rest.starts_with('/') => {
-            Path::new(home).join(rest.trim_start_matches('/'))
-        }
-        _ => path.into(),
     }
 }
 
@@ -124,16 +112,11 @@ mod tests {
 
     #[test]
     fn a_path_may_begin_with_the_home_folder() {
-        for (path, expected) in [
-            ("~", "/home/a"),
-            ("~/cats", "/home/a/cats"),
-            ("~//cats", "/home/a/cats"),
-            ("~b/cats", "~b/cats"),
-            ("./~/cats", "./~/cats"),
-        ] {
-            let home = OsStr::new("/home/a");
-            assert_eq!(at_home(path, Some(home)), Path::new(expected));
-            assert_eq!(at_home(path, None), Path::new(path));
+        for text in ["folder:~/cats", "tar:~/cats"] {
+            let (form, path) = text.split_once(':').unwrap();
+            let spec: DataSpec = text.parse().unwrap();
+            let expected = expand_home(Path::new(path));
+            assert_eq!(spec.to_string(), format!("{form}:{}", expected.display()));
         }
     }
 

@@ -249,10 +249,10 @@ fn classes_that_look_the_same_are_told_apart() {
 #[test]
 fn names_do_not_reach_a_terminal_as_they_are() {
     let files = Files::new();
-    files.put("train/\u{1b}[2Jelk/1", plain(4, 3, 0));
-    files.refused("SET has different classes in train and test: only train has [2Jelk;");
+    files.put("train/e\u{1b}[2Jlk/1", plain(4, 3, 0));
+    files.refused("SET has different classes in train and test: only train has e [2Jlk;");
     files
-        .remove("train/\u{1b}[2Jelk")
+        .remove("train/e\u{1b}[2Jlk")
         .write("test/cat/a\n\u{202e}b", b"?");
     let text = files.load().unwrap_err().to_string();
     assert!(
@@ -305,6 +305,42 @@ fn palettes_are_looked_up() {
     bmp.extend([1, 2, 3, 0, 40, 50, 60, 0]);
     bmp.extend([1, 0, 0, 0]);
     assert_eq!(Files::load_one(&bmp, 2, 1), [60, 50, 40, 3, 2, 1]);
+}
+
+#[test]
+fn tiffs_that_are_not_read_are_refused_with_a_way_out() {
+    // Photometric interpretation, bits per sample, samples per pixel, sample format.
+    let palette = (3, 8, 1, 1);
+    let (ycbcr, whole, float) = ((6, 8, 3, 1), (1, 32, 1, 1), (1, 32, 1, 3));
+    for (photometric, bits, samples, format) in [palette, ycbcr, whole, float] {
+        let tags: [(u16, u32); 10] = [
+            (256, 1),
+            (257, 1),
+            (258, bits),
+            (259, 1),
+            (262, photometric),
+            (273, 8),
+            (277, samples),
+            (278, 1),
+            (279, 4),
+            (339, format),
+        ];
+        // The pixel's four bytes come before the tags, all of which are 32-bit numbers.
+        let mut tiff = b"II*\0\x0c\0\0\0\x01\x02\x03\x04\x0a\0".to_vec();
+        for (tag, value) in tags {
+            tiff.extend(tag.to_le_bytes().iter().chain(&[4, 0, 1, 0, 0, 0]));
+            tiff.extend(value.to_le_bytes());
+        }
+        tiff.extend([0; 4]);
+        let files = Files::new();
+        let [reason] = files
+            .write("train/cat/1.tif", &tiff)
+            .unreadable(["train/cat/1.tif"]);
+        assert!(
+            reason.starts_with("it is a TIFF of a kind that is not read: save it"),
+            "{reason}"
+        );
+    }
 }
 
 #[test]

@@ -161,3 +161,18 @@ fn is_native(path: &Path) -> bool {
     path.extension()
         .is_some_and(|found| found == std::env::consts::DLL_EXTENSION)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systems_leave_beside_plugins_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.wasm", "a.wasm", "._a.wasm", ".wasm", "a.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let expected = ["a.wasm", "b.wasm"].map(|name| folder.path().join(name));
+        assert_eq!(plugins_in(folder.path(), 2).unwrap(), expected);
+    }
+}

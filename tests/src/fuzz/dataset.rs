@@ -35,15 +35,19 @@ pub fn dataset(input: &[u8]) {
         }
         2 => {
             for number in 1..=5 {
-                let name = format!("data_batch_{number}.bin");
-                write(&folder.path().join(name), rest);
+                write_records(
+                    folder.path(),
+                    &format!("data_batch_{number}.bin"),
+                    rest,
+                    number,
+                );
             }
-            write(&folder.path().join("test_batch.bin"), rest);
+            write_records(folder.path(), "test_batch.bin", rest, 6);
             DataSpec::Cifar10(folder.path().to_owned())
         }
         _ => {
-            for name in ["train.bin", "test.bin"] {
-                write(&folder.path().join(name), rest);
+            for (number, name) in (1..).zip(["train.bin", "test.bin"]) {
+                write_records(folder.path(), name, rest, number);
             }
             DataSpec::Cifar100(folder.path().to_owned())
         }
@@ -71,6 +75,15 @@ fn assert_consistent(result: Result<&Dataset, &DataError>) {
         let classes = dataset.classes.len();
         assert!(split.labels.iter().all(|label| (*label as usize) < classes));
     }
+}
+
+/// Writes a file of records, of which one pixel has this value: copies of one file are refused.
+fn write_records(folder: &Path, name: &str, records: &[u8], value: u8) {
+    let mut records = records.to_owned();
+    if let Some(last) = records.last_mut() {
+        *last = value;
+    }
+    write(&folder.join(name), &records);
 }
 
 fn write(path: &Path, content: &[u8]) {

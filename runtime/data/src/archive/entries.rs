@@ -1,6 +1,7 @@
 //! The entries of a tar file, read from start to end.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
@@ -310,7 +311,7 @@ fn normal(path: &[u8]) -> Option<Vec<u8>> {
     // `..` counts as litter, as it begins with a dot.
     let litter = parts
         .iter()
-        .any(|part| is_litter(String::from_utf8_lossy(part).as_ref().as_ref()));
+        .any(|part| is_litter(OsStr::new(&*String::from_utf8_lossy(part))));
     (!path.starts_with(b"/") && !parts.is_empty() && !litter).then(|| parts.join(&b'/'))
 }
 

@@ -226,7 +226,7 @@ fn long_names_are_whole() {
             .append_data(&mut header, path, image.as_slice())
             .unwrap();
     }
-    assert_eq!(tar.load().unwrap().classes, [class.as_str(), "cat", "dog"]);
+    assert_eq!(tar.load().unwrap().classes, ["cat", &class, "dog"]);
 }
 
 #[test]
