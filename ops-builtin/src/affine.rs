@@ -44,9 +44,9 @@ pub(crate) fn transform(
 fn scale<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix: Matrix) {
     let [a, _, c, _, e, f] = matrix;
     let (width, height) = (image.width(), image.height());
-    let rows = || Positions::new(f + e * 0.5, e, height).enumerate();
+    let rows = || positions(f + e * 0.5, e, height).enumerate();
     let mut filled = 0;
-    for run in Positions::new(c + a * 0.5, a, width).runs(width) {
+    for run in runs(positions(c + a * 0.5, a, width), width) {
         let start = run.to * N;
         let end = start + run.length * N;
         for (y, from) in rows().filter(|&(_, from)| from < height) {
@@ -66,51 +66,30 @@ fn scale<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix:
 /// The whole parts of a coordinate that starts somewhere and moves on by the same step.
 ///
 /// The steps are added up one by one, not multiplied, because their rounding errors show.
-struct Positions {
-    next: f64,
-    step: f64,
-    left: usize,
+fn positions(mut next: f64, step: f64, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |_| {
+        let position = whole(next);
+        next += step;
+        position
+    })
 }
 
-impl Positions {
-    fn new(first: f64, step: f64, count: usize) -> Self {
-        let (next, left) = (first, count);
-        Self { next, step, left }
-    }
-
-    /// The positions below `limit`, in runs of neighbours that come from neighbours, so that a run
-    /// can be copied as one piece.
-    ///
-    /// A translation has one run, or two where rounding skips a column: from −10⁻¹⁶ a step of 1
-    /// leads to just below 1, which is column 0, and the next one to 2.
-    fn runs(self, limit: usize) -> impl Iterator<Item = Run> {
-        let mut positions = self
-            .enumerate()
-            .filter(move |&(_, from)| from < limit)
-            .peekable();
-        core::iter::from_fn(move || {
-            let (to, from) = positions.next()?;
-            let mut length = 1;
-            while positions
-                .next_if_eq(&(to + length, from + length))
-                .is_some()
-            {
-                length += 1;
-            }
-            Some(Run { to, from, length })
-        })
-    }
-}
-
-impl Iterator for Positions {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        self.left = self.left.checked_sub(1)?;
-        let position = whole(self.next);
-        self.next += self.step;
-        Some(position)
-    }
+/// The positions below `limit`, in runs of neighbours that come from neighbours, so that a run can
+/// be copied as one piece.
+///
+/// A translation has one run, or two where rounding skips a column: from −10⁻¹⁶ a step of 1 leads
+/// to just below 1, which is column 0, and the next one to 2.
+fn runs(positions: impl Iterator<Item = usize>, limit: usize) -> impl Iterator<Item = Run> {
+    let inside = positions.enumerate().filter(move |&(_, from)| from < limit);
+    let mut positions = inside.peekable();
+    core::iter::from_fn(move || {
+        let (to, from) = positions.next()?;
+        let mut length = 1;
+        while (positions.next_if_eq(&(to + length, from + length))).is_some() {
+            length += 1;
+        }
+        Some(Run { to, from, length })
+    })
 }
 
 struct Run {

@@ -63,57 +63,49 @@ macro_rules! implement {
         |$op:ident, $pixels:ident, $value:ident, $call:ident| $body:block
         $(, tables $tables:path)?
     ) => {
-        impl $name {
-            #[inline(always)]
-            fn run(
-                &self,
-                $pixels: $crate::pixels::Pixels<'_, '_>,
-                $value: f64,
-                $call: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                let $op = self;
-                $body
-            }
-        }
+        const _: () = {
+            use ::faa_op::{Call, ImageMut, ImageRef, Op, OpResult, OpSpec};
+            use $crate::pixels;
 
-        impl ::faa_op::Op for $name {
-            fn spec(&self) -> &::faa_op::OpSpec {
-                &self.spec
+            impl $name {
+                #[inline(always)]
+                fn run(&self, $pixels: pixels::Pixels<'_, '_>, $value: f64, $call: &mut Call<'_>) -> OpResult {
+                    let $op = self;
+                    $body
+                }
             }
 
-            fn apply(
-                &self,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                call: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                self.spec.check_value(value)?;
-                self.run($crate::pixels::Pixels::InPlace(image), value, call)
-            }
+            impl Op for $name {
+                fn spec(&self) -> &OpSpec {
+                    &self.spec
+                }
 
-            fn apply_from(
-                &self,
-                source: ::faa_op::ImageRef<'_>,
-                image: &mut ::faa_op::ImageMut<'_>,
-                value: f64,
-                call: &mut ::faa_op::Call<'_>,
-            ) -> Result<(), ::faa_op::OpError> {
-                self.spec.check_value(value)?;
-                let pixels = $crate::pixels::Pixels::between(source, image)?;
-                self.run(pixels, value, call)
-            }
+                fn apply(&self, image: &mut ImageMut<'_>, value: f64, call: &mut Call<'_>) -> OpResult {
+                    self.spec.check_value(value)?;
+                    self.run(pixels::Pixels::InPlace(image), value, call)
+                }
 
-            $(
-                fn lookup_tables(
+                fn apply_from(
+                    &self,
+                    source: ImageRef<'_>,
+                    image: &mut ImageMut<'_>,
+                    value: f64,
+                    call: &mut Call<'_>,
+                ) -> OpResult {
+                    self.spec.check_value(value)?;
+                    self.run(pixels::Pixels::between(source, image)?, value, call)
+                }
+
+                $(fn lookup_tables(
                     &self,
                     value: f64,
                     _: ::faa_op::Channels,
                 ) -> Option<::faa_op::LookupTables> {
                     self.spec.check_value(value).ok()?;
                     Some($tables(value))
-                }
-            )?
-        }
+                })?
+            }
+        };
     };
 }
 pub(crate) use implement;

@@ -2,6 +2,7 @@ use core::ops::Range;
 
 use faa_op::{Channels, ImageMut, OpSpec, Stream};
 
+use crate::SimdLevel;
 use crate::builtin::{builtin, implement};
 use crate::color::luma;
 
@@ -62,6 +63,10 @@ pub struct CutoutAbs {
 }
 
 impl CutoutAbs {
+    pub(crate) fn at(_: SimdLevel) -> Self {
+        Self::default()
+    }
+
     /// The op with a custom fill, such as the mean colour of a data set.
     pub fn with_fill(fill: [u8; 3]) -> Self {
         let spec = OpSpec::new("CutoutAbs", "paints a square about a random pixel");
@@ -112,14 +117,11 @@ fn fill(image: &mut ImageMut<'_>, columns: Range<usize>, rows: Range<usize>, col
 #[cfg(test)]
 mod tests {
     use alloc::sync::Arc;
-    use alloc::vec;
     use alloc::vec::Vec;
-
-    use faa_op::{Call, Scratch};
 
     use super::*;
     use crate::builtin_ops;
-    use crate::testing::apply;
+    use crate::testing::{apply, try_apply};
 
     /// The columns and rows that are painted of an image of 6 × 5 pixels.
     fn painted(name: &str, value: f64, seed: u64) -> Option<(Range<usize>, Range<usize>)> {
@@ -160,13 +162,9 @@ mod tests {
         let mut ops = builtin_ops();
         ops.replace(Arc::new(CutoutAbs::with_fill([10, 20, 30])));
         let fill = |channels: Channels| {
-            let mut samples = vec![99; channels.count()];
-            let mut image = ImageMut::new(&mut samples, 1, 1, channels).unwrap();
-            let mut scratch = Scratch::new();
-            let op = ops.get("CutoutAbs").unwrap();
-            op.apply(&mut image, 2.0, &mut Call::new(0, &mut scratch))
-                .unwrap();
-            samples
+            let (op, source) = (ops.get("CutoutAbs").unwrap(), [99; 4]);
+            let source = &source[..channels.count()];
+            try_apply(op.as_ref(), 2.0, 0, (1, 1), channels, source).unwrap()
         };
         assert_eq!(fill(Channels::L), [luma([10, 20, 30])]);
         assert_eq!(fill(Channels::Rgb), [10, 20, 30]);

@@ -81,33 +81,14 @@ pub fn builtin_ops() -> OpSet {
 /// All built-in ops, limited to these vector instructions. The pixels are the same at every level.
 /// An executor's passes over several ops at once use the best level.
 pub fn builtin_ops_at(level: SimdLevel) -> OpSet {
-    let ops: [Arc<dyn Op>; 25] = [
-        Arc::new(ShearX::at(level)),
-        Arc::new(ShearY::at(level)),
-        Arc::new(TranslateX::at(level)),
-        Arc::new(TranslateY::at(level)),
-        Arc::new(Rotate::at(level)),
-        Arc::new(AutoContrast::at(level)),
-        Arc::new(Invert::at(level)),
-        Arc::new(Equalize::at(level)),
-        Arc::new(Solarize::at(level)),
-        Arc::new(Posterize::at(level)),
-        Arc::new(Contrast::at(level)),
-        Arc::new(Color::at(level)),
-        Arc::new(Brightness::at(level)),
-        Arc::new(Sharpness::at(level)),
-        Arc::new(Cutout::at(level)),
-        Arc::new(SamplePairing::at(level)),
-        Arc::new(Identity::at(level)),
-        Arc::new(FlipX::at(level)),
-        Arc::new(FlipY::at(level)),
-        Arc::new(CropPad::at(level)),
-        Arc::new(CutoutAbs::default()),
-        Arc::new(TranslateXAbs::at(level)),
-        Arc::new(TranslateYAbs::at(level)),
-        Arc::new(SolarizeAdd::at(level)),
-        Arc::new(PosterizeBits::at(level)),
-    ];
+    macro_rules! ops {
+        ($($op:ident),+ $(,)?) => { [$(Arc::new($op::at(level)) as Arc<dyn Op>),+] };
+    }
+    let ops = ops! {
+        ShearX, ShearY, TranslateX, TranslateY, Rotate, AutoContrast, Invert, Equalize, Solarize,
+        Posterize, Contrast, Color, Brightness, Sharpness, Cutout, SamplePairing, Identity, FlipX,
+        FlipY, CropPad, CutoutAbs, TranslateXAbs, TranslateYAbs, SolarizeAdd, PosterizeBits,
+    };
     let mut set = OpSet::new();
     for op in ops {
         set.replace(op);
@@ -120,10 +101,12 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    use faa_op::{Call, Channels, ImageMut, ImageRef, LookupTables, OpErrorKind, OpSpec, Scratch};
+    use faa_op::{
+        Call, Channels, ImageMut, ImageRef, LookupTables, OpError, OpErrorKind, OpSpec, Scratch,
+    };
 
     use super::*;
-    use crate::testing::{apply, noise, shapes};
+    use crate::testing::{apply, noise, shapes, try_apply};
 
     /// Name, low, high, unit, mirrored; as in the design's table.
     const TABLE: [(&str, f64, f64, &str, bool); 25] = [
@@ -320,48 +303,30 @@ mod tests {
     fn a_value_that_is_not_finite_is_refused_where_there_is_a_value() {
         for op in builtin_ops().iter() {
             for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                let mut samples = [1, 2, 3];
-                let mut image = ImageMut::new(&mut samples, 1, 1, Channels::Rgb).unwrap();
-                let partner = ImageRef::new(&[4, 5, 6], 1, 1, Channels::Rgb).unwrap();
-                let mut scratch = Scratch::new();
-                let mut call = Call::new(0, &mut scratch).with_partner(partner);
-                let result = op.apply(&mut image, value, &mut call);
-                let refused = result
-                    .is_err_and(|error| matches!(error.kind(), OpErrorKind::NotFinite { .. }));
-                let name = op.spec().name();
-                assert_eq!(refused, op.spec().value_range().is_some(), "{name}");
+                let result = try_apply(op.as_ref(), value, 0, (1, 1), Channels::Rgb, &[1, 2, 3]);
+                let not_finite =
+                    |error: OpError| matches!(error.kind(), OpErrorKind::NotFinite { .. });
+                let (refused, spec) = (result.is_err_and(not_finite), op.spec());
+                assert_eq!(refused, spec.value_range().is_some(), "{}", spec.name());
             }
         }
     }
 
+    /// The names and values in a list such as `ShearX 0, Rotate -360`.
+    fn named_values(list: &str) -> impl Iterator<Item = (&str, f64)> {
+        let named = list.split(", ").map(|one| one.split_once(' ').unwrap());
+        named.map(|(name, value)| (name, value.parse().unwrap()))
+    }
+
     #[test]
     fn neutral_values_change_nothing() {
-        let neutral = [
-            ("ShearX", 0.0),
-            ("ShearY", 0.0),
-            ("TranslateX", 0.0),
-            ("TranslateY", 0.0),
-            ("Rotate", 0.0),
-            ("Rotate", -360.0),
-            ("Solarize", 256.0),
-            ("Posterize", 8.0),
-            ("Contrast", 1.0),
-            ("Color", 1.0),
-            ("Brightness", 1.0),
-            ("Sharpness", 1.0),
-            ("Cutout", 0.0),
-            ("Identity", 0.0),
-            ("CropPad", 0.9),
-            ("CutoutAbs", 1.9),
-            ("SamplePairing", 0.0),
-            ("TranslateXAbs", 0.0),
-            ("TranslateYAbs", 0.0),
-            ("SolarizeAdd", 0.9),
-            ("PosterizeBits", 8.0),
-        ];
+        let neutral = "ShearX 0, ShearY 0, TranslateX 0, TranslateY 0, Rotate 0, Rotate -360, \
+            Solarize 256, Posterize 8, Contrast 1, Color 1, Brightness 1, Sharpness 1, Cutout 0, \
+            Identity 0, CropPad 0.9, CutoutAbs 1.9, SamplePairing 0, TranslateXAbs 0, \
+            TranslateYAbs 0, SolarizeAdd 0.9, PosterizeBits 8";
         for (shape, channels) in shapes() {
             let source = noise(shape, channels);
-            for (name, value) in neutral {
+            for (name, value) in named_values(neutral) {
                 let result = apply(name, value, 3, shape, channels, &source);
                 assert_eq!(result, source, "{name} {shape:?} {channels:?}");
             }
@@ -370,25 +335,13 @@ mod tests {
 
     #[test]
     fn color_ops_leave_alpha_alone() {
-        let values = [
-            ("AutoContrast", 0.0),
-            ("Invert", 0.0),
-            ("Equalize", 0.0),
-            ("Solarize", 77.0),
-            ("Posterize", 2.0),
-            ("Contrast", 1.7),
-            ("Color", -0.4),
-            ("Brightness", 1e300),
-            ("Sharpness", 3.0),
-            ("Cutout", 0.7),
-            ("CutoutAbs", 6.0),
-            ("SolarizeAdd", 90.0),
-            ("PosterizeBits", 0.0),
-        ];
+        let values = "AutoContrast 0, Invert 0, Equalize 0, Solarize 77, Posterize 2, Contrast 1.7, \
+            Color -0.4, Brightness 1e300, Sharpness 3, Cutout 0.7, CutoutAbs 6, SolarizeAdd 90, \
+            PosterizeBits 0";
         // Enough pixels for Equalize to have an effect.
         let shape = (23, 19);
         let source = noise(shape, Channels::Rgba);
-        for (name, value) in values {
+        for (name, value) in named_values(values) {
             let result = apply(name, value, 3, shape, Channels::Rgba, &source);
             assert_ne!(result, source, "{name}");
             let alpha = |samples: &[u8]| -> Vec<u8> {

@@ -5,7 +5,7 @@ extern crate std;
 use alloc::vec::Vec;
 use std::sync::LazyLock;
 
-use faa_op::{Call, Channels, ImageMut, ImageRef, OpSet, Scratch, Stream};
+use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpSet, Scratch, Stream};
 
 use crate::builtin_ops;
 
@@ -36,19 +36,37 @@ pub(crate) fn apply(
     name: &str,
     value: f64,
     seed: u64,
-    (width, height): Shape,
+    shape: Shape,
     channels: Channels,
     source: &[u8],
 ) -> Vec<u8> {
+    try_apply(
+        OPS.get(name).unwrap().as_ref(),
+        value,
+        seed,
+        shape,
+        channels,
+        source,
+    )
+    .unwrap()
+}
+
+/// What an op makes of `source`, with its negative as partner.
+pub(crate) fn try_apply(
+    op: &dyn Op,
+    value: f64,
+    seed: u64,
+    (width, height): Shape,
+    channels: Channels,
+    source: &[u8],
+) -> Result<Vec<u8>, OpError> {
     let mut samples = source.to_vec();
     let mut image = ImageMut::new(&mut samples, width, height, channels).unwrap();
-    let op = OPS.get(name).unwrap();
     let partner: Vec<u8> = source.iter().map(|level| !level).collect();
     let partner = ImageRef::new(&partner, width, height, channels).unwrap();
     let mut scratch = Scratch::new();
     let mut call = Call::new(seed, &mut scratch).with_partner(partner);
-    op.apply(&mut image, value, &mut call).unwrap();
-    samples
+    op.apply(&mut image, value, &mut call).map(|()| samples)
 }
 
 /// Made once: in Miri that takes longer than applying one.

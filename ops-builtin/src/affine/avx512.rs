@@ -7,7 +7,7 @@ use core::arch::x86_64::{
 };
 
 use super::Line;
-use crate::simd::x86::load_64;
+use crate::simd::x86::{bytes, load_64};
 
 /// How many pixels are moved at once.
 const LANES: usize = 16;
@@ -37,7 +37,8 @@ pub(super) unsafe fn sample<const N: usize>(
     if N == 1 || stride > LONGEST_STRIDE || !reachable {
         return 0;
     }
-    let packed = load_64(const { &packed_pixels::<N>() });
+    // The first `N` bytes of every four, one pixel after the other.
+    let packed = load_64(const { &bytes!(i => i / N * 4 + i % N) });
     let factors = _mm512_set1_epi32((stride as i32) << 16 | N as i32);
     let step = |line: Line| _mm512_set1_epi32(line.step.wrapping_mul(LANES as i32));
     let (step_x, step_y) = (step(x), step(y));
@@ -70,16 +71,8 @@ pub(super) unsafe fn sample<const N: usize>(
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn lanes(line: Line) -> __m512i {
-    const NUMBERS: [u8; 64] = {
-        let mut numbers = [0; 64];
-        let mut lane = 0;
-        while lane < LANES {
-            numbers[4 * lane] = lane as u8;
-            lane += 1;
-        }
-        numbers
-    };
-    let steps = _mm512_mullo_epi32(load_64(&NUMBERS), _mm512_set1_epi32(line.step));
+    let numbers = load_64(const { &bytes!(i => if i % 4 == 0 { i / 4 } else { 0 }) });
+    let steps = _mm512_mullo_epi32(numbers, _mm512_set1_epi32(line.step));
     _mm512_add_epi32(_mm512_set1_epi32(line.start), steps)
 }
 
@@ -106,15 +99,4 @@ unsafe fn gather(offsets: __m512i, samples: &[u8]) -> __m512i {
     }
     // SAFETY: the caller vouches for the offsets, and the scale is one byte.
     unsafe { _mm512_i32gather_epi32::<1>(offsets, samples.as_ptr().cast()) }
-}
-
-/// The first `N` bytes of every four, one pixel after the other.
-const fn packed_pixels<const N: usize>() -> [u8; 64] {
-    let mut indices = [0; 64];
-    let mut sample = 0;
-    while sample < LANES * N {
-        indices[sample] = (sample / N * 4 + sample % N) as u8;
-        sample += 1;
-    }
-    indices
 }

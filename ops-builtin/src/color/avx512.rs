@@ -7,7 +7,7 @@ use core::arch::x86_64::{
 };
 
 use super::{Luma, PIXELS, luma};
-use crate::simd::x86::{bytes_64, load_64};
+use crate::simd::x86::{bytes, bytes_64, load_64};
 
 /// Proof that the CPU has AVX-512 with VBMI: created only by code that is compiled for it.
 #[derive(Clone, Copy)]
@@ -60,10 +60,10 @@ fn spread<const N: usize, const B: usize>(block: &[u8; B]) -> [u8; B] {
 /// Which pixel each of the samples of `N` vectors belongs to.
 const fn pixels_of_samples<const N: usize>() -> [[u8; 64]; N] {
     let mut pixels = [[0; 64]; N];
-    let mut sample = 0;
-    while sample < 64 * N {
-        pixels[sample / 64][sample % 64] = (sample / N) as u8;
-        sample += 1;
+    let mut part = 0;
+    while part < N {
+        pixels[part] = bytes!(i => (64 * part + i) / N);
+        part += 1;
     }
     pixels
 }
@@ -79,11 +79,11 @@ fn luma_plane<const N: usize, const B: usize>(block: &[u8; B]) -> __m512i {
         weighted_sums::<N, B>(block, 2),
         weighted_sums::<N, B>(block, 3),
     ];
-    // The level is the third byte of each sum.
-    let halves = load_64(const { &every_fourth_byte() });
+    // The level is the third byte of each sum; of these, the low half of a vector counts.
+    let halves = load_64(const { &bytes!(i => 4 * i + 2) });
     let low = _mm512_permutex2var_epi8(quarters[0], halves, quarters[1]);
     let high = _mm512_permutex2var_epi8(quarters[2], halves, quarters[3]);
-    _mm512_permutex2var_epi8(low, load_64(const { &two_halves() }), high)
+    _mm512_permutex2var_epi8(low, load_64(const { &bytes!(i => i + i / 32 * 32) }), high)
 }
 
 /// `19595 R + 38470 G + 7471 B + 0x8000` for each of 16 pixels of a block.
@@ -128,35 +128,5 @@ fn pair(low: i32, high: i32) -> __m512i {
 /// Where the samples of two neighbouring channels of 16 pixels are, each with a byte after it that
 /// does not count.
 const fn indices<const N: usize>(channel: usize) -> [u8; 64] {
-    let mut indices = [0; 64];
-    let mut pixel = 0;
-    while pixel < 16 {
-        indices[4 * pixel] = (N * pixel + channel) as u8;
-        indices[4 * pixel + 2] = (N * pixel + channel + 1) as u8;
-        pixel += 1;
-    }
-    indices
-}
-
-/// The third byte of each four, out of two vectors.
-const fn every_fourth_byte() -> [u8; 64] {
-    let mut indices = [0; 64];
-    let mut index = 0;
-    while index < 32 {
-        indices[index] = (4 * index + 2) as u8;
-        index += 1;
-    }
-    indices
-}
-
-/// The low halves of two vectors.
-const fn two_halves() -> [u8; 64] {
-    let mut indices = [0; 64];
-    let mut index = 0;
-    while index < 32 {
-        indices[index] = index as u8;
-        indices[32 + index] = (64 + index) as u8;
-        index += 1;
-    }
-    indices
+    bytes!(i => if i % 2 == 0 { N * (i / 4) + channel + i % 4 / 2 } else { 0 })
 }

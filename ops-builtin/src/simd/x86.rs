@@ -37,3 +37,17 @@ pub(crate) fn bytes_64(vector: __m512i) -> [u8; 64] {
     unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) };
     bytes
 }
+
+/// 64 bytes, each of them `$value` as a constant of its index.
+macro_rules! bytes {
+    ($index:ident => $value:expr) => {{
+        let mut bytes = [0; 64];
+        let mut $index = 0;
+        while $index < 64 {
+            bytes[$index] = $value as u8;
+            $index += 1;
+        }
+        bytes
+    }};
+}
+pub(crate) use bytes;

@@ -4,6 +4,7 @@ use crate::{ImageRef, Stream};
 
 /// What an op is given in addition to the image and the value.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Call<'a> {
     /// The source of all of the op's randomness.
     pub seed: u64,

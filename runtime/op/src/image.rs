@@ -35,6 +35,21 @@ impl Channels {
             Self::Rgb | Self::Rgba => 3,
         }
     }
+
+    /// The length of an image, in bytes: `width × height × channels`, at least 1.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeErrorKind::Empty`] if a side is zero, [`ShapeErrorKind::TooLarge`] if the product
+    /// overflows.
+    pub fn image_bytes(self, width: usize, height: usize) -> Result<usize, ShapeError> {
+        if width == 0 || height == 0 {
+            return Err(ShapeErrorKind::Empty.into());
+        }
+        let bytes = width.checked_mul(height);
+        let bytes = bytes.and_then(|pixels| pixels.checked_mul(self.count()));
+        Ok(bytes.ok_or(ShapeErrorKind::TooLarge)?)
+    }
 }
 
 /// A borrowed image: 8 bits a sample, channels interleaved, rows from the top.
@@ -63,7 +78,10 @@ impl<'a> ImageRef<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        check_shape(samples.len(), width, height, channels)?;
+        let (expected, found) = (channels.image_bytes(width, height)?, samples.len());
+        if found != expected {
+            return Err(ShapeErrorKind::Length { expected, found }.into());
+        }
         Self::with_stride(samples, width, height, channels, width * channels.count())
     }
 
@@ -82,12 +100,10 @@ impl<'a> ImageRef<'a> {
         channels: Channels,
         stride: usize,
     ) -> Result<Self, ShapeError> {
-        if width == 0 || height == 0 {
+        if height == 0 {
             return Err(ShapeErrorKind::Empty.into());
         }
-        let row = width
-            .checked_mul(channels.count())
-            .ok_or(ShapeErrorKind::TooLarge)?;
+        let row = channels.image_bytes(width, 1)?;
         if stride < row {
             return Err(ShapeErrorKind::Stride { row, found: stride }.into());
         }
@@ -196,7 +212,7 @@ impl<'a> ImageMut<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        check_shape(samples.len(), width, height, channels)?;
+        ImageRef::new(samples, width, height, channels)?;
         Ok(Self {
             samples,
             width,
@@ -277,25 +293,6 @@ impl<'a> ImageMut<'a> {
     }
 }
 
-fn check_shape(
-    found: usize,
-    width: usize,
-    height: usize,
-    channels: Channels,
-) -> Result<(), ShapeError> {
-    if width == 0 || height == 0 {
-        return Err(ShapeErrorKind::Empty.into());
-    }
-    let expected = width
-        .checked_mul(height)
-        .and_then(|pixels| pixels.checked_mul(channels.count()))
-        .ok_or(ShapeErrorKind::TooLarge)?;
-    if found != expected {
-        return Err(ShapeErrorKind::Length { expected, found }.into());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -304,26 +301,24 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_refused() {
-        let error = |length: usize, width, height| {
-            check_shape(length, width, height, Channels::Rgb)
-                .unwrap_err()
-                .kind()
+        let check = |length, width, height| {
+            ImageRef::new(&[0; 12][..length], width, height, Channels::Rgb).map(drop)
         };
+        let error = |length, width, height| check(length, width, height).unwrap_err().kind();
         assert_eq!(error(0, 0, 3), ShapeErrorKind::Empty);
         assert_eq!(error(0, 3, 0), ShapeErrorKind::Empty);
         assert_eq!(error(12, usize::MAX, 2), ShapeErrorKind::TooLarge);
         let (expected, found) = (12, 11);
         assert_eq!(error(11, 2, 2), ShapeErrorKind::Length { expected, found });
-        assert_eq!(check_shape(12, 2, 2, Channels::Rgb), Ok(()));
+        assert_eq!(check(12, 2, 2), Ok(()));
     }
 
     #[test]
     fn a_stride_that_does_not_fit_is_refused() {
         let error = |length, width, height, stride| {
             let samples = &[0; 64][..length];
-            ImageRef::with_stride(samples, width, height, Channels::Rgb, stride)
-                .unwrap_err()
-                .kind()
+            let image = ImageRef::with_stride(samples, width, height, Channels::Rgb, stride);
+            image.unwrap_err().kind()
         };
         assert_eq!(error(64, 0, 1, 9), ShapeErrorKind::Empty);
         assert_eq!(error(64, 1, 0, 9), ShapeErrorKind::Empty);

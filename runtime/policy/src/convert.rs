@@ -2,7 +2,6 @@ use std::fmt;
 
 use faa_op::{OpSet, text};
 
-use crate::error::within;
 use crate::parse::{JsonPath, Object};
 use crate::resolve::resolve_op;
 use crate::tree::{self, Tree};
@@ -113,27 +112,23 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn list_format(&mut self, list: &[Tree]) -> Result<Vec<SubPolicy>, PolicyError> {
         let root = JsonPath::root();
-        let mut sub_policies = Vec::with_capacity(list.len());
-        for (i, steps) in not_empty(list, &root)?.iter().enumerate() {
+        let mut step = |step: &Tree, path: JsonPath| {
+            let expected = "a list of an op, a probability and a magnitude";
+            let [op, probability, magnitude] = path.list_of(step, expected)? else {
+                return Err(path.wrong_type(expected));
+            };
+            let op_path = path.item(0);
+            let numbers = [(probability, path.item(1)), (magnitude, path.item(2))];
+            self.step(op_path.text(op)?, &op_path, numbers)
+        };
+        let sub_policy = |(i, steps)| {
             let path = root.item(i);
-            let steps = list_of(steps, &path, "a list of steps")?;
-            let mut sub_policy = Vec::with_capacity(steps.len());
-            for (j, step) in not_empty(steps, &path)?.iter().enumerate() {
-                let path = path.item(j);
-                let expected = "a list of an op, a probability and a magnitude";
-                let [op, probability, magnitude] = list_of(step, &path, expected)? else {
-                    return Err(path.error(PolicyErrorKind::WrongType { expected }));
-                };
-                let Tree::Text(op) = op else {
-                    let expected = "a string";
-                    return Err(path.item(0).error(PolicyErrorKind::WrongType { expected }));
-                };
-                let numbers = [(probability, path.item(1)), (magnitude, path.item(2))];
-                sub_policy.push(self.step(op, &path.item(0), numbers)?);
-            }
-            sub_policies.push(sub_policy);
-        }
-        Ok(sub_policies)
+            let steps = path.not_empty(path.list_of(steps, "a list of steps")?)?;
+            let steps = steps.iter().enumerate();
+            steps.map(|(j, own)| step(own, path.item(j))).collect()
+        };
+        let list = root.not_empty(list)?.iter().enumerate();
+        list.map(sub_policy).collect()
     }
 
     fn object_format(&mut self, root: &Tree) -> Result<Vec<SubPolicy>, PolicyError> {
@@ -142,14 +137,14 @@ impl Reader<'_> {
             return Err(root.error("format", PolicyErrorKind::AlreadyPolicy));
         }
         let mut sub_policies = Vec::with_capacity(root.entries().len());
-        for (number, steps) in not_empty(root.entries(), &JsonPath::root())? {
+        for (number, steps) in JsonPath::root().not_empty(root.entries())? {
             let steps = Object::new(root.path_of(number), steps)?;
             let mut sub_policy = Vec::with_capacity(steps.entries().len());
-            for (op, numbers) in not_empty(steps.entries(), &root.path_of(number))? {
+            for (op, numbers) in root.path_of(number).not_empty(steps.entries())? {
                 let path = steps.path_of(op);
                 let expected = "a list of a probability and a magnitude";
-                let [probability, magnitude] = list_of(numbers, &path, expected)? else {
-                    return Err(path.error(PolicyErrorKind::WrongType { expected }));
+                let [probability, magnitude] = path.list_of(numbers, expected)? else {
+                    return Err(path.wrong_type(expected));
                 };
                 let numbers = [(probability, path.item(0)), (magnitude, path.item(1))];
                 sub_policy.push(self.step(op, &path, numbers)?);
@@ -169,7 +164,7 @@ impl Reader<'_> {
         op_path: &JsonPath,
         [probability, magnitude]: [(&Tree, JsonPath); 2],
     ) -> Result<Step, PolicyError> {
-        let found = resolve_op(op, self.ops).map_err(|kind| op_path.error(kind))?;
+        let found = resolve_op(op, self.ops, op_path)?;
         let has_value = found.spec().value_range().is_some();
         let none = match magnitude.0 {
             Tree::Null => true,
@@ -193,28 +188,6 @@ impl Reader<'_> {
     }
 }
 
-fn not_empty<'a, T>(list: &'a [T], path: &JsonPath) -> Result<&'a [T], PolicyError> {
-    match list {
-        [] => Err(path.error(PolicyErrorKind::Empty)),
-        list => Ok(list),
-    }
-}
-
-fn list_of<'a>(
-    tree: &'a Tree,
-    path: &JsonPath,
-    expected: &'static str,
-) -> Result<&'a [Tree], PolicyError> {
-    match tree {
-        Tree::List(list) => Ok(list),
-        _ => Err(path.error(PolicyErrorKind::WrongType { expected })),
-    }
-}
-
 fn unit_interval((tree, path): (&Tree, JsonPath)) -> Result<f64, PolicyError> {
-    let expected = "a number";
-    let value =
-        (tree.as_number()).ok_or_else(|| path.error(PolicyErrorKind::WrongType { expected }))?;
-    within(value, 0.0, 1.0).map_err(|kind| path.error(kind))?;
-    Ok(value)
+    path.unit_interval(path.number(tree)?)
 }

@@ -109,12 +109,7 @@ impl<'a> Iterator for Draw<'a> {
 
 impl Drawn<'_> {
     pub(crate) fn planned(&self) -> PlannedStep {
-        PlannedStep {
-            step: self.index,
-            op: self.op.spec().name().to_owned(),
-            value: self.value,
-            seed: self.seed,
-            partner: self.partner,
-        }
+        let op = self.op.spec().name();
+        PlannedStep::new(self.index, op, self.value, self.seed, self.partner)
     }
 }

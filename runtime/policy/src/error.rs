@@ -153,14 +153,6 @@ impl fmt::Display for PolicyErrorKind {
 
 impl Error for PolicyError {}
 
-/// Checks that `value` lies in a range, both ends included.
-pub(crate) fn within(value: f64, low: f64, high: f64) -> Result<(), PolicyErrorKind> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(PolicyErrorKind::OutOfRange { value, low, high }),
-    }
-}
-
 /// Why a policy could not be applied to an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApplyError {

@@ -2,7 +2,6 @@ use std::fmt;
 
 use serde_core::de::{Deserialize, Deserializer, Error};
 
-use crate::error::within;
 use crate::tree::{self, Tree};
 use crate::{
     Policy, PolicyError, PolicyErrorKind, Provenance, Rule, Sampler, SamplerOp, SamplerValues,
@@ -86,13 +85,7 @@ fn parse_rule(root: &Object<'_>) -> Result<Rule, PolicyError> {
 fn parse_sub_policies(root: &Object<'_>) -> Result<Vec<SubPolicy>, PolicyError> {
     let parse = |(i, steps): (usize, &Tree)| {
         let path = root.path_of("sub_policies").item(i);
-        let Tree::List(steps) = steps else {
-            let expected = "a list of steps";
-            return Err(path.error(PolicyErrorKind::WrongType { expected }));
-        };
-        if steps.is_empty() {
-            return Err(path.error(PolicyErrorKind::Empty));
-        }
+        let steps = path.not_empty(path.list_of(steps, "a list of steps")?)?;
         let step = |(j, step)| parse_step(&Object::new(path.item(j), step)?);
         steps.iter().enumerate().map(step).collect()
     };
@@ -169,6 +162,58 @@ impl JsonPath {
     pub(crate) fn error(&self, kind: PolicyErrorKind) -> PolicyError {
         PolicyError::new(self.0.clone(), kind)
     }
+
+    pub(crate) fn wrong_type(&self, expected: &'static str) -> PolicyError {
+        self.error(PolicyErrorKind::WrongType { expected })
+    }
+
+    /// The value, if it lies in a range, both ends included.
+    pub(crate) fn within(&self, value: f64, low: f64, high: f64) -> Result<f64, PolicyError> {
+        match (low..=high).contains(&value) {
+            true => Ok(value),
+            false => Err(self.error(PolicyErrorKind::OutOfRange { value, low, high })),
+        }
+    }
+
+    pub(crate) fn unit_interval(&self, value: f64) -> Result<f64, PolicyError> {
+        self.within(value, 0.0, 1.0)
+    }
+
+    pub(crate) fn finite(&self, value: f64) -> Result<f64, PolicyError> {
+        match value.is_finite() {
+            true => Ok(value),
+            false => Err(self.error(PolicyErrorKind::NotFinite { value })),
+        }
+    }
+
+    pub(crate) fn not_empty<'a, T>(&self, list: &'a [T]) -> Result<&'a [T], PolicyError> {
+        match list {
+            [] => Err(self.error(PolicyErrorKind::Empty)),
+            list => Ok(list),
+        }
+    }
+
+    pub(crate) fn number(&self, tree: &Tree) -> Result<f64, PolicyError> {
+        (tree.as_number()).ok_or_else(|| self.wrong_type("a number"))
+    }
+
+    pub(crate) fn text<'a>(&self, tree: &'a Tree) -> Result<&'a str, PolicyError> {
+        match tree {
+            Tree::Text(text) => Ok(text),
+            _ => Err(self.wrong_type("a string")),
+        }
+    }
+
+    pub(crate) fn list_of<'a>(
+        &self,
+        tree: &'a Tree,
+        expected: &'static str,
+    ) -> Result<&'a [Tree], PolicyError> {
+        match tree {
+            Tree::List(list) => Ok(list),
+            _ => Err(self.wrong_type(expected)),
+        }
+    }
 }
 
 impl fmt::Display for JsonPath {
@@ -185,10 +230,9 @@ pub(crate) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(crate) fn new(path: JsonPath, tree: &'a Tree) -> Result<Self, PolicyError> {
-        let expected = "an object";
         match tree {
             Tree::Object(entries) => Ok(Self { path, entries }),
-            _ => Err(path.error(PolicyErrorKind::WrongType { expected })),
+            _ => Err(path.wrong_type("an object")),
         }
     }
 
@@ -228,10 +272,7 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn string(&self, key: &str) -> Result<&'a str, PolicyError> {
-        match self.get(key)? {
-            Tree::Text(text) => Ok(text),
-            _ => Err(self.wrong_type(key, "a string")),
-        }
+        self.path_of(key).text(self.get(key)?)
     }
 
     fn bool(&self, key: &str) -> Result<bool, PolicyError> {
@@ -242,27 +283,19 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn list_or_empty(&self, key: &str) -> Result<&'a [Tree], PolicyError> {
-        match self.get(key)? {
-            Tree::List(list) => Ok(list),
-            _ => Err(self.wrong_type(key, "a list")),
-        }
+        self.path_of(key).list_of(self.get(key)?, "a list")
     }
 
     fn list(&self, key: &str) -> Result<&'a [Tree], PolicyError> {
-        match self.list_or_empty(key)? {
-            [] => Err(self.error(key, PolicyErrorKind::Empty)),
-            list => Ok(list),
-        }
+        self.path_of(key).not_empty(self.list_or_empty(key)?)
     }
 
     pub(crate) fn f64(&self, key: &str) -> Result<f64, PolicyError> {
-        (self.get(key)?.as_number()).ok_or_else(|| self.wrong_type(key, "a number"))
+        self.path_of(key).number(self.get(key)?)
     }
 
     fn unit_interval(&self, key: &str) -> Result<f64, PolicyError> {
-        let value = self.f64(key)?;
-        within(value, 0.0, 1.0).map_err(|kind| self.error(key, kind))?;
-        Ok(value)
+        self.path_of(key).unit_interval(self.f64(key)?)
     }
 
     pub(crate) fn u64(&self, key: &str) -> Result<u64, PolicyError> {
@@ -292,7 +325,7 @@ impl<'a> Object<'a> {
     }
 
     fn wrong_type(&self, key: &str, expected: &'static str) -> PolicyError {
-        self.error(key, PolicyErrorKind::WrongType { expected })
+        self.path_of(key).wrong_type(expected)
     }
 }
 

@@ -13,35 +13,20 @@ pub trait Partners: Sync {
     fn image(&self, index: u64) -> ImageRef<'_>;
 }
 
-impl Partners for &[ImageRef<'_>] {
-    fn count(&self) -> u64 {
-        self.len() as u64
-    }
+macro_rules! lists {
+    ($([$($generics:tt)*] $list:ty;)+) => {$(
+        impl<$($generics)*> Partners for $list {
+            fn count(&self) -> u64 {
+                self.len() as u64
+            }
 
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
+            fn image(&self, index: u64) -> ImageRef<'_> {
+                self[index as usize]
+            }
+        }
+    )+};
 }
-
-impl Partners for Vec<ImageRef<'_>> {
-    fn count(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
-}
-
-impl<const N: usize> Partners for [ImageRef<'_>; N] {
-    fn count(&self) -> u64 {
-        N as u64
-    }
-
-    fn image(&self, index: u64) -> ImageRef<'_> {
-        self[index as usize]
-    }
-}
+lists! { [] &[ImageRef<'_>]; [] Vec<ImageRef<'_>>; [const N: usize] [ImageRef<'_>; N]; }
 
 /// Images of one shape that follow each other in one buffer: NHWC, 8 bits a sample.
 #[derive(Clone, Copy, Debug)]
@@ -66,13 +51,7 @@ impl<'a> PackedImages<'a> {
         height: usize,
         channels: Channels,
     ) -> Result<Self, ShapeError> {
-        if width == 0 || height == 0 {
-            return Err(ShapeErrorKind::Empty.into());
-        }
-        let length = width
-            .checked_mul(height)
-            .and_then(|pixels| pixels.checked_mul(channels.count()))
-            .ok_or(ShapeErrorKind::TooLarge)?;
+        let length = channels.image_bytes(width, height)?;
         let (found, rest) = (samples.len(), samples.len() % length);
         if rest != 0 {
             let expected = (found - rest).saturating_add(length);

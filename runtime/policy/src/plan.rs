@@ -21,6 +21,7 @@ use crate::{PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind, Workspac
 ///
 /// `sub_policy` and `partner` are omitted if there is none.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The index of the drawn sub-policy; `None` if the policy is a sampler.
     pub sub_policy: Option<usize>,
@@ -30,6 +31,7 @@ pub struct Plan {
 
 /// An op that is applied.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PlannedStep {
     /// The index of the step in its sub-policy, or of the op in the sampler's list.
     pub step: usize,
@@ -44,6 +46,11 @@ pub struct PlannedStep {
 }
 
 impl Plan {
+    /// A plan of these steps.
+    pub fn new(sub_policy: Option<usize>, steps: Vec<PlannedStep>) -> Self {
+        Self { sub_policy, steps }
+    }
+
     /// Applies the plan to an image, in place: the same bytes as from the executor that made it, given
     /// the same image, the same ops and the same partners.
     ///
@@ -61,11 +68,8 @@ impl Plan {
         let count = workspace.partner_count();
         let mut drawn = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter().enumerate() {
-            let step = step.resolve(ops, count).map_err(|(key, kind)| {
-                let error = PolicyError::new(format!("steps[{index}].{key}"), kind);
-                ReplayErrorKind::Plan(error)
-            })?;
-            drawn.push(step);
+            let path = JsonPath::root().key("steps").item(index);
+            drawn.push((step.resolve(ops, count, &path)).map_err(ReplayErrorKind::Plan)?);
         }
         let one_pass = one_pass_pays(image.samples().len());
         let target = Target {
@@ -110,24 +114,41 @@ impl<'de> Deserialize<'de> for Plan {
 }
 
 impl PlannedStep {
-    /// An error comes with the key at fault.
+    /// A step of these five.
+    pub fn new(
+        step: usize,
+        op: impl Into<String>,
+        value: f64,
+        seed: u64,
+        partner: Option<u64>,
+    ) -> Self {
+        Self {
+            step,
+            op: op.into(),
+            value,
+            seed,
+            partner,
+        }
+    }
+
     fn resolve<'a>(
         &self,
         ops: &'a OpSet,
         count: u64,
-    ) -> Result<Drawn<'a>, (&'static str, PolicyErrorKind)> {
-        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
-        if !self.value.is_finite() {
-            let value = self.value;
-            return Err(("value", PolicyErrorKind::NotFinite { value }));
-        }
-        match (op.spec().needs_partner(), self.partner) {
-            (true, None) => return Err(("partner", PolicyErrorKind::Missing)),
-            (false, Some(_)) => return Err(("partner", PolicyErrorKind::NoPartner)),
+        path: &JsonPath,
+    ) -> Result<Drawn<'a>, PolicyError> {
+        let op = resolve_op(&self.op, ops, &path.key("op"))?;
+        path.key("value").finite(self.value)?;
+        let partner = match (op.spec().needs_partner(), self.partner) {
+            (true, None) => Some(PolicyErrorKind::Missing),
+            (false, Some(_)) => Some(PolicyErrorKind::NoPartner),
             (true, Some(index)) if index >= count => {
-                return Err(("partner", PolicyErrorKind::NoSuchPartner { index, count }));
+                Some(PolicyErrorKind::NoSuchPartner { index, count })
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(kind) = partner {
+            return Err(path.key("partner").error(kind));
         }
         Ok(Drawn {
             index: self.step,
@@ -142,13 +163,13 @@ impl PlannedStep {
 
 fn parse_step(step: &Object<'_>) -> Result<PlannedStep, PolicyError> {
     step.allow(&["step", "op", "value", "seed", "partner"])?;
-    Ok(PlannedStep {
-        step: step.usize("step")?,
-        op: step.string("op")?.to_owned(),
-        value: step.f64("value")?,
-        seed: step.u64("seed")?,
-        partner: step.optional("partner", Object::u64)?,
-    })
+    Ok(PlannedStep::new(
+        step.usize("step")?,
+        step.string("op")?,
+        step.f64("value")?,
+        step.u64("seed")?,
+        step.optional("partner", Object::u64)?,
+    ))
 }
 
 #[cfg(test)]
@@ -157,36 +178,31 @@ mod tests {
 
     #[test]
     fn malformed_plans_are_refused_with_the_path() {
-        let with = |key: &str, value: &str| {
-            let step = |own: &str, other: &str| {
-                let value = if own == key { value } else { other };
-                format!(r#""{own}": {value}"#)
-            };
+        let cases = [
+            ("step", "-1", "a non-negative integer of at most 64 bits"),
+            ("seed", "1.5", "a non-negative integer of at most 64 bits"),
+            (
+                "seed",
+                "18446744073709551616",
+                "a non-negative integer of at most 64 bits",
+            ),
+            ("op", "7", "a string"),
+            ("value", "null", "a number"),
+        ];
+        for (key, value, expected) in cases {
             let keys = [
                 ("step", "0"),
                 ("op", "\"A\""),
                 ("value", "1"),
                 ("seed", "2"),
             ];
-            let step = keys.map(|(own, other)| step(own, other)).join(", ");
-            format!(r#"{{"sub_policy": 0, "steps": [{{{step}}}]}}"#)
-        };
-        let integer = "a non-negative integer of at most 64 bits";
-        let cases = [
-            (with("step", "-1"), "steps[0].step", integer),
-            (with("seed", "1.5"), "steps[0].seed", integer),
-            (
-                with("seed", "18446744073709551616"),
-                "steps[0].seed",
-                integer,
-            ),
-            (with("op", "7"), "steps[0].op", "a string"),
-            (with("value", "null"), "steps[0].value", "a number"),
-        ];
-        for (json, path, expected) in cases {
+            let own =
+                |(own, other)| format!("\"{own}\": {}", if own == key { value } else { other });
+            let step = keys.map(own).join(", ");
+            let json = format!(r#"{{"sub_policy": 0, "steps": [{{{step}}}]}}"#);
             let error = Plan::parse(json.as_bytes()).unwrap_err();
-            assert_eq!(error.path(), path);
-            assert_eq!(*error.kind(), PolicyErrorKind::WrongType { expected });
+            let kind = PolicyErrorKind::WrongType { expected };
+            assert_eq!(error, PolicyError::new(format!("steps[0].{key}"), kind));
         }
         let error = |json: &str| Plan::parse(json.as_bytes()).unwrap_err().to_string();
         assert_eq!(error("{}"), "steps: missing");

@@ -37,7 +37,7 @@ pub const SEARCHED_OPS: [&str; 15] = [
     "Cutout",
 ];
 
-/// How an image's ops are drawn.
+/// How an image's ops are drawn. Version 1 of the format has these two.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// At least one sub-policy, of which each image draws one, uniformly.
@@ -51,6 +51,7 @@ pub type SubPolicy = Vec<Step>;
 
 /// One op of a sub-policy.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// The op's name.
     pub op: String,
@@ -72,7 +73,7 @@ impl Step {
     }
 }
 
-/// How strongly an op is applied.
+/// How strongly an op is applied. Version 1 of the format has these three.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strength {
     /// Not stated: for ops without a value.

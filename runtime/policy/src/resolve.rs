@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use faa_op::{Channels, Op, OpSet};
 
-use crate::error::within;
+use crate::parse::JsonPath;
 use crate::policy::nearest_name;
-use crate::sampler::sampler_op_path;
 use crate::{
     Policy, PolicyError, PolicyErrorKind, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    SubPolicy,
 };
 
 /// A rule with its ops looked up and its values computed.
@@ -85,11 +85,16 @@ impl Policy {
     pub(crate) fn resolve(&self, ops: &OpSet) -> Result<Resolved, PolicyError> {
         match &self.rule {
             Rule::SubPolicies(sub_policies) => {
-                if sub_policies.is_empty() {
-                    return Err(PolicyError::new("sub_policies", PolicyErrorKind::Empty));
-                }
-                let resolve = |(i, steps): (usize, &Vec<Step>)| resolve_steps(i, steps, ops);
-                let resolved: Result<_, _> = sub_policies.iter().enumerate().map(resolve).collect();
+                let path = JsonPath::root().key("sub_policies");
+                let resolve = |(i, steps): (usize, &SubPolicy)| {
+                    let path = path.item(i);
+                    let steps = path.not_empty(steps)?.iter().enumerate();
+                    steps
+                        .map(|(j, step)| step.resolve(ops, &path.item(j)))
+                        .collect()
+                };
+                let sub_policies = path.not_empty(sub_policies)?.iter().enumerate();
+                let resolved: Result<_, _> = sub_policies.map(resolve).collect();
                 resolved.map(Resolved::SubPolicies)
             }
             Rule::Sampler(sampler) => sampler.resolve(ops).map(Resolved::Sampler),
@@ -97,46 +102,29 @@ impl Policy {
     }
 }
 
-fn resolve_steps(
-    sub_policy: usize,
-    steps: &[Step],
-    ops: &OpSet,
-) -> Result<Vec<ResolvedStep>, PolicyError> {
-    if steps.is_empty() {
-        let path = format!("sub_policies[{sub_policy}]");
-        return Err(PolicyError::new(path, PolicyErrorKind::Empty));
-    }
-    let resolve = |(index, step): (usize, &Step)| {
-        step.resolve(ops).map_err(|(key, kind)| {
-            PolicyError::new(format!("sub_policies[{sub_policy}][{index}].{key}"), kind)
-        })
-    };
-    steps.iter().enumerate().map(resolve).collect()
-}
-
 impl Step {
-    /// An error comes with the key at fault.
-    fn resolve(&self, ops: &OpSet) -> Result<ResolvedStep, (&'static str, PolicyErrorKind)> {
-        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
-        let unit_interval = |key, value| within(value, 0.0, 1.0).map_err(|kind| (key, kind));
-        unit_interval("probability", self.probability)?;
-        if let Strength::Magnitude(magnitude) = self.strength {
-            unit_interval("magnitude", magnitude)?;
+    fn resolve(&self, ops: &OpSet, path: &JsonPath) -> Result<ResolvedStep, PolicyError> {
+        let op = resolve_op(&self.op, ops, &path.key("op"))?;
+        let probability = path.key("probability").unit_interval(self.probability)?;
+        let magnitude = path.key("magnitude");
+        if let Strength::Magnitude(value) = self.strength {
+            magnitude.unit_interval(value)?;
         }
         let range = op.spec().value_range();
         let value = match (range, self.strength) {
-            (None, Strength::Value(_)) => return Err(("value", PolicyErrorKind::NoValue)),
+            (None, Strength::Value(_)) => {
+                return Err(path.key("value").error(PolicyErrorKind::NoValue));
+            }
             (None, _) => 0.0,
-            (Some(_), Strength::Unstated) => return Err(("magnitude", PolicyErrorKind::Missing)),
+            (Some(_), Strength::Unstated) => return Err(magnitude.error(PolicyErrorKind::Missing)),
             (Some(range), Strength::Magnitude(magnitude)) => range.value_at(magnitude),
             (Some(range), Strength::Value(value)) => {
-                within(value, range.low, range.high).map_err(|kind| ("value", kind))?;
-                value
+                path.key("value").within(value, range.low, range.high)?
             }
         };
         Ok(ResolvedStep {
             op: op.clone(),
-            probability: self.probability,
+            probability,
             value,
             centre: range.and_then(|range| range.centre),
             fusing: Fusing::of(op.as_ref(), value),
@@ -147,10 +135,8 @@ impl Step {
 impl Sampler {
     fn resolve(&self, ops: &OpSet) -> Result<ResolvedSampler, PolicyError> {
         self.check_numbers()?;
-        let resolve = |(index, op): (usize, &SamplerOp)| {
-            op.resolve(ops)
-                .map_err(|(key, kind)| PolicyError::new(sampler_op_path(index, key), kind))
-        };
+        let path = JsonPath::root().key("sampler").key("ops");
+        let resolve = |(index, op): (usize, &SamplerOp)| op.resolve(ops, &path.item(index));
         Ok(ResolvedSampler {
             count: self.count,
             bins: self.bins,
@@ -161,19 +147,13 @@ impl Sampler {
 }
 
 impl SamplerOp {
-    /// An error comes with the key at fault.
-    fn resolve(&self, ops: &OpSet) -> Result<ResolvedOp, (&'static str, PolicyErrorKind)> {
-        let op = resolve_op(&self.op, ops).map_err(|kind| ("op", kind))?;
+    fn resolve(&self, ops: &OpSet, path: &JsonPath) -> Result<ResolvedOp, PolicyError> {
+        let op = resolve_op(&self.op, ops, &path.key("op"))?;
         let values = match (op.spec().value_range(), self.values) {
-            (None, Some(_)) => return Err(("low", PolicyErrorKind::NoValue)),
+            (None, Some(_)) => return Err(path.key("low").error(PolicyErrorKind::NoValue)),
             (None, None) => None,
             (Some(_), Some(stated)) => Some(stated),
-            (Some(range), None) => Some(SamplerValues {
-                low: range.low,
-                high: range.high,
-                centre: range.centre,
-                integer: false,
-            }),
+            (Some(range), None) => Some(SamplerValues::new(range.low, range.high, range.centre)),
         };
         Ok(ResolvedOp {
             op: op.clone(),
@@ -186,9 +166,12 @@ impl SamplerOp {
 pub(crate) fn resolve_op<'a>(
     name: &str,
     ops: &'a OpSet,
-) -> Result<&'a Arc<dyn Op>, PolicyErrorKind> {
-    ops.get(name).ok_or_else(|| PolicyErrorKind::UnknownOp {
-        op: name.to_owned(),
-        nearest: nearest_name(name, ops.iter().map(|op| op.spec().name())),
+    path: &JsonPath,
+) -> Result<&'a Arc<dyn Op>, PolicyError> {
+    ops.get(name).ok_or_else(|| {
+        path.error(PolicyErrorKind::UnknownOp {
+            op: name.to_owned(),
+            nearest: nearest_name(name, ops.iter().map(|op| op.spec().name())),
+        })
     })
 }

@@ -1,9 +1,10 @@
-use crate::error::within;
-use crate::{PolicyError, PolicyErrorKind};
+use crate::PolicyError;
+use crate::parse::JsonPath;
 
 /// Ops drawn one by one, uniformly and with replacement, and all applied: the rule of RandAugment
 /// (a stated bin) and TrivialAugment (a drawn one).
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sampler {
     /// How many ops an image draws, from 1 to [`Sampler::MAX_COUNT`].
     pub count: u32,
@@ -19,6 +20,7 @@ pub struct Sampler {
 
 /// An op of a sampler.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SamplerOp {
     /// The op's name.
     pub op: String,
@@ -32,6 +34,7 @@ pub struct SamplerOp {
 /// All numbers are in the op's own unit, and finite. They may lie outside the op's range, which
 /// bounds only what magnitudes span.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SamplerValues {
     /// The value of the first bin. It is above `high` if smaller values have more effect.
     pub low: f64,
@@ -49,39 +52,60 @@ impl Sampler {
     /// The maximum number of bins.
     pub const MAX_BINS: u32 = 65_536;
 
+    /// A sampler of these four. The numbers are checked when a policy is.
+    pub fn new(count: u32, bins: u32, bin: Option<u32>, ops: Vec<SamplerOp>) -> Self {
+        Self {
+            count,
+            bins,
+            bin,
+            ops,
+        }
+    }
+
     /// Checks what does not depend on the ops.
     pub(crate) fn check_numbers(&self) -> Result<(), PolicyError> {
-        let at = |key: &str| format!("sampler.{key}");
-        let bounded = |key, value, low, high| {
-            within(f64::from(value), f64::from(low), f64::from(high))
-                .map_err(|kind| PolicyError::new(at(key), kind))
+        let path = JsonPath::root().key("sampler");
+        let bounded = |key, value: u32, low: u32, high: u32| {
+            (path.key(key)).within(value.into(), low.into(), high.into())
         };
         bounded("count", self.count, 1, Self::MAX_COUNT)?;
         bounded("bins", self.bins, 2, Self::MAX_BINS)?;
         if let Some(bin) = self.bin {
             bounded("bin", bin, 0, self.bins - 1)?;
         }
-        if self.ops.is_empty() {
-            return Err(PolicyError::new(at("ops"), PolicyErrorKind::Empty));
-        }
-        for (index, op) in self.ops.iter().enumerate() {
+        let path = path.key("ops");
+        for (index, op) in path.not_empty(&self.ops)?.iter().enumerate() {
             if let Some(values) = &op.values {
-                (values.check())
-                    .map_err(|(key, kind)| PolicyError::new(sampler_op_path(index, key), kind))?;
+                values.check(&path.item(index))?;
             }
         }
         Ok(())
     }
 }
 
+impl SamplerOp {
+    /// An op with these values, or with those of its own range.
+    pub fn new(op: impl Into<String>, values: Option<SamplerValues>) -> Self {
+        let op = op.into();
+        Self { op, values }
+    }
+}
+
 impl SamplerValues {
-    /// An error comes with the key at fault. Ends so far apart that a value between them or its
-    /// mirror image would overflow are not finite either.
-    fn check(&self) -> Result<(), (&'static str, PolicyErrorKind)> {
-        let finite = |key, value: f64| match value.is_finite() {
-            true => Ok(()),
-            false => Err((key, PolicyErrorKind::NotFinite { value })),
-        };
+    /// Values from `low` to `high`, mirrored about `centre` if there is one, that are not rounded.
+    pub fn new(low: f64, high: f64, centre: Option<f64>) -> Self {
+        Self {
+            low,
+            high,
+            centre,
+            integer: false,
+        }
+    }
+
+    /// Ends so far apart that a value between them or its mirror image would overflow are not finite
+    /// either.
+    fn check(&self, path: &JsonPath) -> Result<(), PolicyError> {
+        let finite = |key, value| path.key(key).finite(value);
         finite("low", self.low)?;
         finite("high", self.high)?;
         finite("high", self.high - self.low)?;
@@ -105,29 +129,21 @@ impl SamplerValues {
     }
 }
 
-pub(crate) fn sampler_op_path(index: usize, key: &str) -> String {
-    format!("sampler.ops[{index}].{key}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bins_divide_the_values_evenly() {
-        let values = |low, high, integer| SamplerValues {
-            low,
-            high,
-            centre: None,
-            integer,
-        };
-        let all = |values: SamplerValues, bins| -> Vec<f64> {
+        let all = |low, high, integer, bins| -> Vec<f64> {
+            let mut values = SamplerValues::new(low, high, None);
+            values.integer = integer;
             (0..bins).map(|bin| values.value_at(bin, bins)).collect()
         };
-        let downwards = all(values(8.0, 4.0, false), 5);
+        let downwards = all(8.0, 4.0, false, 5);
         assert_eq!(downwards, [8.0, 7.0, 6.0, 5.0, 4.0]);
         // 0.5, 1.5 and 2.5 lie between two integers.
-        let rounded = all(values(0.0, 3.0, true), 7);
+        let rounded = all(0.0, 3.0, true, 7);
         assert_eq!(rounded, [0.0, 0.0, 1.0, 2.0, 2.0, 2.0, 3.0]);
     }
 }

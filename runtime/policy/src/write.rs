@@ -83,90 +83,79 @@ impl Formatter for Spaced {
     }
 }
 
-// By hand, because the executor does without macros that derive: they would triple what it takes to
-// compile.
-
-/// The same JSON as [`Policy::to_json`].
-impl Serialize for Policy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("format", FORMAT)?;
-        map.serialize_entry("version", &VERSION)?;
-        map.serialize_entry("name", &self.name)?;
-        match &self.rule {
-            Rule::SubPolicies(sub_policies) => map.serialize_entry("sub_policies", sub_policies)?,
-            Rule::Sampler(sampler) => map.serialize_entry("sampler", sampler)?,
+/// Writes a type as a JSON object of these entries, in order, without those that are `None`.
+///
+/// Not derived, because the executor does without macros that derive: they would triple what it
+/// takes to compile.
+macro_rules! object {
+    ($(#[$docs:meta])* $name:ident: $own:ident { $($key:literal: $value:expr,)+ }) => {
+        $(#[$docs])*
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let ($own, mut map) = (self, serializer.serialize_map(None)?);
+                $(if let Some(value) = &$value {
+                    map.serialize_entry($key, value)?;
+                })+
+                map.end()
+            }
         }
-        map.serialize_entry("provenance", &self.provenance)?;
-        map.end()
+    };
+}
+
+object! {
+    /// The same JSON as [`Policy::to_json`].
+    Policy: policy {
+        "format": Some(FORMAT),
+        "version": Some(VERSION),
+        "name": Some(&policy.name),
+        "sub_policies": policy.sampler().is_none().then(|| policy.sub_policies()),
+        "sampler": policy.sampler(),
+        "provenance": Some(&policy.provenance),
     }
 }
 
-impl Serialize for Step {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("op", &self.op)?;
-        map.serialize_entry("probability", &self.probability)?;
-        match self.strength {
-            Strength::Unstated => {}
-            Strength::Magnitude(magnitude) => map.serialize_entry("magnitude", &magnitude)?,
-            Strength::Value(value) => map.serialize_entry("value", &value)?,
-        }
-        map.end()
+object! {
+    Step: step {
+        "op": Some(&step.op),
+        "probability": Some(step.probability),
+        "magnitude": if let Strength::Magnitude(magnitude) = step.strength { Some(magnitude) } else { None },
+        "value": if let Strength::Value(value) = step.strength { Some(value) } else { None },
     }
 }
 
-impl Serialize for Sampler {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("count", &self.count)?;
-        map.serialize_entry("bins", &self.bins)?;
-        optional_entry(&mut map, "bin", self.bin)?;
-        map.serialize_entry("ops", &self.ops)?;
-        map.end()
+object! {
+    Sampler: sampler {
+        "count": Some(sampler.count),
+        "bins": Some(sampler.bins),
+        "bin": sampler.bin,
+        "ops": Some(&sampler.ops),
     }
 }
 
-impl Serialize for SamplerOp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("op", &self.op)?;
-        if let Some(values) = self.values {
-            map.serialize_entry("low", &values.low)?;
-            map.serialize_entry("high", &values.high)?;
-            optional_entry(&mut map, "centre", values.centre)?;
-            optional_entry(&mut map, "integer", values.integer.then_some(true))?;
-        }
-        map.end()
+object! {
+    SamplerOp: op {
+        "op": Some(&op.op),
+        "low": op.values.map(|values| values.low),
+        "high": op.values.map(|values| values.high),
+        "centre": op.values.and_then(|values| values.centre),
+        "integer": op.values.and_then(|values| values.integer.then_some(true)),
     }
 }
 
-/// The same JSON as [`Plan::to_json`].
-impl Serialize for Plan {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        optional_entry(&mut map, "sub_policy", self.sub_policy)?;
-        map.serialize_entry("steps", &self.steps)?;
-        map.end()
+object! {
+    /// The same JSON as [`Plan::to_json`].
+    Plan: plan {
+        "sub_policy": plan.sub_policy,
+        "steps": Some(&plan.steps),
     }
 }
 
-impl Serialize for PlannedStep {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("step", &self.step)?;
-        map.serialize_entry("op", &self.op)?;
-        map.serialize_entry("value", &self.value)?;
-        map.serialize_entry("seed", &self.seed)?;
-        optional_entry(&mut map, "partner", self.partner)?;
-        map.end()
+object! {
+    PlannedStep: step {
+        "step": Some(step.step),
+        "op": Some(&step.op),
+        "value": Some(step.value),
+        "seed": Some(step.seed),
+        "partner": step.partner,
     }
-}
-
-fn optional_entry<M: SerializeMap>(
-    map: &mut M,
-    key: &'static str,
-    value: Option<impl Serialize>,
-) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
 }

@@ -137,10 +137,8 @@ fn batches_allocate_nothing_for_an_image() {
 #[test]
 fn batches_on_any_number_of_threads_allocate_nothing_for_an_image() {
     for threads in [1, 3] {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = pool.build().unwrap();
         for executor in executors() {
             for side in SIDES {
                 let mut quiet = 0;

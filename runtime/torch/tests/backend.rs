@@ -207,11 +207,7 @@ fn an_identity_candidate_is_scored_like_the_images_themselves() {
 fn candidates_may_mix_images() {
     let (network, _) = train(1);
     let loss = |magnitude| {
-        let step = Step {
-            op: "SamplePairing".into(),
-            probability: 1.0,
-            strength: Strength::Magnitude(magnitude),
-        };
+        let step = Step::new("SamplePairing", 1.0, Strength::Magnitude(magnitude));
         let candidate = Policy::of_sub_policies("mixing", vec![vec![step.clone(), step]]);
         score(&mut backend(), &network, &training(), &candidate).loss
     };
@@ -221,11 +217,7 @@ fn candidates_may_mix_images() {
 
 /// A candidate that makes images black with about this probability.
 fn darken(probability: f64) -> Policy {
-    let dark = |probability| Step {
-        op: "Brightness".into(),
-        probability,
-        strength: Strength::Magnitude(0.0),
-    };
+    let dark = |probability| Step::new("Brightness", probability, Strength::Magnitude(0.0));
     Policy::of_sub_policies("dark", vec![vec![dark(probability); 4]])
 }
 

@@ -163,25 +163,16 @@ fn draw_step(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Step {
         }
         _ => Strength::Magnitude(magnitude),
     };
-    Step {
-        op: spec.name().to_owned(),
-        probability,
-        strength,
-    }
+    Step::new(spec.name(), probability, strength)
 }
 
 fn draw_sampler(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> Sampler {
     let bins = 2 + stream.below(30) as u32;
-    Sampler {
-        count: 1 + stream.below(4) as u32,
-        bins,
-        bin: stream
-            .chance(0.5)
-            .then(|| stream.below(u64::from(bins)) as u32),
-        ops: (0..=stream.below(6))
-            .map(|_| draw_sampler_op(stream, ops))
-            .collect(),
-    }
+    let count = 1 + stream.below(4) as u32;
+    let bin = stream.chance(0.5);
+    let bin = bin.then(|| stream.below(u64::from(bins)) as u32);
+    let ops = (0..=stream.below(6)).map(|_| draw_sampler_op(stream, ops));
+    Sampler::new(count, bins, bin, ops.collect())
 }
 
 /// An op with its default range, or with a range up to three times as wide.
@@ -192,15 +183,10 @@ fn draw_sampler_op(stream: &mut Stream, ops: &[&Arc<dyn Op>]) -> SamplerOp {
         let span = range.high - range.low;
         let low = range.low - span * stream.unit();
         let high = range.high + span * stream.unit();
-        SamplerValues {
-            low,
-            high,
-            centre: *pick(stream, &[None, Some(0.0), Some(1.0), Some(low)]),
-            integer: stream.chance(0.3),
-        }
+        let centre = *pick(stream, &[None, Some(0.0), Some(1.0), Some(low)]);
+        let mut values = SamplerValues::new(low, high, centre);
+        values.integer = stream.chance(0.3);
+        values
     });
-    SamplerOp {
-        op: spec.name().to_owned(),
-        values,
-    }
+    SamplerOp::new(spec.name(), values)
 }

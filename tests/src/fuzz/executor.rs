@@ -88,11 +88,7 @@ fn step(input: &mut Unstructured<'_>) -> Result<Step> {
         }
         _ => Strength::Magnitude(unit_interval(input)?),
     };
-    Ok(Step {
-        op: op.name().to_owned(),
-        probability,
-        strength,
-    })
+    Ok(Step::new(op.name(), probability, strength))
 }
 
 fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
@@ -100,31 +96,24 @@ fn sampler(input: &mut Unstructured<'_>) -> Result<Sampler> {
     let bins = input.int_in_range(2..=if is_small { 31 } else { Sampler::MAX_BINS })?;
     let is_short = input.ratio(15_u8, 16_u8)?;
     let max_count = if is_short { 6 } else { Sampler::MAX_COUNT };
-    Ok(Sampler {
-        count: input.int_in_range(1..=max_count)?,
-        bins,
-        bin: maybe(input, |input| input.int_in_range(0..=bins - 1))?,
-        ops: list(input, 6, sampler_op)?,
-    })
+    let count = input.int_in_range(1..=max_count)?;
+    let bin = maybe(input, |input| input.int_in_range(0..=bins - 1))?;
+    Ok(Sampler::new(count, bins, bin, list(input, 6, sampler_op)?))
 }
 
 fn sampler_op(input: &mut Unstructured<'_>) -> Result<SamplerOp> {
     let op = any_op(input)?;
     let values = |input: &mut Unstructured<'_>| {
-        Ok(SamplerValues {
-            low: finite(input)?,
-            high: finite(input)?,
-            centre: maybe(input, finite)?,
-            integer: input.arbitrary()?,
-        })
+        let (low, high) = (finite(input)?, finite(input)?);
+        let mut values = SamplerValues::new(low, high, maybe(input, finite)?);
+        values.integer = input.arbitrary()?;
+        Ok(values)
     };
-    Ok(SamplerOp {
-        op: op.name().to_owned(),
-        values: match op.value_range() {
-            Some(_) => maybe(input, values)?,
-            None => None,
-        },
-    })
+    let values = match op.value_range() {
+        Some(_) => maybe(input, values)?,
+        None => None,
+    };
+    Ok(SamplerOp::new(op.name(), values))
 }
 
 pub(super) fn any_op(input: &mut Unstructured<'_>) -> Result<&'static OpSpec> {

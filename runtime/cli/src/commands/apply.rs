@@ -260,16 +260,8 @@ impl Augmentation {
         let mut stream = Stream::for_image(key);
         let seed = stream.next_u64();
         let count = partners.len() as u64;
-        let step = PlannedStep {
-            step: 0,
-            op: op.spec().name().to_owned(),
-            value,
-            seed,
-            partner: (count > 0).then(|| stream.below(count)),
-        };
-        Plan {
-            sub_policy: None,
-            steps: vec![step],
-        }
+        let partner = (count > 0).then(|| stream.below(count));
+        let step = PlannedStep::new(0, op.spec().name(), value, seed, partner);
+        Plan::new(None, vec![step])
     }
 }

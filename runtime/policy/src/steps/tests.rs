@@ -8,7 +8,7 @@ use faa_ops_builtin::builtin_ops;
 
 use super::*;
 use crate::draw::Draw;
-use crate::{Policy, Step, Strength};
+use crate::{Executor, Plan, Policy, Step, Strength, Workspace};
 
 /// An op that has tables, and counts how it is used.
 struct Point {
@@ -86,38 +86,88 @@ fn apply(one_pass: bool, source: Option<ImageRef<'_>>, image: &mut ImageMut<'_>,
     target.apply(draw).unwrap();
 }
 
+/// What the plan's ops give, one after the other.
+fn one_by_one(plan: &Plan, ops: &OpSet, image: &mut ImageMut<'_>) {
+    let scratch = &mut Scratch::new();
+    for step in &plan.steps {
+        let op = ops.get(&step.op).unwrap();
+        let mut call = Call::new(step.seed, scratch);
+        op.apply(image, step.value, &mut call).unwrap();
+    }
+}
+
+type Way<'a> = (&'a str, &'a dyn Fn(&mut ImageMut<'_>, &mut Workspace<'_>));
+
 #[test]
-fn fused_passes_give_the_bytes_of_one_op_after_the_other() {
+fn every_way_to_apply_gives_the_bytes_of_one_op_after_the_other() {
     let (ops, _) = ops();
-    // Miri takes a thousand times as long.
-    let (sub_policies, images, height) = if cfg!(miri) {
-        (4, 4, 2)
-    } else {
-        (500, 2000, 31)
-    };
-    let rule = random_policy(&ops, sub_policies).resolve(&ops).unwrap();
-    for (width, height, channels) in [
-        (9, 7, Channels::Rgb),
-        (5, 11, Channels::Rgba),
-        (67, height, Channels::L),
+    let own = &mut Workspace::new();
+    for (width, height, channels, images) in [
+        (9, 7, Channels::Rgb, 2000),
+        (5, 11, Channels::Rgba, 2000),
+        (13, 4, Channels::L, 1000),
+        (67, if cfg!(miri) { 2 } else { 31 }, Channels::L, 2000),
+        // Large enough for fused passes.
+        #[cfg(not(miri))]
+        (71, 65, Channels::Rgb, 300),
     ] {
+        // Miri takes a thousand times as long.
+        let (images, sub_policies) = if cfg!(miri) { (4, 4) } else { (images, 500) };
         let length = width * height * channels.count();
         let source: Vec<u8> = (0..length).map(|index| (index * 37) as u8).collect();
         let view = ImageRef::new(&source, width, height, channels).unwrap();
-        for index in 0..images {
-            let draw = || Draw::new(&rule, key(index), 0);
-            let (mut expected, mut found) = (source.clone(), source.clone());
+        let policy = random_policy(&ops, sub_policies);
+        let rule = policy.resolve(&ops).unwrap();
+        let executor = Executor::new(&policy, &ops).unwrap();
+        for key in (0..images).map(key) {
+            let plan = executor.plan(key, own);
+            let written = Plan::parse(plan.to_json().as_bytes()).unwrap();
+            let draw = || Draw::new(&rule, key, 0);
+            let ways: [Way<'_>; 6] = [
+                ("apart", &|image, _| apply(false, None, image, draw())),
+                ("fused", &|image, _| apply(true, None, image, draw())),
+                ("fused, from a source", &|image, _| {
+                    apply(true, Some(view), image, draw());
+                }),
+                ("in place", &|image, own| {
+                    executor.apply(image, key, own).unwrap();
+                }),
+                ("from a source", &|image, own| {
+                    executor.apply_to(view, image, key, own).unwrap();
+                }),
+                ("replayed", &|image, own| {
+                    written.replay(&ops, image, own).unwrap();
+                }),
+            ];
+            let mut expected = source.clone();
             let mut image = ImageMut::new(&mut expected, width, height, channels).unwrap();
-            apply(false, None, &mut image, draw());
-            let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
-            apply(true, None, &mut image, draw());
-            assert_eq!(found, expected, "in place: image {index}");
-            found.fill(0);
-            let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
-            apply(true, Some(view), &mut image, draw());
-            assert_eq!(found, expected, "from a source: image {index}");
+            one_by_one(&plan, &ops, &mut image);
+            for (way, apply) in ways {
+                let mut found = source.clone();
+                if way.ends_with("source") {
+                    found.fill(0);
+                }
+                let mut image = ImageMut::new(&mut found, width, height, channels).unwrap();
+                apply(&mut image, own);
+                assert_eq!(found, expected, "{way}: {plan:?}");
+            }
         }
     }
+}
+
+#[test]
+fn where_nothing_is_applied_the_source_is_copied() {
+    let policy = Policy::of_sub_policies("never", vec![vec![step("Rotate", 0.0, 0.5)]]);
+    let executor = Executor::builtin(&policy).unwrap();
+    let pixels: Vec<u8> = (0..30).collect();
+    let whole = ImageRef::new(&pixels, 5, 6, Channels::L).unwrap();
+    let mut result = [0; 6];
+    let mut image = ImageMut::new(&mut result, 2, 3, Channels::L).unwrap();
+    let mut apply_to = |part| executor.apply_to(part, &mut image, key(0), &mut Workspace::new());
+    apply_to(whole.crop(3, 1, 2, 3).unwrap()).unwrap();
+    let refused = ApplyError::new(None, OpErrorKind::SourceShape);
+    assert_eq!(apply_to(whole), Err(refused));
+    assert_eq!(result, [8, 9, 13, 14, 18, 19]);
 }
 
 #[test]

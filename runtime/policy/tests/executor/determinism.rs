@@ -3,7 +3,7 @@
 use faa_op::{Channels, DrawKey, ImageMut};
 use faa_policy::{Executor, Plan, Workspace};
 
-use crate::doubles::{doubles, key, noise, policy, sampler};
+use crate::doubles::{executor, key, noise, policy, sampler};
 
 // Miri takes a thousand times as long for every pixel.
 const SHAPE: (usize, usize) = if cfg!(miri) { (5, 3) } else { (16, 12) };
@@ -22,7 +22,7 @@ fn executors() -> [Executor; 2] {
     ]);
     [
         Executor::builtin(&policy).unwrap(),
-        Executor::new(&sampler(2, None), &doubles()).unwrap(),
+        executor(&sampler(2, None)),
     ]
 }
 
@@ -78,11 +78,11 @@ fn threads_change_nothing() {
     for executor in executors() {
         let expected = backwards(&executor, 4);
         for threads in [1, 2, 5] {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let found = pool
                 .build()
-                .unwrap();
-            let found = pool.install(|| in_batches(&executor, 4, 25));
+                .unwrap()
+                .install(|| in_batches(&executor, 4, 25));
             assert_eq!(found, expected, "{threads} threads");
         }
     }

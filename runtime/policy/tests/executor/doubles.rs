@@ -5,7 +5,7 @@ use std::sync::Arc;
 use faa_op::{
     Call, Channels, DrawKey, ImageMut, Op, OpError, OpErrorKind, OpResult, OpSet, OpSpec,
 };
-use faa_policy::{Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
+use faa_policy::{Executor, Policy, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength};
 
 struct Double {
     spec: OpSpec,
@@ -75,29 +75,17 @@ pub(crate) fn policy(sub_policies: &[&[(&str, f64, f64)]]) -> Policy {
     Policy::of_sub_policies("test", sub_policies.collect())
 }
 
+pub(crate) fn executor(policy: &Policy) -> Executor {
+    Executor::new(policy, &doubles()).unwrap()
+}
+
 /// A sampler over `Mirrored` with its own range, `Plain` with custom values, and `Fixed`.
 pub(crate) fn sampler(count: u32, bin: Option<u32>) -> Policy {
-    let op = |op: &str, values| SamplerOp {
-        op: op.to_owned(),
-        values,
-    };
-    let values = SamplerValues {
-        low: 8.0,
-        high: -4.0,
-        centre: Some(1.0),
-        integer: true,
-    };
-    let sampler = Sampler {
-        count,
-        bins: 11,
-        bin,
-        ops: vec![
-            op("Mirrored", None),
-            op("Plain", Some(values)),
-            op("Fixed", None),
-        ],
-    };
-    Policy::new("sampler", Rule::Sampler(sampler))
+    let mut values = SamplerValues::new(8.0, -4.0, Some(1.0));
+    values.integer = true;
+    let ops = [("Mirrored", None), ("Plain", Some(values)), ("Fixed", None)];
+    let ops = ops.map(|(op, values)| SamplerOp::new(op, values)).into();
+    Policy::new("sampler", Rule::Sampler(Sampler::new(count, 11, bin, ops)))
 }
 
 pub(crate) fn key(seed: u64, epoch: u32, index: u64) -> DrawKey {

@@ -1,7 +1,7 @@
 use faa_op::DrawKey;
-use faa_policy::{Executor, Plan, Workspace};
+use faa_policy::{Executor, Plan, PlannedStep, Workspace};
 
-use crate::doubles::{doubles, key, policy, sampler};
+use crate::doubles::{executor, key, policy, sampler};
 
 fn keys(count: u64) -> impl Iterator<Item = DrawKey> {
     (0..count).map(|index| key(5, 2, index))
@@ -14,24 +14,16 @@ fn order_and_repeats_of_ops_are_kept() {
         ("Mirrored", 1.0, 1.0),
         ("Plain", 1.0, 0.1),
     ]]);
-    let plan = Executor::new(&policy, &doubles())
-        .unwrap()
-        .plan(key(0, 0, 0), &Workspace::new());
-    let applied: Vec<_> = plan
-        .steps
-        .iter()
-        .map(|step| (step.op.as_str(), step.value.abs()))
-        .collect();
-    assert_eq!(applied, [("Plain", 5.0), ("Mirrored", 2.0), ("Plain", 1.0)]);
+    let plan = executor(&policy).plan(key(0, 0, 0), &Workspace::new());
+    let applied = plan.steps.iter().map(|step| (&*step.op, step.value.abs()));
+    assert!(applied.eq([("Plain", 5.0), ("Mirrored", 2.0), ("Plain", 1.0)]));
 }
 
 /// Step, value and seed of each op that is applied.
 fn applied(executor: &Executor, key: DrawKey) -> (Option<usize>, Vec<(usize, f64, u64)>) {
     let plan = executor.plan(key, &Workspace::new());
-    let steps = plan
-        .steps
-        .iter()
-        .map(|step| (step.step, step.value, step.seed));
+    let steps = plan.steps.iter();
+    let steps = steps.map(|step| (step.step, step.value, step.seed));
     (plan.sub_policy, steps.collect())
 }
 
@@ -50,17 +42,12 @@ fn draws_are_the_documented_ones() {
         &[("Plain", 1.0, 0.25), ("Mirrored", 0.8, 0.75)],
         &[("Mirrored", 1.0, 0.25)],
     ]);
-    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let executor = executor(&policy);
+    const PLAIN: (usize, f64, u64) = (0, 2.5, 0x4b90_487c_e9c2_e5a6);
     let expected = [
         (Some(2), vec![(0, -1.0, 0xef1f_2810_eba3_fb92)]),
         (Some(2), vec![(0, 1.0, 0x097e_ff67_b1a5_74eb)]),
-        (
-            Some(1),
-            vec![
-                (0, 2.5, 0x4b90_487c_e9c2_e5a6),
-                (1, 1.0, 0xb0f4_9fc5_f18b_6e80),
-            ],
-        ),
+        (Some(1), vec![PLAIN, (1, 1.0, 0xb0f4_9fc5_f18b_6e80)]),
     ];
     assert_eq!(KEYS.map(|key| applied(&executor, key)), expected);
 }
@@ -91,7 +78,7 @@ fn draws_of_samplers_are_the_documented_ones() {
     ];
     let mut expected = expected.chunks(3);
     for bin in [None, Some(3)] {
-        let executor = Executor::new(&sampler(3, bin), &doubles()).unwrap();
+        let executor = executor(&sampler(3, bin));
         for key in KEYS {
             let steps = expected.next().unwrap().to_vec();
             assert_eq!(applied(&executor, key), (None, steps));
@@ -106,7 +93,7 @@ fn draws_of_samplers_are_the_documented_ones() {
 )]
 fn draws_follow_their_probabilities() {
     let policy = policy(&[&[("Mirrored", 0.25, 1.0)], &[("Plain", 0.0, 1.0)]]);
-    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let executor = executor(&policy);
     let plans: Vec<_> = keys(40_000)
         .map(|key| executor.plan(key, &Workspace::new()))
         .collect();
@@ -127,7 +114,7 @@ fn draws_follow_their_probabilities() {
     ignore = "that many draws take minutes, and none of them is unsafe"
 )]
 fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
-    let executor = Executor::new(&sampler(2, None), &doubles()).unwrap();
+    let executor = executor(&sampler(2, None));
     let steps: Vec<_> = keys(30_000)
         .flat_map(|key| {
             let plan = executor.plan(key, &Workspace::new());
@@ -136,10 +123,8 @@ fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
         })
         .collect();
     let count = |op: &str, value: Option<f64>| {
-        let wanted = steps
-            .iter()
-            .filter(|step| step.op == op && value.is_none_or(|value| step.value == value));
-        wanted.count()
+        let wanted = |step: &&PlannedStep| step.op == op && value.is_none_or(|v| step.value == v);
+        steps.iter().filter(wanted).count()
     };
     // Six standard deviations of the binomial counts are below 700 and 240.
     for op in ["Mirrored", "Plain", "Fixed"] {
@@ -162,7 +147,7 @@ fn a_sampler_draws_ops_bins_and_mirrors_uniformly() {
 
 #[test]
 fn a_stated_bin_is_the_strength_of_every_op() {
-    let executor = Executor::new(&sampler(3, Some(10)), &doubles()).unwrap();
+    let executor = executor(&sampler(3, Some(10)));
     for step in keys(200).flat_map(|key| executor.plan(key, &Workspace::new()).steps) {
         let value = match step.op.as_str() {
             "Mirrored" => step.value.abs() == 2.0,

@@ -5,5 +5,4 @@ mod determinism;
 mod doubles;
 mod draws;
 mod partners;
-mod passes;
 mod refusals;

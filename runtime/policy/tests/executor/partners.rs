@@ -5,7 +5,7 @@ use faa_policy::{
     ReplayErrorKind, Workspace,
 };
 
-use crate::doubles::{doubles, key, noise, policy};
+use crate::doubles::{doubles, executor, key, noise, policy};
 
 fn mixing() -> Executor {
     let policy = policy(&[&[
@@ -13,7 +13,7 @@ fn mixing() -> Executor {
         ("Mixing", 0.5, 0.5),
         ("Plain", 1.0, 0.2),
     ]]);
-    Executor::new(&policy, &doubles()).unwrap()
+    executor(&policy)
 }
 
 /// Image, step, seed and partner.
@@ -132,7 +132,7 @@ fn without_partners_every_apply_is_refused() {
 #[test]
 fn a_partner_of_a_different_shape_is_refused() {
     let policy = policy(&[&[("Mixing", 1.0, 0.5)]]);
-    let executor = Executor::new(&policy, &doubles()).unwrap();
+    let executor = executor(&policy);
     let pixels = [0; 12];
     let partners = [ImageRef::new(&pixels, 3, 4, Channels::L).unwrap()];
     let own = &mut Workspace::with_partners(&partners);

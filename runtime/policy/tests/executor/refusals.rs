@@ -1,61 +1,68 @@
 use faa_op::{Channels, ImageMut, OpErrorKind};
-use faa_policy::{Executor, Policy, PolicyErrorKind, Rule, Sampler, Step, Strength, Workspace};
+use faa_policy::{
+    ApplyError, Executor, Policy, PolicyErrorKind, Rule, Sampler, Step, Strength, Workspace,
+};
 
-use crate::doubles::{doubles, key, policy, sampler};
+use crate::doubles::{doubles, executor, key, policy, sampler};
 
 #[test]
 fn a_failing_op_is_named() {
-    let executor = Executor::new(&policy(&[&[("Failing", 1.0, 0.0)]]), &doubles()).unwrap();
+    let executor = executor(&policy(&[&[("Failing", 1.0, 0.0)]]));
     let mut pixels = [0];
     let mut image = ImageMut::new(&mut pixels, 1, 1, Channels::L).unwrap();
-    let error = executor
-        .apply(&mut image, key(0, 0, 0), &mut Workspace::new())
-        .unwrap_err();
-    assert_eq!(error.op(), Some("Failing"));
-    assert_eq!(*error.kind(), OpErrorKind::Failed("on purpose".into()));
+    let applied = executor.apply(&mut image, key(0, 0, 0), &mut Workspace::new());
+    let kind = OpErrorKind::Failed("on purpose".into());
+    assert_eq!(applied, Err(ApplyError::new(Some("Failing"), kind)));
 }
 
 fn refusal(policy: &Policy) -> String {
     Executor::new(policy, &doubles()).err().unwrap().to_string()
 }
 
+/// What a step is, and what is wrong with it.
+const STEPS: &str = "
+    Plain   | 1   | value 10.5    | value: 10.5 is not within 0…10
+    Plain   | 1   | magnitude NaN | magnitude: NaN is not within 0…1
+    Plain   | 1   |               | magnitude: missing
+    Plain   | 1.5 | magnitude 0   | probability: 1.5 is not within 0…1
+    Failing | 1   | value 1       | value: the op takes no value
+    Miror   | 1   | magnitude 0   | op: no op is named `Miror`; did you mean `Mirrored`?";
+
 #[test]
 fn steps_that_cannot_be_resolved_are_refused_with_their_path() {
-    let unknown = policy(&[&[("Plain", 1.0, 0.0)], &[("Miror", 1.0, 0.0)]]);
-    let message = "sub_policies[1][0].op: no op is named `Miror`; did you mean `Mirrored`?";
-    assert_eq!(refusal(&unknown), message);
-    let strength = |op: &str, strength| {
-        let step = Step::new(op, 1.0, strength);
-        refusal(&Policy::of_sub_policies("test", vec![vec![step]]))
-    };
-    let (nan, plain) = (Strength::Magnitude(f64::NAN), "Plain");
-    for (refused, message) in [
-        (
-            strength(plain, Strength::Value(10.5)),
-            "[0][0].value: 10.5 is not within 0…10",
-        ),
-        (
-            strength(plain, nan),
-            "[0][0].magnitude: NaN is not within 0…1",
-        ),
-        (
-            strength(plain, Strength::Unstated),
-            "[0][0].magnitude: missing",
-        ),
-        (
-            strength("Failing", Strength::Value(1.0)),
-            "[0][0].value: the op takes no value",
-        ),
-        (refusal(&policy(&[])), ": must not be empty"),
-        (refusal(&policy(&[&[]])), "[0]: must not be empty"),
-        (
-            refusal(&policy(&[&[(plain, 1.5, 0.0)]])),
-            "[0][0].probability: 1.5 is not within 0…1",
-        ),
-    ] {
-        assert_eq!(refused, format!("sub_policies{message}"));
+    for line in STEPS.trim().lines() {
+        let [op, probability, strength, message] =
+            line.split('|').map(str::trim).collect::<Vec<_>>()[..]
+        else {
+            panic!("{line}");
+        };
+        let strength = match strength.split_once(' ') {
+            Some(("value", value)) => Strength::Value(value.parse().unwrap()),
+            Some((_, magnitude)) => Strength::Magnitude(magnitude.parse().unwrap()),
+            None => Strength::Unstated,
+        };
+        let step = Step::new(op, probability.parse().unwrap(), strength);
+        let mut policy = policy(&[&[("Plain", 1.0, 0.0)]]);
+        if let Rule::SubPolicies(sub_policies) = &mut policy.rule {
+            sub_policies.push(vec![step]);
+        }
+        let message = format!("sub_policies[1][0].{message}");
+        assert_eq!(refusal(&policy), message);
     }
+    assert_eq!(refusal(&policy(&[])), "sub_policies: must not be empty");
+    let empty = refusal(&policy(&[&[]]));
+    assert_eq!(empty, "sub_policies[0]: must not be empty");
 }
+
+/// What a sampler's numbers are, and what is wrong with them.
+const NUMBERS: &str = "
+    count 0                            | count: 0 is not within 1…64
+    bins 1                             | bins: 1 is not within 2…65536
+    bin 11                             | bin: 11 is not within 0…10
+    low NaN high 0                     | ops[1].low: NaN is not a finite number
+    low -1e308 high 1e308              | ops[1].high: inf is not a finite number
+    low 0 high 1 centre -inf           | ops[1].centre: -inf is not a finite number
+    low 1e308 high 1e308 centre -1e308 | ops[1].centre: -inf is not a finite number";
 
 #[test]
 fn samplers_that_cannot_be_resolved_are_refused_with_their_path() {
@@ -66,50 +73,33 @@ fn samplers_that_cannot_be_resolved_are_refused_with_their_path() {
         }
         refusal(&policy)
     };
-    let value = |low, high, centre| {
-        refusal(&|sampler| {
-            let values = sampler.ops[1].values.as_mut().unwrap();
-            (values.low, values.high, values.centre) = (low, high, centre);
-        })
-    };
-    let plane = refusal(&|sampler| sampler.ops[1].op = "Plane".into());
-    let fixed = refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values);
-    let centre = "ops[1].centre: -inf is not a finite number";
-    for (refused, message) in [
-        (
-            refusal(&|sampler| sampler.count = 0),
-            "count: 0 is not within 1…64",
-        ),
-        (
-            refusal(&|sampler| sampler.bins = 1),
-            "bins: 1 is not within 2…65536",
-        ),
-        (
-            refusal(&|sampler| sampler.bin = Some(11)),
-            "bin: 11 is not within 0…10",
-        ),
-        (
-            refusal(&|sampler| sampler.ops.clear()),
-            "ops: must not be empty",
-        ),
-        (
-            plane,
-            "ops[1].op: no op is named `Plane`; did you mean `Plain`?",
-        ),
-        (fixed, "ops[2].low: the op takes no value"),
-        (
-            value(f64::NAN, 0.0, None),
-            "ops[1].low: NaN is not a finite number",
-        ),
-        (
-            value(-1e308, 1e308, None),
-            "ops[1].high: inf is not a finite number",
-        ),
-        (value(0.0, 1.0, Some(f64::NEG_INFINITY)), centre),
-        (value(1e308, 1e308, Some(-1e308)), centre),
-    ] {
-        assert_eq!(refused, format!("sampler.{message}"));
+    for line in NUMBERS.trim().lines() {
+        let (numbers, message) = line.split_once('|').unwrap();
+        let change = |sampler: &mut Sampler| {
+            let words: Vec<_> = numbers.split_whitespace().collect();
+            for pair in words.chunks(2) {
+                let number: f64 = pair[1].parse().unwrap();
+                let values = sampler.ops[1].values.as_mut().unwrap();
+                match pair[0] {
+                    "count" => sampler.count = number as u32,
+                    "bins" => sampler.bins = number as u32,
+                    "bin" => sampler.bin = Some(number as u32),
+                    "low" => values.low = number,
+                    "high" => values.high = number,
+                    _ => values.centre = Some(number),
+                }
+            }
+        };
+        let message = format!("sampler.{}", message.trim());
+        assert_eq!(refusal(&change), message);
     }
+    let empty = refusal(&|sampler| sampler.ops.clear());
+    assert_eq!(empty, "sampler.ops: must not be empty");
+    let unknown = refusal(&|sampler| sampler.ops[1].op = "Plane".into());
+    let message = "sampler.ops[1].op: no op is named `Plane`; did you mean `Plain`?";
+    assert_eq!(unknown, message);
+    let fixed = refusal(&|sampler| sampler.ops[2].values = sampler.ops[1].values);
+    assert_eq!(fixed, "sampler.ops[2].low: the op takes no value");
 }
 
 #[test]

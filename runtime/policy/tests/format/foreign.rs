@@ -69,65 +69,42 @@ fn an_op_that_the_paper_does_not_search_over_is_pointed_out() {
     ));
 }
 
+/// A file, the path of what is wrong with it, and what.
+const MALFORMED: &str = r#"
+[]                           |            | Empty
+[[]]                         | [0]        | Empty
+[1]                          | [0]        | WrongType { expected: "a list of steps" }
+[[["Rotate", 1]]]            | [0][0]     | WrongType { expected: "a list of an op, a probability and a magnitude" }
+[[["Rotate", 1, 1, 1]]]      | [0][0]     | WrongType { expected: "a list of an op, a probability and a magnitude" }
+[[{"op": "Rotate"}]]         | [0][0]     | WrongType { expected: "a list of an op, a probability and a magnitude" }
+[[[1, 1, 1]]]                | [0][0][0]  | WrongType { expected: "a string" }
+[[["Rotat", 1, 1]]]          | [0][0][0]  | UnknownOp { op: "Rotat", nearest: Some("Rotate") }
+[[["Rotate", "1", 1]]]       | [0][0][1]  | WrongType { expected: "a number" }
+[[["Rotate", 1.5, 1]]]       | [0][0][1]  | OutOfRange { value: 1.5, low: 0.0, high: 1.0 }
+[[["Rotate", 1, -1]]]        | [0][0][2]  | OutOfRange { value: -1.0, low: 0.0, high: 1.0 }
+[[["Rotate", 1, null]]]      | [0][0][2]  | Missing
+[[["Invert", 1, "no"]]]      | [0][0][2]  | WrongType { expected: "a number" }
+{}                           |            | Empty
+{"0": {}}                    | 0          | Empty
+{"0": []}                    | 0          | WrongType { expected: "an object" }
+{"0": {"Color": 1}}          | 0.Color    | WrongType { expected: "a list of a probability and a magnitude" }
+{"0": {"Color": [1]}}        | 0.Color    | WrongType { expected: "a list of a probability and a magnitude" }
+{"0": {"Colour": [1, 1]}}    | 0.Colour   | UnknownOp { op: "Colour", nearest: Some("Color") }
+{"0": {"Color": [1, "None"]}} | 0.Color[1] | Missing
+{"0": {"Color": [1, 1], "Color": [1, 1]}} | 0.Color | DuplicateKey
+{"format": "faa-policy"}     | format     | AlreadyPolicy
+1                            |            | WrongType { expected: "an object" }
+"#;
+
 #[test]
 fn whatever_is_malformed_is_named_with_its_path() {
-    let not = |expected| Kind::WrongType { expected };
-    let (number, object) = (not("a number"), not("an object"));
-    let beyond = |value| Kind::OutOfRange {
-        value,
-        low: 0.0,
-        high: 1.0,
-    };
-    let unknown = |op: &str, nearest: &str| Kind::UnknownOp {
-        op: op.to_owned(),
-        nearest: Some(nearest.to_owned()),
-    };
-    let three = not("a list of an op, a probability and a magnitude");
-    let two = not("a list of a probability and a magnitude");
-    let cases = [
-        ("[]", "", Kind::Empty),
-        ("[[]]", "[0]", Kind::Empty),
-        ("[1]", "[0]", not("a list of steps")),
-        (r#"[[["Rotate", 1]]]"#, "[0][0]", three.clone()),
-        (r#"[[["Rotate", 1, 1, 1]]]"#, "[0][0]", three.clone()),
-        (r#"[[{"op": "Rotate"}]]"#, "[0][0]", three),
-        ("[[[1, 1, 1]]]", "[0][0][0]", not("a string")),
-        (
-            r#"[[["Rotat", 1, 1]]]"#,
-            "[0][0][0]",
-            unknown("Rotat", "Rotate"),
-        ),
-        (r#"[[["Rotate", "1", 1]]]"#, "[0][0][1]", number.clone()),
-        (r#"[[["Rotate", 1.5, 1]]]"#, "[0][0][1]", beyond(1.5)),
-        (r#"[[["Rotate", 1, -1]]]"#, "[0][0][2]", beyond(-1.0)),
-        (r#"[[["Rotate", 1, null]]]"#, "[0][0][2]", Kind::Missing),
-        (r#"[[["Invert", 1, "no"]]]"#, "[0][0][2]", number),
-        ("{}", "", Kind::Empty),
-        (r#"{"0": {}}"#, "0", Kind::Empty),
-        (r#"{"0": []}"#, "0", object.clone()),
-        (r#"{"0": {"Color": 1}}"#, "0.Color", two.clone()),
-        (r#"{"0": {"Color": [1]}}"#, "0.Color", two),
-        (
-            r#"{"0": {"Colour": [1, 1]}}"#,
-            "0.Colour",
-            unknown("Colour", "Color"),
-        ),
-        (
-            r#"{"0": {"Color": [1, "None"]}}"#,
-            "0.Color[1]",
-            Kind::Missing,
-        ),
-        (
-            r#"{"0": {"Color": [1, 1], "Color": [1, 1]}}"#,
-            "0.Color",
-            Kind::DuplicateKey,
-        ),
-        (r#"{"format": "faa-policy"}"#, "format", Kind::AlreadyPolicy),
-        ("1", "", object),
-    ];
-    for (json, path, kind) in cases {
+    for line in MALFORMED.trim().lines() {
+        let [json, path, kind] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
         let error = converted(json).unwrap_err();
-        assert_eq!((error.path(), error.kind()), (path, &kind), "{json}");
+        let found = (error.path(), &*format!("{:?}", error.kind()));
+        assert_eq!(found, (path, kind), "{json}");
     }
 }
 

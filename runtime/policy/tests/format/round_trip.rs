@@ -42,22 +42,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn sampler() -> impl Strategy<Value = Sampler> {
-    let values = (end(), end(), option::of(end()), any::<bool>()).prop_map(
-        |(low, high, centre, integer)| SamplerValues {
-            low,
-            high,
-            centre,
-            integer,
-        },
-    );
-    let op = (name(), option::of(values)).prop_map(|(op, values)| SamplerOp { op, values });
+    let values = (end(), end(), option::of(end()), any::<bool>());
+    let values = values.prop_map(|(low, high, centre, integer)| {
+        let mut values = SamplerValues::new(low, high, centre);
+        values.integer = integer;
+        values
+    });
+    let op = (name(), option::of(values)).prop_map(|(op, values)| SamplerOp::new(op, values));
     let bins = (2..=Sampler::MAX_BINS).prop_flat_map(|bins| (Just(bins), option::of(0..bins)));
-    (1..=Sampler::MAX_COUNT, bins, vec(op, 1..5)).prop_map(|(count, (bins, bin), ops)| Sampler {
-        count,
-        bins,
-        bin,
-        ops,
-    })
+    (1..=Sampler::MAX_COUNT, bins, vec(op, 1..5))
+        .prop_map(|(count, (bins, bin), ops)| Sampler::new(count, bins, bin, ops))
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
@@ -96,15 +90,11 @@ fn plan() -> impl Strategy<Value = Plan> {
     let seed = prop_oneof![Just(u64::MAX), any::<u64>()];
     let partner = option::of(any::<u64>());
     let step = (any::<usize>(), name(), finite(), seed, partner);
-    let step = step.prop_map(|(step, op, value, seed, partner)| PlannedStep {
-        step,
-        op,
-        value,
-        seed,
-        partner,
+    let step = step.prop_map(|(step, op, value, seed, partner)| {
+        PlannedStep::new(step, op, value, seed, partner)
     });
     (option::of(any::<usize>()), vec(step, 0..4))
-        .prop_map(|(sub_policy, steps)| Plan { sub_policy, steps })
+        .prop_map(|(sub_policy, steps)| Plan::new(sub_policy, steps))
 }
 
 proptest! {

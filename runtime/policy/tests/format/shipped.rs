@@ -139,53 +139,35 @@ fn values(sampler: &Sampler, op: &str) -> Option<SamplerValues> {
     values
 }
 
-/// Checks the ends of some ops' values, about which they are mirrored, and if they are rounded.
+/// Checks lines of some ops, the ends of their values, and what else is stated of these.
 #[track_caller]
-fn assert_ends(
-    sampler: &Sampler,
-    ops: &[&str],
-    [low, high]: [f64; 2],
-    centre: Option<f64>,
-    integer: bool,
-) {
-    let expected = Some(SamplerValues {
-        low,
-        high,
-        centre,
-        integer,
-    });
-    for op in ops {
-        assert_eq!(values(sampler, op), expected, "{op}");
+fn assert_values(sampler: &Sampler, expected: &str) {
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    for line in expected.trim().lines() {
+        let [ops, ends, rest] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let (low, high) = ends.split_once('…').unwrap();
+        let centre = rest.strip_prefix("centre ").map(number);
+        let mut expected = SamplerValues::new(number(low), number(high), centre);
+        expected.integer = rest == "integer";
+        for op in ops.split(' ') {
+            assert_eq!(values(sampler, op), Some(expected), "{op}");
+        }
     }
 }
 
 #[test]
 fn randaugment_has_the_published_ranges() {
     let sampler = sampler("randaugment", [2, 31], Some(9));
-    assert_ends(
-        &sampler,
-        &["ShearX", "ShearY"],
-        [0.0, 0.3],
-        Some(0.0),
-        false,
-    );
-    assert_ends(
-        &sampler,
-        &["TranslateX", "TranslateY"],
-        [0.0, 0.45],
-        Some(0.0),
-        false,
-    );
-    assert_ends(&sampler, &["Rotate"], [0.0, 30.0], Some(0.0), false);
-    assert_ends(
-        &sampler,
-        &["Brightness", "Color", "Contrast", "Sharpness"],
-        [1.0, 1.9],
-        Some(1.0),
-        false,
-    );
-    assert_ends(&sampler, &["Posterize"], [8.0, 4.0], None, true);
-    assert_ends(&sampler, &["Solarize"], [255.0, 0.0], None, false);
+    let expected = "
+        ShearX ShearY                       | 0…0.3  | centre 0
+        TranslateX TranslateY               | 0…0.45 | centre 0
+        Rotate                              | 0…30   | centre 0
+        Brightness Color Contrast Sharpness | 1…1.9  | centre 1
+        Posterize                           | 8…4    | integer
+        Solarize                            | 255…0  |";
+    assert_values(&sampler, expected);
 
     // Bin 9 of 31 is three tenths of the way.
     let executor = Executor::builtin(&policy("randaugment")).unwrap();
@@ -206,28 +188,12 @@ fn randaugment_has_the_published_ranges() {
 #[test]
 fn trivialaugment_has_its_wide_ranges() {
     let sampler = sampler("trivialaugment-wide", [1, 31], None);
-    assert_ends(
-        &sampler,
-        &["ShearX", "ShearY"],
-        [0.0, 0.99],
-        Some(0.0),
-        false,
-    );
-    assert_ends(
-        &sampler,
-        &["TranslateXAbs", "TranslateYAbs"],
-        [0.0, 32.0],
-        Some(0.0),
-        false,
-    );
-    assert_ends(&sampler, &["Rotate"], [0.0, 135.0], Some(0.0), false);
-    assert_ends(
-        &sampler,
-        &["Brightness", "Color", "Contrast", "Sharpness"],
-        [1.0, 1.99],
-        Some(1.0),
-        false,
-    );
-    assert_ends(&sampler, &["Posterize"], [8.0, 2.0], None, true);
-    assert_ends(&sampler, &["Solarize"], [255.0, 0.0], None, false);
+    let expected = "
+        ShearX ShearY                       | 0…0.99 | centre 0
+        TranslateXAbs TranslateYAbs         | 0…32   | centre 0
+        Rotate                              | 0…135  | centre 0
+        Brightness Color Contrast Sharpness | 1…1.99 | centre 1
+        Posterize                           | 8…2    | integer
+        Solarize                            | 255…0  |";
+    assert_values(&sampler, expected);
 }

@@ -200,10 +200,7 @@ fn columns(policy: &Policy) -> Vec<(Column, Policy)> {
     let column = |column: usize| {
         let index = column * all.len() / shown;
         let steps = all[index].clone();
-        let always = |step: &Step| Step {
-            probability: 1.0,
-            ..step.clone()
-        };
+        let always = |step: &Step| Step::new(&step.op, 1.0, step.strength);
         let policy = Policy::of_sub_policies("shown", vec![steps.iter().map(always).collect()]);
         (Column::SubPolicy { index, steps }, policy)
     };
