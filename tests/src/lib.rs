@@ -18,6 +18,8 @@ pub mod plugins;
 pub mod runs;
 pub mod ways;
 pub mod workdir;
+#[cfg(unix)]
+pub mod worker;
 
 /// The repository's root.
 pub fn root() -> PathBuf {

@@ -186,6 +186,16 @@ impl Running {
         if let Some(pause) = pause {
             pause.send();
         }
+        self.interrupt(worker);
+    }
+
+    /// Interrupts the command as Ctrl-C does. The worker, if any is given, was paused, and goes on once it was
+    /// asked to stop.
+    ///
+    /// # Panics
+    ///
+    /// If the command ends before.
+    pub fn interrupt(&mut self, worker: Option<u32>) {
         self.signal("INT");
         // This is printed after the worker was asked to stop.
         while !self.errors.contains("stopping; press Ctrl-C again") {
@@ -335,10 +345,18 @@ pub fn policy_of(folder: &Path) -> String {
 /// If it cannot be read, or is not valid JSON.
 pub fn json_in(file: &Path) -> Value {
     let content = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_slice(&content).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    let value = serde_json::from_slice(&content);
+    without_checksum(value.unwrap_or_else(|error| panic!("{}: {error}", file.display())))
 }
 
-/// The lines of a log.
+fn without_checksum(mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.remove("checksum");
+    }
+    value
+}
+
+/// The lines of a log, without their checksums.
 ///
 /// # Panics
 ///
@@ -347,7 +365,7 @@ pub fn json_lines_in(content: &[u8]) -> Vec<Value> {
     let lines = content.split_inclusive(|byte| *byte == b'\n');
     let value = |line: &[u8]| {
         assert!(line.ends_with(b"\n"), "the last line is incomplete");
-        serde_json::from_slice(line).expect("a line is JSON")
+        without_checksum(serde_json::from_slice(line).expect("a line is JSON"))
     };
     lines.map(value).collect()
 }

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("faa-op", ""),
     ("faa-ops-builtin", "faa-op"),
     ("faa-policy", "faa-op faa-ops-builtin"),
-    ("faa-data", "faa-op"),
+    ("faa-data", "faa-op faa-system"),
     (
         "faa-search",
         "faa-data faa-policy faa-op faa-ops-builtin faa-system",
@@ -32,9 +32,9 @@ const ARROWS: &[(&str, &str)] = &[
     ("plugin-elastic", "faa-plugin-sdk"),
     ("plugin-fade", "faa-plugin-sdk"),
     ("plugin-weather", "faa-plugin-sdk"),
-    ("faa-system", ""),
+    ("faa-system", "faa-op"),
     ("xtask", "faa-system"),
-    ("embed-pipeline", "faa-op faa-policy"),
+    ("embed-pipeline", "faa-data faa-op faa-policy"),
     ("single-core", "faa-op faa-ops-builtin faa-policy"),
     (
         "faa-tests",

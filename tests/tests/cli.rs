@@ -84,11 +84,126 @@ fn nothing_is_written_if_outputs_clash() {
     assert_fails(&mut folder.faa_runtime(clash), 1, &[both]);
     assert!(!folder.join("out").exists());
 
-    let once = "apply --op Invert cat.png --out out";
-    stdout_of(&mut folder.faa_runtime(once));
-    let exists = "out/cat.png exists: use --force";
-    assert_fails(&mut folder.faa_runtime(once), 1, &[exists]);
-    stdout_of(folder.faa_runtime(once).arg("--force"));
+    // One file where a file system ignores case, or the form of an accent.
+    for (other, shown) in [
+        ("CAT.png", "CAT"),
+        ("cat.PNG", "cat"),
+        ("cafe\u{301}.png", "caf"),
+    ] {
+        write_image(&folder.join("other").join(other), 4, 4, 3);
+        write_image(&folder.join("caf\u{e9}.png"), 4, 4, 3);
+        let clash = format!("apply --op Invert cat.png caf\u{e9}.png other/{other} --out out");
+        let both = format!("other/{other} would both be written to out/{shown}");
+        assert_fails(&mut folder.faa_runtime(&clash), 1, &[&both]);
+        assert!(!folder.join("out").exists());
+    }
+
+    // The same command may be repeated, but a file with other content is kept.
+    let both = "apply --op Invert cat.png dog.bmp --out out";
+    stdout_of(&mut folder.faa_runtime(both));
+    stdout_of(&mut folder.faa_runtime(both));
+    folder.write("out/cat.png", "a stranger's");
+    fs::remove_file(folder.join("out/dog.png")).unwrap();
+    let exists = "out/cat.png exists and is different: use --force";
+    assert_fails(&mut folder.faa_runtime(both), 1, &[exists]);
+    assert!(!folder.join("out/dog.png").exists());
+    assert_eq!(
+        fs::read(folder.join("out/cat.png")).unwrap(),
+        b"a stranger's"
+    );
+    stdout_of(folder.faa_runtime(both).arg("--force"));
+    assert_eq!(folder.pixels("out/dog.png").dimensions(), (17, 9));
+}
+
+#[test]
+fn inputs_that_fail_are_reported_and_the_others_written() {
+    let folder = Workdir::new();
+    folder.write("broken.png", "no image");
+    let command =
+        "apply --policy policy.json --json cat.png broken.png dog.bmp missing.png --out out";
+    let output = run(&mut folder.faa_runtime(command));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_contains(
+        &errors,
+        &["broken.png", "missing.png", "2 of 4 inputs failed"],
+    );
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let inputs: Vec<_> = rows
+        .iter()
+        .map(|row| row["input"].as_str().unwrap())
+        .collect();
+    assert_eq!(inputs, ["cat.png", "broken.png", "dog.bmp", "missing.png"]);
+    let failed: Vec<_> = rows.iter().map(|row| row["error"].is_string()).collect();
+    assert_eq!(failed, [false, true, false, true]);
+    assert_eq!(rows[2]["output"], "out/dog.png");
+
+    // Once the inputs are mended, the same command does the rest.
+    let cat = fs::read(folder.join("out/cat.png")).unwrap();
+    for mended in ["broken.png", "missing.png"] {
+        write_image(&folder.join(mended), 8, 8, 5);
+    }
+    let again: Vec<Value> =
+        serde_json::from_str(&stdout_of(&mut folder.faa_runtime(command))).unwrap();
+    assert_eq!([&again[0], &again[2]], [&rows[0], &rows[2]]);
+    assert_eq!(fs::read(folder.join("out/cat.png")).unwrap(), cat);
+    assert_eq!(folder.pixels("out/missing.png").dimensions(), (8, 8));
+}
+
+#[test]
+fn numbers_names_and_paths_that_cannot_be_are_answered_with_what_can() {
+    let folder = Workdir::new();
+    assert_all_fail(
+        |arguments| folder.faa_runtime(arguments),
+        "2 apply --op Invert --seed -1 cat.png --out out => must be a number from 0 to 18446744073709551615
+         2 search --data glyphs --out run --seed -1 => must be a number from 0 to
+         2 search --data glyphs --out run --epochs -1 => must be a whole number of at least 1
+         2 search --data glyphs --out run --epochs 0 => must be a whole number of at least 1
+         2 search --data glyphs --out run --cutout -3 => must be a whole number of at least 0
+         2 search --data glyphs --out run --learning-rate -1 => `--learning-rate` is -1: it must be above 0
+         2 apply --op Invert --grid -1 cat.png --out out => -1 is not in 1..=1000
+         1 policy show rand-m9-mstd0.5 => the nearest shipped policy is `randaugment`
+         1 policy show rand-m9-mstd0.5-inc1 => one of timm's names
+         1 policy show original-mstd0.5 => the nearest shipped policy is `autoaugment-imagenet`
+         1 policy show v0 => the nearest shipped policy is `autoaugment-imagenet`
+         1 policy show rand.json => cannot read the policy rand.json
+         1 policy show v1 => there is no file and no shipped policy named `v1`",
+    );
+}
+
+#[test]
+fn a_home_folder_after_an_equals_sign_is_expanded() {
+    let folder = Workdir::new();
+    let mut apply = folder.faa_runtime("apply --op Invert cat.png --out=~/out");
+    stdout_of(apply.env("HOME", folder.path()));
+    assert!(folder.join("out/cat.png").exists() && !folder.join("~").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn arguments_that_are_not_utf_8_are_named() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let bad = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    for (arguments, option, named) in [
+        ("search --out run", "--data", "--data caf"),
+        ("search --data glyphs", "--out", "--out is `caf"),
+        ("eval --data glyphs", "x", "NETWORK is `caf"),
+        (
+            "search --data glyphs --out run",
+            "--plugins",
+            "--plugins is `caf",
+        ),
+    ] {
+        let folder = Workdir::new();
+        fs::create_dir(folder.path().join(bad)).unwrap();
+        let mut command = folder.faa_runtime(arguments);
+        command.env("LIBTORCH", "/nonexistent");
+        if option.starts_with("--") {
+            command.arg(option);
+        }
+        assert_fails(command.arg(bad), 2, &[named, "not valid UTF-8"]);
+    }
 }
 
 #[test]

@@ -385,6 +385,22 @@ fn broken_plugins_are_reported_and_the_others_work() {
 }
 
 #[test]
+fn a_search_does_not_leave_out_a_plugin_that_it_was_given() {
+    let folder = Workdir::empty();
+    let module = abi_example();
+    folder.write("plugins/flicker.wasm", &module[..module.len() / 2]);
+    let search = "search --data glyphs --preset demo --plugins plugins --out run";
+    let left_out = "the search would leave out the plugin plugins/flicker.wasm: repair or remove it, \
+                    or name the ops to search over with --ops";
+    let damaged = "plugins/flicker.wasm was not loaded";
+    assert_fails(&mut folder.faa_runtime(search), 1, &[damaged, left_out]);
+    assert!(!folder.join("run").exists());
+    // With --ops, other plugins were not asked for; here an op is missing.
+    let named = format!("{search} --ops Rotate,Flicker");
+    assert_fails(&mut folder.faa_runtime(&named), 2, &["Flicker"]);
+}
+
+#[test]
 fn policies_name_the_plugins_that_they_need() {
     let folder = Workdir::new();
     folder.write("plugins/flicker.wasm", abi_example());
@@ -423,4 +439,128 @@ fn policies_name_the_plugins_that_they_need() {
     let [_, warnings] = output_of(&mut apply("--plugins plugins --force --out out"));
     let warning = "warning: policy.json: the policy was found with a different module";
     assert_contains(&warnings, &[warning]);
+}
+
+/// Where address space is limited, a plugin reserves no more of it than it may use.
+#[cfg(target_os = "linux")]
+#[test]
+fn plugins_work_with_little_address_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files: Vec<_> = RUST_EXAMPLES
+        .iter()
+        .map(|example| module_of(example))
+        .collect();
+    files.push(module_in_text());
+    for file in &files {
+        fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    write_image(&folder.path().join("cat.png"), 60, 40, 1);
+    let program = faa_runtime().get_program().to_owned();
+    let run = |limit: &str, arguments: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -v {limit}; exec \"$0\" {arguments}")]);
+        // Threads take address space too, and how many there are depends on the machine.
+        shell
+            .arg(&program)
+            .env("RAYON_NUM_THREADS", "2")
+            .current_dir(folder.path());
+        shell
+            .env("MALLOC_ARENA_MAX", "2")
+            .env("FAA_CACHE_DIR", folder.path().join("cache"));
+        stdout_of(&mut shell)
+    };
+    let listed = run("4000000", "ops --plugins .");
+    for op in ["Elastic", "Fade", "Fog", "Rain", "Snow", "ChannelSwap"] {
+        assert!(listed.contains(op), "{listed}");
+        let magnitude = if op == "ChannelSwap" {
+            ""
+        } else {
+            "--magnitude 0.7"
+        };
+        let apply = format!("apply --op {op} {magnitude} --seed 3 --plugins . cat.png");
+        let pixels = |limit: &str, out: &str| {
+            run(limit, &format!("{apply} --out {out}{op}"));
+            fs::read(folder.path().join(format!("{out}{op}/cat.png"))).unwrap()
+        };
+        assert_eq!(
+            pixels("4000000", "small"),
+            pixels("unlimited", "large"),
+            "{op}"
+        );
+    }
+}
+
+/// The digest of a library is that of the code that runs, because both are of one copy.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_library_runs_from_the_copy_that_was_hashed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fade.so");
+    fs::copy(library_of("fade"), &file).unwrap();
+    let host = host();
+    let fade = library(&host, &file);
+    let mapped = fs::read_to_string("/proc/self/maps").unwrap();
+    assert!(!mapped.contains(file.to_str().unwrap()), "{mapped}");
+    assert!(mapped.contains("memfd:faa-plugin"), "{mapped}");
+    // Another library under the same name is another plugin.
+    let op = fade.ops()[0].as_ref();
+    let before = applied(op, (9, 9), Channels::Rgb, 0.5, 0).unwrap();
+    fs::write(&file, fs::read(library_of("elastic")).unwrap()).unwrap();
+    let elastic = library(&host, &file);
+    assert_eq!(elastic.ops()[0].spec().name(), "Elastic");
+    assert_ne!(elastic.sha256(), fade.sha256());
+    assert_eq!(applied(op, (9, 9), Channels::Rgb, 0.5, 0), Ok(before));
+}
+
+/// A plugin that is never too slow for a call may be so for all of them.
+#[test]
+fn a_check_has_a_total_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flicker.wasm");
+    fs::write(&file, abi_example()).unwrap();
+    let mut check = faa_runtime();
+    let output = run(check
+        .args(["plugin", "check", "--total-time", "0.01"])
+        .args([&file, &file]));
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("not finished within --total-time"), "{text}");
+}
+
+/// The program works without the cache, and `doctor` says why it is not used.
+#[cfg(unix)]
+#[test]
+fn doctor_says_why_a_cache_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let libraries = folder.join(format!(
+        "libtorch-{}-cpu/lib",
+        faa_system::libtorch::VERSION
+    ));
+    fs::create_dir_all(&libraries).unwrap();
+    fs::write(libraries.join("libtorch_cpu.so"), "").unwrap();
+    fs::write(
+        libraries.join("../build-version"),
+        faa_system::libtorch::VERSION,
+    )
+    .unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut doctor = faa_runtime();
+    doctor.arg("doctor").env("FAA_CACHE_DIR", &folder);
+    let text = String::from_utf8(run(&mut doctor).stdout).unwrap();
+    let advice = format!("run `chmod go-w {}`", folder.display());
+    let lines = |name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    for line in [lines("libtorch "), lines("plugins ")] {
+        assert!(
+            line.contains("NOT USED") && line.contains(&advice),
+            "{text}"
+        );
+    }
 }

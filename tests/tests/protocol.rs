@@ -2,29 +2,17 @@
 
 #![cfg(unix)]
 
+use faa_tests::assert_fails;
+use faa_tests::worker::beside;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Command;
 
-use faa_tests::{assert_fails, faa_runtime};
+use faa_op::text::is_display_control;
+use faa_search::protocol::{End, Hello, Message};
+use faa_tests::worker::beside;
+use faa_tests::{assert_contains, assert_fails, failure_of};
 
-/// `faa-runtime` in a folder of its own, beside a `faa-runtime-torch` that is this shell script.
-fn beside(folder: &Path, script: &str) -> Command {
-    let program = folder.join("faa-runtime");
-    fs::copy(faa_runtime().get_program(), &program).unwrap();
-    let other = folder.join("faa-runtime-torch");
-    fs::write(&other, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).unwrap();
-    fs::create_dir_all(folder.join("libtorch/lib")).unwrap();
-    fs::write(folder.join("libtorch/lib/libtorch_cpu.so"), "").unwrap();
-    fs::write(folder.join("libtorch/build-version"), "2.11.0").unwrap();
-    let mut command = Command::new(program);
-    command.env("LIBTORCH", folder.join("libtorch"));
-    command.args(["search", "--data", "glyphs", "--out", "run"]);
-    command.current_dir(folder);
-    command
-}
+const SEARCH: &str = "search --data glyphs --out run";
 
 #[test]
 fn a_program_of_a_different_version_is_named_with_what_to_install() {
@@ -38,8 +26,36 @@ fn a_program_of_a_different_version_is_named_with_what_to_install() {
         let path = folder.path().join("faa-runtime-torch");
         let expected = format!("{} {version}", path.display());
         let parts = [&expected, "cargo install --path runtime/torch"];
-        assert_fails(&mut beside(folder.path(), &script), 1, &parts);
+        assert_fails(&mut beside(folder.path(), &script, SEARCH), 1, &parts);
     }
+}
+
+/// Its errors name files, classes and networks.
+#[test]
+fn messages_of_the_other_program_do_not_control_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let causes = [
+        "class \u{1b}]0;owned\u{7}",
+        "because of \u{202e}\u{9b}2J\u{7f}this",
+    ];
+    let failed = End::Failed(causes.map(str::to_owned).to_vec());
+    let message = serde_json::to_string(&Message::Ended { ended: failed }).unwrap();
+    let hello = serde_json::to_string(&Hello::current()).unwrap();
+    fs::write(folder.path().join("lines"), format!("{hello}\n{message}\n")).unwrap();
+    let (_, errors) = failure_of(&mut beside(
+        folder.path(),
+        "cat lines; cat > /dev/null",
+        SEARCH,
+    ));
+    let controls = |character: char| character != '\n' && is_display_control(character);
+    assert!(!errors.contains(controls), "{errors:?}");
+    assert_contains(
+        &errors,
+        &[
+            "class \\u001b]0;owned\\u0007",
+            "\\u202e\\u009b2J\\u007fthis",
+        ],
+    );
 }
 
 #[test]
@@ -49,5 +65,5 @@ fn a_program_that_ends_without_a_word_is_reported() {
         "exited unexpectedly (exit status: 127)",
         "faa-runtime doctor",
     ];
-    assert_fails(&mut beside(folder.path(), "exit 127"), 1, &parts);
+    assert_fails(&mut beside(folder.path(), "exit 127", SEARCH), 1, &parts);
 }

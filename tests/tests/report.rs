@@ -14,11 +14,12 @@ use faa_tests::workdir::Workdir;
 use faa_tests::{assert_contains, assert_fails, stdout_of};
 use tempfile::TempDir;
 
-/// The files of a finished search, including its report.
+/// The files of a finished search, including its report, and one that was made again where it ran.
 static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = data_set();
     let final_trainings = [("--final-trainings", "cutout,policy")];
     stdout_of(&mut search_with(folder.path(), &final_trainings));
+    stdout_of(&mut folder.faa_runtime("report run --out run/again.html"));
     files_in(&folder.join("run"))
 });
 
@@ -35,15 +36,54 @@ fn finished() -> Workdir {
 fn a_search_writes_a_page_that_needs_no_other_files() {
     let folder = finished();
     let written = folder.read("run/report.html");
-    let printed = stdout_of(&mut folder.faa_runtime("report run --out page.html"));
+    let report = "report run --images 6 --out page.html";
+    let printed = stdout_of(&mut folder.faa_runtime(report));
     assert_eq!(printed, "page.html\n");
-    let page = folder.read("page.html");
-    assert!(page == written, "two pages of the same run differ");
-    assert_complete(&page);
+    for name in ["page.html", "run/again.html"] {
+        let same = folder.read(name) == written;
+        assert!(same, "{name} differs from the page that the search wrote");
+    }
+    assert_complete(&written);
 
     stdout_of(&mut folder.faa_runtime("report run --images 0"));
     let page = folder.read("run/report.html");
     assert!(!page.contains("<img ") && page.contains("No images are shown"));
+}
+
+/// A run directory names its data set, which may be any folder of the machine that it was copied to.
+#[test]
+fn a_copied_run_shows_no_images_unless_asked_to() {
+    let folder = finished();
+    for data in ["folder:data", "folder:data/../data", "glyphs"] {
+        let run = folder.read("run/run.json");
+        let run = run.replace("\"folder:data\"", &format!("\"{data}\""));
+        folder.write("copy/run.json", run);
+        folder.write("copy/origin", folder.read("run/origin"));
+        folder.write("copy/policy.json", folder.read("run/policy.json"));
+        stdout_of(&mut folder.faa_runtime("report copy"));
+        let page = folder.read("copy/report.html");
+        let expected = match data {
+            "glyphs" => "6 images, ".to_owned(),
+            _ => format!("images of {data} are read only on request, with --images 6"),
+        };
+        assert_contains(&page, &[&expected]);
+        assert_eq!(page.contains("<img"), data == "glyphs");
+        stdout_of(&mut folder.faa_runtime("report copy --images 2"));
+        assert_contains(&folder.read("copy/report.html"), &["<img", "2 images, "]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_report_is_overwritten_only_with_force() {
+    let folder = finished();
+    folder.write("thesis.html", "my thesis");
+    let report = "report run --images 0 --out thesis.html";
+    let refused = ["thesis.html exists and is not a report", "--force"];
+    assert_fails(&mut folder.faa_runtime(report), 1, &refused);
+    assert_eq!(folder.read("thesis.html"), "my thesis");
+    stdout_of(folder.faa_runtime(report).arg("--force"));
+    stdout_of(&mut folder.faa_runtime(report));
+    assert!(folder.read("thesis.html").starts_with("<!DOCTYPE html>"));
 }
 
 /// Asserts that the page has all its parts, and loads nothing from elsewhere.
@@ -114,10 +154,14 @@ fn errors_of_report_name_the_file() {
     assert_fails(&mut report_of("run"), 1, &[damaged, "move it away"]);
 
     let content = folder.read("run/run.json");
-    let other = content.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    let other = content.replace("\"format\": 2", "\"format\": 3");
     folder.write("run/run.json", other);
-    let version = "run/run.json was written by version 0.0.1";
-    assert_fails(&mut report_of("run"), 1, &[version]);
+    let version = "run/run.json was written by version ";
+    assert_fails(
+        &mut report_of("run"),
+        1,
+        &[version, ", in format 3; this is version "],
+    );
 }
 
 #[test]
@@ -147,6 +191,36 @@ fn a_browser_shows_the_page_in_light_and_in_dark() {
         });
         assert!(light > 200, "{width}: the mean luminance is {light}");
         assert!(dark < 80, "{width}: the mean luminance is {dark}");
+    }
+}
+
+/// Even if something of a run got into the page unescaped, nothing of it would run.
+#[test]
+fn the_content_security_policy_stops_scripts() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = finished();
+    let page = folder.read("run/report.html");
+    let evil = "<main><script>document.body.append('a script ' + 'ran')</script>\
+                <img src=x onerror=\"document.body.append('a handler ' + 'ran')\">";
+    let policy = "http-equiv=\"Content-Security-Policy\"";
+    assert_contains(&page, &[policy, "<main>"]);
+    let injected = page.replacen("<main>", evil, 1);
+    for (name, page, runs) in [
+        ("with.html", injected.clone(), false),
+        (
+            "without.html",
+            injected.replacen(policy, "name=\"none\"", 1),
+            true,
+        ),
+    ] {
+        folder.write(name, page);
+        let shown = browser.show(&["--dump-dom"], &folder.join(name));
+        let shown = String::from_utf8(shown).unwrap();
+        for words in ["a script ran", "a handler ran"] {
+            assert_eq!(shown.contains(words), runs, "{name}: {words}");
+        }
     }
 }
 

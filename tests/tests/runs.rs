@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use faa_op::text::is_display_control;
 use faa_tests::runs::{
     Running, data_set, files_in, json_in, policy_of, search, search_with, train_with,
 };
 use faa_tests::workdir::{POLICY, Workdir};
 use faa_tests::{
-    assert_all_fail, assert_contains, assert_fails, output_of, stdout_of, write_data_set,
+    assert_all_fail, assert_contains, assert_fails, output_of, run, stdout_of, write_data_set,
 };
 use serde_json::Value;
 
@@ -193,6 +194,30 @@ fn errors_of_eval_name_the_file() {
          1 data => data has no trained network of a final training
          1 begun => begun has no trained network of a final training",
     );
+}
+
+/// A folder of a data set names a class, which a trained network keeps in its metadata.
+#[test]
+fn names_of_classes_do_not_control_the_terminal() {
+    let folder = data_set();
+    let evil = "\u{1b}]0;owned\u{7}\u{202e}\u{9b}2J";
+    for split in ["train", "test"] {
+        let split = folder.join("data").join(split);
+        fs::rename(split.join("class-0"), split.join(evil)).unwrap();
+    }
+    let outputs = [
+        run(&mut train_with(folder.path(), &[("--policy", "none")])),
+        run(&mut eval(&folder, "run --data folder:data")),
+        run(&mut eval(&folder, "run --data glyphs")),
+        run(&mut eval(&folder, "run --data glyphs --json")),
+    ];
+    let codes = outputs.each_ref().map(|output| output.status.code());
+    assert_eq!(codes, [Some(0), Some(0), Some(1), Some(1)]);
+    let texts = outputs.map(|output| [output.stdout, output.stderr].concat());
+    let text = String::from_utf8(texts.concat()).unwrap();
+    let controls = |character: char| character != '\n' && is_display_control(character);
+    assert!(!text.contains(controls), "{text:?}");
+    assert_contains(&text, &["\\u001b]0;owned\\u0007\\u202e\\u009b2J"]);
 }
 
 #[test]

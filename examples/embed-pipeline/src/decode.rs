@@ -6,19 +6,24 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
+use faa_data::jpeg_ends_early;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
 
+/// How much of a file is read, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+
 /// Decodes and resizes, in memory that it keeps from image to image; only what the decoders of
 /// `image` allocate for themselves comes and goes.
 pub(crate) struct Decoder {
     size: u32,
+    file: Vec<u8>,
     whole: Vec<u8>,
     square: Vec<u8>,
     resizer: Resizer,
@@ -29,6 +34,7 @@ impl Decoder {
         let side = size as usize;
         Self {
             size,
+            file: Vec::new(),
             whole: Vec::new(),
             square: vec![0; side * side * 3],
             resizer: Resizer::new(),
@@ -37,8 +43,15 @@ impl Decoder {
 
     /// The image in a file, `size × size × 3` samples. The file's format is detected from its content.
     pub(crate) fn read(&mut self, path: &Path) -> Result<&mut [u8], Box<dyn Error>> {
-        let file = BufReader::new(File::open(path)?);
-        let mut decoder = ImageReader::new(file)
+        self.file.clear();
+        File::open(path)?
+            .take(MAX_FILE)
+            .read_to_end(&mut self.file)?;
+        // The decoder would make the missing part grey, and a network learn that.
+        if jpeg_ends_early(&self.file) {
+            return Err("the file ends before its picture does".into());
+        }
+        let mut decoder = ImageReader::new(Cursor::new(&self.file))
             .with_guessed_format()?
             .into_decoder()?;
         // A file of a few bytes can claim any size, and decoders do not count what they decode into.
@@ -126,10 +139,12 @@ mod tests {
         let text = folder.path().join("text.png");
         fs::write(&text, "no image").unwrap();
         assert!(decoder.read(&text).is_err());
-        let cut = folder.path().join("cut.png");
-        RgbImage::new(20, 20).save(&cut).unwrap();
-        let whole = fs::read(&cut).unwrap();
-        fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-        assert!(decoder.read(&cut).is_err());
+        for name in ["cut.png", "cut.jpg"] {
+            let cut = folder.path().join(name);
+            RgbImage::new(20, 20).save(&cut).unwrap();
+            let whole = fs::read(&cut).unwrap();
+            fs::write(&cut, &whole[..whole.len() - 9]).unwrap();
+            assert!(decoder.read(&cut).is_err(), "{name}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use faa_op::OpSet;
+use faa_op::text::clean_lines;
 use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
 
 #[derive(Subcommand)]
@@ -64,10 +65,16 @@ impl Command {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// Writes to standard output. This is an error, and not a panic, if the reader is gone.
+/// The user has asked to stop, which is no failure. The exit status is 1, because the work is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(String);
+
+/// Writes text or JSON to standard output, whatever names are in it. This is an error, and not a panic, if
+/// the reader is gone.
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(clean_lines(text).as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -77,6 +84,16 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
         return Ok(shipped.policy()?);
     }
     let path = Path::new(file_or_name);
+    if !path.exists()
+        && let Some((kind, nearest)) = of_timm(file_or_name)
+    {
+        bail!(
+            "`{file_or_name}` is neither a file nor a shipped policy: it looks like one of timm's names, \
+             which describe {kind} by its settings; the nearest shipped policy is `{nearest}`, and \
+             `faa-runtime policy show {nearest} --json` prints it as a file in which settings can be \
+             changed"
+        );
+    }
     let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
     if !path.exists() && !looks_like_a_file {
         let names = shipped().iter().map(|policy| policy.name);
@@ -86,6 +103,23 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
     let json =
         read_bounded(path).with_context(|| format!("cannot read the policy {file_or_name}"))?;
     Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
+}
+
+/// What a name such as `rand-m9-mstd0.5` describes in the library timm, and the nearest shipped policy.
+fn of_timm(name: &str) -> Option<(&'static str, &'static str)> {
+    let mut parts = name.split('-');
+    let (family, settings) = (parts.next()?, parts.next());
+    let is_setting = |text: &str| {
+        let value = text.trim_start_matches(|c: char| c.is_ascii_lowercase());
+        value.len() < text.len() && value.parse::<f64>().is_ok()
+    };
+    match family {
+        "rand" if settings.is_some_and(is_setting) => Some(("RandAugment", "randaugment")),
+        "original" | "originalr" | "v0" | "v0r" if settings.is_none_or(is_setting) => {
+            Some(("AutoAugment", "autoaugment-imagenet"))
+        }
+        _ => None,
+    }
 }
 
 /// Reads a file up to one byte beyond the parsers' limit, at which they refuse it.

@@ -4,11 +4,13 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, anyhow};
+use faa_search::device::DeviceName;
+use faa_system::programs::find_python;
 
 pub(crate) use faa_system::libtorch::VERSION;
+use faa_system::libtorch::find_in_cache;
 
 /// A libtorch of the right version.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,19 +31,20 @@ pub(crate) enum Origin {
     Python,
 }
 
-/// Looks for a libtorch: first in `LIBTORCH`, then one with CUDA, then in the cache, then in Python. The
-/// error names all places that were searched, each with its problem.
-pub(crate) fn find() -> Result<Libtorch> {
+/// Looks for a libtorch for these devices: the one that `LIBTORCH` names; or the one in the cache; or, if
+/// the cache has none or CUDA is wanted, that of Python. The error names all places that were searched,
+/// each with its problem.
+pub(crate) fn find(devices: &[DeviceName]) -> Result<Libtorch> {
     let set = env::var_os("LIBTORCH").filter(|home| !home.is_empty());
     let set = set.map(PathBuf::from);
     if let Some(home) = set.filter(|home| !is_missing_link_of_cargo(home)) {
         return check(home, Origin::Variable).map_err(|why| not_found(&why));
     }
-    let cache = faa_system::cache_folder().map_err(|none| format!("the download cache: {none}"));
-    let cache =
-        cache.and_then(|cache| check(faa_system::libtorch::in_cache(&cache), Origin::Cache));
-    let python = python_home().map_err(|why| format!("Python: {why}"));
-    match (cache, python.and_then(|home| check(home, Origin::Python))) {
+    let cache = match (in_cache(), devices.iter().any(wants_cuda)) {
+        (Ok(found), false) => return Ok(found),
+        (cache, _) => cache,
+    };
+    match (cache, in_python()) {
         (_, Ok(python)) if python.has_cuda() => Ok(python),
         (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
         (Err(cache), Err(python)) => Err(not_found(&format!("{cache}; {python}"))),
@@ -75,6 +78,22 @@ impl Libtorch {
     }
 }
 
+/// Whether CUDA may be used for a device. The driver's files show whether there is a GPU, under Linux and
+/// in the Windows subsystem for Linux.
+fn wants_cuda(device: &DeviceName) -> bool {
+    let has_gpu = || {
+        ["/dev/nvidiactl", "/dev/dxg"]
+            .map(Path::new)
+            .iter()
+            .any(|file| file.exists())
+    };
+    match device {
+        DeviceName::Auto => has_gpu(),
+        DeviceName::Cpu => false,
+        _ => true,
+    }
+}
+
 fn check(home: PathBuf, origin: Origin) -> Result<Libtorch, String> {
     let checked = faa_system::libtorch::check(&home);
     checked.map_err(|why| format!("{origin}: {why}"))?;
@@ -86,24 +105,26 @@ fn is_missing_link_of_cargo(home: &Path) -> bool {
     home.ends_with(".libtorch") && !home.exists()
 }
 
-/// The folder of Python's `torch`. It is not imported, because that takes seconds.
-fn python_home() -> Result<PathBuf, String> {
+/// The libtorch that `cargo xtask libtorch` has fetched.
+fn in_cache() -> Result<Libtorch, String> {
+    let (cache, origin) = (faa_system::cache_folder(), Origin::Cache);
+    let home = cache.and_then(|cache| find_in_cache(&cache));
+    let home = home.map_err(|why| format!("{origin}: {why}"))?;
+    Ok(Libtorch { home, origin })
+}
+
+/// That of Python's `torch`, which is not imported, because that takes seconds.
+fn in_python() -> Result<Libtorch, String> {
     const SCRIPT: &str = "import importlib.util as u; s = u.find_spec('torch'); \
                           print(s.submodule_search_locations[0] if s else '')";
-    for python in ["python3", "python"] {
-        // Python imports modules from the current folder, whose files must not be run.
-        let mut command = Command::new(python);
-        command.args(["-c", SCRIPT]).current_dir(env::temp_dir());
-        let Ok(output) = command.output() else {
-            continue;
-        };
-        let home = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        return match home.is_empty() {
-            true => Err(format!("{python} has no PyTorch")),
-            false => Ok(PathBuf::from(home)),
-        };
+    let path = env::var_os("PATH").unwrap_or_default();
+    match find_python(&path, &["python3", "python"], SCRIPT) {
+        None => Err("Python: none on PATH".to_owned()),
+        Some((python, home)) if home.is_empty() => {
+            Err(format!("Python: {} has no PyTorch", python.display()))
+        }
+        Some((_, home)) => check(home.into(), Origin::Python),
     }
-    Err("no Python on PATH".to_owned())
 }
 
 impl fmt::Display for Origin {

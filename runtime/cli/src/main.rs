@@ -15,10 +15,14 @@ mod template;
 mod torch_process;
 mod wasm_toolchain;
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use clap::Parser;
+use faa_op::text::is_display_control;
+use faa_system::log_line;
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -34,19 +38,36 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = Arguments::parse().command.run() else {
+    let arguments = arguments::parse::<Arguments>().unwrap_or_else(|message| exit(&message));
+    let Err(error) = arguments.command.run() else {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {
         // `faa-runtime ops | head` is not a failure.
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error}");
+    if error.is::<commands::Stopped>() {
+        log_line!("{error}");
+        return ExitCode::FAILURE;
+    }
+    log_line!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        log_line!("  because: {cause}");
     }
     let wrong_usage = error.is::<commands::Usage>();
     ExitCode::from(if wrong_usage { 2 } else { 1 })
+}
+
+/// Prints help or an error of the option parser, and exits.
+fn exit(message: &clap::Error) -> ! {
+    let is_hostile = |argument: OsString| argument.to_string_lossy().contains(is_display_control);
+    if message.use_stderr() && env::args_os().any(is_hostile) {
+        // The message has arguments, which a pattern of the shell may have made of the names of files.
+        log_line!("{}", message.to_string().trim_end());
+        process::exit(message.exit_code());
+    }
+    // In colours.
+    message.exit()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

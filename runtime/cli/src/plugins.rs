@@ -7,12 +7,13 @@ use clap::Args;
 use faa_op::text::clean;
 use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
-use faa_plugin::{Found, Host, NativePermission, Plugin};
+use faa_plugin::{Broken, Found, Host, NativePermission, Plugin};
 use faa_policy::{Executor, Policy, PolicyErrorKind};
+use faa_system::log_line;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::arguments::in_range;
+use crate::arguments::{check_utf8, in_range};
 
 /// Plugin folders and limits.
 #[derive(Args)]
@@ -36,6 +37,10 @@ pub(crate) struct PluginLimits {
     #[arg(long, value_name = "MIB", default_value_t = 256,
           value_parser = in_range(faa_plugin::PluginOptions::MEMORY_MIB))]
     plugin_memory: u32,
+    /// Memory limit of all plugins and threads together, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 4096,
+          value_parser = in_range(faa_plugin::PluginOptions::TOTAL_MEMORY_MIB))]
+    plugin_total_memory: u32,
     /// Time limit per call into a plugin, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0,
           value_parser = in_range(faa_plugin::PluginOptions::CALL_SECONDS))]
@@ -46,6 +51,8 @@ pub(crate) struct PluginLimits {
 pub(crate) struct KnownOps {
     pub(crate) ops: OpSet,
     pub(crate) plugins: Vec<Plugin>,
+    /// The files in the folders of plugins that could not be loaded.
+    pub(crate) broken: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -71,6 +78,7 @@ impl PluginLimits {
         let mut options = faa_plugin::PluginOptions::new(folders.to_owned());
         options.allow_native = self.allow_native;
         options.memory_mib = self.plugin_memory;
+        options.total_memory_mib = self.plugin_total_memory;
         options.call_seconds = self.plugin_time;
         options
     }
@@ -86,13 +94,16 @@ impl PluginOptions {
     pub(crate) fn known_ops_with(&self, mut ops: OpSet) -> Result<KnownOps> {
         let options = self.limits.with_folders(&self.folders);
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
-        for broken in broken {
-            let (path, why) = (broken.path.to_string_lossy(), anyhow!(broken.error));
-            eprintln!("warning: {} was not loaded: {why:#}", clean(&path, 200));
+        let mut paths = Vec::new();
+        for Broken { path, error, .. } in broken {
+            let (name, why) = (path.to_string_lossy(), anyhow!(error));
+            log_line!("warning: {} was not loaded: {why:#}", clean(&name, 200));
+            paths.push(path);
         }
         Ok(KnownOps {
             ops,
             plugins: loaded,
+            broken: paths,
             folders: self.folders.clone(),
         })
     }
@@ -103,6 +114,7 @@ impl PluginOptions {
             return Ok(None);
         }
         let folders = self.folders.iter().map(|folder| {
+            check_utf8("--plugins", folder)?;
             std::path::absolute(folder)
                 .with_context(|| format!("cannot read the folder {}", folder.display()))
         });
@@ -140,7 +152,7 @@ impl KnownOps {
     /// for one of its ops.
     pub(crate) fn executor(&self, policy: &Policy, name: &str) -> Result<Executor> {
         for changed in self.changed(policy) {
-            eprintln!("warning: {name}: {changed}");
+            log_line!("warning: {name}: {changed}");
         }
         Executor::new(policy, &self.ops)
             .map_err(|error| self.explained(error, policy, name))

@@ -1,12 +1,14 @@
 //! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use faa_op::text::clean_lines;
 use faa_search::Event;
+use faa_search::environment::Environment;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
 use faa_search::results::Rates;
+use faa_system::log_line;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The minimum time between two lines of progress in plain output.
@@ -70,9 +72,17 @@ impl Progress {
                     short(*training)
                 ));
             }
-            Event::EnvironmentChanged { recorded, current } => self.warn(&format!(
-                "this run was started on {recorded} and continues on {current}; results may differ \
-                 by rounding"
+            Event::EnvironmentChanged { recorded, current } => {
+                for warning in warnings(recorded, current) {
+                    self.warn(&warning);
+                }
+            }
+            Event::DataMoved { recorded, current } => self.line(&format!(
+                "the images of {current} are those of {recorded}, with which the run began"
+            )),
+            Event::NotLocked { run } => self.warn(&format!(
+                "the file system of {} has no locks, so do not start a second process on this run",
+                run.display()
             )),
             Event::TrainingStarted {
                 training,
@@ -172,7 +182,7 @@ impl Progress {
         // The time comes first, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.remaining()));
         if !self.bar.is_hidden() {
-            self.bar.set_message(text);
+            self.bar.set_message(clean_lines(&text));
         } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
             self.line(&text);
         }
@@ -187,12 +197,30 @@ impl Progress {
 
     fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
-        if stderr().is_terminal() {
-            self.bar.suspend(|| eprintln!("{text}"));
-        } else {
-            eprintln!("{text}");
+        match self.bar.is_hidden() {
+            true => log_line!("{text}"),
+            false => self.bar.suspend(|| log_line!("{text}")),
         }
     }
+}
+
+/// What a run should know that continues in a different environment.
+fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (was, now) = (&recorded.build, &current.build);
+    if was != now {
+        warnings.push(format!(
+            "this run was started by build {was} and continues with build {now}; results may differ \
+             from those of a run with one build"
+        ));
+    }
+    let (was, now) = (recorded.to_string(), current.to_string());
+    if was != now {
+        warnings.push(format!(
+            "this run was started on {was} and continues on {now}; results may differ by rounding"
+        ));
+    }
+    warnings
 }
 
 fn short(training: TrainingId) -> String {
@@ -207,4 +235,27 @@ fn short(training: TrainingId) -> String {
 /// A duration; one that is too long to be represented comes from records that state impossible times.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_different_build_and_different_hardware_are_told_apart() {
+        let environment = |build: &str, threads| {
+            let mut environment = Environment::default();
+            (environment.build, environment.threads) = (build.to_owned(), threads);
+            environment
+        };
+        let recorded = environment("0.1.0+a", 2);
+        let of = |current: &Environment| warnings(&recorded, current);
+        let build = "started by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
+        assert!(of(&environment("0.1.0+b", 2))[0].contains(build));
+        assert_eq!(of(&environment("0.1.0+b", 2)).len(), 1);
+        let rounding = of(&environment("0.1.0+a", 4));
+        assert!(rounding[0].contains("by rounding") && rounding.len() == 1);
+        assert_eq!(of(&environment("0.1.0+b", 4)).len(), 2);
+        assert!(of(&recorded).is_empty());
+    }
 }

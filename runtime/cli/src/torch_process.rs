@@ -4,13 +4,15 @@ use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
-use faa_search::protocol::{Hello, Message, Request, read_line, write_line};
+use faa_search::device::DeviceName;
+use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
+use faa_system::log_line;
 
 use crate::libtorch::{self, Libtorch};
 
@@ -19,12 +21,44 @@ const NAME: &str = "faa-runtime-torch";
 /// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
     program: PathBuf,
-    /// What to do if the process exits unexpectedly.
-    advice: &'static str,
+    advice: Advice,
     child: Arc<Mutex<Child>>,
     output: ChildStdout,
     /// Closing it asks the process to stop; see `faa_search::protocol`.
     stdin: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+/// What to do if the process exits unexpectedly.
+struct Advice {
+    crashed: &'static str,
+    killed: &'static str,
+}
+
+impl Advice {
+    fn on(request: &Request<PluginOptions>) -> Self {
+        let (crashed, killed) = match request {
+            Request::Doctor => ("", ""),
+            Request::Evaluate { .. } => (
+                "; run `faa-runtime doctor` to find out why",
+                ", probably because the machine ran out of memory",
+            ),
+            Request::Run(_) => (
+                "; run `faa-runtime doctor` to find out why. The same command continues the run",
+                ", probably because the machine ran out of memory. The same command continues the run, \
+                 also with fewer --jobs",
+            ),
+        };
+        Self { crashed, killed }
+    }
+
+    fn after(&self, status: ExitStatus) -> &'static str {
+        // The system ends processes by signal 9 when it runs out of memory.
+        #[cfg(unix)]
+        if std::os::unix::process::ExitStatusExt::signal(&status) == Some(9) {
+            return self.killed;
+        }
+        self.crashed
+    }
 }
 
 /// The program's path, in the folder of this program.
@@ -52,7 +86,6 @@ impl TorchProcess {
             .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        shield_from_ctrl_c(&mut command);
         share_one_heap(&mut command);
         let mut child = command
             .spawn()
@@ -65,13 +98,7 @@ impl TorchProcess {
         let _ = write_line(&mut stdin, request);
         Ok(Self {
             program,
-            advice: match request {
-                Request::Doctor => "",
-                Request::Evaluate { .. } => "; run `faa-runtime doctor` to find out why",
-                Request::Run(_) => {
-                    "; run `faa-runtime doctor` to find out why. The same command continues the run"
-                }
-            },
+            advice: Advice::on(request),
             child: Arc::new(Mutex::new(child)),
             output,
             stdin: Arc::new(Mutex::new(Some(stdin))),
@@ -80,34 +107,62 @@ impl TorchProcess {
 
     /// Finds libtorch and starts the process with it.
     pub(crate) fn find_and_start(request: &Request<PluginOptions>) -> Result<Self> {
-        Self::start(request, &libtorch::find()?)
+        let devices = match request {
+            Request::Run(run) => &run.resources.devices,
+            Request::Evaluate { resources, .. } => &resources.devices,
+            _ => &vec![DeviceName::Auto],
+        };
+        Self::start(request, &libtorch::find(devices)?)
     }
 
-    /// The first Ctrl-C asks the process to stop, the second ends both programs at once.
-    pub(crate) fn stop_on_ctrl_c(&self) -> Result<()> {
+    /// The first Ctrl-C, SIGTERM or SIGHUP asks the process to stop, the second ends both programs at once.
+    pub(crate) fn stop_on_signal(&self) -> Result<()> {
         let (stdin, child) = (Arc::clone(&self.stdin), Arc::clone(&self.child));
-        ctrlc::set_handler(move || {
+        let stop = move || {
             if lock(&stdin).take().is_none() {
                 // Killing a process that has ended is no error here.
                 let _ = lock(&child).kill();
                 std::process::exit(1);
             }
-            eprintln!("\nstopping; press Ctrl-C again to quit immediately");
-        })
-        .context("cannot install a Ctrl-C handler")
+            // On a thread of its own: writing may wait for a reader, and the next signal must be heard.
+            thread::spawn(|| log_line!("\nstopping; press Ctrl-C again to quit immediately"));
+        };
+        faa_system::on_stop(stop).context("cannot listen for signals")
     }
 
     /// Passes every message to `consume`, until the process ends or `consume` fails. The process has
     /// ended when this returns.
-    pub(crate) fn messages(self, consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
-        let consumed = for_each_message(&self.program, BufReader::new(self.output), consume);
-        lock(&self.stdin).take();
+    ///
+    /// Messages are read ahead, so that the work goes on while `consume` waits for whoever reads this
+    /// program's output (`--json | less`). Their queue has no bound, because they are few: each stands for
+    /// an epoch, a trial or a network, and has a line in a log on the disk too.
+    pub(crate) fn messages(self, mut consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
+        let (sender, receiver) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            for_each_message(&self.program, BufReader::new(self.output), |message| {
+                // After an error of `consume`, what the process does until it stops is of no interest.
+                let _ = sender.send(message);
+            })
+        });
+        let consumed = receiver.iter().try_for_each(&mut consume);
+        let stopping = lock(&self.stdin).take().is_none();
+        let read = reader.join();
         let status = wait(&self.child).with_context(|| format!("cannot wait for {NAME}"))?;
         consumed?;
-        if !status.success() {
-            bail!("{NAME} exited unexpectedly ({status}){}", self.advice);
+        read.map_err(|_| anyhow!("the messages of {NAME} could not be read"))??;
+        if status.success() {
+            return Ok(());
         }
-        Ok(())
+        if stopping || faa_system::is_stopped(status) {
+            // It was ended before it could answer, while the system loaded its libraries.
+            consume(Message::Ended {
+                ended: End::Stopped,
+            })?;
+        }
+        bail!(
+            "{NAME} exited unexpectedly ({status}){}",
+            self.advice.after(status)
+        )
     }
 }
 
@@ -129,7 +184,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn for_each_message(
     program: &Path,
     mut output: impl BufRead,
-    mut consume: impl FnMut(Message) -> Result<()>,
+    mut consume: impl FnMut(Message),
 ) -> Result<()> {
     let mut next = || read_line(&mut output).with_context(|| format!("cannot read from {NAME}"));
     let Some(hello) = next()? else {
@@ -139,7 +194,7 @@ fn for_each_message(
     while let Some(line) = next()? {
         let message = serde_json::from_str(&line)
             .with_context(|| format!("{NAME} sent an unknown message: {line}"))?;
-        consume(message)?;
+        consume(message);
     }
     Ok(())
 }
@@ -158,9 +213,21 @@ fn share_one_heap(command: &mut Command) {
     }
 }
 
-/// A terminal sends Ctrl-C to the whole foreground process group. In its own group, the process is
-/// stopped by this program instead, between two steps of its work.
-fn shield_from_ctrl_c(command: &mut Command) {
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(command, 0);
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_has_probably_used_too_much_memory() {
+        let run = Advice {
+            crashed: "crashed",
+            killed: "killed",
+        };
+        let after = |status| run.after(ExitStatus::from_raw(status));
+        assert_eq!([9, 11, 1 << 8].map(after), ["killed", "crashed", "crashed"]);
+        let doctor = Advice::on(&Request::Doctor);
+        assert_eq!((doctor.crashed, doctor.killed), ("", ""));
+    }
 }

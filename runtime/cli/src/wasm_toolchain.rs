@@ -5,8 +5,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use faa_system::log_line;
+use faa_system::programs::{ANSWER_TIME, answer, find_program};
 use serde::Deserialize;
 
 const WASM: &str = "wasm32-unknown-unknown";
@@ -59,7 +62,7 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
     let mut command = match target {
         Target::Wasm => {
             let toolchain = find(folder)?;
-            eprintln!("building with {toolchain}");
+            log_line!("building with {toolchain}");
             toolchain.command(folder)
         }
         Target::Native => {
@@ -87,10 +90,11 @@ pub(crate) fn build(folder: &Path, target: Target) -> Result<Built> {
 
 /// Finds a toolchain for WebAssembly. If the target is missing, asks rustup to install it.
 pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
-    if let Some(found) = installed(folder) {
+    let in_folder = Some(folder);
+    if let Some(found) = installed(in_folder) {
         return Ok(found);
     }
-    eprintln!("asking rustup for the target {WASM}");
+    log_line!("asking rustup for the target {WASM}");
     let added = Command::new("rustup")
         .args(["target", "add", WASM])
         .current_dir(folder)
@@ -98,50 +102,59 @@ pub(crate) fn find(folder: &Path) -> Result<Toolchain> {
         .stderr(Stdio::null())
         .status();
     if added.is_ok_and(|status| status.success())
-        && let Some(found) = installed(folder)
+        && let Some(found) = installed(in_folder)
     {
         return Ok(found);
     }
-    with_sources(folder)
+    with_sources(in_folder)
         .ok_or_else(|| anyhow!("no installed Rust toolchain builds for {WASM}: {HOW_TO_INSTALL}"))
 }
 
-/// Finds an installed toolchain for WebAssembly, without using the network.
-pub(crate) fn find_installed(folder: &Path) -> Option<Toolchain> {
-    installed(folder).or_else(|| with_sources(folder))
+/// Finds an installed toolchain for WebAssembly, without installing any. No file of the working folder has a
+/// say in it.
+pub(crate) fn find_installed() -> Option<Toolchain> {
+    installed(None).or_else(|| with_sources(None))
 }
 
 /// The toolchain on `PATH`, if it has the target's standard library.
-fn installed(folder: &Path) -> Option<Toolchain> {
-    let library = sysroot(Path::new("rustc"), folder)?.join(format!("lib/rustlib/{WASM}/lib"));
+fn installed(folder: Option<&Path>) -> Option<Toolchain> {
+    let library = sysroot(None, folder)?.join(format!("lib/rustlib/{WASM}/lib"));
     library.is_dir().then_some(Toolchain::Target)
 }
 
 /// A toolchain with the sources of the standard library: the one on `PATH`, or Debian's.
-fn with_sources(folder: &Path) -> Option<Toolchain> {
-    let has_sources = |rustc: &Path| {
+fn with_sources(folder: Option<&Path>) -> Option<Toolchain> {
+    let has_sources = |rustc: Option<PathBuf>| {
         let sources = "lib/rustlib/src/rust/library/std";
         sysroot(rustc, folder).is_some_and(|sysroot| sysroot.join(sources).is_dir())
     };
     let debian = Path::new(DEBIAN);
-    let debian = || has_sources(&debian.join("rustc")) && debian.join("cargo").is_file();
-    if has_sources(Path::new("rustc")) {
+    let has_debian = || has_sources(Some(debian.join("rustc"))) && debian.join("cargo").is_file();
+    if has_sources(None) {
         return Some(Toolchain::Sources);
     }
-    debian().then_some(Toolchain::Debian)
+    has_debian().then_some(Toolchain::Debian)
 }
 
-fn sysroot(rustc: &Path, folder: &Path) -> Option<PathBuf> {
-    let output = Command::new(rustc)
-        .args(["--print", "sysroot"])
-        .current_dir(folder)
-        .stderr(Stdio::null())
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(PathBuf::from(
-        String::from_utf8(output.stdout).ok()?.trim_end(),
-    ))
+/// The folder of the toolchain of a `rustc`, or of the one on `PATH`. In a folder that is built, rustup
+/// chooses the toolchain that the folder names, and may install it. Elsewhere it must do neither.
+fn sysroot(rustc: Option<PathBuf>, folder: Option<&Path>) -> Option<PathBuf> {
+    let on_path = || find_program(&env::var_os("PATH")?, "rustc");
+    let mut command = Command::new(rustc.or_else(on_path)?);
+    command.args(["--print", "sysroot"]);
+    let time = match folder {
+        Some(folder) => {
+            command.current_dir(folder);
+            Duration::from_secs(600)
+        }
+        None => {
+            command.current_dir("/").env("RUSTUP_AUTO_INSTALL", "0");
+            command.env_remove("RUSTUP_TOOLCHAIN");
+            ANSWER_TIME
+        }
+    };
+    let printed = answer(&mut command, time).ok()?;
+    Some(PathBuf::from(printed.trim_end()))
 }
 
 impl Toolchain {

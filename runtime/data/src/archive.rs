@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::assembly::{Assembly, Content};
-use crate::error::{DataError, DataErrorKind::Layout, Unreadable, name};
-use crate::listing::{Classes, Listing};
+use crate::error::{DataError, DataErrorKind::Layout, Unreadable, name, shown, text_of};
+use crate::listing::{Classes, Listing, SplitFolder};
 use crate::load::{LoadOptions, Preview, Selection};
 use entries::{Entry, Found, LIMITS};
 
@@ -65,7 +65,11 @@ fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), Da
 }
 
 /// The images of one split, by class and file name.
-type Files = BTreeMap<String, BTreeMap<Vec<u8>, Image>>;
+#[derive(Default)]
+struct Files {
+    classes: BTreeMap<String, BTreeMap<Vec<u8>, Image>>,
+    beside: Vec<String>,
+}
 
 fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
     let root = root_of(file, &entries)?;
@@ -87,16 +91,28 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
             }
             ([_, class], Found::Folder) => {
                 let class = class_name(file, &path, class)?;
-                split.get_or_insert_default().entry(class).or_default();
+                split
+                    .get_or_insert_default()
+                    .classes
+                    .entry(class)
+                    .or_default();
             }
             ([_, _], Found::File(Err(reason))) => {
                 let path = inside(file, &path);
                 unreadable.push(Unreadable { path, reason });
             }
+            ([_, file], Found::File(Ok(_))) => {
+                let file = String::from_utf8_lossy(file).into_owned();
+                split.get_or_insert_default().beside.push(file);
+            }
             ([_, class, image], Found::File(entry)) => {
                 let (name, folder) = (image.to_vec(), &path[..path.len() - image.len() - 1]);
                 let class = class_name(file, folder, class)?;
-                let images = split.get_or_insert_default().entry(class).or_default();
+                let images = split
+                    .get_or_insert_default()
+                    .classes
+                    .entry(class)
+                    .or_default();
                 if let Some(first) = images.insert(name, Image { path, entry }) {
                     let words = "is in the archive twice; create an archive that has it once";
                     return Err(DataError::of(Layout, &inside(file, &first.path), words));
@@ -107,7 +123,7 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
                 let folder = &path[..path.len() - below];
                 return Err(DataError::nested_folder(&inside(file, folder)));
             }
-            // A file next to the class folders, or in place of a split, has no class.
+            // In place of a split.
             _ => {}
         }
     }
@@ -115,11 +131,14 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
         return Err(DataError::unreadable_files(unreadable));
     }
     let locate = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
-    let sorted = |files: Files| -> Classes<Image> {
-        let classes = files.into_iter();
-        classes
+    let sorted = |files: Files| {
+        let classes = files.classes.into_iter();
+        let classes: Classes<Image> = classes
             .map(|(class, images)| (class, images.into_values().collect()))
-            .collect()
+            .collect();
+        let mut beside = files.beside;
+        beside.sort_unstable();
+        SplitFolder { classes, beside }
     };
     Listing::new(file, locate, [train.map(sorted), test.map(sorted)])
 }
@@ -167,5 +186,5 @@ fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataEr
 
 /// The name in messages of something within an archive.
 fn inside(file: &Path, inner: &[u8]) -> PathBuf {
-    format!("{}: {}", file.display(), String::from_utf8_lossy(inner)).into()
+    format!("{}: {}", shown(file), text_of(inner)).into()
 }

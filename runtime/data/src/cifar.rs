@@ -5,7 +5,8 @@
 //!   coarse one, then the fine one), a byte each, and an image of 32×32 pixels: 1,024 bytes of red,
 //!   of green and of blue, row by row. The last label of a record is its class.
 //! - The order of the images is that of the files and records.
-//! - Files may have any number of records above zero, and up to 8 GiB of pixels are read in all,
+//! - Files may have any number of records above zero, but a number that is not the data set's is a
+//!   warning. Two files of the same content are an error. Up to 8 GiB of pixels are read in all,
 //!   both before and after scaling.
 //! - A file next to them names the classes. Without it, CIFAR-10 has its well-known names, and the
 //!   classes of CIFAR-100 are numbered.
@@ -13,7 +14,7 @@
 //!   to. The archive itself is not read.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
-use crate::error::{DataError, DataErrorKind};
+use crate::error::{DataError, DataErrorKind, shown};
 use crate::load::{LoadOptions, Preview, Selection};
 use crate::{assembly, decode};
 
@@ -105,6 +106,7 @@ impl Version {
         // Scaling images down does not allow for longer files.
         let total = counts.iter().map(|(_, records)| records).sum();
         assembly::within_limit(total, (SIDE, SIDE))?;
+        different(&counts)?;
 
         // The file and the index of every record; the last file is that of the test split.
         let mut train: Vec<_> = (counts.iter().enumerate())
@@ -130,7 +132,10 @@ impl Version {
             rest = after;
         }
         Ok(Preview {
-            dataset: Dataset::from_parts(classes, (side, side), pixels, labels, split_at),
+            dataset: Dataset {
+                warnings: self.unusual(&folder, &counts).into_iter().collect(),
+                ..Dataset::from_parts(classes, (side, side), pixels, labels, split_at)
+            },
             train_images,
         })
     }
@@ -212,6 +217,31 @@ impl Version {
         self.train.iter().chain([&self.test]).map(counted).collect()
     }
 
+    /// That the files have other numbers of records than those of the data set: they may have been cut
+    /// off, or be a part of it that somebody made.
+    fn unusual(&self, folder: &Path, counts: &[(PathBuf, usize)]) -> Option<String> {
+        let (_, train) = counts.split_last()?;
+        let expected = |file: usize| match file < train.len() {
+            true => 50_000 / train.len(),
+            false => 10_000,
+        };
+        let unusual = (counts.iter().enumerate())
+            .filter(|&(file, &(_, records))| records != expected(file))
+            .map(|(file, (path, records))| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                format!("{name} has {records} images instead of {}", expected(file))
+            });
+        let unusual: Vec<_> = unusual.collect();
+        (!unusual.is_empty()).then(|| {
+            format!(
+                "{} is not all of {}: {}",
+                shown(folder),
+                self.set,
+                unusual.join(", ")
+            )
+        })
+    }
+
     /// Reads records that follow each other into `pixels`, and appends their labels.
     fn read(
         &self,
@@ -261,6 +291,42 @@ impl Version {
             class = u32::from(label);
         }
         Ok(class)
+    }
+}
+
+/// Checks that no file is a copy of another one.
+fn different(files: &[(PathBuf, usize)]) -> Result<(), DataError> {
+    for (index, (path, records)) in files.iter().enumerate() {
+        for (earlier, same) in &files[..index] {
+            if records == same && have_same_content(earlier, path).map_err(DataError::io(path))? {
+                let words = format!(
+                    "has the same content as {}; get the binary version again",
+                    shown(earlier)
+                );
+                return Err(DataError::of(DataErrorKind::Damaged, path, words));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two files of one length are equal. Those that are not differ early.
+fn have_same_content(one: &Path, other: &Path) -> io::Result<bool> {
+    let [mut one, mut other] = [
+        BufReader::new(File::open(one)?),
+        BufReader::new(File::open(other)?),
+    ];
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if left[..length] != right[..length] || (length == 0 && left.len() != right.len()) {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(true);
+        }
+        one.consume(length);
+        other.consume(length);
     }
 }
 

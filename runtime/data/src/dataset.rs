@@ -16,6 +16,8 @@ pub struct Dataset {
     pub train: Split,
     /// The images that results are measured on.
     pub test: Split,
+    /// What its user may not have meant, in words: such as files that are not used.
+    pub warnings: Vec<String>,
 }
 
 /// Images with their labels.
@@ -53,6 +55,7 @@ impl Dataset {
             height,
             train,
             test,
+            warnings: Vec::new(),
         }
     }
 

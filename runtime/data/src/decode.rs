@@ -5,6 +5,7 @@
 //!   JPEGs are converted by their decoder. Colour profiles are ignored.
 //! - The EXIF orientation is applied, so that images are as viewers show them.
 //! - Only the first frame of an animation is used.
+//! - A JPEG whose picture ends early is refused; all other formats' decoders do so themselves.
 //! - Images over 16,384 pixels wide or high, those that take more than 256 MiB decoded, and files
 //!   over 256 MiB are refused: a file of a few bytes can claim any size.
 //! - If a side is requested, the largest square in the centre is cropped and scaled to it with
@@ -23,6 +24,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::{DataError, Unreadable};
+use crate::jpeg::jpeg_ends_early;
 
 /// The maximum width and height of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -34,9 +36,10 @@ pub(crate) const MAX_BYTES: u64 = 256 << 20;
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Refusal {
-    pub(crate) fn file_too_large() -> Self {
-        let mib = MAX_BYTES >> 20;
-        Self(format!("the file is larger than {mib} MiB"))
+    pub(crate) fn file_too_large(bytes: u64) -> Self {
+        Self(format!(
+            "the file has {bytes} bytes; the limit is {MAX_BYTES}"
+        ))
     }
 }
 
@@ -77,7 +80,7 @@ fn scaled(image: DynamicImage, side: Option<u32>) -> RgbImage {
 fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let (file, length) = open_regular(path)?;
     if length > MAX_BYTES {
-        return Err(Refusal::file_too_large());
+        return Err(Refusal::file_too_large(length));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
@@ -102,8 +105,6 @@ fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
 
 fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
 
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
@@ -112,11 +113,25 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    // The decoder counts neither the pixels that it decodes into nor those that grey is expanded to.
     let (width, height) = decoder.dimensions();
+    let too_large = |limit: String| {
+        Refusal(format!(
+            "it has {width}×{height} pixels; the limit is {limit}"
+        ))
+    };
+    if width.max(height) > MAX_SIDE {
+        return Err(too_large(format!("{MAX_SIDE} pixels per side")));
+    }
+    // The decoder counts neither the pixels that it decodes into nor those that grey is expanded to.
     let as_rgb = u64::from(width) * u64::from(height) * 3;
-    limits.reserve(decoder.total_bytes().max(as_rgb))?;
+    let reserved = limits.reserve(decoder.total_bytes().max(as_rgb));
+    reserved.map_err(|_| too_large(format!("{} MiB of memory", MAX_BYTES >> 20)))?;
     decoder.set_limits(limits)?;
+    // Decoders make the missing part grey.
+    if jpeg_ends_early(bytes) {
+        let reason = "the file ends before its picture does; copy or download it again";
+        return Err(Refusal(reason.into()));
+    }
 
     // An image that decodes is used even if its EXIF block is damaged.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

@@ -132,7 +132,20 @@ pub(crate) fn name(text: &str) -> String {
 
 /// A path as messages show it.
 pub(crate) fn shown(path: &Path) -> String {
-    text::clean(&path.to_string_lossy(), usize::MAX)
+    text::clean(&text_of(path.as_os_str().as_encoded_bytes()), usize::MAX)
+}
+
+/// A name that need not be Unicode, with `\xFF` for every byte that is not.
+pub(crate) fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text += chunk.valid();
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|byte| text += &format!("\\x{byte:02X}"));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //!   Images are ordered by class and then by file name, byte by byte, not as the file system lists
 //!   them.
 //! - Every file in a class folder must be an image; its format is detected from its content, not
-//!   from its name. Names that begin with a dot, `Thumbs.db` and `desktop.ini` are skipped. A folder
-//!   in a class folder is an error, because its images would be missed silently. Files next to the
-//!   class folders are ignored: they have no class.
-//! - Symbolic links are followed. As nothing below the class folders is entered, links cannot lead
+//!   from its name. What operating systems leave behind is skipped ([`is_litter`]). A folder in a
+//!   class folder is an error, because its images would be missed silently. Files next to the class
+//!   folders are not used, which is a warning: they have no class.
+//! - Symbolic links are followed; one that leads nowhere is an error. As nothing below the class folders is entered, links cannot lead
 //!   in circles.
 //! - `decode.rs` describes how an image becomes pixels.
 
@@ -15,10 +15,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use faa_system::is_litter;
+
 use crate::assembly::{self, Assembly, Content};
 use crate::error::{DataError, DataErrorKind::Layout};
-use crate::listing::{Classes, Listing};
-use crate::litter::is_litter;
+use crate::listing::{Classes, Listing, SplitFolder};
 use crate::load::{LoadOptions, Preview, Selection};
 
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub(crate) fn load(
         return Err(DataError::of(Layout, folder, words));
     }
     let locate = |inner: &str| folder.join(inner);
-    let splits = [classes(&locate("train"))?, classes(&locate("test"))?];
+    let splits = [list(&locate("train"))?, list(&locate("test"))?];
     let listing = Listing::new(folder, locate, splits)?;
     listing.load(options, selection, PathBuf::clone, feed)
 }
@@ -47,14 +48,27 @@ fn feed(images: &[PathBuf], assembly: &mut Assembly) -> Result<(), DataError> {
     batches.try_for_each(|batch| assembly.add(batch))
 }
 
-/// The images of a split, by class; `None` if it does not exist.
-fn classes(split: &Path) -> Result<Option<Classes<PathBuf>>, DataError> {
+/// What is in a split; `None` if it does not exist.
+fn list(split: &Path) -> Result<Option<SplitFolder<PathBuf>>, DataError> {
     if !split.is_dir() {
         return Ok(None);
     }
-    let mut classes = Classes::new();
+    let (mut classes, mut beside) = (Classes::new(), Vec::new());
     for path in visible_entries(split)? {
-        if !path.is_dir() {
+        let metadata = fs::metadata(&path).map_err(|error| match path.is_symlink() {
+            true => {
+                let words = format!("is a link that leads nowhere ({error}); repair or remove it");
+                DataError::of(Layout, &path, words)
+            }
+            false => DataError::io(&path)(error),
+        })?;
+        if !metadata.is_dir() {
+            beside.push(
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into(),
+            );
             continue;
         }
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
@@ -66,7 +80,7 @@ fn classes(split: &Path) -> Result<Option<Classes<PathBuf>>, DataError> {
         }
         classes.insert(name.to_owned(), images);
     }
-    Ok(Some(classes))
+    Ok(Some(SplitFolder { classes, beside }))
 }
 
 fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
@@ -76,7 +90,7 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         .map_err(at_folder)?
         .into_iter()
         .map(|entry| entry.file_name())
-        .filter(|name| !is_litter(name.as_encoded_bytes()))
+        .filter(|name| !is_litter(name))
         .collect();
     names.sort_unstable();
     Ok(names.iter().map(|name| folder.join(name)).collect())

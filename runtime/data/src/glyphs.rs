@@ -48,15 +48,11 @@ pub(crate) fn load(
     }
     let train = selection.train((0..TRAIN_IMAGES).collect());
     let test = selection.test((0..TEST_IMAGES).collect());
-    let dataset = Dataset {
-        classes: Shape::ALL.map(Shape::name).into(),
-        width: SIDE,
-        height: SIDE,
-        train: draw(seed, TRAIN_STREAMS, &train, &Conditions::TRAIN),
-        test: draw(seed, TEST_STREAMS, &test, &Conditions::TEST),
-    };
+    let classes = Shape::ALL.map(Shape::name).into();
+    let train = draw(seed, TRAIN_STREAMS, &train, &Conditions::TRAIN);
+    let test = draw(seed, TEST_STREAMS, &test, &Conditions::TEST);
     Ok(Preview {
-        dataset,
+        dataset: Dataset::new(classes, (SIDE, SIDE), train, test),
         train_images: TRAIN_IMAGES,
     })
 }

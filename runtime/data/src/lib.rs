@@ -8,8 +8,8 @@ mod decode;
 mod error;
 mod folder;
 mod glyphs;
+mod jpeg;
 mod listing;
-mod litter;
 mod load;
 mod spec;
 #[cfg(test)]
@@ -18,5 +18,6 @@ mod tests;
 pub use dataset::{ChannelStatistics, Dataset, Split};
 pub use decode::read_image;
 pub use error::{DataError, DataErrorKind};
+pub use jpeg::jpeg_ends_early;
 pub use load::{LoadOptions, Preview};
 pub use spec::DataSpec;

@@ -1,18 +1,28 @@
 //! The images of a data set by split and class, wherever its files are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::assembly::Assembly;
 use crate::dataset::Dataset;
-use crate::error::{DataError, DataErrorKind::Layout, name};
+use crate::error::{DataError, DataErrorKind::Layout, name, shown};
 use crate::load::{LoadOptions, Preview, Selection};
 
 /// The images of a split, by the name of their class; those of a class are in order.
 pub(crate) type Classes<T> = BTreeMap<String, Vec<T>>;
 
+/// What is in the folder of a split.
+pub(crate) struct SplitFolder<T> {
+    pub(crate) classes: Classes<T>,
+    /// The names of the files beside the class folders.
+    pub(crate) beside: Vec<String>,
+}
+
 pub(crate) struct Listing<T> {
     classes: Vec<String>,
+    warnings: Vec<String>,
     train: Vec<(u32, T)>,
     test: Vec<(u32, T)>,
 }
@@ -23,27 +33,31 @@ impl<T> Listing<T> {
     pub(crate) fn new(
         path: &Path,
         locate: impl Fn(&str) -> PathBuf,
-        [train, test]: [Option<Classes<T>>; 2],
+        [train, test]: [Option<SplitFolder<T>>; 2],
     ) -> Result<Self, DataError> {
+        let mut warnings = Vec::new();
         let fault = |inner: &str, words: &str| DataError::of(Layout, &locate(inner), words);
-        let checked = |split, classes: Option<Classes<T>>| match classes {
+        let mut checked = |split, found: Option<SplitFolder<T>>| match found {
             None => Err(fault(
                 split,
                 "is missing; create it, with a folder of images for each class",
             )),
-            Some(classes) if classes.is_empty() => Err(fault(
+            Some(found) if found.classes.is_empty() => Err(fault(
                 split,
                 "has no class folders; put the images of each class into a folder named after the \
                  class",
             )),
-            Some(classes) => Ok(classes),
+            Some(SplitFolder { classes, beside }) => {
+                warnings.extend(unused(&locate(split), &beside));
+                Ok(classes)
+            }
         };
         let (train, test) = (checked("train", train)?, checked("test", test)?);
+        let looks = Looks::of(train.keys().chain(test.keys()));
         let one_sided =
             [("train", &train, &test), ("test", &test, &train)].map(|(split, has, lacks)| {
-                let only: Vec<_> = (has.keys().filter(|&class| !lacks.contains_key(class)))
-                    .map(|class| name(class))
-                    .collect();
+                let only = has.keys().filter(|&class| !lacks.contains_key(class));
+                let only: Vec<_> = only.map(|class| looks.tell_apart(class)).collect();
                 (!only.is_empty()).then(|| format!("only {split} has {}; ", only.join(", ")))
             });
         if one_sided.iter().any(Option::is_some) {
@@ -54,14 +68,32 @@ impl<T> Listing<T> {
             );
             return Err(DataError::of(Layout, path, words));
         }
+        if let (Some(class), 1) = (train.keys().next(), train.len()) {
+            let words = format!(
+                "has only one class, `{}`: there is nothing to classify; add a folder for another class \
+                 to both splits",
+                name(class)
+            );
+            return Err(DataError::of(Layout, path, words));
+        }
         for (split, classes) in [("train", &train), ("test", &test)] {
             if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
                 let words = "has no images; add some, or remove this class from both splits";
                 return Err(fault(&format!("{split}/{class}"), words));
             }
         }
+        let alike = train.keys().filter(|class| looks.are_alike(class));
+        let alike: Vec<_> = alike.map(|class| looks.tell_apart(class)).collect();
+        if !alike.is_empty() {
+            let path = shown(path);
+            let alike = alike.join(", ");
+            warnings.push(format!(
+                "{path} has different classes that look the same: {alike}"
+            ));
+        }
         Ok(Self {
             classes: train.keys().cloned().collect(),
+            warnings,
             train: labelled(train),
             test: labelled(test),
         })
@@ -86,10 +118,70 @@ impl<T> Listing<T> {
         feed(&images, &mut assembly)?;
         let (size, pixels) = assembly.finish()?;
         Ok(Preview {
-            dataset: Dataset::from_parts(self.classes, size, pixels, labels, split_at),
+            dataset: Dataset {
+                warnings: self.warnings,
+                ..Dataset::from_parts(self.classes, size, pixels, labels, split_at)
+            },
             train_images,
         })
     }
+}
+
+/// That files beside the class folders are not used.
+fn unused(split: &Path, beside: &[String]) -> Option<String> {
+    const MAX_NAMED: usize = 3;
+    let named: Vec<_> = beside
+        .iter()
+        .take(MAX_NAMED)
+        .map(|file| name(file))
+        .collect();
+    let more = if beside.len() > MAX_NAMED {
+        ", …"
+    } else {
+        ""
+    };
+    (!beside.is_empty()).then(|| {
+        format!(
+            "{} has files beside the class folders, which are not used ({}): {}{more}",
+            shown(split),
+            beside.len(),
+            named.join(", ")
+        )
+    })
+}
+
+/// The names of classes, by what they look like.
+struct Looks(BTreeMap<String, BTreeSet<String>>);
+
+impl Looks {
+    fn of<'a>(classes: impl Iterator<Item = &'a String>) -> Self {
+        let mut looks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for class in classes {
+            looks.entry(look(class)).or_default().insert(class.clone());
+        }
+        Self(looks)
+    }
+
+    /// Whether a different class looks the same.
+    fn are_alike(&self, class: &str) -> bool {
+        self.0
+            .get(&look(class))
+            .is_some_and(|alike| alike.len() > 1)
+    }
+
+    /// The name of a class; if a different one looks the same, in the form of a string literal.
+    fn tell_apart(&self, class: &str) -> String {
+        match self.are_alike(class) {
+            true => format!("\"{}\"", class.escape_default()),
+            false => name(class),
+        }
+    }
+}
+
+/// What a name looks like: accents may be a part of their letters or follow them, and blanks at the
+/// ends cannot be seen.
+fn look(class: &str) -> String {
+    name(class).nfc().collect()
 }
 
 fn labelled<T>(classes: Classes<T>) -> Vec<(u32, T)> {

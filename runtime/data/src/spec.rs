@@ -1,7 +1,9 @@
 //! The names of data sets.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{DataError, DataErrorKind, name};
@@ -37,7 +39,7 @@ impl FromStr for DataSpec {
                 "a path is missing; give one, as in `{form}:{placeholder}`"
             ))),
             "" => unknown(text),
-            path => Ok(of(path.into())),
+            path => Ok(of(at_home(path, env::var_os("HOME").as_deref()))),
         };
         match form {
             "glyphs" if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
@@ -55,6 +57,18 @@ impl FromStr for DataSpec {
             "cifar100" => path(Self::Cifar100, "DIR"),
             _ => unknown(text),
         }
+    }
+}
+
+/// The path, with the home folder in place of a `~` at its start. The shell does not see that one, as
+/// it is not at the start of a word.
+fn at_home(path: &str, home: Option<&OsStr>) -> PathBuf {
+    match (path.strip_prefix('~'), home) {
+        (Some(""), Some(home)) => home.into(),
+        (Some(rest), Some(home)) if rest.starts_with('/') => {
+            Path::new(home).join(rest.trim_start_matches('/'))
+        }
+        _ => path.into(),
     }
 }
 
@@ -105,6 +119,21 @@ mod tests {
         for (text, spec) in cases {
             assert_eq!(text.parse::<DataSpec>().unwrap(), spec);
             assert_eq!(spec.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_home_folder() {
+        for (path, expected) in [
+            ("~", "/home/a"),
+            ("~/cats", "/home/a/cats"),
+            ("~//cats", "/home/a/cats"),
+            ("~b/cats", "~b/cats"),
+            ("./~/cats", "./~/cats"),
+        ] {
+            let home = OsStr::new("/home/a");
+            assert_eq!(at_home(path, Some(home)), Path::new(expected));
+            assert_eq!(at_home(path, None), Path::new(path));
         }
     }
 

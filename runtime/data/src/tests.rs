@@ -107,6 +107,11 @@ impl Files {
         self.load_at(None)
     }
 
+    /// Loads the folder only: warnings name it.
+    fn load_folder(&self) -> Dataset {
+        Dataset::load(&self.specs()[0], &LoadOptions::default()).unwrap()
+    }
+
     fn load_at(&self, image_size: Option<u32>) -> Result<Dataset, DataError> {
         self.both(|spec| Dataset::load(spec, &LoadOptions::sized(image_size)))
     }
@@ -182,11 +187,78 @@ fn what_operating_systems_leave_behind_is_passed_over() {
     files
         .write("train/cat/.DS_Store", b"?")
         .write("train/cat/Thumbs.db", b"?")
+        .write("train/cat/@eaDir/1.png/thumb.jpg", b"?")
+        .write("train/@eaDir/cat/1.png", b"?")
+        .write("train/Icon\r", b"?")
+        .write("train/cat/Icon\r", b"?")
+        .write("train/cat/ehthumbs.db", b"?")
+        .write("train/__MACOSX/cat/._1.png", b"?")
         .write("test/dog/desktop.ini", b"?")
         .write("train/.cache/x", b"?")
-        .write("train/labels.csv", b"?")
         .write("README", b"?");
     assert_eq!(files.load().unwrap(), expected);
+}
+
+#[test]
+fn files_beside_the_classes_are_a_warning() {
+    let files = Files::new();
+    let expected = files.load().unwrap();
+    for name in ["dog.txt", "labels.csv", "README", "x"] {
+        files.write(&format!("train/{name}"), b"?");
+    }
+    let found = files.load_folder();
+    let words = "has files beside the class folders, which are not used (4): README, dog.txt, labels.csv, …";
+    assert_eq!(
+        found.warnings,
+        [format!("{} {words}", files.path("train").display())]
+    );
+    assert!(expected.warnings.is_empty() && found.train == expected.train);
+}
+
+#[test]
+fn one_class_is_no_data_set() {
+    let files = Files::new();
+    files.remove("train/dog").remove("test/dog");
+    files.refused("SET has only one class, `cat`: there is nothing to classify;");
+}
+
+#[test]
+fn classes_that_look_the_same_are_told_apart() {
+    let image = || plain(4, 3, 0);
+    let files = Files::new();
+    files
+        .put("train/caf\u{e9}/1", image())
+        .put("test/cafe\u{301}/1", image());
+    files.refused(
+        "SET has different classes in train and test: only train has \"caf\\u{e9}\"; only test has \
+         \"cafe\\u{301}\";",
+    );
+
+    let files = Files::new();
+    files
+        .put("train/cat /1", image())
+        .put("test/cat /1", image());
+    let words = "has different classes that look the same: \"cat\", \"cat \"";
+    let found = files.load_folder();
+    assert_eq!(
+        found.warnings,
+        [format!("{} {words}", files.path("").display()).replace("set/", "set")]
+    );
+}
+
+#[test]
+fn names_do_not_reach_a_terminal_as_they_are() {
+    let files = Files::new();
+    files.put("train/\u{1b}[2Jelk/1", plain(4, 3, 0));
+    files.refused("SET has different classes in train and test: only train has [2Jelk;");
+    files
+        .remove("train/\u{1b}[2Jelk")
+        .write("test/cat/a\n\u{202e}b", b"?");
+    let text = files.load().unwrap_err().to_string();
+    assert!(
+        text.ends_with("test/cat/a  b: its content is of no known image format"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -367,10 +439,11 @@ fn bombs_are_refused_by_their_claim() {
         // Within the sides that are allowed, but 805 MB of pixels.
         .write("train/cat/wider.png", &png_that_claims(16_384, 16_384));
     let reasons = files.unreadable(["train/cat/wide.png", "train/cat/wider.png"]);
-    assert!(
-        reasons.iter().all(|reason| reason.contains("limit")),
-        "{reasons:?}"
-    );
+    let expected = [
+        "it has 60000×60000 pixels; the limit is 16384 pixels per side",
+        "it has 16384×16384 pixels; the limit is 256 MiB of memory",
+    ];
+    assert_eq!(reasons, expected);
 }
 
 /// A small PNG whose header, checksum included, says that it has this size.

@@ -1,4 +1,4 @@
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::error::Error;
@@ -7,6 +7,9 @@ use core::fmt;
 use crate::Op;
 
 /// The ops that a program knows, by name: built-in, custom, and from plugins.
+///
+/// No two names differ only in upper and lower case, so that nobody takes one op for another; to find
+/// an op takes its exact name.
 #[derive(Clone, Default)]
 pub struct OpSet {
     ops: Vec<Arc<dyn Op>>,
@@ -22,7 +25,8 @@ impl OpSet {
     ///
     /// # Errors
     ///
-    /// [`DuplicateOp`] if the set already has an op of that name; the set is unchanged.
+    /// [`DuplicateOp`] if the set already has an op of that name, in whichever case; the set is
+    /// unchanged.
     pub fn insert(&mut self, op: Arc<dyn Op>) -> Result<(), DuplicateOp> {
         self.insert_all([op])
     }
@@ -31,7 +35,8 @@ impl OpSet {
     ///
     /// # Errors
     ///
-    /// [`DuplicateOp`] if two of the ops and those of the set have one name; the set is unchanged.
+    /// [`DuplicateOp`] if two of the ops and those of the set have one name, in whichever case; the
+    /// set is unchanged.
     pub fn insert_all(
         &mut self,
         ops: impl IntoIterator<Item = Arc<dyn Op>>,
@@ -39,17 +44,17 @@ impl OpSet {
         let before = self.ops.len();
         for op in ops {
             let name = op.spec().name();
-            if self.get(name).is_some() {
-                let name = name.to_string();
+            if let Some(index) = self.position(name) {
+                let (name, existing) = (name.into(), self.ops[index].spec().name().into());
                 self.ops.truncate(before);
-                return Err(DuplicateOp { name });
+                return Err(DuplicateOp { name, existing });
             }
             self.ops.push(op);
         }
         Ok(())
     }
 
-    /// Replaces the op of that name, or adds it at the end if there is none.
+    /// Replaces the op of that name, in whichever case, or adds it at the end if there is none.
     pub fn replace(&mut self, op: Arc<dyn Op>) {
         match self.position(op.spec().name()) {
             Some(index) => self.ops[index] = op,
@@ -59,7 +64,7 @@ impl OpSet {
 
     /// The op of that name; upper and lower case differ.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Op>> {
-        self.position(name).map(|index| &self.ops[index])
+        self.ops.iter().find(|op| op.spec().name() == name)
     }
 
     /// All ops, in the order in which they were added.
@@ -67,8 +72,11 @@ impl OpSet {
         self.ops.iter()
     }
 
+    /// Where the op of that name is, in whichever case.
     fn position(&self, name: &str) -> Option<usize> {
-        self.ops.iter().position(|op| op.spec().name() == name)
+        let wanted = name.to_lowercase();
+        let names = |op: &Arc<dyn Op>| op.spec().name().to_lowercase();
+        self.ops.iter().position(|op| names(op) == wanted)
     }
 }
 
@@ -80,22 +88,32 @@ impl fmt::Debug for OpSet {
     }
 }
 
-/// Two ops have this name.
+/// Two ops have one name, or names that differ only in case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateOp {
     name: String,
+    existing: String,
 }
 
 impl DuplicateOp {
-    /// The name.
+    /// The name of the op that was not added.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of the op that was there.
+    pub fn existing(&self) -> &str {
+        &self.existing
     }
 }
 
 impl fmt::Display for DuplicateOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is already an op named `{}`", self.name)
+        let Self { name, existing } = self;
+        match name == existing {
+            true => write!(f, "there is already an op named `{name}`"),
+            false => write!(f, "the ops `{name}` and `{existing}` differ only in case"),
+        }
     }
 }
 
@@ -103,6 +121,8 @@ impl Error for DuplicateOp {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
     use crate::{Call, ImageMut, OpResult, OpSpec};
 
@@ -125,10 +145,17 @@ mod tests {
         for name in ["B", "A"] {
             set.insert(Arc::new(Named(OpSpec::new(name, "")))).unwrap();
         }
-        let again = set.insert(Arc::new(Named(OpSpec::new("B", "again"))));
-        assert_eq!(again.unwrap_err().name(), "B");
         let op = |name| -> Arc<dyn Op> { Arc::new(Named(OpSpec::new(name, ""))) };
-        assert!(set.insert_all([op("C"), op("A")]).is_err());
+        for (ops, message) in [
+            (["C", "B"], "there is already an op named `B`"),
+            (["C", "b"], "the ops `b` and `B` differ only in case"),
+            (["É", "é"], "the ops `é` and `É` differ only in case"),
+        ] {
+            let error = set.insert_all(ops.map(op)).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        set.replace(op("b"));
+        assert!(set.get("b").is_some() && set.get("B").is_none());
         set.replace(Arc::new(Named(OpSpec::new("B", "replaced"))));
         let names: Vec<_> = set.iter().map(|op| op.spec().name()).collect();
         assert_eq!(names, ["B", "A"]);

@@ -5,20 +5,20 @@
 //! of both digests and the compiled code, so an entry that is damaged or has the wrong name is
 //! detected and created again.
 //!
-//! That digest has no key: whoever can write to the folder can write an entry that passes, and its
-//! code is executed as it is. So the folder is used only if it belongs to the user who runs the
-//! program and its mode lets nobody else write to it. Both are looked up by the folder's path right
-//! before it is used. Not checked are the folders above it, access-control lists, and what other
-//! programs of the same user do.
+//! That digest has no key, and a key would protect from nobody: it would lie in this folder or beside
+//! it, so whoever can write entries could read it, and whoever cannot write here cannot forge an
+//! entry. What is in the folder is executed as it is, so the folder is used only if nobody else can
+//! change it or what leads to it ([`private_folder`]). Not checked is what other programs of the same
+//! user do.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use faa_system::{PARTIAL_PREFIX, cache_folder};
+use faa_system::{PARTIAL_PREFIX, cache_folder, create_private_folder, private_folder};
 use wasmtime::{Engine, Module};
 
 use crate::digest::{Sha256Digest, hex, sha256};
@@ -42,29 +42,28 @@ pub fn default_cache() -> Option<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
+    max_bytes: u64,
 }
 
 impl Cache {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        let max_bytes = MAX_BYTES;
+        Self { folder, max_bytes }
     }
 
     /// The compiled form of a module, if there is an undamaged entry for it.
     #[expect(unsafe_code, reason = "compiled code is executed as it is")]
     pub(crate) fn find(&self, engine: &Engine, module: &Sha256Digest) -> Option<Module> {
-        if !is_private(&self.folder) {
-            return None;
-        }
-        let entry = fs::read(self.entry(engine, module)).ok()?;
+        let folder = private_folder(&self.folder).ok()?;
+        let entry = fs::read(folder.join(entry_name(engine, module))).ok()?;
         let (digest, code) = entry.split_first_chunk::<32>()?;
         if entry_digest(engine, module, code) != *digest {
             return None;
         }
         // SAFETY: the code must be what `store` wrote, from an engine of the same version and
         // settings. The digest rules out damage and other engines, but not an entry that somebody has
-        // forged. Against that, only this user must be able to write to the folder:
-        // `is_private` has checked its owner and mode on Unix, as far as the top of this file says;
-        // elsewhere whoever set `HostConfig::cache` vouches for it.
+        // forged. Against that, `private_folder` has checked on Unix that nobody else can change the
+        // folder; elsewhere whoever set `HostConfig::cache` vouches for it.
         unsafe { Module::deserialize(engine, code) }.ok()
     }
 
@@ -80,33 +79,29 @@ impl Cache {
         module: &Sha256Digest,
         compiled: &Module,
     ) -> io::Result<()> {
-        make_private(&self.folder)?;
-        if !is_private(&self.folder) {
+        let folder = create_private_folder(&self.folder).map_err(io::Error::other)?;
+        let code = compiled.serialize().map_err(io::Error::other)?;
+        let bytes = code.len() as u64 + size_of::<Sha256Digest>() as u64;
+        // It would need all entries to be removed, and still not fit.
+        if bytes > self.max_bytes {
             return Ok(());
         }
-        let code = compiled.serialize().map_err(io::Error::other)?;
-        self.make_room(code.len() as u64)?;
+        self.make_room(&folder, bytes)?;
         // It need not survive a power cut, as `faa_system::write_whole` ensures, because damage is
         // detected.
         let mut file = tempfile::Builder::new()
             .prefix(PARTIAL_PREFIX)
-            .tempfile_in(&self.folder)?;
+            .tempfile_in(&folder)?;
         file.write_all(&entry_digest(engine, module, &code))?;
         file.write_all(&code)?;
-        file.persist(self.entry(engine, module))?;
+        file.persist(folder.join(entry_name(engine, module)))?;
         Ok(())
-    }
-
-    fn entry(&self, engine: &Engine, module: &Sha256Digest) -> PathBuf {
-        let (module, engine) = (hex(module), engine_digest(engine));
-        self.folder
-            .join(format!("{module}-{engine:016x}.{EXTENSION}"))
     }
 
     /// Removes the oldest entries until there is room, including partial ones that killed processes
     /// left behind.
-    fn make_room(&self, bytes: u64) -> io::Result<()> {
-        let mut entries: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)?
+    fn make_room(&self, folder: &Path, bytes: u64) -> io::Result<()> {
+        let mut entries: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(folder)?
             .filter_map(|entry| {
                 let entry = entry.ok()?;
                 let metadata = entry.metadata().ok()?;
@@ -117,7 +112,7 @@ impl Cache {
         entries.sort();
         let mut used: u64 = entries.iter().map(|(_, length, _)| length).sum();
         for (_, length, path) in entries {
-            if used + bytes <= MAX_BYTES {
+            if used + bytes <= self.max_bytes {
                 break;
             }
             fs::remove_file(path)?;
@@ -125,6 +120,11 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+fn entry_name(engine: &Engine, module: &Sha256Digest) -> String {
+    let (module, engine) = (hex(module), engine_digest(engine));
+    format!("{module}-{engine:016x}.{EXTENSION}")
 }
 
 fn is_entry(path: &Path) -> bool {
@@ -144,27 +144,36 @@ fn engine_digest(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a folder belongs to the user who runs this program, and its mode lets nobody else write to
-/// it.
-#[cfg(unix)]
-fn is_private(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    fs::metadata(folder).is_ok_and(|folder| {
-        folder.uid() == rustix::process::geteuid().as_raw()
-            && folder.mode() & WRITABLE_BY_OTHERS == 0
-    })
-}
-
-#[cfg(not(unix))]
-fn is_private(_: &Path) -> bool {
-    true
+    #[test]
+    fn entries_make_room_for_what_fits_and_for_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let engine = Engine::default();
+        let module = Module::new(&engine, wat::parse_str("(module)").unwrap()).unwrap();
+        let store = |digest: u8, max_bytes: u64| {
+            let folder = folder.clone();
+            Cache { folder, max_bytes }.store(&engine, &[digest; 32], &module);
+        };
+        let stored = || -> Vec<u64> {
+            let entries = fs::read_dir(&folder).unwrap();
+            entries
+                .map(|entry| entry.unwrap().metadata().unwrap().len())
+                .collect()
+        };
+        store(0, MAX_BYTES);
+        let [bytes] = stored()[..] else { panic!() };
+        store(1, MAX_BYTES);
+        assert_eq!(stored(), [bytes; 2]);
+        // An entry that could never fit removes none.
+        store(2, bytes - 1);
+        assert_eq!(stored(), [bytes; 2]);
+        store(3, 2 * bytes);
+        assert_eq!(stored(), [bytes; 2]);
+        let newest = Cache::new(folder.clone()).find(&engine, &[3; 32]);
+        assert!(newest.is_some());
+    }
 }

@@ -23,9 +23,9 @@ pub struct HostConfig {
     /// [`default_cache`].
     ///
     /// Compiled modules in this folder are executed without a sandbox, so nobody else may be able to
-    /// write to it. On Unix a folder is used only if it belongs to the user, who alone may write to
-    /// it; the folders above it and access-control lists are not checked. Elsewhere nothing is
-    /// checked, and whoever names a folder has to make sure.
+    /// write to it. On Unix a folder is used only if it is [private](faa_system::private_folder), which
+    /// includes the folders above it. Elsewhere nothing is checked, and whoever names a folder has to
+    /// make sure.
     pub cache: Option<PathBuf>,
 }
 
@@ -47,13 +47,21 @@ impl Default for HostConfig {
 pub struct Limits {
     /// Memory of an instance, in bytes: 256 MiB. There is one instance per thread that applies an op.
     pub memory: usize,
+    /// Memory of all instances of all plugins of a host together, in bytes: 4 GiB. A call that would
+    /// exceed it fails.
+    pub total_memory: usize,
     /// Elements of all tables of an instance together, and of all element segments: 10,000.
     pub table_elements: usize,
-    /// Time of one call into a plugin: 10 s. Time is measured in steps of 10 ms, and a call may take
-    /// one step longer.
+    /// Time of one call of an op: 10 s. It includes all that the call needs of the plugin, except the
+    /// message of a failure, which may take 250 ms more. Time is measured in steps of 10 ms, and a
+    /// call may take one step longer.
     pub call_time: Duration,
     /// Time in which a module must start, and in which it must return its specification: 1 s each.
     pub start_time: Duration,
+    /// Plugins per folder: 1,000. A folder with more is refused.
+    pub folder_files: usize,
+    /// Time after which no further plugin of a list of folders is loaded: 300 s.
+    pub folder_time: Duration,
     /// Stack, in bytes: 256 KiB. It is taken from the stack of the calling thread, which must have
     /// room for it.
     pub stack: usize,
@@ -63,9 +71,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 256 << 20,
+            // A 32-bit machine has less.
+            total_memory: usize::try_from(4_u64 << 30).unwrap_or(usize::MAX),
             table_elements: 10_000,
             call_time: Duration::from_secs(10),
             start_time: Duration::from_secs(1),
+            folder_files: 1_000,
+            folder_time: Duration::from_secs(300),
             stack: 256 << 10,
         }
     }

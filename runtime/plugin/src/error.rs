@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use faa_op::abi::{self, AbiVersion};
@@ -28,12 +29,23 @@ pub enum HostErrorKind {
     /// [`PluginOptions::call_seconds`](crate::PluginOptions::call_seconds) is out of range.
     #[error("the plugin time limit is {0} s, but must be from 0.01 to 86400 s")]
     Time(f64),
+    /// [`PluginOptions::total_memory_mib`](crate::PluginOptions::total_memory_mib) is out of range.
+    #[error("the memory limit of all plugins is {0} MiB, but must be from 1 to 1048576 MiB")]
+    TotalMemory(u32),
     /// The engine does not work on this machine or with these limits.
     #[error("the WebAssembly engine cannot start: {0}")]
     Engine(String),
     /// The thread that measures time could not be started.
     #[error("the thread that enforces time limits cannot start")]
     Clock(#[source] io::Error),
+    /// A folder has more plugins than the limit.
+    #[error("the folder {} has more than {limit} plugins", path.display())]
+    TooManyPlugins {
+        /// The folder.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
     /// A folder could not be read.
     #[error("cannot read the folder of plugins {}", path.display())]
     Folder {
@@ -75,6 +87,7 @@ impl PluginError {
             Kind::TooComplex { .. } => "too-complex",
             Kind::Invalid(_) => "invalid",
             Kind::Call { cause, .. } => cause.code(),
+            Kind::FolderTime(_) => "folder-time",
             Kind::Spec { code, .. } => code,
             Kind::NameTaken { .. } => "name-taken",
             Kind::NotNative(_) => "not-native",
@@ -180,6 +193,9 @@ pub enum PluginErrorKind {
         #[source]
         cause: CallError,
     },
+    /// The plugins before it took too long to load.
+    #[error("not loaded, because the plugins before it took longer than {} s", .0.as_secs_f64())]
+    FolderTime(Duration),
     /// The specification is invalid.
     #[error("its specification is invalid: {message}")]
     Spec {
@@ -188,8 +204,11 @@ pub enum PluginErrorKind {
         /// What is wrong, and where.
         message: String,
     },
-    /// An op's name is taken.
-    #[error("its op `{op}` has the same name as an op of {holder}: rename or remove one of them")]
+    /// An op's name is taken, in whichever case.
+    #[error(
+        "its op `{op}` has the same name as an op of {holder}, or differs from it only in case: \
+         rename or remove one of them"
+    )]
     NameTaken {
         /// The op.
         op: String,
@@ -209,6 +228,8 @@ pub enum PluginErrorKind {
 pub struct CallError {
     kind: CallErrorKind,
     message: Option<String>,
+    /// The op and its plugin's file.
+    op: Option<Arc<str>>,
 }
 
 /// How a call into a plugin failed.
@@ -243,6 +264,9 @@ pub enum CallErrorKind {
     /// The plugin has no memory for an image of so many bytes.
     #[error("the plugin has no memory for an image of {0} bytes")]
     NoBuffer(usize),
+    /// The instances of all plugins together have reached this limit of their memory, in bytes.
+    #[error("all plugins together have reached their memory limit of {} MiB", .0 >> 20)]
+    HostMemory(usize),
     /// The plugin returned a span outside its memory.
     #[error("`{export}` returned bytes {offset} … {end}, outside its memory of {memory} bytes")]
     Outside {
@@ -279,7 +303,14 @@ fn import_hint(module: &str) -> &'static str {
 
 impl CallError {
     pub(crate) fn new(kind: CallErrorKind, message: Option<String>) -> Self {
-        Self { kind, message }
+        let op = None;
+        Self { kind, message, op }
+    }
+
+    /// Names the op, and the plugin's file, in the error's text.
+    pub(crate) fn of(self, op: &Arc<str>) -> Self {
+        let op = Some(op.clone());
+        Self { op, ..self }
     }
 
     /// The error that a status means, which an op returned for an image.
@@ -321,6 +352,7 @@ impl CallError {
             Kind::Shape { .. } => "shape",
             Kind::Failed => "failed",
             Kind::NoBuffer(_) => "no-buffer",
+            Kind::HostMemory(_) => "host-memory",
             Kind::Outside { .. } => "outside",
             Kind::LookupTables(_) => "lookup-tables",
             Kind::Instance(_) => "instance",
@@ -358,7 +390,8 @@ impl fmt::Display for CallError {
             (CallErrorKind::Failed | CallErrorKind::Trap(_), Some(message)) => f.write_str(message),
             (kind, Some(message)) => write!(f, "{kind}; the plugin reported: {message}"),
             (kind, None) => kind.fmt(f),
-        }
+        }?;
+        self.op.as_ref().map_or(Ok(()), |op| write!(f, " ({op})"))
     }
 }
 

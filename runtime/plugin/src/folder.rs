@@ -1,8 +1,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use faa_op::OpSet;
+use faa_system::is_litter;
 
 use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
 use crate::host::Host;
@@ -44,10 +46,12 @@ impl Host {
     /// libraries count as broken.
     ///
     /// Of two plugins with an op of the same name, the one whose file name sorts first is loaded.
+    /// Files whose names begin with `._`, which macOS leaves beside others, are passed over.
     ///
     /// # Errors
     ///
-    /// [`HostErrorKind::Folder`] if the folder cannot be read.
+    /// [`HostErrorKind::Folder`] if the folder cannot be read, and
+    /// [`TooManyPlugins`](HostErrorKind::TooManyPlugins).
     pub fn load_folder(
         &self,
         folder: &Path,
@@ -62,7 +66,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostErrorKind::Folder`] if one of the folders cannot be read.
+    /// As [`load_folder`](Self::load_folder), for one of the folders.
     pub fn load_folders(
         &self,
         folders: &[impl AsRef<Path>],
@@ -70,9 +74,16 @@ impl Host {
         set: &mut OpSet,
     ) -> Result<Found, HostError> {
         let mut found = Found::default();
+        let begun = Instant::now();
+        let limits = &self.config().limits;
         for folder in folders {
-            for path in plugins_in(folder.as_ref())? {
-                match self.load_into(&path, native, set, &found) {
+            for path in plugins_in(folder.as_ref(), limits.folder_files)? {
+                let loaded = if begun.elapsed() > limits.folder_time {
+                    Err(PluginErrorKind::FolderTime(limits.folder_time).into())
+                } else {
+                    self.load_into(&path, native, set, &found)
+                };
+                match loaded {
                     Ok(plugin) => found.loaded.push(plugin),
                     Err(error) => found.broken.push(Broken { path, error }),
                 }
@@ -111,7 +122,7 @@ impl Host {
         let plugin = self.load_path(path, native)?;
         plugin.add_to(set).map_err(|taken| {
             let op = taken.name().to_owned();
-            let holder = match others.plugin_of(&op).and_then(Plugin::path) {
+            let holder = match others.plugin_of(taken.existing()).and_then(Plugin::path) {
                 Some(path) => path.display().to_string(),
                 None => "the program".to_owned(),
             };
@@ -122,21 +133,27 @@ impl Host {
 }
 
 /// The plugins in a folder, in the order of their names.
-fn plugins_in(folder: &Path) -> Result<Vec<PathBuf>, HostErrorKind> {
+fn plugins_in(folder: &Path, limit: usize) -> Result<Vec<PathBuf>, HostErrorKind> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-        entries
-            .filter(|path| path.as_deref().map_or(true, is_plugin))
-            .collect()
+        let plugins = entries.filter(|path| path.as_deref().map_or(true, is_plugin));
+        plugins.take(limit.saturating_add(1)).collect()
     };
     let path = folder.to_owned();
-    let mut plugins = list().map_err(|error| HostErrorKind::Folder { path, error })?;
-    plugins.sort();
-    Ok(plugins)
+    match list() {
+        Ok(plugins) if plugins.len() > limit => Err(HostErrorKind::TooManyPlugins { path, limit }),
+        Ok(mut plugins) => {
+            plugins.sort();
+            Ok(plugins)
+        }
+        Err(error) => Err(HostErrorKind::Folder { path, error }),
+    }
 }
 
 fn is_plugin(path: &Path) -> bool {
-    is_native(path) || path.extension().is_some_and(|found| found == "wasm")
+    let named = is_native(path) || path.extension().is_some_and(|found| found == "wasm");
+    // Such as the `._x.wasm` that macOS puts beside an `x.wasm`.
+    named && !path.file_name().is_some_and(is_litter)
 }
 
 /// Whether a file is named like a native library on this machine.

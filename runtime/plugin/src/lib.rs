@@ -22,6 +22,7 @@
 mod cache;
 mod clock;
 mod config;
+mod copy;
 mod digest;
 mod effort;
 mod error;
@@ -33,6 +34,7 @@ mod message;
 mod native;
 mod options;
 mod plugin;
+mod quota;
 mod spec;
 mod wasm;
 

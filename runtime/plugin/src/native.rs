@@ -2,13 +2,13 @@
 //! a library that is malicious.
 #![expect(unsafe_code, reason = "a native library is called through pointers")]
 
-use std::path::Path;
 use std::slice;
 
 use faa_op::abi::{self, AbiVersion, NativeApply, NativeHeader, NativeLookupTables, NativeTable};
 use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
 use libloading::Library;
 
+use crate::copy::PrivateCopy;
 use crate::error::{CallError, CallErrorKind, PluginError, PluginErrorKind};
 use crate::message::plugin_message;
 use crate::spec::{check_length, parse_spec};
@@ -39,17 +39,20 @@ pub(crate) struct NativePlugin {
     apply: NativeApply,
     lookup_tables: Option<NativeLookupTables>,
     _library: Library,
+    /// Dropped after the library.
+    _copy: PrivateCopy,
 }
 
 impl NativePlugin {
     /// # Safety
     ///
     /// As for [`Host::load_native`](crate::Host::load_native).
-    pub(crate) unsafe fn open(path: &Path) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginError> {
-        // A bare name would be searched for among the system's libraries.
-        let path = std::path::absolute(path).map_err(PluginErrorKind::Read)?;
+    pub(crate) unsafe fn open(
+        library: &[u8],
+    ) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginError> {
+        let copy = PrivateCopy::new(library).map_err(PluginErrorKind::Read)?;
         // SAFETY: the caller vouches for what the library does as it is loaded.
-        let library = unsafe { Library::new(&path) }
+        let library = unsafe { Library::new(copy.path()) }
             .map_err(|error| PluginErrorKind::NotNative(error.to_string()))?;
         // SAFETY: the caller vouches for the symbol's type. Until the version is known, only the
         // header is read, with which every version of the table begins.
@@ -86,6 +89,7 @@ impl NativePlugin {
             apply,
             lookup_tables: table.lookup_tables,
             _library: library,
+            _copy: copy,
         };
         Ok((plugin, specs, version))
     }

@@ -23,6 +23,9 @@ pub struct PluginOptions {
     pub allow_native: bool,
     /// The memory limit per plugin and thread, in MiB, from 1 to 4096; 256 by default.
     pub memory_mib: u32,
+    /// The memory limit of all plugins and threads together, in MiB, from 1 to 1,048,576; 4096 by
+    /// default.
+    pub total_memory_mib: u32,
     /// The time limit per call, in seconds, from 0.01 to 86,400; 10 by default.
     pub call_seconds: f64,
 }
@@ -30,6 +33,8 @@ pub struct PluginOptions {
 impl PluginOptions {
     /// The range of [`memory_mib`](Self::memory_mib).
     pub const MEMORY_MIB: RangeInclusive<u32> = 1..=4096;
+    /// The range of [`total_memory_mib`](Self::total_memory_mib).
+    pub const TOTAL_MEMORY_MIB: RangeInclusive<u32> = 1..=1 << 20;
     /// The range of [`call_seconds`](Self::call_seconds).
     pub const CALL_SECONDS: RangeInclusive<f64> = 0.01..=86_400.0;
 
@@ -39,6 +44,7 @@ impl PluginOptions {
             folders,
             allow_native: false,
             memory_mib: 256,
+            total_memory_mib: 4096,
             call_seconds: 10.0,
         }
     }
@@ -47,10 +53,14 @@ impl PluginOptions {
     ///
     /// # Errors
     ///
-    /// [`HostErrorKind::Memory`] or [`HostErrorKind::Time`].
+    /// [`HostErrorKind::Memory`], [`TotalMemory`](HostErrorKind::TotalMemory) or
+    /// [`Time`](HostErrorKind::Time).
     pub fn check(&self) -> Result<(), HostError> {
         if !Self::MEMORY_MIB.contains(&self.memory_mib) {
             return Err(HostErrorKind::Memory(self.memory_mib).into());
+        }
+        if !Self::TOTAL_MEMORY_MIB.contains(&self.total_memory_mib) {
+            return Err(HostErrorKind::TotalMemory(self.total_memory_mib).into());
         }
         if !Self::CALL_SECONDS.contains(&self.call_seconds) {
             return Err(HostErrorKind::Time(self.call_seconds).into());
@@ -67,7 +77,9 @@ impl PluginOptions {
         self.check()?;
         let mut config = HostConfig::default();
         // On a 32-bit machine no plugin can have more.
-        config.limits.memory = (self.memory_mib as usize).saturating_mul(1 << 20);
+        let bytes = |mib: u32| (mib as usize).saturating_mul(1 << 20);
+        config.limits.memory = bytes(self.memory_mib);
+        config.limits.total_memory = bytes(self.total_memory_mib);
         config.limits.call_time = Duration::from_secs_f64(self.call_seconds);
         Host::new(config)
     }
@@ -124,6 +136,12 @@ mod tests {
         }
         for memory in [0, 4097, u32::MAX] {
             assert!(check(memory, 1.0).unwrap_err().contains("memory limit"));
+        }
+        for total in [0, (1 << 20) + 1] {
+            let mut options = PluginOptions::new(Vec::new());
+            options.total_memory_mib = total;
+            let error = options.check().unwrap_err().to_string();
+            assert!(error.contains("memory limit of all plugins"), "{error}");
         }
         for seconds in [0.0, -1.0, 0.009, 86_400.1, f64::INFINITY, f64::NAN] {
             assert!(check(1, seconds).unwrap_err().contains("time limit"));

@@ -12,6 +12,7 @@ use faa_op::{
 use crate::config::OnFailure;
 use crate::digest::{Sha256Digest, hex};
 use crate::error::CallError;
+use crate::message::clean_message;
 use crate::native::NativePlugin;
 use crate::wasm::WasmPlugin;
 
@@ -35,6 +36,8 @@ pub(crate) enum Code {
 /// instance of the module, which later calls of the same thread reuse. An instance in which a call
 /// failed is dropped.
 pub struct PluginOp {
+    /// The op and its plugin's file, as errors name them.
+    shown: Arc<str>,
     spec: OpSpec,
     number: u32,
     code: Arc<Code>,
@@ -44,15 +47,20 @@ pub struct PluginOp {
 
 impl Plugin {
     pub(crate) fn new(
-        code: Code,
-        specs: Vec<OpSpec>,
-        abi: AbiVersion,
+        (code, specs, abi): (Code, Vec<OpSpec>, AbiVersion),
+        path: Option<&Path>,
         digest: Sha256Digest,
         on_failure: OnFailure,
     ) -> Self {
         let code = Arc::new(code);
-        let op = |(number, spec)| {
+        let op = |(number, spec): (u32, OpSpec)| {
+            let name = spec.name();
+            let shown = path.map_or_else(
+                || format!("`{name}`"),
+                |path| format!("`{name}` of {}", path.display()),
+            );
             Arc::new(PluginOp {
+                shown: clean_message(&shown).into(),
                 spec,
                 number,
                 code: code.clone(),
@@ -61,16 +69,11 @@ impl Plugin {
             })
         };
         Self {
-            path: None,
+            path: path.map(Path::to_owned),
             digest,
             abi,
             ops: (0..).zip(specs).map(op).collect(),
         }
-    }
-
-    pub(crate) fn at(self, path: &Path) -> Self {
-        let path = Some(path.to_owned());
-        Self { path, ..self }
     }
 
     /// The file that it was loaded from; `None` if it was loaded from bytes.
@@ -109,10 +112,9 @@ impl Plugin {
         self.module().map_or_else(Vec::new, WasmPlugin::exports)
     }
 
-    /// The memory of this thread's instance, in bytes; `None` if there is no instance, and for a
-    /// native library.
+    /// The memory of an instance before its first call, in bytes; `None` for a native library.
     pub fn memory(&self) -> Option<usize> {
-        self.module()?.memory()
+        self.module().map(WasmPlugin::first_memory)
     }
 
     /// Drops this thread's instance; the thread's next call creates a new one.
@@ -243,10 +245,10 @@ impl PluginOp {
     }
 
     fn count_failure<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
-        if result.is_err() {
+        result.map_err(|error| {
             self.failures.fetch_add(1, Ordering::Relaxed);
-        }
-        result
+            error.of(&self.shown)
+        })
     }
 }
 

@@ -50,9 +50,10 @@ pub fn parse_spec(text: &[u8]) -> Result<Vec<OpSpec>, PluginError> {
     }
     for (number, op) in ops.iter().enumerate() {
         op.check(number)?;
-        if ops[..number].iter().any(|other| other.name == op.name) {
+        let same = |other: &RawOp| other.name.eq_ignore_ascii_case(&op.name);
+        if ops[..number].iter().any(same) {
             let message = format!(
-                "ops[{number}].name: `{}` is the name of an earlier op",
+                "ops[{number}].name: `{}` is the name of an earlier op, or differs from it only in case",
                 op.name
             );
             return Err(invalid("spec-duplicate-name", message).into());
@@ -211,6 +212,15 @@ mod tests {
                 r#"{"ops":[{"name":"A"},{"name":"A"}]}"#.to_owned(),
                 "spec-duplicate-name",
             ),
+            (
+                r#"{"ops":[{"name":"Aa"},{"name":"aA"}]}"#.to_owned(),
+                "spec-duplicate-name",
+            ),
+            (
+                op("\"name\":\"A\",\"summary\":\"a\u{e0041}b\""),
+                "spec-bad-text",
+            ),
+            (op("\"name\":\"A\",\"unit\":\"\u{3164}\""), "spec-bad-text"),
             (" ".repeat((64 << 10) + 1), "spec-too-long"),
             (format!(r#"{{"ops":[{many}]}}"#), "spec-too-many-ops"),
         ];

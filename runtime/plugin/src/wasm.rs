@@ -1,49 +1,70 @@
 //! WebAssembly modules and their instances.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faa_op::abi::{self, pack_span, unpack_span};
 use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
 use thread_local::ThreadLocal;
 use wasmtime::{
-    Instance as WasmInstance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap,
-    TypedFunc, WasmParams, WasmResults,
+    Instance as WasmInstance, Memory, Module, Store, Trap, TypedFunc, WasmParams, WasmResults,
 };
 
-use crate::clock::ticks;
+use crate::clock::{Clock, ticks};
 use crate::config::Limits;
 use crate::error::{CallError, CallErrorKind, PluginError, PluginErrorKind};
 use crate::exports::check_exports;
 use crate::message::{clean_name, plugin_message};
+use crate::quota::{HostMemory, HostMemoryExceeded, Quota};
 use crate::spec::parse_spec;
+
+/// How long a plugin may take to return the message of a failure, in addition to the call.
+const MESSAGE_TIME: Duration = Duration::from_millis(250);
 
 /// A module, with an instance for each thread that has called it.
 pub(crate) struct WasmPlugin {
     module: Module,
-    limits: Limits,
+    context: Context,
+    /// The memory of an instance that was just created, in bytes.
+    first_memory: usize,
     instances: ThreadLocal<RefCell<Option<Instance>>>,
     /// Set once a call for lookup tables has failed: there are no further ones.
     without_tables: AtomicBool,
 }
 
+/// What the plugins of a host share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) memory: Arc<HostMemory>,
+}
+
 impl WasmPlugin {
-    /// Creates the first instance of a module, and reads its specification.
-    pub(crate) fn new(module: Module, limits: Limits) -> Result<(Self, Vec<OpSpec>), PluginError> {
+    /// Reads a module's specification. The instance that returns it is dropped, so that plugins that
+    /// are only listed take no memory.
+    pub(crate) fn new(
+        module: Module,
+        context: Context,
+    ) -> Result<(Self, Vec<OpSpec>), PluginError> {
         check_exports(&module)?;
+        let failed = |phase| move |cause| PluginErrorKind::Call { phase, cause };
+        let running = context.clock.begin();
+        let time = context.limits.start_time;
+        let mut instance = Instance::start(&module, &context, time).map_err(failed("start"))?;
+        let text = instance.spec().map_err(failed(abi::SPEC))?;
+        let specs = parse_spec(text)?;
+        let first_memory = instance.memory.data_size(&instance.store);
+        drop((instance, running));
         let plugin = Self {
             module,
-            limits,
+            context,
+            first_memory,
             instances: ThreadLocal::new(),
             without_tables: AtomicBool::new(false),
         };
-        let failed = |phase| move |cause| PluginErrorKind::Call { phase, cause };
-        let mut instance = plugin.start().map_err(failed("start"))?;
-        let span = instance.spec().map_err(failed(abi::SPEC))?;
-        let text = instance.bytes_at(abi::SPEC, span);
-        let specs = parse_spec(text.map_err(failed(abi::SPEC))?)?;
-        *plugin.slot().borrow_mut() = Some(instance);
         Ok((plugin, specs))
     }
 
@@ -93,28 +114,41 @@ impl WasmPlugin {
         exports.map(|export| clean_name(export.name())).collect()
     }
 
-    /// The size of this thread's instance.
-    pub(crate) fn memory(&self) -> Option<usize> {
-        let slot = self.slot().borrow();
-        let instance = slot.as_ref()?;
-        Some(instance.memory.data_size(&instance.store))
+    pub(crate) fn first_memory(&self) -> usize {
+        self.first_memory
     }
 
     pub(crate) fn drop_instance(&self) {
         *self.slot().borrow_mut() = None;
     }
 
-    /// Calls `work` with this thread's instance, creating it if there is none. An instance that fails
-    /// is dropped.
+    /// Calls `work` with this thread's instance, creating it if there is none. All that happens in it
+    /// has one deadline. An instance that fails is dropped.
     fn with_instance<T>(
         &self,
         work: impl FnOnce(&mut Instance) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
+        let Limits {
+            call_time,
+            start_time,
+            ..
+        } = self.context.limits;
+        let _running = self.context.clock.begin();
         // It is not borrowed already, because `work` never calls back into this function.
         let mut slot = self.slot().borrow_mut();
         let instance = match &mut *slot {
-            Some(instance) => instance,
-            empty => empty.insert(self.start()?),
+            Some(instance) => {
+                instance.set_deadline(call_time);
+                instance
+            }
+            empty => {
+                let begun = Instant::now();
+                let time = start_time.min(call_time);
+                let started = Instance::start(&self.module, &self.context, time)?;
+                let instance = empty.insert(started);
+                instance.set_deadline(call_time.saturating_sub(begun.elapsed()));
+                instance
+            }
         };
         let result = work(instance);
         if result.is_err() {
@@ -125,10 +159,6 @@ impl WasmPlugin {
 
     fn slot(&self) -> &RefCell<Option<Instance>> {
         self.instances.get_or_default()
-    }
-
-    fn start(&self) -> Result<Instance, CallError> {
-        Instance::start(&self.module, &self.limits)
     }
 }
 
@@ -142,7 +172,7 @@ fn copy_in(buffer: &mut [u8], source: Option<ImageRef<'_>>, image: &ImageMut<'_>
 type Apply = TypedFunc<(u32, u32, u32, u32, u32, f64, u64), i32>;
 
 struct Instance {
-    store: Store<StoreLimits>,
+    store: Store<Quota>,
     limits: Limits,
     memory: Memory,
     spec: TypedFunc<(), u64>,
@@ -162,25 +192,21 @@ struct Buffer {
 
 impl Instance {
     /// Creates an instance, and runs its start function.
-    fn start(module: &Module, limits: &Limits) -> Result<Self, CallError> {
-        let bounds = StoreLimitsBuilder::new()
-            .memory_size(limits.memory)
-            .table_elements(limits.table_elements)
-            .instances(1)
-            .memories(1)
-            .build();
-        let mut store = Store::new(module.engine(), bounds);
-        store.limiter(|bounds| bounds);
-        store.set_epoch_deadline(ticks(limits.start_time));
+    fn start(module: &Module, context: &Context, time: Duration) -> Result<Self, CallError> {
+        let limits = &context.limits;
+        let quota = Quota::new(context.memory.clone(), limits);
+        let mut store = Store::new(module.engine(), quota);
+        store.limiter(|quota| quota);
+        store.set_epoch_deadline(ticks(time));
         let instance = WasmInstance::new(&mut store, module, &[])
-            .map_err(|error| call_error(&error, limits.start_time, None))?;
+            .map_err(|error| call_error(&error, time, None))?;
         Self::with_exports(store, &instance, limits)
             .map_err(|error| CallErrorKind::Instance(error.to_string()).into())
     }
 
     /// The types of the exports were checked with the module.
     fn with_exports(
-        mut store: Store<StoreLimits>,
+        mut store: Store<Quota>,
         instance: &WasmInstance,
         limits: &Limits,
     ) -> wasmtime::Result<Self> {
@@ -198,10 +224,16 @@ impl Instance {
         })
     }
 
-    /// The span of the specification.
-    fn spec(&mut self) -> Result<u64, CallError> {
-        let spec = self.spec.clone();
-        self.call(&spec, (), self.limits.start_time)
+    fn set_deadline(&mut self, time: Duration) {
+        self.store.set_epoch_deadline(ticks(time));
+    }
+
+    /// The text of the specification.
+    fn spec(&mut self) -> Result<&[u8], CallError> {
+        let (spec, time) = (self.spec.clone(), self.limits.start_time);
+        self.set_deadline(time);
+        let span = self.call(&spec, (), time)?;
+        self.bytes_at(abi::SPEC, span)
     }
 
     /// The offset of a buffer for `length` bytes. A buffer that is large enough is reused.
@@ -271,22 +303,22 @@ impl Instance {
 
     /// The plugin's message about a failure, if it has one. The instance must not be used afterwards.
     fn last_message(&mut self) -> Option<String> {
+        self.set_deadline(MESSAGE_TIME);
         let error = self.error.as_ref()?;
-        self.store.set_epoch_deadline(ticks(self.limits.call_time));
         let span = error.call(&mut self.store, ()).ok()?;
         let message = self.bytes_at(abi::ERROR, span).ok()?;
         (message.len() <= abi::MAX_MESSAGE_BYTES).then(|| plugin_message(message))?
     }
 
+    /// Calls an export before the deadline that was set, which is `limit` after its beginning.
     fn call<P: WasmParams, R: WasmResults>(
         &mut self,
         function: &TypedFunc<P, R>,
         arguments: P,
-        time: Duration,
+        limit: Duration,
     ) -> Result<R, CallError> {
-        self.store.set_epoch_deadline(ticks(time));
         let result = function.call(&mut self.store, arguments);
-        result.map_err(|error| call_error(&error, time, self.last_message()))
+        result.map_err(|error| call_error(&error, limit, self.last_message()))
     }
 
     /// The bytes in a span that an export returned.
@@ -307,6 +339,9 @@ impl Instance {
 }
 
 fn call_error(error: &wasmtime::Error, limit: Duration, message: Option<String>) -> CallError {
+    if let Some(HostMemoryExceeded(limit)) = error.downcast_ref() {
+        return CallErrorKind::HostMemory(*limit).into();
+    }
     let kind = match error.downcast_ref() {
         Some(Trap::Interrupt) => CallErrorKind::Time(limit),
         Some(Trap::StackOverflow) => CallErrorKind::Stack,

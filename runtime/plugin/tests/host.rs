@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpErrorKind, Scratch};
-use faa_plugin::{CallErrorKind, Host, HostConfig, OnFailure, Plugin};
+use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpErrorKind, OpSet, Scratch};
+use faa_plugin::{CallErrorKind, Found, Host, HostConfig, HostErrorKind, OnFailure, Plugin};
 
 /// The example in ABI.md: `Flicker` adds or subtracts levels.
 fn flicker() -> Vec<u8> {
@@ -63,7 +63,7 @@ fn an_instance_that_failed_is_not_used_again() {
     let plugin = moody(&host(|_| {}));
     assert_eq!(apply(&plugin, 0.0), Ok(1));
     assert_eq!(apply(&plugin, 0.0), Ok(2));
-    let said = Err(OpError::failed("not today"));
+    let said = Err(OpError::failed("not today (`Moody`)"));
     assert_eq!(apply(&plugin, 1.0), said);
     assert_eq!(apply(&plugin, 0.0), Ok(1));
     assert_eq!(plugin.ops()[0].failures(), 1);
@@ -157,6 +157,106 @@ fn parts_of_larger_images_are_sources_too() {
     assert_eq!(error, Err(OpErrorKind::SourceShape.into()));
 }
 
+/// Spins while a buffer is reserved, and as long again while the op is applied, for as many rounds as
+/// the image has bytes.
+const SLOW: &str = r#"(module
+    (@custom "faa.abi" "\01\00\00\00")
+    (memory (export "memory") 1)
+    (data (i32.const 16) "{\"ops\":[{\"name\":\"Slow\"}]}")
+    (func $spin (param $rounds i32)
+      (local.set $rounds (i32.mul (local.get $rounds) (i32.const 10000)))
+      (loop (br_if 0 (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1))))))
+    (func (export "faa_spec") (result i64) (i64.const 0x00000010_00000019))
+    (func (export "faa_reserve") (param $size i32) (result i32)
+      (call $spin (local.get $size)) (i32.const 1024))
+    (func (export "faa_apply")
+      (param i32 i32) (param $width i32) (param i32 i32 f64 i64) (result i32)
+      (call $spin (local.get $width)) (i32.const 0)))"#;
+
+/// The limit is less than both parts of the call take together, and more than each.
+#[test]
+fn all_parts_of_a_call_have_one_deadline() {
+    let module = wat::parse_str(SLOW).unwrap();
+    let mut pixels = vec![0; 10_000];
+    let mut call = |limit| {
+        let plugin = host(|config| config.limits.call_time = limit)
+            .load(&module)
+            .unwrap();
+        let mut image = ImageMut::new(&mut pixels, 10_000, 1, Channels::L).unwrap();
+        let begun = Instant::now();
+        let result = plugin.ops()[0].try_apply(&mut image, 0.0, 0);
+        (result.map_err(|error| error.code()), begun.elapsed())
+    };
+    // Repeated, because the speed of a machine may change between the two calls.
+    let exceeds = |_| {
+        let (result, took) = call(Duration::from_secs(600));
+        assert_eq!(result, Ok(()));
+        call(took * 3 / 4).0 == Err("time")
+    };
+    assert!((0..20).any(exceeds));
+}
+
+/// Each plugin's first instance, which returns the specification, is dropped, so they load; but only
+/// one at a time may have an instance.
+#[test]
+fn the_memory_of_all_plugins_together_is_limited() {
+    let host = host(|config| config.limits.total_memory = 100 << 10);
+    let [first, second] = [(); 2].map(|()| moody(&host));
+    assert_eq!(
+        (first.memory(), second.memory()),
+        (Some(64 << 10), Some(64 << 10))
+    );
+    for (user, other) in [(&first, &second), (&second, &first)] {
+        assert_eq!(apply(user, 0.0), Ok(1));
+        let op = &other.ops()[0];
+        let error = op.try_apply(&mut pixel(&mut [0; 3]), 0.0, 0).unwrap_err();
+        assert_eq!(error.kind(), &CallErrorKind::HostMemory(100 << 10));
+        user.drop_instance();
+    }
+    // What an instance gets later counts too.
+    let larger = host.load(&flicker()).unwrap();
+    let mut pixels = vec![0; 1 << 17];
+    let mut image = ImageMut::new(&mut pixels, 1 << 17, 1, Channels::L).unwrap();
+    let error = larger.ops()[0].try_apply(&mut image, 1.0, 0).unwrap_err();
+    assert_eq!(error.code(), "host-memory", "{error}");
+    assert_eq!(apply(&first, 0.0), Ok(1));
+}
+
+#[test]
+fn errors_name_the_op_and_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("moods.wasm");
+    fs::write(&file, wat::parse_str(MOODY).unwrap()).unwrap();
+    let plugin = host(|_| {}).load_file(&file).unwrap();
+    let error = apply(&plugin, 1.0).unwrap_err().to_string();
+    assert_eq!(error, format!("not today (`Moody` of {})", file.display()));
+}
+
+#[test]
+fn folders_are_limited_in_files_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.wasm", "b.wasm", "._a.wasm", "._b.wasm", "c.txt"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let load = |change: fn(&mut HostConfig)| {
+        host(change).load_folder(folder.path(), None, &mut OpSet::new())
+    };
+    let codes = |found: Found| -> Vec<_> {
+        found
+            .broken
+            .iter()
+            .map(|broken| broken.error.code())
+            .collect()
+    };
+    let found = load(|config| config.limits.folder_files = 2).unwrap();
+    assert_eq!(codes(found), ["not-wasm", "not-wasm"]);
+    let found = load(|config| config.limits.folder_time = Duration::ZERO).unwrap();
+    assert_eq!(codes(found), ["folder-time", "folder-time"]);
+    let error = load(|config| config.limits.folder_files = 1).unwrap_err();
+    let limit = matches!(error.kind(), HostErrorKind::TooManyPlugins { limit: 1, .. });
+    assert!(limit, "{error}");
+}
+
 #[cfg(unix)]
 mod cache {
     use std::os::unix::fs::PermissionsExt;
@@ -206,14 +306,41 @@ mod cache {
         assert_eq!(written(), before);
     }
 
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Whether it is the folder itself, one above it, or the target of a link to it.
     #[test]
-    fn a_folder_that_others_can_write_to_is_not_used() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        works(&host(|config| {
-            config.cache = Some(folder.path().to_owned());
-        }));
-        assert!(entries(folder.path()).is_empty());
+    fn a_folder_that_others_can_change_is_not_used() {
+        let root = tempfile::tempdir().unwrap();
+        let (parent, link) = (root.path().join("parent"), root.path().join("link"));
+        let folder = parent.join("plugins");
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(&parent, &link).unwrap();
+        let works_in = |cache: &Path| {
+            works(&host(|config| config.cache = Some(cache.to_owned())));
+        };
+        for (path, mode) in [(&folder, 0o777), (&parent, 0o777), (&parent, 0o775)] {
+            set_mode(path, mode);
+            works_in(&folder);
+            works_in(&link.join("plugins"));
+            assert!(entries(&folder).is_empty(), "{mode:o}");
+            set_mode(path, 0o755);
+        }
+        // A forged entry is not even read: it is not created again.
+        works_in(&folder);
+        let entry = entries(&folder).remove(0);
+        fs::write(&entry, "forged").unwrap();
+        set_mode(&parent, 0o777);
+        works_in(&folder);
+        assert_eq!(fs::read(&entry).unwrap(), b"forged");
+        // Others can add to a sticky folder, but not replace what is in it.
+        set_mode(&parent, 0o1777);
+        works_in(&folder);
+        assert_ne!(fs::read(&entry).unwrap(), b"forged");
+        works_in(Path::new("relative"));
+        assert!(!Path::new("relative").exists());
     }
 
     #[test]

@@ -25,6 +25,26 @@ pub enum PolicyErrorKind {
     TooDeep,
     /// The file is not JSON, or holds a number that no float can represent: the JSON parser's message.
     NotJson(String),
+    /// The file begins with a byte-order mark of UTF-8.
+    ByteOrderMark,
+    /// The file is in this encoding, and not in UTF-8.
+    Encoding(&'static str),
+    /// Where a number is expected, the file has `NaN`, `Infinity` or the like.
+    NotANumber {
+        /// What the file has.
+        text: String,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// This is not a policy, but what a different program takes in place of one.
+    Configuration {
+        /// The text.
+        text: String,
+        /// The program.
+        program: &'static str,
+        /// The shipped policy that comes nearest.
+        nearest: Option<&'static str>,
+    },
     /// The file's `format` is not `faa-policy`, but this.
     WrongFormat(String),
     /// The file's `version` is not 1, but this.
@@ -121,6 +141,30 @@ impl fmt::Display for PolicyErrorKind {
             }
             Self::TooDeep => write!(f, "nested more than {MAX_DEPTH} levels deep"),
             Self::NotJson(message) => write!(f, "not valid JSON: {message}"),
+            Self::ByteOrderMark => {
+                f.write_str("the file starts with a byte-order mark: save it as UTF-8 without one")
+            }
+            Self::Encoding(encoding) => write!(f, "the file is {encoding}: save it as UTF-8"),
+            Self::NotANumber { text, line } => {
+                write!(
+                    f,
+                    "not valid JSON: `{text}` in line {line} is not a number in JSON"
+                )
+            }
+            Self::Configuration {
+                text,
+                program,
+                nearest,
+            } => {
+                write!(
+                    f,
+                    "`{text}` is a configuration string of {program}, not a policy; "
+                )?;
+                match nearest {
+                    Some(nearest) => write!(f, "the shipped policy `{nearest}` comes nearest"),
+                    None => f.write_str("no shipped policy is like it"),
+                }
+            }
             Self::WrongFormat(found) => write!(f, "expected \"faa-policy\", found {found}"),
             Self::WrongVersion(found) => write!(f, "version {found} is not supported, only 1 is"),
             Self::AlreadyPolicy => f.write_str("this is already a policy file"),

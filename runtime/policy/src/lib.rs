@@ -24,6 +24,7 @@ mod error;
 mod executor;
 #[cfg(feature = "image")]
 pub mod interop;
+mod misread;
 mod one_pass;
 mod parse;
 mod partners;

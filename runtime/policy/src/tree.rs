@@ -5,7 +5,7 @@ use std::fmt;
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::{PolicyError, PolicyErrorKind};
+use crate::{PolicyError, PolicyErrorKind, misread};
 
 /// The largest file that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -33,6 +33,9 @@ pub(crate) fn read(json: &[u8]) -> Result<Tree, PolicyError> {
     if json.len() > MAX_BYTES {
         return Err(error(PolicyErrorKind::TooLarge { bytes: json.len() }));
     }
+    if let Some(kind) = misread::encoding(json) {
+        return Err(error(kind));
+    }
     let too_deep = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_slice(json);
     let tree = Node::root(&too_deep)
@@ -42,9 +45,14 @@ pub(crate) fn read(json: &[u8]) -> Result<Tree, PolicyError> {
             error(if too_deep.get() {
                 PolicyErrorKind::TooDeep
             } else {
-                PolicyErrorKind::NotJson(found.to_string())
+                misread::not_json(json, &found)
             })
         })?;
+    if let Tree::Text(text) = &tree
+        && let Some(kind) = misread::configuration(text)
+    {
+        return Err(error(kind));
+    }
     check_keys(&tree)?;
     Ok(tree)
 }

@@ -62,6 +62,9 @@ use self::record::Point;
 
 /// TensorBoard recognises an event file by its name, and reads those of a folder in order of names.
 const EVENT_FILES: &str = "events.out.tfevents.";
+/// The end of the names of this program's event files, where other programs give the host. Files of
+/// other programs in the same folder are left alone.
+const OURS: &str = ".faa-runtime";
 
 /// Writes the curves of one run into the folder `tensorboard` of its directory.
 #[derive(Debug)]
@@ -223,7 +226,7 @@ impl Curves {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let (seconds, nanos) = (since.as_secs(), since.subsec_nanos());
-        let file = folder.join(format!("{EVENT_FILES}{seconds:010}.{nanos:09}"));
+        let file = folder.join(format!("{EVENT_FILES}{seconds:010}.{nanos:09}{OURS}"));
         let mut content = record::header(now());
         for (_, point) in &self.points {
             content.extend(point.record());
@@ -247,7 +250,8 @@ fn clear_others(folder: &Path, file: &Path) -> Result<(), FileError> {
     for path in paths.map_err(FileError::io("list", folder))? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let partial = name.starts_with(PARTIAL_PREFIX);
-        if path == file || !(partial || name.starts_with(EVENT_FILES)) {
+        let ours = name.starts_with(EVENT_FILES) && name.ends_with(OURS);
+        if path == file || !(partial || ours) {
             continue;
         }
         let clear = || match partial || fs::metadata(&path)?.len() == 0 {

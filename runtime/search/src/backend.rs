@@ -71,7 +71,8 @@ pub trait Backend: Send {
         stop: &StopFlag,
     ) -> Result<Evaluation, BackendError>;
 
-    /// Measures the rates of training and scoring, to estimate the duration of a run.
+    /// Measures the rates of training and scoring, to estimate the duration of a run. All backends that
+    /// will work in parallel measure at the same time.
     ///
     /// # Errors
     ///

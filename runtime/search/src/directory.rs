@@ -1,16 +1,19 @@
 //! A run directory that a process has locked.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
+use faa_system::create_folder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::VERSION;
 use crate::config::RunConfig;
 use crate::environment::Environment;
-use crate::files::{FaultPoint, FileError, FileErrorKind, Files, read};
+use crate::event::Event;
+use crate::files::{FaultPoint, FileError, FileErrorKind, Files, open, parse, read};
 use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
 
 /// The directory of one run, locked by this process until the value is dropped.
@@ -18,15 +21,23 @@ use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
 pub struct RunDirectory {
     layout: Layout,
     files: Files,
+    /// What there is to know about the directory before the run begins.
+    notices: Vec<Event>,
     // Closing the file releases the lock.
     _lock: File,
 }
+
+/// The format of run directories. A directory of a different format is refused.
+///
+/// It is raised whenever a run could not be continued from the files of the format before.
+pub const FORMAT: u64 = 2;
 
 /// `run.json`: the run that a directory belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunRecord {
-    /// The version of this program.
+    format: u64,
+    /// The version of the program that began the run.
     pub version: String,
     /// The configuration.
     pub config: RunConfig,
@@ -46,26 +57,20 @@ impl RunRecord {
         let Some(content) = read(&path)? else {
             return Ok(None);
         };
-        let damaged = |error: serde_json::Error| {
-            let advice = "restore it, or choose a different --out";
-            FileError::damaged(&path, error.line(), &error, advice)
-        };
-        let record: Value = serde_json::from_slice(&content).map_err(damaged)?;
-        // The configuration of a different version may have a different form.
-        let different = |recorded: &str| {
-            let message = format!(
-                "{} was written by version {recorded}, and this is {VERSION}: choose a different \
-                 --out, or use that version",
-                path.display()
-            );
-            FileError::new(FileErrorKind::DifferentVersion, message)
-        };
-        match record["version"].as_str() {
-            Some(VERSION) if record["config"]["common"].is_null() => {
-                Err(different(&format!("{VERSION} before its release")))
+        let advice = "restore it, or choose a different --out";
+        let any = serde_json::from_slice::<Value>(&content).unwrap_or_default();
+        // The record of a different format may have a different form.
+        match (any["format"].as_u64(), any["version"].as_str()) {
+            (format, Some(version)) if format != Some(FORMAT) => {
+                let message = format!(
+                    "{} was written by version {version}, in format {}; this is version {VERSION}, \
+                     for format {FORMAT}: choose a different --out, or use that version",
+                    path.display(),
+                    format.unwrap_or(1)
+                );
+                Err(FileError::new(FileErrorKind::DifferentVersion, message))
             }
-            Some(version) if version != VERSION => Err(different(version)),
-            _ => serde_json::from_slice(&content).map(Some).map_err(damaged),
+            _ => parse(&content, &path, None, advice).map(Some),
         }
     }
 }
@@ -74,7 +79,8 @@ impl RunDirectory {
     /// Opens a directory for a new run, or to continue an interrupted one. Incomplete last lines of logs
     /// are removed.
     ///
-    /// `data_digest` is the result of [`Dataset::digest`](faa_data::Dataset::digest).
+    /// `data_digest` is the result of [`Dataset::digest`](faa_data::Dataset::digest). It decides whether
+    /// the images are those of the run, which may have moved.
     ///
     /// # Errors
     ///
@@ -95,8 +101,9 @@ impl RunDirectory {
         fault: FaultPoint,
     ) -> Result<Self, FileError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
-        fs::create_dir_all(path).map_err(FileError::io("create the folder", path))?;
-        if !layout.run_file().exists() && !is_free(path)? {
+        create_folder(path).map_err(FileError::io("create the folder", path))?;
+        // In this order: a process that begins a run here now writes run.json before other files.
+        if !is_free(path)? && !layout.run_file().exists() {
             return Err(FileError::new(
                 FileErrorKind::NotARunDirectory,
                 format!(
@@ -105,16 +112,33 @@ impl RunDirectory {
                 ),
             ));
         }
-        let lock = lock(&layout)?;
+        let mut notices = Vec::new();
+        let (lock, is_locked) = lock(&layout)?;
+        if !is_locked {
+            let run = path.to_owned();
+            notices.push(Event::NotLocked { run });
+        }
         remove_partial_files(path)?;
         let current = RunRecord {
+            format: FORMAT,
             version: VERSION.to_owned(),
             config: config.clone(),
             data_digest: format!("{data_digest:016x}"),
         };
         match RunRecord::read(&layout)? {
             None => files.write_json(&layout.run_file(), &current)?,
-            Some(recorded) => check_same(path, &recorded, &current)?,
+            Some(recorded) => {
+                check_same(path, &recorded, &current)?;
+                let (was, now) = (&recorded.config.common.data, &config.common.data);
+                if was != now {
+                    let version = recorded.version.clone();
+                    files.write_json(&layout.run_file(), &RunRecord { version, ..current })?;
+                    notices.push(Event::DataMoved {
+                        recorded: was.clone(),
+                        current: now.clone(),
+                    });
+                }
+            }
         }
         layout.environment().repair()?;
         for id in layout.trainings()? {
@@ -126,6 +150,7 @@ impl RunDirectory {
         Ok(Self {
             layout,
             files,
+            notices,
             _lock: lock,
         })
     }
@@ -153,8 +178,13 @@ impl RunDirectory {
     pub(crate) fn create_training(&self, id: TrainingId) -> Result<TrainingFiles, FileError> {
         let training = self.layout.training(id);
         let folder = training.folder();
-        fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
+        create_folder(folder).map_err(FileError::io("create the folder", folder))?;
         Ok(training)
+    }
+
+    /// What there is to know about the directory before the run begins.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = Event> {
+        self.notices.iter().cloned()
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -190,32 +220,49 @@ fn is_partial(name: &str) -> bool {
     name.starts_with(faa_system::PARTIAL_PREFIX)
 }
 
-fn lock(layout: &Layout) -> Result<File, FileError> {
+/// Locks the directory; `false` if its file system has no locks.
+fn lock(layout: &Layout) -> Result<(File, bool), FileError> {
     let path = layout.lock_file();
-    let open = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    let lock = open.map_err(FileError::io("create", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(FileError::new(
-            FileErrorKind::InUse,
-            format!(
+    let mut options = File::options();
+    let file = open(&path, options.write(true).create(true).truncate(false));
+    let file = file.map_err(FileError::io("open", &path))?;
+    let is_locked = is_locked(file.try_lock(), layout)?;
+    Ok((file, is_locked))
+}
+
+fn is_locked(lock: Result<(), TryLockError>, layout: &Layout) -> Result<bool, FileError> {
+    match lock {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!(
                 "{} is in use by another process: wait for it, or choose a different --out",
                 layout.path().display()
-            ),
-        )),
-        Err(TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error)),
+            );
+            Err(FileError::new(FileErrorKind::InUse, message))
+        }
+        Err(TryLockError::Error(error)) => match has_no_locks(&error) {
+            true => Ok(false),
+            false => Err(FileError::io("lock", &layout.lock_file())(error)),
+        },
     }
+}
+
+/// Whether an error of the operating system means that the file system has no locks.
+fn has_no_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(libc::ENOLCK | libc::EINVAL | libc::ENOTSUP | libc::ENOSYS) = error.raw_os_error() {
+        return true;
+    }
+    error.kind() == io::ErrorKind::Unsupported
 }
 
 fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
     let path = path.display();
     let command = |run: &RunRecord| run.config.search.as_ref().map_or("train", |_| "search");
     let config = |run: &RunRecord| {
-        serde_json::to_value(&run.config).expect("a configuration can be written as JSON")
+        let mut config = run.config.clone();
+        config.common.data.clear();
+        serde_json::to_value(config).expect("a configuration can be written as JSON")
     };
     let message = if command(recorded) != command(current) {
         let (recorded, current) = (command(recorded), command(current));
@@ -229,8 +276,9 @@ fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<
         )
     } else if recorded.data_digest != current.data_digest {
         format!(
-            "the images are not those that the run in {path} began with: restore them to continue \
-             it, or choose a different --out"
+            "the images of {} are not those that the run in {path} began with, which were in {}: \
+             restore them to continue it, or choose a different --out",
+            current.config.common.data, recorded.config.common.data
         )
     } else {
         return Ok(());
@@ -259,6 +307,9 @@ fn first_difference(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
     use crate::config::Preset;
 
@@ -266,15 +317,15 @@ mod tests {
         RunConfig::for_search(Preset::Demo, "glyphs")
     }
 
-    fn open(folder: &tempfile::TempDir) -> Result<RunDirectory, FileError> {
+    fn open_run(folder: &tempfile::TempDir) -> Result<RunDirectory, FileError> {
         RunDirectory::open(folder.path(), &config(), 1)
     }
 
     #[test]
     fn the_same_run_may_be_continued_and_a_different_one_may_not() {
         let folder = tempfile::tempdir().unwrap();
-        drop(open(&folder).unwrap());
-        drop(open(&folder).unwrap());
+        drop(open_run(&folder).unwrap());
+        drop(open_run(&folder).unwrap());
         let mut other = config();
         other.common.training.learning_rate = 0.2;
         let error = RunDirectory::open(folder.path(), &other, 1).unwrap_err();
@@ -285,10 +336,10 @@ mod tests {
     #[test]
     fn a_different_environment_is_recorded_and_reported() {
         let folder = tempfile::tempdir().unwrap();
-        let run = open(&folder).unwrap();
+        let run = open_run(&folder).unwrap();
         let with = |threads| Environment {
             threads,
-            ..Environment::default()
+            ..Environment::of_this_build()
         };
         let record = |threads| run.record_environment(&with(threads)).unwrap();
         let before = [2, 2, 4, 2].map(record);
@@ -299,17 +350,96 @@ mod tests {
     #[test]
     fn different_images_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
-        drop(open(&folder).unwrap());
+        drop(open_run(&folder).unwrap());
         let error = RunDirectory::open(folder.path(), &config(), 2).unwrap_err();
         assert_eq!(error.kind(), FileErrorKind::DifferentRun);
-        assert!(error.to_string().contains("the images are not"), "{error}");
+        let expected = "the images of glyphs are not those that the run in";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_moved_data_set_is_recorded_and_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open_run(&folder).unwrap());
+        let mut moved = config();
+        moved.common.data = "folder:/mnt/glyphs".to_owned();
+        for expected in [1, 0] {
+            let run = RunDirectory::open(folder.path(), &moved, 1).unwrap();
+            let (recorded, current) = ("glyphs".to_owned(), moved.common.data.clone());
+            let event = Event::DataMoved { recorded, current };
+            assert_eq!(run.notices().filter(|it| *it == event).count(), expected);
+            assert_eq!(RunRecord::read(&run).unwrap().unwrap().config, moved);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_system_without_locks_is_reported_and_used() {
+        let layout = Layout::new("run");
+        let lock = |code| {
+            let error = io::Error::from_raw_os_error(code);
+            is_locked(Err(TryLockError::Error(error)), &layout)
+        };
+        for code in [libc::ENOLCK, libc::EINVAL, libc::ENOTSUP, libc::ENOSYS] {
+            assert!(!lock(code).unwrap());
+        }
+        let error = lock(libc::EIO).unwrap_err().to_string();
+        assert_eq!(error, "cannot lock run/lock");
+    }
+
+    /// Of several processes that start at the same time, one has the directory, and the others are told.
+    #[test]
+    fn one_process_begins_a_run_and_the_others_are_told_that_it_is_in_use() {
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let start = Barrier::new(4);
+            let runs: Vec<_> = thread::scope(|scope| {
+                let begin = || {
+                    start.wait();
+                    open_run(&folder)
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|it| it.join().unwrap()).collect()
+            });
+            let (begun, refused): (Vec<_>, Vec<_>) = runs.into_iter().partition(Result::is_ok);
+            assert_eq!(begun.len(), 1);
+            for error in refused.into_iter().map(Result::unwrap_err) {
+                assert_eq!(error.kind(), FileErrorKind::InUse, "{error}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_folders_in_place_of_files_are_refused() {
+        for name in [
+            "lock",
+            "run.json",
+            "environment.jsonl",
+            "fold-0/trials.jsonl",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if name.contains('j') {
+                drop(RunDirectory::open(&folder.path().join("other"), &config(), 1).unwrap());
+                let record = folder.path().join("run.json");
+                fs::rename(folder.path().join("other/run.json"), record).unwrap();
+                fs::remove_dir_all(folder.path().join("other")).unwrap();
+            }
+            let _ = fs::remove_file(&path);
+            let made = std::process::Command::new("mkfifo").arg(&path).status();
+            assert!(made.unwrap().success());
+            let error = open_run(&folder).unwrap_err().to_string();
+            assert!(error.ends_with(&path.display().to_string()), "{error}");
+        }
     }
 
     #[test]
     fn only_one_process_may_use_a_directory() {
         let folder = tempfile::tempdir().unwrap();
-        let _first = open(&folder).unwrap();
-        let error = open(&folder).unwrap_err();
+        let _first = open_run(&folder).unwrap();
+        let error = open_run(&folder).unwrap_err();
         assert_eq!(error.kind(), FileErrorKind::InUse);
     }
 
@@ -318,9 +448,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leave = || fs::write(folder.path().join(".partial-x1"), "half").unwrap();
         leave();
-        drop(open(&folder).unwrap());
+        drop(open_run(&folder).unwrap());
         leave();
-        drop(open(&folder).unwrap());
+        drop(open_run(&folder).unwrap());
         assert!(!folder.path().join(".partial-x1").exists());
     }
 
@@ -328,17 +458,16 @@ mod tests {
     fn directories_of_other_programs_and_versions_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "mine").unwrap();
-        let error = open(&folder).unwrap_err();
+        let error = open_run(&folder).unwrap_err();
         assert_eq!(error.kind(), FileErrorKind::NotARunDirectory);
         assert!(!folder.path().join("lock").exists());
 
-        let unreleased = format!("{VERSION} before its release");
-        for (version, written_by) in [("0.0.1", "0.0.1"), (VERSION, &unreleased)] {
+        for (format, written_by) in [("", "in format 1"), ("\"format\": 3, ", "in format 3")] {
             let folder = tempfile::tempdir().unwrap();
-            let record = format!(r#"{{"version": "{version}", "config": {{"unknown": 1}}}}"#);
+            let record = format!(r#"{{{format}"version": "0.0.1", "config": {{"unknown": 1}}}}"#);
             fs::write(folder.path().join("run.json"), record).unwrap();
-            let error = open(&folder).unwrap_err().to_string();
-            let expected = format!("written by version {written_by}, and this is");
+            let error = open_run(&folder).unwrap_err().to_string();
+            let expected = format!("was written by version 0.0.1, {written_by}; this is");
             assert!(error.contains(&expected), "{error}");
         }
     }

@@ -1,12 +1,14 @@
 //! The hardware and precision of a run.
 
-use std::fmt;
+use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
 
+use crate::VERSION;
 use crate::config::ranges::in_range;
 use crate::device::DeviceName;
 use crate::error::ConfigError;
+use crate::files::digest;
 
 /// The hardware that a run may use. On a CPU, results may depend on the number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +44,12 @@ impl Resources {
     }
 }
 
-/// The hardware and precision that a run has used. Results depend on them by rounding.
+/// The build, hardware and precision that a run has used. Results depend on the latter two by rounding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Environment {
+    /// The program: its version, and a digest of its file.
+    pub build: String,
     /// The devices: `cpu`, `cuda:0`.
     pub device: String,
     /// The total number of CPU threads.
@@ -60,6 +64,23 @@ pub struct Environment {
     pub processor: String,
 }
 
+impl Environment {
+    /// An environment of this program, in which nothing else is set.
+    pub fn of_this_build() -> Self {
+        // The digest tells builds of one version apart, also those from a package, which has no commit.
+        let program = std::env::current_exe().and_then(fs::read);
+        let build = match program {
+            Ok(program) => format!("{VERSION}+{:016x}", digest(&program)),
+            Err(_) => VERSION.to_owned(),
+        };
+        Self {
+            build,
+            ..Self::default()
+        }
+    }
+}
+
+/// Without the build.
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -67,5 +88,19 @@ impl fmt::Display for Environment {
             "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
             self.device, self.threads, self.jobs, self.scoring, self.training, self.processor
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_build_is_the_version_and_a_digest_of_the_program() {
+        let build = Environment::of_this_build().build;
+        let (version, digest) = build.split_once('+').unwrap();
+        assert_eq!(version, VERSION);
+        assert!(digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(Environment::of_this_build().build, build);
     }
 }

@@ -15,13 +15,27 @@ use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
 pub enum Event {
     /// What the run will do, before it begins.
     Planned(Plan),
-    /// The run continues with a different device, number of threads or precision, so that results may
-    /// differ by rounding from those of an uninterrupted run.
+    /// The run continues with a different build, whose results may differ, or with a different device,
+    /// number of threads or precision, so that results may differ by rounding from those of an
+    /// uninterrupted run.
     EnvironmentChanged {
         /// The environment before.
-        recorded: Environment,
+        recorded: Box<Environment>,
         /// The environment now.
-        current: Environment,
+        current: Box<Environment>,
+    },
+    /// The run continues with the same images, which are now in a different place.
+    DataMoved {
+        /// The data set before, in the format of `--data`.
+        recorded: String,
+        /// The data set now.
+        current: String,
+    },
+    /// The file system of the run directory has no locks: nothing prevents a second process from working
+    /// on the run at the same time.
+    NotLocked {
+        /// The run directory.
+        run: PathBuf,
     },
     /// A training starts, or was already finished.
     TrainingStarted {

@@ -1,12 +1,16 @@
-//! Files that are written atomically, and logs of which a crash can damage only the last line.
+//! Files that are written atomically, and logs of which a crash can damage only the last line. Every line,
+//! and every file of JSON that a run reads again, has a checksum.
 
+mod checksum;
 mod error;
 mod fault;
 mod log;
 mod whole;
 
+pub(crate) use self::checksum::digest;
+pub use self::checksum::with_checksum;
 pub use self::error::{FileError, FileErrorKind, MAX_BYTES};
 pub use self::fault::FaultPoint;
 pub use self::log::Log;
-pub(crate) use self::whole::Files;
-pub use self::whole::{read, read_json};
+pub(crate) use self::whole::{Files, parse};
+pub use self::whole::{open, read, read_json};

@@ -12,6 +12,7 @@
 //! policy.json                     the policy that was found or given
 //! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
+//! origin                          a seal of the user who named the data set, made by the command line
 //! report.html, tensorboard/       generated from these files, for people
 //! lock                            locked while a process uses the directory
 //! ```
@@ -109,6 +110,11 @@ impl Layout {
     /// The report.
     pub fn report_file(&self) -> PathBuf {
         self.path.join("report.html")
+    }
+
+    /// The seal of the user who named the data set.
+    pub fn origin_file(&self) -> PathBuf {
+        self.path.join("origin")
     }
 
     pub(crate) fn lock_file(&self) -> PathBuf {

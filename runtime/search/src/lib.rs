@@ -34,5 +34,5 @@ pub use error::ConfigError;
 pub use event::Event;
 pub use runner::{Run, RunError, RunErrorKind};
 
-/// The version of the program. A run directory can be continued only by the version that created it.
+/// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

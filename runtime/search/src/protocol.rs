@@ -17,7 +17,7 @@ use crate::environment::Resources;
 use crate::event::Event;
 
 /// The version of [`Request`] and [`Message`].
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// The first line of each program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,9 +198,9 @@ mod tests {
         let program = Path::new("bin/faa-runtime-torch");
         let ours = serde_json::to_string(&Hello::current()).unwrap();
         assert_eq!(Hello::check(&ours, program), Ok(()));
-        let newer = r#"{"protocol": 2, "version": "9.0.0", "unknown": 1}"#;
+        let newer = r#"{"protocol": 99, "version": "9.0.0", "unknown": 1}"#;
         for (line, version) in [
-            (newer, "is version 9.0.0 (protocol 2)"),
+            (newer, "is version 9.0.0 (protocol 99)"),
             ("{}", "does not state its version"),
             ("", "does not state its version"),
         ] {

@@ -83,6 +83,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         } = self;
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
+        directory.notices().for_each(&mut *observe);
         let images = self.labels.len();
         let plan = plan(config, &folds, images, directory, self.backends, stop)?;
         observe(Event::Planned(plan));

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -12,10 +12,7 @@ pub const PARTIAL_PREFIX: &str = ".partial-";
 ///
 /// Those of the operating system; the old content is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default. This one has the usual permissions, limited by the umask.
     #[cfg(unix)]
@@ -24,19 +21,68 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // The folder holds the new name, so it is synced too. Not every file system can do this, and the
-    // content is safe either way.
-    if cfg!(unix) {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    sync(folder);
+    Ok(())
+}
+
+/// Creates a folder and those above it that are missing, so that a power cut does not undo it.
+///
+/// # Errors
+///
+/// Those of the operating system.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|above| !above.exists())
+        .collect();
+    fs::create_dir_all(path)?;
+    for created in missing.iter().rev() {
+        sync(folder_of(created));
     }
     Ok(())
 }
 
+/// The folder that something is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Syncs a folder, which holds the names of what was renamed or created in it. Not every file system
+/// can do this, and the content is safe either way.
+fn sync(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::cell::RefCell;
+    use std::path::PathBuf;
 
     use super::*;
+
+    thread_local! {
+        /// The folders that this thread has synced.
+        pub(super) static SYNCED: RefCell<Vec<PathBuf>> = RefCell::default();
+    }
+
+    #[test]
+    fn names_are_synced_after_they_were_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        create_folder(&inner).unwrap();
+        create_folder(&inner).unwrap();
+        write_whole(&inner.join("file"), b"content").unwrap();
+        let expected = [folder.path(), &folder.path().join("a"), &inner].map(Path::to_owned);
+        assert_eq!(SYNCED.take(), expected);
+        assert_eq!(folder_of(Path::new("file")), Path::new("."));
+    }
 
     #[test]
     fn a_file_is_replaced_and_no_temporary_file_remains() {

@@ -2,10 +2,25 @@
 
 mod cache;
 mod files;
+mod home;
+mod key;
 pub mod libtorch;
+mod litter;
+mod log;
+mod private;
+pub mod programs;
+mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
-pub use files::{PARTIAL_PREFIX, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
+pub use home::expand_home;
+pub use key::user_key;
+pub use litter::is_litter;
+pub use log::write_log_line;
+pub use private::{
+    NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
+};
+pub use signals::{is_stopped, on_stop};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

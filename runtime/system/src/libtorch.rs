@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::UnusableFolder;
+use crate::private::{NotPrivate, private_file, private_folder};
 
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
@@ -29,6 +30,24 @@ pub fn check(home: &Path) -> Result<(), UnusableFolder> {
         Some(found) => unusable(format!("is version {found}, not {VERSION}")),
         None => unusable("does not state its version".to_owned()),
     }
+}
+
+/// The libtorch in the cache, if it is of the required [`VERSION`] and nobody else can replace its
+/// libraries, which are loaded without being asked for by name.
+///
+/// # Errors
+///
+/// [`UnusableFolder`]. [`private_folder`] says what others must not be able to do.
+pub fn find_in_cache(cache: &Path) -> Result<PathBuf, UnusableFolder> {
+    let not_private = |error: NotPrivate| UnusableFolder(error.to_string());
+    let home = in_cache(cache);
+    check(&home)?;
+    let libraries = private_folder(&home.join("lib")).map_err(not_private)?;
+    let unreadable = |error| UnusableFolder(format!("{}: {error}", libraries.display()));
+    for entry in fs::read_dir(&libraries).map_err(unreadable)? {
+        private_file(&entry.map_err(unreadable)?.path()).map_err(not_private)?;
+    }
+    Ok(home)
 }
 
 /// The version without its build, such as `2.11.0`, from `build-version` (a plain libtorch) or
@@ -75,5 +94,31 @@ mod tests {
             Err("HOME does not state its version".into())
         );
         assert_eq!(check_of(&[]), Err("HOME has no lib/libtorch_cpu.so".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_cache_that_others_can_write_to_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let cache = root.path().canonicalize().unwrap().join("cache");
+        let home = in_cache(&cache);
+        let library = home.join("lib/libtorch_cpu.so");
+        crate::create_private_folder(&home.join("lib")).unwrap();
+        fs::write(&library, "").unwrap();
+        fs::write(home.join("build-version"), VERSION).unwrap();
+        assert_eq!(find_in_cache(&cache).unwrap(), home);
+        for path in [cache.as_path(), &home, &home.join("lib"), &library] {
+            let set_mode = |mode| {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            };
+            set_mode(0o777);
+            let error = find_in_cache(&cache).unwrap_err().to_string();
+            let advice = format!("run `chmod go-w {}`", path.display());
+            assert!(error.contains(&advice), "{error}");
+            set_mode(0o700);
+        }
+        find_in_cache(&cache).unwrap();
     }
 }

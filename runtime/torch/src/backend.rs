@@ -396,9 +396,11 @@ fn rate(
     let (mut processed, mut elapsed, mut count) = (0, Duration::ZERO, start);
     while elapsed < MIN_DURATION {
         let started = Instant::now();
-        processed += work(count)?;
+        let done = work(count)?;
         elapsed += started.elapsed();
-        if grows {
+        processed += done;
+        // There may be no more images.
+        if grows && done >= count {
             count = count.saturating_mul(2);
         }
     }
@@ -411,4 +413,19 @@ fn no_optimizer() -> BackendError {
 
 fn torch(error: TchError) -> BackendError {
     BackendError::other(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_data_set_is_measured_as_often_as_it_takes() {
+        let images = 12;
+        let measured = rate(4, true, |count| {
+            assert!((4..=2 * images).contains(&count), "{count}");
+            Ok(count.min(images))
+        });
+        assert!(measured.unwrap() > 0.0);
+    }
 }

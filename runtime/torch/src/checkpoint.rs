@@ -44,8 +44,8 @@ const METADATA_KEY: &str = "faa-runtime";
 /// The metadata of a file.
 #[derive(Default, Serialize, Deserialize)]
 struct Metadata {
-    /// The digest of all tensors' names and bytes, in the order of their names, which safetensors does
-    /// not have: it detects damage only in its header.
+    /// The digest of the rest of the metadata, and of all tensors' names and bytes in the order of their
+    /// names, which safetensors does not have: it detects damage only in its header.
     sha256: String,
     /// Of a trained network.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,8 +179,11 @@ fn write(
         .map(|(name, tensor)| Ok((name, tensor.size(), le_bytes(tensor)?)))
         .collect::<Result<Vec<_>, TchError>>()?;
     let named_bytes = tensors.iter().map(|(name, _, bytes)| (*name, &bytes[..]));
-    metadata.sha256 = digest_of(named_bytes.collect());
-    let metadata = serde_json::to_string(&metadata).expect("metadata can be written as JSON");
+    let text = |metadata: &Metadata| {
+        serde_json::to_string(metadata).expect("metadata can be written as JSON")
+    };
+    metadata.sha256 = digest_of(&text(&metadata), named_bytes.collect());
+    let metadata = text(&metadata);
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     let views = tensors.iter().map(|(name, size, bytes)| {
         let size = size.iter().map(|side| *side as usize).collect();
@@ -196,6 +199,8 @@ struct NetworkFile {
     file: File,
     header: Header,
     metadata: Metadata,
+    /// The metadata without its digest, as JSON.
+    described: String,
 }
 
 impl NetworkFile {
@@ -226,11 +231,17 @@ impl NetworkFile {
             return Err(CheckpointErrorKind::damaged(reason));
         }
         let entries = header.metadata().as_ref();
-        let metadata = entries.and_then(|entries| entries.get(METADATA_KEY));
-        let metadata = metadata.and_then(|json| serde_json::from_str(json).ok());
+        let read = || {
+            let json = entries?.get(METADATA_KEY)?;
+            let metadata: Metadata = serde_json::from_str(json).ok()?;
+            let described = json.replacen(&metadata.sha256, "", 1);
+            Some((metadata, described))
+        };
+        let (metadata, described) = read().ok_or(CheckpointErrorKind::Metadata("SHA-256"))?;
         Ok(Self {
             file,
-            metadata: metadata.ok_or(CheckpointErrorKind::Metadata("SHA-256"))?,
+            metadata,
+            described,
             header,
         })
     }
@@ -261,8 +272,8 @@ impl NetworkFile {
         let bytes = |(start, end): (usize, usize)| &data[start..end];
         let named = found.iter();
         let named = named.map(|(name, info)| (name.as_str(), bytes(info.data_offsets)));
-        if self.metadata.sha256 != digest_of(named.collect()) {
-            let reason = "its tensors do not have the SHA-256 that it states";
+        if self.metadata.sha256 != digest_of(&self.described, named.collect()) {
+            let reason = "its content does not have the SHA-256 that it states";
             return Err(CheckpointErrorKind::damaged(reason));
         }
         let values = |spec: &TensorSpec| {
@@ -273,9 +284,10 @@ impl NetworkFile {
     }
 }
 
-fn digest_of(mut tensors: Vec<(&str, &[u8])>) -> String {
+fn digest_of(described: &str, mut tensors: Vec<(&str, &[u8])>) -> String {
     tensors.sort_unstable_by_key(|(name, _)| *name);
     let mut hash = Sha256::new();
+    hash.update(described);
     for (name, bytes) in tensors {
         hash.update(name);
         hash.update(bytes);

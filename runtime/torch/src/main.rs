@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the caller's version and its request, and starts a thread that sets `stop` at the end of
-/// standard input.
+/// Reads the caller's version and its request, and starts threads that stop the work at the end of standard
+/// input and on signals. A terminal sends them to both programs.
 fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let mut input = io::stdin().lock();
     let mut line = || -> Result<String> {
@@ -55,12 +55,13 @@ fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     let caller = env::var_os("FAA_RUNTIME").unwrap_or_else(|| "faa-runtime".into());
     Hello::check(&line()?, Path::new(&caller))?;
     let request = serde_json::from_str(&line()?).context("the request is invalid")?;
-    let stop = stop.clone();
+    let (at_end, on_signal) = (stop.clone(), stop.clone());
     thread::spawn(move || {
         // An error also means that the caller is gone.
         let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
-        stop.set();
+        at_end.set();
     });
+    faa_system::on_stop(move || on_signal.set()).context("cannot listen for signals")?;
     Ok(request)
 }
 
@@ -127,15 +128,14 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
-    let mut current = Environment::default();
+    let mut current = Environment::of_this_build();
     (current.device, current.processor) = (session.device, device::processor());
     (current.threads, current.jobs) = (resources.threads, session.backends.len());
     (current.scoring, current.training) = (scoring, training);
     if let Some(recorded) = directory.record_environment(&current)? {
-        send(
-            &Message::Event(Event::EnvironmentChanged { recorded, current }),
-            stop,
-        );
+        let (recorded, current) = (Box::new(recorded), Box::new(current));
+        let event = Event::EnvironmentChanged { recorded, current };
+        send(&Message::Event(event), stop);
     }
     let (ops, backends) = (&session.ops, &mut session.backends);
     let run = Run::new(config, labels, ops, backends, &directory);

@@ -13,6 +13,7 @@ use faa_search::backend::StopFlag;
 use faa_search::config::{PluginOp, Precision};
 use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
+use faa_system::log_line;
 use faa_torch::device::{self, CudaSupport};
 use faa_torch::{BackendConfig, TorchBackend};
 use tch::Device;
@@ -45,6 +46,9 @@ impl Session {
         }
         let (source, options) = (data.parse()?, LoadOptions::sized(image_size));
         let data = unless_stopped(stop, move || Dataset::load(&source, &options))??;
+        for warning in &data.warnings {
+            log_line!("warning: {warning}");
+        }
         let data = Arc::new(data);
         let jobs = resources.jobs.unwrap_or(devices.len());
         let threads = (resources.threads / jobs).max(1);

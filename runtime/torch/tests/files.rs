@@ -288,6 +288,28 @@ fn descriptions_are_checked() {
     }
 }
 
+/// A training would continue at another epoch, and images would be normalised in another way.
+#[test]
+fn metadata_that_has_changed_is_damage() {
+    let mut files = files();
+    let replaced = |from: &str, to: &str| {
+        files.edited(|header| {
+            let entry = &mut header["__metadata__"]["faa-runtime"];
+            let text = entry.as_str().unwrap().replace(from, to);
+            *entry = text.into();
+        })
+    };
+    let [_, checkpoint] = replaced("\"epochs\":1", "\"epochs\":2");
+    let [network, _] = replaced("0.39", "0.38");
+    let [_, _, of_checkpoint] = files.errors(&checkpoint);
+    let [_, of_network, _] = files.errors(&network);
+    for error in [of_checkpoint, of_network] {
+        let error = error.unwrap();
+        let expected = "is damaged (its content does not have the SHA-256 that it states)";
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 #[test]
 fn a_checkpoint_of_an_earlier_version_is_named() {
     let mut files = files();

@@ -2,9 +2,11 @@
 //! download is interrupted or several processes download at the same time.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use faa_system::{create_private_folder, private_folder};
 
 /// The folder that is being filled, of whoever holds the lock.
 const UNFINISHED: &str = "unfinished";
@@ -21,17 +23,20 @@ pub(crate) fn provide(
     fill: impl FnOnce(&Path, &Path) -> Result<()>,
 ) -> Result<PathBuf> {
     // This needs no lock, so a cache can be shared read-only.
-    if check(folder).is_ok() {
+    if private_folder(folder).is_ok() && check(folder).is_ok() {
         return Ok(folder.to_owned());
     }
     let cache = folder.parent().context("the cache folder has no parent")?;
     let context = || format!("cannot write to the cache folder {}", cache.display());
-    fs::create_dir_all(cache).with_context(context)?;
+    create_private_folder(cache).with_context(context)?;
     // The operating system releases the lock if the process is killed.
     let lock = File::create(cache.join("lock")).with_context(context)?;
     if lock.try_lock().is_err() {
         eprintln!("waiting for another download to {}", cache.display());
         lock.lock().with_context(context)?;
+    }
+    if folder.exists() {
+        private_folder(folder)?;
     }
     if let Err(damage) = check(folder) {
         if folder.exists() {
@@ -46,12 +51,33 @@ pub(crate) fn provide(
         let result = work.path().join("result");
         fs::create_dir(&result).with_context(context)?;
         fill(work.path(), &result)?;
+        remove_write_of_others(&result).with_context(context)?;
         let files = list(&result, Path::new(""))?;
         let manifest = format!("{} files\n{}\n", files.len(), files.join("\n"));
         fs::write(result.join(MANIFEST), manifest).with_context(context)?;
         fs::rename(&result, folder).with_context(context)?;
     }
     Ok(folder.to_owned())
+}
+
+/// Lets nobody else write to a folder and what is in it, whatever the umask was: the files are run.
+fn remove_write_of_others(path: &Path) -> io::Result<()> {
+    let data = path.symlink_metadata()?;
+    if data.is_symlink() {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = data.permissions().mode() & !0o022;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    if data.is_dir() {
+        for entry in path.read_dir()? {
+            remove_write_of_others(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Compares a folder with its manifest; the error describes the first difference.
@@ -101,7 +127,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let folder = cache.path().join("thing");
         provide(&folder, fill).unwrap();
-        provide(&folder, |_, _| bail!("filled twice")).unwrap();
+        provide(&folder, |_, _| anyhow::bail!("filled twice")).unwrap();
         for (damaged, content, complaint) in [
             (
                 "lib/a.so",
@@ -138,6 +164,34 @@ mod tests {
         assert_eq!(names, ["lock", "plugins"]);
         let error = provide(&cache.path().join("lock/thing"), fill).unwrap_err();
         assert!(error.to_string().contains("cannot write to the cache"));
+    }
+
+    /// What is in the cache is run, so nobody else may be able to replace it.
+    #[cfg(unix)]
+    #[test]
+    fn a_cache_that_others_can_write_to_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let root = tempfile::tempdir().unwrap();
+        let cache = root.path().join("cache");
+        let set_mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let open = |work: &Path, result: &Path| {
+            fill(work, result)?;
+            set_mode(&result.join("lib"), 0o775);
+            set_mode(&result.join("lib/a.so"), 0o666);
+            Ok(())
+        };
+        let folder = provide(&cache.join("thing"), open).unwrap();
+        faa_system::private_file(&folder.join("lib/a.so")).unwrap();
+        for path in [&cache, &folder] {
+            set_mode(path, 0o777);
+            let error = provide(&folder, fill).unwrap_err();
+            assert!(format!("{error:#}").contains("chmod go-w"), "{error:#}");
+            set_mode(path, 0o755);
+        }
+        provide(&folder, |_, _| anyhow::bail!("filled twice")).unwrap();
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 use faa_system::UnusableFolder;
+use faa_system::programs::find_program;
 
 /// The environment of this program. It is a value, because a test cannot safely change the environment
 /// of its own process.
@@ -43,9 +44,7 @@ impl Host {
 
     /// The path of a program on `PATH`.
     pub(crate) fn find_program(&self, name: &str) -> Option<PathBuf> {
-        env::split_paths(self.variable("PATH")?)
-            .map(|folder| folder.join(name))
-            .find(|file| is_executable(file))
+        find_program(self.variable("PATH")?, name)
     }
 
     /// The cache folder, which all checkouts share.
@@ -89,18 +88,6 @@ impl Host {
     }
 }
 
-#[cfg(unix)]
-fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
-    file.is_file()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -139,13 +126,5 @@ pub(crate) mod tests {
         let machine = host(Path::new("/"), &[("PATH", empty.path())]);
         let error = machine.need_cxx().unwrap_err().to_string();
         assert!(error.contains("install g++"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_not_executable_is_not_a_program() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("python3"), "").unwrap();
-        let machine = host(Path::new("/"), &[("PATH", folder.path())]);
-        assert_eq!(machine.find_program("python3"), None);
     }
 }

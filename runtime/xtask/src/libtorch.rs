@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use faa_system::libtorch::{VERSION, check, in_cache};
+use faa_system::programs;
 
 use crate::host::Host;
 use crate::{cache, python, steps};
@@ -86,7 +87,7 @@ fn download(host: &Host, work: &Path, result: &Path) -> Result<()> {
     let (wheels, unpacked) = (work.join("wheels"), work.join("unpacked"));
     python::pip(host, &python, "libtorch", work, WHEELS, &wheels)?;
     eprintln!("unpacking libtorch …");
-    let mut unpack = python::quiet(&python);
+    let mut unpack = programs::python(&python);
     unpack.args(["-c", UNPACK]).args([&wheels, &unpacked]);
     steps::complete(unpack.args(PARTS)).context("Python cannot unpack the wheels")?;
     fs::create_dir(result.join("lib"))?;
@@ -114,7 +115,7 @@ mod tests {
         for part in PARTS.iter().filter(|part| Some(**part) != missing) {
             fs::create_dir_all(parts.join(part)).unwrap();
         }
-        let copy = format!("[ $1 = -c ] && [ $4 ] && /bin/cp -r {parts:?} $4; exit 0");
+        let copy = format!("[ $2 = -c ] && [ $5 ] && /bin/cp -r {parts:?} $5; exit 0");
         script(root.path(), "python3", &copy);
         let cache = root.path().join("cache");
         let variables = [("PATH", root.path()), ("FAA_CACHE_DIR", &cache)];

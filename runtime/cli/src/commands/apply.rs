@@ -1,5 +1,5 @@
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
-use faa_system::write_whole;
+use faa_system::{log_line, write_whole};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
 
 use super::one_op::OneOp;
 use super::{Usage, find_policy, print};
+use crate::arguments::in_range;
 use crate::pictures::{ContactSheet, Picture};
 use crate::plugins::PluginOptions;
 
@@ -21,7 +23,12 @@ use crate::plugins::PluginOptions;
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
 Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if two inputs have the
-same output, or if an output exists and --force is not given.
+same output, or if an output exists and is different, unless --force is given. An input that cannot be
+read is reported, and the others are written; the exit status is then 1. To continue, repeat the same
+command: outputs that are already there, and the same, count as written.
+
+Alpha is kept: ops on colours leave it as it is, and geometric ops move it with the colours, so pixels
+from outside of the image are transparent. Contact sheets show colours without alpha.
 
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented
@@ -41,7 +48,7 @@ pub(crate) struct Apply {
     #[command(flatten)]
     plugins: PluginOptions,
     /// Random seed; what is drawn for an input depends on the seed and on the input's index.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = in_range(0..=u64::MAX))]
     seed: u64,
     /// Write a contact sheet per input instead: the image and K augmented versions (1 to 1000).
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -53,7 +60,7 @@ pub(crate) struct Apply {
     /// Overwrite existing outputs.
     #[arg(long)]
     force: bool,
-    /// Print the ops, values and seeds applied to each input, as JSON.
+    /// Print the ops, values and seeds applied to each input, or its error, as JSON.
     #[arg(long)]
     json: bool,
     /// Output folder; created if missing.
@@ -80,40 +87,93 @@ impl Apply {
     pub(crate) fn run(self) -> Result<()> {
         let augmentation = self.augmentation()?;
         let outputs = self.outputs()?;
+        let jobs = || (0_u64..).zip(self.inputs.iter().zip(&outputs));
+        let mut failures = BTreeMap::new();
+        let mut unchanged = BTreeSet::new();
+        let mut different = Vec::new();
+        // Outputs that exist are compared before anything is written.
+        for (index, (input, output)) in jobs() {
+            if self.force || !output.exists() {
+                continue;
+            }
+            match self.png(&augmentation, input, index) {
+                Ok(png) if has_content(output, &png) => {
+                    unchanged.insert(index);
+                }
+                Ok(_) => different.push(output.display().to_string()),
+                Err(error) => {
+                    failures.insert(index, error);
+                }
+            }
+        }
+        if !different.is_empty() {
+            let (s, are) = if different.len() == 1 {
+                ("s", "is")
+            } else {
+                ("", "are")
+            };
+            let different = different.join(", ");
+            bail!("{different} exist{s} and {are} different: use --force to overwrite");
+        }
         fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
-        let mut applied = Vec::new();
-        for (index, (input, output)) in (0_u64..).zip(self.inputs.iter().zip(&outputs)) {
-            let picture = Picture::read(input)?;
-            self.check_partners(&augmentation, input, &picture)?;
-            let png = match self.grid {
-                None => self
-                    .augmented(&augmentation, picture, 0, index)
-                    .and_then(Picture::into_png),
-                Some(draws) => self.sheet(&augmentation, &picture, draws, index),
-            };
-            let png = png.with_context(|| format!("cannot augment {}", input.display()))?;
-            write_whole(output, &png)?;
-            if self.json {
-                let epochs = 0..self.grid.unwrap_or(1);
-                let plans: Vec<Plan> = epochs
-                    .map(|epoch| augmentation.plan(self.key(epoch, index)))
-                    .collect();
-                // JSON cannot represent names that are not UTF-8.
-                applied.push(json!({
-                    "input": input.to_string_lossy(), "output": output.to_string_lossy(),
-                    "draws": plans,
-                }));
+        for (index, (input, output)) in jobs() {
+            if failures.contains_key(&index) || unchanged.contains(&index) {
+                continue;
+            }
+            let png = self.png(&augmentation, input, index);
+            let written = png.and_then(|png| {
+                write_whole(output, &png)
+                    .with_context(|| format!("cannot write {}", output.display()))
+            });
+            if let Err(error) = written {
+                failures.insert(index, error);
             }
         }
         if self.json {
-            print(&format!("{:#}\n", Value::from(applied)))?;
+            let rows = jobs().map(|(index, (input, output))| {
+                // JSON cannot represent names that are not UTF-8.
+                let (input, output) = (input.to_string_lossy(), output.to_string_lossy());
+                if let Some(error) = failures.get(&index) {
+                    return json!({"input": input, "error": format!("{error:#}")});
+                }
+                let epochs = 0..self.grid.unwrap_or(1);
+                let plans = epochs.map(|epoch| augmentation.plan(self.key(epoch, index)));
+                json!({"input": input, "output": output, "draws": plans.collect::<Vec<Plan>>()})
+            });
+            print(&format!("{:#}\n", rows.collect::<Value>()))?;
         } else {
-            let (count, out) = (outputs.len(), self.out.display());
+            let (count, out) = (outputs.len() - failures.len(), self.out.display());
             let s = if count == 1 { "" } else { "s" };
-            eprintln!("wrote {count} image{s} to {out}");
+            let already = match unchanged.len() {
+                0 => String::new(),
+                unchanged => format!(" ({unchanged} already there)"),
+            };
+            log_line!("wrote {count} image{s} to {out}{already}");
         }
-        Ok(())
+        for error in failures.values() {
+            log_line!("error: {error:#}");
+        }
+        match failures.len() {
+            0 => Ok(()),
+            failed => bail!(
+                "{failed} of {} inputs failed; the same command repeats them",
+                outputs.len()
+            ),
+        }
+    }
+
+    /// The output of an input, as a PNG file.
+    fn png(&self, augmentation: &Augmentation, input: &Path, index: u64) -> Result<Vec<u8>> {
+        let picture = Picture::read(input)?;
+        self.check_partners(augmentation, input, &picture)?;
+        let png = match self.grid {
+            None => self
+                .augmented(augmentation, picture, 0, index)
+                .and_then(Picture::into_png),
+            Some(draws) => self.sheet(augmentation, &picture, draws, index),
+        };
+        png.with_context(|| format!("cannot augment {}", input.display()))
     }
 
     fn key(&self, epoch: u32, index: u64) -> DrawKey {
@@ -200,9 +260,10 @@ impl Apply {
         Ok((Source::Op { op, value }, known.ops))
     }
 
-    /// The output file of each input; fails before anything is written.
+    /// The output file of each input; fails if two of them are the same, also where a file system does not
+    /// distinguish cases or the forms of Unicode.
     fn outputs(&self) -> Result<Vec<PathBuf>> {
-        let mut sources: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+        let mut sources: BTreeMap<String, (&Path, PathBuf)> = BTreeMap::new();
         let mut outputs = Vec::new();
         for input in &self.inputs {
             let stem = input
@@ -210,21 +271,31 @@ impl Apply {
                 .ok_or_else(|| anyhow!("{} is not a file", input.display()))?;
             let mut name = stem.to_owned();
             name.push(".png");
+            let key = name.to_string_lossy().nfc().collect::<String>();
             let output = self.out.join(name);
-            if let Some(other) = sources.insert(output.clone(), input) {
-                let (other, input) = (other.display(), input.display());
+            if let Some((other, same)) = sources.insert(key.to_lowercase(), (input, output.clone()))
+            {
+                let differs = match same == output {
+                    true => String::new(),
+                    false => format!(" or {}, one file on some systems", same.display()),
+                };
                 bail!(
-                    "{other} and {input} would both be written to {}",
-                    output.display()
+                    "{} and {} would both be written to {}{differs}",
+                    other.display(),
+                    input.display(),
+                    output.display(),
                 );
-            }
-            if output.exists() && !self.force {
-                bail!("{} exists: use --force to overwrite it", output.display());
             }
             outputs.push(output);
         }
         Ok(outputs)
     }
+}
+
+/// Whether a file has this content.
+fn has_content(file: &Path, content: &[u8]) -> bool {
+    let has_length = |data: Metadata| data.is_file() && data.len() == content.len() as u64;
+    file.metadata().is_ok_and(has_length) && fs::read(file).is_ok_and(|found| found == content)
 }
 
 impl Source {

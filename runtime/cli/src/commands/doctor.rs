@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_op::Op;
 use faa_plugin::{Host, HostConfig, Plugin};
+use faa_search::device::DeviceName;
 use faa_search::protocol::{Message, Request, TorchReport};
 use serde_json::json;
 
@@ -40,8 +41,10 @@ struct Findings {
     toolchain: Option<Toolchain>,
     /// The error says why plugins cannot run.
     host: Result<(), String>,
-    /// The folder that caches compiled plugins.
-    cache: Option<PathBuf>,
+    /// The folder that caches compiled plugins, or why there is none.
+    cache: Result<PathBuf, String>,
+    /// Why the libtorch in the cache is not used, if there is one.
+    unused_libtorch: Option<String>,
     /// The plugins of `--plugins`.
     plugins: Vec<Plugin>,
 }
@@ -64,7 +67,7 @@ impl Doctor {
 
 impl Findings {
     fn gather(plugins: Vec<Plugin>) -> Self {
-        let libtorch = libtorch::find().map_err(|error| error.to_string());
+        let libtorch = libtorch::find(&[DeviceName::Auto]).map_err(|error| error.to_string());
         let program = torch_process::program().map_err(|error| error.to_string());
         let torch = match (&libtorch, &program) {
             (Ok(libtorch), Ok(_)) => ask_torch(libtorch).map_err(|error| format!("{error:#}")),
@@ -76,11 +79,12 @@ impl Findings {
             libtorch,
             program,
             torch,
-            toolchain: wasm_toolchain::find_installed(Path::new(".")),
+            toolchain: wasm_toolchain::find_installed(),
             host: Host::new(HostConfig::default())
                 .map(drop)
                 .map_err(|error| format!("{:#}", anyhow!(error))),
-            cache: faa_plugin::default_cache(),
+            cache: plugin_cache(),
+            unused_libtorch: unused_libtorch(),
             plugins,
         }
     }
@@ -94,6 +98,12 @@ impl Findings {
             }
             Err(why) => format!("MISSING: {why}"),
         };
+        let unused = self
+            .unused_libtorch
+            .as_ref()
+            .map_or_else(String::new, |why| {
+                format!("; the one in the cache is NOT USED: {why}")
+            });
         let program = match &self.program {
             Ok(path) => path.display().to_string(),
             Err(why) => format!("MISSING: {why}"),
@@ -112,7 +122,7 @@ impl Findings {
         let text = format!(
             "program            faa-runtime {}\n\
              CPU                {} threads; {}\n\
-             libtorch           {libtorch}\n\
+             libtorch           {libtorch}{unused}\n\
              faa-runtime-torch  {program}\n\
              oneDNN             {onednn}\n\
              CUDA               {cuda}\n\
@@ -126,8 +136,8 @@ impl Findings {
                 Err(why) => why,
             },
             match &self.cache {
-                Some(folder) => format!("cache: {}", folder.display()),
-                None => "no cache".to_owned(),
+                Ok(folder) => format!("cache: {}", folder.display()),
+                Err(why) => format!("the cache is NOT USED: {why}"),
             },
             match &self.toolchain {
                 Some(toolchain) => toolchain.to_string(),
@@ -146,6 +156,7 @@ impl Findings {
             "version": env!("CARGO_PKG_VERSION"),
             "threads": self.threads,
             "cpu_features": self.cpu,
+            "unused_libtorch": self.unused_libtorch,
             "libtorch": match &self.libtorch {
                 Ok(found) => json!({
                     "version": libtorch::VERSION,
@@ -165,7 +176,8 @@ impl Findings {
             },
             "plugins": {
                 "error": self.host.as_ref().err(),
-                "cache": self.cache,
+                "cache": self.cache.as_ref().ok(),
+                "cache_error": self.cache.as_ref().err(),
                 "loaded": self.plugins.iter().map(|plugin| json!({
                     "file": plugin.path(), "sha256": plugin.sha256(), "ops": names(plugin),
                 })).collect::<Vec<_>>(),
@@ -174,6 +186,24 @@ impl Findings {
         });
         format!("{findings:#}\n")
     }
+}
+
+/// The folder that caches compiled plugins. It may be missing until it is first used.
+fn plugin_cache() -> Result<PathBuf, String> {
+    faa_system::cache_folder().map_err(|error| error.to_string())?;
+    let folder = faa_plugin::default_cache();
+    let folder = folder.ok_or("nobody can check who may write to it on this system")?;
+    match faa_system::private_folder(&folder) {
+        Err(error) if !error.is_missing() => Err(error.to_string()),
+        _ => Ok(folder),
+    }
+}
+
+fn unused_libtorch() -> Option<String> {
+    let cache = faa_system::cache_folder().ok()?;
+    let found = faa_system::libtorch::in_cache(&cache).exists();
+    let error = found.then(|| faa_system::libtorch::find_in_cache(&cache).err())?;
+    error.map(|error| error.to_string())
 }
 
 fn names(plugin: &Plugin) -> Vec<&str> {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::execution::{HardwareOptions, send};
 use super::print;
 use super::training::{DATA_SETS, check_data};
+use crate::arguments::check_utf8;
 use crate::table::{render, table};
 
 /// Measure the test error and loss of trained networks.
@@ -46,6 +47,7 @@ impl Eval {
         check_data(&self.data)?;
         let mut networks = Vec::new();
         for path in &self.networks {
+            check_utf8("NETWORK", path)?;
             networks.extend(networks_in(path)?);
         }
         let request = Request::Evaluate {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use faa_data::DataSpec;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
 use faa_search::config::RunConfig;
@@ -13,8 +14,10 @@ use faa_search::environment::Resources;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::results::{FinalResult, Summary};
+use faa_system::log_line;
 
-use super::{Usage, print};
+use super::{Stopped, Usage, print};
+use crate::arguments::{check_utf8, count};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
@@ -33,7 +36,7 @@ pub(crate) struct HardwareOptions {
     )]
     device: Vec<DeviceName>,
     /// Number of CPU threads [default: all cores].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroUsize>,
 }
 
@@ -43,7 +46,7 @@ pub(crate) struct ExecutionOptions {
     #[command(flatten)]
     hardware: HardwareOptions,
     /// Number of folds or trainings to run in parallel [default: one per device].
-    #[arg(long, value_name = "N", help_heading = "Hardware")]
+    #[arg(long, value_name = "N", help_heading = "Hardware", value_parser = count)]
     jobs: Option<NonZeroUsize>,
     /// Print events as JSON, one per line.
     #[arg(long, help_heading = "Output")]
@@ -79,15 +82,21 @@ impl ExecutionOptions {
         known: KnownOps,
         text: impl Fn(&Summary) -> String,
     ) -> Result<()> {
+        let data = config.common.data.parse::<DataSpec>();
         let resources = self.hardware.resources(self.jobs)?;
         let mut request = RunRequest::new(config, out.to_owned(), resources);
         request.plugins = self.plugins.request()?;
+        check_utf8("--out", out)?;
         let request = Request::Run(Box::new(request));
         let mut progress = Progress::new();
         let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
         let result = send(&request, Some(out), |event| {
             progress.show(&event);
+            if let (Event::Planned(_), Ok(data)) = (&event, &data) {
+                // Without it, reports show images only on request.
+                let _ = page::name_data(out, data);
+            }
             if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
                 // The run is worth more than its curves.
                 progress.warn(&format!(
@@ -107,10 +116,11 @@ impl ExecutionOptions {
         result?;
         let mut options = ReportOptions::default();
         options.ops = known.ops;
+        options.images = Some(page::IMAGES);
         match page::write(out, &options) {
-            Ok(page) if !self.json => eprintln!("report: {}", page.display()),
+            Ok(page) if !self.json => log_line!("report: {}", page.display()),
             Ok(_) => {}
-            Err(error) => eprintln!(
+            Err(error) => log_line!(
                 "warning: cannot write the report: {:#}",
                 anyhow::Error::from(error)
             ),
@@ -123,7 +133,7 @@ impl ExecutionOptions {
     }
 }
 
-/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If Ctrl-C stops a run,
+/// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If a signal stops a run,
 /// the error names `out`, in which it can be continued.
 pub(crate) fn send(
     request: &Request<faa_plugin::PluginOptions>,
@@ -131,7 +141,7 @@ pub(crate) fn send(
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let process = TorchProcess::find_and_start(request)?;
-    process.stop_on_ctrl_c()?;
+    process.stop_on_signal()?;
     process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
@@ -139,10 +149,10 @@ pub(crate) fn send(
         } => Err(chained(causes)),
         Message::Ended {
             ended: End::Stopped,
-        } => match out {
-            Some(out) => bail!("stopped; the same command continues in {}", out.display()),
-            None => bail!("stopped"),
-        },
+        } => bail!(Stopped(match out {
+            Some(out) => format!("stopped; the same command continues in {}", out.display()),
+            None => "stopped".to_owned(),
+        })),
         _ => Ok(()),
     })
 }

@@ -11,6 +11,7 @@ use crate::plugins::PluginOptions;
 #[derive(Args)]
 #[command(after_help = "\
 The page uses no scripts and no other files. The run may be unfinished, or still in progress.
+A run from elsewhere may name any data set of yours; its images are shown only with --images N.
 
 Examples:
   faa-runtime report runs/demo
@@ -22,9 +23,13 @@ pub(crate) struct Report {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Number of images to show augmented by the policy, from 0 to 50; with 0, the data set is not
-    /// loaded.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(0..=50))]
-    images: u16,
+    /// loaded [default: 6 for built-in data and your own runs on this machine,
+    /// otherwise 0].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=50))]
+    images: Option<u16>,
+    /// Overwrite FILE even if it is not a report.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     plugins: PluginOptions,
 }
@@ -34,7 +39,8 @@ impl Report {
         let mut options = ReportOptions::default();
         options.out = self.out;
         options.ops = self.plugins.known_ops()?.ops;
-        options.images = usize::from(self.images);
+        options.images = self.images.map(usize::from);
+        options.overwrite = self.force;
         print(&format!("{}\n", write(&self.run, &options)?.display()))
     }
 }

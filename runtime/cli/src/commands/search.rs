@@ -2,13 +2,14 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use faa_op::text::clean;
 use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, program, results_table};
 use super::training::{DATA_SETS, RunOptions, plugin_ops, set};
 use super::{Usage, unknown_op};
-use crate::arguments::one_of;
+use crate::arguments::{count, one_of, whole};
 use crate::plugins::KnownOps;
 
 /// Search for an augmentation policy on a labelled image data set.
@@ -39,44 +40,44 @@ pub(crate) struct Search {
 #[command(next_help_heading = "Search (default: the preset's)")]
 struct SearchOptions {
     /// Number of folds (K).
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = count)]
     folds: Option<NonZeroUsize>,
     /// Fraction of the images that each fold holds out for validation, drawn independently per fold;
     /// without it, the folds partition the images.
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
     /// Number of training images to search on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroUsize>,
     /// Ops to search over, separated by commas [default: the paper's ops and those of plugins].
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
     /// Number of rounds per fold (T); TPE restarts in each.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = count)]
     rounds: Option<NonZeroUsize>,
     /// Number of trials per round (B).
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", value_parser = count)]
     trials: Option<NonZeroUsize>,
     /// Number of best candidates per round whose sub-policies enter the policy (N).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
     /// Number of sub-policies per candidate.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     sub_policies: Option<NonZeroUsize>,
     /// Number of ops per sub-policy.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     ops_per_sub_policy: Option<NonZeroUsize>,
     /// Number of augmented versions per validation image and trial.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     draws: Option<NonZeroUsize>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     start_up_trials: Option<usize>,
     /// TPE's gamma: the fraction of trials treated as good.
     #[arg(long, value_name = "FRACTION")]
     gamma: Option<f64>,
     /// TPE's number of draws per parameter, of which the best is proposed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     candidates: Option<NonZeroUsize>,
     /// Reward by which candidates are ranked.
     #[arg(long, value_parser = one_of(REWARDS))]
@@ -95,10 +96,10 @@ struct FinalOptions {
     #[arg(long)]
     no_final_trainings: bool,
     /// Number of epochs per final training.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     final_epochs: Option<NonZeroUsize>,
     /// Number of seeds per final training; reports mean and standard deviation.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     final_seeds: Option<NonZeroUsize>,
 }
 
@@ -127,6 +128,16 @@ impl Search {
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
+        // Without --ops, the search was asked to use every plugin.
+        if self.search.ops.is_none()
+            && let Some(broken) = known.broken.first()
+        {
+            bail!(
+                "the search would leave out the plugin {}: repair or remove it, or name the ops to \
+                 search over with --ops",
+                clean(&broken.to_string_lossy(), 200)
+            );
+        }
         let mut config = self.run.config(RunConfig::for_search)?;
         let mut search = SearchConfig::preset(self.run.preset);
         let of_plugins = known.of_plugins().into_iter();

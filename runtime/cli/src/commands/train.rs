@@ -9,6 +9,7 @@ use faa_search::results::Summary;
 use super::execution::{ExecutionOptions, results_table};
 use super::training::{DATA_SETS, RunOptions, plugin_ops};
 use super::{Usage, find_policy};
+use crate::arguments::count;
 use crate::plugins::KnownOps;
 
 /// Train networks with a policy, and measure their test error.
@@ -35,7 +36,7 @@ pub(crate) struct Train {
     #[arg(long)]
     baselines: bool,
     /// Number of seeds per training; reports mean and standard deviation.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
     seeds: NonZeroUsize,
     #[command(flatten)]
     run: RunOptions,
@@ -47,7 +48,7 @@ impl Train {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        let text = |summary: &Summary| results_table(&summary.final_trainings);
+        let text = |it: &Summary| format!("{}\n", results_table(&it.final_trainings).trim_end());
         self.execution.execute(config, &self.run.out, known, text)
     }
 

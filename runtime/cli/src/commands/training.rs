@@ -10,7 +10,7 @@ use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
-use crate::arguments::one_of;
+use crate::arguments::{count, in_range, one_of, whole};
 use crate::plugins::KnownOps;
 
 /// The kinds of data sets, for `after_help`.
@@ -20,7 +20,8 @@ Data sets (--data SPEC):
   folder:DIR            image files DIR/train/<class>/* and DIR/test/<class>/*
   tar:FILE              the same files in a tar archive, optionally compressed with gzip or zstd
   cifar10:DIR           CIFAR-10, binary version
-  cifar100:DIR          CIFAR-100, binary version, with fine labels";
+  cifar100:DIR          CIFAR-100, binary version, with fine labels
+Images become RGB: grey is repeated, and alpha is dropped, which shows the colours behind it.";
 
 const PRESETS: [(&str, Preset, &str); 3] = [
     (
@@ -70,7 +71,7 @@ pub(crate) struct RunOptions {
 #[command(next_help_heading = "Training (default: the preset's)")]
 struct TrainingOptions {
     /// Random seed of the run [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = in_range(0..=u64::MAX))]
     seed: Option<u64>,
     /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
     #[arg(long, value_name = "PIXELS")]
@@ -79,16 +80,16 @@ struct TrainingOptions {
     #[arg(long, value_name = "wrn-D-K")]
     model: Option<Model>,
     /// Number of epochs per training; in a search, per fold.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<NonZeroUsize>,
     /// Batch size.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<NonZeroUsize>,
     /// Peak learning rate, reached after the warm-up.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
     /// Number of epochs of linear learning-rate warm-up.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     warmup_epochs: Option<usize>,
     /// Nesterov momentum.
     #[arg(long, value_name = "X")]
@@ -100,13 +101,13 @@ struct TrainingOptions {
     #[arg(long, value_name = "X")]
     clip_norm: Option<f64>,
     /// Padding of the random crop, in pixels; 0 turns it off.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = whole)]
     crop_padding: Option<usize>,
     /// Do not flip images horizontally.
     #[arg(long)]
     no_flip: bool,
     /// Side of the square that Cutout erases, in pixels; 0 turns it off.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = whole)]
     cutout: Option<usize>,
     /// Floating-point format of the networks; test errors are always measured in float32.
     #[arg(long, default_value = "auto", value_parser = one_of(PRECISIONS))]

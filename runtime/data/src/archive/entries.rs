@@ -6,13 +6,13 @@ use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
+use faa_system::is_litter;
 use tar::{Archive, EntryType};
 
 use super::unpacked::{self, Unpacked};
 use crate::assembly::{self, Content};
 use crate::decode::{self, Refusal};
 use crate::error::{DataError, DataErrorKind, name};
-use crate::litter::is_litter;
 
 /// The maxima of an archive.
 #[derive(Clone, Copy)]
@@ -97,7 +97,7 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
         } else if !(kind.is_file() || kind.is_contiguous()) {
             Found::File(Err(not_a_file(kind).into()))
         } else if entry.size() > decode::MAX_BYTES {
-            Found::File(Err(Refusal::file_too_large().0))
+            Found::File(Err(Refusal::file_too_large(entry.size()).0))
         } else {
             Found::File(Ok(number))
         };
@@ -189,6 +189,9 @@ fn visit(
     };
     let too_large = match error.kind() {
         _ if count > limits.entries => Some(format!("{} entries", limits.entries)),
+        io::ErrorKind::Unsupported => {
+            return Err(DataError::of(DataErrorKind::Usage, file, error));
+        }
         io::ErrorKind::FileTooLarge => Some(format!("{} bytes when decompressed", limits.bytes)),
         _ => None,
     };
@@ -305,7 +308,9 @@ fn normal(path: &[u8]) -> Option<Vec<u8>> {
         .filter(|part| !matches!(*part, b"" | b"."))
         .collect();
     // `..` counts as litter, as it begins with a dot.
-    let litter = parts.iter().any(|part| is_litter(part));
+    let litter = parts
+        .iter()
+        .any(|part| is_litter(String::from_utf8_lossy(part).as_ref().as_ref()));
     (!path.starts_with(b"/") && !parts.is_empty() && !litter).then(|| parts.join(&b'/'))
 }
 

@@ -6,6 +6,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::*;
 use crate::dataset::Dataset;
+use crate::error::DataErrorKind;
 use crate::spec::DataSpec;
 
 mod hostile;
@@ -195,7 +196,6 @@ fn what_is_not_part_of_a_data_set_is_skipped() {
         .folder("train/cat")
         .entry(b"train/dog/", EntryType::Regular, b"")
         .file("README", b"?")
-        .file("train/labels.csv", b"?")
         .file("._train", b"?")
         .file("train/._cat", b"?")
         .file("train/cat/._1", b"?")
@@ -217,16 +217,16 @@ fn what_is_not_part_of_a_data_set_is_skipped() {
 #[test]
 fn long_names_are_whole() {
     let class = "c".repeat(200);
-    let mut tar = Tar::new();
-    for (split, shade) in [("train", 1), ("test", 2)] {
-        let image = image(shade);
+    let mut tar = Tar::pets("");
+    for split in ["train", "test"] {
+        let image = image(1);
         let mut header = header(b"", EntryType::Regular, image.len() as u64);
         let path = format!("{split}/{class}/1");
         tar.0
             .append_data(&mut header, path, image.as_slice())
             .unwrap();
     }
-    assert_eq!(tar.load().unwrap().classes, [class]);
+    assert_eq!(tar.load().unwrap().classes, [class.as_str(), "cat", "dog"]);
 }
 
 #[test]
@@ -251,7 +251,81 @@ fn splits_and_classes_are_checked() {
         tar.refused(": train/cat/more is a folder within");
     }
     let tar = Tar::pets("").entry(b"train/caf\xe9/1", EntryType::Regular, &cat);
-    tar.refused(": train/caf\u{fffd} is a class folder whose name is not Unicode");
+    tar.refused(": train/caf\\xE9 is a class folder whose name is not Unicode");
     let tar = Tar::pets("").file("./test//cat/1", &cat);
     tar.refused(": test/cat/1 is in the archive twice");
+}
+
+#[test]
+fn archives_that_follow_each_other_are_all_read() {
+    let pets = Tar::pets("").bytes();
+    let more = Tar::new().file("train/cat/2", &image(9)).bytes();
+    let expected = Tar::pets("").file("train/cat/2", &image(9)).load().unwrap();
+    let zeros = vec![0; 3 << 20];
+    for joined in [
+        [pets.as_slice(), &more].concat(),
+        [pets.as_slice(), &zeros, &more, &zeros].concat(),
+        gzip(&[pets.as_slice(), &more].concat()),
+        [gzip(&pets), gzip(&more)].concat(),
+        [zstd(&pets, 7, 0), zstd(&more, 7, 0)].concat(),
+    ] {
+        assert_eq!(load(&joined).unwrap(), expected);
+    }
+    // Nothing else may follow, and the last one is whole.
+    for rest in [
+        b"garbage".as_slice(),
+        &gzip(&more),
+        &more[..more.len() - 1_024],
+    ] {
+        let joined = [pets.as_slice(), rest].concat();
+        assert_eq!(load(&joined).unwrap_err().kind(), DataErrorKind::Damaged);
+    }
+    // An image is in one of them.
+    assert_refused(&pets.repeat(2), "is in the archive twice");
+}
+
+#[test]
+fn hard_links_have_the_content_of_an_earlier_file() {
+    let link = |tar: Tar, path: &str, target: &str| {
+        let mut header = header(path.as_bytes(), EntryType::Link, 0);
+        header.set_link_name(target).unwrap();
+        header.set_cksum();
+        let Tar(mut builder) = tar;
+        builder.append(&header, &b""[..]).unwrap();
+        Tar(builder)
+    };
+    let pets = || Tar::pets("").file("pool/9", &image(9));
+    let expected = Tar::pets("")
+        .file("train/cat/2", &image(9))
+        .file("train/cat/3", &image(9))
+        .file("test/cat/2", &image(10));
+    let linked = link(pets(), "train/cat/2", "pool/9");
+    let linked = link(linked, "train/cat/3", "./train/cat/2");
+    let linked = link(linked, "test/cat/2", "train/cat/1");
+    assert_eq!(linked.load().unwrap(), expected.load().unwrap());
+
+    for target in ["nowhere", "/etc/passwd", "train/cat", "train/dog/2"] {
+        let later = link(pets(), "train/cat/2", target).file("train/dog/2", &image(1));
+        let reason =
+            format!("train/cat/2: it is a link to `{target}`, which is not an earlier file");
+        later.refused(&reason);
+    }
+}
+
+#[test]
+fn other_packings_are_refused_with_a_way_out() {
+    for (start, name) in [
+        (&[0xfd, b'7', b'z', b'X', b'Z', 0][..], "xz"),
+        (b"BZh9", "bzip2"),
+        (b"LZIP\x01", "lzip"),
+        (b"PK\x03\x04", "zip"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+    ] {
+        let file = [start, &[7; 600]].concat();
+        assert_refused(
+            &file,
+            &format!(" is packed as {name}, but tar files may be plain, or"),
+        );
+        assert_refused(&file, "convert it, for example with `");
+    }
 }

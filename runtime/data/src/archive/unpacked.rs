@@ -34,7 +34,7 @@ enum Compression {
 
 impl Unpacked {
     pub(super) fn new(mut packed: impl BufRead + 'static, limit: u64) -> io::Result<Self> {
-        let compression = Compression::of(packed.fill_buf()?);
+        let compression = Compression::of(packed.fill_buf()?)?;
         let bytes: Box<dyn Read> = match compression {
             Compression::None => Box::new(packed),
             Compression::Gzip => Box::new(MultiGzDecoder::new(packed)),
@@ -111,13 +111,32 @@ impl Read for Unpacked {
 
 impl Compression {
     /// By the first bytes of a file.
-    fn of(start: &[u8]) -> Self {
-        match start {
+    fn of(start: &[u8]) -> io::Result<Self> {
+        let by = |format, unpack| {
+            let reason = format!(
+                "is packed as {format}, but tar files may be plain, or compressed with gzip or zstd; \
+                 convert it, for example with `{unpack}`"
+            );
+            Err(io::Error::new(io::ErrorKind::Unsupported, reason))
+        };
+        Ok(match start {
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+                return by("xz", "xz -dc FILE | zstd > FILE.tar.zst");
+            }
+            [b'B', b'Z', b'h', ..] => return by("bzip2", "bzip2 -dc FILE | zstd > FILE.tar.zst"),
+            [b'L', b'Z', b'I', b'P', ..] => {
+                return by("lzip", "lzip -dc FILE | zstd > FILE.tar.zst");
+            }
+            [0x04, 0x22, 0x4d, 0x18, ..] => return by("lz4", "lz4 -dc FILE | zstd > FILE.tar.zst"),
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => {
+                return by("zip", "unzip FILE -d DIR` and `folder:DIR");
+            }
+            [b'7', b'z', 0xbc, 0xaf, ..] => return by("7z", "7z x FILE -oDIR` and `folder:DIR"),
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             // Parallel compressors begin with a frame that decoders skip.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
-        }
+        })
     }
 }

@@ -146,9 +146,10 @@ fn classes_are_named_by_the_file_beside_them() {
 #[test]
 fn the_folder_of_the_archive_is_entered() {
     let outer = Folder(tempfile::tempdir().unwrap());
-    for file in CIFAR_10.train.iter().chain(slice::from_ref(&CIFAR_10.test)) {
+    let files = CIFAR_10.train.iter().chain(slice::from_ref(&CIFAR_10.test));
+    for (shade, file) in (0..).zip(files) {
         let file = format!("cifar-10-batches-bin/{file}");
-        outer.write(&file, &record(&[5], [5, 5, 5]));
+        outer.write(&file, &record(&[5], [shade; 3]));
     }
     assert_eq!(outer.load_10().unwrap().train.labels, [5; 5]);
 
@@ -187,6 +188,35 @@ fn files_are_made_of_whole_records() {
             &format!("has {length} bytes, but {record}"),
         );
     }
+}
+
+#[test]
+fn files_that_are_copies_of_each_other_are_refused() {
+    for copy in ["data_batch_4.bin", "test_batch.bin"] {
+        let folder = Folder::of_10();
+        fs::copy(folder.path("data_batch_2.bin"), folder.path(copy)).unwrap();
+        let original = folder.path("data_batch_2.bin");
+        let words = format!("has the same content as {};", original.display());
+        folder.refused_10(copy, &words);
+    }
+}
+
+#[test]
+fn files_cut_off_at_a_record_are_a_warning() {
+    let folder = Folder::of_100();
+    let warning = |folder: &Folder| folder.load_100().unwrap().warnings;
+    let words = "is not all of CIFAR-100: train.bin has 2 images instead of 50000, \
+                 test.bin has 1 images instead of 10000";
+    let path = folder.0.path().display().to_string();
+    assert_eq!(warning(&folder), [format!("{path} {words}")]);
+    let record = record(&[0, 7], [4, 5, 6]);
+    folder.write("test.bin", &record.repeat(10_000));
+    assert_eq!(
+        warning(&folder),
+        [format!("{path} {}", words.split(", ").next().unwrap())]
+    );
+    folder.write("train.bin", &record.repeat(50_000));
+    assert!(warning(&folder).is_empty());
 }
 
 #[test]

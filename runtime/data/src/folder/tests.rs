@@ -67,7 +67,7 @@ fn class_names_are_unicode() {
     if fs::create_dir(files.path("train").join(name)).is_ok() {
         refused(
             &files,
-            "train/caf\u{fffd}",
+            "train/caf\\xE9",
             "is a class folder whose name is not Unicode",
         );
     }
@@ -83,4 +83,13 @@ fn what_may_not_be_read_is_named() {
         refused(&files, "train/cat", "cannot be read");
     }
     fs::set_permissions(&class, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_class_that_is_a_link_to_nowhere_is_an_error() {
+    let files = Files::new();
+    for split in ["train", "test"] {
+        symlink("nowhere", files.path(split).join("elk")).unwrap();
+    }
+    refused(&files, "train/elk", "is a link that leads nowhere (");
 }

@@ -26,7 +26,8 @@ const STEPS: &str = "
     Plain   | 1   |               | magnitude: missing
     Plain   | 1.5 | magnitude 0   | probability: 1.5 is not within 0…1
     Failing | 1   | value 1       | value: the op takes no value
-    Miror   | 1   | magnitude 0   | op: no op is named `Miror`; did you mean `Mirrored`?";
+    Miror   | 1   | magnitude 0   | op: no op is named `Miror`; did you mean `Mirrored`?
+    plain   | 1   | magnitude 0   | op: no op is named `plain`; did you mean `Plain`?";
 
 #[test]
 fn steps_that_cannot_be_resolved_are_refused_with_their_path() {

@@ -1,6 +1,6 @@
 //! A case for every kind of error that the parser reports.
 
-use faa_policy::{MAX_BYTES, MAX_DEPTH, Policy, PolicyError, PolicyErrorKind as Kind};
+use faa_policy::{MAX_BYTES, MAX_DEPTH, Plan, Policy, PolicyError, PolicyErrorKind as Kind};
 
 fn error(json: &str) -> PolicyError {
     Policy::parse(json.as_bytes()).unwrap_err()
@@ -166,12 +166,74 @@ fn not_json() {
     assert!(matches!(error.kind(), Kind::NotJson(_)), "{error}");
 }
 
+#[test]
+fn files_that_are_no_json_are_named() {
+    let step = |number: &str| {
+        with(&format!(
+            "\n\"sub_policies\": [[{{\"magnitude\": {number}}}]]"
+        ))
+    };
+    let timm = |text: &str, nearest: &str| {
+        let end = format!("of timm, not a policy; {nearest}");
+        (
+            text.to_owned(),
+            format!("`{text}` is a configuration string {end}"),
+        )
+    };
+    let nearest = |name: &str| format!("the shipped policy `{name}` comes nearest");
+    let not_a_number = |text: &str| {
+        let message = format!("not valid JSON: `{text}` in line 2 is not a number in JSON");
+        (step(text), message)
+    };
+    let numbers = [
+        "NaN",
+        "nan",
+        "-NaN",
+        "Infinity",
+        "-Infinity",
+        "+Infinity",
+        "inf",
+        "-inf",
+    ];
+    let cases = numbers.map(not_a_number).into_iter().chain([
+        timm("rand-m9-mstd0.5", &nearest("randaugment")),
+        timm("augmix-m5-w4-d2", &nearest("trivialaugment-wide")),
+        timm("original", &nearest("autoaugment-imagenet")),
+        timm("v0-mstd0.5", &nearest("autoaugment-imagenet")),
+        timm("3a", "no shipped policy is like it"),
+    ]);
+    for (text, message) in cases {
+        assert_eq!(error(&text).to_string(), message);
+        let error = Plan::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    assert!(
+        error("\"rand-m9\"")
+            .to_string()
+            .starts_with("`rand-m9` is a configuration")
+    );
+    for other in [
+        "random",
+        "rand-",
+        "rand-9",
+        "rand-m9-x",
+        "ra-m9",
+        "randaugment",
+        "v0.json",
+    ] {
+        assert_eq!(PolicyError::of_configuration(other), None, "{other}");
+    }
+    // What is not at fault is not named.
+    let elsewhere = step("1, ] \"NaN\"");
+    assert!(matches!(error(&elsewhere).kind(), Kind::NotJson(_)));
+}
+
 /// A file's text is not printed as it is: it could control a terminal, or fill it.
 #[test]
 fn messages_are_short_and_hold_no_control_characters() {
     let escape = r#"{"format": "faa-policy", "version": 1, "\u001b[2Jkey": 1}"#;
     let message = Policy::parse(escape.as_bytes()).unwrap_err().to_string();
-    assert_eq!(message, " [2Jkey: unknown key");
+    assert_eq!(message, "[2Jkey: unknown key");
     let long = format!(r#"{{"format": "{}"}}"#, "é".repeat(100_000));
     let message = Policy::parse(long.as_bytes()).unwrap_err().to_string();
     assert!(

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use faa_policy::{
-    Plan, PlannedStep, Policy, Provenance, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,
+    Plan, PlannedStep, Policy, PolicyErrorKind as Kind, Provenance, Rule, Sampler, SamplerOp,
+    SamplerValues, Step, Strength,
 };
 use proptest::collection::vec;
 use proptest::num::f64::{NORMAL, SUBNORMAL, ZERO};
@@ -97,6 +98,12 @@ fn plan() -> impl Strategy<Value = Plan> {
         .prop_map(|(sub_policy, steps)| Plan::new(sub_policy, steps))
 }
 
+/// Why the file is neither a policy nor a plan.
+fn refusals(file: &[u8]) -> [Kind; 2] {
+    let errors = [Policy::parse(file).map(drop), Plan::parse(file).map(drop)];
+    errors.map(|read| read.unwrap_err().kind().clone())
+}
+
 proptest! {
     #[test]
     fn policies_survive_their_file(policy in policy()) {
@@ -113,6 +120,26 @@ proptest! {
         prop_assert!(!json.contains('\n'));
         prop_assert_eq!(&serde_json::from_str::<Plan>(&json).unwrap(), &plan);
         prop_assert_eq!(Plan::parse(json.as_bytes()), Ok(plan), "{}", json);
+    }
+
+    #[test]
+    fn other_encodings_are_named(policy in policy(), plan in plan()) {
+        for json in [policy.to_json(), plan.to_json()] {
+            let marked = format!("\u{feff}{json}");
+            prop_assert_eq!(refusals(marked.as_bytes()), [Kind::ByteOrderMark, Kind::ByteOrderMark]);
+            for text in [&json, &marked] {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let codes: Vec<u32> = text.chars().map(u32::from).collect();
+                for (encoding, file) in [
+                    ("UTF-16", units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>()),
+                    ("UTF-16", units.iter().flat_map(|unit| unit.to_be_bytes()).collect()),
+                    ("UTF-32", codes.iter().flat_map(|code| code.to_le_bytes()).collect()),
+                    ("UTF-32", codes.iter().flat_map(|code| code.to_be_bytes()).collect()),
+                ] {
+                    prop_assert_eq!(refusals(&file), [Kind::Encoding(encoding), Kind::Encoding(encoding)]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub enum ReportErrorKind {
     /// The folder is not a run directory.
     #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
     NotARunDirectory(PathBuf),
+    /// The file to be written exists, and is not a report.
+    #[error("{} exists and is not a report: choose a different file, or use --force", .0.display())]
+    Exists(PathBuf),
     /// A file is not a valid policy.
     #[error("cannot read the policy in {}", path.display())]
     Policy {

@@ -4,6 +4,7 @@ use faa_op::OpSet;
 use faa_policy::{Policy, SubPolicy};
 use faa_search::runner::best_sub_policies;
 
+use super::IMAGES;
 use super::pictures::{self, Gallery};
 use super::record::{FoldRecord, Record};
 use super::statistics::{Activity, untouched, untouched_if_uniform};
@@ -26,8 +27,9 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Examines trials and policy, and applies the policy to `images` of the run's images.
-    pub(super) fn gather(record: &'a Record, ops: &'a OpSet, images: usize) -> Self {
+    /// Examines trials and policy, and applies the policy to `images` of the run's images, unless that is
+    /// `None`, which says that they must be asked for.
+    pub(super) fn gather(record: &'a Record, ops: &'a OpSet, images: Option<usize>) -> Self {
         let top_n = top_n(record);
         let so_far = || Policy::of_sub_policies("so far", top_n.clone());
         let policy = record.policy.clone();
@@ -57,8 +59,9 @@ impl<'a> Evidence<'a> {
     /// # Errors
     ///
     /// Why there are none, in words.
-    fn examine_images(&mut self, record: &Record, images: usize) -> Result<(), String> {
+    fn examine_images(&mut self, record: &Record, images: Option<usize>) -> Result<(), String> {
         let policy = self.policy.as_ref().ok_or("there is no policy yet")?;
+        let images = images.ok_or_else(|| not_named(record))?;
         if images == 0 {
             return Err("no images were requested".to_owned());
         }
@@ -76,6 +79,14 @@ impl<'a> Evidence<'a> {
             change: self.changes.as_ref().ok().copied(),
         })
     }
+}
+
+fn not_named(record: &Record) -> String {
+    format!(
+        "the run was not started on this machine by the user who made this page, so images of {} are \
+         read only on request, with --images {IMAGES}",
+        record.data()
+    )
 }
 
 /// The sub-policies of the top n of the trials made so far.

@@ -71,7 +71,13 @@ pub(super) struct Row {
 pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
     let spec = record.data().parse::<DataSpec>().map_err(reason)?;
     let image_size = record.config().common.image_size;
-    let wanted = NonZeroUsize::new(images.max(MEASURED_IMAGES)).expect("some images are measured");
+    // Only what a search prefers is measured.
+    let measured = if record.is_search() {
+        MEASURED_IMAGES
+    } else {
+        1
+    };
+    let wanted = NonZeroUsize::new(images.max(measured)).expect("it is at least 1");
     // A data error includes its cause.
     let preview = Dataset::preview(&spec, &LoadOptions::sized(image_size), wanted)
         .map_err(|error| error.to_string())?;

@@ -143,7 +143,7 @@ fn read_policy(layout: &Layout) -> Result<Option<Policy>, ReportErrorKind> {
 mod tests {
     use std::fs;
 
-    use faa_search::VERSION;
+    use faa_search::directory::FORMAT;
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -167,10 +167,11 @@ mod tests {
     fn a_torn_last_line_is_passed_over_and_left_as_it_is() {
         let log = format!("{EPOCH}\n{{\"epoch\":1,\"lo");
         let folder = run(&[("fold-0/epochs.jsonl", &log)]);
+        let content = || fs::read(folder.path().join("fold-0/epochs.jsonl")).unwrap();
+        let before = content();
         let record = Record::read(folder.path()).unwrap();
         assert_eq!(record.folds[0].training.epochs.len(), 1);
-        let after = fs::read_to_string(folder.path().join("fold-0/epochs.jsonl")).unwrap();
-        assert_eq!(after, log);
+        assert_eq!(content(), before);
     }
 
     #[test]
@@ -210,7 +211,7 @@ mod tests {
         let record = Record::read(run(&[]).path()).unwrap();
         assert!(record.environments.is_empty());
         let line = |threads: usize| {
-            let environment = json!({"device": "cpu", "threads": threads, "jobs": 1,
+            let environment = json!({"build": "a", "device": "cpu", "threads": threads, "jobs": 1,
                 "scoring": "bf16", "training": "float32", "processor": "any"});
             format!("{environment}\n")
         };
@@ -224,9 +225,10 @@ mod tests {
     fn a_run_of_a_different_version_and_a_damaged_one_are_named() {
         let other = r#"{"version": "0.0.1", "config": {"unknown": 1}}"#;
         let error = error_of(&run(&[("run.json", other)])).to_string();
-        let expected = "run.json was written by version 0.0.1, and this is";
+        let expected = "run.json was written by version 0.0.1, in format 1; this is";
         assert!(error.contains(expected), "{error}");
-        let damaged = json!({"version": VERSION, "config": {}, "data_digest": "0"}).to_string();
+        let damaged =
+            json!({"format": FORMAT, "version": "1", "config": {}, "data_digest": "0"}).to_string();
         for json in ["{\"version\"", "[]", damaged.as_str()] {
             let error = error_of(&run(&[("run.json", json)])).to_string();
             assert!(error.contains("run.json, line 1, is damaged"), "{error}");

@@ -3,8 +3,9 @@
 use std::fs;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
-use faa_search::VERSION;
 use faa_search::config::{Augmentation, Preset, RunConfig};
+use faa_search::directory::FORMAT;
+use faa_search::files::with_checksum;
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,11 +22,23 @@ impl Run {
     }
 
     fn of(config: &RunConfig) -> Self {
-        let json = json!({"version": VERSION, "config": config, "data_digest": "0"});
+        let json = json!({
+            "format": FORMAT, "version": "0.0.0", "config": config, "data_digest": "0"
+        });
         Self(tempfile::tempdir().unwrap()).put("run.json", &json.to_string())
     }
 
+    /// Writes a file, with checksums where it is whole JSON. Of a log, a last line without its end is kept.
     pub(super) fn put(self, name: &str, text: &str) -> Self {
+        let sealed = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(_)) => with_checksum(line),
+            _ => line.to_owned(),
+        };
+        let text = match name.ends_with(".jsonl") {
+            true => text.split_inclusive('\n').map(sealed).collect(),
+            false if name == "policy.json" => text.to_owned(),
+            false => sealed(text),
+        };
         let file = self.0.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
@@ -53,7 +66,7 @@ impl Run {
 
     fn page(&self) -> String {
         let options = ReportOptions {
-            images: 2,
+            images: Some(2),
             ..ReportOptions::default()
         };
         let out = write(self.0.path(), &options).unwrap();
@@ -180,8 +193,9 @@ fn a_whole_run_has_every_section() {
     );
     // Two originals, and two sub-policies of each.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
+    let rest = page.replacen("http-equiv", "", 1);
     for foreign in ["<script", "<link", "http", "url(", "@import"] {
-        assert!(!page.contains(foreign), "{foreign}");
+        assert!(!rest.contains(foreign), "{foreign}");
     }
     for undefined in ["\"NaN", "MNaN", " NaN", "\"inf", "Minf", " inf "] {
         assert!(!page.contains(undefined), "{undefined}");
@@ -236,12 +250,15 @@ fn a_run_that_has_just_begun_says_so() {
 fn the_hardware_of_a_run_is_shown() {
     let absent = Run::new("glyphs").page();
     assert!(!absent.contains("Hardware"));
-    let line = |device: &str| {
-        let environment = json!({"device": device, "threads": 2, "jobs": 1, "scoring": "bf16",
-            "training": "float32", "processor": "<b>Xeon</b> & co", "libtorch": "2.11.0"});
+    let of = |build: &str, device: &str| {
+        let environment = json!({"build": build, "device": device, "threads": 2, "jobs": 1,
+            "scoring": "bf16", "training": "float32", "processor": "<b>Xeon</b> & co",
+            "libtorch": "2.11.0"});
         format!("{environment}\n")
     };
+    let line = |device| of("a", device);
     let continued = "This run was continued on different hardware";
+    let rebuilt = "This run was continued by a different build";
     let one = Run::new("glyphs")
         .put("environment.jsonl", &line("cpu"))
         .page();
@@ -253,6 +270,11 @@ fn the_hardware_of_a_run_is_shown() {
     let lines = format!("{}{}", line("cpu"), line("cuda"));
     let two = Run::new("glyphs").put("environment.jsonl", &lines).page();
     assert_has(&two, &["<td>cpu</td><td>cuda</td>", continued]);
+    assert!(!two.contains(rebuilt));
+    let lines = format!("{}{}", line("cpu"), of("b", "cpu"));
+    let builds = Run::new("glyphs").put("environment.jsonl", &lines).page();
+    assert_has(&builds, &["<td>a</td><td>b</td>", rebuilt]);
+    assert!(!builds.contains(continued));
 }
 
 #[test]
@@ -341,6 +363,107 @@ fn a_training_has_the_sections_that_it_needs() {
     }
 }
 
+/// Only a search is measured, which takes more images than are shown.
+#[test]
+fn a_training_decodes_only_the_images_that_it_shows() {
+    let data = data_set();
+    // The images that are shown are the first of each class.
+    for class in ["cat", "dog"] {
+        fs::write(data.path().join(format!("train/{class}/1.png")), "broken").unwrap();
+    }
+    assert_has(
+        &whole(&data, 0.9).page(),
+        &["No images are shown: ", "1.png"],
+    );
+    let mut config =
+        RunConfig::for_training(Preset::Demo, &format!("folder:{}", data.path().display()));
+    config.final_trainings.augmentations = vec![Augmentation::Policy];
+    let page = Run::of(&config).policy(0.9).page();
+    assert_has(&page, &["2 images, 2 columns"]);
+}
+
+#[test]
+fn the_data_set_of_a_strangers_run_is_read_only_on_request() {
+    let data = data_set();
+    let run = whole(&data, 0.9).put("origin", "not a seal");
+    let out = write(run.0.path(), &ReportOptions::default()).unwrap();
+    let page = fs::read_to_string(out).unwrap();
+    assert!(!page.contains("<img"), "{page}");
+    let words = format!(
+        "images of folder:{} are read only on request",
+        data.path().display()
+    );
+    assert_has(&page, &["No images are shown: ", &words, "not measured: "]);
+    assert!(run.page().contains("<img"));
+    let generated = Run::new("glyphs").fold(0, 0.9);
+    let out = write(generated.0.path(), &ReportOptions::default()).unwrap();
+    assert_has(&fs::read_to_string(out).unwrap(), &["6 images, 8 columns"]);
+}
+
+#[test]
+fn only_an_earlier_report_is_replaced_unless_asked_to() {
+    let run = Run::new("glyphs");
+    let page = run.page();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let write_over = |content: &str, overwrite| {
+        fs::write(&file, content).unwrap();
+        let options = ReportOptions {
+            out: Some(file.clone()),
+            overwrite,
+            ..ReportOptions::default()
+        };
+        let written = write(run.0.path(), &options).map(drop);
+        (written, fs::read_to_string(&file).unwrap())
+    };
+    for (content, overwrite) in [("", false), (page.as_str(), false), ("my thesis", true)] {
+        let (written, after) = write_over(content, overwrite);
+        assert!(written.is_ok() && after == page, "{written:?}");
+    }
+    for content in ["my thesis", "<!DOCTYPE html><html>", "\0\u{7f}"] {
+        let (written, after) = write_over(content, false);
+        let error = written.unwrap_err();
+        assert!(
+            matches!(error.kind(), ReportErrorKind::Exists(_)),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("page.html exists and is not a report")
+        );
+        assert_eq!(after, content);
+    }
+    let options = ReportOptions {
+        out: Some(folder.path().to_owned()),
+        overwrite: true,
+        ..ReportOptions::default()
+    };
+    let error = text::reason(write(run.0.path(), &options).unwrap_err());
+    assert!(error.contains("it exists and is not a file"), "{error}");
+}
+
+#[test]
+fn the_content_security_policy_allows_nothing_but_the_page_itself() {
+    let data = data_set();
+    let page = whole(&data, 0.9).page();
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+                  style-src 'sha256-";
+    let (before, rest) = page.split_once(policy).unwrap();
+    // It holds from where it is on.
+    assert!(!before.contains("<style") && !before.contains("<img"));
+    let (hash, rest) = rest
+        .split_once("'; base-uri 'none'; form-action 'none'\">")
+        .unwrap();
+    let (_, rest) = rest.split_once("<style>").unwrap();
+    let (style, body) = rest.split_once("</style>").unwrap();
+    assert_eq!(hash, BASE64_STANDARD.encode(Sha256::digest(style)));
+    // Styles and handlers in attributes would be ignored.
+    for attribute in [" style=", " onload=", " onclick=", "<style"] {
+        assert!(!body.contains(attribute), "{attribute}");
+    }
+}
+
 #[test]
 fn a_data_set_that_has_changed_or_cannot_be_verified_is_pointed_out() {
     let data = data_set();
@@ -383,7 +506,7 @@ fn the_page_can_be_written_elsewhere_and_without_images() {
     let run = whole(&data, 0.9);
     let options = ReportOptions {
         out: Some(data.path().join("page.html")),
-        images: 0,
+        images: Some(0),
         ..ReportOptions::default()
     };
     let out = write(run.0.path(), &options).unwrap();

@@ -1,6 +1,7 @@
 mod reader;
 
 use faa_search::config::Augmentation;
+use faa_search::files::with_checksum;
 use faa_search::results::{Divergence, Epoch, Evaluation, Score};
 use faa_search::trial::Trial;
 use serde::Serialize;
@@ -99,7 +100,8 @@ fn trial(round: usize, number: usize, reward: f64) -> Trial {
 fn append(log: &Path, value: &impl Serialize) {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     let mut file = (OpenOptions::new().append(true).create(true).open(log)).unwrap();
-    writeln!(file, "{}", serde_json::to_string(value).unwrap()).unwrap();
+    let line = with_checksum(&serde_json::to_string(value).unwrap());
+    file.write_all(line.as_bytes()).unwrap();
 }
 
 fn epoch_done(number: usize, loss: f64) -> Event {
@@ -187,6 +189,34 @@ fn the_next_process_gives_the_same_points_also_after_a_torn_append() {
     let left = fs::read_dir(run.path("tensorboard/fold-0")).unwrap();
     assert_eq!(left.count(), 2, "the file and the one before");
     assert!(!torn.exists());
+}
+
+#[test]
+fn event_files_of_other_programs_are_left_alone() {
+    let mut run = Run::new();
+    let folder = run.path("tensorboard/fold-0");
+    fs::create_dir_all(&folder).unwrap();
+    let others = [
+        "1700000000.host.12.0",
+        "1700000000.123456789",
+        "1700000000.host.faa-runtime.v2",
+    ];
+    let others = others.map(|name| folder.join(format!("{EVENT_FILES}{name}")));
+    others
+        .iter()
+        .for_each(|file| fs::write(file, "of a different program").unwrap());
+    for _ in 0..3 {
+        run.restart();
+        run.epoch(0, 2.0);
+    }
+    for file in others {
+        assert_eq!(fs::read_to_string(file).unwrap(), "of a different program");
+    }
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let ours = entries.filter(|path| path.to_string_lossy().ends_with(OURS));
+    assert_eq!(ours.count(), 2, "the file and the one before");
 }
 
 #[test]

@@ -73,8 +73,14 @@ impl RunConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the images are too few.
+    /// [`ConfigError`] if the images are too few, or all of one class.
     pub fn folds(&self, labels: &[u32]) -> Result<Vec<Fold>, ConfigError> {
+        if let [first, others @ ..] = labels
+            && others.iter().all(|label| label == first)
+        {
+            let message = "all training images are of one class: there is nothing to learn";
+            return Err(ConfigError::new(message));
+        }
         match &self.search {
             Some(search) => stratified_folds(labels, &search.folds, self.common.seed),
             None => Ok(Vec::new()),
@@ -106,8 +112,9 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
     let top_n = trials.min(search.top_n.get() as u64);
     let products = [
         (
-            "--rounds × --trials × --sub-policies × --ops-per-sub-policy",
-            rounds * trials * steps,
+            "--rounds × --trials × (--sub-policies × --ops-per-sub-policy + 2)",
+            // What else a line holds is as long as two steps.
+            rounds * trials * (steps + 2),
             2_000_000,
             "the log of a fold's trials could not be read again",
         ),

@@ -5,7 +5,7 @@ use std::path::Path;
 pub const MAX_BYTES: u64 = 256 << 20;
 
 /// What to do about a damaged file.
-pub(super) const REPEAT: &str = "move it away, and the run repeats what it recorded";
+pub(crate) const REPEAT: &str = "move it away, and the run repeats what it recorded";
 
 /// A file or folder of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,15 +67,9 @@ impl FileError {
         Self::new(FileErrorKind::TooLarge, message)
     }
 
-    pub(crate) fn damaged(
-        path: &Path,
-        line: usize,
-        error: &serde_json::Error,
-        advice: &str,
-    ) -> Self {
+    pub(crate) fn damaged(path: &Path, line: usize, reason: &str, advice: &str) -> Self {
         // serde_json adds its own line, which is 1 for each line of a log.
-        let error = error.to_string();
-        let reason = error.split_once(" at line ").map_or(&*error, |it| it.0);
+        let reason = reason.split_once(" at line ").map_or(reason, |it| it.0);
         let message = format!(
             "{}, line {line}, is damaged ({reason}): {advice}",
             path.display()

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checksum::with_checksum;
 use super::error::{FileError, REPEAT};
-use super::whole::{Files, read};
+use super::whole::{Files, open, parse, read};
 
-/// A file of one JSON value per line. A crash may leave the last line incomplete.
+/// A file of one JSON object per line, each with a checksum. A crash may leave the last line incomplete.
 #[derive(Clone, Debug)]
 pub struct Log<T> {
     path: PathBuf,
@@ -33,14 +34,12 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     ///
     /// # Errors
     ///
-    /// [`FileError`] if the log cannot be read, or a complete line is damaged.
+    /// [`FileError`] if the log cannot be read, or a complete line is damaged: it is not such a value, or
+    /// its checksum is not that of its content.
     pub fn read(&self) -> Result<Vec<T>, FileError> {
         let content = read(&self.path)?.unwrap_or_default();
         let lines = content[..complete_lines(&content)].split_inclusive(|byte| *byte == b'\n');
-        let value = |(line, text): (usize, &[u8])| {
-            let value = serde_json::from_slice(text);
-            value.map_err(|error| FileError::damaged(&self.path, line, &error, REPEAT))
-        };
+        let value = |(line, text): (usize, &[u8])| parse(text, &self.path, Some(line), REPEAT);
         (1..).zip(lines).map(value).collect()
     }
 
@@ -54,20 +53,20 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
             return Ok(());
         }
         let truncate = || {
-            let file = File::options().write(true).open(&self.path)?;
+            let file = open(&self.path, File::options().write(true))?;
             file.set_len(length as u64)
         };
         truncate().map_err(FileError::io("repair", &self.path))
     }
 
     pub(crate) fn append(&self, files: &Files, value: &T) -> Result<(), FileError> {
-        files.append(&self.path, &line(value))
+        files.append(&self.path, to_line(value).as_bytes())
     }
 
     /// Replaces the whole log.
     pub(crate) fn write(&self, files: &Files, values: &[T]) -> Result<(), FileError> {
-        let lines: Vec<u8> = values.iter().flat_map(line).collect();
-        files.write(&self.path, &lines)
+        let lines: String = values.iter().map(to_line).collect();
+        files.write(&self.path, lines.as_bytes())
     }
 }
 
@@ -77,46 +76,89 @@ fn complete_lines(content: &[u8]) -> usize {
     end.map_or(0, |end| end + 1)
 }
 
-fn line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("our types can be written as JSON");
-    line.push(b'\n');
-    line
+fn to_line(value: &impl Serialize) -> String {
+    with_checksum(&serde_json::to_string(value).expect("our types can be written as JSON"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use serde::Deserialize;
+
     use super::*;
 
-    fn log(content: &str) -> (tempfile::TempDir, Log<Vec<u8>>) {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Value {
+        number: u32,
+    }
+
+    /// A log of these values, followed by this text.
+    fn log(values: &[u32], rest: &str) -> (tempfile::TempDir, Log<Value>) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.jsonl");
-        fs::write(&path, content).unwrap();
-        (folder, Log::new(path))
+        let log = Log::new(folder.path().join("log.jsonl"));
+        let values = values.iter().map(|number| Value { number: *number });
+        let values: Vec<Value> = values.collect();
+        log.write(&Files::default(), &values).unwrap();
+        let text = fs::read_to_string(log.path()).unwrap();
+        fs::write(log.path(), text + rest).unwrap();
+        (folder, log)
+    }
+
+    fn numbers(log: &Log<Value>) -> Vec<u32> {
+        let lines = log.read().unwrap().into_iter();
+        lines.map(|line| line.number).collect()
     }
 
     #[test]
     fn an_incomplete_last_line_is_ignored_and_removed_only_by_a_repair() {
-        let (_folder, log) = log("[1,2]\n[3]\n[4, 5");
-        assert_eq!(log.read().unwrap(), [vec![1, 2], vec![3]]);
-        assert_eq!(fs::read(log.path()).unwrap().len(), 15);
+        let (_folder, log) = log(&[1, 3], r#"{"number":4,"checks"#);
+        let length = fs::read(log.path()).unwrap().len();
+        assert_eq!(numbers(&log), [1, 3]);
+        assert_eq!(fs::read(log.path()).unwrap().len(), length);
         log.repair().unwrap();
-        log.append(&Files::default(), &vec![6]).unwrap();
-        assert_eq!(log.read().unwrap(), [vec![1, 2], vec![3], vec![6]]);
+        log.append(&Files::default(), &Value { number: 6 }).unwrap();
+        assert_eq!(numbers(&log), [1, 3, 6]);
     }
 
     #[test]
     fn a_damaged_line_is_named_and_nothing_is_removed() {
-        let (_folder, log) = log("[1]\n[oops\n[2]\n[3");
+        let (_folder, log) = log(&[1], "{oops\n{\"number\":3");
+        let before = fs::read(log.path()).unwrap();
         let error = log.repair().unwrap_err().to_string();
         assert!(error.contains("log.jsonl, line 2, is damaged"), "{error}");
-        assert_eq!(fs::read(log.path()).unwrap().len(), 16);
+        assert_eq!(fs::read(log.path()).unwrap(), before);
+    }
+
+    /// Whatever single byte of a line is changed, or removed.
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let (_folder, log) = log(&[100, 200], "");
+        let content = fs::read(log.path()).unwrap();
+        let first = complete_lines(&content[..content.len() - 1]);
+        for index in first..content.len() - 1 {
+            for with in [&b""[..], b"3", b"x", b"\"", b"}"] {
+                let (before, after) = (&content[..index], &content[index + 1..]);
+                if content[index..=index] == *with {
+                    continue;
+                }
+                fs::write(log.path(), [before, with, after].concat()).unwrap();
+                let error = log.read().unwrap_err().to_string();
+                assert!(error.contains("log.jsonl, line 2, is damaged"), "{error}");
+            }
+        }
+        let line = "{\"number\":200}\n";
+        fs::write(log.path(), [&content[..first], line.as_bytes()].concat()).unwrap();
+        let error = log.read().unwrap_err().to_string();
+        assert!(
+            error.contains("line 2, is damaged (its checksum"),
+            "{error}"
+        );
     }
 
     #[test]
     fn no_file_is_an_empty_log() {
-        let (folder, _) = log("");
+        let (folder, _) = log(&[], "");
         let log = Log::<u8>::new(folder.path().join("none"));
         log.repair().unwrap();
         assert!(log.read().unwrap().is_empty());

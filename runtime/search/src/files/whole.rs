@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use faa_system::{PARTIAL_PREFIX, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checksum::{is_intact, with_checksum};
 use super::error::{FileError, MAX_BYTES, REPEAT};
 use super::fault::FaultPoint;
 
@@ -48,15 +49,14 @@ impl Files {
         self.fault.pass(tear).map_err(FileError::io("write", path))
     }
 
-    /// Replaces a file by a value, as indented JSON.
+    /// Replaces a file by a value, as indented JSON with a checksum.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
-        let mut json = serde_json::to_vec_pretty(value).expect("our types can be written as JSON");
-        json.push(b'\n');
-        self.write(path, &json)
+        let json = serde_json::to_string_pretty(value).expect("our types can be written as JSON");
+        self.write(path, with_checksum(&json).as_bytes())
     }
 
     /// Removes a file, if there is one.
@@ -78,7 +78,7 @@ impl Files {
     /// Appends to a file, and syncs it to disk.
     pub(super) fn append(&self, path: &Path, line: &[u8]) -> Result<(), FileError> {
         let append = || {
-            let mut file = File::options().append(true).create(true).open(path)?;
+            let mut file = open(path, File::options().append(true).create(true))?;
             self.fault
                 .pass(|| file.write_all(&line[..line.len() / 2]))?;
             file.write_all(line)?;
@@ -88,20 +88,55 @@ impl Files {
     }
 }
 
-/// Reads a JSON file; `None` if it does not exist.
+/// Reads a JSON file that a run has written; `None` if it does not exist.
 ///
 /// # Errors
 ///
-/// [`FileError`] if it cannot be read, is too large, or does not hold such a value.
+/// [`FileError`] if it cannot be read, is too large, or does not hold such a value with its checksum.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     let Some(content) = read(path)? else {
         return Ok(None);
     };
-    let value = serde_json::from_slice(&content).map(Some);
-    value.map_err(|error| FileError::damaged(path, error.line(), &error, REPEAT))
+    parse(&content, path, None, REPEAT).map(Some)
 }
 
-/// Reads a file; `None` if it does not exist.
+/// Parses an object with its checksum, from this line of a file or from a whole file.
+pub(crate) fn parse<T: DeserializeOwned>(
+    json: &[u8],
+    path: &Path,
+    line: Option<usize>,
+    advice: &str,
+) -> Result<T, FileError> {
+    let value = serde_json::from_slice(json).map_err(|error| {
+        let line = line.unwrap_or(error.line());
+        FileError::damaged(path, line, &error.to_string(), advice)
+    })?;
+    match is_intact(json) {
+        true => Ok(value),
+        false => {
+            let reason = "its checksum is not that of its content";
+            Err(FileError::damaged(path, line.unwrap_or(1), reason, advice))
+        }
+    }
+}
+
+/// Opens a file of a run, which must be a regular file: a pipe could block, and a device never end.
+///
+/// # Errors
+///
+/// Those of the operating system, or that it is not a regular file.
+pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Without this flag, opening a pipe waits for its other end.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+/// Reads a regular file; `None` if it does not exist.
 ///
 /// # Errors
 ///
@@ -109,9 +144,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileErro
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     let mut content = Vec::new();
     let mut read = || {
-        File::open(path)?
-            .take(MAX_BYTES + 1)
-            .read_to_end(&mut content)
+        let file = open(path, File::options().read(true))?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut content)
     };
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -124,17 +158,51 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Evaluation;
 
     #[test]
     fn a_value_is_written_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.json");
-        assert_eq!(read_json::<u8>(&file).unwrap(), None);
-        Files::default().write_json(&file, &2).unwrap();
-        assert_eq!(read_json::<u8>(&file).unwrap(), Some(2));
-        fs::write(&file, "{").unwrap();
-        let error = read_json::<u8>(&file).unwrap_err().to_string();
-        assert!(error.contains("file.json, line 1, is damaged"), "{error}");
+        assert_eq!(read_json::<Evaluation>(&file).unwrap(), None);
+        let value = Evaluation::new(0.25, 1.5);
+        Files::default().write_json(&file, &value).unwrap();
+        assert_eq!(read_json(&file).unwrap(), Some(value));
+        let text = fs::read_to_string(&file).unwrap();
+        let start = "{\n  \"error\": 0.25,\n  \"loss\": 1.5,\n  \"checksum\": \"";
+        assert!(
+            text.starts_with(start) && text.ends_with("\"\n}\n"),
+            "{text}"
+        );
+        for (damaged, reason) in [
+            ("{".to_owned(), "(EOF"),
+            (text.replace("0.25", "0.35"), "(its checksum is not that of"),
+            (
+                "{\"error\": 0.25, \"loss\": 1.5}".to_owned(),
+                "(its checksum",
+            ),
+        ] {
+            fs::write(&file, damaged).unwrap();
+            let error = read_json::<Evaluation>(&file).unwrap_err().to_string();
+            let expected = format!("file.json, line 1, is damaged {reason}");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            let error = read(path).unwrap_err();
+            assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
+            let reason = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(reason, "it is not a regular file");
+            assert!(Files::default().append(path, b"line").is_err());
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The remaining work of a run, and an estimate of its duration.
 
+use std::{panic, thread};
+
 use super::error::{RunError, failed};
 use super::final_trainings::all_trainings;
-use crate::backend::{Backend, StopFlag};
-use crate::config::RunConfig;
+use crate::backend::{Backend, BackendError, StopFlag};
+use crate::config::{RunConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::event::Plan;
 use crate::folds::Fold;
@@ -12,7 +14,7 @@ use crate::results::Rates;
 use crate::trial::Trial;
 
 /// The plan of a run on `images` training images. If the records do not show the speed of this machine,
-/// the first backend measures it.
+/// as many backends measure it as will work side by side.
 pub(super) fn plan<B: Backend>(
     config: &RunConfig,
     folds: &[Fold],
@@ -25,16 +27,15 @@ pub(super) fn plan<B: Backend>(
     let final_trainings = all_trainings(&config.final_trainings).count();
     let remaining = RemainingWork::of(config, folds, images, directory)?;
     let training = &config.common.training;
-    let per_backend = match remaining.recorded_rates() {
-        Some(rates) => rates,
-        None => (backends[0].rates(training, stop)).map_err(failed("measuring the speed"))?,
+    let jobs = folds.len().max(final_trainings).max(1);
+    let parallel = backends.len().min(jobs);
+    let rates = match remaining.recorded_rates() {
+        Some(Rates { train, classify }) => {
+            Rates::new(train * parallel as f64, classify * parallel as f64)
+        }
+        None => measured_rates(&mut backends[..parallel], training, stop)
+            .map_err(failed("measuring the speed"))?,
     };
-    let jobs = folds.len().max(final_trainings);
-    let parallel = backends.len().min(jobs).max(1) as f64;
-    let rates = Rates::new(
-        per_backend.train * parallel,
-        per_backend.classify * parallel,
-    );
     let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
     devices.sort();
     devices.dedup();
@@ -54,6 +55,30 @@ pub(super) fn plan<B: Backend>(
         estimated_seconds: remaining.train as f64 / rates.train
             + remaining.classify as f64 / rates.classify,
     })
+}
+
+/// The rates of all backends together, measured side by side, since they may share a device.
+fn measured_rates<B: Backend>(
+    backends: &mut [B],
+    training: &TrainingConfig,
+    stop: &StopFlag,
+) -> Result<Rates, BackendError> {
+    thread::scope(|scope| {
+        let measure = |backend| scope.spawn(move || B::rates(backend, training, stop));
+        let threads: Vec<_> = backends.iter_mut().map(measure).collect();
+        let rates = threads.into_iter().map(|thread| match thread.join() {
+            Ok(rates) => rates,
+            Err(panic) => panic::resume_unwind(panic),
+        });
+        rates.reduce(|sum, one| {
+            let (sum, one) = (sum?, one?);
+            Ok(Rates::new(
+                sum.train + one.train,
+                sum.classify + one.classify,
+            ))
+        })
+    })
+    .expect("there is at least one backend")
 }
 
 /// The number of images that remain, and the recorded throughput.

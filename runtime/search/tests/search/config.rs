@@ -105,6 +105,16 @@ fn contradictory_settings_are_named() {
 }
 
 #[test]
+fn images_of_one_class_are_rejected() {
+    let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
+    for config in [config(), without_search] {
+        assert!(config.folds(&[0, 1].repeat(30)).is_ok());
+        let error = config.folds(&[1; 60]).unwrap_err().to_string();
+        assert!(error.contains("are of one class"), "{error}");
+    }
+}
+
+#[test]
 fn numbers_that_are_too_much_together_are_named() {
     let count = |number: usize| number.try_into().unwrap();
     let (mut log, mut policy) = (config(), config());
@@ -115,7 +125,7 @@ fn numbers_that_are_too_much_together_are_named() {
     for (config, expected) in [
         (
             log,
-            "--rounds × --trials × --sub-policies × --ops-per-sub-policy is 400000000",
+            "--rounds × --trials × (--sub-policies × --ops-per-sub-policy + 2) is 400400000",
         ),
         (
             policy,

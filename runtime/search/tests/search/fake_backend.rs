@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Strength;
@@ -26,8 +28,33 @@ pub(crate) struct FakeBackend {
     pub(crate) nan_loss: bool,
     /// Whether every training fails.
     pub(crate) fail: bool,
+    /// A device, and how many backends will measure it.
+    pub(crate) shared: Option<(Arc<SharedDevice>, usize)>,
     /// The total number of epochs and trials after which the run is stopped.
     pub(crate) budget: Option<usize>,
+}
+
+/// A device that several backends share, each of which gets its part.
+#[derive(Default)]
+pub(crate) struct SharedDevice {
+    jobs: Mutex<usize>,
+    more: Condvar,
+}
+
+impl SharedDevice {
+    /// The number of jobs that measure at the same time, once there are as many as expected. Fewer are
+    /// given up after a while.
+    fn measure(&self, expected: usize) -> usize {
+        let mut jobs = self.jobs.lock().unwrap();
+        *jobs += 1;
+        self.more.notify_all();
+        let (patience, too_few) = (Duration::from_secs(20), |jobs: &mut usize| *jobs < expected);
+        *self
+            .more
+            .wait_timeout_while(jobs, patience, too_few)
+            .unwrap()
+            .0
+    }
 }
 
 impl FakeBackend {
@@ -113,7 +140,9 @@ impl Backend for FakeBackend {
     }
 
     fn rates(&mut self, _: &TrainingConfig, _: &StopFlag) -> Result<Rates, BackendError> {
-        Ok(Rates::new(100.0, 400.0))
+        let shared = self.shared.as_ref();
+        let jobs = shared.map_or(1, |(device, jobs)| device.measure(*jobs)) as f64;
+        Ok(Rates::new(100.0 / jobs, 400.0 / jobs))
     }
 }
 

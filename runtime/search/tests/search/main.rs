@@ -9,14 +9,16 @@ mod trainings;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::Event;
 use faa_search::config::Augmentation;
 use faa_search::layout::TrainingId;
+use faa_search::results::Rates;
 
-use fake_backend::{FakeBackend, config, run, run_on, search_in};
+use fake_backend::{FakeBackend, SharedDevice, config, run, run_on, search_in};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
@@ -73,6 +75,22 @@ fn everything_is_reported_and_recorded() {
     for file in ["run.json", "summary.json", "final/policy-0/evaluation.json"] {
         assert!(folder.path().join(file).exists(), "{file}");
     }
+}
+
+/// Jobs that share a device are slower than one that has it alone.
+#[test]
+fn the_speed_is_measured_with_as_many_jobs_as_will_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = Arc::new(SharedDevice::default());
+    let mut backends = [(); 4].map(|()| FakeBackend {
+        shared: Some((Arc::clone(&shared), 4)),
+        ..FakeBackend::default()
+    });
+    let (_, events) = run_on(folder.path(), &config(), &mut backends);
+    let Event::Planned(plan) = &events[0] else {
+        panic!("{:?}", events[0])
+    };
+    assert_eq!(plan.rates, Rates::new(100.0, 400.0));
 }
 
 #[test]

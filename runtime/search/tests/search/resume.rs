@@ -84,6 +84,24 @@ fn a_finished_search_is_reported_again_and_repeats_nothing() {
 }
 
 #[test]
+fn a_run_continues_after_its_data_set_has_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (epochs, trials) = stopped_after(folder.path(), 40);
+    let mut moved = config();
+    moved.common.data = "folder:moved".into();
+    let mut backends = [FakeBackend::default()];
+    let (summary, events) = run_on(folder.path(), &moved, &mut backends);
+    summary.unwrap();
+    let [backend] = backends;
+    assert_eq!(
+        (epochs + backend.epochs, trials + backend.scored),
+        (EPOCHS, TRIALS)
+    );
+    let (recorded, current) = ("glyphs".into(), "folder:moved".into());
+    assert_eq!(events[0], Event::DataMoved { recorded, current });
+}
+
+#[test]
 fn a_log_that_is_shorter_than_its_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     stopped_after(folder.path(), 1);

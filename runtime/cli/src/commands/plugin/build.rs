@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use faa_system::log_line;
 
 use super::super::print;
 use crate::wasm_toolchain::{self, Target};
@@ -75,7 +76,7 @@ fn crate_folder(folder: &Path) -> Result<PathBuf> {
     plugins.sort();
     match &plugins[..] {
         [plugin] => {
-            eprintln!(
+            log_line!(
                 "building {}, the only plugin crate in this folder",
                 plugin.display()
             );

@@ -2,6 +2,7 @@ mod behaviour;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -11,6 +12,7 @@ use faa_plugin::{Host, NativePermission, Plugin, PluginErrorKind};
 use serde_json::{Value, json};
 
 use super::super::{ops, print};
+use crate::arguments::in_range;
 use crate::plugins::PluginLimits;
 use crate::table::{render, table};
 
@@ -28,6 +30,10 @@ pub(crate) struct Check {
     /// Plugin files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Time limit for all checks together, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0,
+          value_parser = in_range(faa_plugin::PluginOptions::CALL_SECONDS))]
+    total_time: f64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -57,10 +63,11 @@ impl Check {
     pub(crate) fn run(self) -> Result<()> {
         let host = self.limits.host()?;
         let native = self.limits.native();
+        let deadline = Instant::now() + Duration::from_secs_f64(self.total_time);
         // The ops that are already loaded when a folder with these plugins is loaded in this order.
         let mut others = builtin_ops();
         let reports: Vec<Report> = (self.files.iter())
-            .map(|file| Report::of(&host, native, file, &mut others))
+            .map(|file| Report::of(&host, native, file, &mut others, deadline))
             .collect();
         if self.json {
             let reports: Vec<Value> = reports.iter().map(Report::as_json).collect();
@@ -98,12 +105,25 @@ impl Finding {
     }
 }
 
+/// The failure of a check that has not ended by the deadline of all checks.
+fn out_of_time(check: &str, deadline: Instant) -> Option<Finding> {
+    let advice = "make the ops faster, or check fewer plugins at once, or raise --total-time";
+    let late = Instant::now() >= deadline;
+    late.then(|| Finding::failed(check, "not finished within --total-time".to_owned(), advice))
+}
+
 impl Report {
-    fn of(host: &Host, native: Option<NativePermission>, file: &Path, others: &mut OpSet) -> Self {
+    fn of(
+        host: &Host,
+        native: Option<NativePermission>,
+        file: &Path,
+        others: &mut OpSet,
+        deadline: Instant,
+    ) -> Self {
         let (info, findings) = match host.load_path(file, native) {
             Ok(plugin) => {
                 let size = fs::metadata(file).map_or(0, |file| file.len());
-                let mut findings = findings(&plugin, size);
+                let mut findings = findings(&plugin, size, deadline);
                 findings.push(names_are_unique(&plugin, others));
                 (info(&plugin, size), findings)
             }
@@ -203,7 +223,7 @@ fn info(plugin: &Plugin, size: u64) -> Value {
 }
 
 /// The format of a plugin, which loading has checked, and its behaviour.
-fn findings(plugin: &Plugin, size: u64) -> Vec<Finding> {
+fn findings(plugin: &Plugin, size: u64, deadline: Instant) -> Vec<Finding> {
     let abi = plugin.abi();
     let mut found = vec![
         Finding::passed("size", format!("{size} bytes, SHA-256 {}", plugin.sha256())),
@@ -238,7 +258,7 @@ fn findings(plugin: &Plugin, size: u64) -> Vec<Finding> {
         };
         let summary = spec.summary();
         found.push(Finding::passed(spec.name(), format!("{summary} ({range})")));
-        found.extend(behaviour::findings(plugin, op));
+        found.extend(behaviour::findings(plugin, op, deadline));
     }
     found
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use faa_policy::Converted;
-use faa_system::write_whole;
+use faa_system::{log_line, write_whole};
 use serde_json::json;
 
 use super::super::read_bounded;
@@ -60,7 +60,7 @@ impl Convert {
         write_whole(&self.output, policy.to_json().as_bytes())?;
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         for warning in &warnings {
-            eprintln!("warning: {warning}");
+            log_line!("warning: {warning}");
         }
         let count = policy.sub_policies().len();
         Ok(if self.json {

@@ -4,7 +4,6 @@ use faa_op::Stream;
 
 use super::entries::Limits;
 use super::*;
-use crate::error::DataErrorKind;
 
 impl Tar {
     /// A sparse file that claims a hole of `hole` bytes, and what follows its header.
@@ -76,7 +75,10 @@ fn files_claimed_to_be_large_are_passed_over() {
     let files = unreadable(&zstd(&tar, 7, (claimed >> 16) as usize + 1));
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].0, "train/cat/2");
-    assert_eq!(files[0].1, "the file is larger than 256 MiB");
+    assert_eq!(
+        files[0].1,
+        "the file has 268435457 bytes; the limit is 268435456"
+    );
 }
 
 #[test]
@@ -156,6 +158,79 @@ fn sparse_files_are_not_read() {
     assert_eq!(files[0].0, "train/cat/2");
     let tar = Tar::pets("").sparse("other", 1 << 32, b"");
     assert_eq!(tar.load().unwrap(), Tar::pets("").load().unwrap());
+}
+
+/// Those of GNU tar in the format `posix`: their header names a different file, which the extensions
+/// correct, and their content begins with a map of the holes.
+#[test]
+fn sparse_files_by_extensions_are_named() {
+    for records in [
+        b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n31 GNU.sparse.name=train/cat/2\n30 GNU.sparse.realsize=10485\n".as_slice(),
+        b"25 GNU.sparse.size=12345\n",
+    ] {
+        let name = match records.len() {
+            25 => "train/cat/2",
+            _ => "train/cat/GNUSparseFile.7/2",
+        };
+        let tar = Tar::pets("")
+            .entry(b"name", EntryType::XHeader, records)
+            .file(name, &image(9));
+        tar.refused("train/cat/2: it is stored as a sparse file; create the archive without");
+    }
+}
+
+#[test]
+fn the_paths_are_limited() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.tar");
+    std::fs::write(&file, Tar::pets("").bytes()).unwrap();
+    let limits = |paths| Limits { paths, ..LIMITS };
+    // `train/cat/1` and `train/dog/1`, `test/cat/1` and `test/dog/1`.
+    assert!(entries::list(&file, limits(42)).is_ok());
+    let text = refusal(&file, limits(41));
+    assert!(
+        text.contains("has paths that are too long together"),
+        "{text}"
+    );
+}
+
+/// A bomb of many files that are no images: they are decoded, and dropped, as they are read.
+#[test]
+fn few_encoded_images_are_in_memory() {
+    const LENGTH: usize = 10_000;
+    let mut tar = Tar::pets("");
+    for index in 0..100 {
+        tar = tar.file(&format!("train/cat/x{index}"), &[0; LENGTH]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.tar");
+    std::fs::write(&file, gzip(&tar.bytes())).unwrap();
+    let wanted = (1..=104)
+        .map(|number| (number, vec![number as usize]))
+        .collect();
+    let limits = Limits {
+        held: 5 * LENGTH,
+        ..LIMITS
+    };
+    let mut read = 0;
+    let outcome = entries::read(&file, limits, &wanted, |images| {
+        let bytes = images.iter().map(|(_, content)| match content {
+            Content::Held(bytes) => bytes.len(),
+            _ => 0,
+        });
+        assert!(bytes.sum::<usize>() < 6 * LENGTH);
+        read += images.len();
+        Ok(())
+    });
+    outcome.unwrap();
+    assert_eq!(read, 104);
+    assert_eq!(
+        load(&std::fs::read(&file).unwrap())
+            .unwrap_err()
+            .unreadable()
+            .len(),
+        100
+    );
 }
 
 #[test]

@@ -61,7 +61,11 @@ fn hardware(environments: &[Environment]) -> Markup {
     html! {
         (scrolling("Hardware", false, &table))
         @if more > 0 { p.note { "… and " (count(more)) " more changes of hardware." } }
-        @if shown.len() > 1 {
+        @if environments.iter().any(|it| it.build != environments[0].build) {
+            p.note { "This run was continued by a different build; results may differ." }
+        }
+        // The text is that of the hardware alone.
+        @if environments.iter().any(|it| it.to_string() != environments[0].to_string()) {
             p.note { "This run was continued on different hardware; results may differ by rounding." }
         }
     }

@@ -1,11 +1,12 @@
 //! Checks of an op's behaviour.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use faa_op::{Channels, ImageMut, Op, Stream};
 use faa_plugin::{CallError, CallErrorKind, Plugin, PluginOp};
 
-use super::Finding;
+use super::{Finding, out_of_time};
 use crate::measure::{Pictures, Workload, rate};
 
 const SHAPES: [(usize, usize); 8] = [
@@ -34,7 +35,7 @@ struct Case {
 }
 
 /// Runs all checks of an op.
-pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
+pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>, deadline: Instant) -> Vec<Finding> {
     let values = values(op);
     let cases: Vec<Case> = SHAPES
         .iter()
@@ -48,15 +49,15 @@ pub(super) fn findings(plugin: &Plugin, op: &Arc<PluginOp>) -> Vec<Finding> {
             })
         })
         .collect();
-    let (works, error) = works(op, &cases);
+    let (works, error) = works(op, &cases, deadline);
     if error.is_some_and(|error| matches!(error.kind(), CallErrorKind::Time(_))) {
         // In further checks, each case could take the whole time limit.
         return vec![works];
     }
     vec![
         works,
-        is_pure(plugin, op, &cases),
-        tables_agree(op, &values),
+        is_pure(plugin, op, &cases, deadline),
+        tables_agree(op, &values, deadline),
         time(op, values[values.len() / 2]),
     ]
 }
@@ -80,10 +81,13 @@ fn values(op: &PluginOp) -> Vec<f64> {
 }
 
 /// Applies every case; returns the first error too, if there is one.
-fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
+fn works(op: &PluginOp, cases: &[Case], deadline: Instant) -> (Finding, Option<CallError>) {
     let check = format!("{}: every shape and value", op.spec().name());
     let mut unsupported = 0;
     for case in cases {
+        if let Some(late) = out_of_time(&check, deadline) {
+            return (late, None);
+        }
         match case.apply(op) {
             Ok(_) => {}
             Err(error) if matches!(error.kind(), CallErrorKind::Shape { .. }) => unsupported += 1,
@@ -110,12 +114,15 @@ fn works(op: &PluginOp, cases: &[Case]) -> (Finding, Option<CallError>) {
 }
 
 /// Repeats each call: at once, after a different call, and in a new instance.
-fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
+fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case], deadline: Instant) -> Finding {
     let check = format!("{}: same call, same bytes", op.spec().name());
     let failed = |case: &Case, when: &str, advice| {
         Finding::failed(&check, format!("{case}: different bytes {when}"), advice)
     };
     for case in cases.iter().filter(|case| case.shape.0 <= 224) {
+        if let Some(late) = out_of_time(&check, deadline) {
+            return late;
+        }
         let Ok(first) = case.apply(op) else { continue };
         let repeats = || case.apply(op).is_ok_and(|result| result == first);
         if !repeats() {
@@ -149,11 +156,14 @@ fn is_pure(plugin: &Plugin, op: &PluginOp, cases: &[Case]) -> Finding {
     Finding::passed(check, detail)
 }
 
-fn tables_agree(op: &PluginOp, values: &[f64]) -> Finding {
+fn tables_agree(op: &PluginOp, values: &[f64], deadline: Instant) -> Finding {
     let check = format!("{}: lookup tables", op.spec().name());
     let mut found = false;
     for &value in values {
         for channels in CHANNELS {
+            if let Some(late) = out_of_time(&check, deadline) {
+                return late;
+            }
             let tables = match op.try_lookup_tables(value, channels) {
                 Ok(Some(tables)) => tables,
                 Ok(None) => continue,

@@ -1,0 +1,96 @@
+use image::codecs::jpeg::JpegEncoder;
+use image::{GrayImage, ImageEncoder, Luma, Rgb, RgbImage};
+
+use super::*;
+use crate::decode;
+
+// 27×20 pixels, from Pillow: `save(…, quality=60, progressive=True)`, and with
+// `restart_marker_blocks=3`. Both have chroma at half the resolution.
+const PROGRESSIVE: &[u8] = include_bytes!("progressive.jpg");
+const RESTARTS: &[u8] = include_bytes!("restarts.jpg");
+
+/// Files of the kinds of JPEG that there are, each of which ends in its end marker.
+fn files() -> Vec<Vec<u8>> {
+    let encode = |picture: &[u8], colour: image::ExtendedColorType| {
+        let mut jpeg = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 80);
+        // Data that looks like the end of a file, as a small picture within a file is.
+        encoder
+            .set_icc_profile(b"\xff\xda\0\x02 \xff\xd9".to_vec())
+            .unwrap();
+        encoder.encode(picture, 27, 20, colour).unwrap();
+        jpeg
+    };
+    let level = |x: u32, y: u32| (x * 9 + y * y) as u8;
+    let grey = GrayImage::from_fn(27, 20, |x, y| Luma([level(x, y)]));
+    let rgb = RgbImage::from_fn(27, 20, |x, y| Rgb([level(x, y), level(y, x), x as u8]));
+    vec![
+        encode(&grey, image::ExtendedColorType::L8),
+        encode(&rgb, image::ExtendedColorType::Rgb8),
+        PROGRESSIVE.to_vec(),
+        RESTARTS.to_vec(),
+    ]
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_refused_unless_only_its_end_marker_is_missing() {
+    for file in files() {
+        let whole = decode::read_bytes(&file, None).unwrap();
+        for length in [file.len() - 1, file.len() - 2] {
+            assert_eq!(decode::read_bytes(&file[..length], None).unwrap(), whole);
+        }
+        for length in 0..file.len() - 2 {
+            let Err(refusal) = decode::read_bytes(&file[..length], None) else {
+                panic!("{length} of {} bytes are not a picture", file.len());
+            };
+            assert!(!refusal.0.is_empty());
+        }
+        let cut = decode::read_bytes(&file[..file.len() - 20], None).unwrap_err();
+        assert_eq!(
+            cut.0,
+            "the file ends before its picture does; copy or download it again"
+        );
+    }
+}
+
+#[test]
+fn headers_without_picture_data_are_refused() {
+    for file in files() {
+        let scan = file
+            .windows(2)
+            .rposition(|pair| pair == [0xff, SCAN])
+            .unwrap();
+        let headers = &file[..scan + 2 + usize::from(file[scan + 3])];
+        let ended = [&file[..20], &[0xff, END]].concat();
+        assert!(jpeg_ends_early(headers) && jpeg_ends_early(&ended));
+        assert!(decode::read_bytes(&ended, None).is_err());
+    }
+}
+
+#[test]
+fn what_follows_the_end_marker_does_not_matter() {
+    for mut file in files() {
+        file.extend(b"\xff\xd8 another picture");
+        assert!(!jpeg_ends_early(&file));
+    }
+}
+
+#[test]
+fn random_damage_never_panics() {
+    let mut stream = faa_op::Stream::for_op(5);
+    for file in files() {
+        for _ in 0..2_000 {
+            let mut bytes = file[..file.len() - 2].to_vec();
+            for _ in 0..=stream.below(4) {
+                let index = stream.below(bytes.len() as u64) as usize;
+                bytes[index] = stream.below(256) as u8;
+            }
+            let _ = jpeg_ends_early(&bytes);
+        }
+    }
+}
+
+#[test]
+fn other_files_are_none_of_its_business() {
+    assert!(!jpeg_ends_early(b"") && !jpeg_ends_early(b"\x89PNG\r\n\x1a\n"));
+}

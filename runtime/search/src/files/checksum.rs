@@ -1,0 +1,38 @@
+/// FNV-1a, 64 bits. Any change of a single byte changes it.
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+        (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+const KEY: &str = "\"checksum\"";
+
+/// A JSON object, on one line or indented, with the digest of its text as the last key, and a newline.
+///
+/// # Panics
+///
+/// If it is not an object.
+pub fn with_checksum(object: &str) -> String {
+    let object = object.trim_end();
+    let (comma, colon, end) = match object.contains('\n') {
+        true => (",\n  ", ": ", "\n}\n"),
+        false => (",", ":", "}\n"),
+    };
+    let fields = object.strip_suffix('}').expect("it is an object");
+    let fields = fields.trim_end();
+    let content = format!("{fields}{comma}");
+    let digest = digest(content.as_bytes());
+    format!("{content}{KEY}{colon}\"{digest:016x}\"{end}")
+}
+
+/// Whether a JSON object has the checksum that [`with_checksum`] has given it.
+pub(super) fn is_intact(object: &[u8]) -> bool {
+    let mut places = object.windows(KEY.len());
+    let Some(end) = places.rposition(|place| place == KEY.as_bytes()) else {
+        return false;
+    };
+    let (content, checksum) = object.split_at(end);
+    let expected = format!("{KEY}:\"{:016x}\"}}", digest(content));
+    let found = checksum.iter().filter(|byte| !byte.is_ascii_whitespace());
+    found.eq(expected.as_bytes())
+}

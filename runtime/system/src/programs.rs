@@ -1,0 +1,151 @@
+//! Finding and asking other programs, such that neither the working folder nor a program that hangs has a
+//! say in it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// How long a program may take to answer a simple question.
+pub const ANSWER_TIME: Duration = Duration::from_secs(20);
+
+/// The path of a program in one of the absolute folders of a `PATH`. Empty and relative entries are skipped,
+/// because they name the working folder, or one in it: its files must not be run.
+pub fn find_program(path: &OsStr, name: &str) -> Option<PathBuf> {
+    let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    let mut files = folders.map(|folder| folder.join(&name));
+    files.find(|file| is_executable(file))
+}
+
+/// A command that runs Python without standard input, in the root folder and in isolation (`-I`): the
+/// working folder, the environment and the user's own packages add no modules to it.
+pub fn python(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-I").current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// The first of these Pythons on a `PATH` in which a script succeeds, and the last line that it prints:
+/// modules that Python imports by itself may print others.
+pub fn find_python(path: &OsStr, names: &[&str], script: &str) -> Option<(PathBuf, String)> {
+    let mut pythons = names.iter().filter_map(|name| find_program(path, name));
+    pythons.find_map(|file| {
+        let printed = answer(python(&file).args(["-c", script]), ANSWER_TIME).ok()?;
+        let last = printed.trim_end().lines().next_back();
+        Some((file, last.unwrap_or_default().to_owned()))
+    })
+}
+
+/// The standard output of a command that succeeds within a time. It has no standard input, and its standard
+/// error is discarded.
+///
+/// # Errors
+///
+/// Those of the operating system; [`io::ErrorKind::TimedOut`], after which the program was ended;
+/// [`io::ErrorKind::Other`] if it fails.
+pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let piped = piped.stdin(Stdio::null());
+    let mut child = piped.spawn()?;
+    let mut output = child.stdout.take().expect("standard output is piped");
+    let (sender, receiver) = mpsc::channel();
+    // Reading ends with the program. Where it has started others that outlive it, nobody waits for them.
+    thread::spawn(move || {
+        let mut printed = Vec::new();
+        let read = output.read_to_end(&mut printed);
+        let _ = sender.send(read.map(|_| printed));
+    });
+    let printed = receiver.recv_timeout(time);
+    if printed.is_err() {
+        // It may have ended meanwhile.
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let printed = printed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    match status.success() {
+        true => Ok(String::from_utf8_lossy(&printed).into_owned()),
+        false => Err(io::Error::other(format!("it ended with {status}"))),
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// An executable file.
+    fn script(folder: &Path, name: &str, lines: &str) {
+        let file = folder.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn only_executables_in_absolute_folders_are_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path(), folder.path().join("other"));
+        fs::create_dir(&other).unwrap();
+        fs::write(path.join("python3"), "").unwrap();
+        script(&other, "python3", "");
+        let joined = env::join_paths([path, &other]).unwrap();
+        assert_eq!(
+            find_program(&joined, "python3"),
+            Some(other.join("python3"))
+        );
+        // The same folder by a path from the working folder.
+        let up = "../".repeat(env::current_dir().unwrap().components().count());
+        let relative = format!("{up}{}", other.display());
+        assert!(Path::new(&relative).join("python3").is_file());
+        for path in ["", ":", &relative] {
+            assert_eq!(find_program(OsStr::new(path), "python3"), None);
+        }
+    }
+
+    #[test]
+    fn the_last_line_of_the_first_python_that_succeeds_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let find = || {
+            find_python(
+                folder.path().as_os_str(),
+                &["python3", "python"],
+                "a script",
+            )
+        };
+        assert_eq!(find(), None);
+        script(folder.path(), "python3", "echo 1; exit 1");
+        // It prints its arguments and its working folder.
+        script(folder.path(), "python", "echo noise; echo \"$@ in $PWD\"");
+        let (python, printed) = find().unwrap();
+        assert_eq!(python, folder.path().join("python"));
+        assert_eq!(printed, "-I -c a script in /");
+        script(folder.path(), "python3", "");
+        assert_eq!(find().unwrap().1, "");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let mut sleep = Command::new("sh");
+        sleep.args(["-c", "echo $$; exec sleep 1000"]);
+        let error = answer(&mut sleep, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,127 @@
+//! Files that somebody has planted in the working folder or in the temporary folder are not run.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use faa_tests::run;
+use faa_tests::workdir::Workdir;
+use serde_json::Value;
+
+/// Writes an executable file.
+fn program(folder: &Workdir, name: &str, lines: &str) {
+    folder.write(name, format!("#!/bin/sh\n{lines}\n"));
+    fs::set_permissions(folder.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// `doctor --json` without a libtorch of its own, and what it finds.
+fn doctor(folder: &Workdir, change: impl Fn(&mut Command)) -> Value {
+    let mut doctor = folder.faa_runtime("doctor --json");
+    doctor.env_remove("LIBTORCH");
+    doctor.env("FAA_CACHE_DIR", folder.join("cache"));
+    change(&mut doctor);
+    serde_json::from_slice(&run(&mut doctor).stdout).unwrap()
+}
+
+/// A folder with a file that Python would run if it imported it from there, and a libtorch.
+fn plant_modules(folder: &Workdir) {
+    let leave = format!("open({:?}, 'w')\n", folder.join("planted"));
+    for module in [
+        "importlib.py",
+        "importlib/__init__.py",
+        "encodings.py",
+        "torch/__init__.py",
+    ] {
+        folder.write(module, &leave);
+    }
+    folder.write("torch/lib/libtorch_cpu.so", "");
+    folder.write("torch/version.py", "__version__ = '2.11.0'\n");
+}
+
+fn assert_nothing_ran(folder: &Workdir, found: &Value) {
+    assert!(!folder.join("planted").exists(), "it was run");
+    let at = found["libtorch"]["home"].as_str().unwrap_or_default();
+    assert!(!Path::new(at).starts_with(folder.path()), "{found}");
+}
+
+#[test]
+fn python_imports_nothing_of_the_working_folder_and_the_temporary_folder() {
+    let folder = Workdir::new();
+    plant_modules(&folder);
+    let found = doctor(&folder, |doctor| {
+        doctor.env("TMPDIR", folder.path());
+        doctor.env("PYTHONPATH", folder.path());
+        doctor.env("PYTHONUSERBASE", folder.path());
+    });
+    assert_nothing_ran(&folder, &found);
+}
+
+#[test]
+fn programs_are_not_looked_for_in_the_working_folder() {
+    let folder = Workdir::new();
+    for name in ["python3", "bin/python3", "rustc", "bin/rustc"] {
+        program(
+            &folder,
+            name,
+            &format!("echo > {:?}", folder.join("planted")),
+        );
+    }
+    for path in ["bin", "bin:", ":bin", "."] {
+        let found = doctor(&folder, |doctor| drop(doctor.env("PATH", path)));
+        assert_nothing_ran(&folder, &found);
+    }
+}
+
+#[test]
+fn no_toolchain_of_the_working_folder_is_run_or_installed() {
+    let folder = Workdir::new();
+    folder.write("toolchain/lib/empty", "");
+    program(
+        &folder,
+        "toolchain/bin/rustc",
+        &format!("echo > {:?}", folder.join("planted")),
+    );
+    let file = format!("[toolchain]\npath = {:?}\n", folder.join("toolchain"));
+    folder.write("rust-toolchain.toml", file);
+    let found = doctor(&folder, |doctor| {
+        drop(doctor.env_remove("RUSTUP_TOOLCHAIN"))
+    });
+    assert_nothing_ran(&folder, &found);
+
+    // What is asked, and where.
+    let asked = folder.join("asked");
+    let lines = format!("echo \"$PWD $RUSTUP_AUTO_INSTALL $RUSTUP_TOOLCHAIN $*\" >> {asked:?}");
+    program(&folder, "rustup/rustc", &lines);
+    doctor(&folder, |doctor| {
+        doctor.env("PATH", folder.join("rustup"));
+        doctor.env("RUSTUP_TOOLCHAIN", "named-by-the-folder");
+    });
+    let asked = fs::read_to_string(asked).unwrap();
+    assert!(
+        asked.lines().all(|line| line == "/ 0  --print sysroot"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn the_cache_is_preferred_and_python_s_last_line_counts() {
+    let folder = Workdir::new();
+    let with_libtorch = |name: &str| {
+        folder.write(&format!("{name}/lib/libtorch_cpu.so"), "");
+        folder.write(&format!("{name}/build-version"), "2.11.0");
+    };
+    with_libtorch("torch");
+    let lines = format!("echo noise; echo {:?}", folder.join("torch"));
+    program(&folder, "path/python3", &lines);
+    let origin = || {
+        doctor(&folder, |doctor| {
+            drop(doctor.env("PATH", folder.join("path")))
+        })
+    };
+    assert_eq!(origin()["libtorch"]["origin"], "Python");
+    with_libtorch("cache/libtorch-2.11.0-cpu");
+    assert_eq!(origin()["libtorch"]["origin"], "the download cache");
+}
