@@ -334,6 +334,22 @@ mod tests {
     }
 
     #[test]
+    fn an_op_that_draws_nothing_does_not_depend_on_its_seed() {
+        const DRAWING: [&str; 3] = ["Cutout", "CropPad", "CutoutAbs"];
+        let shape = (23, 19);
+        let source = noise(shape, Channels::Rgb);
+        for op in builtin_ops().iter() {
+            let spec = op.spec();
+            let value = spec.value_range().map_or(0.0, |range| range.value_at(0.2));
+            let results = [1, u64::MAX].map(|seed| {
+                try_apply(op.as_ref(), value, seed, shape, Channels::Rgb, &source).unwrap()
+            });
+            let draws = DRAWING.contains(&spec.name());
+            assert_eq!(results[0] != results[1], draws, "{}", spec.name());
+        }
+    }
+
+    #[test]
     fn color_ops_leave_alpha_alone() {
         let values = "AutoContrast 0, Invert 0, Equalize 0, Solarize 77, Posterize 2, Contrast 1.7, \
             Color -0.4, Brightness 1e300, Sharpness 3, Cutout 0.7, CutoutAbs 6, SolarizeAdd 90, \

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("single-core", "faa-op faa-ops-builtin faa-policy"),
     (
         "faa-tests",
-        "faa-data faa-op faa-ops-builtin faa-plugin faa-policy faa-search plugin-elastic plugin-fade plugin-weather",
+        "faa-data faa-op faa-ops-builtin faa-plugin faa-policy faa-search faa-system plugin-elastic plugin-fade plugin-weather",
     ),
 ];
 

@@ -13,7 +13,9 @@ use faa_tests::plugins::{
     native_permission,
 };
 use faa_tests::workdir::Workdir;
-use faa_tests::{assert_contains, assert_fails, faa_runtime, json_of, output_of, run, stdout_of};
+use faa_tests::{
+    assert_contains, assert_fails, faa_runtime, json_of, output_of, run, stdout_of, write_image,
+};
 
 /// The example ops, each with values below, within and above its range.
 const CASES: &[(&str, &[f64])] = &[
@@ -454,7 +456,7 @@ fn plugins_work_with_little_address_space() {
     for file in &files {
         fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
     }
-    write_image(&folder.path().join("cat.png"), 60, 40, 1);
+    faa_tests::write_image(&folder.path().join("cat.png"), 60, 40, 1);
     let program = faa_runtime().get_program().to_owned();
     let run = |limit: &str, arguments: &str| {
         let mut shell = Command::new("sh");

@@ -74,9 +74,11 @@ impl OpSet {
 
     /// Where the op of that name is, in whichever case.
     fn position(&self, name: &str) -> Option<usize> {
-        let wanted = name.to_lowercase();
-        let names = |op: &Arc<dyn Op>| op.spec().name().to_lowercase();
-        self.ops.iter().position(|op| names(op) == wanted)
+        fn lowercase(name: &str) -> impl Iterator<Item = char> {
+            name.chars().flat_map(char::to_lowercase)
+        }
+        let same = |op: &Arc<dyn Op>| lowercase(op.spec().name()).eq(lowercase(name));
+        self.ops.iter().position(same)
     }
 }
 

@@ -191,7 +191,7 @@ fn all_parts_of_a_call_have_one_deadline() {
     let exceeds = |_| {
         let (result, took) = call(Duration::from_secs(600));
         assert_eq!(result, Ok(()));
-        call(took * 3 / 4).0 == Err("time")
+        call(took * 5 / 8).0 == Err("time")
     };
     assert!((0..20).any(exceeds));
 }

@@ -26,6 +26,13 @@ pub enum Warning {
     /// The program that wrote the file did not keep the order of ops within a sub-policy. The policy
     /// has the order of the file.
     OrderLost,
+    /// Sub-policies that are numbered from 0 to one less than their number would not have this one's
+    /// number, so some may be missing in the file.
+    #[non_exhaustive]
+    Numbering {
+        /// The sub-policy's number.
+        path: String,
+    },
     /// Fast AutoAugment does not search over this op, so its range may be a different one; the
     /// magnitude is taken over the range that the op has here.
     #[non_exhaustive]
@@ -44,6 +51,13 @@ impl fmt::Display for Warning {
                 "this format does not keep the order in which ops are applied; \
                  the policy has the order of the file",
             ),
+            Self::Numbering { path } => {
+                let warning = format!(
+                    "{path}: not the number of a sub-policy from 0 on without gaps; some of the \
+                     sub-policies may be missing"
+                );
+                f.write_str(&text::clean(&warning, 500))
+            }
             Self::DifferentRange { path, op } => {
                 let warning = format!(
                     "{path}: Fast AutoAugment does not search over `{op}`; \
@@ -150,6 +164,13 @@ impl Reader<'_> {
                 sub_policy.push(self.step(op, &path, numbers)?);
             }
             sub_policies.push(sub_policy);
+        }
+        // No key is there twice, so keys that are all below their number have no gap.
+        let count = root.entries().len();
+        let is_number = |key: &str| (key.parse::<usize>()).is_ok_and(|number| number < count);
+        if let Some((key, _)) = root.entries().iter().find(|(key, _)| !is_number(key)) {
+            let path = root.path_of(key).to_string();
+            self.warnings.insert(0, Warning::Numbering { path });
         }
         if sub_policies.iter().any(|steps| steps.len() > 1) {
             self.warnings.insert(0, Warning::OrderLost);

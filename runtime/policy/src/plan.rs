@@ -56,8 +56,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`ReplayErrorKind::Plan`] if the plan does not fit: an unknown op, a value that is not finite,
-    /// a partner for an op that needs none, no partner for one that does, or one that the workspace
+    /// [`ReplayErrorKind::Plan`] if the plan does not fit: an unknown op, a value that is not finite
+    /// or, for an op without one, not 0, a partner for an op that needs none, no partner for one that does, or one that the workspace
     /// does not have. [`ReplayErrorKind::Apply`] if an op fails; the image may then hold anything.
     pub fn replay(
         &self,
@@ -138,7 +138,10 @@ impl PlannedStep {
         path: &JsonPath,
     ) -> Result<Drawn<'a>, PolicyError> {
         let op = resolve_op(&self.op, ops, &path.key("op"))?;
-        path.key("value").finite(self.value)?;
+        let value = path.key("value");
+        if value.finite(self.value)? != 0.0 && op.spec().value_range().is_none() {
+            return Err(value.error(PolicyErrorKind::NoValue));
+        }
         let partner = match (op.spec().needs_partner(), self.partner) {
             (true, None) => Some(PolicyErrorKind::Missing),
             (false, Some(_)) => Some(PolicyErrorKind::NoPartner),

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use faa_op::text::is_display_control;
 use faa_op::{DrawKey, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
@@ -54,7 +55,7 @@ pub fn foreign(file: &[u8]) {
         return;
     };
     for warning in &converted.warnings {
-        assert!(!warning.to_string().is_empty());
+        assert_is_clean(&warning.to_string());
     }
     assert_eq!(converted.policy.check(&OPS), Ok(()));
     assert_survives_writing(&converted.policy);
@@ -89,11 +90,20 @@ pub fn plan(file: &[u8]) {
 
 static OPS: LazyLock<OpSet> = LazyLock::new(builtin_ops);
 
-/// The accepted value. An error must have a message.
+/// The accepted value. An error must have a message, and a kind that has one.
 fn accepted<T>(result: Result<T, PolicyError>) -> Option<T> {
-    result
-        .inspect_err(|error| assert!(!error.kind().to_string().is_empty()))
-        .ok()
+    let checked = result.inspect_err(|error| {
+        assert!(!error.kind().to_string().is_empty());
+        assert_is_clean(&error.to_string());
+    });
+    checked.ok()
+}
+
+/// A message, whatever is in the file, neither fills a terminal nor controls it.
+fn assert_is_clean(message: &str) {
+    let length = message.chars().count();
+    assert!((1..=501).contains(&length), "{length} characters");
+    assert!(!message.contains(is_display_control), "{message:?}");
 }
 
 fn assert_survives_writing(policy: &Policy) {

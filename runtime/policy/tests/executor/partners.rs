@@ -171,6 +171,10 @@ fn a_plan_that_does_not_fit_is_refused_with_its_path() {
         assert_eq!(error, PolicyError::new("steps[0].partner", kind));
     }
 
+    let fixed = r#"{"step": 0, "op": "Fixed", "value": 0.5, "seed": 0}"#;
+    let expected = PolicyError::new("steps[0].value", PolicyErrorKind::NoValue);
+    assert_eq!(error(fixed, None), expected);
+
     let mut infinite = plan(r#"{"step": 0, "op": "Plain", "value": 1, "seed": 0}"#);
     assert_eq!(replay(&infinite, None), Ok(()));
     infinite.steps[0].value = f64::INFINITY;

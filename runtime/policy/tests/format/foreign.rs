@@ -59,6 +59,27 @@ fn the_object_form_keeps_the_files_order_and_warns() {
 }
 
 #[test]
+fn sub_policies_that_are_missing_are_pointed_out() {
+    let warnings = |keys: &[&str]| -> Vec<String> {
+        let sub_policies = keys
+            .iter()
+            .map(|key| format!(r#""{key}": {{"Invert": [1, 0]}}"#));
+        let json = format!("{{{}}}", sub_policies.collect::<Vec<_>>().join(", "));
+        let warnings = converted(&json).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    assert!(warnings(&["1", "0", "2"]).is_empty());
+    for (keys, key) in [(["0", "1", "3"], "3"), (["0", "1", "first"], "first")] {
+        let found = warnings(&keys);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with(&format!("{key}: not the number")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn an_op_that_the_paper_does_not_search_over_is_pointed_out() {
     let warnings = converted(r#"[[["CutoutAbs", 1, 0.5], ["FlipX", 1, 0.5]]]"#)
         .unwrap()
