@@ -190,6 +190,7 @@ fn errors_of_eval_name_the_file() {
         |network| eval(&folder, &format!("{network} --data folder:data")),
         "1 torn.safetensors => torn.safetensors is damaged
          1 missing.safetensors => cannot read missing.safetensors
+         1 /dev/zero => /dev/zero is not a regular file
          1 data => data has no trained network of a final training
          1 begun => begun has no trained network of a final training",
     );

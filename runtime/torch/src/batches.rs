@@ -93,6 +93,8 @@ impl DataLoader<'_> {
     ) -> Result<HostBatch, BackendError> {
         let [width, height] = self.size;
         let stride = width * height * 3;
+        // Zeroing this and copying it into a tensor take 5 µs of a batch's 10 ms or more on a CPU, and
+        // need no uninitialised memory.
         let mut pixels = vec![0; samples.len() * stride];
         let partners = TaskPartners {
             split: self.split,

@@ -93,11 +93,8 @@ pub(crate) fn load(
     path: &Path,
 ) -> Result<WideResNet, CheckpointError> {
     let read = || {
-        network(
-            shape,
-            device,
-            &mut NetworkFile::open(path)?.read(&shape.tensors())?,
-        )
+        let mut values = NetworkFile::open(path)?.read(&shape.tensors())?;
+        network(shape, device, &mut values)
     };
     read().map_err(CheckpointError::of(path))
 }
@@ -112,11 +109,9 @@ pub(crate) fn load_any(
     let read = || {
         let file = NetworkFile::open(path)?;
         let description = file.metadata.network.as_ref();
-        let description = description
-            .filter(|description| description.is_valid())
-            .ok_or(CheckpointErrorKind::Metadata(
-                "model, classes, size and statistics",
-            ))?;
+        let description = description.filter(|description| description.is_valid());
+        let parts = "model, classes, size and statistics";
+        let description = description.ok_or(CheckpointErrorKind::Metadata(parts))?;
         description.check(data)?;
         let (shape, statistics) = (description.shape(), description.statistics());
         if file.header.data_len() > MAX_TENSORS {
@@ -255,7 +250,7 @@ impl NetworkFile {
     fn read(
         mut self,
         specs: &[TensorSpec],
-    ) -> Result<impl Iterator<Item = Vec<f32>>, CheckpointErrorKind> {
+    ) -> Result<impl Iterator<Item = Vec<f32>> + use<>, CheckpointErrorKind> {
         for spec in specs {
             let TensorSpec { name, size, .. } = spec;
             let is_it = |info: &TensorInfo| {

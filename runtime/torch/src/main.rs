@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use faa_op::text;
 use faa_plugin::PluginOptions;
 use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
@@ -90,10 +91,8 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
                 let network = backend.load_any(&file)?;
                 let evaluation = backend.evaluate(&network, Images::Test, stop)?;
                 if !evaluation.loss.is_finite() {
-                    bail!(
-                        "{} has a loss that is infinite or NaN: its training diverged",
-                        file.display()
-                    );
+                    let file = text::clean(&file.to_string_lossy(), 4_096);
+                    bail!("{file} has a loss that is infinite or NaN: its training diverged");
                 }
                 send(&Message::Event(Event::Evaluated { file, evaluation }), stop);
             }

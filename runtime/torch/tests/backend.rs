@@ -364,3 +364,19 @@ fn a_network_is_evaluated_from_its_file_alone() {
         assert!(error.contains(network) && error.contains(data), "{error}");
     }
 }
+
+/// The images are so few that the number of requested ones doubles more often than an integer has bits.
+#[test]
+fn rates_are_measured_on_a_few_small_images() {
+    let split = || {
+        Split::new(
+            vec![100; 12 * 4 * 4 * 3],
+            (0..12).map(|image| image % 3).collect(),
+        )
+    };
+    let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    let dataset = Dataset::new(classes, (4, 4), split(), split());
+    let mut backend = backend_on(dataset, 1, Precision::Float32);
+    let rates = backend.rates(&training(), &StopFlag::new()).unwrap();
+    assert!(rates.train > 0.0 && rates.classify > 0.0, "{rates:?}");
+}
