@@ -150,7 +150,7 @@ fn modules_that_are_too_large_are_refused_before_they_are_compiled() {
         format!("(func) (elem declare func{})", " 0".repeat(10_001)),
         "(func)".repeat(2001),
         format!("(func (local{}))", " i32".repeat(1001)),
-        format!("(func {})", "(block) ".repeat(15_000)),
+        format!("(func {})", "(loop) ".repeat(8_000)),
     ] {
         refused(text, "too-complex");
     }

@@ -454,7 +454,7 @@ fn plugins_work_with_little_address_space() {
     for file in &files {
         fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
     }
-    write_image(&folder.path().join("cat.png"), 60, 40, 1);
+    faa_tests::write_image(&folder.path().join("cat.png"), 60, 40, 1);
     let program = faa_runtime().get_program().to_owned();
     let run = |limit: &str, arguments: &str| {
         let mut shell = Command::new("sh");

@@ -2,9 +2,6 @@
 
 #![cfg(unix)]
 
-use faa_tests::assert_fails;
-use faa_tests::worker::beside;
-
 use std::fs;
 
 use faa_op::text::is_display_control;

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use faa_tests::workdir::Workdir;
 use faa_tests::worker::{EVENT, FINISHED, STOPPED, beside_worker};
-use faa_tests::{output_of, run};
 
 const SEARCH: &str = "search --data glyphs --out run --json";
 

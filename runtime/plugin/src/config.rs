@@ -92,7 +92,7 @@ pub struct CompileLimits {
     pub module: usize,
     /// Size of all functions together, in bytes: 1 MiB.
     pub code: usize,
-    /// Size of one function, in bytes: 64 KiB.
+    /// Size of one function, in bytes: 32 KiB.
     pub function: usize,
     /// Functions: 2,000.
     pub functions: u32,
@@ -102,9 +102,9 @@ pub struct CompileLimits {
     pub depth: u32,
     /// Locals of one function, without its parameters: 1,000.
     pub locals: u32,
-    /// Estimated compilation effort, in units of about 60 ns: 16,000,000. It grows with the number of
-    /// operators and of the values that are live around them. Plugins of about 100 kB have a tenth
-    /// of it.
+    /// Estimated compilation effort, in units of about 250 ns: 8,000,000. It grows with the number of
+    /// operators and of the values that are live around them, and with the square of both within a
+    /// function. Plugins of about 40 kB have a tenth of it.
     pub effort: u64,
     /// Entries of every other section (types, tables, globals, exports, element and data segments):
     /// 2,000 each.
@@ -116,12 +116,12 @@ impl Default for CompileLimits {
         Self {
             module: 16 << 20,
             code: 1 << 20,
-            function: 64 << 10,
+            function: 32 << 10,
             functions: 2_000,
             parameters: 32,
             depth: 1_000,
             locals: 1_000,
-            effort: 16_000_000,
+            effort: 8_000_000,
             entries: 2_000,
         }
     }

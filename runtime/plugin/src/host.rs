@@ -190,9 +190,14 @@ fn engine_config(config: &HostConfig) -> Config {
         .wasm_features(WasmFeatures::all().difference(WasmFeatures::WASM2), false)
         .wasm_features(WasmFeatures::MULTI_VALUE, false)
         .cranelift_nan_canonicalization(config.canonical_nans)
-        .cranelift_opt_level(OptLevel::Speed)
+        // What is optimised was optimised by the plugin's own compiler. Doing it again makes few
+        // ops much faster, but lets values live longer than the module says, so that the time of
+        // compiling could not be bounded.
+        .cranelift_opt_level(OptLevel::None)
         .max_wasm_stack(config.limits.stack)
         .epoch_interruption(true)
+        // Otherwise every access to a table becomes several blocks of code.
+        .table_lazy_init(false)
         // Only backtraces and debuggers would read it.
         .generate_address_map(false)
         .memory_may_move(false);

@@ -141,11 +141,7 @@ fn thousandths(value: f64) -> f64 {
 
 /// A candidate that leaves every image unchanged.
 fn identity() -> Policy {
-    let step = Step {
-        op: "Identity".to_owned(),
-        probability: 0.0,
-        strength: Strength::Unstated,
-    };
+    let step = Step::new("Identity", 0.0, Strength::Unstated);
     Policy::of_sub_policies("identity", vec![vec![step]])
 }
 

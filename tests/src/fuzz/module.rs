@@ -18,7 +18,7 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
     config.limits.call_time = Duration::from_millis(20);
     config.limits.start_time = Duration::from_millis(20);
     config.limits.memory = 16 << 20;
-    config.compile.effort = 2_000_000;
+    config.compile.effort = 1_000_000;
     config.cache = None;
     Host::new(config).expect("WebAssembly can run here")
 });

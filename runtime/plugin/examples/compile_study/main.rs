@@ -2,19 +2,27 @@
 //!
 //! ```sh
 //! cargo run --release -p faa-plugin --example compile_study
+//! cargo run --release -p faa-plugin --example compile_study search SECONDS SEED
 //! ```
 //!
 //! Each kind of code is repeated until it fills the largest function that is accepted, and that
 //! function until it fills the largest module, so the result is an upper bound for modules of that
-//! kind. With a module's file as the argument, it measures that module instead. Each module is
-//! compiled in a separate process, whose peak memory is read at its end.
+//! kind. The search looks for worse kinds among random programs. Each module is compiled in a separate
+//! process, whose peak memory is read at its end. It runs on Linux.
+
+mod measure;
+mod processor;
+mod program;
+mod search;
 
 use std::env;
-use std::fs;
-use std::process::Command;
-use std::time::Instant;
+use std::time::Duration;
 
-use faa_plugin::{Host, HostConfig, PluginError, PluginErrorKind, inspect};
+use faa_plugin::{CompileLimits, HostConfig};
+
+use crate::measure::{effort, measure, measure_here};
+use crate::program::{FOUND, Generator, Program, accepted, largest};
+use crate::search::search;
 
 /// Code that some part of a compiler takes long over: its name, the number and type of the locals,
 /// and the code that is repeated. In the code `{n}` is the index of the repetition, `{a}`, `{b}` and
@@ -51,6 +59,12 @@ fn kinds() -> Vec<Kind> {
             (i64.lt_s (local.get 0) (local.get {b}))))"),
         ("blocks with a result, in sequence", 1, "i32",
          "(drop (block (result i32) (i32.const {n})))"),
+        ("indirect calls, without locals", 0, "i32", "(call_indirect (i32.const 0))"),
+        ("reads of a table", 0, "i32", "(drop (table.get 0 (i32.const 0)))"),
+        ("copies of a table's segment", 0, "i32",
+         "(table.init 0 $segment (i32.const 0) (i32.const 0) (i32.const 0))"),
+        ("empty loops", 0, "i32", "(loop)"),
+        ("sums over calls", 1, "i64", "(local.set 0 (i64.add (local.get 0) (call 0)))"),
         ("conditions inside conditions", 800, "i32",
          "(if (local.get {a}) (then (local.set {c} (i32.const 1)))
             (else (local.set 0 (local.get 2))))"),
@@ -73,34 +87,49 @@ fn kinds() -> Vec<Kind> {
 }
 
 fn main() {
-    let mut config = HostConfig::default();
-    config.cache = None;
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [file] = &arguments[..] {
-        return compile_one(config, file);
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => measure_kinds(),
+        ["one", file] => measure_here(file),
+        ["search", seconds, seed] => search(
+            Duration::from_secs(seconds.parse().expect("a number of seconds")),
+            seed.parse().expect("a number"),
+        ),
+        _ => panic!("no arguments, or: search SECONDS SEED"),
     }
-    println!("| a module full of | bytes | effort | seconds | peak memory (MB) |");
+}
+
+fn measure_kinds() {
+    let limits = HostConfig::default().compile;
+    let generator = Generator::new();
+    let found = FOUND.map(|(name, choices)| {
+        let choices = choices.to_vec();
+        let program = Program { choices };
+        let module = |repetitions, copies| generator.module(&program, repetitions, copies);
+        let repetitions = largest(limits.function, |n| accepted(&module(n, 1)));
+        let copies = largest(limits.functions as usize, |n| {
+            accepted(&module(repetitions, n))
+        });
+        (name, module(repetitions, copies))
+    });
+    println!("| a module full of | bytes | effort | CPU seconds | peak memory (MB) |");
     println!("| :-- | --: | --: | --: | --: |");
-    let mut modules: Vec<_> = (kinds().iter())
-        .map(|kind| (kind.0, largest_module(kind, &config)))
-        .collect();
-    let escaping = escaping_functions(&config);
-    modules.push(("functions with many parameters, in a table", escaping));
-    for (name, module) in modules {
-        let path = env::temp_dir().join("compile-study.wasm");
-        fs::write(&path, &module).expect("the folder for temporary files can be written to");
-        let program = env::current_exe().expect("a program knows its path");
-        let output = Command::new(program)
-            .arg(&path)
-            .output()
-            .expect("it starts");
-        let figures = String::from_utf8_lossy(&output.stdout);
-        println!("| {name} | {} | {} |", module.len(), figures.trim());
+    let kinds = kinds();
+    let kinds = kinds
+        .iter()
+        .map(|kind| (kind.0, largest_module(kind, &limits)));
+    let escaping = escaping_functions(&limits);
+    let escaping = ("functions with many parameters, in a table", escaping);
+    for (name, module) in kinds.chain([escaping]).chain(found) {
+        let (bytes, effort) = (module.len(), effort(&module));
+        let measured = measure(&module).expect("it is compiled");
+        let (seconds, megabytes) = (measured.seconds, measured.megabytes);
+        println!("| {name} | {bytes} | {effort} | {seconds:.2} | {megabytes:.0} |");
     }
 }
 
 /// A module of this kind, with the largest function that is accepted, repeated as often as is accepted.
-fn largest_module((_, count, of, code): &Kind, config: &HostConfig) -> Vec<u8> {
+fn largest_module((_, count, of, code): &Kind, limits: &CompileLimits) -> Vec<u8> {
     let count = *count;
     let each = |text: fn(&str, usize) -> String| -> String {
         (0..count).map(|local| text(of, local)).collect()
@@ -127,22 +156,21 @@ fn largest_module((_, count, of, code): &Kind, config: &HostConfig) -> Vec<u8> {
         let body: String = (0..units).map(unit).collect();
         let one = format!("(func {locals} {first} {body} {last})");
         let text = format!(
-            "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (memory 1) (table 1 funcref)\
+            "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (memory 1) (table 1 funcref) (elem $segment func 0)\
              (func (result i64) (i64.const 1)) {})",
             one.repeat(copies)
         );
         wat::parse_str(text).expect("the study's modules are valid")
     };
-    let accepted = |module: &[u8]| inspect(module, &config.limits, &config.compile).is_ok();
-    let units = largest(config.compile.function, |units| accepted(&module(units, 1)));
+    let units = largest(limits.function, |units| accepted(&module(units, 1)));
     let copies = largest(1 << 14, |copies| accepted(&module(units, copies)));
     module(units, copies)
 }
 
 /// As many functions as are accepted, with as many parameters as are accepted, all of which others
 /// may call, since an element segment lists them.
-fn escaping_functions(config: &HostConfig) -> Vec<u8> {
-    let parameters = " i32".repeat(config.compile.parameters as usize);
+fn escaping_functions(limits: &CompileLimits) -> Vec<u8> {
+    let parameters = " i32".repeat(limits.parameters as usize);
     let module = |count: usize| {
         let functions = format!("(func (param{parameters}))").repeat(count);
         let numbers: String = (0..count).map(|number| format!(" {number}")).collect();
@@ -152,49 +180,5 @@ fn escaping_functions(config: &HostConfig) -> Vec<u8> {
         );
         wat::parse_str(text).expect("the study's modules are valid")
     };
-    let accepted = |count: usize| inspect(&module(count), &config.limits, &config.compile).is_ok();
-    module(largest(1 << 14, accepted))
-}
-
-/// The largest number up to `max` that is accepted.
-fn largest(max: usize, accepted: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (1, 2);
-    while high < max && accepted(high) {
-        (low, high) = (high, 2 * high);
-    }
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        if accepted(middle) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-/// Compiles a module, and prints its effort, how long that took, and the peak of memory.
-fn compile_one(mut config: HostConfig, file: &str) {
-    let module = fs::read(file).expect("the module can be read");
-    let mut none = config.compile.clone();
-    none.effort = 0;
-    let refused = inspect(&module, &config.limits, &none).err();
-    let effort = match refused.as_ref().map(PluginError::kind) {
-        Some(PluginErrorKind::TooComplex { found, .. }) => *found,
-        _ => 0,
-    };
-    config.cache = None;
-    let host = Host::new(config).expect("there is a host");
-    let start = Instant::now();
-    // The study's modules have no exports, which is checked after compiling.
-    if let Err(error) = host.load(&module) {
-        let compiled = matches!(error.kind(), PluginErrorKind::MissingExport(_));
-        assert!(compiled, "{error}");
-    }
-    let took = start.elapsed();
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|text| text.trim().split(' ').next()?.parse::<f64>().ok());
-    let megabytes = kilobytes.map_or("?".to_owned(), |kb| format!("{:.0}", kb / 1e3));
-    println!("{effort} | {:.2} | {megabytes}", took.as_secs_f64());
+    module(largest(1 << 14, |count| accepted(&module(count))))
 }

@@ -1,0 +1,116 @@
+//! Modules that would take long to compile are refused, and the largest that are not take a bounded time.
+
+#![cfg(target_os = "linux")]
+
+#[path = "../examples/compile_study/processor.rs"]
+mod processor;
+#[path = "../examples/compile_study/program.rs"]
+mod program;
+
+use faa_plugin::{Host, HostConfig, PluginError, PluginErrorKind, inspect};
+
+use self::processor::processor_seconds;
+use self::program::{FOUND, Generator, Program, accepted, largest};
+
+/// The processor time that `plugin-sdk/BENCHMARKS.md` promises on its machine is 3 s.
+const MAX_SECONDS: f64 = 4.0 * 3.0;
+
+/// What made compiling take up to 80 s of processor time: the number of functions, of repetitions, and of
+/// locals, what is repeated, and what exceeds a limit.
+type Bomb = (usize, usize, usize, &'static str, &'static str);
+
+#[rustfmt::skip]
+const BOMBS: [Bomb; 7] = [
+    (10, 21_400, 1, "(local.set 0 (call_indirect (type 0) (local.get 0)))", BYTES),
+    (10, 6_000, 0, "(call_indirect (i32.const 0))", UNITS),
+    (16, 12_800, 0, "(drop (table.get 0 (i32.const 0)))", BYTES),
+    (1, 4_600, 2, "(loop (local.set 0 (local.get 1)) (br_if 0 (local.get 0)))", BYTES),
+    (1, 8_000, 0, "(loop)", UNITS),
+    (40, 2_500, 1, "(local.set 0 (i32.add (local.get 0) (call 0)))", UNITS),
+    (1, 2_000, 0, "(table.init 0 0 (i32.const 0) (i32.const 0) (i32.const 0))", UNITS),
+];
+
+const BYTES: &str = "bytes in a function";
+const BYTES_OF_ALL: &str = "bytes of functions";
+const UNITS: &str = "units of compilation effort";
+
+fn bomb(functions: usize, repetitions: usize, bomb: &Bomb) -> Vec<u8> {
+    let &(_, _, locals, repeated, _) = bomb;
+    let (locals, code) = (" i32".repeat(locals), repeated.repeat(repetitions));
+    let function = format!("(func (local{locals}) {code})").repeat(functions);
+    let module = format!(
+        "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (type (func (result i32))) (memory 1)
+           (table 1 funcref) (elem func 0) (func (type 0) (i32.const 1)) {function})"
+    );
+    wat::parse_str(module).unwrap()
+}
+
+/// What exceeds a limit, if anything.
+fn exceeded(module: &[u8]) -> Option<&'static str> {
+    let config = HostConfig::default();
+    let error = inspect(module, &config.limits, &config.compile).err();
+    error
+        .as_ref()
+        .map(PluginError::kind)
+        .map(|kind| match kind {
+            PluginErrorKind::TooComplex { what, .. } => *what,
+            other => panic!("{other:?}"),
+        })
+}
+
+/// The processor time of compiling a module.
+fn seconds(host: &Host, module: &[u8]) -> f64 {
+    let before = processor_seconds();
+    let error = host.load(module).unwrap_err();
+    // That is checked after compiling.
+    assert_eq!(error.code(), "missing-export", "{error}");
+    processor_seconds() - before
+}
+
+/// One test, because the time is that of all threads.
+#[test]
+fn the_worst_modules_are_refused_and_the_largest_of_their_kind_compile_in_time() {
+    let mut config = HostConfig::default();
+    config.cache = None;
+    let limits = config.compile.clone();
+    let host = Host::new(config).unwrap();
+    for case in &BOMBS {
+        let &(functions, repetitions, .., code, what) = case;
+        assert_eq!(
+            exceeded(&bomb(functions, repetitions, case)),
+            Some(what),
+            "{code}"
+        );
+        let largest_function = largest(limits.function, |n| accepted(&bomb(1, n, case)));
+        let over = exceeded(&bomb(1, largest_function + 1, case)).unwrap();
+        assert!([BYTES, UNITS].contains(&over), "{code}: {over}");
+        let copies = largest(2000, |n| accepted(&bomb(n, largest_function, case)));
+        let over = exceeded(&bomb(copies + 1, largest_function, case)).unwrap();
+        assert!([BYTES_OF_ALL, UNITS].contains(&over), "{code}: {over}");
+        let took = seconds(&host, &bomb(copies, largest_function, case));
+        assert!(took < MAX_SECONDS, "{code}: {took} s");
+    }
+
+    let generator = Generator::new();
+    let mut state = 1_u32;
+    let random = (0..12).map(|_| {
+        let byte = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..60).map(byte).collect::<Vec<_>>()
+    });
+    let found = FOUND.map(|(_, choices)| choices.to_vec());
+    let mut measured = 0;
+    for choices in found.into_iter().chain(random) {
+        let program = Program { choices };
+        let module = |repetitions| generator.module(&program, repetitions, 1);
+        if accepted(&module(1)) {
+            let largest_function = largest(limits.function, |n| accepted(&module(n)));
+            let took = seconds(&host, &module(largest_function));
+            assert!(took < MAX_SECONDS, "{program:?}: {took} s");
+            measured += 1;
+        }
+    }
+    assert!(measured > 8, "{measured}");
+}
