@@ -27,18 +27,14 @@ pub const STOPPED: &str = r#"{"ended":"stopped"}"#;
 /// If they cannot be written.
 pub fn beside(folder: &Path, script: &str, arguments: &str) -> Command {
     let program = folder.join("faa-runtime");
-    fs::copy(faa_runtime().get_program(), &program).expect("the program can be copied");
-    let write = |name: &str, content: &str| {
-        let file = folder.join(name);
-        fs::create_dir_all(file.parent().expect("it has a folder")).expect("it can be created");
-        fs::write(&file, content).expect("the file can be written");
-        fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("it is ours");
-    };
-    write("faa-runtime-torch", &format!("#!/bin/sh\n{script}\n"));
-    write("libtorch/lib/libtorch_cpu.so", "");
-    write("libtorch/build-version", "2.11.0");
+    copy_program(Path::new(faa_runtime().get_program()), &program);
+    write_program(&folder.join("faa-runtime-torch"), script);
+    let libtorch = folder.join("libtorch");
+    fs::create_dir_all(libtorch.join("lib")).expect("folders can be created");
+    fs::write(libtorch.join("lib/libtorch_cpu.so"), "").expect("files can be written");
+    fs::write(libtorch.join("build-version"), "2.11.0").expect("files can be written");
     let mut command = Command::new(program);
-    command.env("LIBTORCH", folder.join("libtorch"));
+    command.env("LIBTORCH", libtorch);
     command.args(arguments.split(' ')).current_dir(folder);
     command
 }
@@ -52,4 +48,28 @@ pub fn beside_worker(folder: &Path, script: &str, arguments: &str) -> Command {
     let hello = serde_json::to_string(&Hello::current()).expect("it is JSON");
     let script = format!("echo '{hello}'\nread -r hello\nread -r request\n{script}");
     beside(folder, &script, arguments)
+}
+
+/// Writes a program, which is a shell script.
+///
+/// # Panics
+///
+/// If it cannot be written.
+pub fn write_program(file: &Path, script: &str) {
+    let text = file.with_extension("sh");
+    fs::create_dir_all(file.parent().expect("it has a folder")).expect("it can be created");
+    fs::write(&text, format!("#!/bin/sh\n{script}\n")).expect("files can be written");
+    fs::set_permissions(&text, PermissionsExt::from_mode(0o755)).expect("the file is ours");
+    copy_program(&text, file);
+}
+
+/// Copies a program in a process of its own. Were the copy written by this process, a child that another
+/// test starts at the same moment could hold it open, and the system runs no file that is being written.
+fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status();
+    assert!(
+        copied.expect("there is a program `cp`").success(),
+        "{}",
+        to.display()
+    );
 }

@@ -3,18 +3,16 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use faa_tests::run;
 use faa_tests::workdir::Workdir;
+use faa_tests::worker::write_program;
 use serde_json::Value;
 
-/// Writes an executable file.
-fn program(folder: &Workdir, name: &str, lines: &str) {
-    folder.write(name, format!("#!/bin/sh\n{lines}\n"));
-    fs::set_permissions(folder.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+fn program_in(folder: &Workdir, name: &str, script: &str) {
+    write_program(&folder.join(name), script);
 }
 
 /// `doctor --json` without a libtorch of its own, and what it finds.
@@ -94,7 +92,7 @@ fn no_toolchain_of_the_working_folder_is_run_or_installed() {
     // What is asked, and where.
     let asked = folder.join("asked");
     let lines = format!("echo \"$PWD $RUSTUP_AUTO_INSTALL $RUSTUP_TOOLCHAIN $*\" >> {asked:?}");
-    program(&folder, "rustup/rustc", &lines);
+    program_in(&folder, "rustup/rustc", &lines);
     doctor(&folder, |doctor| {
         doctor.env("PATH", folder.join("rustup"));
         doctor.env("RUSTUP_TOOLCHAIN", "named-by-the-folder");
@@ -115,7 +113,7 @@ fn the_cache_is_preferred_and_python_s_last_line_counts() {
     };
     with_libtorch("torch");
     let lines = format!("echo noise; echo {:?}", folder.join("torch"));
-    program(&folder, "path/python3", &lines);
+    program_in(&folder, "path/python3", &lines);
     let origin = || {
         doctor(&folder, |doctor| {
             drop(doctor.env("PATH", folder.join("path")))

@@ -94,9 +94,15 @@ mod tests {
 
     /// An executable file.
     fn script(folder: &Path, name: &str, lines: &str) {
-        let file = folder.join(name);
+        let file = folder.join(format!("{name}.sh"));
         fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: a child that a test starts meanwhile would hold the file open, and the
+        // system runs no file that is being written.
+        let copied = Command::new("cp")
+            .args([&file, &folder.join(name)])
+            .status();
+        assert!(copied.unwrap().success());
     }
 
     #[test]

@@ -110,9 +110,15 @@ pub(crate) mod tests {
     #[cfg(unix)]
     pub(crate) fn script(folder: &Path, name: &str, lines: &str) {
         use std::os::unix::fs::PermissionsExt;
-        let file = folder.join(name);
+        let file = folder.join(format!("{name}.sh"));
         std::fs::write(&file, format!("#!/bin/sh\n{lines}\n")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: a child that a test starts meanwhile would hold the file open, and the
+        // system runs no file that is being written.
+        let copied = Command::new("cp")
+            .args([&file, &folder.join(name)])
+            .status();
+        assert!(copied.unwrap().success());
     }
 
     #[test]
