@@ -61,7 +61,7 @@ fn python_imports_nothing_of_the_working_folder_and_the_temporary_folder() {
 fn programs_are_not_looked_for_in_the_working_folder() {
     let folder = Workdir::new();
     for name in ["python3", "bin/python3", "rustc", "bin/rustc"] {
-        program(
+        program_in(
             &folder,
             name,
             &format!("echo > {:?}", folder.join("planted")),
@@ -77,7 +77,7 @@ fn programs_are_not_looked_for_in_the_working_folder() {
 fn no_toolchain_of_the_working_folder_is_run_or_installed() {
     let folder = Workdir::new();
     folder.write("toolchain/lib/empty", "");
-    program(
+    program_in(
         &folder,
         "toolchain/bin/rustc",
         &format!("echo > {:?}", folder.join("planted")),
