@@ -78,7 +78,7 @@ fn invalid_arguments_are_explained() {
          2 --op Rotate --size 8 --channels 2 => must be 1, 3 or 4
          2 --op Rotate --size 8 --simd mmx => this CPU supports compiled
          2 --op Rotate --size 8 --threads 100000 => from 1 to 1024
-         2 --op Rotate --size 8 --magnitude -1 => --magnitude must be a number from 0 to 1
+         2 --op Rotate --size 8 --magnitude -1 => must be a number from 0 to 1
          2 --policy randaugment --size 8 --simd compiled => cannot be used with
          2 --op Invert --size 8 --value 3 => Invert takes no value
          1 --op Rotat --size 8 => did you mean `Rotate`?

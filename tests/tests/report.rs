@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faa_search::files::with_checksum;
 use faa_tests::runs::{data_set, files_in, search_with, write_files};
 use faa_tests::workdir::Workdir;
 use faa_tests::{assert_contains, assert_fails, stdout_of};
@@ -57,7 +58,8 @@ fn a_copied_run_shows_no_images_unless_asked_to() {
     for data in ["folder:data", "folder:data/../data", "glyphs"] {
         let run = folder.read("run/run.json");
         let run = run.replace("\"folder:data\"", &format!("\"{data}\""));
-        folder.write("copy/run.json", run);
+        let (content, _) = run.split_once(",\n  \"checksum\"").unwrap();
+        folder.write("copy/run.json", with_checksum(&format!("{content}\n}}")));
         folder.write("copy/origin", folder.read("run/origin"));
         folder.write("copy/policy.json", folder.read("run/policy.json"));
         stdout_of(&mut folder.faa_runtime("report copy"));

@@ -217,7 +217,7 @@ fn names_of_classes_do_not_control_the_terminal() {
     let text = String::from_utf8(texts.concat()).unwrap();
     let controls = |character: char| character != '\n' && is_display_control(character);
     assert!(!text.contains(controls), "{text:?}");
-    assert_contains(&text, &["\\u001b]0;owned\\u0007\\u202e\\u009b2J"]);
+    assert_contains(&text, &["(]0;owned   2J, class-1, class-2)"]);
 }
 
 #[test]

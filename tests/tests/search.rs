@@ -84,7 +84,7 @@ fn changed_images_are_detected() {
     assert_fails(
         again.arg("--no-final-trainings"),
         1,
-        &["the images are not those"],
+        &["the images of folder:data are not those that the run in run began with"],
     );
 }
 

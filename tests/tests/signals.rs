@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -171,13 +171,15 @@ fn a_reader_that_pauses_does_not_stop_the_work() {
     let events = format!("i=0; while [ $i -lt 20000 ]; do echo '{EVENT}'; i=$((i+1)); done");
     let script = format!("{events}; : > done; echo '{FINISHED}'");
     let mut search = beside_worker(folder.path(), &script, SEARCH);
-    let (child, output) = start(&mut search);
+    let (mut child, output) = start(&mut search);
     let done = folder.path().join("done");
     wait_until("the work is done", || done.exists());
+    let stderr = child.stderr.take().unwrap();
+    let errors = thread::spawn(|| io::read_to_string(stderr).unwrap());
     // Every event arrives; one was read before.
     assert_eq!(output.lines().count(), 20_000);
-    let (code, errors) = end(child);
-    assert_eq!(code, Some(0), "{errors}");
+    let errors = errors.join().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{errors}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use crate::assembly::{Assembly, Content};
 use crate::error::{DataError, DataErrorKind::Layout, Unreadable, name, shown, text_of};
 use crate::listing::{Classes, Listing, SplitFolder};
-use crate::load::{LoadOptions, Preview, Selection};
+use crate::options::{LoadOptions, Preview, Selection};
 use entries::{Entry, Found, LIMITS};
 
 mod entries;

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use crate::dataset::Dataset;
 use crate::error::{DataError, DataErrorKind, shown};
-use crate::load::{LoadOptions, Preview, Selection};
+use crate::options::{LoadOptions, Preview, Selection};
 use crate::{assembly, decode};
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use faa_system::is_litter;
 use crate::assembly::{self, Assembly, Content};
 use crate::error::{DataError, DataErrorKind::Layout};
 use crate::listing::{Classes, Listing, SplitFolder};
-use crate::load::{LoadOptions, Preview, Selection};
+use crate::options::{LoadOptions, Preview, Selection};
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
-use crate::load::{LoadOptions, Preview, Selection, impossible_size};
+use crate::options::{LoadOptions, Preview, Selection, impossible_size};
 use conditions::Conditions;
 use scene::{SIDE, Scene};
 use shape::Shape;

@@ -11,6 +11,7 @@ mod glyphs;
 mod jpeg;
 mod listing;
 mod load;
+mod options;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -19,5 +20,5 @@ pub use dataset::{ChannelStatistics, Dataset, Split};
 pub use decode::read_image;
 pub use error::{DataError, DataErrorKind};
 pub use jpeg::jpeg_ends_early;
-pub use load::{LoadOptions, Preview};
+pub use options::{LoadOptions, Preview};
 pub use spec::DataSpec;

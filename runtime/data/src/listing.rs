@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::assembly::Assembly;
 use crate::dataset::Dataset;
 use crate::error::{DataError, DataErrorKind::Layout, name, shown};
-use crate::load::{LoadOptions, Preview, Selection};
+use crate::options::{LoadOptions, Preview, Selection};
 
 /// The images of a split, by the name of their class; those of a class are in order.
 pub(crate) type Classes<T> = BTreeMap<String, Vec<T>>;
