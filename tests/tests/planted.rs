@@ -68,7 +68,9 @@ fn programs_are_not_looked_for_in_the_working_folder() {
         );
     }
     for path in ["bin", "bin:", ":bin", "."] {
-        let found = doctor(&folder, |doctor| drop(doctor.env("PATH", path)));
+        let found = doctor(&folder, |doctor| {
+            doctor.env("PATH", path);
+        });
         assert_nothing_ran(&folder, &found);
     }
 }
@@ -85,7 +87,7 @@ fn no_toolchain_of_the_working_folder_is_run_or_installed() {
     let file = format!("[toolchain]\npath = {:?}\n", folder.join("toolchain"));
     folder.write("rust-toolchain.toml", file);
     let found = doctor(&folder, |doctor| {
-        drop(doctor.env_remove("RUSTUP_TOOLCHAIN"))
+        doctor.env_remove("RUSTUP_TOOLCHAIN");
     });
     assert_nothing_ran(&folder, &found);
 
@@ -116,7 +118,7 @@ fn the_cache_is_preferred_and_python_s_last_line_counts() {
     program_in(&folder, "path/python3", &lines);
     let origin = || {
         doctor(&folder, |doctor| {
-            drop(doctor.env("PATH", folder.join("path")))
+            doctor.env("PATH", folder.join("path"));
         })
     };
     assert_eq!(origin()["libtorch"]["origin"], "Python");
