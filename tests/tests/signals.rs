@@ -19,11 +19,10 @@ const SEARCH: &str = "search --data glyphs --out run --json";
 /// The signals that ask a program to stop, with their numbers.
 const STOPS: [(&str, u32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
 
-/// A worker that reports an event, and ends once there is a file `go`.
+/// A worker that reports an event, and ends once there is a file `go`. It starts no processes: a shell that
+/// is stopped while it starts one is not in the state of a stopped process.
 fn waiting_worker() -> String {
-    format!(
-        "echo $$ > pid; echo '{EVENT}'; while [ ! -e go ]; do sleep 0.01; done; echo '{FINISHED}'"
-    )
+    format!("echo $$ > pid; echo '{EVENT}'; while [ ! -e go ]; do :; done; echo '{FINISHED}'")
 }
 
 /// Waits for a condition. The limit is generous, because the machine may be busy.

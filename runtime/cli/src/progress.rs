@@ -78,7 +78,7 @@ impl Progress {
                 }
             }
             Event::DataMoved { recorded, current } => self.line(&format!(
-                "the images of {current} are those of {recorded}, with which the run began"
+                "the data set has moved from {recorded} to {current}; its images are the same"
             )),
             Event::NotLocked { run } => self.warn(&format!(
                 "the file system of {} has no locks, so do not start a second process on this run",

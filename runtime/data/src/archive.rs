@@ -21,6 +21,7 @@
 //!   entries, and the headers of one may have up to 1 MiB.
 //! - An archive without an end marker is truncated, which is an error.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,7 @@ pub(crate) fn load(
 struct Image {
     path: Vec<u8>,
     /// The number of its entry, or why it is not used.
-    entry: Result<u64, String>,
+    entry: Result<u64, Cow<'static, str>>,
 }
 
 fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), DataError> {
@@ -60,7 +61,7 @@ fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), Da
     for (index, image) in images.iter().enumerate() {
         match &image.entry {
             Ok(entry) => wanted.entry(*entry).or_default().push(index),
-            Err(reason) => assembly.add(&[(index, Content::Refused(reason.clone()))])?,
+            Err(reason) => assembly.add(&[(index, Content::Refused(reason.to_string()))])?,
         }
     }
     entries::read(file, LIMITS, &wanted, |images| assembly.add(images))
@@ -101,7 +102,10 @@ fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
             }
             ([_, _], Found::File(Err(reason))) => {
                 let path = inside(file, &path);
-                unreadable.push(Unreadable { path, reason });
+                unreadable.push(Unreadable {
+                    path,
+                    reason: reason.into(),
+                });
             }
             ([_, file], Found::File(Ok(_))) => {
                 let file = String::from_utf8_lossy(file).into_owned();

@@ -2,6 +2,8 @@
 
 use std::iter;
 
+use crate::decode::MAX_SIDE;
+
 #[cfg(test)]
 mod tests;
 
@@ -10,10 +12,14 @@ const START: u8 = 0xd8;
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 
+/// The most that a picture has: CMYK.
+const MAX_COMPONENTS: usize = 4;
+
 /// Whether a file is a JPEG whose picture ends early, as after a download that was interrupted.
 ///
 /// `image`, and most decoders, show such a file with the missing part grey, or less detailed. A file
 /// that has its end marker is taken to be whole if it has any picture data. In a file without one,
+/// which must then have at most 16,384 pixels per side,
 /// the picture data is decoded far enough to know whether a part of it is missing. The time for that
 /// is about that of decoding the image; its memory, only for progressive files, 8 bytes per block of
 /// 64 samples.
@@ -145,6 +151,11 @@ impl Picture {
         let &[_, high, low, wide, narrow, _, ref components @ ..] = header else {
             return None;
         };
+        // A file has one picture. With these bounds, walking through it takes little time and memory
+        // whatever it claims, even where a decoder would stop earlier.
+        if !self.components.is_empty() || components.len() > 3 * MAX_COMPONENTS {
+            return None;
+        }
         self.size = [[wide, narrow], [high, low]].map(|side| usize::from(u16::from_be_bytes(side)));
         self.progressive = progressive;
         self.components = (components.as_chunks::<3>().0.iter())
@@ -162,6 +173,9 @@ impl Picture {
                 .max()
         };
         self.max_factors = [max(0)?, max(1)?];
+        if self.size.iter().any(|side| *side > MAX_SIDE as usize) {
+            return None;
+        }
         let sides = self.size.iter().chain(&self.max_factors);
         let mut factors = self
             .components
@@ -202,12 +216,23 @@ impl Picture {
             Some(Coded { component, tables })
         });
         let coded: Vec<Coded> = coded.collect::<Option<_>>()?;
+        let each_once = |(index, one): (usize, &Coded)| {
+            let mut earlier = coded[..index].iter();
+            earlier.all(|other| other.component != one.component)
+        };
+        if coded.is_empty() || !coded.iter().enumerate().all(each_once) {
+            return None;
+        }
         let &[first, last, bits] = header.first_chunk()?;
         let (band, low) = match self.progressive {
             true => (Band::new(first, last, bits >> 4 != 0)?, bits & 15),
             false => (Band::new(0, 63, false)?, 0),
         };
 
+        // In progressive pictures, a scan has either the first coefficient or others of one component.
+        if self.progressive && band.last > 0 && (band.first == 0 || coded.len() > 1) {
+            return None;
+        }
         let mut bits = Bits::new(data);
         let mut blocks_to_skip = 0;
         let [across, down] = self.units(&coded);

@@ -115,8 +115,11 @@ impl Cache {
             if used + bytes <= self.max_bytes {
                 break;
             }
-            fs::remove_file(path)?;
-            used -= length;
+            match fs::remove_file(path) {
+                // Another process made room at the same time.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => used -= length,
+            }
         }
         Ok(())
     }

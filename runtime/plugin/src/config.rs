@@ -53,8 +53,8 @@ pub struct Limits {
     /// Elements of all tables of an instance together, and of all element segments: 10,000.
     pub table_elements: usize,
     /// Time of one call of an op: 10 s. It includes all that the call needs of the plugin, except the
-    /// message of a failure, which may take 250 ms more. Time is measured in steps of 10 ms, and a
-    /// call may take one step longer.
+    /// message of a failure, which may take 250 ms more. Time is measured in steps that take 10 ms
+    /// or slightly more, so a call may take about 1 % longer, and more on a busy machine.
     pub call_time: Duration,
     /// Time in which a module must start, and in which it must return its specification: 1 s each.
     pub start_time: Duration,

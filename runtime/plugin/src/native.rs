@@ -50,10 +50,11 @@ impl NativePlugin {
     pub(crate) unsafe fn open(
         library: &[u8],
     ) -> Result<(Self, Vec<OpSpec>, AbiVersion), PluginError> {
-        let copy = PrivateCopy::new(library).map_err(PluginErrorKind::Read)?;
+        let mut copy = PrivateCopy::new(library).map_err(PluginErrorKind::Read)?;
         // SAFETY: the caller vouches for what the library does as it is loaded.
         let library = unsafe { Library::new(copy.path()) }
             .map_err(|error| PluginErrorKind::NotNative(error.to_string()))?;
+        copy.keep();
         // SAFETY: the caller vouches for the symbol's type. Until the version is known, only the
         // header is read, with which every version of the table begins.
         let table = unsafe { library.get::<*const NativeHeader>(abi::NATIVE_SYMBOL) };

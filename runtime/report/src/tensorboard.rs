@@ -53,7 +53,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use faa_search::event::Event;
 use faa_search::files::FileError;
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
-use faa_system::{PARTIAL_PREFIX, write_whole};
+
+use faa_system::{PARTIAL_PREFIX, create_folder, write_whole};
 
 use self::points::{
     epoch_point, evaluation_point, recorded_epochs, recorded_trials, trial_point, unix_seconds,
@@ -221,7 +222,7 @@ impl Curves {
     /// Writes all points into a new file, which replaces the earlier one.
     fn renew(&mut self) -> Result<(), FileError> {
         let folder = &self.folder;
-        fs::create_dir_all(folder).map_err(FileError::io("create the folder", folder))?;
+        create_folder(folder).map_err(FileError::io("create the folder", folder))?;
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

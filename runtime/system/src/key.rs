@@ -21,7 +21,15 @@ pub fn user_key(cache: &Path) -> io::Result<[u8; 32]> {
         }
         create(&path)?;
     }
-    let key = fs::read(private_file(&path).map_err(io::Error::other)?)?.try_into();
+    let file = private_file(&path).map_err(io::Error::other)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file)?.permissions()) & 0o077 != 0 {
+        return Err(io::Error::other(format!(
+            "others can read {}: remove it",
+            file.display()
+        )));
+    }
+    let key = fs::read(file)?.try_into();
     key.map_err(|_| io::Error::other(format!("{} is damaged: remove it", path.display())))
 }
 

@@ -33,7 +33,7 @@ pub fn check(home: &Path) -> Result<(), UnusableFolder> {
 }
 
 /// The libtorch in the cache, if it is of the required [`VERSION`] and nobody else can replace its
-/// libraries, which are loaded without being asked for by name.
+/// libraries, which are loaded automatically.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Finding and asking other programs, such that neither the working folder nor a program that hangs has a
-//! say in it.
+//! Finds and runs other programs. Files of the working folder cannot affect it, and a program that hangs is
+//! ended.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may take to answer a simple question.
 pub const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -51,6 +51,7 @@ pub fn find_python(path: &OsStr, names: &[&str], script: &str) -> Option<(PathBu
 pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::null());
     let piped = piped.stdin(Stdio::null());
+    let started = Instant::now();
     let mut child = piped.spawn()?;
     let mut output = child.stdout.take().expect("standard output is piped");
     let (sender, receiver) = mpsc::channel();
@@ -65,7 +66,14 @@ pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
         // It may have ended meanwhile.
         let _ = child.kill();
     }
-    let status = child.wait()?;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            // It has closed its output, and goes on.
+            None if started.elapsed() > time => child.kill()?,
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
     let printed = printed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     match status.success() {
         true => Ok(String::from_utf8_lossy(&printed).into_owned()),

@@ -224,7 +224,7 @@ impl NetworkFile {
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json)?;
         let header: Header = serde_json::from_slice(&json).map_err(CheckpointErrorKind::damaged)?;
-        let stated = 8 + length + header.data_len() as u64;
+        let stated = (8 + length).saturating_add(header.data_len() as u64);
         if stated != status.len() {
             let found = status.len();
             let reason = format!("it has {found} bytes, and its header states {stated}");

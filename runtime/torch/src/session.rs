@@ -28,8 +28,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Loads the images, for as long as `stop` is not set, and creates the backends. What takes less time
-    /// to find wanting is checked first.
+    /// Loads the images, for as long as `stop` is not set, and creates the backends. Cheap checks come
+    /// first.
     pub(crate) fn open(
         (data, image_size): (&str, Option<u32>),
         precision: Precision,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
 use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
-use faa_system::{log_line, write_whole};
+use faa_system::{create_folder, log_line, write_whole};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
@@ -22,13 +22,15 @@ use crate::plugins::PluginOptions;
 #[command(
     group = ArgGroup::new("what").required(true).args(["policy", "op"]),
     after_help = "\
-Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if two inputs have the
-same output, or if an output exists and is different, unless --force is given. An input that cannot be
-read is reported, and the others are written; the exit status is then 1. To continue, repeat the same
-command: outputs that are already there, and the same, count as written.
+Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if
+two inputs have the same output, or if an output exists and is different, unless
+--force is given. An input that cannot be read is reported, and the others are
+written; the exit status is then 1. To continue, repeat the same command:
+outputs that already exist and are the same count as written.
 
-Alpha is kept: ops on colours leave it as it is, and geometric ops move it with the colours, so pixels
-from outside of the image are transparent. Contact sheets show colours without alpha.
+Alpha is kept: ops on colours leave it as it is, and geometric ops move it with
+the colours, so pixels from outside of the image are transparent. Contact sheets
+show colours without alpha.
 
 Examples:
   faa-runtime apply --policy runs/demo/policy.json --seed 7 cat.jpg dog.png --out augmented
@@ -45,8 +47,6 @@ pub(crate) struct Apply {
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
-    #[command(flatten)]
-    plugins: PluginOptions,
     /// Random seed; what is drawn for an input depends on the seed and on the input's index.
     #[arg(long, default_value_t = 0, value_parser = in_range(0..=u64::MAX))]
     seed: u64,
@@ -69,6 +69,8 @@ pub(crate) struct Apply {
     /// Image files: PNG, JPEG, BMP, GIF, WebP, TIFF or PNM.
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    plugins: PluginOptions,
 }
 
 /// What is applied to every image, and the images that it may mix in.
@@ -115,7 +117,7 @@ impl Apply {
             let different = different.join(", ");
             bail!("{different} exist{s} and {are} different: use --force to overwrite");
         }
-        fs::create_dir_all(&self.out)
+        create_folder(&self.out)
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
         for (index, (input, output)) in jobs() {
             if failures.contains_key(&index) || unchanged.contains(&index) {
@@ -130,6 +132,7 @@ impl Apply {
                 failures.insert(index, error);
             }
         }
+        let mut printed = Ok(());
         if self.json {
             let rows = jobs().map(|(index, (input, output))| {
                 // JSON cannot represent names that are not UTF-8.
@@ -141,7 +144,7 @@ impl Apply {
                 let plans = epochs.map(|epoch| augmentation.plan(self.key(epoch, index)));
                 json!({"input": input, "output": output, "draws": plans.collect::<Vec<Plan>>()})
             });
-            print(&format!("{:#}\n", rows.collect::<Value>()))?;
+            printed = print(&format!("{:#}\n", rows.collect::<Value>()));
         } else {
             let (count, out) = (outputs.len() - failures.len(), self.out.display());
             let s = if count == 1 { "" } else { "s" };
@@ -155,7 +158,7 @@ impl Apply {
             log_line!("error: {error:#}");
         }
         match failures.len() {
-            0 => Ok(()),
+            0 => printed,
             failed => bail!(
                 "{failed} of {} inputs failed; the same command repeats them",
                 outputs.len()

@@ -1,5 +1,6 @@
 //! The entries of a tar file, read from start to end.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +14,7 @@ use tar::{Archive, EntryType};
 use super::unpacked::{self, Unpacked};
 use crate::assembly::{self, Content};
 use crate::decode::{self, Refusal};
-use crate::error::{DataError, DataErrorKind, name};
+use crate::error::{DataError, DataErrorKind};
 
 /// The maxima of an archive.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ pub(super) enum Found {
     Folder,
     /// A file: the number of the entry that has its content. Or something else, or a file that is too
     /// large: why it is not used.
-    File(Result<u64, String>),
+    File(Result<u64, Cow<'static, str>>),
 }
 
 /// Why reading stopped.
@@ -75,12 +76,15 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
         let Some(path) = (named.len() <= MAX_PATH).then(|| normal(&named)).flatten() else {
             return Ok(());
         };
-        room = room.checked_sub(path.len()).ok_or_else(|| {
+        let kind = entry.header().entry_type();
+        let target = kind.is_hard_link().then(|| entry.link_name_bytes());
+        let target = target.flatten().unwrap_or_default();
+        let lengths = path.len() + target.len().min(MAX_PATH);
+        room = room.checked_sub(lengths).ok_or_else(|| {
             let words = "has paths that are too long together; extract what is needed and use \
                          `folder:DIR`";
             Failure::Set(DataError::of(DataErrorKind::TooLarge, file, words))
         })?;
-        let kind = entry.header().entry_type();
         // In the oldest archives, only the name distinguishes folders.
         let found = if kind.is_dir() || named.ends_with(b"/") {
             Found::Folder
@@ -88,17 +92,15 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
             let reason = "it is stored as a sparse file; create the archive without `--sparse`";
             Found::File(Err(reason.into()))
         } else if kind.is_hard_link() {
-            let target = entry.link_name_bytes().unwrap_or_default();
-            let reason = format!(
-                "it is a link to `{}`, which is not an earlier file of the archive",
-                name(&String::from_utf8_lossy(&target))
-            );
-            links.insert(entries.len(), normal(&target).unwrap_or_default());
-            Found::File(Err(reason))
+            if target.len() <= MAX_PATH {
+                links.insert(entries.len(), normal(&target).unwrap_or_default());
+            }
+            let reason = "it is a hard link to what is not an earlier file of the archive";
+            Found::File(Err(reason.into()))
         } else if !(kind.is_file() || kind.is_contiguous()) {
             Found::File(Err(not_a_file(kind).into()))
         } else if entry.size() > decode::MAX_BYTES {
-            Found::File(Err(Refusal::file_too_large(entry.size()).0))
+            Found::File(Err(Refusal::file_too_large(entry.size()).0.into()))
         } else {
             Found::File(Ok(number))
         };

@@ -53,6 +53,48 @@ fn a_file_that_is_cut_anywhere_is_refused_unless_only_its_end_marker_is_missing(
     }
 }
 
+/// What a file claims after a small picture costs neither memory nor time.
+#[test]
+fn claims_of_more_than_a_picture_has_are_refused() {
+    let [_, _, progressive, _] = files().try_into().unwrap();
+    let whole = &progressive[..progressive.len() - 2];
+    let segment = |marker: u8, content: &[u8]| {
+        let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
+        [&[0xff, marker], &length[..], content].concat()
+    };
+    let frame = |side: u16, components: u8| {
+        let side = side.to_be_bytes();
+        let ids = (0..components).flat_map(|id| [id, 0x11, 0]);
+        let ids: Vec<u8> = ids.collect();
+        segment(
+            0xc2,
+            &[&[8], &side[..], &side, &[components], &ids].concat(),
+        )
+    };
+    let scan = |components: &[u8], band: [u8; 3]| {
+        let count = [components.len() as u8];
+        let coded: Vec<u8> = components.iter().flat_map(|id| [*id, 0]).collect();
+        [
+            segment(SCAN, &[&count, &coded[..], &band].concat()),
+            vec![0; 9],
+        ]
+        .concat()
+    };
+    let start = &[0xff, START][..];
+    for hostile in [
+        // A second picture.
+        [whole, &frame(u16::MAX, 200), &scan(&[1], [1, 63, 0])].concat(),
+        [start, &frame(u16::MAX, 4), &scan(&[1], [1, 63, 0])].concat(),
+        [start, &frame(64, 200), &scan(&[1], [1, 63, 0])].concat(),
+        [start, &frame(64, 4), &scan(&[1; 255], [1, 63, 0])].concat(),
+        [start, &frame(64, 4), &scan(&[1, 2], [1, 63, 0])].concat(),
+        [start, &frame(64, 4), &scan(&[1], [0, 63, 0])].concat(),
+        [start, &frame(64, 4), &scan(&[], [0, 0, 0])].concat(),
+    ] {
+        assert!(jpeg_ends_early(&hostile));
+    }
+}
+
 #[test]
 fn headers_without_picture_data_are_refused() {
     for file in files() {

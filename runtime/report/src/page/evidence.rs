@@ -83,8 +83,8 @@ impl<'a> Evidence<'a> {
 
 fn not_named(record: &Record) -> String {
     format!(
-        "the run was not started on this machine by the user who made this page, so images of {} are \
-         read only on request, with --images {IMAGES}",
+        "it is not recorded here that the user who made this page chose {0} for this run, so images of {0} \
+         are read only on request, with --images {IMAGES}",
         record.data()
     )
 }
