@@ -9,8 +9,8 @@ use faa_search::protocol::Hello;
 
 use crate::faa_runtime;
 
-/// An event that a worker may report.
-pub const EVENT: &str = r#"{"event":"policy_written","file":"policy.json","sub_policies":1}"#;
+/// An event that a worker may report, for which nothing is written to standard error.
+pub const EVENT: &str = r#"{"event":"round_started","fold":0,"round":0,"trials":1,"resumed":0}"#;
 
 /// The last event of a run.
 pub const FINISHED: &str =
