@@ -95,7 +95,7 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
             if target.len() <= MAX_PATH {
                 links.insert(entries.len(), normal(&target).unwrap_or_default());
             }
-            let reason = "it is a hard link to what is not an earlier file of the archive";
+            let reason = "it is a link to something other than an earlier file of the archive";
             Found::File(Err(reason.into()))
         } else if !(kind.is_file() || kind.is_contiguous()) {
             Found::File(Err(not_a_file(kind).into()))

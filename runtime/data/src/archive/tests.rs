@@ -306,7 +306,8 @@ fn hard_links_have_the_content_of_an_earlier_file() {
 
     for target in ["nowhere", "/etc/passwd", "train/cat", "train/dog/2"] {
         let later = link(pets(), "train/cat/2", target).file("train/dog/2", &image(1));
-        let reason = "train/cat/2: it is a hard link to what is not an earlier file of the archive";
+        let reason =
+            "train/cat/2: it is a link to something other than an earlier file of the archive";
         later.refused(reason);
     }
 }
