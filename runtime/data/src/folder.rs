@@ -7,8 +7,8 @@
 //!   from its name. What operating systems leave behind is skipped ([`is_litter`]). A folder in a
 //!   class folder is an error, because its images would be missed silently. Files next to the class
 //!   folders are not used, which is a warning: they have no class.
-//! - Symbolic links are followed; one that leads nowhere is an error. As nothing below the class folders is entered, links cannot lead
-//!   in circles.
+//! - Symbolic links are followed; one that leads nowhere is an error. As nothing below the class folders is
+//!   entered, links cannot lead in circles.
 //! - `decode.rs` describes how an image becomes pixels.
 
 use std::fs;
