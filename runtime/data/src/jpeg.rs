@@ -2,8 +2,6 @@
 
 use std::iter;
 
-use crate::decode::MAX_SIDE;
-
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +12,9 @@ const SCAN: u8 = 0xda;
 
 /// The most that a picture has: CMYK.
 const MAX_COMPONENTS: usize = 4;
+
+/// The largest side, in pixels. The decoder has the same limit, and imports this module.
+const MAX_SIDE: usize = 16_384;
 
 /// Whether a file is a JPEG whose picture ends early, as after a download that was interrupted.
 ///
@@ -173,7 +174,7 @@ impl Picture {
                 .max()
         };
         self.max_factors = [max(0)?, max(1)?];
-        if self.size.iter().any(|side| *side > MAX_SIDE as usize) {
+        if self.size.iter().any(|side| *side > MAX_SIDE) {
             return None;
         }
         let sides = self.size.iter().chain(&self.max_factors);

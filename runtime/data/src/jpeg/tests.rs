@@ -56,6 +56,7 @@ fn a_file_that_is_cut_anywhere_is_refused_unless_only_its_end_marker_is_missing(
 /// What a file claims after a small picture costs neither memory nor time.
 #[test]
 fn claims_of_more_than_a_picture_has_are_refused() {
+    assert_eq!(MAX_SIDE, decode::MAX_SIDE as usize);
     let [_, _, progressive, _] = files().try_into().unwrap();
     let whole = &progressive[..progressive.len() - 2];
     let segment = |marker: u8, content: &[u8]| {
