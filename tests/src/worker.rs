@@ -1,4 +1,4 @@
-//! `faa-runtime` beside a shell script that stands in for `faa-runtime-torch`.
+//! `faa-runtime` beside a shell script in place of `faa-runtime-torch`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -134,7 +134,7 @@ impl TorchProcess {
     /// ended when this returns.
     ///
     /// Messages are read ahead, so that the work goes on while `consume` waits for whoever reads this
-    /// program's output (`--json | less`). Their queue has no bound, because they are few: each stands for
+    /// program's output (`--json | less`). Their queue has no bound, because they are few: each reports
     /// an epoch, a trial or a network, and has a line in a log on the disk too.
     pub(crate) fn messages(self, mut consume: impl FnMut(Message) -> Result<()>) -> Result<()> {
         let (sender, receiver) = mpsc::channel();

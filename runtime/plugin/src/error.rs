@@ -261,7 +261,7 @@ pub enum CallErrorKind {
     /// The op failed.
     #[error("the op failed without a message")]
     Failed,
-    /// The plugin has no memory for an image of so many bytes.
+    /// The plugin has no memory for an image of this many bytes.
     #[error("the plugin has no memory for an image of {0} bytes")]
     NoBuffer(usize),
     /// The instances of all plugins together have reached this limit of their memory, in bytes.
@@ -279,7 +279,7 @@ pub enum CallErrorKind {
         /// The size of the memory.
         memory: u64,
     },
-    /// The returned lookup tables are not three of 256 levels, but so many bytes.
+    /// The returned lookup tables are not three of 256 levels; this is their number of bytes.
     #[error(
         "`{export}` returned {0} bytes instead of {expected}",
         export = abi::LOOKUP_TABLES,

@@ -387,7 +387,8 @@ mod tests {
         assert_eq!(error, "cannot lock run/lock");
     }
 
-    /// Of several processes that start at the same time, one has the directory, and the others are told.
+    /// Of several processes that start at the same time, one has the directory, and the others report
+    /// that it is in use.
     #[test]
     fn one_process_begins_a_run_and_the_others_are_told_that_it_is_in_use() {
         for _ in 0..100 {

@@ -67,7 +67,7 @@ pub struct Environment {
 impl Environment {
     /// An environment of this program, in which nothing else is set.
     pub fn of_this_build() -> Self {
-        // The digest tells builds of one version apart, also those from a package, which has no commit.
+        // The digest distinguishes builds of one version, also those from a package, which has no commit.
         let program = std::env::current_exe().and_then(fs::read);
         let build = match program {
             Ok(program) => format!("{VERSION}+{:016x}", digest(&program)),
