@@ -254,12 +254,14 @@ mod with_libtorch {
         write_image(&image, 400, 400, 1);
         // Loading would take seconds, and then fail.
         for split in ["train", "test"] {
-            let class = folder.path().join("data").join(split).join("class");
-            fs::create_dir_all(&class).unwrap();
-            for index in 0..1500 {
-                fs::hard_link(&image, class.join(format!("{index}.png"))).unwrap();
+            for class in ["cat", "dog"] {
+                let class = folder.path().join("data").join(split).join(class);
+                fs::create_dir_all(&class).unwrap();
+                for index in 0..750 {
+                    fs::hard_link(&image, class.join(format!("{index}.png"))).unwrap();
+                }
+                fs::write(class.join("zzz.png"), "no image").unwrap();
             }
-            fs::write(class.join("zzz.png"), "no image").unwrap();
         }
         let mut eval = faa_runtime();
         eval.current_dir(folder.path());
