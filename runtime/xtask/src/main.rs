@@ -3,9 +3,9 @@
 //! Everything that a checkout needs beyond a Rust toolchain is done here, so that no step depends on a
 //! shell, a start-up file or a folder created by hand.
 
-mod cache;
 mod checks;
 mod demo;
+mod downloads;
 mod gpu_pack;
 mod host;
 mod libtorch;
@@ -13,7 +13,6 @@ mod nightly;
 mod packages;
 mod parity;
 mod program;
-mod python;
 mod steps;
 
 use std::process::ExitCode;
