@@ -21,7 +21,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    sync_folder(folder);
+    sync(folder);
     Ok(())
 }
 
@@ -37,7 +37,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
         .collect();
     fs::create_dir_all(path)?;
     for created in missing.iter().rev() {
-        sync_folder(folder_of(created));
+        sync(folder_of(created));
     }
     Ok(())
 }
@@ -50,9 +50,9 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Syncs a folder, which holds the names of what was renamed or created in it, so that a power cut does not
-/// undo it. Not every file system can do this, and the content is safe either way.
-pub fn sync_folder(folder: &Path) {
+/// Syncs a folder, which holds the names of what was renamed or created in it. Not every file system
+/// can do this, and the content is safe either way.
+fn sync(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }

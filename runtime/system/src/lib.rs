@@ -12,7 +12,7 @@ pub mod programs;
 mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
-pub use files::{PARTIAL_PREFIX, create_folder, sync_folder, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;

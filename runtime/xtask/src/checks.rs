@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
-use crate::{downloads, libtorch, packages, report};
+use crate::{downloads, packages, report};
 
 /// The checks of `--fast`, which need no libtorch: cargo's arguments.
 const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
@@ -86,7 +86,7 @@ fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
     })?;
     let libtorch = steps::step("libtorch", || {
         host.need_cxx()?;
-        libtorch::ensure(host)
+        downloads::libtorch(host)
     })?;
     run_all(host, ALL, Some(&libtorch.join("lib")), tally)?;
     steps::step("packages", || packages::check(host, tally))

@@ -8,7 +8,6 @@ mod demo;
 mod downloads;
 mod gpu_pack;
 mod host;
-mod libtorch;
 mod nightly;
 mod packages;
 mod parity;
@@ -104,7 +103,7 @@ fn main() -> ExitCode {
     };
     let host = Host::of_process();
     let done = match command {
-        Command::Libtorch => libtorch::ensure(&host).map(|folder| {
+        Command::Libtorch => downloads::libtorch(&host).map(|folder| {
             eprintln!("libtorch is in {}", folder.display());
             ExitCode::SUCCESS
         }),
