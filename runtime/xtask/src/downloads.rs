@@ -58,7 +58,7 @@ for wheel in pathlib.Path(sys.argv[1]).iterdir():
             file.filename = re.sub('^(torch/|nvidia/cu13/(?=lib/))', '', name)
             if file.filename.startswith(tuple(sys.argv[3:])):
                 path = archive.extract(file, sys.argv[2])
-                os.chmod(path, 0o755 if name.startswith('bin/') else 0o644)
+                name.startswith('bin/') and os.chmod(path, 0o755)
 os.sync()";
 
 /// Ensures that builds find a libtorch of the right version, and returns its folder: the one that `LIBTORCH`
@@ -137,14 +137,15 @@ fn provide(host: &Host, wheels: Wheels, suffix: &str, python: Option<&Path>) -> 
             lock.lock().with_context(context)?;
         }
         if !has(&folder, parts) {
-            // A killed process may have left it. This one removes it on return, also after an error.
-            let _ = fs::remove_dir_all(cache.join("unfinished"));
-            let mut work = tempfile::Builder::new();
-            let work = work.prefix("unfinished").rand_bytes(0).tempdir_in(&cache);
-            let work = work.with_context(context)?;
-            let result = download(host, wheels, python, work.path())?;
-            let _ = fs::remove_dir_all(&folder); // It was incomplete.
-            fs::rename(result, &folder).with_context(context)?;
+            let work = cache.join("unfinished");
+            let _ = fs::remove_dir_all(&work); // A killed process may have left it.
+            create_private_folder(&work).with_context(context)?;
+            let filled = download(host, wheels, python, &work).and_then(|result| {
+                let _ = fs::remove_dir_all(&folder); // It was incomplete.
+                fs::rename(result, &folder).with_context(context)
+            });
+            let _ = fs::remove_dir_all(&work);
+            filled?;
         }
     }
     Ok(private_folder(&folder).map(|_| folder)?)
