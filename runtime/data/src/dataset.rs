@@ -100,11 +100,7 @@ impl Dataset {
             let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
             labels.chain(split.pixels.iter().copied())
         });
-        names
-            .chain(splits)
-            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
-                (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            })
+        faa_system::fnv1a(names.chain(splits))
     }
 }
 
