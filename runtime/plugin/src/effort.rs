@@ -83,6 +83,7 @@ struct Cost {
     passed: u64,
     /// The assignments to locals.
     assignments: u64,
+    loops: u64,
     /// The open blocks.
     blocks: Vec<Block>,
 }
@@ -120,6 +121,7 @@ impl Cost {
             Operator::If { .. } => self.open(2),
             Operator::Loop { .. } => {
                 self.open(1);
+                self.loops += 1;
                 // It begins with a check of the deadline, which may change.
                 self.assignments += 1;
                 self.passed += 2;
@@ -173,6 +175,7 @@ impl Cost {
         self.steps
             + self.live_steps / 32
             + self.steps.saturating_mul(self.steps) / 100_000
+            + self.loops.saturating_mul(self.loops)
             + self.passed.saturating_mul(self.live_in) / 800
     }
 }
