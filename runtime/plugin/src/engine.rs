@@ -9,8 +9,8 @@ use crate::error::HostErrorKind;
 /// the cache does too.
 #[derive(Clone)]
 pub(crate) struct Engines {
-    /// Optimises, which makes some ops a fifth faster, but lets values live longer than the module
-    /// says. So nothing but the size of a module bounds the time that it takes.
+    /// Optimises, which makes some ops a fifth faster, but lets values live longer than the module says,
+    /// so that the allocator of registers may take a time that the estimate of effort does not bound.
     optimising: Engine,
     /// Only allocates registers, in a time that the module bounds.
     plain: Engine,

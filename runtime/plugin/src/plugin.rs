@@ -118,7 +118,7 @@ impl Plugin {
     }
 
     /// Whether a WebAssembly module was compiled with optimisation, as those are whose estimated effort is
-    /// small ([`CompileLimits::optimised_effort`](crate::CompileLimits::optimised_effort)); `None` for a
+    /// at most [`CompileLimits::optimised_effort`](crate::CompileLimits::optimised_effort); `None` for a
     /// native library.
     pub fn is_optimised(&self) -> Option<bool> {
         self.module().map(WasmPlugin::is_optimised)

@@ -419,14 +419,16 @@ fn effort(module: &[u8]) -> u64 {
 
 #[test]
 fn only_modules_of_small_effort_are_optimised_and_all_work() {
-    let host = host(|_| {});
-    let limit = host.config().compile.optimised_effort;
+    let limit = 1_000_000;
+    let optimising = host(|config| config.compile.optimised_effort = limit);
+    let default = host(|_| {}).load(&padded(0)).unwrap();
+    assert_eq!(default.is_optimised(), Some(false));
     let each = effort(&padded(1)) - effort(&padded(0));
     let most = ((limit - effort(&padded(0))) / each) as usize;
     for (functions, optimised) in [(0, true), (most, true), (most + 1, false)] {
         let module = padded(functions);
         assert_eq!(effort(&module) <= limit, optimised);
-        let plugin = host.load(&module).unwrap();
+        let plugin = optimising.load(&module).unwrap();
         assert_eq!(plugin.is_optimised(), Some(optimised), "{functions}");
         assert_eq!(apply(&plugin, 0.0), Ok(1));
         let error = apply(&plugin, 2.0).unwrap_err();

@@ -5,7 +5,8 @@
 //! cargo run --release -p faa-plugin --example compile_study plain search SECONDS SEED
 //! ```
 //!
-//! `plain` measures how large modules are compiled, and `optimised` how small ones are.
+//! `plain` measures how modules are compiled by default, and `optimised` how they are with
+//! `CompileLimits::optimised_effort`, up to three times the effort of the largest example.
 //!
 //! Each kind of code is repeated until it fills the largest function that is accepted, and that
 //! function until it fills the largest module, so the result is an upper bound for modules of that

@@ -13,11 +13,12 @@ pub(crate) struct Program {
 
 /// The choices of programs with which searches ended, some under other limits.
 #[rustfmt::skip]
-pub(crate) const FOUND: [(&str, &[u8]); 5] = [
+pub(crate) const FOUND: [(&str, &[u8]); 6] = [
     ("values used in all of many loops", &[246, 61, 18, 150, 97, 252, 12, 193, 53, 155, 86, 64, 105, 126, 96, 54, 241, 51, 215, 164, 228, 185, 54, 130, 231, 232, 50, 122, 41, 214, 190, 90, 16, 98, 1, 77, 49, 20, 28, 198, 163, 41, 132, 2, 226, 234, 35, 22, 13, 35, 22, 39, 100, 16, 79, 119, 161, 33, 241, 79, 60, 161, 33, 253, 79, 60, 33, 150, 240, 66, 60, 33, 82, 129, 150, 116, 240]),
     ("locals changed in nested conditions", &[6, 164, 9, 212, 192, 48, 54, 37, 108, 18, 11, 165, 57, 255, 76, 91, 236, 72, 8, 111, 26, 111, 26, 40, 11, 5, 149, 37, 132, 37, 132, 84, 103, 68, 89, 218, 185, 70, 236, 162, 78, 50, 168, 30, 225, 131, 216, 115, 224, 249, 56, 145, 17, 228, 137, 167, 44, 69, 165, 49, 249, 8, 206, 227, 150]),
     ("tables of branches around changed locals", &[22, 79, 158, 105, 9, 132, 151, 206, 224, 136, 30, 59, 58, 45, 230, 21, 139, 149, 59, 3, 87, 244, 18, 197, 135, 61, 170, 176, 82, 135, 135, 61, 170, 176, 82, 135, 61, 170, 176, 82, 145, 167, 221, 112, 111, 27, 205, 58, 252, 107, 158, 198, 128, 180, 26, 46, 186, 105, 10, 58, 126, 207, 65, 81, 135, 95, 74, 59, 57, 131, 126, 207, 65, 81, 135, 135, 143, 95, 153]),
     ("loops between calculations of the same values", &[0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 4, 1, 1, 2, 0, 40, 0, 0, 0, 1, 3, 1, 0, 4, 1, 0, 5, 0, 0, 0, 0, 0]),
+    ("values used in all of loops, which only optimisation takes long over", &[246, 61, 18, 150, 150, 97, 252, 12, 193, 53, 155, 86, 64, 105, 126, 96, 54, 186, 165, 215, 164, 228, 161, 54, 130, 231, 232, 50, 122, 41, 214, 190, 90, 16, 98, 1, 77, 49, 20, 28, 198, 2, 226, 234, 35, 22, 13, 35, 22, 39, 100, 118, 79, 119, 161, 33, 241, 79, 207, 100, 123, 239, 111, 60, 161, 33, 253, 79, 60, 33, 150, 240, 66, 60, 33, 82, 129, 150, 116, 240]),
     ("what a search within the current limits ended with",
      &[160, 82, 72, 124, 33, 231, 182, 67, 211, 231, 182, 67, 211, 112, 124, 54, 115, 39, 221, 51, 2, 81, 138, 168, 111, 244, 64, 27, 99, 15, 16, 245, 74, 109, 82, 150, 186, 68, 62, 214, 68, 62, 132, 76, 189, 214, 161, 1, 100, 63, 240, 16, 47, 154, 11, 166, 16, 47, 154, 11, 166, 107, 177, 234, 194, 214, 129, 163, 146, 82, 214, 214, 163, 146, 82, 98, 105, 114, 229, 228, 141, 133, 114, 114, 229, 228, 141, 133, 36, 39, 114, 141]),
 ];
@@ -142,11 +143,14 @@ impl Generator {
 /// A way in which the host compiles modules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Compilation {
-    /// As large modules are compiled, here small ones too.
+    /// As all modules are compiled by default.
     Plain,
-    /// As small modules are compiled.
+    /// As modules are compiled whose effort is at most `CompileLimits::optimised_effort`.
     Optimised,
 }
+
+/// The effort up to which optimisation is studied, about three times that of the largest example.
+const OPTIMISED_EFFORT: u64 = 3_000_000;
 
 impl Compilation {
     /// The default limits, of which each module that they accept is compiled in this way.
@@ -156,7 +160,10 @@ impl Compilation {
         let compile = &mut config.compile;
         match self {
             Self::Plain => compile.optimised_effort = 0,
-            Self::Optimised => compile.effort = compile.optimised_effort,
+            Self::Optimised => {
+                compile.effort = OPTIMISED_EFFORT;
+                compile.optimised_effort = OPTIMISED_EFFORT;
+            }
         }
         config
     }

@@ -218,7 +218,6 @@ fn info(plugin: &Plugin, size: u64) -> Value {
         "exports": plugin.exports(),
         "imports": [],
         "memory_bytes": plugin.memory(),
-        "optimised": plugin.is_optimised(),
         "ops": ops.collect::<Value>(),
     })
 }
@@ -243,12 +242,6 @@ fn findings(plugin: &Plugin, size: u64, deadline: Instant) -> Vec<Finding> {
             "memory",
             format!("{} KiB before the first image", memory / 1024),
         ));
-        let compilation = if plugin.is_optimised() == Some(true) {
-            "with optimisation"
-        } else {
-            "without optimisation, because there is much to compile"
-        };
-        found.push(Finding::passed("compilation", compilation));
     }
     for op in plugin.ops() {
         let spec = op.spec();
