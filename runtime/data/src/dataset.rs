@@ -28,6 +28,9 @@ pub struct Split {
     pub pixels: Vec<u8>,
     /// The class of every image.
     pub labels: Vec<u32>,
+    /// The group of every image; empty if they are not grouped. Images of a group are alike, such as
+    /// the frames of a video, and should be on the same side of a split.
+    pub groups: Vec<u32>,
 }
 
 /// Mean and standard deviation of every channel: red, green, blue, on a scale where 1 is the
@@ -91,14 +94,15 @@ impl Dataset {
         }
     }
 
-    /// FNV-1a, 64 bits, of the class names, labels and pixels of both splits. Data sets that differ in
+    /// FNV-1a, 64 bits, of the class names, labels, pixels and groups of both splits. Data sets that differ in
     /// any of them differ in it, except for rare collisions.
     #[must_use]
     pub fn digest(&self) -> u64 {
         let names = self.classes.iter().flat_map(|name| name.bytes().chain([0]));
         let splits = [&self.train, &self.test].into_iter().flat_map(|split| {
             let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
-            labels.chain(split.pixels.iter().copied())
+            let groups = split.groups.iter().flat_map(|group| group.to_le_bytes());
+            labels.chain(split.pixels.iter().copied()).chain(groups)
         });
         names
             .chain(splits)
@@ -112,7 +116,11 @@ impl Split {
     /// Images, all pixels one after the other, and the class of each.
     #[must_use]
     pub fn new(pixels: Vec<u8>, labels: Vec<u32>) -> Self {
-        Self { pixels, labels }
+        Self {
+            pixels,
+            labels,
+            groups: Vec::new(),
+        }
     }
 
     /// How many images there are.
@@ -204,6 +212,9 @@ mod tests {
         tested.test = tested.train.clone();
         let mut renamed = tiny();
         renamed.classes[0] = "c".into();
+        let mut grouped = tiny();
+        grouped.train.groups = vec![0, 1];
+        assert!(digest != grouped.digest());
         assert!(digest == tiny().digest());
         assert!(digest != tested.digest() && digest != renamed.digest());
         assert!(digest != pixel.digest() && digest != label.digest());

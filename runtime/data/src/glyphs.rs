@@ -68,5 +68,5 @@ fn draw(seed: u64, epoch: u32, indices: &[usize], conditions: &Conditions) -> Sp
         render::render(&scene, &mut stream, image);
     });
     let labels = indices.iter().map(|&index| class(index) as u32).collect();
-    Split { pixels, labels }
+    Split::new(pixels, labels)
 }

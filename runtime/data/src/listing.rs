@@ -113,18 +113,25 @@ impl<T> Listing<T> {
         let split_at = selected.len();
         selected.extend(selection.test(self.test));
         let (labels, images): (Vec<_>, Vec<_>) = selected.into_iter().unzip();
-        let paths = images.iter().map(path_of).collect();
+        let paths: Vec<PathBuf> = images.iter().map(path_of).collect();
+        let names = paths[..split_at].iter().map(|path| file_name(path));
+        let groups = options.groups(labels.iter().copied().zip(names))?;
         let mut assembly = Assembly::new(paths, options.side()?)?;
         feed(&images, &mut assembly)?;
         let (size, pixels) = assembly.finish()?;
+        let mut dataset = Dataset::from_parts(self.classes, size, pixels, labels, split_at);
+        dataset.warnings = self.warnings;
+        dataset.train.groups = groups;
         Ok(Preview {
-            dataset: Dataset {
-                warnings: self.warnings,
-                ..Dataset::from_parts(self.classes, size, pixels, labels, split_at)
-            },
+            dataset,
             train_images,
         })
     }
+}
+
+fn file_name(path: &Path) -> &str {
+    let name = path.file_name().unwrap_or_default();
+    name.to_str().unwrap_or_default()
 }
 
 /// That files beside the class folders are not used.

@@ -42,6 +42,9 @@ fn load(
     options: &LoadOptions,
     selection: Selection,
 ) -> Result<Preview, DataError> {
+    if !matches!(spec, DataSpec::Folder(_) | DataSpec::Tar(_)) {
+        options.refuse_groups()?;
+    }
     match spec {
         DataSpec::Glyphs { seed } => glyphs::load(*seed, options, selection),
         DataSpec::Folder(folder) => folder::load(folder, options, selection),

@@ -1,20 +1,24 @@
 //! What can be chosen when a data set is loaded, and which images are.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use crate::dataset::Dataset;
-use crate::error::{DataError, DataErrorKind};
+use crate::error::{DataError, DataErrorKind, name};
 
 /// The largest side that can be requested, in pixels.
 const MAX_SIDE: u32 = 4_096;
 
 /// What can be chosen when a data set is loaded. The default keeps the images' size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
     /// The side, in pixels, of the square that every image is cropped at the centre and scaled to.
     /// `None` keeps the images' size, which must then be the same for all.
     pub image_size: Option<u32>,
+    /// Groups training images of a class whose file names are equal up to the first occurrence of
+    /// this text: [`Split::groups`](crate::Split::groups). A name without it is a group of its own.
+    pub group_by: Option<String>,
 }
 
 /// Some images of a data set, for showing them: see [`Dataset::preview`].
@@ -31,7 +35,59 @@ impl LoadOptions {
     /// Options with this [`image_size`](Self::image_size).
     #[must_use]
     pub fn sized(image_size: Option<u32>) -> Self {
-        Self { image_size }
+        Self {
+            image_size,
+            ..Self::default()
+        }
+    }
+
+    /// These options with this [`group_by`](Self::group_by).
+    #[must_use]
+    pub fn grouped_by(self, group_by: Option<String>) -> Self {
+        Self { group_by, ..self }
+    }
+
+    /// The group of every image, given its class and file name.
+    pub(crate) fn groups<'a>(
+        &self,
+        images: impl Iterator<Item = (u32, &'a str)>,
+    ) -> Result<Vec<u32>, DataError> {
+        let Some(separator) = &self.group_by else {
+            return Ok(Vec::new());
+        };
+        let (mut numbers, mut groups, mut found) = (HashMap::new(), Vec::new(), false);
+        for (label, file) in images {
+            let prefix = match file.split_once(separator) {
+                Some((prefix, _)) if !separator.is_empty() => {
+                    found = true;
+                    prefix
+                }
+                _ => file,
+            };
+            let next = numbers.len() as u32;
+            groups.push(*numbers.entry((label, prefix)).or_insert(next));
+        }
+        match found {
+            true => Ok(groups),
+            false => Err(DataError::new(
+                DataErrorKind::Usage,
+                format!(
+                    "`--group-by {}`: no name of a training image has this text, so there are no groups",
+                    name(separator)
+                ),
+            )),
+        }
+    }
+
+    /// That the images, which are not files, cannot be grouped.
+    pub(crate) fn refuse_groups(&self) -> Result<(), DataError> {
+        match self.group_by {
+            None => Ok(()),
+            Some(_) => Err(DataError::new(
+                DataErrorKind::Usage,
+                "`--group-by` is for image files; this data set has none".to_owned(),
+            )),
+        }
     }
 
     /// The requested side, if it is within its range.
@@ -86,6 +142,28 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_of_a_class_are_grouped_by_the_start_of_their_names() {
+        let groups = |separator: &str| {
+            let options = LoadOptions::default().grouped_by(Some(separator.to_owned()));
+            let names = [
+                (0, "t1-f0.png"),
+                (0, "t1-f1.png"),
+                (0, "t2-f0.png"),
+                (1, "t1-f0.png"),
+                (1, "other.png"),
+            ];
+            options.groups(names.into_iter())
+        };
+        assert_eq!(groups("-").unwrap(), [0, 0, 1, 2, 3]);
+        for separator in ["_", ""] {
+            let error = groups(separator).unwrap_err();
+            assert_eq!(error.kind(), DataErrorKind::Usage, "{error}");
+        }
+        let ungrouped = LoadOptions::default().groups([(0, "a")].into_iter());
+        assert!(ungrouped.unwrap().is_empty());
+    }
 
     #[test]
     fn a_preview_is_evenly_spaced_in_the_training_split() {

@@ -107,9 +107,9 @@ pub struct CompileLimits {
     /// function. Plugins of about 40 kB have a tenth of it.
     pub effort: u64,
     /// Estimated compilation effort up to which a module is compiled with optimisation, in the same units:
-    /// 0, so none is. Optimised code is up to a fifth faster, but the estimate does not bound how long it
+    /// 0, so none is. Some ops are a seventh faster with it, but the estimate does not bound how long it
     /// takes to compile: a search found a module of 33 kB that took 163 s and 1.2 GB. So raise it only for
-    /// plugins that you trust; those of about 40 kB need 1,500,000.
+    /// plugins that you trust; the largest example needs 1,100,000.
     pub optimised_effort: u64,
     /// Entries of every other section (types, tables, globals, exports, element and data segments):
     /// 2,000 each.

@@ -9,7 +9,7 @@ use crate::error::HostErrorKind;
 /// the cache does too.
 #[derive(Clone)]
 pub(crate) struct Engines {
-    /// Optimises, which makes some ops a fifth faster, but lets values live longer than the module says,
+    /// Optimises, which makes some ops a seventh faster, but lets values live longer than the module says,
     /// so that the allocator of registers may take a time that the estimate of effort does not bound.
     optimising: Engine,
     /// Only allocates registers, in a time that the module bounds.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use faa_policy::Policy;
 
 use crate::config::TrainingConfig;
-use crate::results::{Divergence, Epoch, Evaluation, Rates, Score};
+use crate::results::{Divergence, Epoch, Evaluation, Prediction, Rates, Score};
 
 /// Trains networks, and scores candidates with them.
 ///
@@ -47,6 +47,30 @@ pub trait Backend: Send {
         stop: &StopFlag,
     ) -> Result<Epoch, BackendError>;
 
+    /// Classifies augmented images: the draws of the first image, then those of the second, and so on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::epoch`].
+    fn classify_augmented(
+        &mut self,
+        network: &Self::Network,
+        task: &ScoringTask<'_>,
+        stop: &StopFlag,
+    ) -> Result<Vec<Prediction>, BackendError>;
+
+    /// Classifies images without augmentation, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::epoch`].
+    fn classify(
+        &mut self,
+        network: &Self::Network,
+        images: Images<'_>,
+        stop: &StopFlag,
+    ) -> Result<Vec<Prediction>, BackendError>;
+
     /// Scores a candidate.
     ///
     /// # Errors
@@ -57,9 +81,12 @@ pub trait Backend: Send {
         network: &Self::Network,
         task: &ScoringTask<'_>,
         stop: &StopFlag,
-    ) -> Result<Score, BackendError>;
+    ) -> Result<Score, BackendError> {
+        let predictions = self.classify_augmented(network, task, stop)?;
+        Ok(Score::of(&predictions, task.draws))
+    }
 
-    /// Classifies images without augmentation.
+    /// Evaluates a network on images without augmentation.
     ///
     /// # Errors
     ///
@@ -69,7 +96,9 @@ pub trait Backend: Send {
         network: &Self::Network,
         images: Images<'_>,
         stop: &StopFlag,
-    ) -> Result<Evaluation, BackendError>;
+    ) -> Result<Evaluation, BackendError> {
+        Ok(Evaluation::of(&self.classify(network, images, stop)?))
+    }
 
     /// Measures the rates of training and scoring, to estimate the duration of a run. All backends that
     /// will work in parallel measure at the same time.

@@ -43,6 +43,10 @@ pub struct CommonConfig {
     pub data: String,
     /// The side length to which images are cropped and scaled, in pixels; `None` keeps their size.
     pub image_size: Option<u32>,
+    /// Keeps training images of a class whose file names are equal up to this text on one side of every
+    /// split into folds; `None` splits images independently.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
     /// The seed from which every random choice is derived.
     pub seed: u64,
     /// How networks are trained.

@@ -24,6 +24,30 @@ pub struct Epoch {
     pub images: usize,
 }
 
+/// A network's answer to one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Prediction {
+    /// The image's class, an index.
+    pub label: u32,
+    /// The class that the network takes it for.
+    pub class: u32,
+    /// The cross-entropy, in nats.
+    pub loss: f32,
+}
+
+impl Prediction {
+    /// A prediction of `class` for an image of class `label`, with this cross-entropy in nats.
+    pub fn new(label: u32, class: u32, loss: f32) -> Self {
+        Self { label, class, loss }
+    }
+
+    /// Whether the network is right.
+    pub fn is_correct(&self) -> bool {
+        self.class == self.label
+    }
+}
+
 /// How well a network classifies images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -51,6 +75,12 @@ impl Evaluation {
     pub fn new(error: f64, loss: f64) -> Self {
         Self { error, loss }
     }
+
+    /// The evaluation that these predictions amount to; NaN without any.
+    pub fn of(predictions: &[Prediction]) -> Self {
+        let Score { mean, loss, .. } = Score::of(predictions, 1);
+        Self::new(1.0 - mean, loss)
+    }
 }
 
 impl Rates {
@@ -64,6 +94,20 @@ impl Score {
     /// A score with these fractions and this loss.
     pub fn new(any: f64, mean: f64, loss: f64) -> Self {
         Self { any, mean, loss }
+    }
+
+    /// The score that these predictions amount to, `draws` adjacent ones per image; NaN without any.
+    pub fn of(predictions: &[Prediction], draws: usize) -> Self {
+        let mean = |sum: f64, count: usize| sum / count as f64;
+        let right = |draws: &[Prediction]| draws.iter().filter(|it| it.is_correct()).count();
+        let images = predictions.chunks(draws);
+        let (all, any) = (predictions.len(), images.clone().filter(|it| right(it) > 0));
+        let loss = predictions.iter().map(|it| f64::from(it.loss)).sum();
+        Self {
+            any: mean(any.count() as f64, images.len()),
+            mean: mean(right(predictions) as f64, all),
+            loss: mean(loss, all),
+        }
     }
 
     /// The value that candidates are ranked by; higher is better.
@@ -142,4 +186,22 @@ pub struct FinalResult {
     /// The number of further seeds, whose trainings diverged.
     #[serde(default)]
     pub diverged: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_those_of_the_predictions() {
+        let draw = |class, loss| Prediction::new(1, class, loss);
+        // Two images with three draws each.
+        let drawn = [(1, 0.5), (0, 2.0), (1, 0.5), (2, 3.0), (0, 4.0), (0, 2.0)];
+        let predictions = drawn.map(|(class, loss)| draw(class, loss));
+        let expected = Score::new(0.5, 1.0 / 3.0, 2.0);
+        assert_eq!(Score::of(&predictions, 3), expected);
+        let Evaluation { error, loss } = Evaluation::of(&predictions);
+        assert!((error - 2.0 / 3.0).abs() < 1e-15 && loss == 2.0);
+        assert!(Evaluation::of(&[draw(1, f32::NAN)]).loss.is_nan());
+    }
 }

@@ -23,7 +23,7 @@ use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
 use crate::event::Event;
-use crate::folds::Fold;
+use crate::folds::{Fold, Labels};
 use crate::results::{Outcome, Summary};
 
 pub use self::error::{RunError, RunErrorKind};
@@ -32,7 +32,7 @@ pub use self::merge::best_sub_policies;
 /// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
     config: &'a RunConfig,
-    labels: &'a [u32],
+    labels: Labels<'a>,
     ops: &'a OpSet,
     backends: &'a mut [B],
     directory: &'a RunDirectory,
@@ -53,14 +53,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
     /// files, from which a later attempt continues.
     pub fn new(
         config: &'a RunConfig,
-        labels: &'a [u32],
+        labels: impl Into<Labels<'a>>,
         ops: &'a OpSet,
         backends: &'a mut [B],
         directory: &'a RunDirectory,
     ) -> Self {
         Self {
             config,
-            labels,
+            labels: labels.into(),
             ops,
             backends,
             directory,
@@ -84,7 +84,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
         directory.notices().for_each(&mut *observe);
-        let images = self.labels.len();
+        let images = self.labels.classes.len();
         let plan = plan(config, &folds, images, directory, self.backends, stop)?;
         observe(Event::Planned(plan));
 

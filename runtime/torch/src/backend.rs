@@ -18,7 +18,7 @@ use faa_search::backend::{
 };
 use faa_search::config::{Precision, SEARCHED_OPS, TrainingConfig};
 use faa_search::pipeline::Pipeline;
-use faa_search::results::{Epoch, Evaluation, Rates, Score};
+use faa_search::results::{Epoch, Prediction, Rates};
 use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
 use tch::{Device, Kind, TchError};
@@ -243,12 +243,12 @@ impl Backend for TorchBackend {
         self.train_epoch(network, task, epoch, stop)
     }
 
-    fn score(
+    fn classify_augmented(
         &mut self,
         network: &TorchNetwork,
         task: &ScoringTask<'_>,
         stop: &StopFlag,
-    ) -> Result<Score, BackendError> {
+    ) -> Result<Vec<Prediction>, BackendError> {
         self.prepare_thread()?;
         let folded = match network.folded.get() {
             Some(folded) => folded,
@@ -265,21 +265,15 @@ impl Backend for TorchBackend {
         let samples: Vec<Sample> = task.images.iter().flat_map(draws).collect();
         let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let normalise = self.normalise(network.statistics)?;
-        let totals = self.classify(folded, &normalise, &loader, &samples, task.draws, stop)?;
-        let count = samples.len() as f64;
-        Ok(Score::new(
-            totals.any_correct as f64 / task.images.len() as f64,
-            totals.correct as f64 / count,
-            totals.loss / count,
-        ))
+        self.classify_samples(folded, &normalise, &loader, &samples, stop)
     }
 
-    fn evaluate(
+    fn classify(
         &mut self,
         network: &TorchNetwork,
         images: Images<'_>,
         stop: &StopFlag,
-    ) -> Result<Evaluation, BackendError> {
+    ) -> Result<Vec<Prediction>, BackendError> {
         self.prepare_thread()?;
         // In 32-bit floats always: a reported error should not depend on rounding to bf16.
         let folded = Folded::new(&network.network, Kind::Float).map_err(torch)?;
@@ -290,10 +284,7 @@ impl Backend for TorchBackend {
         };
         let loader = self.loader(images, None);
         let normalise = self.normalise(network.statistics)?;
-        let totals = self.classify(&folded, &normalise, &loader, &samples, 1, stop)?;
-        let count = samples.len() as f64;
-        let error = 1.0 - totals.correct as f64 / count;
-        Ok(Evaluation::new(error, totals.loss / count))
+        self.classify_samples(&folded, &normalise, &loader, &samples, stop)
     }
 
     fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {

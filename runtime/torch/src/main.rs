@@ -12,11 +12,13 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use faa_data::LoadOptions;
 use faa_op::text;
 use faa_plugin::PluginOptions;
 use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
+use faa_search::folds::Labels;
 use faa_search::protocol::{
     End, Hello, Message, Request, RunRequest, TorchReport, read_line, write_line,
 };
@@ -83,7 +85,7 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             let resources = Resources::new(devices, resources.threads);
             set_threads(&resources)?;
             let ops = load_ops(None, &[])?;
-            let data = (data.as_str(), image_size);
+            let data = (data.as_str(), LoadOptions::sized(image_size));
             let mut session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
             let backend = &mut session.backends[0];
             for file in networks {
@@ -121,9 +123,11 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let ops = load_ops(plugins.as_ref(), &common.plugins)?;
     // Before images are loaded, which may take minutes.
     config.check(&ops)?;
-    let data = (common.data.as_str(), common.image_size);
+    let options = LoadOptions::sized(common.image_size).grouped_by(common.group_by.clone());
+    let data = (common.data.as_str(), options);
     let mut session = Session::open(data, common.precision, resources, ops, stop)?;
-    let (labels, digest) = (&session.data.train.labels, session.data.digest());
+    let (train, digest) = (&session.data.train, session.data.digest());
+    let labels = Labels::new(&train.labels, &train.groups);
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     config.folds(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;

@@ -31,7 +31,7 @@ impl Session {
     /// Loads the images, for as long as `stop` is not set, and creates the backends. Cheap checks come
     /// first.
     pub(crate) fn open(
-        (data, image_size): (&str, Option<u32>),
+        (data, options): (&str, LoadOptions),
         precision: Precision,
         resources: &Resources,
         ops: OpSet,
@@ -44,7 +44,7 @@ impl Session {
                 "this CPU cannot compute in bf16, which needs AVX-512: use --precision float32 or auto"
             );
         }
-        let (source, options) = (data.parse()?, LoadOptions::sized(image_size));
+        let source = data.parse()?;
         let data = unless_stopped(stop, move || Dataset::load(&source, &options))??;
         for warning in &data.warnings {
             log_line!("warning: {warning}");

@@ -6,7 +6,7 @@ use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 use super::ranges;
 use super::{Augmentation, RunConfig, SearchConfig};
 use crate::error::ConfigError;
-use crate::folds::{Fold, stratified_folds};
+use crate::folds::{Fold, Labels, stratified_folds};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
@@ -74,8 +74,9 @@ impl RunConfig {
     /// # Errors
     ///
     /// [`ConfigError`] if the images are too few, or all of one class.
-    pub fn folds(&self, labels: &[u32]) -> Result<Vec<Fold>, ConfigError> {
-        if let [first, others @ ..] = labels
+    pub fn folds<'a>(&self, labels: impl Into<Labels<'a>>) -> Result<Vec<Fold>, ConfigError> {
+        let labels = labels.into();
+        if let [first, others @ ..] = labels.classes
             && others.iter().all(|label| label == first)
         {
             let message = "all training images are of one class: there is nothing to learn";

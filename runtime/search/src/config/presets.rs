@@ -18,6 +18,7 @@ impl RunConfig {
             common: CommonConfig {
                 data: data.to_owned(),
                 image_size: None,
+                group_by: None,
                 seed: 0,
                 training,
                 precision: Precision::Auto,

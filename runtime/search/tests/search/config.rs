@@ -109,7 +109,7 @@ fn images_of_one_class_are_rejected() {
     let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
     for config in [config(), without_search] {
         assert!(config.folds(&[0, 1].repeat(30)).is_ok());
-        let error = config.folds(&[1; 60]).unwrap_err().to_string();
+        let error = config.folds(&vec![1; 60]).unwrap_err().to_string();
         assert!(error.contains("are of one class"), "{error}");
     }
 }

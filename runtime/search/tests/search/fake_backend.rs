@@ -12,7 +12,7 @@ use faa_search::backend::{
 };
 use faa_search::config::{Preset, SearchConfig, TrainingConfig};
 use faa_search::files::FaultPoint;
-use faa_search::results::{Divergence, Epoch, Evaluation, Rates, Score, Summary};
+use faa_search::results::{Divergence, Epoch, Evaluation, Prediction, Rates, Score, Summary};
 use faa_search::{Backend, Event, Run, RunConfig, RunDirectory, RunError};
 use faa_system::write_whole;
 
@@ -109,6 +109,24 @@ impl Backend for FakeBackend {
         (done.epoch, done.images, done.learning_rate) = (epoch, task.images.len(), learning_rate);
         (done.loss, done.error, done.seconds) = (1.0, 0.5, 0.1);
         Ok(done)
+    }
+
+    fn classify_augmented(
+        &mut self,
+        (): &(),
+        _: &ScoringTask<'_>,
+        _: &StopFlag,
+    ) -> Result<Vec<Prediction>, BackendError> {
+        Err(BackendError::other("scores are made directly"))
+    }
+
+    fn classify(
+        &mut self,
+        (): &(),
+        _: Images<'_>,
+        _: &StopFlag,
+    ) -> Result<Vec<Prediction>, BackendError> {
+        Err(BackendError::other("evaluations are made directly"))
     }
 
     fn score(

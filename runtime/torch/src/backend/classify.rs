@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use faa_search::backend::{BackendError, StopFlag};
-use tch::{Device, TchError};
+use faa_search::results::Prediction;
+use tch::{Device, TchError, Tensor, no_grad};
 
-use super::totals::{Sums, Totals, losses};
+use super::totals::losses;
 use super::{TorchBackend, set_threads, torch};
 use crate::batches::{Batch, DataLoader, Normalise, Sample};
 use crate::network::Folded;
@@ -19,26 +20,24 @@ const CPU_BATCH: usize = 40 * 32 * 32;
 const CUDA_BATCH: usize = 2_000 * 32 * 32;
 
 impl TorchBackend {
-    /// Classifies all samples. The samples of an image are adjacent, `group` per image.
-    pub(super) fn classify(
+    /// Classifies all samples, in their order.
+    pub(super) fn classify_samples(
         &self,
         folded: &Folded,
         normalise: &Normalise,
         loader: &DataLoader<'_>,
         samples: &[Sample],
-        group: usize,
         stop: &StopFlag,
-    ) -> Result<Totals, BackendError> {
-        let size = (self.classify_batch() / group).max(1) * group;
+    ) -> Result<Vec<Prediction>, BackendError> {
+        let batches = samples.chunks(self.classify_batch());
         if self.device != Device::Cpu {
-            let batches = samples.chunks(size);
-            return self.classify_with_prefetch(folded, normalise, loader, batches, group, stop);
+            return self.classify_with_prefetch(folded, normalise, loader, batches, stop);
         }
-        let batches: Vec<&[Sample]> = samples.chunks(size).collect();
-        let totals = self.classify_on_threads(folded, normalise, loader, &batches, group, stop);
+        let batches: Vec<&[Sample]> = batches.collect();
+        let predictions = self.classify_on_threads(folded, normalise, loader, &batches, stop);
         // The workers have set libtorch to one thread.
         self.use_all_threads();
-        totals
+        predictions
     }
 
     /// Images per batch.
@@ -51,7 +50,7 @@ impl TorchBackend {
         (pixels / (self.dataset.width * self.dataset.height)).max(1)
     }
 
-    /// On a GPU: batches are augmented ahead on CPU threads, and the sums stay on the device until
+    /// On a GPU: batches are augmented ahead on CPU threads, and the results stay on the device until
     /// the end.
     fn classify_with_prefetch<'s>(
         &self,
@@ -59,18 +58,19 @@ impl TorchBackend {
         normalise: &Normalise,
         loader: &DataLoader<'_>,
         batches: impl Iterator<Item = &'s [Sample]> + Send,
-        group: usize,
         stop: &StopFlag,
-    ) -> Result<Totals, BackendError> {
-        let mut sums = Sums::zero(self.device).map_err(torch)?;
+    ) -> Result<Vec<Prediction>, BackendError> {
+        let mut results = Vec::new();
         loader.for_each(batches, normalise, stop, |batch| {
-            sums.add(&classified(folded, &batch, group)?)
+            results.push(Classified::of(folded, batch)?);
+            Ok(())
         })?;
-        sums.read().map_err(torch)
+        let predictions = results.iter().map(|it| it.read().map_err(torch));
+        Ok(predictions.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// On the CPU: every thread augments and classifies whole batches, independently of the others.
-    /// Threads within a convolution would wait for each other many times per batch, and the sums
+    /// Threads within a convolution would wait for each other many times per batch, and the results
     /// would depend on the number of threads.
     fn classify_on_threads(
         &self,
@@ -78,15 +78,14 @@ impl TorchBackend {
         normalise: &Normalise,
         loader: &DataLoader<'_>,
         batches: &[&[Sample]],
-        group: usize,
         stop: &StopFlag,
-    ) -> Result<Totals, BackendError> {
+    ) -> Result<Vec<Prediction>, BackendError> {
         let loader = DataLoader {
             threads: 1,
             ..*loader
         };
         let next = AtomicUsize::new(0);
-        let results = Mutex::new(vec![Totals::default(); batches.len()]);
+        let results = Mutex::new(vec![Vec::new(); batches.len()]);
         let work = |folded: &Folded, normalise: &Normalise| -> Result<(), BackendError> {
             set_threads(1);
             loop {
@@ -97,9 +96,9 @@ impl TorchBackend {
                 stop.check()?;
                 let batch = loader.augment(samples, normalise.device())?;
                 let batch = loader.upload(&batch, normalise);
-                let sums = batch.and_then(|batch| classified(folded, &batch, group)?.read());
-                let totals = sums.map_err(torch)?;
-                results.lock().unwrap_or_else(PoisonError::into_inner)[index] = totals;
+                let classified = batch.and_then(|batch| Classified::of(folded, batch)?.read());
+                let predictions = classified.map_err(torch)?;
+                results.lock().unwrap_or_else(PoisonError::into_inner)[index] = predictions;
             }
         };
         let threads = self.threads.min(batches.len());
@@ -117,12 +116,36 @@ impl TorchBackend {
             results.collect::<Result<Vec<()>, _>>()
         })?;
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // In the order of the batches, so that rounding does not depend on which thread was first.
-        Ok(results.into_iter().fold(Totals::default(), Totals::plus))
+        Ok(results.concat())
     }
 }
 
-fn classified(folded: &Folded, batch: &Batch, group: usize) -> Result<Sums, TchError> {
-    let logits = folded.forward(&batch.images)?;
-    Sums::of(&logits, &losses(&logits, batch)?, batch, group)
+/// The results of one batch, on the device of the network.
+struct Classified {
+    labels: Tensor,
+    classes: Tensor,
+    losses: Tensor,
+}
+
+impl Classified {
+    fn of(folded: &Folded, batch: Batch) -> Result<Self, TchError> {
+        no_grad(|| {
+            let logits = folded.forward(&batch.images)?;
+            Ok(Self {
+                classes: logits.f_argmax(1, false)?,
+                losses: losses(&logits, &batch)?,
+                labels: batch.labels,
+            })
+        })
+    }
+
+    fn read(&self) -> Result<Vec<Prediction>, TchError> {
+        let indices = |tensor: &Tensor| Vec::<i64>::try_from(tensor);
+        let (labels, classes) = (indices(&self.labels)?, indices(&self.classes)?);
+        let losses = Vec::<f32>::try_from(&self.losses)?;
+        let predictions = labels.into_iter().zip(classes).zip(losses);
+        Ok(predictions
+            .map(|((label, class), loss)| Prediction::new(label as u32, class as u32, loss))
+            .collect())
+    }
 }

@@ -42,7 +42,7 @@ impl TorchBackend {
             let (logits, losses) = self.forward(network, &batch)?;
             drop(sgd.step(network, &losses.f_mean(None)?, schedule.rate(step))?);
             step += 1;
-            sums.add(&Sums::of(&logits, &losses, &batch, 1)?)
+            sums.add(&logits, &losses, &batch)
         })?;
         let (images, totals) = (task.images.len(), sums.read().map_err(torch)?);
         let loss = totals.loss / images as f64;
