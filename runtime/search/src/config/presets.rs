@@ -10,9 +10,9 @@ use crate::sampler::TpeConfig;
 impl RunConfig {
     /// A search with a preset's constants, on the given data set.
     pub fn for_search(preset: Preset, data: &str) -> Self {
-        let (training, final_epochs) = match preset {
-            Preset::Demo => (demo_training(), 50),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200),
+        let (training, final_epochs, seeds) = match preset {
+            Preset::Demo => (demo_training(), 100, 3),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200, 1),
         };
         Self {
             common: CommonConfig {
@@ -26,7 +26,7 @@ impl RunConfig {
             search: Some(SearchConfig::preset(preset)),
             final_trainings: FinalTrainings {
                 augmentations: Augmentation::ALL.to_vec(),
-                seeds: count(1),
+                seeds: count(seeds),
                 epochs: Some(count(final_epochs)),
                 policy: None,
                 random: None,
@@ -56,13 +56,14 @@ impl SearchConfig {
     /// A search with a preset's constants.
     pub fn preset(preset: Preset) -> Self {
         let (folds, held_out, images) = match preset {
-            Preset::Demo => (2, None, None),
+            Preset::Demo => (3, None, None),
             Preset::Cifar10 => (5, None, None),
             Preset::Cifar10Reduced => (5, Some(0.4), NonZeroUsize::new(4000)),
         };
-        let (rounds, trials, top_n) = match preset {
-            Preset::Demo => (1, 40, 5),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (2, 200, 10),
+        // With few trials, the mean over all draws tells ops that change the label sooner.
+        let (rounds, trials, top_n, reward) = match preset {
+            Preset::Demo => (1, 60, 5, Reward::Mean),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (2, 200, 10, Reward::Any),
         };
         Self {
             folds: FoldConfig {
@@ -77,7 +78,7 @@ impl SearchConfig {
             sub_policies: count(5),
             ops_per_sub_policy: count(2),
             draws: count(5),
-            reward: Reward::Any,
+            reward,
             sampler: TpeConfig::default(),
         }
     }
@@ -102,9 +103,11 @@ fn paper_training() -> TrainingConfig {
 fn demo_training() -> TrainingConfig {
     TrainingConfig {
         model: model(10, 1),
-        epochs: count(60),
+        epochs: count(100),
         batch: count(32),
         warmup_epochs: 2,
+        crop_padding: 2,
+        cutout: 4,
         ..paper_training()
     }
 }
