@@ -24,7 +24,7 @@ fn digest(bytes: &[u8]) -> u64 {
 #[test]
 fn the_pictures_are_the_same_everywhere_and_always() {
     let digests = [
-        (false, 0xa968_3897_b458_c2bd, 0),
+        (false, 0xa968_3897_b458_c2bd, 0x9cf6_70fb_5dce_8a63),
         (true, 0xe751_3a3e_d00c_1335, 0x7268_672a_3e51_ba5a),
     ];
     for (shifted, train, test) in digests {
