@@ -24,7 +24,8 @@ use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
 use crate::event::Event;
 use crate::folds::Fold;
-use crate::results::{Outcome, Summary};
+use crate::results::Outcome;
+use crate::summary::Summary;
 
 pub use self::error::{RunError, RunErrorKind};
 pub use self::merge::best_sub_policies;
@@ -85,7 +86,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let folds = config.folds(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.len();
-        let plan = plan(config, &folds, images, directory, self.backends, stop)?;
+        let (plan, seeds) = plan(config, &folds, images, directory, self.backends, stop)?;
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
@@ -105,13 +106,11 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let trainer = Trainer {
             config,
             images,
+            seeds,
             policy,
         };
-        let summary = Summary {
-            policy: policy.map(|_| file),
-            sub_policies,
-            final_trainings: trainer.train(&workers, self.backends)?,
-        };
+        let results = trainer.train(&workers, self.backends)?;
+        let summary = Summary::new(policy.map(|_| file), sub_policies, results);
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if config.search.is_none() && results.all(|it| it.errors.is_empty()) {

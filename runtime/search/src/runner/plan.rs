@@ -1,5 +1,6 @@
 //! The remaining work of a run, and an estimate of its duration.
 
+use std::num::NonZeroUsize;
 use std::{panic, thread};
 
 use super::error::{RunError, failed};
@@ -11,9 +12,10 @@ use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::Rates;
+use crate::seed_count::{self, SeedCount};
 use crate::trial::Trial;
 
-/// The plan of a run on `images` training images. If the records do not show the speed of this machine,
+/// The plan of a run on `images` training images, and the number of seeds of its final trainings. If the records do not show the speed of this machine,
 /// as many backends measure it as will work side by side.
 pub(super) fn plan<B: Backend>(
     config: &RunConfig,
@@ -22,12 +24,19 @@ pub(super) fn plan<B: Backend>(
     directory: &RunDirectory,
     backends: &mut [B],
     stop: &StopFlag,
-) -> Result<Plan, RunError> {
+) -> Result<(Plan, NonZeroUsize), RunError> {
     let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
-    let final_trainings = all_trainings(&config.final_trainings).count();
-    let remaining = RemainingWork::of(config, folds, images, directory)?;
+    let mut seed_count = match config.final_trainings.seeds {
+        Some(_) => None,
+        None => SeedCount::read(directory)?,
+    };
+    let chosen = seed_count.map(|it| it.seeds);
+    let chosen = config.final_trainings.seeds.or(chosen);
+    let mut seeds = chosen.unwrap_or(seed_count::SEEDS);
+    let final_trainings = |seeds| all_trainings(&config.final_trainings, seeds).count();
+    let mut remaining = RemainingWork::of(config, folds, images, directory, seeds)?;
     let training = &config.common.training;
-    let jobs = folds.len().max(final_trainings).max(1);
+    let jobs = folds.len().max(final_trainings(seeds)).max(1);
     let parallel = backends.len().min(jobs);
     let rates = match remaining.recorded_rates() {
         Some(Rates { train, classify }) => {
@@ -36,25 +45,37 @@ pub(super) fn plan<B: Backend>(
         None => measured_rates(&mut backends[..parallel], training, stop)
             .map_err(failed("measuring the speed"))?,
     };
+    if chosen.is_none() && final_trainings(seeds) > 0 {
+        let epochs = config.final_epochs().get() as f64;
+        let to_train = final_trainings(seeds) as f64 * images as f64 * epochs;
+        let choice = SeedCount::choose(to_train / rates.train);
+        directory
+            .files()
+            .write_json(&directory.seeds_file(), &choice)?;
+        (seeds, seed_count) = (choice.seeds, Some(choice));
+        remaining = RemainingWork::of(config, folds, images, directory, seeds)?;
+    }
     let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
     devices.sort();
     devices.dedup();
     let dataset = backends[0].dataset();
-    Ok(Plan {
+    let plan = Plan {
         run: directory.path().to_owned(),
         device: devices.join(", "),
         images: dataset.images,
         size: dataset.size,
-        classes: dataset.classes,
+        classes: dataset.classes.len(),
         folds: folds.len(),
         trials: folds.len().saturating_mul(trials),
-        final_trainings,
+        final_trainings: final_trainings(seeds),
+        seed_count,
         images_to_train: remaining.train,
         images_to_classify: remaining.classify,
         rates,
         estimated_seconds: remaining.train as f64 / rates.train
             + remaining.classify as f64 / rates.classify,
-    })
+    };
+    Ok((plan, seeds))
 }
 
 /// The rates of all backends together, measured side by side, since they may share a device.
@@ -103,6 +124,7 @@ impl RemainingWork {
         folds: &[Fold],
         images: usize,
         directory: &RunDirectory,
+        seeds: NonZeroUsize,
     ) -> Result<Self, RunError> {
         let mut remaining = Self::default();
         for (number, fold) in folds.iter().enumerate() {
@@ -117,7 +139,7 @@ impl RemainingWork {
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
-        for (augmentation, seed) in all_trainings(&config.final_trainings) {
+        for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
             remaining.add_training(&directory.training(id), images, epochs)?;
