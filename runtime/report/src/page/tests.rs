@@ -392,7 +392,7 @@ fn the_policy_is_compared_with_each_baseline_and_by_class() {
         &page,
         &[words, "one seed: no interval; differences within about"],
     );
-    assert_eq!(page.matches("class ").count(), 40);
+    assert_eq!(page.matches("&lt;b&gt; class ").count(), 40);
 }
 
 #[test]
