@@ -385,7 +385,7 @@ fn the_policy_is_compared_with_each_baseline_and_by_class() {
     );
     assert!(!page.contains("these are the 20"));
 
-    let many: Vec<usize> = (0..101).map(|class| class % 10).collect();
+    let many: Vec<_> = (0..101).map(|class| class % 10).collect();
     let page = run(&[("none-0", &[5; 101]), ("policy-0", &many)]).page();
     let words = "Of 101 classes, these are the 20 that gain and the 20 that lose most.";
     assert_has(
@@ -399,8 +399,10 @@ fn the_policy_is_compared_with_each_baseline_and_by_class() {
 fn the_number_of_seeds_that_a_run_chose_is_shown() {
     let mut config = search("folder:/no/such/folder");
     config.final_trainings.seeds = None;
-    let undecided = Run::of(&config).page();
-    assert_has(&undecided, &["0 of 60 trials, 0 final trainings"]);
+    assert_has(
+        &Run::of(&config).page(),
+        &["0 of 60 trials, 0 final trainings"],
+    );
     let chosen = r#"{"seeds": 3, "estimated_seconds": 600.0}"#;
     let page = Run::of(&config).put("seeds.json", chosen).page();
     let words = "There are 3 seeds per final training, because all of them with 3 seeds were estimated \
