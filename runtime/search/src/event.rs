@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::layout::TrainingId;
+use crate::reliability::Reliability;
 use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
 
 /// A step of a run. Events are reported in the order in which they happen.
@@ -100,6 +101,29 @@ pub enum Event {
         /// Its duration.
         seconds: f64,
     },
+    /// A candidate was scored again, with fresh draws.
+    TrialRescored {
+        /// The fold.
+        fold: usize,
+        /// The round.
+        round: usize,
+        /// The trial.
+        trial: usize,
+        /// Its first reward.
+        first: f64,
+        /// Its second reward.
+        reward: f64,
+        /// How many of the round's candidates have been scored again.
+        done: usize,
+        /// How many will be.
+        candidates: usize,
+        /// The number of images that were classified, counting every draw.
+        images: usize,
+        /// Its duration.
+        seconds: f64,
+    },
+    /// The reliability of the reward is known, after the trials of all folds.
+    ReliabilityMeasured(Reliability),
     /// A network was evaluated on the test split, by `evaluate`.
     Evaluated {
         /// The network's file.
@@ -136,11 +160,14 @@ pub struct Plan {
     pub folds: usize,
     /// The number of trials of all folds and rounds.
     pub trials: usize,
+    /// The maximum number of candidates that are scored again.
+    pub rescorings: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
     /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
-    /// The number of images that remain to be classified, over all draws and trials.
+    /// The number of images that remain to be classified, over all draws and trials, and at most all
+    /// second scorings.
     pub images_to_classify: usize,
     /// The rates of training and classification, from the records or a short measurement.
     pub rates: Rates,

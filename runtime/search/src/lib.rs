@@ -20,10 +20,12 @@ pub mod layout;
 pub mod model;
 pub mod pipeline;
 pub mod protocol;
+pub mod reliability;
 pub mod results;
 pub mod runner;
 pub mod sampler;
 pub mod seeds;
+pub mod selection;
 pub mod space;
 pub mod trial;
 

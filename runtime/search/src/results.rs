@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Augmentation, Reward};
+use crate::reliability::Reliability;
 
 /// One pass over the training images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -171,6 +172,8 @@ pub struct Summary {
     pub policy: Option<PathBuf>,
     /// The policy's number of sub-policies.
     pub sub_policies: usize,
+    /// The reliability of the reward, if there was a search and it could be measured.
+    pub reliability: Option<Reliability>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
 }

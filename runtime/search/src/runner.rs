@@ -4,9 +4,9 @@
 mod error;
 mod final_trainings;
 mod fold;
-mod merge;
 mod plan;
 mod policy;
+mod round;
 mod training;
 mod workers;
 
@@ -24,10 +24,10 @@ use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
 use crate::event::Event;
 use crate::folds::Fold;
+use crate::reliability::Reliability;
 use crate::results::{Outcome, Summary};
 
 pub use self::error::{RunError, RunErrorKind};
-pub use self::merge::best_sub_policies;
 
 /// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
@@ -92,6 +92,8 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let search = config.search.as_ref();
         let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
         let found = found.transpose()?;
+        let (found, reliability) = found.unzip();
+        let reliability = reliability.flatten();
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
         let (files, file) = (directory.files(), directory.policy_file());
@@ -110,6 +112,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let summary = Summary {
             policy: policy.map(|_| file),
             sub_policies,
+            reliability,
             final_trainings: trainer.train(&workers, self.backends)?,
         };
         files.write_json(&directory.summary_file(), &summary)?;
@@ -122,14 +125,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
     }
 }
 
-/// Searches on every fold, and merges the sub-policies found.
+/// Searches on every fold, merges the sub-policies found, and measures the reliability of their rewards.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
     folds: &[Fold],
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<Policy, RunError> {
+) -> Result<(Policy, Option<Reliability>), RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
         let search = FoldSearch {
@@ -141,14 +144,25 @@ fn find_policy<B: NetworkFiles>(
         search.run(worker)
     })?;
     let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
+    let mut random_rewards = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
-            Outcome::Done(found) => sub_policies.extend(found),
+            Outcome::Done(found) => {
+                sub_policies.extend(found.sub_policies);
+                random_rewards.push((number, found.random_rewards));
+            }
             Outcome::Diverged(_) => diverged.push(number),
         }
     }
-    match sub_policies.is_empty() {
-        true => Err(RunError::all_diverged()),
-        false => Ok(policy::merged(config, sub_policies, &diverged)),
+    if sub_policies.is_empty() {
+        return Err(RunError::all_diverged());
     }
+    let random_rewards = random_rewards.iter();
+    let random_rewards = random_rewards.map(|(fold, rewards)| (*fold, rewards.as_slice()));
+    let reliability = Reliability::of(random_rewards);
+    if let Some(reliability) = &reliability {
+        workers.report(Event::ReliabilityMeasured(reliability.clone()));
+    }
+    let policy = policy::merged(config, sub_policies, &diverged);
+    Ok((policy, reliability))
 }

@@ -4,7 +4,7 @@ use faa_op::OpSet;
 use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 
 use super::ranges;
-use super::{Augmentation, RunConfig, SearchConfig};
+use super::{Augmentation, FoldAugment, RunConfig, SearchConfig};
 use crate::error::ConfigError;
 use crate::folds::{Fold, stratified_folds};
 use crate::pipeline::Pipeline;
@@ -34,6 +34,9 @@ impl RunConfig {
         if let Some(search) = &self.search {
             check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
+            if search.fold_augment == FoldAugment::Uniform {
+                policies.push(Space::new(search).uniform_policy());
+            }
             if final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
                     "a search trains with the policy that it finds: omit the given one",

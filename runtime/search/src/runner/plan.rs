@@ -5,13 +5,13 @@ use std::{panic, thread};
 use super::error::{RunError, failed};
 use super::final_trainings::all_trainings;
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{RunConfig, TrainingConfig};
+use crate::config::{RunConfig, SearchConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::Rates;
-use crate::trial::Trial;
+use crate::selection::{RoundResults, max_rescorings};
 
 /// The plan of a run on `images` training images. If the records do not show the speed of this machine,
 /// as many backends measure it as will work side by side.
@@ -23,7 +23,9 @@ pub(super) fn plan<B: Backend>(
     backends: &mut [B],
     stop: &StopFlag,
 ) -> Result<Plan, RunError> {
-    let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
+    let search = config.search.as_ref();
+    let trials = search.map_or(0, |it| it.rounds.get() * it.trials.get());
+    let rescorings = search.map_or(0, all_rescorings);
     let final_trainings = all_trainings(&config.final_trainings).count();
     let remaining = RemainingWork::of(config, folds, images, directory)?;
     let training = &config.common.training;
@@ -48,6 +50,7 @@ pub(super) fn plan<B: Backend>(
         classes: dataset.classes,
         folds: folds.len(),
         trials: folds.len().saturating_mul(trials),
+        rescorings: folds.len().saturating_mul(rescorings),
         final_trainings,
         images_to_train: remaining.train,
         images_to_classify: remaining.classify,
@@ -55,6 +58,12 @@ pub(super) fn plan<B: Backend>(
         estimated_seconds: remaining.train as f64 / rates.train
             + remaining.classify as f64 / rates.classify,
     })
+}
+
+/// How many candidates of a fold are scored again, at most.
+fn all_rescorings(search: &SearchConfig) -> usize {
+    let rounds = 0..search.rounds.get();
+    rounds.map(|round| max_rescorings(search, round)).sum()
 }
 
 /// The rates of all backends together, measured side by side, since they may share a device.
@@ -112,9 +121,8 @@ impl RemainingWork {
             if let Some(search) = &config.search
                 && !files.diverged().exists()
             {
-                let all = search.rounds.get() * search.trials.get();
                 let images = fold.validation.len().saturating_mul(search.draws.get());
-                remaining.add_trials(&files.trials().read()?, all, images);
+                remaining.add_scorings(search, &files, images)?;
             }
         }
         for (augmentation, seed) in all_trainings(&config.final_trainings) {
@@ -142,13 +150,32 @@ impl RemainingWork {
         Ok(())
     }
 
-    /// Adds a fold's trials, each of which classifies `images`.
-    fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) {
-        for trial in recorded {
-            self.classified.add(images, trial.seconds);
+    /// Adds a fold's trials and second scorings, each of which classifies `images`. Which candidates are
+    /// scored again is known once a round is complete; before, it counts as many as there can be.
+    fn add_scorings(
+        &mut self,
+        search: &SearchConfig,
+        files: &TrainingFiles,
+        images: usize,
+    ) -> Result<(), RunError> {
+        let (trials, rescorings) = (files.trials().read()?, files.rescorings().read()?);
+        let seconds = trials.iter().map(|it| it.seconds);
+        for seconds in seconds.chain(rescorings.iter().map(|it| it.seconds)) {
+            self.classified.add(images, seconds);
         }
-        let trials = all.saturating_sub(recorded.len());
-        self.classify = self.classify.saturating_add(trials.saturating_mul(images));
+        let mut recorded = trials.chunks(search.trials.get());
+        let rescored = (0..search.rounds.get()).map(|round| match recorded.next() {
+            Some(trials) if trials.len() == search.trials.get() => {
+                RoundResults::new(trials, &[]).to_rescore(search).len()
+            }
+            _ => max_rescorings(search, round),
+        });
+        let all = search.rounds.get() * search.trials.get() + rescored.sum::<usize>();
+        let scorings = all.saturating_sub(trials.len() + rescorings.len());
+        self.classify = self
+            .classify
+            .saturating_add(scorings.saturating_mul(images));
+        Ok(())
     }
 
     /// `None` if a rate is needed for which there are no records.

@@ -1,0 +1,222 @@
+//! Candidates whose rewards are noisy, as those of networks are.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use faa_op::Stream;
+use faa_search::RunConfig;
+use faa_search::backend::ScoringTask;
+use faa_search::config::{FoldAugment, TrialDraws};
+use faa_search::event::Event;
+use faa_search::layout::{Layout, TrainingFiles, TrainingId};
+use faa_search::reliability::{Reliability, Verdict};
+use faa_search::selection::RoundResults;
+use faa_search::trial::{Rescoring, Trial};
+
+use crate::fake_backend::{FakeBackend, config, run, run_on, search_in, true_reward};
+
+/// Noise that depends on the draws alone, with a standard deviation of 0.29.
+fn noise_of_draws(task: &ScoringTask<'_>) -> f64 {
+    Stream::for_op(task.seed).unit()
+}
+
+/// Noise that also depends on the candidate.
+fn noise(task: &ScoringTask<'_>) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    task.seed.hash(&mut hasher);
+    task.candidate.to_json().hash(&mut hasher);
+    Stream::for_op(hasher.finish()).unit()
+}
+
+fn noisy(reward: fn(&ScoringTask<'_>) -> f64) -> FakeBackend {
+    FakeBackend {
+        reward: Some(reward),
+        ..FakeBackend::default()
+    }
+}
+
+fn files(run: &Path, fold: usize) -> TrainingFiles {
+    Layout::new(run).training(TrainingId::Fold(fold))
+}
+
+fn logs(run: &Path, fold: usize) -> (Vec<Trial>, Vec<Rescoring>) {
+    let files = files(run, fold);
+    (
+        files.trials().read().unwrap(),
+        files.rescorings().read().unwrap(),
+    )
+}
+
+fn without_final_trainings() -> RunConfig {
+    let mut config = config();
+    config.final_trainings.augmentations.clear();
+    config
+}
+
+/// How many different values of the noise the trials of each round have, and the second scorings.
+fn different_noises(draws: TrialDraws) -> Vec<[usize; 2]> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = without_final_trainings();
+    search_in(&mut config).trial_draws = draws;
+    run(folder.path(), &config, &mut noisy(noise_of_draws)).unwrap();
+    let (trials, rescorings) = logs(folder.path(), 0);
+    let count = |rewards: Vec<f64>| {
+        rewards
+            .into_iter()
+            .map(f64::to_bits)
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let mut all = BTreeSet::new();
+    let rounds = (0..2).map(|round| {
+        let first = trials
+            .iter()
+            .filter(|it| it.round == round)
+            .map(|it| it.reward);
+        let second = rescorings
+            .iter()
+            .filter(|it| it.round == round)
+            .map(|it| it.reward);
+        let (first, second): (Vec<f64>, Vec<f64>) = (first.collect(), second.collect());
+        // No round, and no second scoring, has the draws of another.
+        let noises = first.iter().chain(&second).map(|it| it.to_bits());
+        let before = all.len();
+        all.extend(noises);
+        let counts = [count(first), count(second)];
+        assert_eq!(all.len(), before + counts[0] + counts[1]);
+        counts
+    });
+    rounds.collect()
+}
+
+#[test]
+fn common_draws_give_the_candidates_of_a_round_the_same_noise() {
+    assert_eq!(different_noises(TrialDraws::Common), [[1, 1], [1, 1]]);
+    assert_eq!(different_noises(TrialDraws::Fresh), [[30, 1], [30, 1]]);
+}
+
+/// The mean true reward of the selected candidates of many rounds.
+fn true_reward_of_selected(finalists: usize) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = without_final_trainings();
+    let search = search_in(&mut config);
+    search.finalists = finalists;
+    search.rounds = 20.try_into().unwrap();
+    search.reward = faa_search::config::Reward::Any;
+    // Random candidates alone, so that both searches have the same.
+    search.sampler.start_up_trials = 30;
+    let noisy_reward = |task: &ScoringTask<'_>| true_reward(task) + noise(task) / 4.0;
+    run(folder.path(), &config, &mut noisy(noisy_reward)).unwrap();
+    let mut rewards = Vec::new();
+    for fold in 0..2 {
+        let (trials, rescorings) = logs(folder.path(), fold);
+        for trials in trials.chunk_by(|a, b| a.round == b.round) {
+            let of_round = rescorings.iter().filter(|it| it.round == trials[0].round);
+            let of_round: Vec<_> = of_round.copied().collect();
+            let round = RoundResults::new(trials, &of_round);
+            let selected = round.selected(search_in(&mut config));
+            assert_eq!(selected.len(), 3);
+            rewards.extend(selected.into_iter().map(true_reward_of));
+        }
+    }
+    rewards.iter().sum::<f64>() / rewards.len() as f64
+}
+
+fn true_reward_of(trial: &Trial) -> f64 {
+    let candidate = faa_policy::Policy::of_sub_policies("candidate", trial.candidate.clone());
+    true_reward(&ScoringTask {
+        images: &[],
+        training: &config().common.training,
+        candidate: &candidate,
+        draws: 1,
+        seed: 0,
+    })
+}
+
+#[test]
+fn finalists_that_are_scored_again_are_truly_better() {
+    let [published, tamed] = [0, 3].map(true_reward_of_selected);
+    println!("{published} {tamed}");
+    assert!(tamed > 1.1 * published, "{published}, {tamed}");
+}
+
+/// The reliability of this reward, in the summary and the events.
+fn reliability(reward: fn(&ScoringTask<'_>) -> f64) -> Option<Reliability> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = without_final_trainings();
+    search_in(&mut config).folds.count = 6.try_into().unwrap();
+    let (summary, events) = run_on(folder.path(), &config, &mut [noisy(reward)]);
+    let found = summary.unwrap().reliability;
+    let reported = events.into_iter().find_map(|event| match event {
+        Event::ReliabilityMeasured(it) => Some(it),
+        _ => None,
+    });
+    assert_eq!(found, reported);
+    if let Some(reliability) = &found {
+        assert_eq!(reliability.folds.len(), 6);
+        assert!(reliability.folds.iter().all(|it| it.candidates == 20));
+    }
+    found
+}
+
+#[test]
+fn the_reliability_tells_noise_from_differences() {
+    let noiseless = reliability(true_reward).unwrap();
+    assert_eq!(
+        (noiseless.correlation, noiseless.verdict()),
+        (1.0, Verdict::Reliable)
+    );
+    // The noise is equal for all candidates, and does not change their order.
+    let common = reliability(|task| true_reward(task) + noise_of_draws(task)).unwrap();
+    assert!(common.correlation > 0.999, "{common}");
+    let noise = reliability(noise).unwrap();
+    // Six folds of 20 candidates: one standard error is about 0.1.
+    assert!(noise.correlation.abs() < 0.4, "{noise}");
+    assert!(
+        noise.interval[0] < 0.0 && noise.interval[1] > 0.0,
+        "{noise}"
+    );
+    assert_eq!(noise.verdict(), Verdict::ByChance);
+    assert_eq!(reliability(|_| 0.5), None);
+}
+
+#[test]
+fn networks_of_folds_are_trained_under_random_policies_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = without_final_trainings();
+    search_in(&mut config).fold_augment = FoldAugment::Uniform;
+    let mut backend = FakeBackend::default();
+    run(folder.path(), &config, &mut backend).unwrap();
+    assert_eq!(backend.trained, [(30, true, 16); 2]);
+}
+
+#[test]
+fn second_scores_of_a_different_search_are_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &config(), &mut FakeBackend::default()).unwrap();
+    let log = files(folder.path(), 0).rescorings();
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    let error = |content: String| {
+        std::fs::write(log.path(), content).unwrap();
+        let error = run(folder.path(), &config(), &mut FakeBackend::default());
+        error.unwrap_err().to_string()
+    };
+    let missing = error(lines[1..].concat());
+    let expected = "rescorings.jsonl, line 1: expected trial 0.0 with the reward ";
+    assert!(missing.contains(expected), "{missing}");
+    assert!(
+        missing.ends_with("move the file away to repeat its trials"),
+        "{missing}"
+    );
+    let last = lines.len();
+    let more = error([&lines[..], &lines[last - 1..]].concat().concat());
+    let expected = format!("line {}: expected no further trial, found 1.", last + 1);
+    assert!(more.contains(&expected), "{more}");
+    // Without the log, the second scorings are repeated.
+    std::fs::remove_file(log.path()).unwrap();
+    let mut backend = FakeBackend::default();
+    run(folder.path(), &config(), &mut backend).unwrap();
+    assert_eq!(backend.scored, last);
+}
