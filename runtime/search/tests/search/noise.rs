@@ -1,10 +1,10 @@
 //! Candidates whose rewards are noisy, as those of networks are.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use faa_op::Stream;
+use faa_policy::SubPolicy;
 use faa_search::RunConfig;
 use faa_search::backend::ScoringTask;
 use faa_search::config::{FoldAugment, TrialDraws};
@@ -23,10 +23,22 @@ fn noise_of_draws(task: &ScoringTask<'_>) -> f64 {
 
 /// Noise that also depends on the candidate.
 fn noise(task: &ScoringTask<'_>) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    task.seed.hash(&mut hasher);
-    task.candidate.to_json().hash(&mut hasher);
-    Stream::for_op(hasher.finish()).unit()
+    let steps = task.candidate.sub_policies().iter().flatten();
+    let mixed = steps.fold(task.seed, |seed, step| {
+        Stream::for_op(seed ^ step.probability.to_bits()).next_u64()
+    });
+    Stream::for_op(mixed).unit()
+}
+
+/// A property of candidates that is nearly normally distributed among random ones, with a standard
+/// deviation of 0.09.
+fn mean_probability(candidate: &[SubPolicy]) -> f64 {
+    let steps: Vec<f64> = candidate
+        .iter()
+        .flatten()
+        .map(|it| it.probability)
+        .collect();
+    steps.iter().sum::<f64>() / steps.len() as f64
 }
 
 fn noisy(reward: fn(&ScoringTask<'_>) -> f64) -> FakeBackend {
@@ -96,49 +108,40 @@ fn common_draws_give_the_candidates_of_a_round_the_same_noise() {
     assert_eq!(different_noises(TrialDraws::Fresh), [[30, 1], [30, 1]]);
 }
 
-/// The mean true reward of the selected candidates of many rounds.
-fn true_reward_of_selected(finalists: usize) -> f64 {
+/// The mean property of the selected candidates of many rounds, whose reward is that with as much noise.
+fn mean_of_selected(finalists: usize) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let mut config = without_final_trainings();
     let search = search_in(&mut config);
     search.finalists = finalists;
-    search.rounds = 20.try_into().unwrap();
-    search.reward = faa_search::config::Reward::Any;
+    search.rounds = 40.try_into().unwrap();
     // Random candidates alone, so that both searches have the same.
     search.sampler.start_up_trials = 30;
-    let noisy_reward = |task: &ScoringTask<'_>| true_reward(task) + noise(task) / 4.0;
-    run(folder.path(), &config, &mut noisy(noisy_reward)).unwrap();
-    let mut rewards = Vec::new();
+    let reward = |task: &ScoringTask<'_>| {
+        mean_probability(task.candidate.sub_policies()) + noise(task) / 3.0
+    };
+    run(folder.path(), &config, &mut noisy(reward)).unwrap();
+    let mut selected = Vec::new();
     for fold in 0..2 {
         let (trials, rescorings) = logs(folder.path(), fold);
         for trials in trials.chunk_by(|a, b| a.round == b.round) {
             let of_round = rescorings.iter().filter(|it| it.round == trials[0].round);
             let of_round: Vec<_> = of_round.copied().collect();
             let round = RoundResults::new(trials, &of_round);
-            let selected = round.selected(search_in(&mut config));
-            assert_eq!(selected.len(), 3);
-            rewards.extend(selected.into_iter().map(true_reward_of));
+            let of_round = round.selected(search_in(&mut config)).into_iter();
+            selected.extend(of_round.map(|trial| mean_probability(&trial.candidate)));
         }
     }
-    rewards.iter().sum::<f64>() / rewards.len() as f64
+    assert_eq!(selected.len(), 2 * 40 * 3);
+    selected.iter().sum::<f64>() / selected.len() as f64
 }
 
-fn true_reward_of(trial: &Trial) -> f64 {
-    let candidate = faa_policy::Policy::of_sub_policies("candidate", trial.candidate.clone());
-    true_reward(&ScoringTask {
-        images: &[],
-        training: &config().common.training,
-        candidate: &candidate,
-        draws: 1,
-        seed: 0,
-    })
-}
-
+/// In a simulation of 40 rounds with normally distributed candidates and as much noise, the selected are
+/// better by 0.12 standard deviations; here are 80.
 #[test]
 fn finalists_that_are_scored_again_are_truly_better() {
-    let [published, tamed] = [0, 3].map(true_reward_of_selected);
-    println!("{published} {tamed}");
-    assert!(tamed > 1.1 * published, "{published}, {tamed}");
+    let [published, tamed] = [0, 3].map(mean_of_selected);
+    assert!(published > 0.5 && tamed > published, "{published}, {tamed}");
 }
 
 /// The reliability of this reward, in the summary and the events.
