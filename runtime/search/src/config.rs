@@ -1,14 +1,17 @@
 //! Everything that a run can be configured with.
 
 pub(crate) mod check;
+mod halving;
 mod presets;
 pub(crate) mod ranges;
+pub(crate) mod shipped;
 
 use std::num::NonZeroUsize;
 
 use faa_policy::Policy;
 use serde::{Deserialize, Serialize};
 
+pub use self::halving::{HalvingConfig, OpValues, RangedOp};
 use crate::model::Model;
 use crate::sampler::TpeConfig;
 
@@ -20,13 +23,22 @@ use crate::sampler::TpeConfig;
 pub struct RunConfig {
     /// The images, and how networks are trained on them.
     pub common: CommonConfig,
-    /// How a policy is searched for; `None` trains with a policy that is given.
+    /// How a policy is searched for by density matching; `None` for no such search.
     pub search: Option<SearchConfig>,
+    /// How a policy is searched for by short trainings; `None` for no such search. If there are both,
+    /// the policy that `search` finds is one of those that halving compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<HalvingConfig>,
     /// The trainings on all images that show what the policy is worth.
     pub final_trainings: FinalTrainings,
 }
 
 impl RunConfig {
+    /// Whether the run finds its policy; otherwise it trains with a given one.
+    pub fn is_search(&self) -> bool {
+        self.search.is_some() || self.halving.is_some()
+    }
+
     /// The number of epochs of a final training.
     pub fn final_epochs(&self) -> NonZeroUsize {
         let own = self.final_trainings.epochs;
@@ -100,7 +112,7 @@ pub struct TrainingConfig {
     pub cutout: usize,
 }
 
-/// How a policy is searched for.
+/// How a policy is searched for by density matching, as Fast AutoAugment does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
+use crate::halving::HalvingResult;
 use crate::layout::TrainingId;
 use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
 
@@ -58,7 +59,8 @@ pub enum Event {
     TrainingDone {
         /// The training.
         training: TrainingId,
-        /// The network's evaluation: on D_A for a fold, on the test split for a final training.
+        /// The network's evaluation: on the held-out images for a fold or rung, on the test split for a
+        /// final training.
         evaluation: Evaluation,
         /// Whether it was already finished.
         resumed: bool,
@@ -100,6 +102,22 @@ pub enum Event {
         /// Its duration.
         seconds: f64,
     },
+    /// A rung of successive halving starts. The first rung starts with its random policies; more are
+    /// proposed when those have been trained.
+    RungStarted {
+        /// The rung, from 0.
+        rung: usize,
+        /// The number of rungs.
+        rungs: usize,
+        /// The names of its policies so far.
+        entrants: Vec<String>,
+        /// The number of epochs per training.
+        epochs: usize,
+        /// The number of seeds per policy.
+        seeds: usize,
+    },
+    /// Successive halving is finished.
+    HalvingDone(HalvingResult),
     /// A network was evaluated on the test split, by `evaluate`.
     Evaluated {
         /// The network's file.
@@ -111,7 +129,7 @@ pub enum Event {
     PolicyWritten {
         /// Its file.
         file: PathBuf,
-        /// Its number of sub-policies.
+        /// Its number of sub-policies; 0 for a sampler.
         sub_policies: usize,
     },
     /// The run is finished.
@@ -136,6 +154,9 @@ pub struct Plan {
     pub folds: usize,
     /// The number of trials of all folds and rounds.
     pub trials: usize,
+    /// The number of short trainings of successive halving; 0 without it.
+    #[serde(default)]
+    pub rung_trainings: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
     /// The number of images that remain to be trained on, over all epochs and trainings.

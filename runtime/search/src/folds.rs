@@ -44,6 +44,32 @@ pub fn stratified_folds(
     Ok((0..folds).map(fold).collect())
 }
 
+/// Splits images by class into at most `images` to train on, and a fraction of all that is held out, but
+/// no more than are trained on.
+///
+/// # Errors
+///
+/// [`ConfigError`] if a class has fewer than two images in use.
+pub fn held_out_fold(
+    labels: &[u32],
+    images: usize,
+    fraction: f64,
+    seed: u64,
+) -> Result<Fold, ConfigError> {
+    let all = labels.len();
+    let held_out = ((fraction * all as f64).round() as usize).clamp(1, all.max(1));
+    let train = images.min(all.saturating_sub(held_out));
+    let held_out = held_out.min(train);
+    let used = train + held_out;
+    let config = FoldConfig {
+        count: NonZeroUsize::MIN,
+        held_out: Some(held_out as f64 / used.max(1) as f64),
+        images: NonZeroUsize::new(used),
+    };
+    let mut folds = stratified_folds(labels, &config, seed)?;
+    Ok(folds.remove(0))
+}
+
 fn images_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
     let count = labels.iter().max().map_or(0, |last| *last as usize + 1);
     let mut classes = vec![Vec::new(); count];
@@ -193,6 +219,23 @@ mod tests {
         let folds = stratified_folds(&labels(), &config(2, None, Some(60)), 1).unwrap();
         let used = [folds[0].train.clone(), folds[0].validation.clone()].concat();
         assert_eq!(counts(&used), [30, 20, 10]);
+    }
+
+    #[test]
+    fn a_fold_is_held_out_of_many_images_and_of_few() {
+        // A quarter of 120 images; no more than are trained on; likewise, if a fraction is large.
+        for (images, fraction, train, held_out) in [
+            (1000, 0.25, [45, 30, 15], [15, 10, 5]),
+            (30, 0.3, [15, 10, 5], [15, 10, 5]),
+            (1000, 0.9, [6, 4, 2], [6, 4, 2]),
+        ] {
+            let fold = held_out_fold(&labels(), images, fraction, 1).unwrap();
+            let found = [counts(&fold.train), counts(&fold.validation)];
+            assert_eq!(found, [train, held_out], "{images}, {fraction}");
+            let mut held_out = fold.validation.iter();
+            assert!(held_out.all(|image| !fold.train.contains(image)));
+        }
+        assert!(held_out_fold(&[0, 1], 10, 0.25, 1).is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! fold-0/evaluation.json          its evaluation on the images that candidates are scored on
 //! fold-0/diverged.json            replaces these three if its loss became infinite or NaN
 //! fold-0/trials.jsonl             a line per trial on the fold
+//! halving/entrants.jsonl          a line per policy and rung of successive halving
+//! halving/rung-0/3-0/…            a training of rung 0: policy 3, seed 0; without its network
 //! policy.json                     the policy that was found or given
 //! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Augmentation;
 use crate::environment::Environment;
 use crate::files::{FileError, Log};
+use crate::halving::Entrant;
 use crate::results::Epoch;
 use crate::trial::Trial;
 
@@ -42,6 +45,15 @@ pub struct Layout {
 pub enum TrainingId {
     /// The training of a fold's network; the fold is counted from 0.
     Fold(usize),
+    /// A short training of successive halving.
+    Halving {
+        /// The rung, from 0.
+        rung: usize,
+        /// The policy's number.
+        entrant: usize,
+        /// The number of the seed within the rung, from 0.
+        seed: usize,
+    },
     /// A final training.
     Final {
         /// Its augmentation.
@@ -55,6 +67,14 @@ impl fmt::Display for TrainingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fold(fold) => write!(f, "training of fold {fold}"),
+            Self::Halving {
+                rung,
+                entrant,
+                seed,
+            } => write!(
+                f,
+                "training of entrant {entrant} in rung {rung}, seed {seed}"
+            ),
             Self::Final { augmentation, seed } => {
                 write!(
                     f,
@@ -71,6 +91,11 @@ impl TrainingId {
     fn folder(self) -> String {
         match self {
             Self::Fold(fold) => format!("fold-{fold}"),
+            Self::Halving {
+                rung,
+                entrant,
+                seed,
+            } => format!("halving/rung-{rung}/{entrant}-{seed}"),
             Self::Final { augmentation, seed } => format!("final/{}-{seed}", augmentation.name()),
         }
     }
@@ -117,6 +142,16 @@ impl Layout {
         self.path.join("origin")
     }
 
+    /// The folder of successive halving.
+    pub(crate) fn halving_folder(&self) -> PathBuf {
+        self.path.join("halving")
+    }
+
+    /// The policies of successive halving, a line per policy and rung.
+    pub fn entrants(&self) -> Log<Entrant> {
+        Log::new(self.halving_folder().join("entrants.jsonl"))
+    }
+
     pub(crate) fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
     }
@@ -133,7 +168,7 @@ impl Layout {
         self.path.join("tensorboard").join(id.folder())
     }
 
-    /// All trainings that have a folder: folds first, each kind in ascending order. Folders with other
+    /// All trainings that have a folder: folds first, then rungs, each kind in ascending order. Folders with other
     /// names are ignored.
     ///
     /// # Errors
@@ -149,9 +184,23 @@ impl Layout {
                 seed: seed.parse().ok()?,
             })
         };
+        let rung = |name: &str| name.strip_prefix("rung-")?.parse().ok();
+        let of_rung = |rung, name: &str| {
+            let (entrant, seed) = name.split_once('-')?;
+            Some(TrainingId::Halving {
+                rung,
+                entrant: entrant.parse().ok()?,
+                seed: seed.parse().ok()?,
+            })
+        };
         let folds = names_in(&self.path)?;
+        let rungs = names_in(&self.halving_folder())?;
         let final_folders = names_in(&self.path.join("final"))?;
         let mut ids: Vec<TrainingId> = folds.iter().filter_map(|name| fold(name)).collect();
+        for number in rungs.iter().filter_map(|name| rung(name)) {
+            let folders = names_in(&self.halving_folder().join(format!("rung-{number}")))?;
+            ids.extend(folders.iter().filter_map(|name| of_rung(number, name)));
+        }
         ids.extend(final_folders.iter().filter_map(|name| final_training(name)));
         ids.retain(|id| self.path.join(id.folder()).is_dir());
         ids.sort();
@@ -191,7 +240,8 @@ impl TrainingFiles {
         self.folder.join("network.safetensors")
     }
 
-    /// The network's evaluation: on D_A for a fold, on the test split for a final training.
+    /// The network's evaluation: on the held-out images for a fold or rung, on the test split for a final
+    /// training.
     pub fn evaluation(&self) -> PathBuf {
         self.folder.join("evaluation.json")
     }
@@ -201,9 +251,14 @@ impl TrainingFiles {
         self.folder.join("diverged.json")
     }
 
-    /// Whether no epoch remains.
-    pub(crate) fn is_finished(&self) -> bool {
+    /// Whether no epoch remains, if the network is still needed.
+    pub(crate) fn is_trained(&self) -> bool {
         self.network().exists() || self.diverged().exists()
+    }
+
+    /// Whether no epoch remains, if only the evaluation is needed.
+    pub(crate) fn is_evaluated(&self) -> bool {
+        self.is_trained() || self.evaluation().exists()
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Augmentation, Reward};
+pub use crate::evaluation::Evaluation;
+use crate::halving::HalvingResult;
 
 /// One pass over the training images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,16 +50,6 @@ impl Prediction {
     }
 }
 
-/// How well a network classifies images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Evaluation {
-    /// The fraction of images that were classified wrongly, 0 to 1.
-    pub error: f64,
-    /// The mean cross-entropy, in nats.
-    pub loss: f64,
-}
-
 /// How well a network classifies images of D_A that a candidate has augmented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -71,11 +63,6 @@ pub struct Score {
 }
 
 impl Evaluation {
-    /// An evaluation with this error and loss.
-    pub fn new(error: f64, loss: f64) -> Self {
-        Self { error, loss }
-    }
-
     /// The evaluation that these predictions amount to; NaN without any.
     pub fn of(predictions: &[Prediction]) -> Self {
         let Score { mean, loss, .. } = Score::of(predictions, 1);
@@ -169,8 +156,11 @@ pub struct Rates {
 pub struct Summary {
     /// The policy's file, if there is a policy.
     pub policy: Option<PathBuf>,
-    /// The policy's number of sub-policies.
+    /// The policy's number of sub-policies; 0 for a sampler.
     pub sub_policies: usize,
+    /// What successive halving found, if the run searched by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<HalvingResult>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
 }

@@ -1,9 +1,11 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
-//! algorithm 1), and the final trainings that evaluate its policy.
+//! algorithm 1), successive halving over short trainings, and the final trainings that evaluate the
+//! policy.
 
 mod error;
 mod final_trainings;
 mod fold;
+mod halving;
 mod merge;
 mod plan;
 mod policy;
@@ -17,7 +19,8 @@ use faa_policy::Policy;
 
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
-use self::plan::plan;
+use self::halving::{Halving, fixed_policies};
+use self::plan::{RunSize, plan};
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
@@ -83,15 +86,34 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         } = self;
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
+        let halving_fold = config.halving_fold(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.len();
-        let plan = plan(config, &folds, images, directory, self.backends, stop)?;
+        let size = RunSize {
+            folds: &folds,
+            halving: halving_fold.as_ref(),
+            images,
+        };
+        let plan = plan(config, size, directory, self.backends, stop)?;
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
         let search = config.search.as_ref();
-        let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
-        let found = found.transpose()?;
+        let density = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
+        let density = density.transpose()?;
+        let (found, halved) = match (&config.halving, &halving_fold) {
+            (Some(halving), Some(fold)) => {
+                let halving = Halving {
+                    config,
+                    halving,
+                    fold,
+                    fixed: fixed_policies(density.as_ref()),
+                };
+                let (policy, result) = halving.run(&workers, self.backends)?;
+                (Some(policy), Some(result))
+            }
+            _ => (density, None),
+        };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
         let (files, file) = (directory.files(), directory.policy_file());
@@ -110,11 +132,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let summary = Summary {
             policy: policy.map(|_| file),
             sub_policies,
+            halving: halved,
             final_trainings: trainer.train(&workers, self.backends)?,
         };
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
-        if config.search.is_none() && results.all(|it| it.errors.is_empty()) {
+        if !config.is_search() && results.all(|it| it.errors.is_empty()) {
             return Err(RunError::all_diverged());
         }
         workers.report(Event::Finished(summary.clone()));

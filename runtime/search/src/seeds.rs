@@ -27,6 +27,10 @@ pub enum Purpose {
     Trial = 8,
     /// A final training.
     FinalTraining = 9,
+    /// The trainings of a rung of successive halving.
+    Rung = 20,
+    /// The proposal of a policy for successive halving.
+    Entrant = 21,
 }
 
 /// A seed that depends on the parent seed, the purpose and the indices, and on nothing else.

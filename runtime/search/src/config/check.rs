@@ -1,12 +1,14 @@
 //! Checks whether a configuration is possible.
 
 use faa_op::OpSet;
-use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
+use faa_policy::{PolicyError, PolicyErrorKind, nearest_name};
 
 use super::ranges;
-use super::{Augmentation, RunConfig, SearchConfig};
+use super::shipped::trivial_augment;
+use super::{Augmentation, HalvingConfig, RunConfig, SearchConfig};
 use crate::error::ConfigError;
-use crate::folds::{Fold, stratified_folds};
+use crate::folds::{Fold, held_out_fold, stratified_folds};
+use crate::halving::{Point, PolicySpace};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
@@ -20,7 +22,7 @@ impl RunConfig {
     pub fn check(&self, ops: &OpSet) -> Result<(), ConfigError> {
         ranges::check(self)?;
         let final_trainings = &self.final_trainings;
-        if self.search.is_none() && final_trainings.augmentations.is_empty() {
+        if !self.is_search() && final_trainings.augmentations.is_empty() {
             return Err(ConfigError::new("there is nothing to train"));
         }
         self.check_warmup()?;
@@ -33,7 +35,15 @@ impl RunConfig {
         let mut policies = Vec::new();
         if let Some(search) = &self.search {
             check_products(search)?;
-            check_ops("search.ops", &search.ops, ops)?;
+            check_ops("search.ops", search.ops.iter(), ops)?;
+        }
+        if let Some(halving) = &self.halving {
+            check_rungs(halving)?;
+            check_ops("halving.ops", halving.ops.iter().map(|it| &it.op), ops)?;
+            let space = PolicySpace::new(&halving.ops);
+            policies.push(space.policy("halving.ops", &Point::largest(&space)));
+        }
+        if self.is_search() {
             if final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
                     "a search trains with the policy that it finds: omit the given one",
@@ -44,13 +54,16 @@ impl RunConfig {
         }
         match &final_trainings.random {
             Some(random) if trains_with(Augmentation::Random) => {
-                check_ops("final_trainings.random.ops", &random.ops, ops)?;
+                check_ops("final_trainings.random.ops", random.ops.iter(), ops)?;
                 let (sub_policies, steps) =
                     (random.sub_policies.get(), random.ops_per_sub_policy.get());
                 let space = Space::of(&random.ops, sub_policies, steps);
                 policies.push(space.random_policy("random", sub_policies, 0));
             }
-            None if trains_with(Augmentation::Random) && self.search.is_none() => {
+            // What halving finds has no number of sub-policies to copy.
+            None if trains_with(Augmentation::Random)
+                && (self.search.is_none() || self.halving.is_some()) =>
+            {
                 return Err(ConfigError::new(
                     "a random policy needs a number of sub-policies",
                 ));
@@ -87,12 +100,28 @@ impl RunConfig {
         }
     }
 
+    /// The images that halving trains on, and those that it holds out; none without it. Call
+    /// [`check`](Self::check) first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the images are too few.
+    pub fn halving_fold(&self, labels: &[u32]) -> Result<Option<Fold>, ConfigError> {
+        let split = |it: &HalvingConfig| {
+            held_out_fold(labels, it.images.get(), it.held_out, self.common.seed)
+        };
+        self.halving.as_ref().map(split).transpose()
+    }
+
     fn check_warmup(&self) -> Result<(), ConfigError> {
         let final_trainings = &self.final_trainings;
         let search_epochs = self.search.as_ref().map(|_| self.common.training.epochs);
         let has_final = !final_trainings.augmentations.is_empty();
         let final_epochs = has_final.then(|| self.final_epochs());
-        let shortest = search_epochs.into_iter().chain(final_epochs).min();
+        let rungs = self.halving.as_ref();
+        let rungs = rungs.map(|it| it.epochs_in(0).min(it.epochs));
+        let shortest = search_epochs.into_iter().chain(final_epochs).chain(rungs);
+        let shortest = shortest.min();
         let epochs = shortest.map_or(usize::MAX, usize::from);
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
@@ -135,12 +164,37 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigError> {
-    if names.is_empty() {
+/// Bounds how much halving is asked for together.
+fn check_rungs(halving: &HalvingConfig) -> Result<(), ConfigError> {
+    let last = halving.entrants_in(halving.rungs.get() - 1);
+    if halving.rungs.get() > 1 && last == halving.entrants_in(halving.rungs.get() - 2) {
+        return Err(ConfigError::new(format!(
+            "{} rungs are more than {} entrants can fill: use fewer --rungs, a smaller --reduction, or \
+             more --entrants",
+            halving.rungs, halving.entrants
+        )));
+    }
+    let ops = halving.ops.len();
+    if ops > HalvingConfig::MAX_OPS {
+        return Err(ConfigError::new(format!(
+            "there are {ops} ops, more than the {} of which effects can be estimated: name fewer with \
+             --ops",
+            HalvingConfig::MAX_OPS
+        )));
+    }
+    Ok(())
+}
+
+fn check_ops<'a>(
+    path: &str,
+    names: impl Iterator<Item = &'a String> + Clone,
+    ops: &OpSet,
+) -> Result<(), ConfigError> {
+    if names.clone().next().is_none() {
         return Err(ConfigError::new("there are no ops to search over"));
     }
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
+    for (index, name) in names.clone().enumerate() {
+        if names.clone().take(index).any(|earlier| earlier == name) {
             return Err(ConfigError::new(format!(
                 "the op `{name}` is named twice among those to search over"
             )));
@@ -159,12 +213,4 @@ fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigErro
 
 fn misfit(error: &PolicyError) -> ConfigError {
     ConfigError::new(format!("the configuration does not fit the ops: {error}"))
-}
-
-/// The shipped policy of TrivialAugment's wide space.
-pub(crate) fn trivial_augment() -> Policy {
-    let mut shipped = shipped().iter();
-    let wide = shipped.find(|policy| policy.name == "trivialaugment-wide");
-    let wide = wide.expect("TrivialAugment is shipped");
-    wide.policy().expect("shipped policies are valid")
 }

@@ -1,8 +1,10 @@
 use std::num::NonZeroUsize;
 
+use faa_ops_builtin::builtin_ops;
+
 use super::{
-    Augmentation, CommonConfig, FinalTrainings, FoldConfig, Precision, Preset, RandomPolicy,
-    Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
+    Augmentation, CommonConfig, FinalTrainings, FoldConfig, HalvingConfig, Precision, Preset,
+    RandomPolicy, RangedOp, Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
 };
 use crate::model::Model;
 use crate::sampler::TpeConfig;
@@ -24,6 +26,7 @@ impl RunConfig {
                 plugins: Vec::new(),
             },
             search: Some(SearchConfig::preset(preset)),
+            halving: None,
             final_trainings: FinalTrainings {
                 augmentations: Augmentation::ALL.to_vec(),
                 seeds: count(1),
@@ -32,6 +35,19 @@ impl RunConfig {
                 random: None,
             },
         }
+    }
+
+    /// A search by short trainings with a preset's constants, on the given data set. A search by density
+    /// matching on few images contributes a policy.
+    pub fn for_halving(preset: Preset, data: &str) -> Self {
+        let mut config = Self::for_search(preset, data);
+        config.search = Some(SearchConfig::preset(match preset {
+            Preset::Demo => Preset::Demo,
+            Preset::Cifar10 | Preset::Cifar10Reduced => Preset::Cifar10Reduced,
+        }));
+        config.halving = Some(HalvingConfig::preset(preset));
+        config.final_trainings.random = Some(random_policy());
+        config
     }
 
     /// Trainings with a preset's constants, without a search. There are no augmentations to train with
@@ -43,12 +59,16 @@ impl RunConfig {
         config.common.training.epochs = config.final_epochs();
         config.final_trainings.epochs = None;
         config.final_trainings.augmentations.clear();
-        config.final_trainings.random = Some(RandomPolicy {
-            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
-            sub_policies: count(50),
-            ops_per_sub_policy: count(2),
-        });
+        config.final_trainings.random = Some(random_policy());
         config
+    }
+}
+
+fn random_policy() -> RandomPolicy {
+    RandomPolicy {
+        ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
+        sub_policies: count(50),
+        ops_per_sub_policy: count(2),
     }
 }
 
@@ -79,6 +99,31 @@ impl SearchConfig {
             draws: count(5),
             reward: Reward::Any,
             sampler: TpeConfig::default(),
+        }
+    }
+}
+
+impl HalvingConfig {
+    /// A search with a preset's constants, over TrivialAugment's ops.
+    pub fn preset(preset: Preset) -> Self {
+        let (images, entrants, reduction, rungs) = match preset {
+            Preset::Demo => (500, 12, 3, 2),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (4_000, 64, 4, 3),
+        };
+        let (epochs, early_epochs, seeds) = match preset {
+            Preset::Demo => (30, 20, 2),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (100, 50, 3),
+        };
+        Self {
+            ops: RangedOp::trivial_augment(&builtin_ops()),
+            images: count(images),
+            held_out: 0.25,
+            entrants: count(entrants),
+            reduction: count(reduction),
+            rungs: count(rungs),
+            epochs: count(epochs),
+            early_epochs: count(early_epochs),
+            seeds: count(seeds),
         }
     }
 }

@@ -5,7 +5,7 @@ use faa_policy::Policy;
 use super::error::RunError;
 use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
-use crate::config::check::trivial_augment;
+use crate::config::shipped::trivial_augment;
 use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
 use crate::event::Event;
 use crate::files::read_json;

@@ -4,8 +4,9 @@ use std::{panic, thread};
 
 use super::error::{RunError, failed};
 use super::final_trainings::all_trainings;
+use super::halving::fixed_policies;
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{RunConfig, TrainingConfig};
+use crate::config::{HalvingConfig, RunConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::event::Plan;
 use crate::folds::Fold;
@@ -13,21 +14,33 @@ use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::Rates;
 use crate::trial::Trial;
 
-/// The plan of a run on `images` training images. If the records do not show the speed of this machine,
+/// The images of a run.
+#[derive(Clone, Copy)]
+pub(super) struct RunSize<'a> {
+    pub(super) folds: &'a [Fold],
+    /// The images of successive halving.
+    pub(super) halving: Option<&'a Fold>,
+    /// The number of images in the training split.
+    pub(super) images: usize,
+}
+
+/// The plan of a run. If the records do not show the speed of this machine,
 /// as many backends measure it as will work side by side.
 pub(super) fn plan<B: Backend>(
     config: &RunConfig,
-    folds: &[Fold],
-    images: usize,
+    size: RunSize<'_>,
     directory: &RunDirectory,
     backends: &mut [B],
     stop: &StopFlag,
 ) -> Result<Plan, RunError> {
     let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
     let final_trainings = all_trainings(&config.final_trainings).count();
-    let remaining = RemainingWork::of(config, folds, images, directory)?;
+    let remaining = RemainingWork::of(config, size, directory)?;
     let training = &config.common.training;
-    let jobs = folds.len().max(final_trainings).max(1);
+    let (folds, halving) = (size.folds.len(), config.halving.as_ref());
+    let rung_trainings = halving.map_or(0, |it| trainings_in_rungs(config, it).iter().sum());
+    let jobs = [folds, rung_trainings, final_trainings, 1];
+    let jobs = jobs.into_iter().max().unwrap_or(1);
     let parallel = backends.len().min(jobs);
     let rates = match remaining.recorded_rates() {
         Some(Rates { train, classify }) => {
@@ -46,8 +59,9 @@ pub(super) fn plan<B: Backend>(
         images: dataset.images,
         size: dataset.size,
         classes: dataset.classes,
-        folds: folds.len(),
-        trials: folds.len().saturating_mul(trials),
+        folds,
+        trials: folds.saturating_mul(trials),
+        rung_trainings,
         final_trainings,
         images_to_train: remaining.train,
         images_to_classify: remaining.classify,
@@ -55,6 +69,16 @@ pub(super) fn plan<B: Backend>(
         estimated_seconds: remaining.train as f64 / rates.train
             + remaining.classify as f64 / rates.classify,
     })
+}
+
+/// The number of trainings of each rung, if none diverges.
+fn trainings_in_rungs(config: &RunConfig, halving: &HalvingConfig) -> Vec<usize> {
+    let fixed = fixed_policies(None).len() + usize::from(config.search.is_some());
+    let in_rung = |rung| {
+        let fixed = if halving.has_fixed(rung) { fixed } else { 0 };
+        (halving.entrants_in(rung) + fixed) * halving.seeds_in(rung)
+    };
+    (0..halving.rungs.get()).map(in_rung).collect()
 }
 
 /// The rates of all backends together, measured side by side, since they may share a device.
@@ -100,15 +124,14 @@ struct Throughput {
 impl RemainingWork {
     fn of(
         config: &RunConfig,
-        folds: &[Fold],
-        images: usize,
+        size: RunSize<'_>,
         directory: &RunDirectory,
     ) -> Result<Self, RunError> {
         let mut remaining = Self::default();
-        for (number, fold) in folds.iter().enumerate() {
+        for (number, fold) in size.folds.iter().enumerate() {
             let files = directory.training(TrainingId::Fold(number));
             let epochs = config.common.training.epochs.get();
-            remaining.add_training(&files, fold.train.len(), epochs)?;
+            remaining.add_training(&files, fold.train.len(), epochs, files.is_trained())?;
             if let Some(search) = &config.search
                 && !files.diverged().exists()
             {
@@ -117,10 +140,15 @@ impl RemainingWork {
                 remaining.add_trials(&files.trials().read()?, all, images);
             }
         }
+        if let (Some(halving), Some(fold)) = (&config.halving, size.halving) {
+            let planned = trainings_in_rungs(config, halving);
+            remaining.add_rungs(halving, &planned, fold.train.len(), directory)?;
+        }
         for (augmentation, seed) in all_trainings(&config.final_trainings) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
-            remaining.add_training(&directory.training(id), images, epochs)?;
+            let files = directory.training(id);
+            remaining.add_training(&files, size.images, epochs, files.is_evaluated())?;
         }
         Ok(remaining)
     }
@@ -130,14 +158,39 @@ impl RemainingWork {
         files: &TrainingFiles,
         images: usize,
         epochs: usize,
+        is_finished: bool,
     ) -> Result<(), RunError> {
         let recorded = files.epochs().read()?;
         for epoch in &recorded {
             self.trained.add(epoch.images, epoch.seconds);
         }
-        if !files.is_finished() {
+        if !is_finished {
             let epochs = epochs.saturating_sub(recorded.len());
             self.train = self.train.saturating_add(images.saturating_mul(epochs));
+        }
+        Ok(())
+    }
+
+    /// Adds the trainings of all rungs. Who takes part in later rungs is not known yet, so those that are
+    /// not begun are only counted.
+    fn add_rungs(
+        &mut self,
+        halving: &HalvingConfig,
+        planned: &[usize],
+        images: usize,
+        directory: &RunDirectory,
+    ) -> Result<(), RunError> {
+        let begun = directory.trainings()?;
+        for (number, planned) in planned.iter().enumerate() {
+            let epochs = halving.epochs_in(number).get();
+            let is_here = |id: &&TrainingId| matches!(id, TrainingId::Halving { rung, .. } if *rung == number);
+            let begun: Vec<_> = begun.iter().filter(is_here).collect();
+            for id in &begun {
+                let files = directory.training(**id);
+                self.add_training(&files, images, epochs, files.is_evaluated())?;
+            }
+            let rest = planned.saturating_sub(begun.len()).saturating_mul(epochs);
+            self.train = self.train.saturating_add(rest.saturating_mul(images));
         }
         Ok(())
     }

@@ -50,6 +50,32 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(Outcome::Done((network, evaluation)))
     }
 
+    /// As [`train`](Self::train), for a network that is only evaluated: it is removed afterwards.
+    pub(super) fn train_and_discard(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        images: Images<'_>,
+    ) -> Result<Outcome<Evaluation>, RunError> {
+        let files = self.directory().create_training(id)?;
+        let outcome = match read_json::<Evaluation>(&files.evaluation())? {
+            Some(evaluation) => {
+                self.report(Event::TrainingDone {
+                    training: id,
+                    evaluation,
+                    resumed: true,
+                });
+                Outcome::Done(evaluation)
+            }
+            None => match self.train(id, task, images)? {
+                Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
+                Outcome::Diverged(divergence) => Outcome::Diverged(divergence),
+            },
+        };
+        self.files().remove(&files.network())?;
+        Ok(outcome)
+    }
+
     fn load(
         &mut self,
         id: TrainingId,

@@ -8,6 +8,7 @@ use faa_search::RunConfig;
 use faa_search::files::FaultPoint;
 
 use crate::fake_backend::{FakeBackend, config, run, run_until, search_in};
+use crate::halving::{halving, halving_in};
 
 fn small() -> RunConfig {
     let mut config = config();
@@ -16,11 +17,30 @@ fn small() -> RunConfig {
     config
 }
 
+/// Halving alone, in two rungs.
+fn small_halving() -> RunConfig {
+    let mut config = halving();
+    config.search = None;
+    config.final_trainings.augmentations.clear();
+    halving_in(&mut config).entrants = 4.try_into().unwrap();
+    halving_in(&mut config).rungs = 2.try_into().unwrap();
+    config
+}
+
 #[test]
 fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
+    interrupt_everywhere(&small());
+}
+
+#[test]
+fn halving_that_is_interrupted_at_any_write_ends_with_the_same_files() {
+    interrupt_everywhere(&small_halving());
+}
+
+fn interrupt_everywhere(config: &RunConfig) {
     let whole = tempfile::tempdir().unwrap();
     let mut backend = FakeBackend::default();
-    run(whole.path(), &small(), &mut backend).unwrap();
+    run(whole.path(), config, &mut backend).unwrap();
     let work = backend.epochs + backend.scored;
 
     let mut cuts = 0;
@@ -28,14 +48,14 @@ fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
         let folder = tempfile::tempdir().unwrap();
         let fault = FaultPoint::at_write(cuts);
         let mut first = FakeBackend::default();
-        let cut = run_until(&fault, folder.path(), &small(), &mut first);
+        let cut = run_until(&fault, folder.path(), config, &mut first);
         if !fault.was_reached() {
             assert!(cut.unwrap().is_ok());
             break;
         }
         assert!(cut.is_none_or(|result| result.is_err()), "write {cuts}");
         let mut second = FakeBackend::default();
-        run(folder.path(), &small(), &mut second).unwrap();
+        run(folder.path(), config, &mut second).unwrap();
         assert_same(folder.path(), whole.path(), &format!("write {cuts}"));
         let repeated = first.epochs + first.scored + second.epochs + second.scored - work;
         assert!(repeated <= 1, "write {cuts}: {repeated} are repeated");

@@ -4,6 +4,7 @@ mod config;
 mod cuts;
 mod divergence;
 mod fake_backend;
+mod halving;
 mod resume;
 mod trainings;
 
