@@ -62,13 +62,17 @@ impl Progress {
                 resumed,
             } => {
                 let on = match training {
-                    TrainingId::Fold(_) => "held-out",
+                    TrainingId::Fold(_) | TrainingId::Halving { .. } => "held-out",
                     TrainingId::Final { .. } => "test",
+                };
+                let loss = match training {
+                    TrainingId::Halving { .. } => format!("loss {:.4}, ", evaluation.loss),
+                    _ => String::new(),
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
                 self.line(&format!(
-                    "{}: {on} error {error:.1} %{note}",
+                    "{}: {on} {loss}error {error:.1} %{note}",
                     short(*training)
                 ));
             }
@@ -128,12 +132,21 @@ impl Progress {
                     *images as f64 / seconds,
                 ));
             }
-            Event::PolicyWritten { file, sub_policies } => {
-                self.line(&format!(
-                    "{sub_policies} sub-policies written to {}",
-                    file.display()
-                ));
-            }
+            Event::RungStarted {
+                rung,
+                rungs,
+                entrants,
+                epochs,
+                seeds,
+            } => self.line(&format!(
+                "rung {} of {rungs}: {}; {epochs} epochs, {seeds} seeds",
+                rung + 1,
+                entrants.join(", ")
+            )),
+            Event::PolicyWritten { file, sub_policies } => self.line(&match sub_policies {
+                0 => format!("policy written to {}", file.display()),
+                _ => format!("{sub_policies} sub-policies written to {}", file.display()),
+            }),
             Event::Finished(_) => self.end(),
             _ => {}
         }
@@ -159,8 +172,12 @@ impl Progress {
             0 => String::new(),
             folds => format!("{folds} folds, {} trials, ", plan.trials),
         };
+        let rungs = match plan.rung_trainings {
+            0 => String::new(),
+            trainings => format!("{trainings} short trainings, "),
+        };
         self.line(&format!(
-            "{search}{} final trainings; run directory {}",
+            "{search}{rungs}{} final trainings; run directory {}",
             plan.final_trainings,
             plan.run.display()
         ));
@@ -226,6 +243,11 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
 fn short(training: TrainingId) -> String {
     match training {
         TrainingId::Fold(fold) => format!("training fold {fold}"),
+        TrainingId::Halving {
+            rung,
+            entrant,
+            seed,
+        } => format!("rung {}, entrant {entrant}, seed {seed}", rung + 1),
         TrainingId::Final { augmentation, seed } => {
             format!("final training with {}, seed {seed}", augmentation.name())
         }

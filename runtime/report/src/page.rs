@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The page shows the configuration, the training curves of the folds, the rewards of the trials
-//! compared with what random search is expected to find, the ops that the search preferred, the
-//! policy with real images under it, and the final trainings. Its top says whether the search has
+//! compared with what random search is expected to find, the ops that the search preferred, the rungs
+//! of successive halving with what each op does, the policy with real images under it, and the final trainings. Its top says whether the search has
 //! fallen back to doing nothing: it has if the top n candidates leave an image untouched more than
 //! 1.5 times as often as uniformly random ones, or if the policy changes a pixel by less than half as
 //! much as random policies do. If the latter was not measured, the question is left open.
@@ -59,7 +59,8 @@ use self::evidence::Evidence;
 pub use self::origin::name_data;
 use self::record::Record;
 use self::sections::{
-    Section, configuration, final_trainings, images, ops, policy, reward, summary, training,
+    Section, configuration, final_trainings, halving, images, ops, policy, reward, summary,
+    training,
 };
 
 /// How many images a page shows if no number is chosen.
@@ -203,7 +204,11 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
             section("ops", "What the search preferred", ops),
         ]);
     }
-    if config.search.is_some() || evidence.policy.is_some() {
+    if let Some(config) = &config.halving {
+        let body = halving::body(record, config);
+        sections.push(section("halving", "Successive halving", body));
+    }
+    if config.is_search() || evidence.policy.is_some() {
         let images = images::body(record, evidence);
         sections.extend([
             section("policy", "The policy", policy::body(record, evidence)),

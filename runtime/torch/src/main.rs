@@ -126,6 +126,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     config.folds(labels)?;
+    config.halving_fold(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
     let mut current = Environment::of_this_build();

@@ -7,6 +7,7 @@ use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
 use faa_search::files::{FileError, read, read_json};
+use faa_search::halving::{Entrant, RungTraining};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::trial::Trial;
@@ -20,6 +21,10 @@ pub(super) struct Record {
     pub(super) environments: Vec<Environment>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
+    /// The policies of successive halving, by rung.
+    pub(super) entrants: Vec<Entrant>,
+    /// The trainings of successive halving that have begun, in order.
+    pub(super) rung_trainings: Vec<RungRecord>,
     /// The policy that was found or given.
     pub(super) policy: Option<Policy>,
     /// The final trainings that have begun, by augmentation and seed.
@@ -34,6 +39,13 @@ pub(super) struct FoldRecord {
     pub(super) trials: Vec<Trial>,
 }
 
+pub(super) struct RungRecord {
+    pub(super) rung: usize,
+    pub(super) entrant: usize,
+    pub(super) seed: usize,
+    pub(super) training: TrainingRecord,
+}
+
 pub(super) struct FinalRecord {
     pub(super) augmentation: Augmentation,
     pub(super) seed: usize,
@@ -42,7 +54,8 @@ pub(super) struct FinalRecord {
 
 pub(super) struct TrainingRecord {
     pub(super) epochs: Vec<Epoch>,
-    /// How the network does: on D_A for a fold, on the test split for a final training.
+    /// How the network does: on the held-out images for a fold or rung, on the test split for a final
+    /// training.
     pub(super) evaluation: Option<Evaluation>,
     pub(super) diverged: Option<Divergence>,
 }
@@ -58,7 +71,8 @@ impl Record {
         let layout = Layout::new(path);
         let run = RunRecord::read(&layout)?;
         let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
-        let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
+        let (mut folds, mut rung_trainings) = (Vec::new(), Vec::new());
+        let mut final_trainings = Vec::new();
         for id in layout.trainings()? {
             let files = layout.training(id);
             let training = TrainingRecord::read(&files)?;
@@ -67,6 +81,16 @@ impl Record {
                     number,
                     training,
                     trials: files.trials().read()?,
+                }),
+                TrainingId::Halving {
+                    rung,
+                    entrant,
+                    seed,
+                } => rung_trainings.push(RungRecord {
+                    rung,
+                    entrant,
+                    seed,
+                    training,
                 }),
                 TrainingId::Final { augmentation, seed } => final_trainings.push(FinalRecord {
                     augmentation,
@@ -79,6 +103,8 @@ impl Record {
             run,
             environments: layout.environment().read()?,
             folds,
+            entrants: layout.entrants().read()?,
+            rung_trainings,
             policy: read_policy(&layout)?,
             final_trainings,
             finished: layout.summary_file().exists(),
@@ -91,7 +117,7 @@ impl Record {
 
     /// Whether the run searches for its policy, or was given one.
     pub(super) fn is_search(&self) -> bool {
-        self.config().search.is_some()
+        self.config().is_search()
     }
 
     /// The data set, as after `--data`.
@@ -103,6 +129,22 @@ impl Record {
     pub(super) fn train_images(&self) -> Option<usize> {
         let mut epochs = (self.final_trainings.iter()).flat_map(|run| &run.training.epochs);
         epochs.next().map(|epoch| epoch.images)
+    }
+
+    /// The trainings of successive halving that are finished or have diverged.
+    pub(super) fn rung_results(&self) -> Vec<RungTraining> {
+        let all = self.rung_trainings.iter();
+        let is_over =
+            |it: &&RungRecord| it.training.evaluation.is_some() || it.training.diverged.is_some();
+        let result = |it: &RungRecord| {
+            // A kill may have come between the two files of a training that diverged.
+            let evaluation = it
+                .training
+                .evaluation
+                .filter(|_| it.training.diverged.is_none());
+            RungTraining::new(it.rung, it.entrant, it.seed, evaluation)
+        };
+        all.filter(is_over).map(result).collect()
     }
 
     /// All trials, with the number of their fold.

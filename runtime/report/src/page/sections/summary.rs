@@ -4,7 +4,7 @@ use faa_search::config::Augmentation;
 use faa_search::results::Epoch;
 use maud::{Markup, html};
 
-use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
+use super::{Section, Sign, callout, final_trainings, halving, ops, where_it_diverged};
 use crate::page::evidence::Evidence;
 use crate::page::record::Record;
 use crate::page::text::{count, counted, duration, out_of, percent, sub_policies};
@@ -48,7 +48,7 @@ pub(in crate::page) fn header(
             }
         }
         (diverged_folds(record))
-        @if let Some(activity) = &evidence.activity {
+        @if let (Some(activity), None) = (&evidence.activity, &record.config().halving) {
             (ops::finding_box(activity.finding(), &html! { a href="#ops" { "Why" } }))
         }
     }
@@ -62,6 +62,7 @@ fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
     let mut facts = vec![state(record), ("Data set", data, String::new())];
     if record.is_search() {
         facts.extend(best_reward(record));
+        facts.extend(halving::winner(record));
     }
     if let Some(policy) = &evidence.policy {
         let size = match policy.sampler() {
@@ -87,6 +88,9 @@ fn state(record: &Record) -> Fact {
         let planned = counts.into_iter().fold(1, usize::saturating_mul);
         let trials = record.trials().count();
         done.push(format!("{} trials", out_of(trials, planned)));
+    }
+    if config.halving.is_some() {
+        done.push(counted(record.rung_results().len(), "short training"));
     }
     let finished = (record.final_trainings.iter())
         .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
@@ -125,12 +129,18 @@ fn time(record: &Record) -> Fact {
     let epochs = (record.final_trainings.iter()).flat_map(|run| &run.training.epochs);
     let final_trainings: f64 = epochs.map(seconds).sum();
     let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
+    let epochs = (record.rung_trainings.iter()).flat_map(|run| &run.training.epochs);
+    let rungs: f64 = epochs.map(seconds).sum();
+    let config = record.config();
     let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
-    if record.is_search() {
+    if config.halving.is_some() {
+        parts.insert(0, format!("short trainings {}", duration(rungs)));
+    }
+    if config.search.is_some() {
         parts.insert(0, format!("trials {}", duration(trials)));
         parts.insert(0, format!("fold trainings {}", duration(folds)));
     }
-    let all = duration(folds + trials + final_trainings);
+    let all = duration(folds + trials + rungs + final_trainings);
     let more = format!("summed over jobs: {}", parts.join(", "));
     ("Time in the logs", all, more)
 }
