@@ -546,7 +546,7 @@ fn halving_is_drawn_and_explained() {
             "0.6400 ± 0.0566",
             "Lowest validation loss",
             "base; 0 others equal within noise",
-            "15 short trainings",
+            "16 short trainings",
         ],
     );
     // Losses of 0.6 to 1.2 nats, and two columns.

@@ -186,7 +186,7 @@ fn the_plan_counts_every_image_that_is_trained_on() {
         Event::EpochDone { epoch, .. } => epoch.images,
         _ => 0,
     });
-    assert_eq!(plan.images_to_train, images.sum());
+    assert_eq!(plan.images_to_train, images.sum::<usize>());
     // Eight policies; four and the fixed four; two and the fixed four, with two seeds.
     assert_eq!(plan.rung_trainings, 8 + 8 + 2 * 6);
     let rungs = events
