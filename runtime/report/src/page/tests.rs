@@ -564,7 +564,7 @@ fn records_of_halving_that_no_run_has_do_no_harm() {
     let max = usize::MAX;
     let log = [
         json!({"rung": max, "entrant": max, "origin": "random", "point": {"count": 0, "steps": []}}),
-        json!({"rung": 0, "entrant": 1, "origin": "model", "point": {"count": 9, "steps": [9; 20]}}),
+        json!({"rung": 0, "entrant": 1, "origin": "model", "point": {"count": 9, "steps": vec![9; 20]}}),
         json!({"rung": 0, "entrant": 1, "origin": {"fixed": "<script>"}}),
     ];
     let log: String = log.iter().map(|line| format!("{line}\n")).collect();

@@ -35,7 +35,7 @@ impl RunConfig {
         let mut policies = Vec::new();
         if let Some(search) = &self.search {
             check_products(search)?;
-            check_ops("search.ops", search.ops.iter(), ops)?;
+            check_ops("search.ops", &search.ops, ops)?;
         }
         if let Some(halving) = &self.halving {
             check_rungs(halving)?;
@@ -54,7 +54,7 @@ impl RunConfig {
         }
         match &final_trainings.random {
             Some(random) if trains_with(Augmentation::Random) => {
-                check_ops("final_trainings.random.ops", random.ops.iter(), ops)?;
+                check_ops("final_trainings.random.ops", &random.ops, ops)?;
                 let (sub_policies, steps) =
                     (random.sub_policies.get(), random.ops_per_sub_policy.get());
                 let space = Space::of(&random.ops, sub_policies, steps);
@@ -187,14 +187,15 @@ fn check_rungs(halving: &HalvingConfig) -> Result<(), ConfigError> {
 
 fn check_ops<'a>(
     path: &str,
-    names: impl Iterator<Item = &'a String> + Clone,
+    names: impl IntoIterator<Item = &'a String>,
     ops: &OpSet,
 ) -> Result<(), ConfigError> {
-    if names.clone().next().is_none() {
+    let names: Vec<&String> = names.into_iter().collect();
+    if names.is_empty() {
         return Err(ConfigError::new("there are no ops to search over"));
     }
-    for (index, name) in names.clone().enumerate() {
-        if names.clone().take(index).any(|earlier| earlier == name) {
+    for (index, &name) in names.iter().enumerate() {
+        if names[..index].contains(&name) {
             return Err(ConfigError::new(format!(
                 "the op `{name}` is named twice among those to search over"
             )));
