@@ -9,7 +9,6 @@ use super::space::{Point, PolicySpace};
 
 /// A policy in a rung: a line of `halving/entrants.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Entrant {
     /// The rung, from 0.

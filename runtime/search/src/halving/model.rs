@@ -297,7 +297,7 @@ mod tests {
     fn too_few_observations_have_no_fit() {
         assert!(Ridge::fit(&[]).is_none());
         let one = Observation::new(0, vec![1.0, 0.0], 0.5);
-        assert!(Ridge::fit(&[one.clone(), one]).is_none());
+        assert!(Ridge::fit(&[one]).is_none());
     }
 
     /// Of blocks, only the differences within them count.
