@@ -263,7 +263,7 @@ mod tests {
             let noise = (index * 37 % 11) as f64 / 12.0;
             let response = noise + 0.9 * features[0] - 0.6 * features[2];
             let mut observation = Observation::new(index % 2, features, response);
-            observation.weight = if index % 3 == 0 { 0.5 } else { 1.0 };
+            observation.weight = if index.is_multiple_of(3) { 0.5 } else { 1.0 };
             observation
         };
         let observations: Vec<_> = (0..24).map(observation).collect();

@@ -22,8 +22,10 @@ fn small_halving() -> RunConfig {
     let mut config = halving();
     config.search = None;
     config.final_trainings.augmentations.clear();
-    halving_in(&mut config).entrants = 4.try_into().unwrap();
-    halving_in(&mut config).rungs = 2.try_into().unwrap();
+    let halving = halving_in(&mut config);
+    halving.entrants = 2.try_into().unwrap();
+    halving.rungs = 2.try_into().unwrap();
+    halving.epochs = halving.early_epochs;
     config
 }
 
