@@ -111,7 +111,8 @@ struct System {
     moments: Vec<f64>,
     /// yᵀWy.
     total: f64,
-    /// The sum of weights, less the number of blocks.
+    /// The degrees of freedom: what Σ w (y − b)² is of the variance of an observation. A block takes
+    /// Σ w² / Σ w, which is 1 if the weights are 1.
     freedom: f64,
 }
 
@@ -129,7 +130,7 @@ impl System {
             gram: vec![vec![0.0; columns]; columns],
             moments: vec![0.0; columns],
             total: 0.0,
-            freedom: -(blocks.len() as f64),
+            freedom: 0.0,
         };
         for block in blocks.values() {
             let weight: f64 = block.iter().map(|it| it.weight).sum();
@@ -149,7 +150,8 @@ impl System {
                     observation.response - mean_response,
                 );
             }
-            system.freedom += weight;
+            let squares: f64 = block.iter().map(|it| it.weight * it.weight).sum();
+            system.freedom += weight - squares / weight;
         }
         Some(system)
     }
@@ -253,8 +255,8 @@ mod tests {
     use super::*;
 
     /// The figures are NumPy's, for `np.linalg.solve(X.T @ W @ X + penalty * np.eye(5), X.T @ W @ y)` with the
-    /// weighted mean of each block removed from X and y, at the penalty with the lowest Σ w r² / (Σ w − 2 −
-    /// tr(H))² of ½ · 2ᵏ; the same coefficients came from a column per block without a penalty.
+    /// weighted mean of each block removed from X and y, at the penalty with the lowest Σ w r² / f² of ½ · 2ᵏ,
+    /// where f is Σ w − tr(H), less Σ w² / Σ w of each block; the same coefficients came from a column per block without a penalty.
     #[test]
     fn a_fit_is_that_of_numpy() {
         let observation = |index: usize| {
@@ -271,7 +273,7 @@ mod tests {
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-12;
         let (penalty, deviation) = ridge.penalty_and_deviation();
         assert_eq!(penalty, 1.0);
-        assert!(close(deviation, 0.2923949219989601), "{deviation}");
+        assert!(close(deviation, 0.29042610847050887), "{deviation}");
         let expected = [
             0.42988141389477896,
             0.15900747499411005,
@@ -287,7 +289,7 @@ mod tests {
         let effect = ridge.effect(&[1.0, 1.0, 0.0, 0.0, 0.0]);
         assert!(close(effect.value, 0.588888888888889), "{effect:?}");
         assert!(
-            close(effect.standard_error, 0.19492994799930674),
+            close(effect.standard_error, 0.19361740564700594),
             "{effect:?}"
         );
         assert!(effect.is_clear());
