@@ -107,11 +107,11 @@ impl HalvingConfig {
     /// A search with a preset's constants, over TrivialAugment's ops.
     pub fn preset(preset: Preset) -> Self {
         let (images, entrants, reduction, rungs) = match preset {
-            Preset::Demo => (400, 12, 3, 2),
+            Preset::Demo => (500, 8, 3, 2),
             Preset::Cifar10 | Preset::Cifar10Reduced => (4_000, 64, 4, 3),
         };
         let (epochs, early_epochs, seeds) = match preset {
-            Preset::Demo => (25, 15, 2),
+            Preset::Demo => (40, 20, 2),
             Preset::Cifar10 | Preset::Cifar10Reduced => (100, 50, 3),
         };
         Self {
