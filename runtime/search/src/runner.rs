@@ -1,6 +1,7 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
 //! algorithm 1), and the final trainings that evaluate its policy.
 
+mod audit;
 mod error;
 mod final_trainings;
 mod fold;
@@ -15,6 +16,7 @@ use std::fmt;
 use faa_op::OpSet;
 use faa_policy::Policy;
 
+use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::plan::plan;
@@ -83,15 +85,33 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         } = self;
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
+        let audit_fold = config.audit_fold(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.len();
-        let plan = plan(config, &folds, images, directory, self.backends, stop)?;
+        let folds_of = (audit_fold.as_ref(), &folds[..]);
+        let plan = plan(config, folds_of, images, directory, self.backends, stop)?;
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
-        let search = config.search.as_ref();
-        let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
-        let found = found.transpose()?;
+        let audit = audit_fold.as_ref().zip(config.audit.as_ref());
+        let found = if let Some((fold, audit)) = audit {
+            let stage = AuditStage {
+                common: &config.common,
+                audit,
+                fold,
+            };
+            Some(self::audit::safe_policy(
+                config,
+                stage,
+                self.ops,
+                &workers,
+                self.backends,
+            )?)
+        } else {
+            let search = config.search.as_ref();
+            let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
+            found.transpose()?
+        };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
         let (files, file) = (directory.files(), directory.policy_file());
@@ -110,11 +130,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let summary = Summary {
             policy: policy.map(|_| file),
             sub_policies,
+            audit: config.audit.as_ref().map(|_| directory.audit_file()),
             final_trainings: trainer.train(&workers, self.backends)?,
         };
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
-        if config.search.is_none() && results.all(|it| it.errors.is_empty()) {
+        if found.is_none() && results.all(|it| it.errors.is_empty()) {
             return Err(RunError::all_diverged());
         }
         workers.report(Event::Finished(summary.clone()));

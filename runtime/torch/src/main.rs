@@ -14,7 +14,9 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use faa_op::text;
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
+use faa_search::backend::{
+    Backend, BackendError, BackendErrorKind, Images, NetworkFiles, StopFlag,
+};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::protocol::{
@@ -126,6 +128,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let (labels, digest) = (&session.data.train.labels, session.data.digest());
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     config.folds(labels)?;
+    config.audit_fold(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
     let mut current = Environment::of_this_build();

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use clap::Args;
 use faa_op::text::clean;
-use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
+use faa_search::config::{Augmentation, Preset, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, program, results_table};
@@ -138,8 +138,9 @@ impl Search {
                 clean(&broken.to_string_lossy(), 200)
             );
         }
-        let mut config = self.run.config(RunConfig::for_search)?;
-        let mut search = SearchConfig::preset(self.run.preset);
+        let preset = self.run.preset(Preset::Cifar10);
+        let mut config = self.run.config(preset, RunConfig::for_search)?;
+        let mut search = SearchConfig::preset(preset);
         let of_plugins = known.of_plugins().into_iter();
         search.ops.extend(of_plugins.map(|(op, _)| op));
         self.search.apply(&mut search);

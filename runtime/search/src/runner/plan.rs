@@ -5,7 +5,7 @@ use std::{panic, thread};
 use super::error::{RunError, failed};
 use super::final_trainings::all_trainings;
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{RunConfig, TrainingConfig};
+use crate::config::{AuditConfig, RunConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::event::Plan;
 use crate::folds::Fold;
@@ -17,16 +17,24 @@ use crate::trial::Trial;
 /// as many backends measure it as will work side by side.
 pub(super) fn plan<B: Backend>(
     config: &RunConfig,
-    folds: &[Fold],
+    (audit, folds): (Option<&Fold>, &[Fold]),
     images: usize,
     directory: &RunDirectory,
     backends: &mut [B],
     stop: &StopFlag,
 ) -> Result<Plan, RunError> {
+    let training = &config.common.training;
     let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
     let final_trainings = all_trainings(&config.final_trainings).count();
-    let remaining = RemainingWork::of(config, folds, images, directory)?;
-    let training = &config.common.training;
+    let mut remaining = RemainingWork::of(config, folds, images, directory)?;
+    if let Some((fold, audit)) = audit.zip(config.audit.as_ref()) {
+        remaining.add_audit(
+            &directory.training(TrainingId::Audit),
+            fold,
+            audit,
+            training,
+        )?;
+    }
     let jobs = folds.len().max(final_trainings).max(1);
     let parallel = backends.len().min(jobs);
     let rates = match remaining.recorded_rates() {
@@ -48,6 +56,7 @@ pub(super) fn plan<B: Backend>(
         classes: dataset.classes,
         folds: folds.len(),
         trials: folds.len().saturating_mul(trials),
+        points: config.audit.as_ref().map_or(0, |it| it.points().count()),
         final_trainings,
         images_to_train: remaining.train,
         images_to_classify: remaining.classify,
@@ -149,6 +158,29 @@ impl RemainingWork {
         }
         let trials = all.saturating_sub(recorded.len());
         self.classify = self.classify.saturating_add(trials.saturating_mul(images));
+    }
+
+    fn add_audit(
+        &mut self,
+        files: &TrainingFiles,
+        fold: &Fold,
+        audit: &AuditConfig,
+        training: &TrainingConfig,
+    ) -> Result<(), RunError> {
+        let recorded = files.points().read()?;
+        for point in &recorded {
+            self.classified
+                .add(fold.validation.len() * point.draws, point.seconds);
+        }
+        let remaining = audit.points().skip(recorded.len());
+        let draws: usize = remaining.map(|(op, _)| op.draws.get()).sum();
+        self.classify = self
+            .classify
+            .saturating_add(fold.validation.len().saturating_mul(draws));
+        match audit.network {
+            Some(_) => Ok(()),
+            None => self.add_training(files, fold.train.len(), training.epochs.get()),
+        }
     }
 
     /// `None` if a rate is needed for which there are no records.
