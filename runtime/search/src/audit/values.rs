@@ -207,14 +207,21 @@ struct Tried {
 fn values(start: f64, [low, high]: [f64; 2], unit: &str, steps: usize) -> Vec<f64> {
     let is_whole = WHOLE_UNITS.contains(&unit);
     let side = |end: f64| {
+        let span = end - start;
+        // All whole numbers, if they are few.
+        let (steps, power) = match is_whole && span.abs() <= steps as f64 {
+            true => (span.abs().ceil() as usize, 1),
+            false => (steps, 2),
+        };
         (1..=steps).map(move |step| {
-            let fraction = (step as f64 / steps as f64).powi(2);
-            let value = match step == steps {
-                true => end,
-                false => start + two_digits((end - start) * fraction),
+            let fraction = (step as f64 / steps as f64).powi(power);
+            let distance = if step < steps {
+                two_digits(span * fraction)
+            } else {
+                span
             };
-            let value = if is_whole { value.round() } else { tidy(value) };
-            value.clamp(start.min(end), start.max(end))
+            let value = tidy(start + distance);
+            if is_whole { value.round() } else { value }
         })
     };
     let mut values: Vec<f64> = side(low).chain(side(high)).collect();
@@ -235,8 +242,7 @@ fn two_digits(value: f64) -> f64 {
 
 /// Without the last digits of a sum, which are rounding errors.
 fn tidy(value: f64) -> f64 {
-    let scaled = (value * 1e9).round() / 1e9;
-    if scaled.is_finite() { scaled } else { value }
+    format!("{value:.11e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -339,7 +345,8 @@ mod tests {
     fn values_are_tidy_and_end_where_the_range_ends() {
         assert_eq!(values(1.0, [0.01, 1.0], "factor", 2), [0.01, 0.75]);
         assert_eq!(values(0.0, [0.0, 1e300], "", 3).last(), Some(&1e300));
-        assert_eq!(values(5.0, [5.0, 5.0], "", 4), []);
+        assert!(values(5.0, [5.0, 5.0], "", 4).is_empty());
         assert_eq!([0.0, 0.0123, -77.7].map(two_digits), [0.0, 0.012, -78.0]);
+        assert_eq!([1.0 - 0.56, 1e-12].map(tidy), [0.44, 1e-12]);
     }
 }
