@@ -213,14 +213,14 @@ fn impossible_audits_are_named() {
             &|it| it.held_out = 0.0,
         ),
         ("leaves no images to train a network on", &|it| {
-            it.held_out = 1.0
+            it.held_out = 1.0;
         }),
         ("`--tolerance` is 2: it must be from 0 to 1", &|it| {
-            it.tolerance.overall = 2.0
+            it.tolerance.overall = 2.0;
         }),
         ("`--class-tolerance` is -1", &|it| it.tolerance.class = -1.0),
         ("the values of `FlipX` cannot be audited", &|it| {
-            it.ops[0].values.push(1.0)
+            it.ops[0].values.push(1.0);
         }),
         ("no op is named `Flip`", &|it| it.ops[0].op = "Flip".into()),
     ];
