@@ -55,7 +55,7 @@ struct AuditOptions {
     ops: Option<Vec<String>>,
     /// Number of values per op and direction, including the one that changes nothing; they span the op's
     /// widest published range.
-    #[arg(long, value_name = "N", default_value = "9", value_parser = in_range(2..=100))]
+    #[arg(long, value_name = "N", default_value = "9", value_parser = in_range(2..=100_usize))]
     values: usize,
     /// Number of augmented versions per image, for ops with random parameters.
     #[arg(long, value_name = "N", default_value = "2", value_parser = count)]
