@@ -192,16 +192,17 @@ fn page(record: &Record, evidence: &Evidence<'_>) -> Markup {
 fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
     let section = |id, heading, body| Section { id, heading, body };
     let config = record.config();
-    let configuration = configuration::body(record);
-    let mut sections = vec![section(
-        "configuration",
-        "Configuration and provenance",
-        configuration,
-    )];
+    let mut sections = Vec::new();
     if config.audit.is_some() {
         let audit = audit::body(record, evidence);
         sections.push(section("audit", "Which ops are safe", audit));
     }
+    let configuration = configuration::body(record);
+    sections.push(section(
+        "configuration",
+        "Configuration and provenance",
+        configuration,
+    ));
     if let Some(search) = &config.search {
         let training = training::body(record, &config.common.training);
         let ops = ops::body(search, evidence);

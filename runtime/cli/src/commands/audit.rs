@@ -139,6 +139,13 @@ fn text(summary: &Summary) -> String {
 }
 
 fn findings(audit: &Audit) -> String {
+    let weak = match audit.accuracy < WEAK {
+        true => {
+            "Warning: the network is right about so few images that little can be broken: train it for \
+                 more --epochs or on more images before relying on this.\n"
+        }
+        false => "",
+    };
     let header = [
         "op",
         "safe",
@@ -152,7 +159,7 @@ fn findings(audit: &Audit) -> String {
         table.add_row(row(op));
     }
     format!(
-        "{}\n{} held-out images, accuracy {} without an op. Drops have 95 % intervals; accepted are {} of all \
+        "{}\n{weak}{} held-out images, accuracy {} without an op. Drops have 95 % intervals; accepted are {} of all \
          images and {} of a class. \"At\" is the nearest unsafe value, or else the worst.\n",
         render(&table),
         audit.images,
@@ -161,6 +168,9 @@ fn findings(audit: &Audit) -> String {
         percent(audit.tolerance.class),
     )
 }
+
+/// A network with a lower accuracy than this on the held-out images cannot say much about ops.
+const WEAK: f64 = 0.5;
 
 fn row(op: &OpAudit) -> [String; 6] {
     let measured = op.most_telling();
