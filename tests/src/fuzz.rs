@@ -6,6 +6,7 @@
 
 mod dataset;
 mod executor;
+mod image;
 mod input;
 mod module;
 mod op;
@@ -13,6 +14,7 @@ mod text;
 
 pub use dataset::dataset;
 pub use executor::executor;
+pub use image::image;
 pub use module::{module, smith, spec};
 pub use op::op;
 pub use text::{foreign, plan, policy};
@@ -29,7 +31,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     target("policy", policy, 4000),
     target("foreign", foreign, 4000),
     target("plan", plan, 4000),
@@ -39,6 +41,7 @@ pub const TARGETS: [Target; 9] = [
     target("smith", smith, 400),
     // Each input is written to up to six files.
     target("dataset", dataset, 1500),
+    target("image", image, 4000),
     target("executor", executor, 4000),
     target("op", op, 4000),
 ];
