@@ -21,13 +21,16 @@ fn noise_of_draws(task: &ScoringTask<'_>) -> f64 {
     Stream::for_op(task.seed).unit()
 }
 
-/// Noise that also depends on the candidate.
+/// Noise that also depends on the candidate, with a standard deviation of 0.09. As that of a mean over many
+/// images, it is nearly normally distributed.
 fn noise(task: &ScoringTask<'_>) -> f64 {
     let steps = task.candidate.sub_policies().iter().flatten();
     let mixed = steps.fold(task.seed, |seed, step| {
         Stream::for_op(seed ^ step.probability.to_bits()).next_u64()
     });
-    Stream::for_op(mixed).unit()
+    let stream = &mut Stream::for_op(mixed);
+    let normal = (0..12).map(|_| stream.unit()).sum::<f64>() - 6.0;
+    0.09 * normal
 }
 
 /// A property of candidates that is nearly normally distributed among random ones, with a standard
@@ -114,12 +117,11 @@ fn mean_of_selected(finalists: usize) -> f64 {
     let mut config = without_final_trainings();
     let search = search_in(&mut config);
     search.finalists = finalists;
-    search.rounds = 40.try_into().unwrap();
+    search.rounds = 80.try_into().unwrap();
     // Random candidates alone, so that both searches have the same.
     search.sampler.start_up_trials = 30;
-    let reward = |task: &ScoringTask<'_>| {
-        mean_probability(task.candidate.sub_policies()) + noise(task) / 3.0
-    };
+    let reward =
+        |task: &ScoringTask<'_>| mean_probability(task.candidate.sub_policies()) + noise(task);
     run(folder.path(), &config, &mut noisy(reward)).unwrap();
     let mut selected = Vec::new();
     for fold in 0..2 {
@@ -132,22 +134,23 @@ fn mean_of_selected(finalists: usize) -> f64 {
             selected.extend(of_round.map(|trial| mean_probability(&trial.candidate)));
         }
     }
-    assert_eq!(selected.len(), 2 * 40 * 3);
+    assert_eq!(selected.len(), 2 * 80 * 3);
     selected.iter().sum::<f64>() / selected.len() as f64
 }
 
-/// In a simulation of 40 rounds with normally distributed candidates and as much noise, the selected are
-/// better by 0.12 standard deviations; here are 80.
+/// By simulation, the selected are better by 0.011 ± 0.003. This holds for noise that is nearly normal: the
+/// highest of a bounded noise would tell more about a candidate than a second scoring does.
 #[test]
 fn finalists_that_are_scored_again_are_truly_better() {
     let [published, tamed] = [0, 3].map(mean_of_selected);
     assert!(published > 0.5 && tamed > published, "{published}, {tamed}");
 }
 
-/// The reliability of this reward, in the summary and the events.
-fn reliability(reward: fn(&ScoringTask<'_>) -> f64) -> Option<Reliability> {
+/// The reliability of this reward, in the summary and the events, of a run with this seed.
+fn reliability(reward: fn(&ScoringTask<'_>) -> f64, seed: u64) -> Option<Reliability> {
     let folder = tempfile::tempdir().unwrap();
     let mut config = without_final_trainings();
+    config.common.seed = seed;
     search_in(&mut config).folds.count = 6.try_into().unwrap();
     let (summary, events) = run_on(folder.path(), &config, &mut [noisy(reward)]);
     let found = summary.unwrap().reliability;
@@ -165,23 +168,22 @@ fn reliability(reward: fn(&ScoringTask<'_>) -> f64) -> Option<Reliability> {
 
 #[test]
 fn the_reliability_tells_noise_from_differences() {
-    let noiseless = reliability(true_reward).unwrap();
-    assert_eq!(
-        (noiseless.correlation, noiseless.verdict()),
-        (1.0, Verdict::Reliable)
-    );
+    let noiseless = reliability(true_reward, 0).unwrap();
+    assert_eq!(noiseless.correlation, 1.0);
+    assert_eq!(noiseless.verdict(), Verdict::Reliable);
     // The noise is equal for all candidates, and does not change their order.
-    let common = reliability(|task| true_reward(task) + noise_of_draws(task)).unwrap();
+    let common = reliability(|task| true_reward(task) + noise_of_draws(task), 0).unwrap();
     assert!(common.correlation > 0.999, "{common}");
-    let noise = reliability(noise).unwrap();
-    // Six folds of 20 candidates: one standard error is about 0.1.
-    assert!(noise.correlation.abs() < 0.4, "{noise}");
+    let of_noise = |seed| reliability(noise, seed).unwrap();
+    let all: Vec<Reliability> = (0..8).map(of_noise).collect();
     assert!(
-        noise.interval[0] < 0.0 && noise.interval[1] > 0.0,
-        "{noise}"
+        all.iter().all(|it| it.verdict() == Verdict::ByChance),
+        "{all:?}"
     );
-    assert_eq!(noise.verdict(), Verdict::ByChance);
-    assert_eq!(reliability(|_| 0.5), None);
+    // One standard error of a rank correlation of 20 candidates is 1/√19, and here are 48 of them.
+    let mean = all.iter().map(|it| it.correlation).sum::<f64>() / 8.0;
+    assert!(mean.abs() < 4.0 / (19.0_f64 * 48.0).sqrt(), "{mean}");
+    assert_eq!(reliability(|_| 0.5, 0), None);
 }
 
 #[test]
