@@ -89,6 +89,17 @@ fn changed_images_are_detected() {
 }
 
 #[test]
+fn images_of_a_group_are_not_split() {
+    let folder = data_set();
+    // All names begin with it.
+    assert_fails(
+        search(folder.path()).args(["--group-by", "0"]),
+        1,
+        &["has 20 images in use (groups: 1), too few for these folds: at least 2 are needed"],
+    );
+}
+
+#[test]
 fn a_broken_image_is_named() {
     let folder = data_set();
     folder.write("data/train/class-0/broken.png", "no image");

@@ -94,8 +94,8 @@ impl Dataset {
         }
     }
 
-    /// FNV-1a, 64 bits, of the class names, labels, pixels and groups of both splits. Data sets that differ in
-    /// any of them differ in it, except for rare collisions.
+    /// FNV-1a, 64 bits, of the class names, labels, pixels and groups of both splits. Data sets that
+    /// differ in any of them differ in it, except for rare collisions.
     #[must_use]
     pub fn digest(&self) -> u64 {
         let names = self.classes.iter().flat_map(|name| name.bytes().chain([0]));

@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::assembly::Assembly;
 use crate::dataset::Dataset;
-use crate::error::{DataError, DataErrorKind::Layout, name, shown};
+use crate::error::{DataError, DataErrorKind::Layout, name, shown, text_of};
 use crate::options::{LoadOptions, Preview, Selection};
 
 /// The images of a split, by the name of their class; those of a class are in order.
@@ -114,7 +114,8 @@ impl<T> Listing<T> {
         selected.extend(selection.test(self.test));
         let (labels, images): (Vec<_>, Vec<_>) = selected.into_iter().unzip();
         let paths: Vec<PathBuf> = images.iter().map(path_of).collect();
-        let names = paths[..split_at].iter().map(|path| file_name(path));
+        let names = paths[..split_at].iter().map(|path| path.file_name());
+        let names = names.map(|name| text_of(name.unwrap_or_default().as_encoded_bytes()));
         let groups = options.groups(labels.iter().copied().zip(names))?;
         let mut assembly = Assembly::new(paths, options.side()?)?;
         feed(&images, &mut assembly)?;
@@ -127,11 +128,6 @@ impl<T> Listing<T> {
             train_images,
         })
     }
-}
-
-fn file_name(path: &Path) -> &str {
-    let name = path.file_name().unwrap_or_default();
-    name.to_str().unwrap_or_default()
 }
 
 /// That files beside the class folders are not used.

@@ -405,6 +405,38 @@ fn impossible_sizes_are_refused() {
 }
 
 #[test]
+fn training_images_are_grouped_by_their_names() {
+    let files = Files::new();
+    for name in ["a-1.png", "a-2.png", "b-1.png"] {
+        files.put(&format!("train/cat/{name}"), plain(4, 3, 0));
+    }
+    files.put("train/dog/a-1.png", plain(4, 3, 0));
+    let by = |text: &str| LoadOptions::default().grouped_by(Some(text.to_owned()));
+    let data = files.both(|spec| Dataset::load(spec, &by("-"))).unwrap();
+    assert_eq!(data.train.groups, [0, 1, 1, 2, 3, 4]);
+    assert!(data.test.groups.is_empty() && files.load().unwrap().train.groups.is_empty());
+
+    for (data, text, words) in [
+        (&files.specs()[0], "_", "`--group-by _` groups nothing"),
+        (&files.specs()[0], "", "`--group-by ` groups nothing"),
+        (
+            &"glyphs".parse().unwrap(),
+            "-",
+            "`--group-by` needs the names",
+        ),
+        (
+            &"cifar10:none".parse().unwrap(),
+            "-",
+            "`--group-by` needs the names",
+        ),
+    ] {
+        let error = Dataset::load(data, &by(text)).unwrap_err();
+        assert_eq!(error.kind(), crate::DataErrorKind::Usage);
+        assert!(error.to_string().starts_with(words), "{error}");
+    }
+}
+
+#[test]
 fn missing_folders_are_named() {
     let files = Files::new();
     files.remove("test").refused("test is missing");

@@ -46,6 +46,10 @@ struct SearchOptions {
     /// without it, the folds partition the images.
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
+    /// Keep images of a class together in every split if their file names are equal up to the first TEXT:
+    /// `--group-by -` for frames named like `video7-frame3.jpg`.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    group_by: Option<String>,
     /// Number of training images to search on.
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroUsize>,
@@ -139,6 +143,7 @@ impl Search {
             );
         }
         let mut config = self.run.config(RunConfig::for_search)?;
+        config.common.group_by.clone_from(&self.search.group_by);
         let mut search = SearchConfig::preset(self.run.preset);
         let of_plugins = known.of_plugins().into_iter();
         search.ops.extend(of_plugins.map(|(op, _)| op));

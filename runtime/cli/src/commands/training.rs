@@ -76,10 +76,6 @@ struct TrainingOptions {
     /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<u32>,
-    /// Keep images of a class whose file names are equal up to the first TEXT on one side of every split:
-    /// `--group-by -` for the frames of a video named `video7-frame3.jpg`.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    group_by: Option<String>,
     /// WideResNet of depth D = 6n + 4 and widening factor K, for example wrn-16-2.
     #[arg(long, value_name = "wrn-D-K")]
     model: Option<Model>,
@@ -145,7 +141,6 @@ impl TrainingOptions {
         set(&mut training.cutout, self.cutout);
         training.flip &= !self.no_flip;
         set(&mut common.seed, self.seed);
-        common.group_by.clone_from(&self.group_by);
         common.image_size = self.image_size.or(common.image_size);
         common.precision = self.precision;
     }

@@ -30,14 +30,21 @@ impl TorchBackend {
         stop: &StopFlag,
     ) -> Result<Vec<Prediction>, BackendError> {
         let batches = samples.chunks(self.classify_batch());
-        if self.device != Device::Cpu {
-            return self.classify_with_prefetch(folded, normalise, loader, batches, stop);
-        }
-        let batches: Vec<&[Sample]> = batches.collect();
-        let predictions = self.classify_on_threads(folded, normalise, loader, &batches, stop);
-        // The workers have set libtorch to one thread.
-        self.use_all_threads();
-        predictions
+        let answers = match self.device {
+            Device::Cpu => {
+                let batches: Vec<&[Sample]> = batches.collect();
+                let answers = self.classify_on_threads(folded, normalise, loader, &batches, stop);
+                // The workers have set libtorch to one thread.
+                self.use_all_threads();
+                answers?
+            }
+            _ => self.classify_with_prefetch(folded, normalise, loader, batches, stop)?,
+        };
+        let labels = samples.iter().map(|it| loader.split.labels[it.image]);
+        let predictions = labels.zip(answers);
+        Ok(predictions
+            .map(|(label, (class, loss))| Prediction::new(label, class as u32, loss))
+            .collect())
     }
 
     /// Images per batch.
@@ -59,14 +66,14 @@ impl TorchBackend {
         loader: &DataLoader<'_>,
         batches: impl Iterator<Item = &'s [Sample]> + Send,
         stop: &StopFlag,
-    ) -> Result<Vec<Prediction>, BackendError> {
+    ) -> Result<Vec<Answer>, BackendError> {
         let mut results = Vec::new();
         loader.for_each(batches, normalise, stop, |batch| {
-            results.push(Classified::of(folded, batch)?);
+            results.push(Classified::of(folded, &batch)?);
             Ok(())
         })?;
-        let predictions = results.iter().map(|it| it.read().map_err(torch));
-        Ok(predictions.collect::<Result<Vec<_>, _>>()?.concat())
+        let answers = results.iter().map(|it| it.read().map_err(torch));
+        Ok(answers.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// On the CPU: every thread augments and classifies whole batches, independently of the others.
@@ -79,7 +86,7 @@ impl TorchBackend {
         loader: &DataLoader<'_>,
         batches: &[&[Sample]],
         stop: &StopFlag,
-    ) -> Result<Vec<Prediction>, BackendError> {
+    ) -> Result<Vec<Answer>, BackendError> {
         let loader = DataLoader {
             threads: 1,
             ..*loader
@@ -96,9 +103,9 @@ impl TorchBackend {
                 stop.check()?;
                 let batch = loader.augment(samples, normalise.device())?;
                 let batch = loader.upload(&batch, normalise);
-                let classified = batch.and_then(|batch| Classified::of(folded, batch)?.read());
-                let predictions = classified.map_err(torch)?;
-                results.lock().unwrap_or_else(PoisonError::into_inner)[index] = predictions;
+                let classified = batch.and_then(|batch| Classified::of(folded, &batch)?.read());
+                let answers = classified.map_err(torch)?;
+                results.lock().unwrap_or_else(PoisonError::into_inner)[index] = answers;
             }
         };
         let threads = self.threads.min(batches.len());
@@ -120,32 +127,29 @@ impl TorchBackend {
     }
 }
 
-/// The results of one batch, on the device of the network.
+/// The class that the network takes a sample for, and the sample's loss in nats.
+type Answer = (i64, f32);
+
+/// The answers for one batch, on the device of the network.
 struct Classified {
-    labels: Tensor,
     classes: Tensor,
     losses: Tensor,
 }
 
 impl Classified {
-    fn of(folded: &Folded, batch: Batch) -> Result<Self, TchError> {
+    fn of(folded: &Folded, batch: &Batch) -> Result<Self, TchError> {
         no_grad(|| {
             let logits = folded.forward(&batch.images)?;
             Ok(Self {
                 classes: logits.f_argmax(1, false)?,
-                losses: losses(&logits, &batch)?,
-                labels: batch.labels,
+                losses: losses(&logits, batch)?,
             })
         })
     }
 
-    fn read(&self) -> Result<Vec<Prediction>, TchError> {
-        let indices = |tensor: &Tensor| Vec::<i64>::try_from(tensor);
-        let (labels, classes) = (indices(&self.labels)?, indices(&self.classes)?);
+    fn read(&self) -> Result<Vec<Answer>, TchError> {
+        let classes = Vec::<i64>::try_from(&self.classes)?;
         let losses = Vec::<f32>::try_from(&self.losses)?;
-        let predictions = labels.into_iter().zip(classes).zip(losses);
-        Ok(predictions
-            .map(|((label, class), loss)| Prediction::new(label as u32, class as u32, loss))
-            .collect())
+        Ok(classes.into_iter().zip(losses).collect())
     }
 }
