@@ -97,6 +97,10 @@ impl Score {
     }
 
     /// The score that these predictions amount to, `draws` adjacent ones per image; NaN without any.
+    ///
+    /// # Panics
+    ///
+    /// If `draws` is 0.
     pub fn of(predictions: &[Prediction], draws: usize) -> Self {
         let mean = |sum: f64, count: usize| sum / count as f64;
         let right = |draws: &[Prediction]| draws.iter().filter(|it| it.is_correct()).count();
