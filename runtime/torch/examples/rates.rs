@@ -38,7 +38,7 @@ use faa_torch::network::Folded;
 use faa_torch::{BackendConfig, TorchBackend, TorchNetwork};
 use rayon::prelude::*;
 use serde_json::json;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 /// The number of measurements, of which the median is taken.
 const REPEATS: usize = 5;
@@ -293,7 +293,7 @@ fn write_network(
     let network = network.network();
     let images = images.to_device(network.device()).permute([0, 3, 1, 2]);
     for (kind, name) in [(Kind::Float, "float32"), (Kind::BFloat16, "bf16")] {
-        let logits = no_grad(|| Folded::new(network, kind)?.forward(&images))?;
+        let logits = Folded::new(network, kind)?.forward(&images)?;
         write_floats(&folder.join(format!("logits-{name}.f32")), &logits)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod classify;
 mod learn;
 mod totals;
+mod trainer;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -23,6 +24,7 @@ use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
 use tch::{Device, Kind, TchError};
 
+use self::trainer::Trainer;
 use crate::batches::{DataLoader, Normalise, Sample};
 use crate::checkpoint::{self, Description};
 use crate::network::{Folded, Shape, WideResNet};
@@ -72,22 +74,22 @@ impl BackendConfig {
     }
 }
 
-/// A network, with its optimizer if it can be trained further.
+/// A network, with its trainer if it can be trained further.
 #[derive(Debug)]
 pub struct TorchNetwork {
     network: WideResNet,
     statistics: ChannelStatistics,
-    sgd: Option<Sgd>,
+    trainer: Option<Trainer>,
     /// The form that scores candidates, created when the first one is scored.
     folded: OnceCell<Folded>,
 }
 
 impl TorchNetwork {
-    fn new(network: WideResNet, statistics: ChannelStatistics, sgd: Option<Sgd>) -> Self {
+    fn new(network: WideResNet, statistics: ChannelStatistics, trainer: Option<Trainer>) -> Self {
         Self {
             network,
             statistics,
-            sgd,
+            trainer,
             folded: OnceCell::new(),
         }
     }
@@ -160,6 +162,12 @@ impl TorchBackend {
         .map_err(BackendError::other)
     }
 
+    fn in_training(&self, network: WideResNet, sgd: Sgd) -> Result<TorchNetwork, BackendError> {
+        let [_, kind] = self.precisions;
+        let trainer = Trainer::new(&network, sgd, self.statistics, kind).map_err(torch)?;
+        Ok(TorchNetwork::new(network, self.statistics, Some(trainer)))
+    }
+
     fn loader<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> DataLoader<'a> {
         let (split, partners) = match images {
             Images::Train(images) => (&self.dataset.train, images),
@@ -228,7 +236,7 @@ impl Backend for TorchBackend {
         self.prepare_thread()?;
         let network = self.new_network(task.training, task.seed)?;
         let sgd = Sgd::new(&network, task.training).map_err(torch)?;
-        Ok(TorchNetwork::new(network, self.statistics, Some(sgd)))
+        self.in_training(network, sgd)
     }
 
     fn epoch(
@@ -301,9 +309,10 @@ impl Backend for TorchBackend {
         };
         let mut network = self.begin(&task(0))?;
         let batch = training.batch.get();
-        // On a GPU, cuDNN benchmarks its algorithms anew for every batch size.
+        // A GPU needs many steps to be measured: the first two of a network record the others.
         let grows = !self.device.is_cuda();
-        let train = rate(batch, grows, |count| {
+        let start = if grows { batch } else { 20 * batch };
+        let train = rate(start, grows, |count| {
             self.epoch(&mut network, &task(count), 0, stop)
                 .map(|epoch| epoch.images)
         })?;
@@ -336,8 +345,8 @@ impl NetworkFiles for TorchBackend {
         epochs: usize,
         file: &Path,
     ) -> Result<(), BackendError> {
-        let sgd = network.sgd.as_ref().ok_or_else(no_optimizer)?;
-        checkpoint::save_training(network.network.store(), sgd, epochs, file)
+        let trainer = network.trainer.as_ref().ok_or_else(no_optimizer)?;
+        checkpoint::save_training(network.network.store(), trainer.sgd(), epochs, file)
             .map_err(BackendError::other)
     }
 
@@ -350,10 +359,7 @@ impl NetworkFiles for TorchBackend {
         let (shape, training) = (self.shape(task.training), task.training);
         let (network, sgd, epochs) = checkpoint::load_training(shape, training, self.device, file)
             .map_err(BackendError::other)?;
-        Ok((
-            TorchNetwork::new(network, self.statistics, Some(sgd)),
-            epochs,
-        ))
+        Ok((self.in_training(network, sgd)?, epochs))
     }
 
     fn save(&self, network: &TorchNetwork, file: &Path) -> Result<(), BackendError> {

@@ -40,9 +40,10 @@ pub(crate) struct DataLoader<'a> {
 }
 
 /// A batch on the device.
+#[derive(Debug)]
 pub(crate) struct Batch {
-    /// Normalised images, `[images, 3, height, width]`, channels last in memory.
-    pub(crate) images: Tensor,
+    /// `[images, height, width, 3]`, one byte per value.
+    pub(crate) pixels: Tensor,
     /// Class indices, `[images]`.
     pub(crate) labels: Tensor,
 }
@@ -56,16 +57,15 @@ pub(crate) struct HostBatch {
 }
 
 impl DataLoader<'_> {
-    /// Passes every batch of samples to `consume`, in order, on the device of `normalise`. Batches
-    /// are augmented on CPU threads, ahead of `consume`.
+    /// Passes every batch of samples to `consume`, in order. Batches are augmented on CPU threads, ahead of
+    /// `consume`, to be uploaded to `device`.
     pub(crate) fn for_each<'s>(
         &self,
         batches: impl Iterator<Item = &'s [Sample]> + Send,
-        normalise: &Normalise,
+        device: Device,
         stop: &StopFlag,
-        mut consume: impl FnMut(Batch) -> Result<(), TchError>,
+        mut consume: impl FnMut(HostBatch) -> Result<(), TchError>,
     ) -> Result<(), BackendError> {
-        let device = normalise.device();
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(PREFETCH);
             scope.spawn(move || {
@@ -78,8 +78,7 @@ impl DataLoader<'_> {
             });
             for batch in receiver {
                 stop.check()?;
-                let batch = self.upload(&batch?, normalise);
-                batch.and_then(&mut consume).map_err(BackendError::other)?;
+                consume(batch?).map_err(BackendError::other)?;
             }
             Ok(())
         })
@@ -136,19 +135,26 @@ impl DataLoader<'_> {
         };
         batch().map_err(|error: TchError| BackendError::other(error))
     }
+}
 
-    /// Copies a batch to the device, as bytes, and normalises it there.
-    pub(crate) fn upload(
-        &self,
-        batch: &HostBatch,
-        normalise: &Normalise,
-    ) -> Result<Batch, TchError> {
-        let to_device =
-            |tensor: &Tensor| tensor.f_to_device_(normalise.device(), tensor.kind(), true, false);
+impl HostBatch {
+    /// Copies the batch to a device.
+    pub(crate) fn upload(&self, device: Device) -> Result<Batch, TchError> {
+        let upload = |tensor: &Tensor| tensor.f_to_device_(device, tensor.kind(), true, false);
         Ok(Batch {
-            images: normalise.apply(&to_device(&batch.pixels)?)?,
-            labels: to_device(&batch.labels)?,
+            pixels: upload(&self.pixels)?,
+            labels: upload(&self.labels)?,
         })
+    }
+
+    /// Copies the batch to that of `target`, if it has the same size. Returns whether it has.
+    pub(crate) fn upload_to(&self, target: &mut Batch) -> Result<bool, TchError> {
+        if self.pixels.size() != target.pixels.size() {
+            return Ok(false);
+        }
+        shim::copy(&mut target.pixels, &self.pixels)?;
+        shim::copy(&mut target.labels, &self.labels)?;
+        Ok(true)
     }
 }
 
@@ -163,6 +169,7 @@ fn for_upload(tensor: Tensor, device: Device) -> Result<Tensor, TchError> {
 }
 
 /// From bytes to the network's input: `(byte / 255 − mean) / std`, per channel.
+#[derive(Debug)]
 pub(crate) struct Normalise {
     scale: Tensor,
     shift: Tensor,
@@ -189,8 +196,9 @@ impl Normalise {
         }
     }
 
-    /// Normalises bytes, `[images, height, width, 3]`, on the device.
-    fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
+    /// The network's input, `[images, 3, height, width]` and channels last in memory, from bytes,
+    /// `[images, height, width, 3]`.
+    pub(crate) fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
         let pixels = pixels.f_to_kind(Kind::Float)?;
         self.shift
             .f_addcmul(&pixels, &self.scale)?

@@ -23,7 +23,7 @@ use safetensors::serialize;
 use safetensors::tensor::{Dtype, Metadata as Header, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor};
 
 pub(crate) use self::description::Description;
 use self::error::{CheckpointError, CheckpointErrorKind};
@@ -146,10 +146,8 @@ pub(crate) fn load_training(
         let network = network(shape, device, &mut values)?;
         let sgd = Sgd::new(&network, training)?;
         let momentum = values.next().expect("one for each specification");
-        no_grad(|| {
-            let mut buffer = sgd.momentum_buffer().shallow_clone();
-            buffer.f_copy_(&Tensor::f_from_slice(&momentum)?)
-        })?;
+        let mut buffer = sgd.momentum_buffer().shallow_clone();
+        buffer.f_copy_(&Tensor::f_from_slice(&momentum)?)?;
         let epochs = epochs.ok_or(CheckpointErrorKind::Metadata("epochs"))?;
         Ok((network, sgd, epochs))
     };
@@ -299,10 +297,16 @@ fn digest_of(described: &str, mut tensors: Vec<(&str, &[u8])>) -> String {
 /// The elements of a tensor as 32-bit floats, little-endian and in row-major order, whatever its
 /// memory layout.
 fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
-    let tensor = (tensor.f_detach()?.f_to_device(Device::Cpu)?).f_to_kind(Kind::Float)?;
-    let mut values = vec![0_f32; tensor.numel()];
+    const {
+        assert!(
+            cfg!(target_endian = "little"),
+            "libtorch's floats are written as they are"
+        )
+    };
+    let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
     tensor
         .f_contiguous()?
-        .f_copy_data(&mut values, tensor.numel())?;
-    Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
+        .f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
 }

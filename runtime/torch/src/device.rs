@@ -86,8 +86,9 @@ fn load_library() -> Result<usize, String> {
     Ok(usize::try_from(Cuda::device_count()).unwrap_or(0))
 }
 
-/// Configures CUDA for this process: cuDNN benchmarks its algorithms, since all images of a run have
-/// one size, and float32 convolutions do not use TF32, which would round their factors to eleven bits.
+/// Configures CUDA for this process: float32 convolutions do not use TF32, which would round their factors
+/// to eleven bits. cuDNN's choice of algorithms stays that of its heuristics; trying them all out gained
+/// nothing on an H200, and took most of the first epoch.
 ///
 /// To be called before a backend is created: libtorch does not synchronise these settings between
 /// threads.
@@ -96,7 +97,6 @@ fn load_library() -> Result<usize, String> {
 ///
 /// Those of libtorch.
 pub fn prepare_cuda() -> Result<(), TchError> {
-    Cuda::cudnn_set_benchmark(true);
     shim::disable_tf32()
 }
 
@@ -145,7 +145,7 @@ pub fn name(device: Device) -> String {
 }
 
 /// The path of a file in the folder from which this process has loaded libtorch.
-fn beside_libtorch(name: &str) -> Option<PathBuf> {
+pub(crate) fn beside_libtorch(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let libtorch = maps
         .lines()

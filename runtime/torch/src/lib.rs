@@ -7,6 +7,7 @@
 mod backend;
 mod batches;
 mod checkpoint;
+mod cuda;
 pub mod device;
 mod init;
 pub mod network;

@@ -3,10 +3,11 @@
 mod folded;
 mod layers;
 mod store;
+mod trainable;
 mod wide_resnet;
 
 pub use self::folded::Folded;
-pub use self::layers::Mode;
 pub(crate) use self::store::ALIGNMENT;
 pub use self::store::{Role, Store, TensorSpec};
+pub use self::trainable::{Pass, Trainable};
 pub use self::wide_resnet::{Shape, WideResNet};

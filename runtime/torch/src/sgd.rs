@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with Nesterov momentum.
 
 use faa_search::config::TrainingConfig;
-use tch::{Kind, TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor};
 
 use crate::network::{Store, WideResNet};
 use crate::shim;
@@ -40,8 +40,8 @@ impl Sgd {
         &self.momentum_buffer
     }
 
-    /// One step against the gradient of `loss`. Returns the gradient's norm before it was clipped,
-    /// as a tensor on the device.
+    /// One step against the gradient, which is laid out like [`Store::flat`]; `learning_rate` is a scalar on
+    /// the device. Returns the gradient's norm before it was clipped, as a tensor on the device.
     ///
     /// # Errors
     ///
@@ -49,23 +49,18 @@ impl Sgd {
     pub fn step(
         &mut self,
         network: &WideResNet,
-        loss: &Tensor,
-        learning_rate: f64,
+        gradient: &Tensor,
+        learning_rate: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let store = network.store();
-        let gradients = Tensor::f_run_backward(&[loss], &store.parameters(), false, false)?;
-        no_grad(|| {
-            let mut gradient = Store::flatten(&gradients)?;
-            // In double precision: a float32 sum over millions of squares would lose the small ones.
-            let norm = gradient.f_norm_scalaropt_dtype(2, Kind::Double)?;
-            let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
-                .f_mul_scalar(self.clip_norm)?
-                .f_clamp_max(1.0)?
-                .f_to_kind(gradient.kind())?;
-            drop(gradient.f_mul_(&scale)?);
-            self.update(store, &gradient, learning_rate)?;
-            Ok(norm)
-        })
+        // In double precision: a float32 sum over millions of squares would lose the small ones.
+        let norm = gradient.f_norm_scalaropt_dtype(2, Kind::Double)?;
+        let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
+            .f_mul_scalar(self.clip_norm)?
+            .f_clamp_max(1.0)?
+            .f_to_kind(gradient.kind())?;
+        let clipped = gradient.f_mul(&scale)?;
+        self.update(network.store(), &clipped, learning_rate)?;
+        Ok(norm)
     }
 
     /// One kernel for the parameters with weight decay, and one for those without.
@@ -73,9 +68,9 @@ impl Sgd {
         &mut self,
         store: &Store,
         gradient: &Tensor,
-        learning_rate: f64,
+        learning_rate: &Tensor,
     ) -> Result<(), TchError> {
-        let (flat, decayed) = (store.flat().f_detach()?, store.decayed_len());
+        let (flat, decayed) = (store.flat(), store.decayed_len());
         let parts = [
             (0, decayed, self.weight_decay),
             (decayed, flat.numel() as i64 - decayed, 0.0),
@@ -83,7 +78,7 @@ impl Sgd {
         for (start, length, weight_decay) in parts {
             let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
             shim::fused_sgd(
-                &mut part(&flat)?,
+                &mut part(flat)?,
                 &part(gradient)?,
                 &mut part(&self.momentum_buffer)?,
                 self.momentum,
@@ -92,6 +87,22 @@ impl Sgd {
             )?;
         }
         Ok(())
+    }
+
+    /// A scalar for the learning rate on the device of a network. The kernel on CUDA reads 32-bit floats, and
+    /// that on a CPU any kind.
+    ///
+    /// # Errors
+    ///
+    /// Those of libtorch.
+    pub fn learning_rate(network: &WideResNet, rate: f64) -> Result<Tensor, TchError> {
+        let device = network.device();
+        let kind = if device.is_cuda() {
+            Kind::Float
+        } else {
+            Kind::Double
+        };
+        Tensor::f_scalar_tensor(rate, (kind, device))
     }
 }
 
@@ -103,7 +114,7 @@ mod tests {
     use faa_search::model::Model;
     use tch::Device;
 
-    use crate::network::{ALIGNMENT, Shape};
+    use crate::network::{ALIGNMENT, Role, Shape};
 
     /// Data pointers, momentum and gradients, for numbers of classes of which only one is a multiple of 16.
     #[test]
@@ -121,13 +132,20 @@ mod tests {
             assert_eq!(store.decayed_len() % ALIGNMENT as i64, 0);
 
             // A gradient is where its parameter is, and momentum is as long.
-            no_grad(|| {
-                for (number, parameter) in (1_i64..).zip(store.parameters()) {
-                    drop(parameter.shallow_clone().fill_(number));
+            for (number, parameter) in (1_i64..).zip(store.parameters()) {
+                drop(parameter.shallow_clone().fill_(number));
+            }
+            let decayed = store.iter().filter(|(spec, _)| spec.role == Role::Weight);
+            let gradients: Vec<Tensor> = decayed.map(|(_, tensor)| tensor.copy()).collect();
+            let start = store.flat().narrow(0, 0, store.decayed_len());
+            assert_eq!(Store::flatten(&gradients).unwrap(), start);
+            for role in [Role::Weight, Role::BatchNorm] {
+                let views = store.views_of(store.flat(), role).unwrap();
+                let of_role = store.iter().filter(|(spec, _)| spec.role == role);
+                for (spec, tensor) in of_role {
+                    assert_eq!(views[spec.name.as_str()].data_ptr(), tensor.data_ptr());
                 }
-            });
-            let gradients: Vec<Tensor> = store.parameters().into_iter().map(Tensor::copy).collect();
-            assert_eq!(Store::flatten(&gradients).unwrap(), store.flat().detach());
+            }
             let training = RunConfig::for_search(Preset::Demo, "").common.training;
             let sgd = Sgd::new(&network, &training).unwrap();
             assert_eq!(sgd.momentum_buffer().size(), store.flat().size());

@@ -6,19 +6,25 @@
 // releases with `faa_free`. No exception leaves a function.
 //
 // Nothing here links against CUDA: streams are set through the interface that libtorch_cuda registers
-// when it is loaded.
+// when it is loaded, and the functions of its graphs are looked up by name.
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <c10/core/AutogradState.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <dlfcn.h>
+
+#include <array>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace {
 
@@ -74,6 +80,47 @@ void convolution_add(at::Tensor& sum, const at::Tensor& x, const at::Tensor& wei
                   std::nullopt, Scalars(), std::nullopt);
 }
 
+// The address of a function of libtorch_cuda, by its mangled name.
+template <typename Function>
+Function* cuda_function(const char* name) {
+    void* function = dlsym(RTLD_DEFAULT, name);
+    if (!function) throw std::runtime_error(std::string("libtorch_cuda has no ") + name);
+    return reinterpret_cast<Function*>(function);
+}
+
+// `at::cuda::CUDAGraph` of libtorch 2.11, whose header needs those of CUDA. Its methods are called as
+// functions whose first argument is the object, as the ABI of x86-64 and AArch64 permits.
+class Graph {
+  public:
+    Graph() {
+        cuda_function<void(void*, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(object_, false);
+    }
+    Graph(const Graph&) = delete;
+    ~Graph() {
+        cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraphD1Ev")(object_);
+    }
+    void begin() {
+        // The pool {0, 0} stands for a new one.
+        const std::pair<unsigned long long, unsigned long long> pool(0, 0);
+        // Other threads may allocate memory meanwhile: cudaStreamCaptureModeThreadLocal.
+        const int mode = 1;
+        cuda_function<void(void*, std::pair<unsigned long long, unsigned long long>, int)>(
+            "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode")(object_, pool,
+                                                                                      mode);
+    }
+    void end() {
+        cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(object_);
+    }
+    void replay() {
+        static const auto function = cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraph6replayEv");
+        function(object_);
+    }
+
+  private:
+    // Several times its size.
+    alignas(std::max_align_t) char object_[4096];
+};
+
 }  // namespace
 
 extern "C" {
@@ -97,30 +144,80 @@ char* faa_convolution_add(at::Tensor* sum, at::Tensor* x, at::Tensor* weight, in
 }
 
 // A step of SGD with Nesterov momentum as one kernel, which updates weights and momentum buffer in
-// place.
+// place. The learning rate is a tensor, so that a captured step can be replayed with a different one.
 char* faa_fused_sgd(at::Tensor* weights, at::Tensor* gradient, at::Tensor* momentum_buffer,
-                    double momentum, double weight_decay, double learning_rate) {
+                    double momentum, double weight_decay, at::Tensor* learning_rate) {
     return catch_exceptions([&] {
-        at::NoGradGuard no_grad;
         at::_fused_sgd_({*weights}, {*gradient}, {*momentum_buffer}, weight_decay, momentum,
-                        learning_rate, /*dampening=*/0, /*nesterov=*/true, /*maximize=*/false,
+                        *learning_rate, /*dampening=*/0, /*nesterov=*/true, /*maximize=*/false,
                         /*is_first_step=*/false, std::nullopt, std::nullopt);
     });
 }
 
-// Turns autocast to bf16 on or off, for this thread's convolutions and linear layers.
-char* faa_autocast_bf16(bool cuda, bool on) {
+// The gradients of a convolution without bias with respect to `x`, where `x_gradient` is not null, and
+// to its weights, where `weight_gradient` is not null.
+char* faa_convolution_backward(at::Tensor** x_gradient, at::Tensor** weight_gradient,
+                               at::Tensor* gradient, at::Tensor* x, at::Tensor* weight,
+                               int64_t stride, int64_t padding) {
     return catch_exceptions([&] {
-        const auto device = cuda ? at::kCUDA : at::kCPU;
-        if (on) {
-            at::autocast::set_autocast_dtype(device, at::kBFloat16);
-            at::autocast::set_autocast_cache_enabled(true);
-        } else {
-            // The converted weights in the cache are outdated after the next step.
-            at::autocast::clear_cache();
-        }
-        at::autocast::set_autocast_enabled(device, on);
+        const std::array<bool, 3> wanted = {x_gradient != nullptr, weight_gradient != nullptr, false};
+        auto [dx, dw, _] = at::convolution_backward(
+            *gradient, *x, *weight, std::nullopt, {stride, stride}, {padding, padding}, {1, 1},
+            /*transposed=*/false, {0, 0}, /*groups=*/1, wanted);
+        if (x_gradient) *x_gradient = new at::Tensor(std::move(dx));
+        if (weight_gradient) *weight_gradient = new at::Tensor(std::move(dw));
     });
+}
+
+// The gradients of batch norm with the batch's statistics, with respect to `x`, weight and bias.
+char* faa_batch_norm_backward(at::Tensor** out, at::Tensor* gradient, at::Tensor* x,
+                              at::Tensor* weight, at::Tensor* mean, at::Tensor* inverse_std,
+                              double epsilon) {
+    return catch_exceptions([&] {
+        auto [dx, dw, db] = at::native_batch_norm_backward(*gradient, *x, *weight, {}, {}, *mean,
+                                                           *inverse_std, /*train=*/true, epsilon,
+                                                           {true, true, true});
+        out[0] = new at::Tensor(std::move(dx));
+        out[1] = new at::Tensor(std::move(dw));
+        out[2] = new at::Tensor(std::move(db));
+    });
+}
+
+// Copies to a tensor of the same size, without waiting for the device if the source is pinned.
+char* faa_copy(at::Tensor* target, at::Tensor* source) {
+    return catch_exceptions([&] {
+        target->copy_(*source, /*non_blocking=*/true);
+    });
+}
+
+// The handle of this thread's current stream: a `cudaStream_t`.
+char* faa_stream(void** out, int64_t device) {
+    return catch_exceptions([&] {
+        const c10::impl::VirtualGuardImpl cuda(at::kCUDA);
+        *out = cuda.getStream(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device)))
+                   .native_handle();
+    });
+}
+
+// Starts to record the work of this thread's current stream into a new graph, instead of doing it.
+char* faa_graph_begin(Graph** out) {
+    return catch_exceptions([&] {
+        auto graph = std::make_unique<Graph>();
+        graph->begin();
+        *out = graph.release();
+    });
+}
+
+char* faa_graph_end(Graph* graph) {
+    return catch_exceptions([&] { graph->end(); });
+}
+
+char* faa_graph_replay(Graph* graph) {
+    return catch_exceptions([&] { graph->replay(); });
+}
+
+char* faa_graph_delete(Graph* graph) {
+    return catch_exceptions([&] { delete graph; });
 }
 
 // Makes float32 convolutions on CUDA compute in full precision instead of TF32, in the whole process.
@@ -138,15 +235,13 @@ char* faa_pinned(at::Tensor** out, const int64_t* size, int64_t dimensions, bool
 }
 
 // Makes a stream of the device's pool this thread's current one, so that its work runs concurrently
-// with that of other threads. Backward passes then run on this thread, too, instead of the single
-// thread that libtorch has per device.
+// with that of other threads.
 char* faa_set_stream(int64_t device) {
     return catch_exceptions([&] {
         const c10::impl::VirtualGuardImpl cuda(at::kCUDA);
         const at::Device target(at::kCUDA, static_cast<c10::DeviceIndex>(device));
         cuda.setDevice(target);
         cuda.exchangeStream(cuda.getStreamFromGlobalPool(target));
-        c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     });
 }
 }

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Null on success, otherwise an error message to be released with `faa_free`.
 type Status = *mut c_char;
@@ -36,9 +36,32 @@ unsafe extern "C" {
         momentum_buffer: Handle,
         momentum: f64,
         weight_decay: f64,
-        learning_rate: f64,
+        learning_rate: Handle,
     ) -> Status;
-    fn faa_autocast_bf16(cuda: bool, on: bool) -> Status;
+    fn faa_convolution_backward(
+        x_gradient: *mut *mut c_void,
+        weight_gradient: *mut *mut c_void,
+        gradient: Handle,
+        x: Handle,
+        weight: Handle,
+        stride: i64,
+        padding: i64,
+    ) -> Status;
+    fn faa_batch_norm_backward(
+        out: *mut *mut c_void,
+        gradient: Handle,
+        x: Handle,
+        weight: Handle,
+        mean: Handle,
+        inverse_std: Handle,
+        epsilon: f64,
+    ) -> Status;
+    fn faa_copy(target: Handle, source: Handle) -> Status;
+    fn faa_stream(out: *mut *mut c_void, device: i64) -> Status;
+    fn faa_graph_begin(out: *mut *mut c_void) -> Status;
+    fn faa_graph_end(graph: *mut c_void) -> Status;
+    fn faa_graph_replay(graph: *mut c_void) -> Status;
+    fn faa_graph_delete(graph: *mut c_void) -> Status;
     fn faa_set_stream(device: i64) -> Status;
     fn faa_disable_tf32() -> Status;
     fn faa_pinned(out: *mut *mut c_void, size: *const i64, dimensions: i64, bytes: bool) -> Status;
@@ -78,7 +101,7 @@ pub(crate) fn fused_sgd(
     momentum_buffer: &mut Tensor,
     momentum: f64,
     weight_decay: f64,
-    learning_rate: f64,
+    learning_rate: &Tensor,
 ) -> Result<(), TchError> {
     // SAFETY: The tensors are borrowed during the call, those that change mutably.
     check(unsafe {
@@ -88,33 +111,113 @@ pub(crate) fn fused_sgd(
             handle(momentum_buffer),
             momentum,
             weight_decay,
-            learning_rate,
+            handle(learning_rate),
         )
     })
 }
 
-/// Until it is dropped, this thread's convolutions and linear layers compute in bf16.
-pub(crate) struct AutocastBf16 {
-    cuda: bool,
-}
-
-impl AutocastBf16 {
-    pub(crate) fn enable(device: Device) -> Result<Self, TchError> {
-        let cuda = device.is_cuda();
-        // SAFETY: No pointer is passed. The settings are the calling thread's, and libtorch guards
-        // the cache of converted weights, which threads share, by a mutex.
-        check(unsafe { faa_autocast_bf16(cuda, true) })?;
-        Ok(Self { cuda })
+/// The gradient of a convolution's result with respect to its input.
+pub(crate) fn convolution_gradient_of_x(
+    gradient: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    [stride, padding]: [i64; 2],
+) -> Result<Tensor, TchError> {
+    let (gradient, x, weight) = (handle(gradient), handle(x), handle(weight));
+    let none = ptr::null_mut();
+    // SAFETY: The tensors are borrowed during the call. `faa_convolution_backward` writes a new tensor to
+    // each pointer that is not null if it succeeds.
+    unsafe {
+        new_tensor(|out| faa_convolution_backward(out, none, gradient, x, weight, stride, padding))
     }
 }
 
-impl Drop for AutocastBf16 {
+/// The gradient of a convolution's result with respect to its weights.
+pub(crate) fn convolution_gradient_of_weight(
+    gradient: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    [stride, padding]: [i64; 2],
+) -> Result<Tensor, TchError> {
+    let (gradient, x, weight) = (handle(gradient), handle(x), handle(weight));
+    let none = ptr::null_mut();
+    // SAFETY: As in `convolution_gradient_of_x`.
+    unsafe {
+        new_tensor(|out| faa_convolution_backward(none, out, gradient, x, weight, stride, padding))
+    }
+}
+
+/// The gradients of batch norm's result with respect to its input, weight and bias. `mean` and
+/// `inverse_std` are those of the batch.
+pub(crate) fn batch_norm_backward(
+    gradient: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    [mean, inverse_std]: [&Tensor; 2],
+    epsilon: f64,
+) -> Result<[Tensor; 3], TchError> {
+    let [gradient, x, weight] = [gradient, x, weight].map(handle);
+    let [mean, inverse_std] = [mean, inverse_std].map(handle);
+    let mut out = [ptr::null_mut(); 3];
+    let first = out.as_mut_ptr();
+    // SAFETY: The tensors are borrowed during the call, and there is room for three pointers.
+    check(unsafe {
+        faa_batch_norm_backward(first, gradient, x, weight, mean, inverse_std, epsilon)
+    })?;
+    // SAFETY: It has succeeded, so the pointers are to new tensors, which nobody else owns.
+    Ok(out.map(|tensor| unsafe { Tensor::from_ptr(tensor.cast()) }))
+}
+
+/// Copies to a tensor of the same size. If the source is pinned and the target on a GPU, the copy happens
+/// later, in the order of the stream; libtorch keeps the source's memory until then.
+pub(crate) fn copy(target: &mut Tensor, source: &Tensor) -> Result<(), TchError> {
+    // SAFETY: The tensors are borrowed during the call, the one that changes mutably.
+    check(unsafe { faa_copy(handle(target), handle(source)) })
+}
+
+/// The handle of this thread's current stream on a CUDA device, which is its `cudaStream_t`.
+pub(crate) fn stream(device: usize) -> Result<*mut c_void, TchError> {
+    let mut stream = ptr::null_mut();
+    // SAFETY: `faa_stream` writes a handle.
+    check(unsafe { faa_stream(&raw mut stream, device as i64) })?;
+    Ok(stream)
+}
+
+/// A CUDA graph of libtorch.
+#[derive(Debug)]
+pub(crate) struct GraphHandle(*mut c_void);
+
+// SAFETY: A graph is a set of handles of CUDA, which are valid on all threads. It is used by one thread at a
+// time, since `GraphHandle` is not `Sync`.
+unsafe impl Send for GraphHandle {}
+
+impl Drop for GraphHandle {
     fn drop(&mut self) {
-        // SAFETY: As in `enable`.
-        let status = unsafe { faa_autocast_bf16(self.cuda, false) };
-        // It fails only for device types without autocast, and `enable` has succeeded for this one.
+        // SAFETY: The graph was created by `faa_graph_begin`, and is deleted only here.
+        let status = unsafe { faa_graph_delete(self.0) };
+        // Nothing can be done about a failure.
         drop(check(status));
     }
+}
+
+/// Starts to record the work of this thread's current stream.
+pub(crate) fn begin_graph() -> Result<GraphHandle, TchError> {
+    let mut graph = ptr::null_mut();
+    // SAFETY: `faa_graph_begin` writes a new graph if it succeeds. Without CUDA, it finds no function.
+    check(unsafe { faa_graph_begin(&raw mut graph) })?;
+    Ok(GraphHandle(graph))
+}
+
+/// Ends the recording that [`begin_graph`] has started on this thread.
+pub(crate) fn end_graph(graph: &GraphHandle) -> Result<(), TchError> {
+    // SAFETY: The graph exists.
+    check(unsafe { faa_graph_end(graph.0) })
+}
+
+/// Does the recorded work on this thread's current stream.
+pub(crate) fn replay_graph(graph: &GraphHandle) -> Result<(), TchError> {
+    // SAFETY: The graph exists, and its private memory with it. Its other tensors are kept by its creator.
+    check(unsafe { faa_graph_replay(graph.0) })
 }
 
 thread_local! {
@@ -126,8 +229,7 @@ thread_local! {
 /// its work runs concurrently with that of other threads.
 pub(crate) fn set_stream(device: usize) -> Result<(), TchError> {
     if STREAM_DEVICE.get() != Some(device) {
-        // SAFETY: No pointer is passed, and device, stream and autograd state are settings of the
-        // calling thread. Without CUDA, or without this device, libtorch throws, which is caught.
+        // SAFETY: No pointer is passed, and device and stream are settings of the calling thread. Without CUDA, or without this device, libtorch throws, which is caught.
         check(unsafe { faa_set_stream(device as i64) })?;
         STREAM_DEVICE.set(Some(device));
     }

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use faa_search::config::{Preset, RunConfig};
 use faa_search::model::Model;
 use faa_torch::device::cpu_has_bf16;
-use faa_torch::network::{Folded, Mode, Role, Shape, TensorSpec, WideResNet};
+use faa_torch::network::{Folded, Role, Shape, TensorSpec, Trainable, WideResNet};
 use faa_torch::schedule::Schedule;
 use faa_torch::sgd::Sgd;
 use serde::Deserialize;
-use tch::{Device, Kind, Reduction, Tensor, no_grad};
+use tch::{Device, Kind, Reduction, Tensor};
 
 /// Relative to the larger of 1 and the golden value, which has 13 digits.
 const DOUBLE: f64 = 1e-10;
@@ -103,7 +103,7 @@ fn forward_and_training_steps_are_pytorchs() {
         for tensor in &case.tensors_before {
             assert_tensor(&network, tensor);
         }
-        let evaluate = || no_grad(|| network.forward(&images, Mode::Evaluate)).unwrap();
+        let evaluate = || network.forward(&images).unwrap();
         assert_logits(&evaluate(), &case.eval_logits_before, DOUBLE);
         let mut sgd = case.sgd(&network, &golden.optimizer);
         for golden_step in &case.steps {
@@ -134,7 +134,7 @@ fn float32_is_as_near_as_pytorchs() {
     let [folded, bf16] = ["folded_logits", "folded_bf16_logits"].map(spread);
     for case in &golden.cases {
         let network = hashed_network(case, Kind::Float);
-        let logits = no_grad(|| network.forward(&images, Mode::Evaluate)).unwrap();
+        let logits = network.forward(&images).unwrap();
         let expected = &case.eval_logits_before;
         assert_logits(&logits, expected, spread("eval_logits_before"));
         assert_folded(&network, &images, expected, [folded, bf16]);
@@ -172,11 +172,14 @@ fn step(
     labels: &Tensor,
     rate: f64,
 ) -> StepResult {
-    let logits = network.forward(images, Mode::Train).unwrap();
+    let mut trainable = Trainable::new(network, network.store().parameters()[0].kind()).unwrap();
+    let (logits, pass) = trainable.forward(images).unwrap();
     let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0);
-    let norm = sgd.step(network, &loss, rate).unwrap();
+    let gradient = trainable.backward(pass, &logits, labels).unwrap();
+    let rate = Sgd::learning_rate(network, rate).unwrap();
+    let norm = sgd.step(network, gradient, &rate).unwrap();
     StepResult {
-        logits: logits.detach(),
+        logits,
         loss: loss.double_value(&[]),
         gradient_norm: norm.double_value(&[]),
     }

@@ -6,11 +6,11 @@ use std::thread;
 
 use faa_search::backend::{BackendError, StopFlag};
 use faa_search::results::Prediction;
-use tch::{Device, TchError, Tensor, no_grad};
+use tch::{Device, TchError, Tensor};
 
 use super::totals::losses;
 use super::{TorchBackend, set_threads, torch};
-use crate::batches::{Batch, DataLoader, Normalise, Sample};
+use crate::batches::{DataLoader, HostBatch, Normalise, Sample};
 use crate::network::Folded;
 
 /// Pixels per batch and CPU thread. Larger batches do not fit into its caches; smaller ones spend
@@ -68,8 +68,8 @@ impl TorchBackend {
         stop: &StopFlag,
     ) -> Result<Vec<Answer>, BackendError> {
         let mut results = Vec::new();
-        loader.for_each(batches, normalise, stop, |batch| {
-            results.push(Classified::of(folded, &batch)?);
+        loader.for_each(batches, normalise.device(), stop, |batch| {
+            results.push(Classified::of(folded, normalise, &batch)?);
             Ok(())
         })?;
         let answers = results.iter().map(|it| it.read().map_err(torch));
@@ -102,9 +102,8 @@ impl TorchBackend {
                 };
                 stop.check()?;
                 let batch = loader.augment(samples, normalise.device())?;
-                let batch = loader.upload(&batch, normalise);
-                let classified = batch.and_then(|batch| Classified::of(folded, &batch)?.read());
-                let answers = classified.map_err(torch)?;
+                let classified = Classified::of(folded, normalise, &batch);
+                let answers = classified.and_then(|it| it.read()).map_err(torch)?;
                 results.lock().unwrap_or_else(PoisonError::into_inner)[index] = answers;
             }
         };
@@ -137,13 +136,12 @@ struct Classified {
 }
 
 impl Classified {
-    fn of(folded: &Folded, batch: &Batch) -> Result<Self, TchError> {
-        no_grad(|| {
-            let logits = folded.forward(&batch.images)?;
-            Ok(Self {
-                classes: logits.f_argmax(1, false)?,
-                losses: losses(&logits, batch)?,
-            })
+    fn of(folded: &Folded, normalise: &Normalise, batch: &HostBatch) -> Result<Self, TchError> {
+        let batch = batch.upload(normalise.device())?;
+        let logits = folded.forward(&normalise.apply(&batch.pixels)?)?;
+        Ok(Self {
+            classes: logits.f_argmax(1, false)?,
+            losses: losses(&logits, &batch.labels)?,
         })
     }
 

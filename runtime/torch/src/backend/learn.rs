@@ -5,14 +5,10 @@ use std::time::Instant;
 use faa_search::backend::{BackendError, Images, StopFlag, TrainTask};
 use faa_search::results::{Divergence, Epoch};
 use faa_search::seeds::{Purpose, derive, shuffle};
-use tch::{Kind, TchError, Tensor};
 
-use super::totals::{Sums, losses};
 use super::{TorchBackend, TorchNetwork, no_optimizer, torch};
-use crate::batches::{Batch, Sample};
-use crate::network::{Mode, WideResNet};
+use crate::batches::Sample;
 use crate::schedule::Schedule;
-use crate::shim::AutocastBf16;
 
 impl TorchBackend {
     pub(super) fn train_epoch(
@@ -23,10 +19,12 @@ impl TorchBackend {
         stop: &StopFlag,
     ) -> Result<Epoch, BackendError> {
         let started = Instant::now();
-        let sgd = network.sgd.as_mut().ok_or_else(no_optimizer)?;
+        let trainer = network.trainer.as_mut().ok_or_else(no_optimizer)?;
         let (training, network) = (task.training, &network.network);
-        let batch = training.batch.get();
-        let steps_per_epoch = task.images.len().div_ceil(batch);
+        // As in PyTorch with `drop_last`: a smaller last batch would have worse statistics in batch norm, and
+        // on a GPU, kernels of its own. Other images are left out in the next epoch.
+        let batch = training.batch.get().min(task.images.len()).max(1);
+        let steps_per_epoch = task.images.len() / batch;
         let schedule = Schedule {
             peak: training.learning_rate,
             warmup: training.warmup_epochs * steps_per_epoch,
@@ -34,17 +32,16 @@ impl TorchBackend {
         };
         let pipeline = self.pipeline(task.policy, training, task.seed)?;
         let loader = self.loader(Images::Train(task.images), Some(&pipeline));
-        let normalise = self.normalise(self.statistics)?;
         let samples = epoch_samples(task, epoch);
-        let mut sums = Sums::zero(self.device).map_err(torch)?;
         let mut step = epoch * steps_per_epoch;
-        loader.for_each(samples.chunks(batch), &normalise, stop, |batch| {
-            let (logits, losses) = self.forward(network, &batch)?;
-            drop(sgd.step(network, &losses.f_mean(None)?, schedule.rate(step))?);
+        trainer.begin_epoch().map_err(torch)?;
+        loader.for_each(samples.chunks_exact(batch), self.device, stop, |batch| {
+            trainer.step(network, &batch, schedule.rate(step))?;
             step += 1;
-            sums.add(&logits, &losses, &batch)
+            Ok(())
         })?;
-        let (images, totals) = (task.images.len(), sums.read().map_err(torch)?);
+        let images = steps_per_epoch * batch;
+        let totals = trainer.totals().map_err(torch)?;
         let loss = totals.loss / images as f64;
         let learning_rate = schedule.rate(step.saturating_sub(1));
         if !loss.is_finite() || !network.is_finite().map_err(torch)? {
@@ -55,20 +52,6 @@ impl TorchBackend {
         done.error = 1.0 - totals.correct as f64 / images as f64;
         (done.learning_rate, done.seconds) = (learning_rate, started.elapsed().as_secs_f64());
         Ok(done)
-    }
-
-    /// Logits, and the loss of each image, as 32-bit floats.
-    fn forward(&self, network: &WideResNet, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
-        let logits = {
-            let bf16 = self.precisions[1] == Kind::BFloat16;
-            let _autocast = bf16
-                .then(|| AutocastBf16::enable(self.device))
-                .transpose()?;
-            network.forward(&batch.images, Mode::Train)?
-        };
-        let logits = logits.f_to_kind(Kind::Float)?;
-        let losses = losses(&logits, batch)?;
-        Ok((logits, losses))
     }
 }
 

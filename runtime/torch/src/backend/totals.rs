@@ -1,8 +1,6 @@
 //! Sums over the samples of an epoch.
 
-use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
-
-use crate::batches::Batch;
+use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 /// Sums over samples.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +12,7 @@ pub(super) struct Totals {
 }
 
 /// [`Totals`] on the device, where they stay until the end of the epoch.
+#[derive(Debug)]
 pub(super) struct Sums {
     loss: Tensor,
     correct: Tensor,
@@ -28,19 +27,24 @@ impl Sums {
         })
     }
 
+    /// Sets both to zero.
+    pub(super) fn clear(&mut self) -> Result<(), TchError> {
+        drop(self.loss.f_zero_()?);
+        drop(self.correct.f_zero_()?);
+        Ok(())
+    }
+
     /// Adds a batch.
     pub(super) fn add(
         &mut self,
         logits: &Tensor,
         losses: &Tensor,
-        batch: &Batch,
+        labels: &Tensor,
     ) -> Result<(), TchError> {
-        no_grad(|| {
-            let correct = logits.f_argmax(1, false)?.f_eq_tensor(&batch.labels)?;
-            drop(self.loss.f_add_(&losses.f_sum(Kind::Double)?)?);
-            drop(self.correct.f_add_(&correct.f_sum(Kind::Int64)?)?);
-            Ok(())
-        })
+        let correct = logits.f_argmax(1, false)?.f_eq_tensor(labels)?;
+        drop(self.loss.f_add_(&losses.f_sum(Kind::Double)?)?);
+        drop(self.correct.f_add_(&correct.f_sum(Kind::Int64)?)?);
+        Ok(())
     }
 
     pub(super) fn read(&self) -> Result<Totals, TchError> {
@@ -52,6 +56,6 @@ impl Sums {
 }
 
 /// The cross-entropy of each sample.
-pub(super) fn losses(logits: &Tensor, batch: &Batch) -> Result<Tensor, TchError> {
-    logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::None, -100, 0.0)
+pub(super) fn losses(logits: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
+    logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::None, -100, 0.0)
 }

@@ -1,9 +1,10 @@
 //! The network for inference, with batch norm folded into convolutions where possible.
 
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{BatchNorm, Block};
 use super::wide_resnet::WideResNet;
+use crate::cuda::Kernels;
 use crate::shim;
 
 /// A network for inference only.
@@ -22,11 +23,14 @@ pub struct Folded {
     linear: (Tensor, Tensor),
 }
 
-/// `scale · x + shift`; both are `[1, channels, 1, 1]`.
+/// `relu(scale · x + shift)`, for each channel.
 #[derive(Debug)]
 struct Affine {
+    /// `[channels]` for the kernels, otherwise `[1, channels, 1, 1]`.
     scale: Tensor,
     shift: Tensor,
+    /// On CUDA.
+    kernels: Option<&'static Kernels>,
 }
 
 #[derive(Debug)]
@@ -38,24 +42,32 @@ struct FoldedBlock {
     stride: i64,
 }
 
+/// The library that computes a convolution together with its bias, ReLU or a sum.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fusion {
+    OneDnn,
+    CuDnn,
+    None,
+}
+
 impl Folded {
     /// Folds the network's current weights, to compute in `kind`: [`Kind::Float`] or
     /// [`Kind::BFloat16`]. The linear layer always computes in 32-bit floats.
     ///
     /// # Errors
     ///
-    /// Those of libtorch.
+    /// Those of libtorch; on CUDA, also if the kernels cannot be compiled.
     pub fn new(network: &WideResNet, kind: Kind) -> Result<Self, TchError> {
-        let block = |block: &Block| FoldedBlock::new(block, kind);
-        no_grad(|| {
-            Ok(Self {
-                kind,
-                device: network.device(),
-                stem: weights(&network.stem, kind)?,
-                blocks: network.blocks.iter().map(block).collect::<Result<_, _>>()?,
-                last: Affine::new(&network.bn, kind)?,
-                linear: (network.linear.0.f_detach()?, network.linear.1.f_detach()?),
-            })
+        let kernels = Kernels::of(network.device(), kind)?;
+        let block = |block: &Block| FoldedBlock::new(block, kind, kernels);
+        let (weight, bias) = &network.linear;
+        Ok(Self {
+            kind,
+            device: network.device(),
+            stem: weights(&network.stem, kind)?,
+            blocks: network.blocks.iter().map(block).collect::<Result<_, _>>()?,
+            last: Affine::new(&network.bn, kind, kernels)?,
+            linear: (weight.copy(), bias.copy()),
         })
     }
 
@@ -66,20 +78,22 @@ impl Folded {
     ///
     /// Those of libtorch.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        no_grad(|| {
-            let onednn = self.device == Device::Cpu && tch::utils::has_mkldnn();
-            let images = images.f_to_kind(self.kind)?;
-            let mut x = conv(&images, &self.stem, None, [1, 1], false, onednn)?;
-            for block in &self.blocks {
-                x = block.forward(x, onednn)?;
-            }
-            let features = (self.last.relu(&x)?.f_to_kind(Kind::Float)?).f_mean_dim(
-                [2_i64, 3].as_slice(),
-                false,
-                None,
-            )?;
-            features.f_linear(&self.linear.0, Some(&self.linear.1))
-        })
+        let fusion = match self.device {
+            Device::Cpu if tch::utils::has_mkldnn() => Fusion::OneDnn,
+            Device::Cuda(_) if self.kind == Kind::BFloat16 => Fusion::CuDnn,
+            _ => Fusion::None,
+        };
+        let images = images.f_to_kind(self.kind)?;
+        let mut x = conv(&images, &self.stem, None, [1, 1], fusion)?;
+        // What is still to be added to `x`.
+        let mut added = None;
+        for block in &self.blocks {
+            (x, added) = block.forward(x, added.as_ref(), fusion)?;
+        }
+        let last = self.last.add_relu(&mut x, added.as_ref())?;
+        let features =
+            (last.f_to_kind(Kind::Float)?).f_mean_dim([2_i64, 3].as_slice(), false, None)?;
+        features.f_linear(&self.linear.0, Some(&self.linear.1))
     }
 
     /// New handles to the same tensors, for another thread.
@@ -96,12 +110,12 @@ impl Folded {
 }
 
 impl FoldedBlock {
-    fn new(block: &Block, kind: Kind) -> Result<Self, TchError> {
+    fn new(block: &Block, kind: Kind, kernels: Option<&'static Kernels>) -> Result<Self, TchError> {
         let (scale, shift) = block.bn2.scale_and_shift()?;
         let conv1 = block.conv1.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let shortcut = block.shortcut.as_ref();
         Ok(Self {
-            first: Affine::new(&block.bn1, kind)?,
+            first: Affine::new(&block.bn1, kind, kernels)?,
             conv1: (weights(&conv1, kind)?, shift.f_to_kind(kind)?),
             conv2: weights(&block.conv2, kind)?,
             shortcut: shortcut
@@ -111,26 +125,26 @@ impl FoldedBlock {
         })
     }
 
-    fn forward(&self, x: Tensor, onednn: bool) -> Result<Tensor, TchError> {
-        let activated = self.first.relu(&x)?;
+    /// The input of the next block, as a tensor and what is still to be added to it. The input of this block is
+    /// `x`, plus `added`.
+    fn forward(
+        &self,
+        mut x: Tensor,
+        added: Option<&Tensor>,
+        fusion: Fusion,
+    ) -> Result<(Tensor, Option<Tensor>), TchError> {
+        let activated = self.first.add_relu(&mut x, added)?;
         let (weight, bias) = &self.conv1;
-        let inner = conv(
-            &activated,
-            weight,
-            Some(bias),
-            [self.stride, 1],
-            true,
-            onednn,
-        )?;
+        let inner = conv(&activated, weight, Some(bias), [self.stride, 1], fusion)?;
         let mut sum = match &self.shortcut {
             None => x,
-            Some(shortcut) => conv(&activated, shortcut, None, [self.stride, 0], false, onednn)?,
+            Some(shortcut) => conv(&activated, shortcut, None, [self.stride, 0], fusion)?,
         };
-        if onednn {
+        if fusion == Fusion::OneDnn {
             shim::convolution_add(&mut sum, &inner, &self.conv2, 1)?;
-            return Ok(sum);
+            return Ok((sum, None));
         }
-        sum.f_add_(&conv(&inner, &self.conv2, None, [1, 1], false, onednn)?)
+        Ok((sum, Some(conv(&inner, &self.conv2, None, [1, 1], fusion)?)))
     }
 
     fn shallow_clone(&self) -> Self {
@@ -145,16 +159,34 @@ impl FoldedBlock {
 }
 
 impl Affine {
-    fn new(bn: &BatchNorm, kind: Kind) -> Result<Self, TchError> {
+    fn new(
+        bn: &BatchNorm,
+        kind: Kind,
+        kernels: Option<&'static Kernels>,
+    ) -> Result<Self, TchError> {
         let (scale, shift) = bn.scale_and_shift()?;
-        let of_channels = |values: Tensor| values.f_view([1, -1, 1, 1])?.f_to_kind(kind);
+        let (scale, shift) = match kernels {
+            Some(_) => (scale, shift),
+            None => {
+                let of_channels = |values: Tensor| values.f_view([1, -1, 1, 1])?.f_to_kind(kind);
+                (of_channels(scale)?, of_channels(shift)?)
+            }
+        };
         Ok(Self {
-            scale: of_channels(scale)?,
-            shift: of_channels(shift)?,
+            scale,
+            shift,
+            kernels,
         })
     }
 
-    fn relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
+    /// Adds `added` to `x` in place, and returns `relu(scale · x + shift)`.
+    fn add_relu(&self, x: &mut Tensor, added: Option<&Tensor>) -> Result<Tensor, TchError> {
+        if let Some(kernels) = self.kernels {
+            return kernels.add_affine_relu(x, added, [&self.scale, &self.shift]);
+        }
+        if let Some(added) = added {
+            *x = x.f_add_(added)?;
+        }
         self.shift.f_addcmul(x, &self.scale)?.f_relu_()
     }
 
@@ -162,30 +194,39 @@ impl Affine {
         Self {
             scale: self.scale.shallow_clone(),
             shift: self.shift.shallow_clone(),
+            kernels: self.kernels,
         }
     }
 }
 
 /// The weights of a convolution, channels last in memory.
 fn weights(weights: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
-    let channels_last = weights
-        .f_detach()?
-        .f_to_kind(kind)?
-        .f_permute([0, 2, 3, 1])?;
+    let channels_last = weights.f_to_kind(kind)?.f_permute([0, 2, 3, 1])?;
     channels_last.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
 
+/// A convolution, followed by ReLU if it has a bias.
 fn conv(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     [stride, padding]: [i64; 2],
-    relu: bool,
-    onednn: bool,
+    fusion: Fusion,
 ) -> Result<Tensor, TchError> {
-    if onednn {
-        return shim::convolution(x, weight, bias, [stride, padding], relu);
+    let (strides, paddings, ones) = ([stride; 2], [padding; 2], [1_i64; 2]);
+    match (fusion, bias) {
+        (Fusion::OneDnn, _) => {
+            shim::convolution(x, weight, bias, [stride, padding], bias.is_some())
+        }
+        (Fusion::CuDnn, Some(bias)) => {
+            x.f_cudnn_convolution_relu(weight, Some(bias), strides, paddings, ones, 1)
+        }
+        _ => {
+            let mut y = x.f_conv2d(weight, bias, strides, paddings, ones, 1)?;
+            match bias {
+                Some(_) => y.f_relu_(),
+                None => Ok(y),
+            }
+        }
     }
-    let mut y = x.f_conv2d(weight, bias, [stride; 2], [padding; 2], [1_i64; 2], 1)?;
-    if relu { y.f_relu_() } else { Ok(y) }
 }

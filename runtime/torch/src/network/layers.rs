@@ -2,19 +2,9 @@ use tch::{TchError, Tensor};
 
 use super::store::{Store, TensorSpec};
 
-/// Whether batch norm uses the statistics of the batch, and updates the running ones, or uses the
-/// running ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The batch's, as after PyTorch's `train()`.
-    Train,
-    /// The running ones, as after PyTorch's `eval()`.
-    Evaluate,
-}
-
 /// The weight of a batch in the running statistics, as in PyTorch.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
-const BATCH_NORM_EPSILON: f64 = 1e-5;
+pub(super) const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// The dimensions of a residual block.
 #[derive(Clone, Debug)]
@@ -48,6 +38,7 @@ impl BlockShape {
 /// first has the stride.
 #[derive(Debug)]
 pub(super) struct Block {
+    pub(super) name: String,
     pub(super) bn1: BatchNorm,
     pub(super) conv1: Tensor,
     pub(super) bn2: BatchNorm,
@@ -61,6 +52,7 @@ impl Block {
         let name = &shape.name;
         let conv = |layer: &str| store.get(&format!("{name}.{layer}.weight"));
         Self {
+            name: name.clone(),
             bn1: BatchNorm::new(&format!("{name}.bn1"), store),
             conv1: conv("conv1"),
             bn2: BatchNorm::new(&format!("{name}.bn2"), store),
@@ -70,10 +62,10 @@ impl Block {
         }
     }
 
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let activated = self.bn1.relu(x, mode)?;
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let activated = self.bn1.relu(x)?;
         let inner = conv3x3(&activated, &self.conv1, self.stride)?;
-        let residual = conv3x3(&self.bn2.relu(&inner, mode)?, &self.conv2, 1)?;
+        let residual = conv3x3(&self.bn2.relu(&inner)?, &self.conv2, 1)?;
         match &self.shortcut {
             None => residual.f_add(x),
             Some(weight) => residual.f_add(&conv(&activated, weight, self.stride, 0)?),
@@ -83,10 +75,10 @@ impl Block {
 
 #[derive(Debug)]
 pub(super) struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    pub(super) running_mean: Tensor,
+    pub(super) running_var: Tensor,
 }
 
 impl BatchNorm {
@@ -100,34 +92,50 @@ impl BatchNorm {
         }
     }
 
+    /// New handles to the same tensors.
+    pub(super) fn shallow_clone(&self) -> Self {
+        Self {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+            running_mean: self.running_mean.shallow_clone(),
+            running_var: self.running_var.shallow_clone(),
+        }
+    }
+
     /// Batch norm with the running statistics as `scale · x + shift`; both are `[channels]`.
     pub(super) fn scale_and_shift(&self) -> Result<(Tensor, Tensor), TchError> {
         let std = self
             .running_var
             .f_add_scalar(BATCH_NORM_EPSILON)?
             .f_sqrt()?;
-        let scale = self.weight.f_detach()?.f_div(&std)?;
-        let shift = self
-            .bias
-            .f_detach()?
-            .f_sub(&self.running_mean.f_mul(&scale)?)?;
+        let scale = self.weight.f_div(&std)?;
+        let shift = self.bias.f_sub(&self.running_mean.f_mul(&scale)?)?;
         Ok((scale, shift))
     }
 
-    /// Batch norm and then ReLU.
-    pub(super) fn relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let mut normalised = x.f_batch_norm(
+    /// Batch norm with the running statistics, and then ReLU.
+    pub(super) fn relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let (mut normalised, _, _) = self.apply(x, false)?;
+        // Nothing else uses the output of batch norm, so ReLU may work in place.
+        normalised.f_relu_()
+    }
+
+    /// Batch norm, with the batch's statistics in training, which also updates the running ones. Returns
+    /// its output, and in training the mean and the inverse of the standard deviation.
+    pub(super) fn apply(
+        &self,
+        x: &Tensor,
+        training: bool,
+    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
+        x.f_native_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
             Some(&self.running_var),
-            mode == Mode::Train,
+            training,
             BATCH_NORM_MOMENTUM,
             BATCH_NORM_EPSILON,
-            true,
-        )?;
-        // Nothing else uses the output of batch norm, so ReLU may work in place.
-        normalised.f_relu_()
+        )
     }
 }
 
@@ -135,7 +143,12 @@ pub(super) fn conv3x3(x: &Tensor, weight: &Tensor, stride: i64) -> Result<Tensor
     conv(x, weight, stride, 1)
 }
 
-fn conv(x: &Tensor, weight: &Tensor, stride: i64, padding: i64) -> Result<Tensor, TchError> {
+pub(super) fn conv(
+    x: &Tensor,
+    weight: &Tensor,
+    stride: i64,
+    padding: i64,
+) -> Result<Tensor, TchError> {
     x.f_conv2d(
         weight,
         None::<&Tensor>,

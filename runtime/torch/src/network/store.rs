@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use tch::{Device, Kind, TchError, Tensor};
 
 /// How training treats a tensor.
@@ -111,7 +113,7 @@ impl Store {
             let part = flat.f_narrow(0, *next, spec.len() as i64)?;
             let mut tensor = view_of(&part, &spec.size)?;
             tensor.f_copy_(&values)?;
-            tensors.push(tensor.f_set_requires_grad(true)?);
+            tensors.push(tensor);
             *next += spec.aligned_len();
         }
         Ok(Self {
@@ -164,7 +166,7 @@ impl Store {
         self.decayed_len
     }
 
-    /// Concatenates gradients of all parameters, laid out like the flat tensor.
+    /// The gradients of all parameters with weight decay, laid out like the start of the flat tensor.
     pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
         let mut parts = Vec::new();
         for gradient in gradients {
@@ -179,6 +181,26 @@ impl Store {
             }
         }
         Tensor::f_cat(&parts, 0)
+    }
+
+    /// The parameters' places in `flat`, which is laid out like [`Store::flat`] or the start of it with weight
+    /// decay, by name.
+    pub(crate) fn views_of<'a>(
+        &'a self,
+        flat: &Tensor,
+        role: Role,
+    ) -> Result<HashMap<&'a str, Tensor>, TchError> {
+        let mut start = match role {
+            Role::BatchNorm => self.decayed_len,
+            _ => 0,
+        };
+        let mut views = HashMap::new();
+        for spec in self.specs.iter().filter(|spec| spec.role == role) {
+            let part = flat.f_narrow(0, start, spec.len() as i64)?;
+            views.insert(spec.name.as_str(), view_of(&part, &spec.size)?);
+            start += spec.aligned_len();
+        }
+        Ok(views)
     }
 }
 

@@ -1,7 +1,7 @@
 use faa_search::model::Model;
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::layers::{BatchNorm, Block, BlockShape, Mode, conv3x3};
+use super::layers::{BatchNorm, Block, BlockShape, conv3x3};
 use super::store::{Role, Store, TensorSpec};
 
 /// The shape of a WideResNet.
@@ -133,7 +133,7 @@ impl WideResNet {
         let buffers = all.filter(|(spec, _)| spec.role == Role::Buffer);
         let tensors = buffers.map(|(_, tensor)| tensor).chain([self.store.flat()]);
         // NaN and infinity propagate through a sum.
-        let sums = tensors.map(|tensor| tensor.f_detach()?.f_sum(Kind::Double)?.f_view(1));
+        let sums = tensors.map(|tensor| tensor.f_sum(Kind::Double)?.f_view(1));
         let sums = sums.collect::<Result<Vec<_>, TchError>>()?;
         Ok(Tensor::f_cat(&sums, 0)?
             .f_sum(Kind::Double)?
@@ -141,27 +141,33 @@ impl WideResNet {
             .is_finite())
     }
 
+    /// The layers of batch norm, in the order of the forward pass.
+    pub(super) fn batch_norms(&self) -> impl Iterator<Item = &BatchNorm> {
+        let blocks = self.blocks.iter();
+        blocks
+            .flat_map(|block| [&block.bn1, &block.bn2])
+            .chain([&self.bn])
+    }
+
     /// All tensors of the network.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`.
-    ///
-    /// Images that are channels last in memory are the fastest.
+    /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`, with the running
+    /// statistics of batch norm, as after PyTorch's `eval()`. [`Folded`](super::Folded) is faster, and
+    /// [`Trainable`](super::Trainable) is for training.
     ///
     /// # Errors
     ///
     /// Those of libtorch.
-    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let mut x = conv3x3(images, &self.stem, 1)?;
         for block in &self.blocks {
-            x = block.forward(&x, mode)?;
+            x = block.forward(&x)?;
         }
-        let features = self
-            .bn
-            .relu(&x, mode)?
-            .f_mean_dim([2_i64, 3].as_slice(), false, None)?;
+        let features = self.bn.relu(&x)?;
+        let features = features.f_mean_dim([2_i64, 3].as_slice(), false, None)?;
         features.f_linear(&self.linear.0, Some(&self.linear.1))
     }
 }

@@ -1,0 +1,112 @@
+//! The steps of a training.
+
+use faa_data::ChannelStatistics;
+use tch::{Kind, TchError, Tensor};
+
+use super::totals::{Sums, Totals, losses};
+use crate::batches::{Batch, HostBatch, Normalise};
+use crate::cuda::Graph;
+use crate::network::{Trainable, WideResNet};
+use crate::sgd::Sgd;
+
+/// What the training of one network needs on the device, all of it allocated once.
+#[derive(Debug)]
+pub(super) struct Trainer {
+    step: Step,
+    /// The input of the step, on CUDA.
+    batch: Option<Batch>,
+    /// The recorded step, on CUDA.
+    graph: Option<Graph>,
+}
+
+/// A step, which has the same inputs and outputs each time.
+#[derive(Debug)]
+struct Step {
+    trainable: Trainable,
+    sgd: Sgd,
+    normalise: Normalise,
+    learning_rate: Tensor,
+    sums: Sums,
+}
+
+impl Trainer {
+    /// Trains the network in `kind`, on images with these statistics.
+    pub(super) fn new(
+        network: &WideResNet,
+        sgd: Sgd,
+        statistics: ChannelStatistics,
+        kind: Kind,
+    ) -> Result<Self, TchError> {
+        let device = network.device();
+        let step = Step {
+            trainable: Trainable::new(network, kind)?,
+            sgd,
+            normalise: Normalise::new(statistics, device)?,
+            learning_rate: Sgd::learning_rate(network, 0.0)?,
+            sums: Sums::zero(device)?,
+        };
+        Ok(Self {
+            step,
+            batch: None,
+            graph: None,
+        })
+    }
+
+    pub(super) fn sgd(&self) -> &Sgd {
+        &self.step.sgd
+    }
+
+    /// Forgets the totals so far.
+    pub(super) fn begin_epoch(&mut self) -> Result<(), TchError> {
+        self.step.sums.clear()
+    }
+
+    /// The totals of the steps since [`begin_epoch`](Self::begin_epoch). Waits for the device.
+    pub(super) fn totals(&self) -> Result<Totals, TchError> {
+        self.step.sums.read()
+    }
+
+    /// One step. On CUDA, that of the first batch is done kernel by kernel, the next one of the same size is
+    /// recorded as a graph, and those after it replay it.
+    pub(super) fn step(
+        &mut self,
+        network: &WideResNet,
+        batch: &HostBatch,
+        learning_rate: f64,
+    ) -> Result<(), TchError> {
+        drop(self.step.learning_rate.f_fill_(learning_rate)?);
+        let Some(input) = &mut self.batch else {
+            return self.first_step(network, batch);
+        };
+        if !batch.upload_to(input)? {
+            return self.first_step(network, batch);
+        }
+        let graph = match &mut self.graph {
+            Some(graph) => graph,
+            none => none.insert(Graph::record(|| self.step.take(network, input))?),
+        };
+        graph.replay()
+    }
+
+    /// The first step with batches of this size; on a CPU, every step.
+    fn first_step(&mut self, network: &WideResNet, batch: &HostBatch) -> Result<(), TchError> {
+        let batch = batch.upload(network.device())?;
+        self.step.take(network, &batch)?;
+        if network.device().is_cuda() {
+            (self.batch, self.graph) = (Some(batch), None);
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn take(&mut self, network: &WideResNet, batch: &Batch) -> Result<(), TchError> {
+        let images = self.normalise.apply(&batch.pixels)?;
+        let (logits, pass) = self.trainable.forward(&images)?;
+        let losses = losses(&logits, &batch.labels)?;
+        self.sums.add(&logits, &losses, &batch.labels)?;
+        let gradient = self.trainable.backward(pass, &logits, &batch.labels)?;
+        drop(self.sgd.step(network, gradient, &self.learning_rate)?);
+        Ok(())
+    }
+}
