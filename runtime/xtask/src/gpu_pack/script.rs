@@ -238,3 +238,25 @@ fn the_summary_has_the_number_of_memory_errors_or_why_they_were_not_looked_for()
     }
     assert!(!summary.contains("skipped"), "{summary}");
 }
+
+#[test]
+fn what_does_not_fit_into_a_call_is_a_failure_after_which_the_other_steps_follow() {
+    let (pack, path) = pack();
+    let endless = "case $* in *float32*) exec sleep 1000 ;; esac";
+    program(&path.path().join("compute-sanitizer"), endless);
+    program(&pack.path().join(BIN).join("device_check"), "echo ok same");
+    program(&pack.path().join(BIN).join("rates"), "echo {}");
+    let (status, summary) = loop {
+        let (status, summary) = summary_of(pack.path(), Some(path.path()), "all --budget 2");
+        if status != Some(75) {
+            break (status, summary);
+        }
+    };
+    assert_eq!(status, Some(1), "{summary}");
+    let failed = "\nFailed: sanitize-float32\n";
+    assert!(summary.ends_with(failed), "{summary}");
+    for name in ["sanitize-bf16", "resume", "train-random"] {
+        let done = pack.path().join("results/done").join(name);
+        assert_eq!(fs::read_to_string(done).unwrap(), "0\n", "{name}");
+    }
+}
