@@ -104,8 +104,9 @@ settings() {
         device=${device:-cpu} out=${out:-dry-run} jobs=${jobs:-1}
         model=wrn-10-1 check_images=200 check_epochs=2 rate_images=200
         measured=("64 float32")
-        search_options=(--model wrn-10-1 --images 200 --folds 2 --epochs 2 --warmup-epochs 1
-            --batch 32 --rounds 1 --trials 3 --top-n 2)
+        # Long enough that `resume` kills it in a training, and not while images are loaded.
+        search_options=(--model wrn-10-1 --images 200 --folds 2 --epochs 20 --warmup-epochs 1
+            --batch 32 --rounds 1 --trials 20 --top-n 2)
         training=(--model wrn-10-1 --epochs 2 --warmup-epochs 1 --batch 64 --learning-rate 0.05)
     else
         device=${device:-cuda:0} out=${out:-results} jobs=${jobs:-5}
