@@ -29,6 +29,15 @@ fn the_executor_adds_less_than_a_megabyte_to_a_stripped_program() {
     assert_eq!(pixels.len(), 32 * 32 * 3);
     assert!(added > 50_000, "only {added} bytes");
     assert!(added < MAX_ADDED, "{added} bytes");
+
+    // The linker drops the shipped policies from a program that names none.
+    let program = fs::read(&programs[1]).unwrap();
+    let holds = |text: &str| {
+        program
+            .windows(text.len())
+            .any(|bytes| bytes == text.as_bytes())
+    };
+    assert!(holds("sub_policies") && !holds("cifar10-jpeg-wrn-40-2"));
 }
 
 /// The path of an example of this package, stripped of symbols.

@@ -52,7 +52,11 @@ fn samplers_are_listed_and_shown_with_their_values() {
     let listed = stdout_of(&mut policy("list"));
     assert_contains(
         &listed,
-        &["one of 25 sub-policies", "2 of 14 ops, at bin 9 of 0…30"],
+        &[
+            "one of 25 sub-policies",
+            "one of 499 sub-policies",
+            "2 of 14 ops, at bin 9 of 0…30",
+        ],
     );
     assert_contains(&listed, &["1 of 14 ops, at any of 31 bins"]);
     let shown = stdout_of(&mut policy("show randaugment"));
@@ -74,7 +78,12 @@ fn samplers_are_listed_and_shown_with_their_values() {
 fn shipped_policies_are_applied_to_images_of_any_size() {
     let folder = Workdir::new();
     write_image(&folder.join("large.jpg"), 400, 300, 3);
-    for name in ["autoaugment-cifar10", "randaugment", "trivialaugment-wide"] {
+    for name in [
+        "autoaugment-cifar10",
+        "randaugment",
+        "trivialaugment-wide",
+        "cifar10-jpeg-wrn-40-2",
+    ] {
         let inputs = "cat.png large.jpg dog.bmp";
         let apply = format!("apply --policy {name} --grid 8 {inputs} --out {name}");
         stdout_of(&mut folder.faa_runtime(&apply));

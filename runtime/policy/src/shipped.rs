@@ -42,4 +42,5 @@ const SHIPPED: &[Shipped] = shipped![
     "randaugment",
     "trivialaugment-wide",
     "glyphs-wrn-10-1",
+    "cifar10-jpeg-wrn-40-2",
 ];

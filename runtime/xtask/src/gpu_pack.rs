@@ -1,6 +1,9 @@
 //! `cargo xtask gpu-pack`: a folder that runs everything on a machine that has an NVIDIA GPU and a Python
 //! with PyTorch, and nothing else.
 
+#[cfg(all(test, unix))]
+mod script;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Facts about the shipped policies that can be counted in the papers' tables.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use faa_op::DrawKey;
 use faa_ops_builtin::builtin_ops;
@@ -19,6 +21,45 @@ fn every_policy_fits_the_built_in_ops_and_says_where_it_came_from() {
         policy.check(&builtin_ops()).unwrap();
         let source: String = policy.provenance.get("source").unwrap();
         assert!(!source.is_empty() && !source.contains('\n'), "{source}");
+    }
+}
+
+/// Nobody has edited what a search wrote: the numbers have all their digits, and nothing was reordered.
+#[test]
+fn found_policies_are_as_a_search_writes_them() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    for (name, sub_policies) in [("glyphs-wrn-10-1", 50), ("cifar10-jpeg-wrn-40-2", 499)] {
+        let policy = policy(name);
+        assert_eq!(policy.sub_policies().len(), sub_policies, "{name}");
+        assert!(policy.sub_policies().iter().all(|steps| steps.len() == 2));
+        let file = fs::read_to_string(policies.join(format!("{name}.json"))).unwrap();
+        assert_eq!(policy.to_json(), file, "{name}");
+    }
+}
+
+#[test]
+fn the_policy_found_on_cifar10_says_what_it_was_found_on_and_what_it_is_worth() {
+    let policy = policy("cifar10-jpeg-wrn-40-2");
+    for (key, expected) in [
+        ("source", "JPEG copies of CIFAR-10, seed 0"),
+        (
+            "images",
+            "quality 75, halved colour resolution), not the original files",
+        ),
+        ("commit", "a15fdf8"),
+        ("date", "2026-11-26"),
+        ("hardware", "H200"),
+        (
+            "command",
+            "search --data tar:data/cifar10-jpeg.tar.zst --preset cifar10-reduced",
+        ),
+        (
+            "comparison",
+            "a random policy and TrivialAugment are equal to this policy within noise",
+        ),
+    ] {
+        let text: String = policy.provenance.get(key).unwrap();
+        assert!(text.contains(expected), "{key}: {text}");
     }
 }
 
