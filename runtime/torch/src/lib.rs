@@ -8,6 +8,7 @@ mod backend;
 mod batches;
 mod checkpoint;
 pub mod device;
+mod error;
 mod init;
 pub mod network;
 pub mod schedule;
