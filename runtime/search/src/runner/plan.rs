@@ -37,7 +37,8 @@ impl Planner<'_> {
         let config = self.config;
         let mut remaining = RemainingWork::of(config, self.folds, self.images, self.directory)?;
         if !self.records_show_the_speed()? {
-            (remaining.trained, remaining.classified) = Default::default();
+            remaining.trained = Throughput::default();
+            remaining.classified = Throughput::default();
         }
         let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
         devices.sort();
@@ -84,12 +85,12 @@ impl Planner<'_> {
 
     /// Whether all recorded durations are those of a job as it will run now.
     fn records_show_the_speed(&self) -> Result<bool, RunError> {
-        let Some(current) = self.environment else {
-            return Ok(!self.chooses_jobs);
-        };
+        if self.chooses_jobs {
+            return Ok(false);
+        }
         let recorded = self.directory.environment().read()?;
-        let is_current = |it: &Environment| it.is_same_hardware(current);
-        Ok(!self.chooses_jobs && recorded.iter().all(is_current))
+        let is_same = |current| (recorded.iter()).all(|it| it.is_same_hardware(current));
+        Ok(self.environment.is_none_or(is_same))
     }
 
     /// Measures as many jobs as will work in parallel, or the numbers to choose from, which begin with one
@@ -106,12 +107,8 @@ impl Planner<'_> {
             let seconds = |rates| remaining.total().seconds(rates);
             return rates_while_faster(devices, seconds, backends, training, stop);
         }
-        rates_of(
-            &remaining.numbers_of_jobs(backends.len()),
-            backends,
-            training,
-            stop,
-        )
+        let counts = remaining.numbers_of_jobs(backends.len());
+        rates_of(&counts, backends, training, stop)
     }
 }
 
