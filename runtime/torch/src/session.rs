@@ -94,7 +94,10 @@ impl Session {
                 Jobs::Fixed(it.jobs)
             }
             // A job keeps a CPU thread busy, which tells the GPU what to do.
-            (None, _) => Jobs::UpTo(items.min(self.threads).clamp(devices, Resources::MAX_JOBS)),
+            (None, _) => {
+                let useful = items.min(self.threads).max(devices);
+                Jobs::UpTo(useful.min(Resources::MAX_JOBS))
+            }
         }
     }
 
@@ -235,6 +238,13 @@ mod tests {
                 Jobs::UpTo(5),
             ),
             (&gpus, None, 1, None, Jobs::UpTo(2)),
+            (
+                &session(&[Device::Cuda(0); 300], 16),
+                None,
+                1,
+                None,
+                Jobs::UpTo(256),
+            ),
             (&gpus, None, 5, Some(&on_gpu), Jobs::UpTo(5)),
         ] {
             assert_eq!(session.jobs(requested, items, recorded), expected);
