@@ -245,6 +245,10 @@ fn help_has_examples_and_invalid_arguments_exit_with_2() {
         "2 --data glyph => folder:
          2 --data glyphs --model wrn-11-1 => a depth of 6n + 4 (10, 16
          2 --data glyphs --device tpu => auto, cpu, cuda or cuda:N
+         2 --data glyphs --jobs 0 => at least 1, or auto
+         2 --data glyphs --jobs x => at least 1, or auto
+         2 --data glyphs --jobs 257 => `--jobs` is 257: it must be from 1 to 256
+         2 --data glyphs --jobs auto --learning-rate nan => `--learning-rate` is NaN
          2 --data glyphs --learning-rate nan => `--learning-rate` is NaN: it must be above 0
          2 --data glyphs --held-out 1.5 => `--held-out` is 1.5: it must be between 0 and 1
          2 --data glyphs --warmup-epochs 500 => not shorter than a training

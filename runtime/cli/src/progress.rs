@@ -7,9 +7,9 @@ use faa_search::Event;
 use faa_search::environment::Environment;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
-use faa_search::results::Rates;
+use faa_search::results::{JobRates, Rates};
 use faa_system::log_line;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The minimum time between two lines of progress in plain output.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -164,11 +164,16 @@ impl Progress {
             plan.final_trainings,
             plan.run.display()
         ));
+        let images = [plan.images_to_train, plan.images_to_classify];
+        if let Some(line) = jobs_line(plan.jobs, &plan.measured, images) {
+            self.line(&line);
+        }
         let time = seconds(plan.estimated_seconds);
         self.line(&format!("estimated time: {}", HumanDuration(time)));
         self.rates = plan.rates;
-        self.bar
-            .set_length((plan.estimated_seconds * 1000.0) as u64);
+        // It is less than the estimate if not all jobs work all the time.
+        let length = seconds_of(images, plan.rates);
+        self.bar.set_length((length * 1000.0) as u64);
         self.started = Instant::now();
     }
 
@@ -202,6 +207,35 @@ impl Progress {
             false => self.bar.suspend(|| log_line!("{text}")),
         }
     }
+}
+
+/// The number of jobs, and how fast other numbers of them are at the work that remains; `None` if there is
+/// no choice to tell about.
+fn jobs_line(jobs: usize, measured: &[JobRates], images: [usize; 2]) -> Option<String> {
+    if jobs == 1 && measured.len() < 2 {
+        return None;
+    }
+    let parallel = if jobs == 1 { "" } else { " in parallel" };
+    let total = images[0] as f64 + images[1] as f64;
+    let rates: Vec<String> = (measured.iter().enumerate())
+        .map(|(index, it)| {
+            let rate = HumanCount((total / seconds_of(images, it.rates)).round() as u64);
+            match index {
+                0 if it.jobs == 1 => format!("1 job {rate} images/s"),
+                0 => format!("{} jobs {rate} images/s", it.jobs),
+                _ => format!("{} {rate}", it.jobs),
+            }
+        })
+        .collect();
+    Some(match rates.is_empty() {
+        true => format!("jobs: {jobs}{parallel}"),
+        false => format!("jobs: {jobs}{parallel} (measured: {})", rates.join(", ")),
+    })
+}
+
+/// The time for training on and for classifying so many images, at these rates.
+fn seconds_of([train, classify]: [usize; 2], rates: Rates) -> f64 {
+    train as f64 / rates.train + classify as f64 / rates.classify
 }
 
 /// What a run should know that continues in a different environment.
@@ -240,6 +274,23 @@ fn seconds(seconds: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_jobs_is_reported_with_what_was_measured() {
+        let measured = [(1, 20_000.0), (2, 31_000.0), (4, 38_000.4)];
+        let measured = measured.map(|(jobs, rate)| JobRates::new(jobs, Rates::new(rate, rate)));
+        let line = |jobs, measured: &[JobRates]| jobs_line(jobs, measured, [100, 200]);
+        let all = "(measured: 1 job 20,000 images/s, 2 31,000, 4 38,000)";
+        assert_eq!(
+            line(4, &measured).unwrap(),
+            format!("jobs: 4 in parallel {all}")
+        );
+        assert_eq!(line(1, &measured).unwrap(), format!("jobs: 1 {all}"));
+        let only = "jobs: 4 in parallel (measured: 4 jobs 38,000 images/s)";
+        assert_eq!(line(4, &measured[2..]).unwrap(), only);
+        assert_eq!(line(4, &[]).unwrap(), "jobs: 4 in parallel");
+        assert_eq!((line(1, &[]), line(1, &measured[..1])), (None, None));
+    }
 
     #[test]
     fn a_different_build_and_different_hardware_are_told_apart() {

@@ -38,7 +38,8 @@ pub trait Backend: Send {
     /// # Errors
     ///
     /// [`BackendErrorKind::Stopped`] once `stop` is set; [`BackendErrorKind::Diverged`] if the loss is
-    /// infinite or NaN; [`BackendErrorKind::Other`] with errors of the network library.
+    /// infinite or NaN; [`BackendErrorKind::OutOfMemory`] and [`BackendErrorKind::Other`] with errors of
+    /// the network library.
     fn epoch(
         &mut self,
         network: &mut Self::Network,
@@ -100,13 +101,22 @@ pub trait Backend: Send {
         Ok(Evaluation::of(&self.classify(network, images, stop)?))
     }
 
-    /// Measures the rates of training and scoring, to estimate the duration of a run. All backends that
-    /// will work in parallel measure at the same time.
+    /// Measures the rates of training and scoring, to estimate the duration of a run. Backends that will
+    /// work in parallel measure at the same time, each on a thread of its own.
+    ///
+    /// `in_step` is to be called before each measurement, after memory was allocated and algorithms were
+    /// chosen for it. It returns once all of these backends have called it as often, or have ended, so
+    /// that none of them measures while a different one leaves the device idle.
     ///
     /// # Errors
     ///
     /// As [`Backend::epoch`].
-    fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError>;
+    fn rates(
+        &mut self,
+        training: &TrainingConfig,
+        stop: &StopFlag,
+        in_step: &dyn Fn(),
+    ) -> Result<Rates, BackendError>;
 }
 
 /// Saves and loads the networks of a [`Backend`]. Files are written atomically.
@@ -269,6 +279,8 @@ enum Cause {
     #[error(transparent)]
     Diverged(Divergence),
     #[error(transparent)]
+    OutOfMemory(Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
 }
 
@@ -280,6 +292,8 @@ pub enum BackendErrorKind {
     Stopped,
     /// The loss became infinite or NaN.
     Diverged(Divergence),
+    /// The device has too little memory.
+    OutOfMemory,
     /// Any other error.
     Other,
 }
@@ -290,11 +304,18 @@ impl BackendError {
         Self(Cause::Other(error.into()))
     }
 
+    /// Wraps an error that means that the device has too little memory, as
+    /// [`OutOfMemory`](BackendErrorKind::OutOfMemory).
+    pub fn out_of_memory(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Cause::OutOfMemory(error.into()))
+    }
+
     /// Why the backend could not do its work.
     pub fn kind(&self) -> BackendErrorKind {
         match self.0 {
             Cause::Stopped => BackendErrorKind::Stopped,
             Cause::Diverged(divergence) => BackendErrorKind::Diverged(divergence),
+            Cause::OutOfMemory(_) => BackendErrorKind::OutOfMemory,
             Cause::Other(_) => BackendErrorKind::Other,
         }
     }

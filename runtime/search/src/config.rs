@@ -68,6 +68,13 @@ pub struct PluginOp {
     pub sha256: String,
 }
 
+impl FinalTrainings {
+    /// The number of trainings: every augmentation with every seed.
+    pub fn count(&self) -> usize {
+        self.seeds.get().saturating_mul(self.augmentations.len())
+    }
+}
+
 impl PluginOp {
     /// An op of the plugin with this SHA-256.
     pub fn new(op: String, sha256: String) -> Self {

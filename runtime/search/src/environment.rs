@@ -18,12 +18,16 @@ pub struct Resources {
     pub devices: Vec<DeviceName>,
     /// The total number of CPU threads.
     pub threads: usize,
-    /// The number of folds or trainings that run in parallel; `None` for one per device.
+    /// The number of folds or trainings that run in parallel. `None` chooses it: one per device on a CPU,
+    /// and on GPUs the number that is measured to be the fastest.
     pub jobs: Option<usize>,
 }
 
 impl Resources {
-    /// This number of CPU threads, and one job per device.
+    /// The most jobs of a run.
+    pub const MAX_JOBS: usize = 256;
+
+    /// This number of CPU threads, and an automatic number of jobs.
     pub fn new(devices: Vec<DeviceName>, threads: usize) -> Self {
         Self {
             devices,
@@ -40,7 +44,7 @@ impl Resources {
     pub fn check(&self) -> Result<(), ConfigError> {
         in_range("--threads", self.threads, 1.0..=4_096.0)?;
         let jobs = self.jobs.unwrap_or(1);
-        in_range("--jobs", jobs, 1.0..=256.0)
+        in_range("--jobs", jobs, 1.0..=Self::MAX_JOBS as f64)
     }
 }
 
@@ -77,6 +81,21 @@ impl Environment {
             build,
             ..Self::default()
         }
+    }
+
+    /// With a different number of jobs.
+    #[must_use]
+    pub fn with_jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// Whether all is the same but the build.
+    pub(crate) fn is_same_hardware(&self, other: &Self) -> bool {
+        let build = other.build.clone();
+        Self {
+            build,
+            ..self.clone()
+        } == *other
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::layout::TrainingId;
-use crate::results::{Divergence, Epoch, Evaluation, Rates, Summary};
+use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates, Summary};
 
 /// A step of a run. Events are reported in the order in which they happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,8 +142,13 @@ pub struct Plan {
     pub images_to_train: usize,
     /// The number of images that remain to be classified, over all draws and trials.
     pub images_to_classify: usize,
-    /// The rates of training and classification, from the records or a short measurement.
+    /// The maximum number of folds or trainings that run in parallel.
+    pub jobs: usize,
+    /// The rates of all jobs together, from the records or a short measurement.
     pub rates: Rates,
-    /// The remaining time at these rates.
+    /// The rates that were measured of several numbers of jobs, in ascending order; empty if the rates
+    /// are those of the records.
+    pub measured: Vec<JobRates>,
+    /// The remaining time.
     pub estimated_seconds: f64,
 }

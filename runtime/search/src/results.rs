@@ -90,6 +90,13 @@ impl Rates {
     }
 }
 
+impl JobRates {
+    /// The rates of this many jobs together.
+    pub fn new(jobs: usize, rates: Rates) -> Self {
+        Self { jobs, rates }
+    }
+}
+
 impl Score {
     /// A score with these fractions and this loss.
     pub fn new(any: f64, mean: f64, loss: f64) -> Self {
@@ -165,6 +172,17 @@ pub struct Rates {
     pub train: f64,
     /// Classifying.
     pub classify: f64,
+}
+
+/// The rates of several jobs in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct JobRates {
+    /// The number of jobs, at least 1.
+    pub jobs: usize,
+    /// Their rates together.
+    #[serde(flatten)]
+    pub rates: Rates,
 }
 
 /// The results of a run.

@@ -2,8 +2,10 @@
 //! algorithm 1), and the final trainings that evaluate its policy.
 
 mod error;
+mod estimate;
 mod final_trainings;
 mod fold;
+mod measure;
 mod merge;
 mod plan;
 mod policy;
@@ -17,11 +19,12 @@ use faa_policy::Policy;
 
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
-use self::plan::plan;
+use self::plan::Planner;
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
+use crate::environment::Environment;
 use crate::event::Event;
 use crate::folds::{Fold, Labels};
 use crate::results::{Outcome, Summary};
@@ -35,7 +38,9 @@ pub struct Run<'a, B: NetworkFiles> {
     labels: Labels<'a>,
     ops: &'a OpSet,
     backends: &'a mut [B],
+    chooses_jobs: bool,
     directory: &'a RunDirectory,
+    environment: Option<Environment>,
 }
 
 impl<B: NetworkFiles> fmt::Debug for Run<'_, B> {
@@ -63,8 +68,25 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             labels: labels.into(),
             ops,
             backends,
+            chooses_jobs: false,
             directory,
+            environment: None,
         }
+    }
+
+    /// Lets only as many of the backends work as are the fastest together, which is measured first.
+    #[must_use]
+    pub fn choosing_jobs(mut self) -> Self {
+        self.chooses_jobs = true;
+        self
+    }
+
+    /// Records this environment in the run directory, with the number of jobs; and reports if the run has
+    /// been worked on in a different one, whose records then do not show the speed.
+    #[must_use]
+    pub fn in_environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
     }
 
     /// Does the work of the run that is not yet recorded in the run directory, until it is done or the
@@ -85,12 +107,28 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let folds = config.folds(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.classes.len();
-        let plan = plan(config, &folds, images, directory, self.backends, stop)?;
+        let environment = self.environment.map(|it| it.with_jobs(self.backends.len()));
+        let planner = Planner {
+            config,
+            folds: &folds,
+            images,
+            directory,
+            environment: environment.as_ref(),
+            chooses_jobs: self.chooses_jobs,
+        };
+        let plan = planner.plan(self.backends, stop)?;
+        let backends = &mut self.backends[..plan.jobs];
+        if let Some(environment) = environment.map(|it| it.with_jobs(plan.jobs))
+            && let Some(recorded) = directory.record_environment(&environment)?
+        {
+            let (recorded, current) = (Box::new(recorded), Box::new(environment));
+            observe(Event::EnvironmentChanged { recorded, current });
+        }
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
         let search = config.search.as_ref();
-        let found = search.map(|it| find_policy(config, it, &folds, &workers, self.backends));
+        let found = search.map(|it| find_policy(config, it, &folds, &workers, backends));
         let found = found.transpose()?;
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
@@ -110,7 +148,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let summary = Summary {
             policy: policy.map(|_| file),
             sub_policies,
-            final_trainings: trainer.train(&workers, self.backends)?,
+            final_trainings: trainer.train(&workers, backends)?,
         };
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();

@@ -358,7 +358,7 @@ impl Setup {
         let before = flat(network.store().parameters())?;
         let mut trainable = Trainable::new(network, kind)?;
         let (logits, pass) = trainable.forward(images)?;
-        let gradient = trainable.backward(pass, &logits, labels)?;
+        let gradient = trainable.backward(&pass, &logits, labels)?;
         let rate = Sgd::learning_rate(network, LEARNING_RATE)?;
         drop(Sgd::new(network, &self.training)?.step(network, gradient, &rate)?);
         let statistics = network

@@ -22,11 +22,12 @@ use faa_search::pipeline::Pipeline;
 use faa_search::results::{Epoch, Prediction, Rates};
 use faa_search::seeds::{Purpose, derive};
 use faa_search::space::Space;
-use tch::{Device, Kind, TchError};
+use tch::{Device, Kind};
 
 use self::trainer::Trainer;
 use crate::batches::{DataLoader, Normalise, Sample};
 use crate::checkpoint::{self, Description};
+use crate::error::torch;
 use crate::network::{Folded, Shape, WideResNet};
 use crate::sgd::Sgd;
 use crate::{device, init, shim};
@@ -159,7 +160,7 @@ impl TorchBackend {
         WideResNet::new(self.shape(training), self.device, |spec| {
             init::he_normal(spec, &mut stream)
         })
-        .map_err(BackendError::other)
+        .map_err(torch)
     }
 
     fn in_training(&self, network: WideResNet, sgd: Sgd) -> Result<TorchNetwork, BackendError> {
@@ -295,7 +296,12 @@ impl Backend for TorchBackend {
         self.classify_samples(&folded, &normalise, &loader, &samples, stop)
     }
 
-    fn rates(&mut self, training: &TrainingConfig, stop: &StopFlag) -> Result<Rates, BackendError> {
+    fn rates(
+        &mut self,
+        training: &TrainingConfig,
+        stop: &StopFlag,
+        in_step: &dyn Fn(),
+    ) -> Result<Rates, BackendError> {
         let images: Vec<usize> = (0..self.dataset.train.len()).collect();
         // The steps are only timed, and should not make the loss diverge.
         let mut training = training.clone();
@@ -312,7 +318,7 @@ impl Backend for TorchBackend {
         // A GPU needs many steps to be measured: the first two of a network record the others.
         let grows = !self.device.is_cuda();
         let start = if grows { batch } else { 20 * batch };
-        let train = rate(start, grows, |count| {
+        let train = rate(start, grows, in_step, |count| {
             self.epoch(&mut network, &task(count), 0, stop)
                 .map(|epoch| epoch.images)
         })?;
@@ -323,7 +329,7 @@ impl Backend for TorchBackend {
         } else {
             5 * self.classify_batch()
         };
-        let classify = rate(start, grows, |count| {
+        let classify = rate(start, grows, in_step, |count| {
             let task = ScoringTask {
                 images: &images[..(count / 5).clamp(1, images.len())],
                 training,
@@ -381,15 +387,17 @@ impl NetworkFiles for TorchBackend {
 }
 
 /// Images per second of `work`, measured for about half a second after a warm-up call, in which
-/// memory is allocated and algorithms are chosen. `work` receives the number of images to process and
+/// memory is allocated and algorithms are chosen, and after `in_step`. `work` receives the number of images to process and
 /// returns how many it processed.
 fn rate(
     start: usize,
     grows: bool,
+    in_step: &dyn Fn(),
     mut work: impl FnMut(usize) -> Result<usize, BackendError>,
 ) -> Result<f64, BackendError> {
     const MIN_DURATION: Duration = Duration::from_millis(400);
     work(start)?;
+    in_step();
     let (mut processed, mut elapsed, mut count) = (0, Duration::ZERO, start);
     while elapsed < MIN_DURATION {
         let started = Instant::now();
@@ -408,10 +416,6 @@ fn no_optimizer() -> BackendError {
     BackendError::other("a network that was loaded cannot be trained further")
 }
 
-fn torch(error: TchError) -> BackendError {
-    BackendError::other(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,7 +423,7 @@ mod tests {
     #[test]
     fn a_small_data_set_is_measured_as_often_as_it_takes() {
         let images = 12;
-        let measured = rate(4, true, |count| {
+        let measured = rate(4, true, &|| {}, |count| {
             assert!((4..=2 * images).contains(&count), "{count}");
             Ok(count.min(images))
         });

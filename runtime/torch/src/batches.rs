@@ -11,6 +11,7 @@ use faa_search::pipeline::{Pipeline, TaskPartners};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::error::torch;
 use crate::shim;
 
 /// How many augmented batches are queued for the network.
@@ -78,7 +79,7 @@ impl DataLoader<'_> {
             });
             for batch in receiver {
                 stop.check()?;
-                consume(batch?).map_err(BackendError::other)?;
+                consume(batch?).map_err(torch)?;
             }
             Ok(())
         })
@@ -133,7 +134,7 @@ impl DataLoader<'_> {
                 labels: for_upload(Tensor::f_from_slice(&labels)?, device)?,
             })
         };
-        batch().map_err(|error: TchError| BackendError::other(error))
+        batch().map_err(torch)
     }
 }
 

@@ -300,8 +300,8 @@ fn le_bytes(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
     const {
         assert!(
             cfg!(target_endian = "little"),
-            "libtorch's floats are written as they are"
-        )
+            "floats are written as they are"
+        );
     };
     let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
     let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];

@@ -9,6 +9,7 @@ mod batches;
 mod checkpoint;
 mod cuda;
 pub mod device;
+mod error;
 mod init;
 pub mod network;
 pub mod schedule;

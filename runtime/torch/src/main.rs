@@ -25,7 +25,7 @@ use faa_search::protocol::{
 use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
-use crate::session::{Session, load_ops, set_threads};
+use crate::session::{Jobs, Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
     let stop = StopFlag::new();
@@ -86,8 +86,8 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             set_threads(&resources)?;
             let ops = load_ops(None, &[])?;
             let data = (data.as_str(), LoadOptions::sized(image_size));
-            let mut session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
-            let backend = &mut session.backends[0];
+            let session = Session::open(data, Precision::Float32, &resources, ops, stop)?;
+            let backend = &mut session.backends(1)[0];
             for file in networks {
                 stop.check()?;
                 let network = backend.load_any(&file)?;
@@ -125,24 +125,28 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     config.check(&ops)?;
     let options = LoadOptions::sized(common.image_size).grouped_by(common.group_by.clone());
     let data = (common.data.as_str(), options);
-    let mut session = Session::open(data, common.precision, resources, ops, stop)?;
+    let session = Session::open(data, common.precision, resources, ops, stop)?;
     let (train, digest) = (&session.data.train, session.data.digest());
     let labels = Labels::new(&train.labels, &train.groups);
     // Before the directory exists: it is bound to its first configuration, which must be possible.
-    config.folds(labels)?;
+    let folds = config.folds(labels)?.len();
     let directory = RunDirectory::open(out, config, digest)?;
-    let [scoring, training] = session.backends[0].precisions().map(str::to_owned);
+    let recorded = directory.environment().read()?.pop();
+    let items = folds.max(config.final_trainings.count());
+    let jobs = session.jobs(resources.jobs, items, recorded.as_ref());
+    let (Jobs::Fixed(count) | Jobs::UpTo(count)) = jobs;
+    let mut backends = session.backends(count);
+    let [scoring, training] = backends[0].precisions().map(str::to_owned);
     let mut current = Environment::of_this_build();
-    (current.device, current.processor) = (session.device, device::processor());
-    (current.threads, current.jobs) = (resources.threads, session.backends.len());
+    (current.device, current.processor) = (session.device(), device::processor());
+    current.threads = resources.threads;
     (current.scoring, current.training) = (scoring, training);
-    if let Some(recorded) = directory.record_environment(&current)? {
-        let (recorded, current) = (Box::new(recorded), Box::new(current));
-        let event = Event::EnvironmentChanged { recorded, current };
-        send(&Message::Event(event), stop);
-    }
-    let (ops, backends) = (&session.ops, &mut session.backends);
-    let run = Run::new(config, labels, ops, backends, &directory);
+    let run = Run::new(config, labels, &session.ops, &mut backends, &directory);
+    let run = run.in_environment(current);
+    let run = match jobs {
+        Jobs::Fixed(_) => run,
+        Jobs::UpTo(_) => run.choosing_jobs(),
+    };
     run.run(stop, &mut |event| send(&Message::Event(event), stop))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The resources of a request: images, ops, and one backend per job.
+//! The resources of a request: images, ops, devices, and one backend per job.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -12,24 +12,33 @@ use faa_plugin::{Plugin, PluginOptions};
 use faa_search::backend::StopFlag;
 use faa_search::config::{PluginOp, Precision};
 use faa_search::device::DeviceName;
-use faa_search::environment::Resources;
+use faa_search::environment::{Environment, Resources};
 use faa_system::log_line;
 use faa_torch::device::{self, CudaSupport};
 use faa_torch::{BackendConfig, TorchBackend};
+use rayon::prelude::*;
 use tch::Device;
 
 /// The resources of a request.
 pub(crate) struct Session {
     pub(crate) data: Arc<Dataset>,
     pub(crate) ops: OpSet,
-    pub(crate) backends: Vec<TorchBackend>,
-    /// The names of the devices, for people.
-    pub(crate) device: String,
+    devices: Vec<Device>,
+    precision: Precision,
+    threads: usize,
+}
+
+/// How many folds or trainings run in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    /// This many.
+    Fixed(usize),
+    /// The fastest number up to this one, which the run finds out.
+    UpTo(usize),
 }
 
 impl Session {
-    /// Loads the images, for as long as `stop` is not set, and creates the backends. Cheap checks come
-    /// first.
+    /// Finds the devices, and loads the images for as long as `stop` is not set. Cheap checks come first.
     pub(crate) fn open(
         (data, options): (&str, LoadOptions),
         precision: Precision,
@@ -49,21 +58,62 @@ impl Session {
         for warning in &data.warnings {
             log_line!("warning: {warning}");
         }
-        let data = Arc::new(data);
-        let jobs = resources.jobs.unwrap_or(devices.len());
-        let threads = (resources.threads / jobs).max(1);
-        let backends = devices.iter().cycle().take(jobs).map(|device| {
-            let config = BackendConfig::new(*device, threads, precision);
-            TorchBackend::new(Arc::clone(&data), ops.clone(), config)
-        });
-        let backends = backends.collect();
-        let names: Vec<String> = devices.into_iter().map(device::name).collect();
         Ok(Self {
-            data,
+            data: Arc::new(data),
             ops,
-            backends,
-            device: names.join(", "),
+            devices,
+            precision,
+            threads: resources.threads,
         })
+    }
+
+    /// The names of the devices, for people.
+    pub(crate) fn device(&self) -> String {
+        let names: Vec<String> = self.devices.iter().copied().map(device::name).collect();
+        names.join(", ")
+    }
+
+    /// The number of jobs of a run with as many folds or trainings as `items`, which was last worked on in
+    /// the `recorded` environment.
+    pub(crate) fn jobs(
+        &self,
+        requested: Option<usize>,
+        items: usize,
+        recorded: Option<&Environment>,
+    ) -> Jobs {
+        let devices = self.devices.len();
+        match (requested, recorded) {
+            (Some(jobs), _) => Jobs::Fixed(jobs),
+            // Each job has its part of the threads, and they are busy with any number of jobs.
+            (None, _) if !self.devices.iter().any(|it| it.is_cuda()) => Jobs::Fixed(devices),
+            // A run keeps the number that it has begun with: measuring again would take time, and could
+            // choose a different one, about which the user would be warned.
+            (None, Some(it))
+                if it.device == self.device() && (1..=Resources::MAX_JOBS).contains(&it.jobs) =>
+            {
+                Jobs::Fixed(it.jobs)
+            }
+            // A job keeps a CPU thread busy, which tells the GPU what to do.
+            (None, _) => {
+                let useful = items.min(self.threads).max(devices);
+                Jobs::UpTo(useful.min(Resources::MAX_JOBS))
+            }
+        }
+    }
+
+    /// This many backends, with the devices by turns.
+    pub(crate) fn backends(&self, count: usize) -> Vec<TorchBackend> {
+        // In parallel, because each computes the mean and standard deviation of all images.
+        let backends = (0..count).into_par_iter().map(|job| {
+            let device = self.devices[job % self.devices.len()];
+            // With a single thread, a backend would not augment on the threads that all of them share. With
+            // a GPU they do nothing else, and maybe not all of these backends will work.
+            let min = if device.is_cuda() { 2 } else { 1 };
+            let threads = (self.threads / count).max(min).min(self.threads);
+            let config = BackendConfig::new(device, threads, self.precision);
+            TorchBackend::new(Arc::clone(&self.data), self.ops.clone(), config)
+        });
+        backends.collect()
     }
 }
 
@@ -143,7 +193,63 @@ fn unless_stopped<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    use faa_data::Split;
     use faa_search::backend::{BackendError, BackendErrorKind};
+
+    fn session(devices: &[Device], threads: usize) -> Session {
+        let split = || Split::new(vec![0; 2 * 12], vec![0, 1]);
+        let classes = ["a", "b"].map(str::to_owned).to_vec();
+        Session {
+            data: Arc::new(Dataset::new(classes, (2, 2), split(), split())),
+            ops: OpSet::new(),
+            devices: devices.to_vec(),
+            precision: Precision::Auto,
+            threads,
+        }
+    }
+
+    #[test]
+    fn the_number_of_jobs_is_the_requested_or_recorded_one_or_chosen_on_gpus() {
+        let environment = |device: &str, jobs| {
+            let mut environment = Environment::of_this_build().with_jobs(jobs);
+            environment.device = device.to_owned();
+            environment
+        };
+        let (cpu, gpu, gpus) = (
+            session(&[Device::Cpu], 16),
+            session(&[Device::Cuda(0)], 16),
+            session(&[Device::Cuda(0), Device::Cuda(1)], 16),
+        );
+        let (on_cpu, on_gpu) = (environment("cpu", 3), environment("cuda:0", 4));
+        for (session, requested, items, recorded, expected) in [
+            (&cpu, None, 5, None, Jobs::Fixed(1)),
+            (&cpu, None, 5, Some(&on_cpu), Jobs::Fixed(1)),
+            (&cpu, Some(2), 5, None, Jobs::Fixed(2)),
+            (&gpu, Some(7), 5, Some(&on_gpu), Jobs::Fixed(7)),
+            (&gpu, None, 5, None, Jobs::UpTo(5)),
+            (&gpu, None, 25, None, Jobs::UpTo(16)),
+            (&gpu, None, 5, Some(&on_gpu), Jobs::Fixed(4)),
+            (&gpu, None, 5, Some(&on_cpu), Jobs::UpTo(5)),
+            (
+                &gpu,
+                None,
+                5,
+                Some(&environment("cuda:0", 0)),
+                Jobs::UpTo(5),
+            ),
+            (&gpus, None, 1, None, Jobs::UpTo(2)),
+            (
+                &session(&[Device::Cuda(0); 300], 16),
+                None,
+                1,
+                None,
+                Jobs::UpTo(256),
+            ),
+            (&gpus, None, 5, Some(&on_gpu), Jobs::UpTo(5)),
+        ] {
+            assert_eq!(session.jobs(requested, items, recorded), expected);
+        }
+    }
 
     #[test]
     fn work_without_end_is_left_when_the_flag_is_set() {

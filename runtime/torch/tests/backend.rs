@@ -375,6 +375,8 @@ fn rates_are_measured_on_a_few_small_images() {
     let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
     let dataset = Dataset::new(classes, (4, 4), split(), split());
     let mut backend = backend_on(dataset, 1, Precision::Float32);
-    let rates = backend.rates(&training(), &StopFlag::new()).unwrap();
+    let rates = backend
+        .rates(&training(), &StopFlag::new(), &|| {})
+        .unwrap();
     assert!(rates.train > 0.0 && rates.classify > 0.0, "{rates:?}");
 }

@@ -7,7 +7,7 @@ use faa_search::layout::{Layout, TrainingId};
 use faa_search::protocol::Request;
 use serde_json::json;
 
-use super::execution::{HardwareOptions, send};
+use super::execution::{HardwareOptions, Jobs, send};
 use super::print;
 use super::training::{DATA_SETS, check_data};
 use crate::arguments::check_utf8;
@@ -54,7 +54,7 @@ impl Eval {
             networks,
             data: self.data.clone(),
             image_size: self.image_size,
-            resources: self.hardware.resources(None)?,
+            resources: self.hardware.resources(Jobs::Auto)?,
         };
         let mut table = table(&["network", "test error", "loss"]);
         send(&request, None, |event| {

@@ -40,14 +40,28 @@ pub(crate) struct HardwareOptions {
     threads: Option<NonZeroUsize>,
 }
 
+/// How many folds or trainings run in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    Auto,
+    Count(NonZeroUsize),
+}
+
 /// How a run is executed and shown.
 #[derive(Args)]
 pub(crate) struct ExecutionOptions {
     #[command(flatten)]
     hardware: HardwareOptions,
-    /// Number of folds or trainings to run in parallel [default: one per device].
-    #[arg(long, value_name = "N", help_heading = "Hardware", value_parser = count)]
-    jobs: Option<NonZeroUsize>,
+    /// Number of folds or trainings to run in parallel, or auto: one on a CPU; on GPUs the number that is
+    /// the fastest, which is measured first.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Hardware",
+        default_value = "auto",
+        value_parser = jobs
+    )]
+    jobs: Jobs,
     /// Print events as JSON, one per line.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -59,12 +73,14 @@ pub(crate) struct ExecutionOptions {
 }
 
 impl HardwareOptions {
-    /// The hardware to use; `jobs` is the number of folds or trainings in parallel.
-    pub(crate) fn resources(&self, jobs: Option<NonZeroUsize>) -> Result<Resources> {
+    pub(crate) fn resources(&self, jobs: Jobs) -> Result<Resources> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
         let mut resources = Resources::new(self.device.clone(), threads);
-        resources.jobs = jobs.map(NonZeroUsize::get);
+        resources.jobs = match jobs {
+            Jobs::Auto => None,
+            Jobs::Count(count) => Some(count.get()),
+        };
         resources
             .check()
             .map_err(|error| Usage(error.to_string()))?;
@@ -130,6 +146,15 @@ impl ExecutionOptions {
             true => Ok(()),
             false => print(&text(&summary)),
         }
+    }
+}
+
+fn jobs(text: &str) -> Result<Jobs, String> {
+    match text {
+        "auto" => Ok(Jobs::Auto),
+        _ => count(text)
+            .map(Jobs::Count)
+            .map_err(|error| format!("{error}, or auto")),
     }
 }
 
@@ -204,6 +229,16 @@ fn chained(causes: Vec<String>) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_are_a_positive_number_or_automatic() {
+        assert_eq!(jobs("auto"), Ok(Jobs::Auto));
+        assert_eq!(jobs("3"), Ok(Jobs::Count(NonZeroUsize::new(3).unwrap())));
+        for text in ["0", "x", "", "-1", "1.5", "Auto"] {
+            let expected = "must be a whole number of at least 1, or auto";
+            assert_eq!(jobs(text), Err(expected.to_owned()));
+        }
+    }
 
     #[test]
     fn errors_are_shown_with_their_standard_deviation() {

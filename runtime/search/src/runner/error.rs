@@ -80,6 +80,13 @@ pub(super) fn failed(stage: &str) -> impl FnOnce(BackendError) -> RunError {
     let message = format!("{stage} failed");
     move |source| match source.kind() {
         BackendErrorKind::Stopped => RunError::new(RunErrorKind::Stopped, source.to_string()),
+        BackendErrorKind::OutOfMemory => RunError {
+            source: Some(source.into()),
+            ..RunError::new(
+                RunErrorKind::Backend,
+                format!("{message} for lack of memory: fewer --jobs need less"),
+            )
+        },
         _ => RunError {
             source: Some(source.into()),
             ..RunError::new(RunErrorKind::Backend, message)

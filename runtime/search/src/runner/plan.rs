@@ -1,84 +1,115 @@
 //! The remaining work of a run, and an estimate of its duration.
 
-use std::{panic, thread};
-
 use super::error::{RunError, failed};
+use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
+use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{RunConfig, TrainingConfig};
+use crate::config::RunConfig;
 use crate::directory::RunDirectory;
+use crate::environment::Environment;
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
-use crate::results::Rates;
+use crate::results::{JobRates, Rates};
 use crate::trial::Trial;
 
-/// The plan of a run on `images` training images. If the records do not show the speed of this machine,
-/// as many backends measure it as will work side by side.
-pub(super) fn plan<B: Backend>(
-    config: &RunConfig,
-    folds: &[Fold],
-    images: usize,
-    directory: &RunDirectory,
-    backends: &mut [B],
-    stop: &StopFlag,
-) -> Result<Plan, RunError> {
-    let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
-    let final_trainings = all_trainings(&config.final_trainings).count();
-    let remaining = RemainingWork::of(config, folds, images, directory)?;
-    let training = &config.common.training;
-    let jobs = folds.len().max(final_trainings).max(1);
-    let parallel = backends.len().min(jobs);
-    let rates = match remaining.recorded_rates() {
-        Some(Rates { train, classify }) => {
-            Rates::new(train * parallel as f64, classify * parallel as f64)
-        }
-        None => measured_rates(&mut backends[..parallel], training, stop)
-            .map_err(failed("measuring the speed"))?,
-    };
-    let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
-    devices.sort();
-    devices.dedup();
-    let dataset = backends[0].dataset();
-    Ok(Plan {
-        run: directory.path().to_owned(),
-        device: devices.join(", "),
-        images: dataset.images,
-        size: dataset.size,
-        classes: dataset.classes,
-        folds: folds.len(),
-        trials: folds.len().saturating_mul(trials),
-        final_trainings,
-        images_to_train: remaining.train,
-        images_to_classify: remaining.classify,
-        rates,
-        estimated_seconds: remaining.train as f64 / rates.train
-            + remaining.classify as f64 / rates.classify,
-    })
+/// Plans a run.
+pub(super) struct Planner<'a> {
+    pub(super) config: &'a RunConfig,
+    pub(super) folds: &'a [Fold],
+    /// The number of images in the training split.
+    pub(super) images: usize,
+    pub(super) directory: &'a RunDirectory,
+    /// What the run continues in; `None` if it is not known.
+    pub(super) environment: Option<&'a Environment>,
+    /// Whether the number of backends that will work is still to be chosen.
+    pub(super) chooses_jobs: bool,
 }
 
-/// The rates of all backends together, measured side by side, since they may share a device.
-fn measured_rates<B: Backend>(
-    backends: &mut [B],
-    training: &TrainingConfig,
-    stop: &StopFlag,
-) -> Result<Rates, BackendError> {
-    thread::scope(|scope| {
-        let measure = |backend| scope.spawn(move || B::rates(backend, training, stop));
-        let threads: Vec<_> = backends.iter_mut().map(measure).collect();
-        let rates = threads.into_iter().map(|thread| match thread.join() {
-            Ok(rates) => rates,
-            Err(panic) => panic::resume_unwind(panic),
-        });
-        rates.reduce(|sum, one| {
-            let (sum, one) = (sum?, one?);
-            Ok(Rates::new(
-                sum.train + one.train,
-                sum.classify + one.classify,
-            ))
+impl Planner<'_> {
+    /// The plan. If the records do not show the speed, it is measured.
+    pub(super) fn plan<B: Backend>(
+        &self,
+        backends: &mut [B],
+        stop: &StopFlag,
+    ) -> Result<Plan, RunError> {
+        let config = self.config;
+        let mut remaining = RemainingWork::of(config, self.folds, self.images, self.directory)?;
+        if !self.records_show_the_speed()? {
+            remaining.trained = Throughput::default();
+            remaining.classified = Throughput::default();
+        }
+        let mut devices: Vec<String> = backends.iter().map(Backend::device).collect();
+        devices.sort();
+        devices.dedup();
+        let all = backends.len();
+        let max = remaining.max_jobs(all);
+        let (measured, speeds) = match remaining.recorded_rates() {
+            // An epoch's duration is that of one job, beside as many others as there will be again.
+            Some(rates) => (Vec::new(), Speeds::new(vec![JobRates::new(1, rates)])),
+            None => {
+                let measured = self.measure(&remaining, devices.len(), &mut backends[..max], stop);
+                let measured = measured.map_err(failed("measuring the speed"))?;
+                (measured.clone(), Speeds::new(measured))
+            }
+        };
+        let phases = [&remaining.folds, &remaining.final_trainings];
+        let seconds = |jobs| -> f64 { phases.iter().map(|work| speeds.seconds(work, jobs)).sum() };
+        let jobs = match self.chooses_jobs {
+            // Of several that are as fast, the fewest.
+            true => (measured.iter().map(|it| it.jobs))
+                .min_by(|a, b| seconds(*a).total_cmp(&seconds(*b)))
+                .unwrap_or(all),
+            false => all,
+        };
+        let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
+        let dataset = backends[0].dataset();
+        Ok(Plan {
+            run: self.directory.path().to_owned(),
+            device: devices.join(", "),
+            images: dataset.images,
+            size: dataset.size,
+            classes: dataset.classes,
+            folds: self.folds.len(),
+            trials: self.folds.len().saturating_mul(trials),
+            final_trainings: config.final_trainings.count(),
+            images_to_train: remaining.train,
+            images_to_classify: remaining.classify,
+            jobs,
+            rates: speeds.of(jobs.min(max)),
+            estimated_seconds: seconds(jobs),
+            measured,
         })
-    })
-    .expect("there is at least one backend")
+    }
+
+    /// Whether all recorded durations are those of a job as it will run now.
+    fn records_show_the_speed(&self) -> Result<bool, RunError> {
+        if self.chooses_jobs {
+            return Ok(false);
+        }
+        let recorded = self.directory.environment().read()?;
+        let is_same = |current| (recorded.iter()).all(|it| it.is_same_hardware(current));
+        Ok(self.environment.is_none_or(is_same))
+    }
+
+    /// Measures as many jobs as will work in parallel, or the numbers to choose from, which begin with one
+    /// per device.
+    fn measure<B: Backend>(
+        &self,
+        remaining: &RemainingWork,
+        devices: usize,
+        backends: &mut [B],
+        stop: &StopFlag,
+    ) -> Result<Vec<JobRates>, BackendError> {
+        let training = &self.config.common.training;
+        if self.chooses_jobs {
+            let seconds = |rates| remaining.total().seconds(rates);
+            return rates_while_faster(devices, seconds, backends, training, stop);
+        }
+        let counts = remaining.numbers_of_jobs(backends.len());
+        rates_of(&counts, backends, training, stop)
+    }
 }
 
 /// The number of images that remain, and the recorded throughput.
@@ -86,6 +117,9 @@ fn measured_rates<B: Backend>(
 struct RemainingWork {
     train: usize,
     classify: usize,
+    folds: Vec<Work>,
+    /// They follow the folds, and are shared separately.
+    final_trainings: Vec<Work>,
     trained: Throughput,
     classified: Throughput,
 }
@@ -108,47 +142,90 @@ impl RemainingWork {
         for (number, fold) in folds.iter().enumerate() {
             let files = directory.training(TrainingId::Fold(number));
             let epochs = config.common.training.epochs.get();
-            remaining.add_training(&files, fold.train.len(), epochs)?;
+            let train = remaining.add_training(&files, fold.train.len(), epochs)?;
+            let mut classify = 0;
             if let Some(search) = &config.search
                 && !files.diverged().exists()
             {
                 let all = search.rounds.get() * search.trials.get();
                 let images = fold.validation.len().saturating_mul(search.draws.get());
-                remaining.add_trials(&files.trials().read()?, all, images);
+                classify = remaining.add_trials(&files.trials().read()?, all, images);
             }
+            remaining.folds.push(Work {
+                train: train as f64,
+                classify: classify as f64,
+            });
         }
         for (augmentation, seed) in all_trainings(&config.final_trainings) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
-            remaining.add_training(&directory.training(id), images, epochs)?;
+            let train = remaining.add_training(&directory.training(id), images, epochs)?;
+            remaining.final_trainings.push(Work {
+                train: train as f64,
+                classify: 0.0,
+            });
         }
         Ok(remaining)
     }
 
+    /// Adds a training, and returns the number of images that remain of it.
     fn add_training(
         &mut self,
         files: &TrainingFiles,
         images: usize,
         epochs: usize,
-    ) -> Result<(), RunError> {
+    ) -> Result<usize, RunError> {
         let recorded = files.epochs().read()?;
         for epoch in &recorded {
             self.trained.add(epoch.images, epoch.seconds);
         }
-        if !files.is_finished() {
-            let epochs = epochs.saturating_sub(recorded.len());
-            self.train = self.train.saturating_add(images.saturating_mul(epochs));
-        }
-        Ok(())
+        let remaining = match files.is_finished() {
+            true => 0,
+            false => images.saturating_mul(epochs.saturating_sub(recorded.len())),
+        };
+        self.train = self.train.saturating_add(remaining);
+        Ok(remaining)
     }
 
-    /// Adds a fold's trials, each of which classifies `images`.
-    fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) {
+    /// Adds a fold's trials, each of which classifies `images`, and returns the number of images that
+    /// remain of them.
+    fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) -> usize {
         for trial in recorded {
             self.classified.add(images, trial.seconds);
         }
-        let trials = all.saturating_sub(recorded.len());
-        self.classify = self.classify.saturating_add(trials.saturating_mul(images));
+        let remaining = all.saturating_sub(recorded.len()).saturating_mul(images);
+        self.classify = self.classify.saturating_add(remaining);
+        remaining
+    }
+
+    fn total(&self) -> Work {
+        Work {
+            train: self.train as f64,
+            classify: self.classify as f64,
+        }
+    }
+
+    /// The numbers of folds and of final trainings that are not done.
+    fn items(&self) -> [usize; 2] {
+        let phases = [&self.folds, &self.final_trainings];
+        phases.map(|work| work.iter().filter(|work| !work.is_done()).count())
+    }
+
+    /// How many of the workers are ever busy at the same time, at least 1.
+    fn max_jobs(&self, workers: usize) -> usize {
+        let [folds, final_trainings] = self.items();
+        workers.min(folds.max(final_trainings).max(1))
+    }
+
+    /// The numbers of workers that are busy at the same time, if equal items end at the same time: in the
+    /// full rounds and in the last round of the folds, and of the final trainings.
+    fn numbers_of_jobs(&self, workers: usize) -> Vec<usize> {
+        let rounds = |items: usize| [workers.min(items), items % workers];
+        let mut jobs = self.items().map(rounds).concat();
+        jobs.retain(|jobs| *jobs > 0);
+        jobs.sort_unstable();
+        jobs.dedup();
+        jobs
     }
 
     /// `None` if a rate is needed for which there are no records.

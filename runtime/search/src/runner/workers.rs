@@ -113,7 +113,7 @@ impl<'a> Workers<'a> {
 }
 
 /// Sets the flag when it is dropped, by an error or a panic.
-struct StopOnDrop<'a>(&'a StopFlag);
+pub(super) struct StopOnDrop<'a>(pub(super) &'a StopFlag);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Strength;
@@ -28,32 +28,40 @@ pub(crate) struct FakeBackend {
     pub(crate) nan_loss: bool,
     /// Whether every training fails.
     pub(crate) fail: bool,
-    /// A device, and how many backends will measure it.
-    pub(crate) shared: Option<(Arc<SharedDevice>, usize)>,
+    /// Without it, a backend has a device of its own.
+    pub(crate) shared: Option<Arc<SharedDevice>>,
+    /// Called before it takes part in a measurement.
+    pub(crate) before_measuring: Option<StopCheck>,
     /// The total number of epochs and trials after which the run is stopped.
     pub(crate) budget: Option<usize>,
 }
 
-/// A device that several backends share, each of which gets its part.
-#[derive(Default)]
+/// A function such as [`StopFlag::check`].
+pub(crate) type StopCheck = fn(&StopFlag) -> Result<(), BackendError>;
+
+/// A device that several backends share equally.
 pub(crate) struct SharedDevice {
-    jobs: Mutex<usize>,
-    more: Condvar,
+    /// Its rates of training with one job, two jobs and so on; it has no memory for more.
+    rates: Vec<f64>,
+    /// The number of jobs that measure now.
+    jobs: AtomicUsize,
 }
 
 impl SharedDevice {
-    /// The number of jobs that measure at the same time, once there are as many as expected. Fewer are
-    /// given up after a while.
-    fn measure(&self, expected: usize) -> usize {
-        let mut jobs = self.jobs.lock().unwrap();
-        *jobs += 1;
-        self.more.notify_all();
-        let (patience, too_few) = (Duration::from_secs(20), |jobs: &mut usize| *jobs < expected);
-        *self
-            .more
-            .wait_timeout_while(jobs, patience, too_few)
-            .unwrap()
-            .0
+    pub(crate) fn new(rates: &[f64]) -> Arc<Self> {
+        let (rates, jobs) = (rates.to_vec(), AtomicUsize::new(0));
+        Arc::new(Self { rates, jobs })
+    }
+
+    fn measure(&self, stop: &StopFlag, in_step: &dyn Fn()) -> Result<f64, BackendError> {
+        if self.jobs.fetch_add(1, Ordering::SeqCst) >= self.rates.len() {
+            return Err(BackendError::out_of_memory("the device is full"));
+        }
+        in_step();
+        let jobs = self.jobs.load(Ordering::SeqCst);
+        in_step();
+        stop.check()?;
+        Ok(self.rates[jobs - 1] / jobs as f64)
     }
 }
 
@@ -157,10 +165,28 @@ impl Backend for FakeBackend {
         Ok(Evaluation::new(0.25, loss))
     }
 
-    fn rates(&mut self, _: &TrainingConfig, _: &StopFlag) -> Result<Rates, BackendError> {
-        let shared = self.shared.as_ref();
-        let jobs = shared.map_or(1, |(device, jobs)| device.measure(*jobs)) as f64;
-        Ok(Rates::new(100.0 / jobs, 400.0 / jobs))
+    fn rates(
+        &mut self,
+        _: &TrainingConfig,
+        stop: &StopFlag,
+        in_step: &dyn Fn(),
+    ) -> Result<Rates, BackendError> {
+        if let Some(before) = self.before_measuring {
+            before(stop)?;
+        }
+        let rate = match &self.shared {
+            None => {
+                in_step();
+                stop.check()?;
+                100.0
+            }
+            Some(device) => {
+                let rate = device.measure(stop, in_step);
+                device.jobs.fetch_sub(1, Ordering::SeqCst);
+                rate?
+            }
+        };
+        Ok(Rates::new(rate, 4.0 * rate))
     }
 }
 
@@ -243,8 +269,19 @@ pub(crate) fn run_in(
     backends: &mut [FakeBackend],
     stop: &StopFlag,
 ) -> Outcome {
+    run_as(directory, config, backends, stop, |run| run)
+}
+
+/// A run with further settings.
+pub(crate) fn run_as(
+    directory: &RunDirectory,
+    config: &RunConfig,
+    backends: &mut [FakeBackend],
+    stop: &StopFlag,
+    set: fn(Run<'_, FakeBackend>) -> Run<'_, FakeBackend>,
+) -> Outcome {
     let (labels, ops, mut events) = (labels(), builtin_ops(), Vec::new());
-    let run = Run::new(config, &labels, &ops, backends, directory);
+    let run = set(Run::new(config, &labels, &ops, backends, directory));
     (run.run(stop, &mut |event| events.push(event)), events)
 }
 

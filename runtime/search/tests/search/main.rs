@@ -4,21 +4,20 @@ mod config;
 mod cuts;
 mod divergence;
 mod fake_backend;
+mod jobs;
 mod resume;
 mod trainings;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::Event;
 use faa_search::config::Augmentation;
 use faa_search::layout::TrainingId;
-use faa_search::results::Rates;
 
-use fake_backend::{FakeBackend, SharedDevice, config, run, run_on, search_in};
+use fake_backend::{FakeBackend, config, run, run_on, search_in};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
@@ -62,7 +61,7 @@ fn everything_is_reported_and_recorded() {
     assert_eq!(plan.images_to_train, 2 * 2 * 30 + 5 * 2 * 60);
     assert_eq!(plan.images_to_classify, 120 * 5 * 30);
     let expected = plan.images_to_train as f64 / 100.0 + plan.images_to_classify as f64 / 400.0;
-    assert_eq!(plan.estimated_seconds, expected);
+    assert!((plan.estimated_seconds / expected - 1.0).abs() < 1e-9);
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::TrialDone { .. })), 120);
     assert_eq!(count(|event| matches!(event, Event::EpochDone { .. })), 14);
@@ -75,22 +74,6 @@ fn everything_is_reported_and_recorded() {
     for file in ["run.json", "summary.json", "final/policy-0/evaluation.json"] {
         assert!(folder.path().join(file).exists(), "{file}");
     }
-}
-
-/// Jobs that share a device are slower than one that has it alone.
-#[test]
-fn the_speed_is_measured_with_as_many_jobs_as_will_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let shared = Arc::new(SharedDevice::default());
-    let mut backends = [(); 4].map(|()| FakeBackend {
-        shared: Some((Arc::clone(&shared), 4)),
-        ..FakeBackend::default()
-    });
-    let (_, events) = run_on(folder.path(), &config(), &mut backends);
-    let Event::Planned(plan) = &events[0] else {
-        panic!("{:?}", events[0])
-    };
-    assert_eq!(plan.rates, Rates::new(100.0, 400.0));
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Step {
         let (logits, pass) = self.trainable.forward(&images)?;
         let losses = losses(&logits, &batch.labels)?;
         self.sums.add(&logits, &losses, &batch.labels)?;
-        let gradient = self.trainable.backward(pass, &logits, &batch.labels)?;
+        let gradient = self.trainable.backward(&pass, &logits, &batch.labels)?;
         drop(self.sgd.step(network, gradient, &self.learning_rate)?);
         Ok(())
     }

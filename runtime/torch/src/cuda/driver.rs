@@ -33,7 +33,6 @@ pub(super) struct Driver {
     device_attribute: unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int,
     load_module: unsafe extern "C" fn(*mut *mut c_void, *const c_void) -> c_int,
     get_function: unsafe extern "C" fn(*mut *mut c_void, *mut c_void, *const c_char) -> c_int,
-    #[expect(clippy::type_complexity, reason = "it is the driver's")]
     launch: unsafe extern "C" fn(
         *mut c_void,
         c_uint,

@@ -110,7 +110,7 @@ impl Kernels {
     /// squares, to `sums`, `[2, channels]`, and updates the running statistics.
     pub(crate) fn forward(
         &self,
-        x: Tensor,
+        x: &Tensor,
         added: Option<&Tensor>,
         sums: &Tensor,
         parameters: [&Tensor; 2],
@@ -119,7 +119,7 @@ impl Kernels {
         let image = |tensor| Some(Part::Image(tensor));
         let [weight, bias] = parameters.map(Some).map(|it| it.map(Part::Vector));
         let running = [mean, var].map(|it| Some(Part::Vector(it)));
-        let x = channels_last(&x)?;
+        let x = channels_last(x)?;
         let added = added.map(channels_last).transpose()?;
         let sum = match &added {
             None => x.shallow_clone(),

@@ -160,11 +160,11 @@ impl Trainable {
     /// Those of libtorch.
     pub fn backward(
         &mut self,
-        pass: Pass,
+        pass: &Pass,
         logits: &Tensor,
         labels: &Tensor,
     ) -> Result<&Tensor, TchError> {
-        let (linear, of_features) = self.backward_of_linear(&pass, logits, labels)?;
+        let (linear, of_features) = self.backward_of_linear(pass, logits, labels)?;
         // The mean's gradient is the same for all pixels.
         let size = pass.last.out.size();
         let [images, channels, height, width] = [0, 1, 2, 3].map(|dimension| size[dimension]);
@@ -313,7 +313,7 @@ impl NormRelu {
         if let Some(kernels) = self.kernels {
             let running = [&norm.running_mean, &norm.running_var];
             let parameters = [&norm.weight, &norm.bias];
-            let (x, out) = kernels.forward(x, added, &self.sums[0], parameters, running)?;
+            let (x, out) = kernels.forward(&x, added, &self.sums[0], parameters, running)?;
             let statistics = None;
             return Ok(Activation { x, out, statistics });
         }
