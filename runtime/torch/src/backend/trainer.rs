@@ -1,5 +1,7 @@
 //! The steps of a training.
 
+use std::thread::{self, ThreadId};
+
 use faa_data::ChannelStatistics;
 use tch::{Kind, TchError, Tensor};
 
@@ -13,9 +15,10 @@ use crate::sgd::Sgd;
 #[derive(Debug)]
 pub(super) struct Trainer {
     step: Step,
-    /// The input of the step, on CUDA.
-    batch: Option<Batch>,
-    /// The recorded step, on CUDA.
+    /// On CUDA, the input of the step, and the thread that has taken it: libraries prepare themselves at
+    /// their first call on a thread, which cannot be recorded.
+    batch: Option<(Batch, ThreadId)>,
+    /// On CUDA, the recorded step.
     graph: Option<Graph>,
 }
 
@@ -75,10 +78,11 @@ impl Trainer {
         learning_rate: f64,
     ) -> Result<(), TchError> {
         drop(self.step.learning_rate.f_fill_(learning_rate)?);
-        let Some(input) = &mut self.batch else {
+        let Some((input, thread)) = &mut self.batch else {
             return self.first_step(network, batch);
         };
-        if !batch.upload_to(input)? {
+        let may_record = *thread == thread::current().id();
+        if !(self.graph.is_some() || may_record) || !batch.upload_to(input)? {
             return self.first_step(network, batch);
         }
         let graph = match &mut self.graph {
@@ -93,7 +97,7 @@ impl Trainer {
         let batch = batch.upload(network.device())?;
         self.step.take(network, &batch)?;
         if network.device().is_cuda() {
-            (self.batch, self.graph) = (Some(batch), None);
+            (self.batch, self.graph) = (Some((batch, thread::current().id())), None);
         }
         Ok(())
     }

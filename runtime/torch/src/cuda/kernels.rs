@@ -14,9 +14,9 @@ const SOURCE: &str = include_str!("kernels.cu");
 const THREADS: u32 = 256;
 /// A pack has so many bytes.
 const PACK: i64 = 16;
-/// Enough to hide the latency of memory. Twice as many are slower by 3 to 5 % on an H200, since more
-/// blocks add to the same sums.
-const BLOCKS_PER_MULTIPROCESSOR: u32 = 4;
+/// Enough to hide the latency of memory, and few enough to add to the same sums. On an H200, 2 to 4 differ by
+/// 3 %; 1 and 8 are slower.
+const BLOCKS_PER_MULTIPROCESSOR: u32 = 3;
 
 /// The kernels of one device, for images of one format.
 ///
