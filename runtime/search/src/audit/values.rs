@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use faa_op::{Channels, DrawKey, ImageMut, OpSet, Stream, ValueRange};
 use faa_policy::{Executor, PackedImages, Policy, Rule, Workspace, shipped};
 
-use super::policy_at;
+use super::conditions::policy_at;
 use crate::config::AuditedOp;
 use crate::error::ConfigError;
 
