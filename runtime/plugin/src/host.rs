@@ -1,6 +1,6 @@
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -158,22 +158,10 @@ const MAX_LIBRARY_BYTES: usize = 256 << 20;
 /// Reads a file of at most `limit` bytes, through one descriptor. Anything but a file, such as a pipe
 /// that never ends, is refused, and not waited for.
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, PluginErrorKind> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
-    );
     let mut bytes = Vec::new();
     let limit = limit as u64;
-    let read = options.open(path).and_then(|file| {
-        if !file.metadata()?.is_file() {
-            let error = "it is not a file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-        }
-        file.take(limit + 1).read_to_end(&mut bytes)
-    });
+    let opened = faa_system::open_regular(path, File::options().read(true));
+    let read = opened.and_then(|(file, _)| file.take(limit + 1).read_to_end(&mut bytes));
     read.map_err(PluginErrorKind::Read)?;
     let (what, found) = ("bytes", bytes.len() as u64);
     if found > limit {
