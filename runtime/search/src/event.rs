@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::layout::TrainingId;
-use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates, Summary};
+use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates};
+use crate::seed_count::SeedCount;
+use crate::summary::Summary;
 
 /// A step of a run. Events are reported in the order in which they happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +140,8 @@ pub struct Plan {
     pub trials: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
+    /// How the number of seeds of each was chosen; `None` if the configuration gives it.
+    pub seed_count: Option<SeedCount>,
     /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
     /// The number of images that remain to be classified, over all draws and trials.

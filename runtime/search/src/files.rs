@@ -9,6 +9,7 @@ mod whole;
 
 pub(crate) use self::checksum::digest;
 pub use self::checksum::with_checksum;
+pub(crate) use self::error::REPEAT;
 pub use self::error::{FileError, FileErrorKind, MAX_BYTES};
 pub use self::fault::FaultPoint;
 pub use self::log::Log;

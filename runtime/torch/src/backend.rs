@@ -230,7 +230,7 @@ impl Backend for TorchBackend {
     fn dataset(&self) -> DatasetInfo {
         let images = [self.dataset.train.len(), self.dataset.test.len()];
         let size = [self.dataset.width, self.dataset.height];
-        DatasetInfo::new(images, size, self.dataset.classes.len())
+        DatasetInfo::new(images, size, self.dataset.classes.clone())
     }
 
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {

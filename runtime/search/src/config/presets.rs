@@ -26,8 +26,8 @@ impl RunConfig {
             },
             search: Some(SearchConfig::preset(preset)),
             final_trainings: FinalTrainings {
-                augmentations: Augmentation::ALL.to_vec(),
-                seeds: count(1),
+                augmentations: [&Augmentation::BASELINES[..], &[Augmentation::Policy]].concat(),
+                seeds: None,
                 epochs: Some(count(final_epochs)),
                 policy: None,
                 random: None,
