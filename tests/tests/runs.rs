@@ -156,11 +156,18 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
 #[test]
 fn the_number_of_seeds_is_chosen_by_an_estimate() {
     let folder = data_set();
-    let mut command = train_with(folder.path(), &[("--policy", "none"), ("--seeds", "")]);
-    let [table, message] = output_of(command.arg("--baselines=randaugment"));
-    let reason = "3 seeds per final training, because all of them with 3 seeds were estimated at 1 min, \
-                  under an hour (--seeds overrides this in a new run)";
-    assert_contains(&message, &["6 final trainings; run directory run", reason]);
+    let command = |seeds| {
+        let mut command = train_with(folder.path(), &[("--policy", "none"), ("--seeds", seeds)]);
+        command.arg("--baselines=randaugment");
+        command
+    };
+    let [table, message] = output_of(&mut command(""));
+    let parts = [
+        "6 final trainings; run directory run",
+        "3 seeds per final training, because all of them with 3 seeds were estimated at ",
+        " min, under an hour (--seeds overrides this in a new run)",
+    ];
+    assert_contains(&message, &parts);
     assert_contains(&table, &["RandAugment + base  ", " ± "]);
     for result in json_in(&folder.join("run/summary.json"))["final_trainings"]
         .as_array()
@@ -169,6 +176,11 @@ fn the_number_of_seeds_is_chosen_by_an_estimate() {
         assert_eq!(errors_of(result).len(), 3);
     }
     assert_eq!(json_in(&folder.join("run/seeds.json"))["seeds"], 3);
+
+    let advice = "the run in run chooses its number of seeds itself: omit --seeds to continue it, or \
+                  choose a different --out";
+    assert_fails(&mut command("3"), 1, &[advice]);
+    stdout_of(&mut command(""));
 }
 
 #[test]
