@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Model;
 use crate::sampler::TpeConfig;
-use crate::seed_count::SEEDS;
 
 pub use self::augmentation::Augmentation;
+
+/// The number of seeds per augmentation if it is left open and the final trainings take less than an hour
+/// with it: the fewest with which an interval means something.
+pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
 /// on one machine, device and number of threads, give equal policies and networks.

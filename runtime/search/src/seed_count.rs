@@ -5,14 +5,11 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::SEEDS;
 use crate::files::{FileError, REPEAT, read_json};
 use crate::layout::Layout;
 
-/// The number of seeds if the final trainings take less than [`LIMIT_SECONDS`] with it, and 1 otherwise:
-/// the fewest with which an interval means something.
-pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
-
-/// An hour.
+/// An hour: above it, there is one seed instead of [`SEEDS`].
 const LIMIT_SECONDS: f64 = 3600.0;
 
 /// A number of seeds and the reason for it. It is chosen when a run begins and recorded in its directory,

@@ -7,14 +7,14 @@ use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, SEEDS};
 use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{JobRates, Rates};
-use crate::seed_count::{SEEDS, SeedCount};
+use crate::seed_count::SeedCount;
 use crate::trial::Trial;
 
 /// Plans a run.
