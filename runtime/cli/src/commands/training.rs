@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use faa_data::DataSpec;
-use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
+use faa_search::config::{Augmentation, PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
@@ -162,6 +162,11 @@ pub(crate) struct GroupOptions {
     /// `--group-by -` for frames named like `video7-frame3.jpg`.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) group_by: Option<String>,
+}
+
+/// An augmentation as a value of an option.
+pub(crate) fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
+    (it.name(), it, it.description())
 }
 
 /// The ops of plugins for which `uses` is true.

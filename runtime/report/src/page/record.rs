@@ -1,5 +1,6 @@
 //! The content of a run directory. Nothing is locked or changed: a search may be writing there.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use faa_policy::Policy;
@@ -10,6 +11,7 @@ use faa_search::environment::Environment;
 use faa_search::files::{FileError, read, read_json};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
+use faa_search::seed_count::SeedCount;
 use faa_search::trial::Trial;
 
 use super::error::ReportErrorKind;
@@ -21,6 +23,8 @@ pub(super) struct Record {
     pub(super) environments: Vec<Environment>,
     /// The network of an audit, and how many points it has measured, if it has begun.
     pub(super) audit: Option<AuditRecord>,
+    /// How the number of seeds was chosen, if the run chose it.
+    pub(super) seed_count: Option<SeedCount>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
     /// The policy that was found or given.
@@ -97,6 +101,7 @@ impl Record {
             run,
             environments: layout.environment().read()?,
             audit,
+            seed_count: SeedCount::read(&layout)?,
             folds,
             policy: read_policy(&layout)?,
             final_trainings,
@@ -106,6 +111,13 @@ impl Record {
 
     pub(super) fn config(&self) -> &RunConfig {
         &self.run.config
+    }
+
+    /// The number of seeds per final training, once that is known.
+    pub(super) fn seeds(&self) -> Option<usize> {
+        let chosen = self.seed_count.map(|it| it.seeds);
+        let seeds = self.config().final_trainings.seeds.or(chosen);
+        seeds.map(NonZeroUsize::get)
     }
 
     /// Whether the run searches for its policy, or was given one.
