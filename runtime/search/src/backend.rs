@@ -21,7 +21,7 @@ pub trait Backend: Send {
     /// The name of its device, for people: `cpu`, `cuda:0`.
     fn device(&self) -> String;
 
-    /// The size of the data set and the names of its classes, for people.
+    /// The size of the data set and the names of its classes in the order of their labels, for people.
     fn dataset(&self) -> DatasetInfo;
 
     /// A network with initial weights.
@@ -162,6 +162,15 @@ pub trait NetworkFiles: Backend {
         training: &TrainingConfig,
         file: &Path,
     ) -> Result<Self::Network, BackendError>;
+
+    /// Reads a network that was trained with any configuration, on images that may be others than those
+    /// of this backend. Images are normalised as in its training.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or holds something else, or if its network has different classes or was
+    /// trained on images of a different size.
+    fn load_any(&mut self, file: &Path) -> Result<Self::Network, BackendError>;
 }
 
 /// The size of a data set, and its classes.

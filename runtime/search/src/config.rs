@@ -1,5 +1,6 @@
 //! Everything that a run can be configured with.
 
+mod audit;
 mod augmentation;
 pub(crate) mod check;
 mod presets;
@@ -13,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::model::Model;
 use crate::sampler::TpeConfig;
 
+pub use self::audit::{AuditConfig, AuditedOp, Tolerance};
 pub use self::augmentation::Augmentation;
 
 /// The number of seeds per augmentation if it is left open and the final trainings take less than an hour
 /// with it: the fewest with which an interval means something.
 pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
+/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal configurations,
 /// on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 pub struct RunConfig {
     /// The images, and how networks are trained on them.
     pub common: CommonConfig,
+    /// How ops are audited, and a policy is made of those that are safe; `None` for no audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditConfig>,
     /// How a policy is searched for; `None` trains with a policy that is given.
     pub search: Option<SearchConfig>,
     /// The trainings on all images that show what the policy is worth.
@@ -199,7 +204,7 @@ pub struct FinalTrainings {
     pub seeds: Option<NonZeroUsize>,
     /// Passes over the images; `None` for as many as in [`TrainingConfig::epochs`].
     pub epochs: Option<NonZeroUsize>,
-    /// The policy of [`Augmentation::Policy`]; `None` for the one that the search finds.
+    /// The policy of [`Augmentation::Policy`]; `None` for the one that the search or the audit finds.
     pub policy: Option<Policy>,
     /// The policies of [`Augmentation::Random`]. `None` draws from the search space, with as many
     /// sub-policies as the search finds.

@@ -16,6 +16,9 @@ pub struct Summary {
     pub policy: Option<PathBuf>,
     /// The policy's number of sub-policies.
     pub sub_policies: usize,
+    /// The file that says which ops are safe, if they were audited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PathBuf>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
     /// The policy against each baseline, in the same order.
@@ -23,7 +26,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of these results.
+    /// The summary of these results, without an audit.
     pub fn new(
         policy: Option<PathBuf>,
         sub_policies: usize,
@@ -32,6 +35,7 @@ impl Summary {
         Self {
             policy,
             sub_policies,
+            audit: None,
             comparisons: comparisons(&final_trainings),
             final_trainings,
         }

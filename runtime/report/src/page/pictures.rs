@@ -242,7 +242,7 @@ impl<'a> Augmenter<'a> {
     }
 }
 
-fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
+pub(super) fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
     let (width, height) = (dataset.width as u32, dataset.height as u32);
     let image = RgbImage::from_raw(width, height, samples)
         .ok_or("the samples do not have the length of their shape")?;

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use faa_policy::Policy;
+use faa_search::audit::{Audit, Point};
 use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
@@ -22,6 +23,8 @@ pub(super) struct Record {
     pub(super) environments: Vec<Environment>,
     /// How the number of seeds was chosen, if the run chose it.
     pub(super) seed_count: Option<SeedCount>,
+    /// The network of an audit, and how many points it has measured, if it has begun.
+    pub(super) audit: Option<AuditRecord>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
     /// The policy that was found or given.
@@ -30,6 +33,14 @@ pub(super) struct Record {
     pub(super) final_trainings: Vec<FinalRecord>,
     /// Whether the summary exists, which a run writes last.
     pub(super) finished: bool,
+}
+
+pub(super) struct AuditRecord {
+    pub(super) training: TrainingRecord,
+    /// The measurements so far.
+    pub(super) points: Vec<Point>,
+    /// What they amount to, once all are made.
+    pub(super) findings: Option<Audit>,
 }
 
 pub(super) struct FoldRecord {
@@ -62,11 +73,18 @@ impl Record {
         let layout = Layout::new(path);
         let run = RunRecord::read(&layout)?;
         let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
-        let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
+        let (mut audit, mut folds, mut final_trainings) = (None, Vec::new(), Vec::new());
         for id in layout.trainings()? {
             let files = layout.training(id);
             let training = TrainingRecord::read(&files)?;
             match id {
+                TrainingId::Audit => {
+                    audit = Some(AuditRecord {
+                        training,
+                        points: files.points().read()?,
+                        findings: read_json(&layout.audit_file())?,
+                    });
+                }
                 TrainingId::Fold(number) => folds.push(FoldRecord {
                     number,
                     training,
@@ -83,6 +101,7 @@ impl Record {
             run,
             environments: layout.environment().read()?,
             seed_count: SeedCount::read(&layout)?,
+            audit,
             folds,
             policy: read_policy(&layout)?,
             final_trainings,

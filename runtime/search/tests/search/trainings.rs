@@ -43,9 +43,9 @@ fn everything_is_trained_with_every_seed() {
         let by_class = result.by_class.iter();
         let by_class = by_class.map(|it| (it.class.as_str(), it.images, it.errors));
         let expected = [
-            ("cat", 3 * 7, 3 * 2),
-            ("dog", 3 * 7, 3 * 2),
-            ("owl", 3 * 6, 3),
+            ("left", 3 * 7, 3 * 2),
+            ("right", 3 * 7, 3 * 2),
+            ("straight", 3 * 6, 3),
         ];
         assert_eq!(by_class.collect::<Vec<_>>(), expected);
     }
@@ -64,7 +64,9 @@ fn an_evaluation_without_classes_is_continued_from() {
     run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
     let evaluation = folder.path().join("final/policy-0/evaluation.json");
     let counted = fs::read_to_string(&evaluation).unwrap();
-    assert!(counted.contains("\"class\": \"owl\",\n      \"images\": 6,\n      \"errors\": 1\n"));
+    assert!(
+        counted.contains("\"class\": \"straight\",\n      \"images\": 6,\n      \"errors\": 1\n")
+    );
     fs::write(&evaluation, with_checksum(r#"{"error": 0.5, "loss": 1.0}"#)).unwrap();
     let summary = run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
     let policy = summary.final_trainings.last().unwrap();
