@@ -21,7 +21,7 @@ pub trait Backend: Send {
     /// The name of its device, for people: `cpu`, `cuda:0`.
     fn device(&self) -> String;
 
-    /// The size of the data set and the names of its classes, for people.
+    /// The size of the data set and the names of its classes in the order of their labels, for people.
     fn dataset(&self) -> DatasetInfo;
 
     /// A network with initial weights.

@@ -21,8 +21,8 @@ pub use self::augmentation::Augmentation;
 /// with it: the fewest with which an interval means something.
 pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal configurations,
-/// on one machine, device and number of threads, give equal policies and networks.
+/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal
+/// configurations, on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -164,10 +164,8 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             policy,
         };
         let results = trainer.train(&workers, backends)?;
-        let summary = Summary {
-            audit: config.audit.as_ref().map(|_| directory.audit_file()),
-            ..Summary::new(policy.map(|_| file), sub_policies, results)
-        };
+        let mut summary = Summary::new(policy.map(|_| file), sub_policies, results);
+        summary.audit = config.audit.as_ref().map(|_| directory.audit_file());
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if found.is_none() && results.all(|it| it.errors.is_empty()) {

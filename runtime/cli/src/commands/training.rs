@@ -155,6 +155,11 @@ impl TrainingOptions {
     }
 }
 
+/// An augmentation as a value of an option.
+pub(crate) fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
+    (it.name(), it, it.description())
+}
+
 /// Which images stay together when the training split is divided.
 #[derive(Args)]
 pub(crate) struct GroupOptions {
@@ -162,11 +167,6 @@ pub(crate) struct GroupOptions {
     /// `--group-by -` for frames named like `video7-frame3.jpg`.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) group_by: Option<String>,
-}
-
-/// An augmentation as a value of an option.
-pub(crate) fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
-    (it.name(), it, it.description())
 }
 
 /// The ops of plugins for which `uses` is true.

@@ -21,10 +21,10 @@ pub(super) struct Record {
     pub(super) run: RunRecord,
     /// What the run was worked on with, in order.
     pub(super) environments: Vec<Environment>,
-    /// The network of an audit, and how many points it has measured, if it has begun.
-    pub(super) audit: Option<AuditRecord>,
     /// How the number of seeds was chosen, if the run chose it.
     pub(super) seed_count: Option<SeedCount>,
+    /// The network of an audit, and how many points it has measured, if it has begun.
+    pub(super) audit: Option<AuditRecord>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
     /// The policy that was found or given.
@@ -100,8 +100,8 @@ impl Record {
         Ok(Self {
             run,
             environments: layout.environment().read()?,
-            audit,
             seed_count: SeedCount::read(&layout)?,
+            audit,
             folds,
             policy: read_policy(&layout)?,
             final_trainings,

@@ -64,7 +64,9 @@ fn an_evaluation_without_classes_is_continued_from() {
     run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
     let evaluation = folder.path().join("final/policy-0/evaluation.json");
     let counted = fs::read_to_string(&evaluation).unwrap();
-    assert!(counted.contains("\"class\": \"owl\",\n      \"images\": 6,\n      \"errors\": 1\n"));
+    assert!(
+        counted.contains("\"class\": \"straight\",\n      \"images\": 6,\n      \"errors\": 1\n")
+    );
     fs::write(&evaluation, with_checksum(r#"{"error": 0.5, "loss": 1.0}"#)).unwrap();
     let summary = run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
     let policy = summary.final_trainings.last().unwrap();
