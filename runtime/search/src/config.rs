@@ -125,6 +125,18 @@ pub struct TrainingConfig {
     pub cutout: usize,
 }
 
+impl TrainingConfig {
+    /// The size of the batches of a training on this many images, and their number per epoch.
+    ///
+    /// All batches have one size, as in PyTorch with `drop_last`: a smaller last one would have worse
+    /// statistics in batch norm, and on a GPU, kernels of its own. The images that are left out are others in
+    /// the next epoch. With fewer images than a batch, all of them are one.
+    pub fn batches(&self, images: usize) -> (usize, usize) {
+        let size = self.batch.get().min(images).max(1);
+        (size, images / size)
+    }
+}
+
 /// How a policy is searched for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

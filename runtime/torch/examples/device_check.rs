@@ -45,10 +45,11 @@ const FLOAT32: Tolerance = [0.0, 1e-4];
 const BF16: Tolerance = [1e-4, 0.05];
 /// A gradient and a step, in the format of the network and that of the computation, against those of the CPU in
 /// 64-bit floats. In these, semantics are compared: kernels do not matter. In the others, rounding moves the
-/// inputs of some ReLUs across 0, where its gradient jumps.
+/// inputs of some ReLUs across 0, where its gradient jumps: up to 2.6e-3 was seen in float32 on an H200, and 0.16 in
+/// bf16; about three times that is allowed.
 const STEPS: [(&str, [Kind; 2], Tolerance); 3] = [
     ("float64", [Kind::Double, Kind::Double], [0.0, 1e-9]),
-    ("float32", [Kind::Float, Kind::Float], [0.0, 1e-2]),
+    ("float32", [Kind::Float, Kind::Float], [0.0, 8e-3]),
     ("bf16", [Kind::Float, Kind::BFloat16], [1e-3, 0.5]),
 ];
 /// Losses of the first epoch and of later ones. Training amplifies rounding from step to step, until two
@@ -358,7 +359,7 @@ impl Setup {
         let before = flat(network.store().parameters())?;
         let mut trainable = Trainable::new(network, kind)?;
         let (logits, pass) = trainable.forward(images)?;
-        let gradient = trainable.backward(&pass, &logits, labels)?;
+        let gradient = trainable.backward(pass, &logits, labels)?;
         let rate = Sgd::learning_rate(network, LEARNING_RATE)?;
         drop(Sgd::new(network, &self.training)?.step(network, gradient, &rate)?);
         let statistics = network

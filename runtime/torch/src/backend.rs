@@ -301,7 +301,8 @@ impl Backend for TorchBackend {
         };
         let mut network = self.begin(&task(0))?;
         let batch = training.batch.get();
-        // A GPU needs many steps to be measured: the first two of a network record the others.
+        // A GPU needs many steps to be measured: in the first one, libraries prepare themselves, and the
+        // second one is recorded.
         let grows = !self.device.is_cuda();
         let start = if grows { batch } else { 20 * batch };
         let train = rate(start, grows, in_step, |count| {

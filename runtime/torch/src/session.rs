@@ -19,6 +19,10 @@ use faa_torch::{BackendConfig, TorchBackend};
 use rayon::prelude::*;
 use tch::Device;
 
+/// Libtorch has so many streams per GPU. More jobs would share some, and a job's recorded training step would
+/// have the work of another in it.
+const JOBS_PER_GPU: usize = 32;
+
 /// The resources of a request.
 pub(crate) struct Session {
     pub(crate) data: Arc<Dataset>,
@@ -51,6 +55,14 @@ impl Session {
         {
             bail!(
                 "this CPU cannot compute in bf16, which needs AVX-512: use --precision float32 or auto"
+            );
+        }
+        let max = JOBS_PER_GPU * devices.len();
+        if let Some(jobs) = resources.jobs.filter(|jobs| *jobs > max)
+            && devices.iter().any(|device| device.is_cuda())
+        {
+            bail!(
+                "--jobs is {jobs}, but {JOBS_PER_GPU} can share a GPU: at most {max} are possible"
             );
         }
         let source = data.parse()?;
@@ -93,10 +105,10 @@ impl Session {
             {
                 Jobs::Fixed(it.jobs)
             }
-            // A job keeps a CPU thread busy, which tells the GPU what to do.
+            // A job keeps a CPU thread busy with launching its work on the GPU.
             (None, _) => {
                 let useful = items.min(self.threads).max(devices);
-                Jobs::UpTo(useful.min(Resources::MAX_JOBS))
+                Jobs::UpTo(useful.min(Resources::MAX_JOBS).min(JOBS_PER_GPU * devices))
             }
         }
     }

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -80,44 +81,68 @@ void convolution_add(at::Tensor& sum, const at::Tensor& x, const at::Tensor& wei
                   std::nullopt, Scalars(), std::nullopt);
 }
 
-// The address of a function of libtorch_cuda, by its mangled name.
-template <typename Function>
-Function* cuda_function(const char* name) {
-    void* function = dlsym(RTLD_DEFAULT, name);
-    if (!function) throw std::runtime_error(std::string("libtorch_cuda has no ") + name);
-    return reinterpret_cast<Function*>(function);
-}
-
-// `at::cuda::CUDAGraph` of libtorch 2.11, whose header needs those of CUDA. Its methods are called as
+// The methods of `at::cuda::CUDAGraph` of libtorch 2.11, whose header needs those of CUDA. They are called as
 // functions whose first argument is the object, as the ABI of x86-64 and AArch64 permits.
-class Graph {
-  public:
-    Graph() {
-        cuda_function<void(void*, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(object_, false);
-    }
-    Graph(const Graph&) = delete;
-    ~Graph() {
-        cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraphD1Ev")(object_);
-    }
-    void begin() {
-        // The pool {0, 0} stands for a new one.
-        const std::pair<unsigned long long, unsigned long long> pool(0, 0);
-        // Other threads may allocate memory meanwhile: cudaStreamCaptureModeThreadLocal.
-        const int mode = 1;
-        cuda_function<void(void*, std::pair<unsigned long long, unsigned long long>, int)>(
-            "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode")(object_, pool,
-                                                                                      mode);
-    }
-    void end() {
-        cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(object_);
-    }
-    void replay() {
-        static const auto function = cuda_function<void(void*)>("_ZN2at4cuda9CUDAGraph6replayEv");
-        function(object_);
+struct GraphMethods {
+    using Pool = std::pair<unsigned long long, unsigned long long>;
+    void (*construct)(void*, bool);
+    void (*destroy)(void*);
+    void (*capture_begin)(void*, Pool, int);
+    void (*capture_end)(void*);
+    void (*replay)(void*);
+
+    static const GraphMethods& get() {
+        static const GraphMethods methods = {
+            find<void (*)(void*, bool)>("_ZN2at4cuda9CUDAGraphC1Eb"),
+            find<void (*)(void*)>("_ZN2at4cuda9CUDAGraphD1Ev"),
+            find<void (*)(void*, Pool, int)>(
+                "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode"),
+            find<void (*)(void*)>("_ZN2at4cuda9CUDAGraph11capture_endEv"),
+            find<void (*)(void*)>("_ZN2at4cuda9CUDAGraph6replayEv"),
+        };
+        return methods;
     }
 
   private:
-    // Several times its size.
+    template <typename Function>
+    static Function find(const char* name) {
+        void* function = dlsym(RTLD_DEFAULT, name);
+        if (!function) throw std::runtime_error(std::string("libtorch_cuda has no ") + name);
+        return reinterpret_cast<Function>(function);
+    }
+};
+
+// Every graph registers itself with the device's random generator, which all threads share and libtorch does
+// not lock.
+std::mutex generator_of_graphs;
+
+class Graph {
+  public:
+    Graph() : methods_(GraphMethods::get()) {
+        methods_.construct(object_, false);
+    }
+    Graph(const Graph&) = delete;
+    ~Graph() {
+        const std::lock_guard lock(generator_of_graphs);
+        methods_.destroy(object_);
+    }
+    void begin() {
+        const std::lock_guard lock(generator_of_graphs);
+        // The pool {0, 0} stands for a new one. Other threads may allocate memory meanwhile:
+        // cudaStreamCaptureModeThreadLocal.
+        methods_.capture_begin(object_, {0, 0}, 1);
+    }
+    void end() {
+        const std::lock_guard lock(generator_of_graphs);
+        methods_.capture_end(object_);
+    }
+    void replay() {
+        methods_.replay(object_);
+    }
+
+  private:
+    const GraphMethods& methods_;
+    // Several times the size of a `CUDAGraph`.
     alignas(std::max_align_t) char object_[4096];
 };
 

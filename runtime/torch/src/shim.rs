@@ -187,8 +187,9 @@ pub(crate) fn stream(device: usize) -> Result<*mut c_void, TchError> {
 #[derive(Debug)]
 pub(crate) struct GraphHandle(*mut c_void);
 
-// SAFETY: A graph is a set of handles of CUDA, which are valid on all threads. It is used by one thread at a
-// time, since `GraphHandle` is not `Sync`.
+// SAFETY: The methods of libtorch's graph that change the generator that all graphs of a device share hold a
+// lock in `shim.cpp`. Everything else belongs to this graph, which one thread uses at a time, since
+// `GraphHandle` is not `Sync`.
 unsafe impl Send for GraphHandle {}
 
 impl Drop for GraphHandle {

@@ -138,6 +138,31 @@ fn training_reduces_the_loss_and_reports_it() {
     assert!(test.error < 0.1, "{test:?}");
 }
 
+/// Ten images are one batch, although a batch has 16.
+#[test]
+fn images_that_do_not_fill_a_batch_are_one() {
+    let (training, mut backend) = (training(), backend());
+    let images = images();
+    let task = TrainTask {
+        images: &images[..10],
+        training: &training,
+        policy: None,
+        seed: 1,
+    };
+    let mut network = backend.begin(&task).unwrap();
+    let epoch = backend.epoch(&mut network, &task, 0, &StopFlag::new());
+    let epoch = epoch.unwrap();
+    assert_eq!(epoch.images, 10);
+    assert!(epoch.loss.is_finite());
+    let none = TrainTask {
+        images: &[],
+        ..task
+    };
+    let error = backend.epoch(&mut network, &none, 0, &StopFlag::new());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no images to train on"), "{error}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_network_and_a_different_seed_a_different_one() {
     let network = |seed| weights(&train(seed).0);

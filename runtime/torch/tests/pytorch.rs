@@ -175,7 +175,7 @@ fn step(
     let mut trainable = Trainable::new(network, network.store().parameters()[0].kind()).unwrap();
     let (logits, pass) = trainable.forward(images).unwrap();
     let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0);
-    let gradient = trainable.backward(&pass, &logits, labels).unwrap();
+    let gradient = trainable.backward(pass, &logits, labels).unwrap();
     let rate = Sgd::learning_rate(network, rate).unwrap();
     let norm = sgd.step(network, gradient, &rate).unwrap();
     StepResult {

@@ -84,7 +84,9 @@ pub(super) fn failed(stage: &str) -> impl FnOnce(BackendError) -> RunError {
             source: Some(source.into()),
             ..RunError::new(
                 RunErrorKind::Backend,
-                format!("{message} for lack of memory: fewer --jobs need less"),
+                format!(
+                    "{message} for lack of memory: a smaller --batch or --model needs less, and so do fewer --jobs"
+                ),
             )
         },
         _ => RunError {

@@ -123,7 +123,7 @@ impl Planner<'_> {
     fn final_training(&self) -> Work {
         let epochs = self.config.final_epochs().get();
         Work {
-            train: self.images.saturating_mul(epochs) as f64,
+            train: images_of_epochs(&self.config.common.training, self.images, epochs) as f64,
             classify: 0.0,
         }
     }
@@ -185,11 +185,11 @@ impl RemainingWork {
         directory: &RunDirectory,
         seeds: NonZeroUsize,
     ) -> Result<Self, RunError> {
-        let mut remaining = Self::default();
+        let (mut remaining, training) = (Self::default(), &config.common.training);
         for (number, fold) in folds.iter().enumerate() {
             let files = directory.training(TrainingId::Fold(number));
             let epochs = config.common.training.epochs.get();
-            let train = remaining.add_training(&files, fold.train.len(), epochs)?;
+            let train = remaining.add_training(&files, training, fold.train.len(), epochs)?;
             let mut classify = 0;
             if let Some(search) = &config.search
                 && !files.diverged().exists()
@@ -206,7 +206,8 @@ impl RemainingWork {
         for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
-            let train = remaining.add_training(&directory.training(id), images, epochs)?;
+            let train =
+                remaining.add_training(&directory.training(id), training, images, epochs)?;
             remaining.final_trainings.push(Work {
                 train: train as f64,
                 classify: 0.0,
@@ -219,6 +220,7 @@ impl RemainingWork {
     fn add_training(
         &mut self,
         files: &TrainingFiles,
+        training: &TrainingConfig,
         images: usize,
         epochs: usize,
     ) -> Result<usize, RunError> {
@@ -228,7 +230,7 @@ impl RemainingWork {
         }
         let remaining = match files.is_finished() {
             true => 0,
-            false => images.saturating_mul(epochs.saturating_sub(recorded.len())),
+            false => images_of_epochs(training, images, epochs.saturating_sub(recorded.len())),
         };
         self.train = self.train.saturating_add(remaining);
         Ok(remaining)
@@ -300,7 +302,7 @@ impl RemainingWork {
         self.classify = self.classify.saturating_add(classify);
         let train = match audit.network {
             Some(_) => 0,
-            None => self.add_training(files, fold.train.len(), training.epochs.get())?,
+            None => self.add_training(files, training, fold.train.len(), training.epochs.get())?,
         };
         self.folds.push(Work {
             train: train as f64,
@@ -316,6 +318,12 @@ impl RemainingWork {
             classify: self.classified.rate(self.classify)?,
         })
     }
+}
+
+/// The number of images in all batches of these epochs of a training on `images`.
+fn images_of_epochs(training: &TrainingConfig, images: usize, epochs: usize) -> usize {
+    let (size, count) = training.batches(images);
+    epochs.saturating_mul(size * count)
 }
 
 impl Throughput {

@@ -22,6 +22,7 @@ pub(crate) fn config(ops: &[&str]) -> RunConfig {
     let mut config = RunConfig::for_audit(Preset::Demo, "glyphs", audit);
     config.common.training.epochs = 2.try_into().unwrap();
     config.common.training.warmup_epochs = 1;
+    config.common.training.batch = NonZeroUsize::MIN;
     config.final_trainings.epochs = None;
     config.final_trainings.seeds = NonZeroUsize::new(1);
     config

@@ -120,7 +120,8 @@ impl Backend for FakeBackend {
         self.epochs += 1;
         self.spend(stop);
         let mut done = Epoch::default();
-        (done.epoch, done.images, done.learning_rate) = (epoch, task.images.len(), learning_rate);
+        let (size, count) = task.training.batches(task.images.len());
+        (done.epoch, done.images, done.learning_rate) = (epoch, size * count, learning_rate);
         (done.loss, done.error, done.seconds) = (1.0, 0.5, 0.1);
         Ok(done)
     }
@@ -275,6 +276,8 @@ pub(crate) fn config() -> RunConfig {
     let mut config = RunConfig::for_search(Preset::Demo, "glyphs");
     config.common.training.epochs = 2.try_into().unwrap();
     config.common.training.warmup_epochs = 1;
+    // So that an epoch has all images.
+    config.common.training.batch = NonZeroUsize::MIN;
     config.final_trainings.epochs = None;
     config.final_trainings.seeds = NonZeroUsize::new(1);
     let search = search_in(&mut config);

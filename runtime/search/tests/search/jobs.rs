@@ -174,8 +174,7 @@ fn three_jobs_without_memory_for_the_third_are_two() {
     let error = result.unwrap_err();
     let message = error.to_string();
     assert!(
-        message
-            .starts_with("measuring the speed failed for lack of memory: fewer --jobs need less")
+        message.starts_with("measuring the speed failed for lack of memory: a smaller --batch")
     );
     let cause = std::error::Error::source(&error).unwrap();
     assert_eq!(cause.to_string(), "the device is full");

@@ -51,6 +51,24 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     assert_eq!(augmentations[4..], [Augmentation::Policy]);
 }
 
+/// An epoch leaves out the images that do not fill a batch.
+#[test]
+fn whole_batches_are_planned() {
+    let mut config = config();
+    config.common.training.batch = 16.try_into().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (_, events) = run_on(folder.path(), &config, &mut [FakeBackend::default()]);
+    let Event::Planned(plan) = &events[0] else {
+        panic!("{:?}", events[0])
+    };
+    assert_eq!(plan.images_to_train, 2 * 2 * 16 + 5 * 2 * 48);
+    let trained = events.iter().map(|event| match event {
+        Event::EpochDone { epoch, .. } => epoch.images,
+        _ => 0,
+    });
+    assert_eq!(trained.sum::<usize>(), plan.images_to_train);
+}
+
 #[test]
 fn everything_is_reported_and_recorded() {
     let folder = tempfile::tempdir().unwrap();

@@ -21,10 +21,10 @@ impl TorchBackend {
         let started = Instant::now();
         let trainer = network.trainer.as_mut().ok_or_else(no_optimizer)?;
         let (training, network) = (task.training, &network.network);
-        // As in PyTorch with `drop_last`: a smaller last batch would have worse statistics in batch norm, and
-        // on a GPU, kernels of its own. Other images are left out in the next epoch.
-        let batch = training.batch.get().min(task.images.len()).max(1);
-        let steps_per_epoch = task.images.len() / batch;
+        let (batch, steps_per_epoch) = training.batches(task.images.len());
+        if steps_per_epoch == 0 {
+            return Err(BackendError::other("there are no images to train on"));
+        }
         let schedule = Schedule {
             peak: training.learning_rate,
             warmup: training.warmup_epochs * steps_per_epoch,

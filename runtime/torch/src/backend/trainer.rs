@@ -11,7 +11,7 @@ use crate::cuda::Graph;
 use crate::network::{Trainable, WideResNet};
 use crate::sgd::Sgd;
 
-/// What the training of one network needs on the device, all of it allocated once.
+/// What the training of one network keeps on the device.
 #[derive(Debug)]
 pub(super) struct Trainer {
     step: Step,
@@ -70,7 +70,8 @@ impl Trainer {
     }
 
     /// One step. On CUDA, that of the first batch is done kernel by kernel, the next one of the same size is
-    /// recorded as a graph, and those after it replay it.
+    /// recorded as a graph and replayed, and so are those after it. Another thread, with a stream of its own,
+    /// begins anew.
     pub(super) fn step(
         &mut self,
         network: &WideResNet,
@@ -81,13 +82,17 @@ impl Trainer {
         let Some((input, thread)) = &mut self.batch else {
             return self.first_step(network, batch);
         };
-        let may_record = *thread == thread::current().id();
-        if !(self.graph.is_some() || may_record) || !batch.upload_to(input)? {
+        if *thread != thread::current().id() || !batch.upload_to(input)? {
             return self.first_step(network, batch);
         }
         let graph = match &mut self.graph {
             Some(graph) => graph,
-            none => none.insert(Graph::record(|| self.step.take(network, input))?),
+            none => {
+                #[expect(unsafe_code, reason = "the step is recorded")]
+                // SAFETY: The step and the batch own all tensors that a step uses, or share them with the
+                // network, and are kept beside the graph, which only this thread uses.
+                none.insert(unsafe { Graph::record(|| self.step.take(network, input))? })
+            }
         };
         graph.replay()
     }
@@ -109,7 +114,7 @@ impl Step {
         let (logits, pass) = self.trainable.forward(&images)?;
         let losses = losses(&logits, &batch.labels)?;
         self.sums.add(&logits, &losses, &batch.labels)?;
-        let gradient = self.trainable.backward(&pass, &logits, &batch.labels)?;
+        let gradient = self.trainable.backward(pass, &logits, &batch.labels)?;
         drop(self.sgd.step(network, gradient, &self.learning_rate)?);
         Ok(())
     }

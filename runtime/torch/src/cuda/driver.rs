@@ -59,6 +59,8 @@ unsafe impl Sync for Function {}
 
 /// What kernels need to know of a device.
 pub(super) struct Properties {
+    /// Its number, which is also libtorch's.
+    pub(super) device: usize,
     /// The compute capability, `[major, minor]`.
     pub(super) capability: [i32; 2],
     pub(super) multiprocessors: u32,
@@ -122,6 +124,7 @@ impl Driver {
         };
         // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR and _MULTIPROCESSOR_COUNT.
         Ok(Properties {
+            device: device.unsigned_abs() as usize,
             capability: [attribute(75)?, attribute(76)?],
             multiprocessors: attribute(16)?.unsigned_abs(),
         })
@@ -247,7 +250,9 @@ fn check(function: &str, status: c_int) -> Result<(), TchError> {
     match status {
         0 => Ok(()),
         status => {
-            let message = format!("{function} of CUDA failed with status {status}");
+            // CUDA_ERROR_OUT_OF_MEMORY.
+            let meaning = if status == 2 { " (out of memory)" } else { "" };
+            let message = format!("{function} of CUDA failed with status {status}{meaning}");
             Err(TchError::Torch(message))
         }
     }

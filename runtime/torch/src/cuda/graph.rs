@@ -1,3 +1,5 @@
+#![expect(unsafe_code, reason = "a recording keeps nothing alive")]
+
 use tch::TchError;
 
 use crate::shim::{self, GraphHandle};
@@ -16,7 +18,14 @@ impl Graph {
     /// All work must be on this thread's current stream, which must not be the default one, and nothing
     /// may wait for the device. Similar work must have been done before on this stream, since libraries
     /// cannot initialise themselves meanwhile.
-    pub(crate) fn record(work: impl FnOnce() -> Result<(), TchError>) -> Result<Self, TchError> {
+    ///
+    /// # Safety
+    ///
+    /// Tensors that `work` uses and does not allocate must live as long as the graph, and be used on the same
+    /// stream, or after waiting for it.
+    pub(crate) unsafe fn record(
+        work: impl FnOnce() -> Result<(), TchError>,
+    ) -> Result<Self, TchError> {
         let handle = shim::begin_graph()?;
         let done = work();
         // Also after a failure: the stream would be of no use otherwise.

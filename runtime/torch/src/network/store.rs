@@ -166,7 +166,7 @@ impl Store {
         self.decayed_len
     }
 
-    /// The gradients of all parameters with weight decay, laid out like the start of the flat tensor.
+    /// The gradients of consecutive parameters, laid out as these are in the flat tensor.
     pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
         let mut parts = Vec::new();
         for gradient in gradients {

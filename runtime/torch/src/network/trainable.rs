@@ -11,8 +11,8 @@ use crate::shim;
 /// A network as it is trained: batch norm uses the statistics of the batch, and updates the running ones.
 ///
 /// The backward pass is written out rather than left to libtorch's autograd. So the weights are converted to
-/// the format of the computation as one tensor, the gradient is one tensor, and on CUDA, batch norm, ReLU and the
-/// sum before them are fused, forward and backward. With the same shape of batch, a pass does the same work on
+/// the format of the computation as one tensor, the gradient is one tensor, and on CUDA, batch norm, ReLU and
+/// the sum before them are fused, forward and backward. With the same shape of batch, a pass does the same work on
 /// the same memory, and waits for nothing, so that it can be recorded as a CUDA graph.
 #[derive(Debug)]
 pub struct Trainable {
@@ -153,18 +153,19 @@ impl Trainable {
     }
 
     /// The gradient of the mean cross-entropy with respect to all parameters, laid out like the network's
-    /// flat tensor. It is overwritten by the next call. `labels` are class indices, `[images]`.
+    /// flat tensor. It is overwritten by the next call. `labels` are class indices, `[images]`. `pass` is that of
+    /// the last forward pass.
     ///
     /// # Errors
     ///
     /// Those of libtorch.
     pub fn backward(
         &mut self,
-        pass: &Pass,
+        pass: Pass,
         logits: &Tensor,
         labels: &Tensor,
     ) -> Result<&Tensor, TchError> {
-        let (linear, of_features) = self.backward_of_linear(pass, logits, labels)?;
+        let (linear, of_features) = self.backward_of_linear(&pass.features, logits, labels)?;
         // The mean's gradient is the same for all pixels.
         let size = pass.last.out.size();
         let [images, channels, height, width] = [0, 1, 2, 3].map(|dimension| size[dimension]);
@@ -179,8 +180,8 @@ impl Trainable {
         let mut gradient = self.last.backward(&pass.last, &of_pixels, None)?;
         // In the order of the backward pass.
         let mut weights = Vec::new();
-        for (block, pass) in self.blocks.iter().zip(&pass.blocks).rev() {
-            gradient = block.backward(pass, &gradient, &mut weights)?;
+        for (block, pass) in self.blocks.iter().zip(pass.blocks).rev() {
+            gradient = block.backward(&pass, &gradient, &mut weights)?;
         }
         let shape = [1, 1];
         let of_stem =
@@ -199,7 +200,7 @@ impl Trainable {
     /// The gradients of the linear layer's weight and bias, and of its input.
     fn backward_of_linear(
         &self,
-        pass: &Pass,
+        features: &Tensor,
         logits: &Tensor,
         labels: &Tensor,
     ) -> Result<([Tensor; 2], Tensor), TchError> {
@@ -211,7 +212,7 @@ impl Trainable {
             .f_softmax(1, logits.kind())?
             .f_scatter_add_(1, &labels, &minus_one)?
             .f_div_scalar_(logits.size()[0] as f64)?;
-        let weight = gradient.f_tr()?.f_matmul(&pass.features)?;
+        let weight = gradient.f_tr()?.f_matmul(features)?;
         let bias = gradient.f_sum_dim_intlist([0_i64].as_slice(), false, None)?;
         Ok(([weight, bias], gradient.f_matmul(&self.linear.0)?))
     }
