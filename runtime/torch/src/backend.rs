@@ -380,7 +380,7 @@ impl NetworkFiles for TorchBackend {
     }
 }
 
-/// Images per second of `work`, measured for about half a second after a warm-up call, in which
+/// Images per second of `work`, measured for at least 0.4 seconds after a warm-up call, in which
 /// memory is allocated and algorithms are chosen, and after `in_step`. `work` receives the number of images to process and
 /// returns how many it processed.
 fn rate(
