@@ -162,10 +162,10 @@ fn numbers_names_and_paths_that_cannot_be_are_answered_with_what_can() {
          2 search --data glyphs --out run --cutout -3 => must be a whole number of at least 0
          2 search --data glyphs --out run --learning-rate -1 => `--learning-rate` is -1: it must be above 0
          2 apply --op Invert --grid -1 cat.png --out out => -1 is not in 1..=1000
-         1 policy show rand-m9-mstd0.5 => the nearest shipped policy is `randaugment`
-         1 policy show rand-m9-mstd0.5-inc1 => one of timm's names
-         1 policy show original-mstd0.5 => the nearest shipped policy is `autoaugment-imagenet`
-         1 policy show v0 => the nearest shipped policy is `autoaugment-imagenet`
+         1 policy show rand-m9-mstd0.5 => the shipped policy `randaugment` comes nearest
+         1 policy show rand-m9-mstd0.5-inc1 => is a configuration string of timm
+         1 policy show original-mstd0.5 => the shipped policy `autoaugment-imagenet` comes nearest
+         1 policy show v0 => the shipped policy `autoaugment-imagenet` comes nearest
          1 policy show rand.json => cannot read the policy rand.json
          1 policy show v1 => there is no file and no shipped policy named `v1`",
     );

@@ -32,6 +32,13 @@ fn host() -> Host {
     Host::new(HostConfig::default()).unwrap()
 }
 
+/// A host that optimises plugins as people write them.
+fn optimising() -> Host {
+    let mut config = HostConfig::default();
+    config.compile.optimised_effort = 1_500_000;
+    Host::new(config).unwrap()
+}
+
 fn library(host: &Host, path: &Path) -> Plugin {
     host.load_path(path, native_permission()).unwrap()
 }
@@ -66,31 +73,38 @@ fn applied(
 }
 
 #[test]
-fn one_source_gives_the_same_bytes_in_three_builds() {
+fn one_source_gives_the_same_bytes_in_all_builds() {
     let host = host();
-    let (mut modules, mut libraries) = (OpSet::new(), OpSet::new());
+    let [mut modules, mut optimised, mut libraries] = [(); 3].map(|()| OpSet::new());
     for example in RUST_EXAMPLES {
-        let module = host.load_file(&module_of(example)).unwrap();
+        let file = module_of(example);
+        let module = host.load_file(&file).unwrap();
         module.add_to(&mut modules).unwrap();
+        assert_eq!(module.is_optimised(), Some(false));
+        let module = optimising().load_file(&file).unwrap();
+        module.add_to(&mut optimised).unwrap();
+        assert_eq!(module.is_optimised(), Some(true), "{example}");
         let library = library(&host, &library_of(example));
         library.add_to(&mut libraries).unwrap();
     }
     let compiled_in = compiled_in();
     let mut changed = 0;
     for &(name, values) in CASES {
-        let [own, module, library] =
-            [&compiled_in, &modules, &libraries].map(|ops| ops.get(name).unwrap().as_ref());
+        let [own, module, optimised, library] = [&compiled_in, &modules, &optimised, &libraries]
+            .map(|ops| ops.get(name).unwrap().as_ref());
         assert_eq!(own.spec(), module.spec());
         assert_eq!(own.spec(), library.spec());
         for &value in values {
             for &shape in SHAPES {
                 for channels in CHANNELS {
                     for seed in [0, 1, u64::MAX] {
-                        let [expected, by_module, by_library] = [own, module, library]
-                            .map(|op| applied(op, shape, channels, value, seed));
+                        let [expected, by_module, by_optimised, by_library] =
+                            [own, module, optimised, library]
+                                .map(|op| applied(op, shape, channels, value, seed));
                         let context = (name, value, shape, channels, seed);
                         assert!(expected.is_ok(), "{context:?}");
                         assert_eq!(by_module, expected, "{context:?}");
+                        assert_eq!(by_optimised, expected, "{context:?}");
                         assert_eq!(by_library, expected, "{context:?}");
                         changed += usize::from(expected.unwrap() != picture(shape, channels));
                     }
@@ -194,6 +208,8 @@ fn a_new_plugin_can_be_built_checked_and_used() {
     assert_contains(&stdout_of(&mut cargo), &["1 passed"]);
     stdout_of(&mut command("plugin check soft-glow.wasm"));
     let module = fs::read(folder.join("soft-glow.wasm")).unwrap();
+    let optimised = optimising().load(&module).unwrap();
+    assert_eq!(optimised.is_optimised(), Some(true));
     folder.write("plugins/soft-glow.wasm", module);
 
     let ops = json_of(&mut command("ops --plugins plugins --json"));

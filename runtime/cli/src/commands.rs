@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use faa_op::OpSet;
 use faa_op::text::clean_lines;
-use faa_policy::{MAX_BYTES, Policy, nearest_name, shipped};
+use faa_policy::{MAX_BYTES, Policy, PolicyError, nearest_name, shipped};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -88,13 +88,11 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
     }
     let path = Path::new(file_or_name);
     if !path.exists()
-        && let Some((kind, nearest)) = of_timm(file_or_name)
+        && let Some(error) = PolicyError::of_configuration(file_or_name)
     {
         bail!(
-            "`{file_or_name}` is neither a file nor a shipped policy: it looks like one of timm's names, \
-             which describe {kind} by its settings; the nearest shipped policy is `{nearest}`, and \
-             `faa-runtime policy show {nearest} --json` prints it as a file in which settings can be \
-             changed"
+            "{error}; `faa-runtime policy show NAME --json` prints a shipped policy as a file in which \
+             settings can be changed"
         );
     }
     let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
@@ -106,23 +104,6 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
     let json =
         read_bounded(path).with_context(|| format!("cannot read the policy {file_or_name}"))?;
     Policy::parse(&json).with_context(|| format!("{file_or_name} is not a valid policy"))
-}
-
-/// What a name such as `rand-m9-mstd0.5` describes in the library timm, and the nearest shipped policy.
-fn of_timm(name: &str) -> Option<(&'static str, &'static str)> {
-    let mut parts = name.split('-');
-    let (family, settings) = (parts.next()?, parts.next());
-    let is_setting = |text: &str| {
-        let value = text.trim_start_matches(|c: char| c.is_ascii_lowercase());
-        value.len() < text.len() && value.parse::<f64>().is_ok()
-    };
-    match family {
-        "rand" if settings.is_some_and(is_setting) => Some(("RandAugment", "randaugment")),
-        "original" | "originalr" | "v0" | "v0r" if settings.is_none_or(is_setting) => {
-            Some(("AutoAugment", "autoaugment-imagenet"))
-        }
-        _ => None,
-    }
 }
 
 /// Reads a file up to one byte beyond the parsers' limit, at which they refuse it.

@@ -338,7 +338,7 @@ fn interleaved(planes: &[u8]) -> RgbImage {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let (file, length) = decode::open_regular(path)?;
+    let (file, length) = faa_system::open_regular(path, File::options().read(true))?;
     if length > MAX_NAMES {
         let kib = MAX_NAMES >> 10;
         return Err(io::Error::other(format!("it is larger than {kib} KiB")));

@@ -104,11 +104,7 @@ impl Dataset {
             let groups = split.groups.iter().flat_map(|group| group.to_le_bytes());
             labels.chain(split.pixels.iter().copied()).chain(groups)
         });
-        names
-            .chain(splits)
-            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
-                (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            })
+        faa_system::fnv1a(names.chain(splits))
     }
 }
 

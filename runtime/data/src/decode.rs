@@ -14,11 +14,12 @@
 //!   memory.
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Cursor, Read};
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
+use faa_system::open_regular;
 use image::error::ImageFormatHint;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
@@ -79,22 +80,13 @@ fn scaled(image: DynamicImage, side: Option<u32>) -> RgbImage {
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let (file, length) = open_regular(path)?;
+    let (file, length) = open_regular(path, File::options().read(true))?;
     if length > MAX_BYTES {
         return Err(Refusal::file_too_large(length));
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Opens a regular file, and returns it with its length. Opening a pipe could block forever.
-pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    let metadata = fs::metadata(path)?;
-    match metadata.is_file() {
-        true => Ok((File::open(path)?, metadata.len())),
-        false => Err(io::Error::other("it is not a regular file")),
-    }
 }
 
 /// Decodes; a panic is a refusal.

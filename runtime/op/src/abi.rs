@@ -97,6 +97,9 @@ pub type NativeSpec = unsafe extern "C" fn(length: *mut usize) -> *const u8;
 
 /// Applies an op to an image in place and returns a status. On failure, writes a message of at most
 /// `capacity` bytes and its length.
+///
+/// `faa-plugin-sdk` repeats the parameters, because a function cannot be defined by the name of its type;
+/// the compiler compares both where the SDK fills a [`NativeTable`].
 pub type NativeApply = unsafe extern "C" fn(
     op: u32,
     pixels: *mut u8,

@@ -12,7 +12,7 @@ use crate::error::HostErrorKind;
 /// The resolution of time limits.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Advances an engine's epoch every tick while calls run, and sleeps otherwise.
+/// Advances the epochs of engines every tick while calls run, and sleeps otherwise.
 ///
 /// Each call has its own deadline, a number of ticks after the epoch in which it begins, so one
 /// call's time limit never ends another call.
@@ -33,13 +33,13 @@ struct Calls(AtomicUsize);
 pub(crate) struct Running<'a>(&'a AtomicUsize);
 
 impl Clock {
-    /// Starts the thread of an engine's clock. It ends with the clock.
-    pub(crate) fn start(engine: Engine) -> Result<Arc<Self>, HostErrorKind> {
+    /// Starts the thread of a clock for these engines. It ends with the clock.
+    pub(crate) fn start(engines: Vec<Engine>) -> Result<Arc<Self>, HostErrorKind> {
         let clock = Arc::new(Self::default());
         let weak = Arc::downgrade(&clock);
         let started = thread::Builder::new()
             .name("faa-plugin clock".to_owned())
-            .spawn(move || run(&weak, &engine))
+            .spawn(move || run(&weak, &engines))
             .map_err(HostErrorKind::Clock)?;
         let thread = started.thread().clone();
         clock.thread.get_or_init(|| thread);
@@ -88,7 +88,7 @@ impl Drop for Running<'_> {
     }
 }
 
-fn run(clock: &Weak<Clock>, engine: &Engine) {
+fn run(clock: &Weak<Clock>, engines: &[Engine]) {
     while let Some(running) = clock.upgrade() {
         let may_sleep = running.may_sleep();
         drop(running);
@@ -97,7 +97,7 @@ fn run(clock: &Weak<Clock>, engine: &Engine) {
         } else {
             // One tick, even if it sleeps for longer: no call may end before its limit.
             thread::sleep(TICK);
-            engine.increment_epoch();
+            engines.iter().for_each(Engine::increment_epoch);
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_clock_runs_only_while_calls_do() {
-        let clock = Clock::start(Engine::default()).unwrap();
+        let clock = Clock::start(vec![Engine::default()]).unwrap();
         let is_asleep = || clock.asleep.load(Ordering::SeqCst);
         for _ in 0..3 {
             wait_until(is_asleep);
@@ -149,7 +149,7 @@ mod tests {
     fn a_clock_s_thread_ends_with_it() {
         let engine = Engine::default();
         let weak = engine.weak();
-        let clock = Clock::start(engine).unwrap();
+        let clock = Clock::start(vec![engine]).unwrap();
         wait_until(|| clock.asleep.load(Ordering::SeqCst));
         drop(clock);
         wait_until(|| weak.upgrade().is_none());

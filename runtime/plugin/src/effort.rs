@@ -8,7 +8,7 @@ use crate::message::clean_message;
 /// Validates a module, and estimates the cost of compiling each of its functions.
 ///
 /// At most the locals and the operands are live at an operator, since the compiler moves no
-/// calculation to a different place (`OptLevel::None`). From that follows what takes it long:
+/// calculation to a different place (`OptLevel::None`, the default). From that follows what takes it long:
 ///
 /// - each operator becomes instructions, and each value that is live around them may have to be
 ///   moved to the stack and back;
@@ -16,7 +16,9 @@ use crate::message::clean_message;
 ///   instructions;
 /// - where control flow joins, each local that was assigned since it forked becomes a parameter of a
 ///   block, and the allocator goes through the parameters again and again, up to once for each value
-///   that is live at the start of a block.
+///   that is live at the start of a block;
+/// - each loop begins with a check of the deadline, around whose call all that is live is moved away, so
+///   the allocator splits those values as often as there are loops.
 ///
 /// `examples/compile_study` searches for the modules of a given effort that take the longest.
 ///
@@ -83,6 +85,7 @@ struct Cost {
     passed: u64,
     /// The assignments to locals.
     assignments: u64,
+    loops: u64,
     /// The open blocks.
     blocks: Vec<Block>,
 }
@@ -120,6 +123,7 @@ impl Cost {
             Operator::If { .. } => self.open(2),
             Operator::Loop { .. } => {
                 self.open(1);
+                self.loops += 1;
                 // It begins with a check of the deadline, which may change.
                 self.assignments += 1;
                 self.passed += 2;
@@ -173,6 +177,7 @@ impl Cost {
         self.steps
             + self.live_steps / 32
             + self.steps.saturating_mul(self.steps) / 100_000
+            + self.loops.saturating_mul(self.loops)
             + self.passed.saturating_mul(self.live_in) / 800
     }
 }

@@ -85,6 +85,7 @@ impl PluginError {
             Kind::MemoryTooLarge { .. } => "memory-too-large",
             Kind::TableTooLarge { .. } => "table-too-large",
             Kind::TooComplex { .. } => "too-complex",
+            Kind::LibraryTooLarge { .. } => "library-too-large",
             Kind::Invalid(_) => "invalid",
             Kind::Call { cause, .. } => cause.code(),
             Kind::FolderTime(_) => "folder-time",
@@ -168,7 +169,7 @@ pub enum PluginErrorKind {
         /// The limit.
         limit: u64,
     },
-    /// The file or module exceeds a limit on what is read or compiled.
+    /// The module exceeds a limit on what is compiled.
     #[error(
         "has {found} {what}, but the limit is {limit}, so that compiling takes a bounded time: make \
          it smaller, or raise the limit if you trust it"
@@ -179,6 +180,12 @@ pub enum PluginErrorKind {
         /// How much there is.
         found: u64,
         /// The limit.
+        limit: u64,
+    },
+    /// The file of a native library is larger than what is read for its digest.
+    #[error("a native library of more than {} MiB, which is the limit", limit >> 20)]
+    LibraryTooLarge {
+        /// The limit, in bytes.
         limit: u64,
     },
     /// The module is not valid WebAssembly, or uses features that plugins must not use.

@@ -1,19 +1,20 @@
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use faa_op::OpSpec;
 use faa_op::abi::AbiVersion;
-use wasmtime::{Config, Engine, Module, OptLevel, WasmFeatures};
+use wasmtime::Module;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::HostConfig;
 use crate::digest::{Sha256Digest, sha256};
-use crate::error::{HostError, HostErrorKind, PluginError, PluginErrorKind};
-use crate::inspect::inspect;
+use crate::engine::Engines;
+use crate::error::{HostError, PluginError, PluginErrorKind};
+use crate::inspect::{Inspected, inspected};
 use crate::message::clean_message;
 use crate::native::NativePlugin;
 use crate::plugin::{Code, Plugin};
@@ -33,7 +34,7 @@ pub struct Host {
 }
 
 struct Inner {
-    engine: Engine,
+    engines: Engines,
     config: HostConfig,
     cache: Option<Cache>,
     context: Context,
@@ -46,16 +47,15 @@ impl Host {
     ///
     /// [`HostError`] if WebAssembly cannot run on this machine.
     pub fn new(config: HostConfig) -> Result<Self, HostError> {
-        let engine = Engine::new(&engine_config(&config))
-            .map_err(|error| HostErrorKind::Engine(format!("{error:#}")))?;
+        let engines = Engines::new(&config)?;
         let context = Context {
             limits: config.limits.clone(),
-            clock: Clock::start(engine.clone())?,
+            clock: Clock::start(engines.all())?,
             memory: Arc::new(HostMemory::new(config.limits.total_memory)),
         };
         let inner = Arc::new(Inner {
             cache: config.cache.clone().map(Cache::new),
-            engine,
+            engines,
             config,
             context,
         });
@@ -104,6 +104,10 @@ impl Host {
     #[expect(unsafe_code, reason = "a native library can do anything")]
     pub unsafe fn load_native(&self, path: &Path) -> Result<Plugin, PluginError> {
         let library = read(path, MAX_LIBRARY_BYTES)?;
+        if library.len() > MAX_LIBRARY_BYTES {
+            let limit = MAX_LIBRARY_BYTES as u64;
+            return Err(PluginErrorKind::LibraryTooLarge { limit }.into());
+        }
         // SAFETY: the caller vouches for the library.
         let (code, specs, abi) = unsafe { NativePlugin::open(&library)? };
         Ok(self.plugin((Code::Native(code), specs, abi), Some(path), &library))
@@ -113,8 +117,8 @@ impl Host {
         let Inner {
             config, context, ..
         } = &*self.inner;
-        let abi = inspect(module, &config.limits, &config.compile)?;
-        let compiled = self.compile(module, &sha256(module))?;
+        let Inspected { abi, effort } = inspected(module, &config.limits, &config.compile)?;
+        let compiled = self.compile(module, effort, &sha256(module))?;
         let (code, specs) = WasmPlugin::new(compiled, context.clone())?;
         let code = Code::Wasm(Box::new(code));
         Ok(self.plugin((code, specs, abi), path, module))
@@ -129,9 +133,14 @@ impl Host {
         Plugin::new(loaded, path, sha256(bytes), self.config().on_failure)
     }
 
-    fn compile(&self, module: &[u8], digest: &Sha256Digest) -> Result<Module, PluginErrorKind> {
-        let Inner { engine, cache, .. } = &*self.inner;
-        let cache = cache.as_ref();
+    fn compile(
+        &self,
+        module: &[u8],
+        effort: u64,
+        digest: &Sha256Digest,
+    ) -> Result<Module, PluginErrorKind> {
+        let Inner { engines, cache, .. } = &*self.inner;
+        let (engine, cache) = (engines.for_effort(effort), cache.as_ref());
         if let Some(found) = cache.and_then(|cache| cache.find(engine, digest)) {
             return Ok(found);
         }
@@ -155,70 +164,13 @@ impl fmt::Debug for Host {
 /// The largest native library that is read for its digest: 256 MiB.
 const MAX_LIBRARY_BYTES: usize = 256 << 20;
 
-/// Reads a file of at most `limit` bytes, through one descriptor. Anything but a file, such as a pipe
-/// that never ends, is refused, and not waited for.
+/// Reads a file, through one descriptor. Of one that has more than `limit` bytes, it reads one more than
+/// that. Anything but a file, such as a pipe that never ends, is refused, and not waited for.
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, PluginErrorKind> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
-    );
     let mut bytes = Vec::new();
-    let limit = limit as u64;
-    let read = options.open(path).and_then(|file| {
-        if !file.metadata()?.is_file() {
-            let error = "it is not a file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-        }
-        file.take(limit + 1).read_to_end(&mut bytes)
-    });
+    let limit = (limit as u64).saturating_add(1);
+    let opened = faa_system::open_regular(path, File::options().read(true));
+    let read = opened.and_then(|(file, _)| file.take(limit).read_to_end(&mut bytes));
     read.map_err(PluginErrorKind::Read)?;
-    let (what, found) = ("bytes", bytes.len() as u64);
-    if found > limit {
-        return Err(PluginErrorKind::TooComplex { what, found, limit });
-    }
     Ok(bytes)
-}
-
-/// What compiled code depends on. Everything that could give other results on a different machine
-/// is off.
-fn engine_config(config: &HostConfig) -> Config {
-    let mut engine = Config::new();
-    engine
-        .wasm_features(WasmFeatures::all().difference(WasmFeatures::WASM2), false)
-        .wasm_features(WasmFeatures::MULTI_VALUE, false)
-        .cranelift_nan_canonicalization(config.canonical_nans)
-        // What is optimised was optimised by the plugin's own compiler. Doing it again makes few
-        // ops much faster, but lets values live longer than the module says, so that the time of
-        // compiling could not be bounded.
-        .cranelift_opt_level(OptLevel::None)
-        .max_wasm_stack(config.limits.stack)
-        .epoch_interruption(true)
-        // Otherwise every access to a table becomes several blocks of code.
-        .table_lazy_init(false)
-        // Only backtraces and debuggers would read it.
-        .generate_address_map(false)
-        .memory_may_move(false);
-    if address_space_is_limited() {
-        // As much as an instance may have. Code then compares addresses with the limit, which takes
-        // time; beyond 4 GiB of reserved space, which is the default, no address can reach.
-        engine
-            .memory_reservation(config.limits.memory as u64)
-            .memory_guard_size(64 << 10)
-            .guard_before_linear_memory(false);
-    }
-    engine
-}
-
-/// Whether this process may have only so much address space, as by `ulimit -v`.
-fn address_space_is_limited() -> bool {
-    #[cfg(all(unix, not(target_os = "openbsd")))]
-    {
-        use rustix::process::{Resource, getrlimit};
-        return getrlimit(Resource::As).current.is_some();
-    }
-    #[allow(unreachable_code, reason = "reached on other systems")]
-    false
 }

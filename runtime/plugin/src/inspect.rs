@@ -22,6 +22,22 @@ pub fn inspect(
     limits: &Limits,
     compile: &CompileLimits,
 ) -> Result<AbiVersion, PluginError> {
+    inspected(module, limits, compile).map(|inspected| inspected.abi)
+}
+
+/// What is known of a module before it is compiled.
+pub(crate) struct Inspected {
+    pub(crate) abi: AbiVersion,
+    /// The estimated effort of compiling it, in the units of [`CompileLimits::effort`].
+    pub(crate) effort: u64,
+}
+
+/// As [`inspect`].
+pub(crate) fn inspected(
+    module: &[u8],
+    limits: &Limits,
+    compile: &CompileLimits,
+) -> Result<Inspected, PluginError> {
     if !module.starts_with(b"\0asm") {
         return Err(PluginErrorKind::NotWasm.into());
     }
@@ -30,13 +46,14 @@ pub fn inspect(
     for payload in Parser::new(0).parse_all(module) {
         sizes.add(payload.map_err(malformed)?)?;
     }
-    let version = sizes.check(limits, compile)?;
+    let abi = sizes.check(limits, compile)?;
     // Last, because it takes the longest, and what was checked before bounds its time.
     let effort = effort(module)?;
     let depth = u64::from(effort.depth);
     check("nested blocks", depth, u64::from(compile.depth))?;
     check("units of compilation effort", effort.units, compile.effort)?;
-    Ok(version)
+    let effort = effort.units;
+    Ok(Inspected { abi, effort })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

@@ -25,6 +25,7 @@ mod config;
 mod copy;
 mod digest;
 mod effort;
+mod engine;
 mod error;
 mod exports;
 mod folder;

@@ -117,6 +117,13 @@ impl Plugin {
         self.module().map(WasmPlugin::first_memory)
     }
 
+    /// Whether a WebAssembly module was compiled with optimisation, as those are whose estimated effort is
+    /// at most [`CompileLimits::optimised_effort`](crate::CompileLimits::optimised_effort); `None` for a
+    /// native library.
+    pub fn is_optimised(&self) -> Option<bool> {
+        self.module().map(WasmPlugin::is_optimised)
+    }
+
     /// Drops this thread's instance; the thread's next call creates a new one.
     pub fn drop_instance(&self) {
         if let Some(module) = self.module() {

@@ -14,6 +14,7 @@ use wasmtime::{
 
 use crate::clock::{Clock, ticks};
 use crate::config::Limits;
+use crate::engine::is_optimising;
 use crate::error::{CallError, CallErrorKind, PluginError, PluginErrorKind};
 use crate::exports::check_exports;
 use crate::message::{clean_name, plugin_message};
@@ -116,6 +117,10 @@ impl WasmPlugin {
 
     pub(crate) fn first_memory(&self) -> usize {
         self.first_memory
+    }
+
+    pub(crate) fn is_optimised(&self) -> bool {
+        is_optimising(self.module.engine())
     }
 
     pub(crate) fn drop_instance(&self) {

@@ -1,12 +1,16 @@
 //! The host, as an embedder uses it.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, OpErrorKind, OpSet, Scratch};
-use faa_plugin::{CallErrorKind, Found, Host, HostConfig, HostErrorKind, OnFailure, Plugin};
+use faa_plugin::{
+    CallErrorKind, Found, Host, HostConfig, HostErrorKind, OnFailure, Plugin, PluginErrorKind,
+    inspect,
+};
 
 /// The example in ABI.md: `Flicker` adds or subtracts levels.
 fn flicker() -> Vec<u8> {
@@ -363,4 +367,100 @@ mod cache {
         }));
         assert_eq!(entries(&cache).len(), 2);
     }
+}
+
+/// A module, with further functions that are never called.
+fn padded(functions: usize) -> Vec<u8> {
+    let function = format!("(func {})", "(loop)".repeat(20));
+    let text = MOODY.strip_suffix(')').unwrap();
+    wat::parse_str(format!("{text} {})", function.repeat(functions))).unwrap()
+}
+
+/// The estimated effort of compiling a module.
+fn effort(module: &[u8]) -> u64 {
+    let mut config = HostConfig::default();
+    config.compile.effort = 0;
+    let error = inspect(module, &config.limits, &config.compile).unwrap_err();
+    match error.kind() {
+        PluginErrorKind::TooComplex { what, found, .. } if what.contains("effort") => *found,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn only_modules_of_small_effort_are_optimised_and_all_work() {
+    let limit = 1_000_000;
+    let optimising = host(|config| config.compile.optimised_effort = limit);
+    let default = host(|_| {}).load(&padded(0)).unwrap();
+    assert_eq!(default.is_optimised(), Some(false));
+    let each = effort(&padded(1)) - effort(&padded(0));
+    let most = ((limit - effort(&padded(0))) / each) as usize;
+    for (functions, optimised) in [(0, true), (most, true), (most + 1, false)] {
+        let module = padded(functions);
+        assert_eq!(effort(&module) <= limit, optimised);
+        let plugin = optimising.load(&module).unwrap();
+        assert_eq!(plugin.is_optimised(), Some(optimised), "{functions}");
+        assert_eq!(apply(&plugin, 0.0), Ok(1));
+        let error = apply(&plugin, 2.0).unwrap_err();
+        assert!(error.to_string().contains("today"), "{error}");
+        assert_eq!(apply(&plugin, 0.0), Ok(1));
+    }
+}
+
+#[test]
+fn cached_modules_are_those_that_would_be_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().canonicalize().unwrap().join("plugins");
+    let module = wat::parse_str(MOODY).unwrap();
+    let host = |optimised_effort| {
+        host(|config| {
+            config.compile.optimised_effort = optimised_effort;
+            config.cache = Some(cache.clone());
+        })
+    };
+    let effort = effort(&module);
+    let hosts = [(host(effort), true), (host(effort - 1), false)];
+    let entries = || -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = fs::read_dir(&cache).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect()
+    };
+    let mut found = Vec::new();
+    for (number, (host, optimised)) in (1..).zip(&hosts) {
+        let plugin = host.load(&module).unwrap();
+        assert_eq!(plugin.is_optimised(), Some(*optimised));
+        assert_eq!(entries().len(), number);
+        let new = entries().into_iter().find(|entry| !found.contains(entry));
+        found.push(new.unwrap());
+    }
+    // Each finds its own, and makes it again if it is the other's.
+    for (number, (host, optimised)) in hosts.iter().enumerate() {
+        let ((path, own), (_, other)) = (&found[number], &found[1 - number]);
+        assert_ne!(own, other);
+        for content in [own, other] {
+            fs::write(path, content).unwrap();
+            let plugin = host.load(&module).unwrap();
+            assert_eq!(plugin.is_optimised(), Some(*optimised));
+            assert_eq!(apply(&plugin, 0.0), Ok(1));
+            assert_eq!(entries(), found.iter().cloned().collect());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_library_that_is_too_large_is_not_too_complex() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.so");
+    fs::File::create(&path)
+        .unwrap()
+        .set_len((256 << 20) + 1)
+        .unwrap();
+    // SAFETY: it is not loaded.
+    #[expect(unsafe_code, reason = "that it is not loaded is tested")]
+    let error = unsafe { host(|_| {}).load_native(&path) }.unwrap_err();
+    assert_eq!(error.code(), "library-too-large");
+    assert!(error.to_string().contains("256 MiB"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! The hardware and precision of a run.
 
+use faa_system::fnv1a;
 use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use crate::VERSION;
 use crate::config::ranges::in_range;
 use crate::device::DeviceName;
 use crate::error::ConfigError;
-use crate::files::digest;
 
 /// The hardware that a run may use. On a CPU, results may depend on the number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl Environment {
         // The digest distinguishes builds of one version, also those from a package, which has no commit.
         let program = std::env::current_exe().and_then(fs::read);
         let build = match program {
-            Ok(program) => format!("{VERSION}+{:016x}", digest(&program)),
+            Ok(program) => format!("{VERSION}+{:016x}", fnv1a(program)),
             Err(_) => VERSION.to_owned(),
         };
         Self {

@@ -7,7 +7,6 @@ mod fault;
 mod log;
 mod whole;
 
-pub(crate) use self::checksum::digest;
 pub use self::checksum::with_checksum;
 pub(crate) use self::error::REPEAT;
 pub use self::error::{FileError, FileErrorKind, MAX_BYTES};

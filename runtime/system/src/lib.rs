@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cache;
+mod digest;
 mod files;
 mod home;
 mod key;
@@ -9,9 +10,11 @@ mod litter;
 mod log;
 mod private;
 pub mod programs;
+mod regular;
 mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
+pub use digest::fnv1a;
 pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
@@ -20,6 +23,7 @@ pub use log::write_log_line;
 pub use private::{
     NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
 };
+pub use regular::open_regular;
 pub use signals::{is_stopped, on_stop};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.

@@ -13,8 +13,7 @@ mod error;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::Path;
 
 use faa_data::{ChannelStatistics, Dataset};
@@ -203,28 +202,26 @@ struct NetworkFile {
 
 impl NetworkFile {
     fn open(path: &Path) -> Result<Self, CheckpointErrorKind> {
-        // Without this flag, opening a pipe would wait for somebody to write into it.
-        let mut options = File::options();
-        let mut file = (options.read(true).custom_flags(libc::O_NONBLOCK)).open(path)?;
-        let status = file.metadata()?;
-        if !status.is_file() {
-            return Err(CheckpointErrorKind::NotAFile);
-        }
+        let opened = faa_system::open_regular(path, File::options().read(true));
+        let (mut file, size) = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => CheckpointErrorKind::NotAFile,
+            _ => error.into(),
+        })?;
         let mut length = [0; 8];
         file.read_exact(&mut length)?;
         let length = u64::from_le_bytes(length);
         if length > MAX_HEADER {
             return Err(CheckpointErrorKind::TooLarge(MAX_HEADER));
         }
-        if length > status.len() {
+        if length > size {
             return Err(CheckpointErrorKind::damaged("it ends early"));
         }
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json)?;
         let header: Header = serde_json::from_slice(&json).map_err(CheckpointErrorKind::damaged)?;
         let stated = (8 + length).saturating_add(header.data_len() as u64);
-        if stated != status.len() {
-            let found = status.len();
+        if stated != size {
+            let found = size;
             let reason = format!("it has {found} bytes, and its header states {stated}");
             return Err(CheckpointErrorKind::damaged(reason));
         }

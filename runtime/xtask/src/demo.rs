@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::host::Host;
-use crate::{in_words, libtorch, program};
+use crate::{downloads, in_words, program};
 
 /// The program that is run.
 const PROGRAM: &str = "faa-runtime";
@@ -24,7 +24,7 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
     let mut times = Vec::new();
     timed(&mut times, "libtorch", || {
         host.need_cxx()?;
-        libtorch::ensure(host)
+        downloads::libtorch(host)
     })?;
     eprintln!("building {PROGRAM} …");
     let program = timed(&mut times, "build", || {

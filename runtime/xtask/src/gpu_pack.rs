@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
-use crate::{libtorch, program, steps};
+use crate::{downloads, program, steps};
 
 /// The programs that the script runs, with cargo's name of their kind.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -58,7 +58,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     ensure!(data.is_file(), "there is no file {}", data.display());
     check_target(out, *force)?;
     host.need_cxx()?;
-    libtorch::ensure(host)?;
+    downloads::libtorch(host)?;
     let mut programs = Vec::new();
     for (name, kind) in PROGRAMS {
         eprintln!("building {name} …");

@@ -3,17 +3,15 @@
 //! Everything that a checkout needs beyond a Rust toolchain is done here, so that no step depends on a
 //! shell, a start-up file or a folder created by hand.
 
-mod cache;
 mod checks;
 mod demo;
+mod downloads;
 mod gpu_pack;
 mod host;
-mod libtorch;
 mod nightly;
 mod packages;
 mod parity;
 mod program;
-mod python;
 mod steps;
 
 use std::process::ExitCode;
@@ -105,7 +103,7 @@ fn main() -> ExitCode {
     };
     let host = Host::of_process();
     let done = match command {
-        Command::Libtorch => libtorch::ensure(&host).map(|folder| {
+        Command::Libtorch => downloads::libtorch(&host).map(|folder| {
             eprintln!("libtorch is in {}", folder.display());
             ExitCode::SUCCESS
         }),

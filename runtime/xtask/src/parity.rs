@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::host::Host;
-use crate::{program, python, steps};
+use crate::{downloads, program, steps};
 
 /// The program that generates cases, an example of `faa-tests`.
 const PROGRAM: &str = "parity";
@@ -40,7 +40,7 @@ pub(crate) struct Options {
 /// Generates cases with the built-in ops and passes them to a script that compares them with Pillow, up to
 /// the first that differs.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
-    let mut python = python::with_pillow(host)?;
+    let mut python = downloads::python_with_pillow(host)?;
     if options.write_goldens {
         return write_goldens(host, &mut python);
     }

@@ -178,7 +178,8 @@ fn visit(
     limits: Limits,
     look: impl FnMut(u64, &mut tar::Entry<'_, Unpacked>) -> Result<(), Failure>,
 ) -> Result<(), DataError> {
-    let (opened, _) = decode::open_regular(file).map_err(DataError::io(file))?;
+    let (opened, _) =
+        faa_system::open_regular(file, File::options().read(true)).map_err(DataError::io(file))?;
     let mut count = 0;
     // Decompressors meet hostile input. A panic must cost the archive, not the program.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {

@@ -8,11 +8,8 @@ fn glyphs(seed: u64) -> Dataset {
     Dataset::load(&DataSpec::Glyphs { seed }, &LoadOptions::default()).unwrap()
 }
 
-/// FNV-1a, 64 bits.
 fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    faa_system::fnv1a(bytes.iter().copied())
 }
 
 /// A change to any of these numbers makes a different data set, whose results cannot be compared

@@ -1,9 +1,12 @@
 //! Measures how long the worst modules within the limits take to compile, and how much memory.
 //!
 //! ```sh
-//! cargo run --release -p faa-plugin --example compile_study
-//! cargo run --release -p faa-plugin --example compile_study search SECONDS SEED
+//! cargo run --release -p faa-plugin --example compile_study plain
+//! cargo run --release -p faa-plugin --example compile_study plain search SECONDS SEED
 //! ```
+//!
+//! `plain` measures how modules are compiled by default, and `optimised` how they are with
+//! `CompileLimits::optimised_effort`, up to three times the effort of the largest example.
 //!
 //! Each kind of code is repeated until it fills the largest function that is accepted, and that
 //! function until it fills the largest module, so the result is an upper bound for modules of that
@@ -18,10 +21,8 @@ mod search;
 use std::env;
 use std::time::Duration;
 
-use faa_plugin::{CompileLimits, HostConfig};
-
 use crate::measure::{effort, measure, measure_here};
-use crate::program::{FOUND, Generator, Program, accepted, largest};
+use crate::program::{Compilation, FOUND, Generator, Program, largest};
 use crate::search::search;
 
 /// Code that some part of a compiler takes long over: its name, the number and type of the locals,
@@ -88,19 +89,26 @@ fn kinds() -> Vec<Kind> {
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => measure_kinds(),
-        ["one", file] => measure_here(file),
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (compilation, arguments) = [Compilation::Plain, Compilation::Optimised]
+        .into_iter()
+        .find_map(|compilation| Some((compilation, arguments.strip_prefix(&[compilation.name()])?)))
+        .expect("the first argument is `plain` or `optimised`");
+    match arguments {
+        [] => measure_kinds(compilation),
+        ["one", file] => measure_here(compilation, file),
         ["search", seconds, seed] => search(
+            compilation,
             Duration::from_secs(seconds.parse().expect("a number of seconds")),
             seed.parse().expect("a number"),
         ),
-        _ => panic!("no arguments, or: search SECONDS SEED"),
+        _ => panic!("no further arguments, or: search SECONDS SEED"),
     }
 }
 
-fn measure_kinds() {
-    let limits = HostConfig::default().compile;
+fn measure_kinds(compilation: Compilation) {
+    let limits = compilation.config().compile;
+    let accepted = |module: &[u8]| compilation.accepts(module);
     let generator = Generator::new();
     let found = FOUND.map(|(name, choices)| {
         let choices = choices.to_vec();
@@ -117,19 +125,19 @@ fn measure_kinds() {
     let kinds = kinds();
     let kinds = kinds
         .iter()
-        .map(|kind| (kind.0, largest_module(kind, &limits)));
-    let escaping = escaping_functions(&limits);
+        .map(|kind| (kind.0, largest_module(kind, compilation)));
+    let escaping = escaping_functions(compilation);
     let escaping = ("functions with many parameters, in a table", escaping);
     for (name, module) in kinds.chain([escaping]).chain(found) {
         let (bytes, effort) = (module.len(), effort(&module));
-        let measured = measure(&module).expect("it is compiled");
+        let measured = measure(compilation, &module).expect("it is compiled");
         let (seconds, megabytes) = (measured.seconds, measured.megabytes);
         println!("| {name} | {bytes} | {effort} | {seconds:.2} | {megabytes:.0} |");
     }
 }
 
 /// A module of this kind, with the largest function that is accepted, repeated as often as is accepted.
-fn largest_module((_, count, of, code): &Kind, limits: &CompileLimits) -> Vec<u8> {
+fn largest_module((_, count, of, code): &Kind, compilation: Compilation) -> Vec<u8> {
     let count = *count;
     let each = |text: fn(&str, usize) -> String| -> String {
         (0..count).map(|local| text(of, local)).collect()
@@ -162,6 +170,8 @@ fn largest_module((_, count, of, code): &Kind, limits: &CompileLimits) -> Vec<u8
         );
         wat::parse_str(text).expect("the study's modules are valid")
     };
+    let limits = compilation.config().compile;
+    let accepted = |module: &[u8]| compilation.accepts(module);
     let units = largest(limits.function, |units| accepted(&module(units, 1)));
     let copies = largest(1 << 14, |copies| accepted(&module(units, copies)));
     module(units, copies)
@@ -169,7 +179,8 @@ fn largest_module((_, count, of, code): &Kind, limits: &CompileLimits) -> Vec<u8
 
 /// As many functions as are accepted, with as many parameters as are accepted, all of which others
 /// may call, since an element segment lists them.
-fn escaping_functions(limits: &CompileLimits) -> Vec<u8> {
+fn escaping_functions(compilation: Compilation) -> Vec<u8> {
+    let limits = compilation.config().compile;
     let parameters = " i32".repeat(limits.parameters as usize);
     let module = |count: usize| {
         let functions = format!("(func (param{parameters}))").repeat(count);
@@ -180,5 +191,7 @@ fn escaping_functions(limits: &CompileLimits) -> Vec<u8> {
         );
         wat::parse_str(text).expect("the study's modules are valid")
     };
-    module(largest(1 << 14, |count| accepted(&module(count))))
+    module(largest(1 << 14, |count| {
+        compilation.accepts(&module(count))
+    }))
 }

@@ -4,9 +4,10 @@ use std::env;
 use std::fs;
 use std::process::{self, Command, Stdio};
 
-use faa_plugin::{Host, HostConfig, PluginError, PluginErrorKind, inspect};
+use faa_plugin::{Host, PluginError, PluginErrorKind, inspect};
 
 use crate::processor::processor_seconds;
+use crate::program::Compilation;
 
 /// What compiling a module took.
 #[derive(Clone, Copy)]
@@ -17,15 +18,27 @@ pub(crate) struct Measured {
     pub(crate) megabytes: f64,
 }
 
+impl Compilation {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Optimised => "optimised",
+        }
+    }
+}
+
 /// Compiles a module in a separate process.
-pub(crate) fn measure(module: &[u8]) -> Option<Measured> {
+pub(crate) fn measure(compilation: Compilation, module: &[u8]) -> Option<Measured> {
     let path = env::temp_dir().join(format!("compile-study-{}.wasm", process::id()));
     fs::write(&path, module).expect("the folder for temporary files can be written to");
     let program = env::current_exe().expect("a program knows its path");
-    let output = (Command::new(program).arg("one").arg(&path))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("it starts");
+    let output = (Command::new(program)
+        .args([compilation.name(), "one"])
+        .arg(&path))
+    .stderr(Stdio::inherit())
+    .output()
+    .expect("it starts");
     fs::remove_file(&path).expect("it is this program's");
     let text = String::from_utf8(output.stdout).ok()?;
     let (seconds, megabytes) = text.trim().split_once(' ')?;
@@ -36,11 +49,9 @@ pub(crate) fn measure(module: &[u8]) -> Option<Measured> {
 }
 
 /// Compiles a module in this process, and prints what it took.
-pub(crate) fn measure_here(file: &str) {
+pub(crate) fn measure_here(compilation: Compilation, file: &str) {
     let module = fs::read(file).expect("the module can be read");
-    let mut config = HostConfig::default();
-    config.cache = None;
-    let host = Host::new(config).expect("there is a host");
+    let host = Host::new(compilation.config()).expect("there is a host");
     let before = processor_seconds();
     // The study's modules have no exports, which is checked after compiling.
     if let Err(error) = host.load(&module) {
@@ -56,7 +67,7 @@ pub(crate) fn measure_here(file: &str) {
 
 /// The effort of a module that is within the other limits.
 pub(crate) fn effort(module: &[u8]) -> u64 {
-    let mut config = HostConfig::default();
+    let mut config = Compilation::Plain.config();
     config.compile.effort = 0;
     let refused = inspect(module, &config.limits, &config.compile).err();
     match refused.as_ref().map(PluginError::kind) {

@@ -13,10 +13,12 @@ pub(crate) struct Program {
 
 /// The choices of programs with which searches ended, some under other limits.
 #[rustfmt::skip]
-pub(crate) const FOUND: [(&str, &[u8]); 4] = [
+pub(crate) const FOUND: [(&str, &[u8]); 6] = [
     ("values used in all of many loops", &[246, 61, 18, 150, 97, 252, 12, 193, 53, 155, 86, 64, 105, 126, 96, 54, 241, 51, 215, 164, 228, 185, 54, 130, 231, 232, 50, 122, 41, 214, 190, 90, 16, 98, 1, 77, 49, 20, 28, 198, 163, 41, 132, 2, 226, 234, 35, 22, 13, 35, 22, 39, 100, 16, 79, 119, 161, 33, 241, 79, 60, 161, 33, 253, 79, 60, 33, 150, 240, 66, 60, 33, 82, 129, 150, 116, 240]),
     ("locals changed in nested conditions", &[6, 164, 9, 212, 192, 48, 54, 37, 108, 18, 11, 165, 57, 255, 76, 91, 236, 72, 8, 111, 26, 111, 26, 40, 11, 5, 149, 37, 132, 37, 132, 84, 103, 68, 89, 218, 185, 70, 236, 162, 78, 50, 168, 30, 225, 131, 216, 115, 224, 249, 56, 145, 17, 228, 137, 167, 44, 69, 165, 49, 249, 8, 206, 227, 150]),
     ("tables of branches around changed locals", &[22, 79, 158, 105, 9, 132, 151, 206, 224, 136, 30, 59, 58, 45, 230, 21, 139, 149, 59, 3, 87, 244, 18, 197, 135, 61, 170, 176, 82, 135, 135, 61, 170, 176, 82, 135, 61, 170, 176, 82, 145, 167, 221, 112, 111, 27, 205, 58, 252, 107, 158, 198, 128, 180, 26, 46, 186, 105, 10, 58, 126, 207, 65, 81, 135, 95, 74, 59, 57, 131, 126, 207, 65, 81, 135, 135, 143, 95, 153]),
+    ("loops between calculations of the same values", &[0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 4, 1, 1, 5, 0, 0, 0, 1, 3, 1, 0, 0, 0, 0, 4, 1, 0, 5, 0, 0, 0, 0, 0]),
+    ("values used in all of loops, which only optimisation takes long over", &[246, 61, 18, 150, 150, 97, 252, 12, 193, 53, 155, 86, 64, 105, 126, 96, 54, 186, 165, 215, 164, 228, 161, 54, 130, 231, 232, 50, 122, 41, 214, 190, 90, 16, 98, 1, 77, 49, 20, 28, 198, 2, 226, 234, 35, 22, 13, 35, 22, 39, 100, 118, 79, 119, 161, 33, 241, 79, 207, 100, 123, 239, 111, 60, 161, 33, 253, 79, 60, 33, 150, 240, 66, 60, 33, 82, 129, 150, 116, 240]),
     ("what a search within the current limits ended with",
      &[160, 82, 72, 124, 33, 231, 182, 67, 211, 231, 182, 67, 211, 112, 124, 54, 115, 39, 221, 51, 2, 81, 138, 168, 111, 244, 64, 27, 99, 15, 16, 245, 74, 109, 82, 150, 186, 68, 62, 214, 68, 62, 132, 76, 189, 214, 161, 1, 100, 63, 240, 16, 47, 154, 11, 166, 16, 47, 154, 11, 166, 107, 177, 234, 194, 214, 129, 163, 146, 82, 214, 214, 163, 146, 82, 98, 105, 114, 229, 228, 141, 133, 114, 114, 229, 228, 141, 133, 36, 39, 114, 141]),
 ];
@@ -29,6 +31,10 @@ const F32: u8 = TYPES[2];
 const F64: u8 = TYPES[3];
 const V128: u8 = TYPES[4];
 const FUNCTION: u8 = TYPES[5];
+
+/// The opcodes that load and store the types that can be stored.
+const LOADS: [&[u8]; 5] = [&[0x28], &[0x29], &[0x2a], &[0x2b], &[0xfd, 0]];
+const STORES: [&[u8]; 5] = [&[0x36], &[0x37], &[0x38], &[0x39], &[0xfd, 11]];
 
 /// The functions of every module: their parameters and results.
 const FUNCTIONS: [(&[u8], &[u8]); 4] = [
@@ -94,7 +100,7 @@ impl Generator {
                     let mut code = vec![0];
                     (0..inputs.len()).for_each(|input| code.extend([0x20, input as u8]));
                     code.extend([&bytes, after, &[0x0b]].concat());
-                    accepted(&encode(inputs, results, &code, 1, false))
+                    Compilation::Plain.accepts(&encode(inputs, results, &code, 1, false))
                 };
                 // After `unreachable`, it does not matter what is given.
                 let found = inputs.iter().find(|inputs| accepts(inputs, &[0], &[]));
@@ -134,10 +140,39 @@ impl Generator {
     }
 }
 
-/// Whether a module is within all limits.
-pub(crate) fn accepted(module: &[u8]) -> bool {
-    let config = HostConfig::default();
-    inspect(module, &config.limits, &config.compile).is_ok()
+/// A way in which the host compiles modules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Compilation {
+    /// As all modules are compiled by default.
+    Plain,
+    /// As modules are compiled whose effort is at most `CompileLimits::optimised_effort`.
+    Optimised,
+}
+
+/// The effort up to which optimisation is studied, about three times that of the largest example.
+const OPTIMISED_EFFORT: u64 = 3_000_000;
+
+impl Compilation {
+    /// The default limits, of which each module that they accept is compiled in this way.
+    pub(crate) fn config(self) -> HostConfig {
+        let mut config = HostConfig::default();
+        config.cache = None;
+        let compile = &mut config.compile;
+        match self {
+            Self::Plain => compile.optimised_effort = 0,
+            Self::Optimised => {
+                compile.effort = OPTIMISED_EFFORT;
+                compile.optimised_effort = OPTIMISED_EFFORT;
+            }
+        }
+        config
+    }
+
+    /// Whether a module is within all limits.
+    pub(crate) fn accepts(self, module: &[u8]) -> bool {
+        let config = self.config();
+        inspect(module, &config.limits, &config.compile).is_ok()
+    }
 }
 
 /// The largest number up to `max` that is accepted, and at least 1.
@@ -199,10 +234,17 @@ impl Writer<'_> {
         let escaping = self.pick(4) == 3;
         let live = self.pick(2) == 1;
         let nest = [1, 1, 1, 2, 10, 100, 400, 900][self.pick(8)];
-        let reduce = self.pick(6) == 5;
+        let shape = self.pick(6);
+        let reduce = shape == 5;
+        let around = match shape {
+            4 => [1, 4, 10, 30, 100, 300][self.pick(6)],
+            _ => 0,
+        };
         if live {
             self.each_local(true);
         }
+        let before = self.position;
+        self.store_values(around);
         let start = self.position;
         let mut repetition = 0;
         while repetition < repetitions {
@@ -234,6 +276,8 @@ impl Writer<'_> {
             (1..repetitions).for_each(|_| self.code.extend([0xfd, 0xae, 1]));
             self.code.push(0x1a);
         }
+        self.position = before;
+        self.store_values(around);
         if live {
             self.each_local(false);
         }
@@ -241,22 +285,32 @@ impl Writer<'_> {
         escaping
     }
 
+    /// Stores values, each of a calculation that depends on its number. If that is done twice, a compiler
+    /// may keep the values in between.
+    fn store_values(&mut self, count: usize) {
+        let start = self.position;
+        for number in 0..count {
+            (self.position, self.repetition) = (start, number);
+            let of = self.pick(5);
+            self.code.extend([0x41, 0]);
+            self.expression(TYPES[of], 2);
+            self.access(STORES[of]);
+        }
+    }
+
     /// Loads all locals, so that the compiler knows nothing about them, or stores them.
     fn each_local(&mut self, load: bool) {
-        let loads: [&[u8]; 5] = [&[0x28], &[0x29], &[0x2a], &[0x2b], &[0xfd, 0]];
-        let stores: [&[u8]; 5] = [&[0x36], &[0x37], &[0x38], &[0x39], &[0xfd, 11]];
         let mut local = self.parameters;
         for of in 0..6 {
             for index in 0..self.locals[of] {
-                let access = if load { loads.get(of) } else { stores.get(of) };
+                let access = if load { LOADS.get(of) } else { STORES.get(of) };
                 if let Some(access) = access {
                     self.code.push(0x41);
                     signed(&mut self.code, 16 * index as i64);
                     if !load {
                         self.local(0x20, local);
                     }
-                    self.code.extend_from_slice(access);
-                    self.code.extend([0, 0]);
+                    self.access(access);
                     if load {
                         self.local(0x21, local);
                     }
@@ -264,6 +318,12 @@ impl Writer<'_> {
                 local += 1;
             }
         }
+    }
+
+    /// A load or a store, without an offset.
+    fn access(&mut self, opcode: &[u8]) {
+        self.code.extend_from_slice(opcode);
+        self.code.extend([0, 0]);
     }
 
     fn statements(&mut self, depth: usize) {

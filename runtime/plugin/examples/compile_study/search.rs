@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use faa_plugin::HostConfig;
-
 use crate::measure::{Measured, measure};
-use crate::program::{FOUND, Generator, Program, accepted, largest};
+use crate::program::{Compilation, FOUND, Generator, Program, largest};
 
 /// A program at the largest size that is accepted.
 struct Found {
@@ -19,11 +17,11 @@ struct Found {
 /// Changes programs at random for a time, keeps the changes that make compiling take longer, and prints
 /// the worst program of each climb. The climbs begin in turn with a random program and with one that was
 /// found before.
-pub(crate) fn search(time: Duration, seed: u64) {
+pub(crate) fn search(compilation: Compilation, time: Duration, seed: u64) {
     let generator = Generator::new();
     let mut random = Random(seed);
     let start = Instant::now();
-    let (mut tried, mut climbs, mut worst) = (0, seed as usize, 0.0);
+    let (mut tried, mut climbs, mut worst) = (0, seed as usize, (0.0_f64, 0.0_f64));
     while start.elapsed() < time {
         let begun = Instant::now();
         let choices = match FOUND.get(climbs % (2 * FOUND.len())) {
@@ -45,7 +43,7 @@ pub(crate) fn search(time: Duration, seed: u64) {
             };
             let part = [1, 1, 1, 2, 4, 16][random.below(6)];
             (tried, unchanged) = (tried + 1, unchanged + 1);
-            let Some(found) = estimate(&generator, program, part) else {
+            let Some(found) = estimate(compilation, &generator, program, part) else {
                 continue;
             };
             if best.as_ref().is_none_or(|best| found.score > best.score) {
@@ -54,21 +52,28 @@ pub(crate) fn search(time: Duration, seed: u64) {
         }
         let Some(best) = best else { continue };
         let module = generator.module(&best.program, best.repetitions, best.copies);
-        let Some(Measured { seconds, megabytes }) = measure(&module) else {
+        let Some(Measured { seconds, megabytes }) = measure(compilation, &module) else {
             continue;
         };
         println!(
             "{seconds:.2} s, {megabytes:.0} MB: {} repetitions in {} functions of {:?}",
             best.repetitions, best.copies, best.program.choices
         );
-        worst = f64::max(worst, seconds);
+        worst = (worst.0.max(seconds), worst.1.max(megabytes));
     }
-    println!("{tried} programs; the longest took {worst:.2} s");
+    let (seconds, megabytes) = worst;
+    println!("{tried} programs; at most {seconds:.2} s and {megabytes:.0} MB");
 }
 
 /// Measures a part of the largest module of a program that is accepted, and scales the result up.
-fn estimate(generator: &Generator, program: Program, part: usize) -> Option<Found> {
-    let limits = HostConfig::default().compile;
+fn estimate(
+    compilation: Compilation,
+    generator: &Generator,
+    program: Program,
+    part: usize,
+) -> Option<Found> {
+    let limits = compilation.config().compile;
+    let accepted = |module: &[u8]| compilation.accepts(module);
     let module = |repetitions, copies| generator.module(&program, repetitions, copies);
     if !accepted(&module(1, 1)) {
         return None;
@@ -81,7 +86,7 @@ fn estimate(generator: &Generator, program: Program, part: usize) -> Option<Foun
         accepted(&module(repetitions, copies))
     });
     let measured = copies.min(1 + copies / 8);
-    let Measured { seconds, megabytes } = measure(&module(repetitions, measured))?;
+    let Measured { seconds, megabytes } = measure(compilation, &module(repetitions, measured))?;
     let factor = copies as f64 / measured as f64;
     // As if there were a processor for each function. An idle process has 12 MB.
     let score = f64::max(seconds / 3.0, (megabytes - 12.0) / 512.0) * factor;

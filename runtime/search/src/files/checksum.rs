@@ -1,9 +1,4 @@
-/// FNV-1a, 64 bits. Any change of a single byte changes it.
-pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
-        (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
+use faa_system::fnv1a;
 
 const KEY: &str = "\"checksum\"";
 
@@ -21,7 +16,7 @@ pub fn with_checksum(object: &str) -> String {
     let fields = object.strip_suffix('}').expect("it is an object");
     let fields = fields.trim_end();
     let content = format!("{fields}{comma}");
-    let digest = digest(content.as_bytes());
+    let digest = fnv1a(content.bytes());
     format!("{content}{KEY}{colon}\"{digest:016x}\"{end}")
 }
 
@@ -32,7 +27,7 @@ pub(super) fn is_intact(object: &[u8]) -> bool {
         return false;
     };
     let (content, checksum) = object.split_at(end);
-    let expected = format!("{KEY}:\"{:016x}\"}}", digest(content));
+    let expected = format!("{KEY}:\"{:016x}\"}}", fnv1a(content.iter().copied()));
     let found = checksum.iter().filter(|byte| !byte.is_ascii_whitespace());
     found.eq(expected.as_bytes())
 }

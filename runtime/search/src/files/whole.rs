@@ -2,7 +2,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use faa_system::{PARTIAL_PREFIX, write_whole};
+use faa_system::{PARTIAL_PREFIX, open_regular, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -126,14 +126,7 @@ pub(crate) fn parse<T: DeserializeOwned>(
 ///
 /// Those of the operating system, or that it is not a regular file.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Without this flag, opening a pipe waits for its other end.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is not a regular file")),
-    }
+    open_regular(path, options).map(|(file, _)| file)
 }
 
 /// Reads a regular file; `None` if it does not exist.
