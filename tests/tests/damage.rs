@@ -213,7 +213,7 @@ fn trainings_that_diverge_end_the_search_with_advice() {
     let folder = data_set();
     let search = || {
         // An epoch has several steps: the first one only makes the weights huge.
-        let options = [("--learning-rate", "1e30"), ("--batch", "8")];
+        let options = [("--learning-rate", "1e30"), ("--batch", "7")];
         let mut command = search_with(folder.path(), &options);
         command.arg("--no-final-trainings");
         command

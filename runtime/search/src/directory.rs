@@ -335,7 +335,12 @@ fn first_difference(
         });
     }
     let differ = recorded != current;
-    differ.then(|| (path.to_owned(), recorded.to_string(), current.to_string()))
+    // An option that is not given has no text that could be.
+    let text = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        value => value.to_string(),
+    };
+    differ.then(|| (path.to_owned(), text(recorded), text(current)))
 }
 
 #[cfg(test)]
@@ -364,6 +369,12 @@ mod tests {
         other.common.training.learning_rate = 0.2;
         let error = RunDirectory::open(folder.path(), &other, 1).unwrap_err();
         let expected = "a different `common.training.learning_rate` (recorded 0.1, now 0.2)";
+        assert!(error.to_string().contains(expected), "{error}");
+
+        let mut sized = config();
+        sized.common.image_size = Some(16);
+        let error = RunDirectory::open(folder.path(), &sized, 1).unwrap_err();
+        let expected = "a different `common.image_size` (recorded none, now 16)";
         assert!(error.to_string().contains(expected), "{error}");
     }
 

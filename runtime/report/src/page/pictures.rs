@@ -83,10 +83,13 @@ pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
         .map_err(|error| error.to_string())?;
     let current = preview.train_images;
     match record.train_images() {
-        Some(recorded) if recorded != current => Err(format!(
+        Some(recorded) if !recorded.contains(&current) => Err(format!(
             "the data set has changed: its training split has {} instead of {}",
             counted(current, "image"),
-            count(recorded),
+            match recorded.start() == recorded.end() {
+                true => count(*recorded.start()),
+                false => format!("{} to {}", count(*recorded.start()), count(*recorded.end())),
+            },
         )),
         _ => Ok(preview.dataset),
     }

@@ -480,6 +480,19 @@ fn a_data_set_that_has_changed_or_cannot_be_verified_is_pointed_out() {
     assert_has(&page, &[&format!("No images are shown: {changed}")]);
     assert!(!page.contains("<img"));
 
+    // An epoch in batches of 16 leaves out 15 of 31 images.
+    let mut config = search(&format!("folder:{}", data.path().display()));
+    config.common.training.batch = 16.try_into().unwrap();
+    for (images, shown) in [(32, false), (16, true)] {
+        let epoch = epochs().replace("\"images\":32", &format!("\"images\":{images}"));
+        let page = Run::of(&config)
+            .fold(0, 0.9)
+            .policy(0.9)
+            .put("final/none-0/epochs.jsonl", &epoch)
+            .page();
+        assert_eq!(page.contains("<img"), shown, "{images}");
+    }
+
     let generated = Run::new("glyphs").fold(0, 0.9).page();
     assert!(generated.contains("<img") && !generated.contains(unverified));
 }
