@@ -14,12 +14,14 @@ pub(super) fn merged(
     sub_policies: Vec<SubPolicy>,
     diverged: &[usize],
 ) -> Policy {
+    // Without a date or a folder, so that the same search writes the same file, byte for byte.
+    let mut config = config.clone();
+    config.common.data = config.common.short_data();
     let common = &config.common;
     let source = format!(
         "Fast AutoAugment search on {}, seed {}, by faa-runtime {VERSION}",
         common.data, common.seed
     );
-    // Without a date or a path, so that the same search writes the same file, byte for byte.
     let mut facts = json!({"source": source, "config": config});
     if !common.plugins.is_empty() {
         facts["plugins"] = json!(common.plugins);
