@@ -65,6 +65,13 @@ pub fn train_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
     command("train", folder, &[COMMON_OPTIONS], changed)
 }
 
+/// An audit of the ops `Rotate`, `Cutout` and `FlipX` on the [`data_set`] in this folder, with the run
+/// directory `run` and these options changed or added.
+pub fn audit_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
+    let own: &[(&str, &str)] = &[("--ops", "Rotate,Cutout,FlipX"), ("--values", "3")];
+    command("audit", folder, &[COMMON_OPTIONS, own], changed)
+}
+
 fn command(
     name: &str,
     folder: &Path,

@@ -1,6 +1,7 @@
 //! The commands of `faa-runtime`.
 
 mod apply;
+mod audit;
 mod bench;
 mod completions;
 mod doctor;
@@ -29,6 +30,7 @@ use faa_policy::{MAX_BYTES, Policy, PolicyError, nearest_name, shipped};
 pub(crate) enum Command {
     Search(Box<search::Search>),
     Train(Box<train::Train>),
+    Audit(Box<audit::Audited>),
     Eval(Box<eval::Eval>),
     Report(report::Report),
     Apply(apply::Apply),
@@ -47,6 +49,7 @@ impl Command {
         match self {
             Self::Search(search) => search.run(),
             Self::Train(train) => train.run(),
+            Self::Audit(audit) => audit.run(),
             Self::Eval(eval) => eval.run(),
             Self::Report(report) => report.run(),
             Self::Apply(apply) => apply.run(),

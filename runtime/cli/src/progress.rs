@@ -62,7 +62,7 @@ impl Progress {
                 resumed,
             } => {
                 let on = match training {
-                    TrainingId::Fold(_) => "held-out",
+                    TrainingId::Audit | TrainingId::Fold(_) => "held-out",
                     TrainingId::Final { .. } => "test",
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
@@ -128,6 +128,31 @@ impl Progress {
                     *images as f64 / seconds,
                 ));
             }
+            Event::AuditStarted { points, resumed } if *resumed > 0 => {
+                self.line(&format!(
+                    "audit: continuing after {resumed} of {points} measurements"
+                ));
+            }
+            Event::PointDone {
+                op,
+                value,
+                images,
+                correct,
+                seconds,
+            } => {
+                self.advance(*images as f64 / self.rates.classify);
+                let value = value.map_or(String::new(), |value| format!(" {value}"));
+                let images = *images as f64;
+                self.step(&format!(
+                    "{op}{value}: accuracy {:.1} %, {:.0} images/s",
+                    100.0 * *correct as f64 / images,
+                    images / seconds,
+                ));
+            }
+            Event::PolicyWritten {
+                file,
+                sub_policies: 0,
+            } => self.line(&format!("policy written to {}", file.display())),
             Event::PolicyWritten { file, sub_policies } => {
                 self.line(&format!(
                     "{sub_policies} sub-policies written to {}",
@@ -155,9 +180,10 @@ impl Progress {
             "{train} training and {test} test images of {width}×{height} in {} classes, on {}",
             plan.classes, plan.device
         ));
-        let search = match plan.folds {
-            0 => String::new(),
-            folds => format!("{folds} folds, {} trials, ", plan.trials),
+        let search = match (plan.folds, plan.points) {
+            (0, 0) => String::new(),
+            (0, points) => format!("{points} measurements of ops, "),
+            (folds, _) => format!("{folds} folds, {} trials, ", plan.trials),
         };
         self.line(&format!(
             "{search}{} final trainings; run directory {}",
@@ -259,6 +285,7 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
 
 fn short(training: TrainingId) -> String {
     match training {
+        TrainingId::Audit => "training for the audit".to_owned(),
         TrainingId::Fold(fold) => format!("training fold {fold}"),
         TrainingId::Final { augmentation, seed } => {
             format!("final training with {}, seed {seed}", augmentation.name())

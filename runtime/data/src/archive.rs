@@ -40,7 +40,7 @@ mod unpacked;
 pub(crate) fn load(
     file: &Path,
     options: &LoadOptions,
-    selection: Selection,
+    selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
     let listing = list(file, entries::list(file, LIMITS)?)?;
     let path_of = |image: &Image| inside(file, &image.path);

@@ -96,7 +96,7 @@ impl Version {
         &self,
         given: &Path,
         options: &LoadOptions,
-        selection: Selection,
+        selection: Selection<'_>,
     ) -> Result<Preview, DataError> {
         let side = options.side()?.unwrap_or(SIDE);
         let stride = assembly::stride((side, side));

@@ -28,7 +28,7 @@ mod tests;
 pub(crate) fn load(
     folder: &Path,
     options: &LoadOptions,
-    selection: Selection,
+    selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
     if !folder.is_dir() {
         let words = "is not a folder; a data set is DIR/train/<class>/* and DIR/test/<class>/*";

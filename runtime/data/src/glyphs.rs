@@ -38,7 +38,7 @@ const TEST_STREAMS: u32 = 1;
 pub(crate) fn load(
     seed: u64,
     options: &LoadOptions,
-    selection: Selection,
+    selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
     if let Some(size) = options.image_size.filter(|&size| size as usize != SIDE) {
         return Err(impossible_size(

@@ -104,7 +104,7 @@ impl<T> Listing<T> {
     pub(crate) fn load(
         self,
         options: &LoadOptions,
-        selection: Selection,
+        selection: Selection<'_>,
         path_of: impl Fn(&T) -> PathBuf,
         feed: impl FnOnce(&[T], &mut Assembly) -> Result<(), DataError>,
     ) -> Result<Preview, DataError> {

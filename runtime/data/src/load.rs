@@ -35,12 +35,26 @@ impl Dataset {
     ) -> Result<Preview, DataError> {
         load(spec, options, Selection::Preview(count))
     }
+
+    /// Loads the images with these indices into the training split, which must ascend; those beyond its end
+    /// are left out. Otherwise as [`preview`](Self::preview).
+    ///
+    /// # Errors
+    ///
+    /// As [`preview`](Self::preview).
+    pub fn pick(
+        spec: &DataSpec,
+        options: &LoadOptions,
+        images: &[usize],
+    ) -> Result<Preview, DataError> {
+        load(spec, options, Selection::Images(images))
+    }
 }
 
 fn load(
     spec: &DataSpec,
     options: &LoadOptions,
-    selection: Selection,
+    selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
     if !matches!(spec, DataSpec::Folder(_) | DataSpec::Tar(_)) {
         options.refuse_groups()?;

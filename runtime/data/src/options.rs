@@ -107,24 +107,29 @@ pub(crate) fn impossible_size(size: u32, advice: &str) -> DataError {
 
 /// Which images are loaded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Selection {
+pub(crate) enum Selection<'a> {
     /// Those of both splits.
     All,
     /// At most this many that are evenly spaced in the training split, and none of the test split.
     Preview(NonZeroUsize),
+    /// Those with these indices into the training split, ascending, and none of the test split.
+    Images(&'a [usize]),
 }
 
-impl Selection {
+impl Selection<'_> {
     /// What is selected of the training split, in order.
     pub(crate) fn train<T>(self, images: Vec<T>) -> Vec<T> {
-        let Self::Preview(count) = self else {
-            return images;
-        };
         let total = images.len();
-        let count = count.get().min(total);
-        let mut wanted = (0..count).map(|image| image * total / count).peekable();
+        let wanted: Vec<usize> = match self {
+            Self::All => return images,
+            Self::Preview(count) => {
+                let count = count.get().min(total);
+                (0..count).map(|image| image * total / count).collect()
+            }
+            Self::Images(indices) => indices.to_vec(),
+        };
         let images = images.into_iter().enumerate();
-        let wanted = images.filter(|(index, _)| wanted.next_if_eq(index).is_some());
+        let wanted = images.filter(|(index, _)| wanted.binary_search(index).is_ok());
         wanted.map(|(_, image)| image).collect()
     }
 
@@ -132,7 +137,7 @@ impl Selection {
     pub(crate) fn test<T>(self, images: Vec<T>) -> Vec<T> {
         match self {
             Self::All => images,
-            Self::Preview(_) => Vec::new(),
+            Self::Preview(_) | Self::Images(_) => Vec::new(),
         }
     }
 }
@@ -150,6 +155,9 @@ mod tests {
         assert_eq!(preview(12).train(indices(10)), indices(10));
         assert!(preview(3).train(indices(0)).is_empty());
         assert!(preview(3).test(indices(10)).is_empty());
+        let chosen = Selection::Images(&[2, 7, 12]);
+        assert_eq!(chosen.train(indices(10)), [2, 7]);
+        assert!(chosen.test(indices(10)).is_empty());
         assert_eq!(Selection::All.train(indices(10)), indices(10));
         assert_eq!(Selection::All.test(indices(10)), indices(10));
     }

@@ -17,6 +17,9 @@
 //! 1.5 times as often as uniformly random ones, or if the policy changes a pixel by less than half as
 //! much as random policies do. If the latter was not measured, the question is left open.
 //!
+//! Of an audit, it shows a small curve for each op: accuracy over its values with intervals, what is
+//! accepted, the safe range, the class that suffers most, and an image that the op breaks.
+//!
 //! The expected result of random search is estimated from a fold's start-up trials, which are random,
 //! without replacement, and only for as many candidates as there are such trials.
 //!
@@ -29,6 +32,7 @@
 //! data set that a run names is not opened unless the user named it ([`name_data`]) or asks for its
 //! images.
 
+mod broken;
 mod chart;
 mod error;
 mod evidence;
@@ -59,7 +63,7 @@ use self::evidence::Evidence;
 pub use self::origin::name_data;
 use self::record::Record;
 use self::sections::{
-    Section, configuration, final_trainings, images, ops, policy, reward, summary, training,
+    Section, audit, configuration, final_trainings, images, ops, policy, reward, summary, training,
 };
 
 /// How many images a page shows if no number is chosen.
@@ -188,12 +192,17 @@ fn page(record: &Record, evidence: &Evidence<'_>) -> Markup {
 fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
     let section = |id, heading, body| Section { id, heading, body };
     let config = record.config();
+    let mut sections = Vec::new();
+    if config.audit.is_some() {
+        let audit = audit::body(record, evidence);
+        sections.push(section("audit", "Which ops are safe", audit));
+    }
     let configuration = configuration::body(record);
-    let mut sections = vec![section(
+    sections.push(section(
         "configuration",
         "Configuration and provenance",
         configuration,
-    )];
+    ));
     if let Some(search) = &config.search {
         let training = training::body(record, &config.common.training);
         let ops = ops::body(search, evidence);

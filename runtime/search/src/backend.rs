@@ -24,6 +24,9 @@ pub trait Backend: Send {
     /// The size of the data set, for people.
     fn dataset(&self) -> DatasetInfo;
 
+    /// The names of the data set's classes, in the order of their labels.
+    fn class_names(&self) -> Vec<String>;
+
     /// A network with initial weights.
     ///
     /// # Errors
@@ -161,6 +164,15 @@ pub trait NetworkFiles: Backend {
         training: &TrainingConfig,
         file: &Path,
     ) -> Result<Self::Network, BackendError>;
+
+    /// Reads a network that was trained with any configuration, on images that may be others than those
+    /// of this backend. Images are normalised as in its training.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or holds something else, or if its network has different classes or was
+    /// trained on images of a different size.
+    fn load_any(&mut self, file: &Path) -> Result<Self::Network, BackendError>;
 }
 
 /// The size of a data set.

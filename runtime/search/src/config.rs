@@ -1,5 +1,6 @@
 //! Everything that a run can be configured with.
 
+mod audit;
 pub(crate) mod check;
 mod presets;
 pub(crate) mod ranges;
@@ -13,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::Model;
 use crate::sampler::TpeConfig;
 
-/// A run: a search and final trainings, or final trainings alone. Two runs with equal configurations,
+pub use self::audit::{AuditConfig, AuditedOp, Tolerance};
+
+/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal configurations,
 /// on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +24,9 @@ use crate::sampler::TpeConfig;
 pub struct RunConfig {
     /// The images, and how networks are trained on them.
     pub common: CommonConfig,
+    /// How ops are audited, and a policy is made of those that are safe; `None` for no audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditConfig>,
     /// How a policy is searched for; `None` trains with a policy that is given.
     pub search: Option<SearchConfig>,
     /// The trainings on all images that show what the policy is worth.
@@ -204,7 +210,7 @@ pub struct FinalTrainings {
     pub seeds: NonZeroUsize,
     /// Passes over the images; `None` for as many as in [`TrainingConfig::epochs`].
     pub epochs: Option<NonZeroUsize>,
-    /// The policy of [`Augmentation::Policy`]; `None` for the one that the search finds.
+    /// The policy of [`Augmentation::Policy`]; `None` for the one that the search or the audit finds.
     pub policy: Option<Policy>,
     /// The policies of [`Augmentation::Random`]. `None` draws from the search space, with as many
     /// sub-policies as the search finds.

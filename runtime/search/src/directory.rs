@@ -146,6 +146,7 @@ impl RunDirectory {
             remove_partial_files(training.folder())?;
             training.epochs().repair()?;
             training.trials().repair()?;
+            training.points().repair()?;
         }
         Ok(Self {
             layout,
@@ -258,7 +259,13 @@ fn has_no_locks(error: &io::Error) -> bool {
 
 fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
     let path = path.display();
-    let command = |run: &RunRecord| run.config.search.as_ref().map_or("train", |_| "search");
+    let command = |run: &RunRecord| match &run.config {
+        RunConfig { audit: Some(_), .. } => "audit",
+        RunConfig {
+            search: Some(_), ..
+        } => "search",
+        _ => "train",
+    };
     let config = |run: &RunRecord| {
         let mut config = run.config.clone();
         config.common.data.clear();

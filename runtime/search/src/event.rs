@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Audit;
 use crate::environment::Environment;
 use crate::layout::TrainingId;
 use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates, Summary};
@@ -58,7 +59,8 @@ pub enum Event {
     TrainingDone {
         /// The training.
         training: TrainingId,
-        /// The network's evaluation: on D_A for a fold, on the test split for a final training.
+        /// The network's evaluation: on the held-out images for a fold or an audit, on the test split for
+        /// a final training.
         evaluation: Evaluation,
         /// Whether it was already finished.
         resumed: bool,
@@ -100,6 +102,28 @@ pub enum Event {
         /// Its duration.
         seconds: f64,
     },
+    /// The measurement of ops starts.
+    AuditStarted {
+        /// The number of points: ops at their values.
+        points: usize,
+        /// How many of them were already recorded.
+        resumed: usize,
+    },
+    /// An op was measured at one value.
+    PointDone {
+        /// The op.
+        op: String,
+        /// The value; `None` if the op has none.
+        value: Option<f64>,
+        /// The number of images that were classified, counting every draw.
+        images: usize,
+        /// How many of them were classified correctly.
+        correct: usize,
+        /// Its duration.
+        seconds: f64,
+    },
+    /// All ops are measured; these are safe.
+    AuditDone(Box<Audit>),
     /// A network was evaluated on the test split, by `evaluate`.
     Evaluated {
         /// The network's file.
@@ -136,11 +160,13 @@ pub struct Plan {
     pub folds: usize,
     /// The number of trials of all folds and rounds.
     pub trials: usize,
+    /// The number of points of an audit: ops at their values.
+    pub points: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
     /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
-    /// The number of images that remain to be classified, over all draws and trials.
+    /// The number of images that remain to be classified, over all draws, trials and points.
     pub images_to_classify: usize,
     /// The maximum number of folds or trainings that run in parallel.
     pub jobs: usize,

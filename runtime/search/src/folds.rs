@@ -96,6 +96,33 @@ pub fn stratified_folds<'a>(
     Ok((0..folds).map(fold).collect())
 }
 
+/// One split that holds out a fraction of every class, at least one image and not all. With a fraction of 1
+/// all images are held out.
+///
+/// # Errors
+///
+/// As [`stratified_folds`].
+pub fn held_out_fold(
+    labels: Labels<'_>,
+    fraction: f64,
+    images: Option<NonZeroUsize>,
+    seed: u64,
+) -> Result<Fold, ConfigError> {
+    let config = FoldConfig {
+        count: NonZeroUsize::MIN,
+        held_out: Some(if fraction == 1.0 { 0.5 } else { fraction }),
+        images,
+    };
+    let fold = stratified_folds(labels, &config, seed)?.swap_remove(0);
+    if fraction < 1.0 {
+        return Ok(fold);
+    }
+    let mut validation = [fold.train, fold.validation].concat();
+    validation.sort_unstable();
+    let train = Vec::new();
+    Ok(Fold { train, validation })
+}
+
 /// Reduces the total to `images`, by the same fraction of every class. The cumulative counts are rounded,
 /// so that the classes add up to the total. The groups of a class are reduced to about equal numbers of
 /// images, since images of a group show almost the same.
@@ -271,6 +298,20 @@ mod tests {
             assert!(validation.all(|image| !fold.train.contains(image)));
         }
         assert_ne!(folds[0].validation, folds[1].validation);
+    }
+
+    #[test]
+    fn one_fold_holds_out_a_fraction_or_everything() {
+        let fold = |fraction, images| {
+            let images = NonZeroUsize::new(images);
+            held_out_fold((&labels()).into(), fraction, images, 1).unwrap()
+        };
+        let quarter = fold(0.25, 0);
+        assert_eq!(counts(&quarter.validation), [15, 10, 5]);
+        assert_eq!(counts(&quarter.train), [45, 30, 15]);
+        let all = fold(1.0, 60);
+        assert_eq!(counts(&all.validation), [30, 20, 10]);
+        assert!(all.train.is_empty() && all.validation.is_sorted());
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! fold-0/evaluation.json          its evaluation on the images that candidates are scored on
 //! fold-0/diverged.json            replaces these three if its loss became infinite or NaN
 //! fold-0/trials.jsonl             a line per trial on the fold
+//! audit/…                         the network of an audit, like a fold's, and:
+//! audit/points.jsonl              a line per op and value
+//! audit.json                      which ops are safe
 //! policy.json                     the policy that was found or given
 //! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Point;
 use crate::config::Augmentation;
 use crate::environment::Environment;
 use crate::files::{FileError, Log};
@@ -40,6 +44,8 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainingId {
+    /// The training of an audit's network.
+    Audit,
     /// The training of a fold's network; the fold is counted from 0.
     Fold(usize),
     /// A final training.
@@ -54,6 +60,7 @@ pub enum TrainingId {
 impl fmt::Display for TrainingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Audit => write!(f, "training for the audit"),
             Self::Fold(fold) => write!(f, "training of fold {fold}"),
             Self::Final { augmentation, seed } => {
                 write!(
@@ -70,6 +77,7 @@ impl TrainingId {
     /// The path of its folder in the run directory.
     fn folder(self) -> String {
         match self {
+            Self::Audit => "audit".to_owned(),
             Self::Fold(fold) => format!("fold-{fold}"),
             Self::Final { augmentation, seed } => format!("final/{}-{seed}", augmentation.name()),
         }
@@ -100,6 +108,11 @@ impl Layout {
     /// The policy.
     pub fn policy_file(&self) -> PathBuf {
         self.path.join("policy.json")
+    }
+
+    /// Which ops are safe, if the run audits them.
+    pub fn audit_file(&self) -> PathBuf {
+        self.path.join("audit.json")
     }
 
     /// The test errors of the final trainings.
@@ -133,13 +146,14 @@ impl Layout {
         self.path.join("tensorboard").join(id.folder())
     }
 
-    /// All trainings that have a folder: folds first, each kind in ascending order. Folders with other
+    /// All trainings that have a folder: an audit's, then folds, then final ones, each kind in ascending order. Folders with other
     /// names are ignored.
     ///
     /// # Errors
     ///
     /// [`FileError`] if a folder cannot be listed.
     pub fn trainings(&self) -> Result<Vec<TrainingId>, FileError> {
+        let audit = |name: &str| (name == "audit").then_some(TrainingId::Audit);
         let fold = |name: &str| Some(TrainingId::Fold(name.strip_prefix("fold-")?.parse().ok()?));
         let final_training = |name: &str| {
             let (name, seed) = name.rsplit_once('-')?;
@@ -149,9 +163,10 @@ impl Layout {
                 seed: seed.parse().ok()?,
             })
         };
-        let folds = names_in(&self.path)?;
+        let folders = names_in(&self.path)?;
         let final_folders = names_in(&self.path.join("final"))?;
-        let mut ids: Vec<TrainingId> = folds.iter().filter_map(|name| fold(name)).collect();
+        let training = |name: &String| audit(name).or_else(|| fold(name));
+        let mut ids: Vec<TrainingId> = folders.iter().filter_map(training).collect();
         ids.extend(final_folders.iter().filter_map(|name| final_training(name)));
         ids.retain(|id| self.path.join(id.folder()).is_dir());
         ids.sort();
@@ -181,6 +196,11 @@ impl TrainingFiles {
         Log::new(self.folder.join("trials.jsonl"))
     }
 
+    /// The log of points, if this is an audit.
+    pub fn points(&self) -> Log<Point> {
+        Log::new(self.folder.join("points.jsonl"))
+    }
+
     /// What an unfinished training continues from.
     pub fn checkpoint(&self) -> PathBuf {
         self.folder.join("checkpoint.safetensors")
@@ -191,7 +211,8 @@ impl TrainingFiles {
         self.folder.join("network.safetensors")
     }
 
-    /// The network's evaluation: on D_A for a fold, on the test split for a final training.
+    /// The network's evaluation: on the held-out images for a fold or an audit, on the test split for a
+    /// final training.
     pub fn evaluation(&self) -> PathBuf {
         self.folder.join("evaluation.json")
     }

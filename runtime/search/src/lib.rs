@@ -7,6 +7,7 @@
 //! seconds with a fake backend.
 
 mod as_string;
+pub mod audit;
 pub mod backend;
 pub mod config;
 pub mod device;

@@ -193,6 +193,9 @@ pub struct Summary {
     pub policy: Option<PathBuf>,
     /// The policy's number of sub-policies.
     pub sub_policies: usize,
+    /// The file that says which ops are safe, if they were audited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PathBuf>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
 }

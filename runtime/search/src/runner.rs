@@ -1,6 +1,7 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
 //! algorithm 1), and the final trainings that evaluate its policy.
 
+mod audit;
 mod error;
 mod estimate;
 mod final_trainings;
@@ -17,6 +18,7 @@ use std::fmt;
 use faa_op::OpSet;
 use faa_policy::Policy;
 
+use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::plan::Planner;
@@ -105,11 +107,13 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         } = self;
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
+        let audit_fold = config.audit_fold(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.classes.len();
         let environment = self.environment.map(|it| it.with_jobs(self.backends.len()));
         let planner = Planner {
             config,
+            audit: audit_fold.as_ref(),
             folds: &folds,
             images,
             directory,
@@ -127,9 +131,21 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
-        let search = config.search.as_ref();
-        let found = search.map(|it| find_policy(config, it, &folds, &workers, backends));
-        let found = found.transpose()?;
+        let audit = audit_fold.as_ref().zip(config.audit.as_ref());
+        let found = if let Some((fold, audit)) = audit {
+            let common = &config.common;
+            let stage = AuditStage {
+                common,
+                audit,
+                fold,
+            };
+            let safe = self::audit::safe_policy(config, stage, self.ops, &workers, backends);
+            Some(safe?)
+        } else {
+            let search = config.search.as_ref();
+            let found = search.map(|it| find_policy(config, it, &folds, &workers, backends));
+            found.transpose()?
+        };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
         let (files, file) = (directory.files(), directory.policy_file());
@@ -148,11 +164,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let summary = Summary {
             policy: policy.map(|_| file),
             sub_policies,
+            audit: config.audit.as_ref().map(|_| directory.audit_file()),
             final_trainings: trainer.train(&workers, backends)?,
         };
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
-        if config.search.is_none() && results.all(|it| it.errors.is_empty()) {
+        if found.is_none() && results.all(|it| it.errors.is_empty()) {
             return Err(RunError::all_diverged());
         }
         workers.report(Event::Finished(summary.clone()));

@@ -27,6 +27,8 @@ pub enum Purpose {
     Trial = 8,
     /// A final training.
     FinalTraining = 9,
+    /// The network of an audit (index 0), and the augmentation of its held-out images (index 1).
+    Audit = 16,
 }
 
 /// A seed that depends on the parent seed, the purpose and the indices, and on nothing else.

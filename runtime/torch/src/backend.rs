@@ -130,20 +130,6 @@ impl TorchBackend {
         })
     }
 
-    /// Reads a network of any shape that a backend has saved. Images are normalised as when it was
-    /// trained, whatever the data set of this backend.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or holds something else, or if its network has different classes
-    /// or was trained on images of a different size.
-    pub fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, BackendError> {
-        self.prepare_thread()?;
-        let (network, statistics) =
-            checkpoint::load_any(&self.dataset, self.device, file).map_err(BackendError::other)?;
-        Ok(TorchNetwork::new(network, statistics, None))
-    }
-
     fn shape(&self, training: &TrainingConfig) -> Shape {
         Shape {
             model: training.model,
@@ -231,6 +217,10 @@ impl Backend for TorchBackend {
         let images = [self.dataset.train.len(), self.dataset.test.len()];
         let size = [self.dataset.width, self.dataset.height];
         DatasetInfo::new(images, size, self.dataset.classes.len())
+    }
+
+    fn class_names(&self) -> Vec<String> {
+        self.dataset.classes.clone()
     }
 
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {
@@ -383,6 +373,13 @@ impl NetworkFiles for TorchBackend {
         let network = checkpoint::load(self.shape(training), self.device, file)
             .map_err(BackendError::other)?;
         Ok(TorchNetwork::new(network, self.statistics, None))
+    }
+
+    fn load_any(&mut self, file: &Path) -> Result<TorchNetwork, BackendError> {
+        self.prepare_thread()?;
+        let (network, statistics) =
+            checkpoint::load_any(&self.dataset, self.device, file).map_err(BackendError::other)?;
+        Ok(TorchNetwork::new(network, statistics, None))
     }
 }
 

@@ -15,7 +15,9 @@ use anyhow::{Context, Result, bail};
 use faa_data::LoadOptions;
 use faa_op::text;
 use faa_plugin::PluginOptions;
-use faa_search::backend::{Backend, BackendError, BackendErrorKind, Images, StopFlag};
+use faa_search::backend::{
+    Backend, BackendError, BackendErrorKind, Images, NetworkFiles, StopFlag,
+};
 use faa_search::config::Precision;
 use faa_search::environment::{Environment, Resources};
 use faa_search::folds::Labels;
@@ -130,6 +132,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let labels = Labels::new(&train.labels, &train.groups);
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     let folds = config.folds(labels)?.len();
+    config.audit_fold(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let recorded = directory.environment().read()?.pop();
     let items = folds.max(config.final_trainings.count());

@@ -17,7 +17,7 @@ Examples:
   faa-runtime report runs/demo
   faa-runtime report runs/pets --images 12 --out pets.html")]
 pub(crate) struct Report {
-    /// Run directory of a search or a training.
+    /// Run directory of a search, a training or an audit.
     run: PathBuf,
     /// Output file [default: RUN/report.html].
     #[arg(long, value_name = "FILE")]

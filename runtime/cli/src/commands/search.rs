@@ -3,11 +3,11 @@ use std::num::NonZeroUsize;
 use anyhow::{Result, bail};
 use clap::Args;
 use faa_op::text::clean;
-use faa_search::config::{Augmentation, Reward, RunConfig, SearchConfig};
+use faa_search::config::{Augmentation, Preset, Reward, RunConfig, SearchConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, program, results_table};
-use super::training::{DATA_SETS, RunOptions, plugin_ops, set};
+use super::training::{DATA_SETS, GroupOptions, RunOptions, plugin_ops, set};
 use super::{Usage, unknown_op};
 use crate::arguments::{count, one_of, whole};
 use crate::plugins::KnownOps;
@@ -46,10 +46,8 @@ struct SearchOptions {
     /// without it, the folds partition the images.
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
-    /// Keep images of a class together in every split if their file names are equal up to the first TEXT:
-    /// `--group-by -` for frames named like `video7-frame3.jpg`.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    group_by: Option<String>,
+    #[command(flatten)]
+    groups: GroupOptions,
     /// Number of training images to search on.
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroUsize>,
@@ -142,9 +140,10 @@ impl Search {
                 clean(&broken.to_string_lossy(), 200)
             );
         }
-        let mut config = self.run.config(RunConfig::for_search)?;
-        config.common.group_by.clone_from(&self.search.group_by);
-        let mut search = SearchConfig::preset(self.run.preset);
+        let preset = self.run.preset(Preset::Cifar10);
+        let mut config = self.run.config(preset, RunConfig::for_search)?;
+        (config.common.group_by).clone_from(&self.search.groups.group_by);
+        let mut search = SearchConfig::preset(preset);
         let of_plugins = known.of_plugins().into_iter();
         search.ops.extend(of_plugins.map(|(op, _)| op));
         self.search.apply(&mut search);

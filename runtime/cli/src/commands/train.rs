@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
-use faa_search::config::{Augmentation, FinalTrainings, RunConfig};
+use faa_search::config::{Augmentation, FinalTrainings, Preset, RunConfig};
 use faa_search::results::Summary;
 
 use super::execution::{ExecutionOptions, results_table};
@@ -53,7 +53,9 @@ impl Train {
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
-        let mut config = self.run.config(RunConfig::for_training)?;
+        let mut config = self
+            .run
+            .config(self.run.preset(Preset::Cifar10), RunConfig::for_training)?;
         let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
         final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;

@@ -1,4 +1,4 @@
-//! Options of `search` and `train`: data, preset and training.
+//! Options of `search`, `train` and `audit`: data, preset and training.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -60,9 +60,9 @@ pub(crate) struct RunOptions {
     /// Run directory: everything is written to it; created if missing.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Preset: defaults for the options below.
-    #[arg(long, default_value = "cifar10", value_parser = one_of(PRESETS))]
-    pub(crate) preset: Preset,
+    /// Preset: defaults for the options below [default: cifar10; of `audit`: demo].
+    #[arg(long, value_parser = one_of(PRESETS))]
+    preset: Option<Preset>,
     #[command(flatten)]
     training: TrainingOptions,
 }
@@ -115,10 +115,19 @@ struct TrainingOptions {
 }
 
 impl RunOptions {
+    /// The preset that is given, or else the default one.
+    pub(crate) fn preset(&self, default: Preset) -> Preset {
+        self.preset.unwrap_or(default)
+    }
+
     /// The configuration that `new` makes for the preset and the data set, with the options that are
     /// given applied to it.
-    pub(crate) fn config(&self, new: impl Fn(Preset, &str) -> RunConfig) -> Result<RunConfig> {
-        let mut config = new(self.preset, &recorded_data(&self.data)?);
+    pub(crate) fn config(
+        &self,
+        preset: Preset,
+        new: impl Fn(Preset, &str) -> RunConfig,
+    ) -> Result<RunConfig> {
+        let mut config = new(preset, &recorded_data(&self.data)?);
         self.training.apply(&mut config);
         Ok(config)
     }
@@ -143,6 +152,15 @@ impl TrainingOptions {
         common.image_size = self.image_size.or(common.image_size);
         common.precision = self.precision;
     }
+}
+
+/// Which images stay together when the training split is divided.
+#[derive(Args)]
+pub(crate) struct GroupOptions {
+    /// Keep images of a class together in every split if their file names are equal up to the first TEXT:
+    /// `--group-by -` for frames named like `video7-frame3.jpg`.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) group_by: Option<String>,
 }
 
 /// The ops of plugins for which `uses` is true.

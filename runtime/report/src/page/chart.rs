@@ -42,6 +42,20 @@ impl Axis {
         Self::rounded(low, values.fold(f64::NEG_INFINITY, f64::max), max)
     }
 
+    /// From the lowest of some values to the highest, with marks only between them.
+    pub(super) fn spanning(values: impl Iterator<Item = f64> + Clone, max: u32) -> Self {
+        let low = values.clone().fold(f64::INFINITY, f64::min);
+        let high = values.fold(f64::NEG_INFINITY, f64::max);
+        if high <= low {
+            return Self::rounded(low, high, max);
+        }
+        Self {
+            low,
+            high,
+            step: round_step(high - low, max),
+        }
+    }
+
     /// From 0 to a count, with marks at whole numbers and at most `max` steps between.
     pub(super) fn counts(high: usize, max: u32) -> Self {
         let high = high.max(1) as f64;
@@ -156,6 +170,22 @@ impl Plot {
             path += &format!("H{:.1}", self.x(x));
         }
         html! { path class={ "line " (class) } d=(path) {} }
+    }
+
+    /// A filled shape with these corners.
+    pub(super) fn area(&self, class: &str, points: impl Iterator<Item = (f64, f64)>) -> Markup {
+        let corners = points.map(|(x, y)| format!("{:.1},{:.1}", self.x(x), self.y(y)));
+        let corners: Vec<String> = corners.collect();
+        html! { polygon class=(class) points=(corners.join(" ")) {} }
+    }
+
+    /// What lies between two values, from top to bottom.
+    pub(super) fn span(&self, class: &str, low: f64, high: f64) -> Markup {
+        let (x, y) = (self.x(low), Self::TOP);
+        let (width, height) = (self.x(high) - x, self.bottom() - y);
+        html! {
+            rect class=(class) x=(px(x)) y=(px(y)) width=(px(width)) height=(px(height)) {}
+        }
     }
 
     /// A level line from side to side.

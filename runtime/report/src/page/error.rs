@@ -20,7 +20,7 @@ impl ReportError {
 #[non_exhaustive]
 pub enum ReportErrorKind {
     /// The folder is not a run directory.
-    #[error("{} holds no run: there is no run.json in it; name the --out of a search or a training", .0.display())]
+    #[error("{} holds no run: there is no run.json in it; name the --out of a search, a training or an audit", .0.display())]
     NotARunDirectory(PathBuf),
     /// The file to be written exists, and is not a report.
     #[error("{} exists and is not a report: choose a different file, or use --force", .0.display())]

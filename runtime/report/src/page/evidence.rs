@@ -1,10 +1,13 @@
 //! What several sections refer to, computed once.
 
+use std::collections::BTreeMap;
+
 use faa_op::OpSet;
 use faa_policy::{Policy, SubPolicy};
 use faa_search::runner::best_sub_policies;
 
 use super::IMAGES;
+use super::broken::{self, Broken};
 use super::pictures::{self, Gallery};
 use super::record::{FoldRecord, Record};
 use super::statistics::{Activity, untouched, untouched_if_uniform};
@@ -18,6 +21,8 @@ pub(super) struct Evidence<'a> {
     pub(super) top_n: Vec<SubPolicy>,
     /// The policy, or what it would be if the search ended now.
     pub(super) policy: Option<Policy>,
+    /// For each op of an audit, an image that it breaks, or why there are none.
+    pub(super) broken: Result<BTreeMap<String, Broken>, String>,
     /// Images under the policy, or why there are none.
     pub(super) gallery: Result<Gallery, String>,
     /// By how many levels the policy and random ones change a pixel, or why that is unknown.
@@ -40,6 +45,7 @@ impl<'a> Evidence<'a> {
                 .trials()
                 .flat_map(|(_, trial)| &trial.candidate)
                 .collect(),
+            broken: Err(String::new()),
             gallery: Err(String::new()),
             changes: Err(String::new()),
             activity: None,
@@ -50,6 +56,11 @@ impl<'a> Evidence<'a> {
             evidence.gallery = Err(reason.clone());
             evidence.changes = Err(reason);
         }
+        evidence.broken = match images {
+            None => Err(not_named(record)),
+            Some(0) => Err("no images were requested".to_owned()),
+            Some(_) => broken::find(record, ops),
+        };
         evidence.activity = evidence.activity();
         evidence
     }

@@ -82,9 +82,12 @@ pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
     let preview = Dataset::preview(&spec, &LoadOptions::sized(image_size), wanted)
         .map_err(|error| error.to_string())?;
     let current = preview.train_images;
+    // An epoch leaves out the images that do not fill a batch; earlier builds trained on all of them.
+    let batch = record.config().common.training.batch.get();
+    let rest = current % batch.min(current).max(1);
     match record.train_images() {
-        Some(recorded) if recorded != current => Err(format!(
-            "the data set has changed: its training split has {} instead of {}",
+        Some(recorded) if ![current, current - rest].contains(&recorded) => Err(format!(
+            "the data set has changed: its training split has {}, and an epoch of the run had {}",
             counted(current, "image"),
             count(recorded),
         )),
@@ -242,7 +245,7 @@ impl<'a> Augmenter<'a> {
     }
 }
 
-fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
+pub(super) fn data_uri(dataset: &Dataset, samples: Vec<u8>) -> Result<String, String> {
     let (width, height) = (dataset.width as u32, dataset.height as u32);
     let image = RgbImage::from_raw(width, height, samples)
         .ok_or("the samples do not have the length of their shape")?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use faa_policy::Policy;
+use faa_search::audit::{Audit, Point};
 use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
@@ -18,6 +19,8 @@ pub(super) struct Record {
     pub(super) run: RunRecord,
     /// What the run was worked on with, in order.
     pub(super) environments: Vec<Environment>,
+    /// The network of an audit, and how many points it has measured, if it has begun.
+    pub(super) audit: Option<AuditRecord>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
     /// The policy that was found or given.
@@ -26,6 +29,14 @@ pub(super) struct Record {
     pub(super) final_trainings: Vec<FinalRecord>,
     /// Whether the summary exists, which a run writes last.
     pub(super) finished: bool,
+}
+
+pub(super) struct AuditRecord {
+    pub(super) training: TrainingRecord,
+    /// The measurements so far.
+    pub(super) points: Vec<Point>,
+    /// What they amount to, once all are made.
+    pub(super) findings: Option<Audit>,
 }
 
 pub(super) struct FoldRecord {
@@ -58,11 +69,18 @@ impl Record {
         let layout = Layout::new(path);
         let run = RunRecord::read(&layout)?;
         let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
-        let (mut folds, mut final_trainings) = (Vec::new(), Vec::new());
+        let (mut audit, mut folds, mut final_trainings) = (None, Vec::new(), Vec::new());
         for id in layout.trainings()? {
             let files = layout.training(id);
             let training = TrainingRecord::read(&files)?;
             match id {
+                TrainingId::Audit => {
+                    audit = Some(AuditRecord {
+                        training,
+                        points: files.points().read()?,
+                        findings: read_json(&layout.audit_file())?,
+                    });
+                }
                 TrainingId::Fold(number) => folds.push(FoldRecord {
                     number,
                     training,
@@ -78,6 +96,7 @@ impl Record {
         Ok(Self {
             run,
             environments: layout.environment().read()?,
+            audit,
             folds,
             policy: read_policy(&layout)?,
             final_trainings,
@@ -99,7 +118,8 @@ impl Record {
         &self.config().common.data
     }
 
-    /// How many images the training split had when final networks were trained on all of it.
+    /// How many images of the training split an epoch of a final training had: all but those that did not
+    /// fill a batch.
     pub(super) fn train_images(&self) -> Option<usize> {
         let mut epochs = (self.final_trainings.iter()).flat_map(|run| &run.training.epochs);
         epochs.next().map(|epoch| epoch.images)

@@ -1,5 +1,6 @@
 //! The sections of the page, and what they share.
 
+pub(super) mod audit;
 pub(super) mod configuration;
 pub(super) mod final_trainings;
 pub(super) mod images;

@@ -1,12 +1,14 @@
 //! Checks whether a configuration is possible.
 
-use faa_op::OpSet;
+use std::sync::Arc;
+
+use faa_op::{Op, OpSet};
 use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
 
 use super::ranges;
-use super::{Augmentation, RunConfig, SearchConfig};
+use super::{AuditConfig, AuditedOp, Augmentation, RunConfig, SearchConfig};
 use crate::error::ConfigError;
-use crate::folds::{Fold, Labels, stratified_folds};
+use crate::folds::{Fold, Labels, held_out_fold, stratified_folds};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
@@ -20,7 +22,8 @@ impl RunConfig {
     pub fn check(&self, ops: &OpSet) -> Result<(), ConfigError> {
         ranges::check(self)?;
         let final_trainings = &self.final_trainings;
-        if self.search.is_none() && final_trainings.augmentations.is_empty() {
+        let finds_policy = self.search.is_some() || self.audit.is_some();
+        if !finds_policy && final_trainings.augmentations.is_empty() {
             return Err(ConfigError::new("there is nothing to train"));
         }
         self.check_warmup()?;
@@ -31,6 +34,14 @@ impl RunConfig {
             ));
         }
         let mut policies = Vec::new();
+        if let Some(audit) = &self.audit {
+            check_audit(audit, ops)?;
+            if self.search.is_some() || final_trainings.policy.is_some() {
+                return Err(ConfigError::new(
+                    "an audit makes a policy of its own: omit the search and the given policy",
+                ));
+            }
+        }
         if let Some(search) = &self.search {
             check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
@@ -39,7 +50,10 @@ impl RunConfig {
                     "a search trains with the policy that it finds: omit the given one",
                 ));
             }
-        } else if trains_with(Augmentation::Policy) && final_trainings.policy.is_none() {
+        } else if trains_with(Augmentation::Policy)
+            && final_trainings.policy.is_none()
+            && !finds_policy
+        {
             return Err(ConfigError::new("there is no policy to train with"));
         }
         match &final_trainings.random {
@@ -88,9 +102,27 @@ impl RunConfig {
         }
     }
 
+    /// Splits images with these classes into those that the audit's network is trained on and those that
+    /// are held out; `None` without an audit. Call [`check`](Self::check) first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the images are too few.
+    pub fn audit_fold<'a>(
+        &self,
+        labels: impl Into<Labels<'a>>,
+    ) -> Result<Option<Fold>, ConfigError> {
+        let labels = labels.into();
+        let fold =
+            |it: &AuditConfig| held_out_fold(labels, it.held_out, it.images, self.common.seed);
+        self.audit.as_ref().map(fold).transpose()
+    }
+
     fn check_warmup(&self) -> Result<(), ConfigError> {
         let final_trainings = &self.final_trainings;
-        let search_epochs = self.search.as_ref().map(|_| self.common.training.epochs);
+        let trains_one = |audit: &AuditConfig| audit.network.is_none();
+        let finds_policy = self.search.is_some() || self.audit.as_ref().is_some_and(trains_one);
+        let search_epochs = finds_policy.then_some(self.common.training.epochs);
         let has_final = !final_trainings.augmentations.is_empty();
         let final_epochs = has_final.then(|| self.final_epochs());
         let shortest = search_epochs.into_iter().chain(final_epochs).min();
@@ -130,6 +162,35 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
         if found > max {
             return Err(ConfigError::new(format!(
                 "{options} is {found}, more than {max}: {reason}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the values of the ops, besides the numbers of them.
+fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
+    let names: Vec<String> = audit.ops.iter().map(|it| it.op.clone()).collect();
+    check_ops("audit.ops", &names, ops)?;
+    if audit.held_out == 1.0 && audit.network.is_none() {
+        return Err(ConfigError::new(
+            "`--held-out` is 1, which leaves no images to train a network on: use a fraction below 1, \
+             or give a trained one with --network",
+        ));
+    }
+    for AuditedOp {
+        op, start, values, ..
+    } in &audit.ops
+    {
+        let has_value = |it: &Arc<dyn Op>| it.spec().value_range().is_some();
+        let has_value = ops.get(op).is_some_and(has_value);
+        let ascend = values.is_sorted_by(|a, b| a < b);
+        let are_finite = values.iter().chain(start).all(|it| it.is_finite());
+        if has_value != start.is_some() || has_value == values.is_empty() || !ascend || !are_finite
+        {
+            return Err(ConfigError::new(format!(
+                "the values of `{op}` cannot be audited: an op with a value needs a start and ascending \
+                 finite values, and one without a value has none"
             )));
         }
     }

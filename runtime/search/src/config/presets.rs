@@ -1,8 +1,8 @@
 use std::num::NonZeroUsize;
 
 use super::{
-    Augmentation, CommonConfig, FinalTrainings, FoldConfig, Precision, Preset, RandomPolicy,
-    Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
+    AuditConfig, Augmentation, CommonConfig, FinalTrainings, FoldConfig, Precision, Preset,
+    RandomPolicy, Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
 };
 use crate::model::Model;
 use crate::sampler::TpeConfig;
@@ -24,6 +24,7 @@ impl RunConfig {
                 precision: Precision::Auto,
                 plugins: Vec::new(),
             },
+            audit: None,
             search: Some(SearchConfig::preset(preset)),
             final_trainings: FinalTrainings {
                 augmentations: Augmentation::ALL.to_vec(),
@@ -49,6 +50,19 @@ impl RunConfig {
             sub_policies: count(50),
             ops_per_sub_policy: count(2),
         });
+        config
+    }
+}
+
+impl RunConfig {
+    /// An audit with a preset's constants, without a search or final trainings. Its network is trained
+    /// without flips, because whether flips are safe is one of the questions.
+    pub fn for_audit(preset: Preset, data: &str, audit: AuditConfig) -> Self {
+        let mut config = Self::for_search(preset, data);
+        config.search = None;
+        config.audit = Some(audit);
+        config.common.training.flip = false;
+        config.final_trainings.augmentations.clear();
         config
     }
 }

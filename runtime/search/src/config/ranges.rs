@@ -24,6 +24,19 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
     in_range("--clip-norm", it.clip_norm, above(0.0, 1e9))?;
     in_range("--crop-padding", it.crop_padding, 0.0..=16.0)?;
     in_range("--cutout", it.cutout, 0.0..=64.0)?;
+    if let Some(it) = &run.audit {
+        in_range("--held-out", it.held_out, above(0.0, 1.0))?;
+        if let Some(images) = it.images {
+            in_range("--images", images, 1.0..=1e9)?;
+        }
+        let tolerance = it.tolerance;
+        in_range("--tolerance", tolerance.overall, 0.0..=1.0)?;
+        in_range("--class-tolerance", tolerance.class, 0.0..=1.0)?;
+        for op in &it.ops {
+            in_range("--values", op.values.len().max(1), 1.0..=1e3)?;
+            in_range("--draws", op.draws, 1.0..=1e3)?;
+        }
+    }
     if let Some(it) = &run.search {
         in_range("--folds", it.folds.count, 1.0..=1e3)?;
         if let Some(fraction) = it.folds.held_out {

@@ -5,7 +5,7 @@ use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::RunConfig;
+use crate::config::{AuditConfig, RunConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Plan;
@@ -17,6 +17,8 @@ use crate::trial::Trial;
 /// Plans a run.
 pub(super) struct Planner<'a> {
     pub(super) config: &'a RunConfig,
+    /// The split of the audit.
+    pub(super) audit: Option<&'a Fold>,
     pub(super) folds: &'a [Fold],
     /// The number of images in the training split.
     pub(super) images: usize,
@@ -36,6 +38,10 @@ impl Planner<'_> {
     ) -> Result<Plan, RunError> {
         let config = self.config;
         let mut remaining = RemainingWork::of(config, self.folds, self.images, self.directory)?;
+        if let Some((fold, audit)) = self.audit.zip(config.audit.as_ref()) {
+            let files = self.directory.training(TrainingId::Audit);
+            remaining.add_audit(&files, fold, audit, &config.common.training)?;
+        }
         if !self.records_show_the_speed()? {
             remaining.trained = Throughput::default();
             remaining.classified = Throughput::default();
@@ -73,6 +79,7 @@ impl Planner<'_> {
             classes: dataset.classes,
             folds: self.folds.len(),
             trials: self.folds.len().saturating_mul(trials),
+            points: config.audit.as_ref().map_or(0, |it| it.points().count()),
             final_trainings: config.final_trainings.count(),
             images_to_train: remaining.train,
             images_to_classify: remaining.classify,
@@ -117,6 +124,7 @@ impl Planner<'_> {
 struct RemainingWork {
     train: usize,
     classify: usize,
+    /// Of the folds, or of an audit, which is one item.
     folds: Vec<Work>,
     /// They follow the folds, and are shared separately.
     final_trainings: Vec<Work>,
@@ -226,6 +234,34 @@ impl RemainingWork {
         jobs.sort_unstable();
         jobs.dedup();
         jobs
+    }
+
+    /// Adds an audit, whose network is trained on one part of `fold` and measured on the other.
+    fn add_audit(
+        &mut self,
+        files: &TrainingFiles,
+        fold: &Fold,
+        audit: &AuditConfig,
+        training: &TrainingConfig,
+    ) -> Result<(), RunError> {
+        let recorded = files.points().read()?;
+        for point in &recorded {
+            self.classified
+                .add(fold.validation.len() * point.draws, point.seconds);
+        }
+        let remaining = audit.points().skip(recorded.len());
+        let draws: usize = remaining.map(|(op, _)| op.draws.get()).sum();
+        let classify = fold.validation.len().saturating_mul(draws);
+        self.classify = self.classify.saturating_add(classify);
+        let train = match audit.network {
+            Some(_) => 0,
+            None => self.add_training(files, fold.train.len(), training.epochs.get())?,
+        };
+        self.folds.push(Work {
+            train: train as f64,
+            classify: classify as f64,
+        });
+        Ok(())
     }
 
     /// `None` if a rate is needed for which there are no records.

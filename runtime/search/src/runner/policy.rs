@@ -1,12 +1,12 @@
-//! Builds the policy from the sub-policies of all folds.
+//! Builds the policy from the sub-policies of all folds, or from the ops that are safe.
 
 use std::path::Path;
 
-use faa_policy::{Policy, Provenance, SubPolicy};
-use serde_json::json;
+use faa_policy::{Policy, Provenance, Rule, Sampler, SubPolicy};
+use serde_json::{Value, json};
 
 use crate::VERSION;
-use crate::config::RunConfig;
+use crate::config::{CommonConfig, RunConfig};
 
 /// The policy of these sub-policies, with its provenance.
 pub(super) fn merged(
@@ -14,24 +14,40 @@ pub(super) fn merged(
     sub_policies: Vec<SubPolicy>,
     diverged: &[usize],
 ) -> Policy {
+    let mut facts = facts(config, "Fast AutoAugment search");
+    if !diverged.is_empty() {
+        facts["diverged_folds"] = json!(diverged);
+    }
+    let rule = Rule::SubPolicies(sub_policies);
+    with_facts(&config.common, "", rule, &facts)
+}
+
+/// The policy of the ops that an audit found safe, with its provenance.
+pub(super) fn audited(config: &RunConfig, sampler: Sampler) -> Policy {
+    let facts = facts(config, "audit of ops");
+    with_facts(&config.common, "-safe", Rule::Sampler(sampler), &facts)
+}
+
+fn facts(config: &RunConfig, task: &str) -> Value {
     // Without a date or a folder, so that the same search writes the same file, byte for byte.
     let mut config = config.clone();
     config.common.data = config.common.short_data();
     let common = &config.common;
     let source = format!(
-        "Fast AutoAugment search on {}, seed {}, by faa-runtime {VERSION}",
+        "{task} on {}, seed {}, by faa-runtime {VERSION}",
         common.data, common.seed
     );
     let mut facts = json!({"source": source, "config": config});
     if !common.plugins.is_empty() {
         facts["plugins"] = json!(common.plugins);
     }
-    if !diverged.is_empty() {
-        facts["diverged_folds"] = json!(diverged);
-    }
-    let name = format!("{}-{}", data_name(&common.data), common.training.model);
-    let mut policy = Policy::of_sub_policies(name, sub_policies);
-    policy.provenance = Provenance::from_facts(&facts).expect("facts are a JSON object");
+    facts
+}
+
+fn with_facts(common: &CommonConfig, suffix: &str, rule: Rule, facts: &Value) -> Policy {
+    let (data, model) = (data_name(&common.data), common.training.model);
+    let mut policy = Policy::new(format!("{data}-{model}{suffix}"), rule);
+    policy.provenance = Provenance::from_facts(facts).expect("facts are a JSON object");
     policy
 }
 

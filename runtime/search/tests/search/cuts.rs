@@ -5,9 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use faa_search::RunConfig;
+use faa_search::config::Augmentation;
 use faa_search::files::FaultPoint;
 
+use crate::audit;
 use crate::fake_backend::{FakeBackend, config, run, run_until, search_in};
+
+/// A search, and an audit with a final training.
+fn kinds() -> [RunConfig; 2] {
+    let mut audited = audit::config(&["FlipX", "Cutout"]);
+    audited.final_trainings.augmentations = vec![Augmentation::Policy];
+    [small(), audited]
+}
 
 fn small() -> RunConfig {
     let mut config = config();
@@ -18,9 +27,15 @@ fn small() -> RunConfig {
 
 #[test]
 fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
+    for config in kinds() {
+        assert_ends_the_same_from_every_cut(&config);
+    }
+}
+
+fn assert_ends_the_same_from_every_cut(config: &RunConfig) {
     let whole = tempfile::tempdir().unwrap();
     let mut backend = FakeBackend::default();
-    run(whole.path(), &small(), &mut backend).unwrap();
+    run(whole.path(), config, &mut backend).unwrap();
     let work = backend.epochs + backend.scored;
 
     let mut cuts = 0;
@@ -28,36 +43,45 @@ fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
         let folder = tempfile::tempdir().unwrap();
         let fault = FaultPoint::at_write(cuts);
         let mut first = FakeBackend::default();
-        let cut = run_until(&fault, folder.path(), &small(), &mut first);
+        let cut = run_until(&fault, folder.path(), config, &mut first);
         if !fault.was_reached() {
             assert!(cut.unwrap().is_ok());
             break;
         }
         assert!(cut.is_none_or(|result| result.is_err()), "write {cuts}");
         let mut second = FakeBackend::default();
-        run(folder.path(), &small(), &mut second).unwrap();
+        run(folder.path(), config, &mut second).unwrap();
         assert_same(folder.path(), whole.path(), &format!("write {cuts}"));
         let repeated = first.epochs + first.scored + second.epochs + second.scored - work;
         assert!(repeated <= 1, "write {cuts}: {repeated} are repeated");
         cuts += 1;
     }
-    // One line per epoch and trial, and several writes per training.
-    assert!(cuts > work, "{cuts} writes, {work} epochs and trials");
+    // One line per epoch, trial and point, and several writes per training.
+    assert!(
+        cuts > work,
+        "{cuts} writes, {work} epochs, trials and points"
+    );
 }
 
 /// Further interruptions come while the first one is being repaired.
 #[test]
 fn a_run_may_be_interrupted_repeatedly() {
+    for config in kinds() {
+        assert_ends_the_same_after_many_cuts(&config);
+    }
+}
+
+fn assert_ends_the_same_after_many_cuts(config: &RunConfig) {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), &small(), &mut FakeBackend::default()).unwrap();
-    // Each attempt may write the policy and a log again, and an epoch takes two writes.
+    run(whole.path(), config, &mut FakeBackend::default()).unwrap();
+    // Each attempt may write the policy, the findings and a log again, and an epoch takes two writes.
     for writes in [4, 5, 7] {
         let folder = tempfile::tempdir().unwrap();
         let mut attempts = 0;
         loop {
             let fault = FaultPoint::at_write(writes);
             let backend = &mut FakeBackend::default();
-            if let Some(Ok(_)) = run_until(&fault, folder.path(), &small(), backend) {
+            if let Some(Ok(_)) = run_until(&fault, folder.path(), config, backend) {
                 break;
             }
             attempts += 1;

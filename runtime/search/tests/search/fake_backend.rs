@@ -13,6 +13,7 @@ use faa_search::backend::{
 use faa_search::config::{Preset, SearchConfig, TrainingConfig};
 use faa_search::files::FaultPoint;
 use faa_search::results::{Divergence, Epoch, Evaluation, Prediction, Rates, Score, Summary};
+use faa_search::seeds::{Purpose, derive};
 use faa_search::{Backend, Event, Run, RunConfig, RunDirectory, RunError};
 use faa_system::write_whole;
 
@@ -87,6 +88,10 @@ impl Backend for FakeBackend {
         DatasetInfo::new([60, 20], [8, 8], 3)
     }
 
+    fn class_names(&self) -> Vec<String> {
+        ["left", "right", "straight"].map(str::to_owned).to_vec()
+    }
+
     fn begin(&mut self, _: &TrainTask<'_>) -> Result<(), BackendError> {
         Ok(())
     }
@@ -122,10 +127,21 @@ impl Backend for FakeBackend {
     fn classify_augmented(
         &mut self,
         (): &(),
-        _: &ScoringTask<'_>,
-        _: &StopFlag,
+        task: &ScoringTask<'_>,
+        stop: &StopFlag,
     ) -> Result<Vec<Prediction>, BackendError> {
-        Err(BackendError::other("scores are made directly"))
+        stop.check()?;
+        let sampler = task.candidate.sampler();
+        let op = sampler.and_then(|it| it.ops.first());
+        let op = op.ok_or_else(|| BackendError::other("only an audit classifies one op"))?;
+        self.scored += usize::from(op.op != "Identity");
+        self.spend(stop);
+        let value = op.values.map(|values| values.low);
+        let draws = |image: &usize| {
+            let one = classified(&op.op, value, *image, task.seed);
+            std::iter::repeat_n(one, task.draws)
+        };
+        Ok(task.images.iter().flat_map(draws).collect())
     }
 
     fn classify(
@@ -211,6 +227,41 @@ impl NetworkFiles for FakeBackend {
     fn load(&mut self, _: &TrainingConfig, _: &Path) -> Result<(), BackendError> {
         Ok(())
     }
+
+    fn load_any(&mut self, file: &Path) -> Result<(), BackendError> {
+        let content = fs::read(file).map_err(BackendError::other)?;
+        match &content[..] {
+            b"trained" => Ok(()),
+            _ => Err(BackendError::other("this is no network")),
+        }
+    }
+}
+
+/// The answer to an image under an op: `FlipX` turns left into right, `Rotate` breaks right beyond 30° one way
+/// and everything beyond 60° the other way, `Invert` breaks everything. Every op makes mistakes in one image
+/// of twenty, each in different ones.
+fn classified(op: &str, value: Option<f64>, image: usize, seed: u64) -> Prediction {
+    let label = labels_of(image);
+    let number = value.map_or(0, f64::to_bits);
+    let hash = derive(
+        seed ^ number,
+        Purpose::Trial,
+        &[image as u64, op.len() as u64],
+    );
+    let breaks = match (op, value) {
+        ("FlipX", _) => label == 0,
+        ("Rotate", Some(value)) => value < -60.0 || (value > 30.0 && label == 1),
+        ("Invert", _) => true,
+        _ => false,
+    };
+    match breaks || hash.is_multiple_of(20) {
+        true => Prediction::new(label, (label + 1) % 3, 2.0),
+        false => Prediction::new(label, label, 0.5),
+    }
+}
+
+fn labels_of(image: usize) -> u32 {
+    image as u32 % 3
 }
 
 pub(crate) fn config() -> RunConfig {
@@ -230,7 +281,7 @@ pub(crate) fn search_in(config: &mut RunConfig) -> &mut SearchConfig {
 }
 
 pub(crate) fn labels() -> Vec<u32> {
-    (0..60).map(|image| image % 3).collect()
+    (0..60).map(labels_of).collect()
 }
 
 pub(crate) type Outcome = (Result<Summary, RunError>, Vec<Event>);

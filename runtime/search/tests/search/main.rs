@@ -1,5 +1,6 @@
-//! Complete runs with a fake backend: folds, trials, merging, resuming, trainings.
+//! Complete runs with a fake backend: audits, folds, trials, merging, resuming, trainings.
 
+mod audit;
 mod config;
 mod cuts;
 mod divergence;

@@ -15,7 +15,12 @@ const MAX_ENVIRONMENTS: usize = 20;
 
 /// Tables of all settings, one for each group, and of the hardware.
 pub(in crate::page) fn body(record: &Record) -> Markup {
-    let config = serde_json::to_value(record.config()).expect("a configuration has a JSON form");
+    let mut config =
+        serde_json::to_value(record.config()).expect("a configuration has a JSON form");
+    if let Some(audit) = &record.config().audit {
+        // Their values are in the curves.
+        config["audit"]["ops"] = audit.ops.iter().map(|it| it.op.as_str()).collect();
+    }
     let mut groups = vec![("provenance", provenance(record))];
     let values = config.as_object().into_iter().flatten();
     let values = values.filter(|(_, value)| !value.is_null());

@@ -11,9 +11,10 @@ use crate::page::text::{count, counted, duration, out_of, percent, sub_policies}
 
 /// What the page is about.
 pub(in crate::page) fn title(record: &Record) -> String {
-    let task = match record.is_search() {
-        true => "Search",
-        false => "Training",
+    let task = match record.config() {
+        config if config.audit.is_some() => "Audit",
+        config if config.search.is_some() => "Search",
+        _ => "Training",
     };
     format!("{task} on {}", record.config().common.short_data())
 }
@@ -88,6 +89,11 @@ fn state(record: &Record) -> Fact {
         let trials = record.trials().count();
         done.push(format!("{} trials", out_of(trials, planned)));
     }
+    if let Some(audit) = &config.audit {
+        let points = record.audit.as_ref().map_or(0, |it| it.points.len());
+        let planned = audit.points().count();
+        done.push(format!("{} measurements", out_of(points, planned)));
+    }
     let finished = (record.final_trainings.iter())
         .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
         .count();
@@ -126,11 +132,19 @@ fn time(record: &Record) -> Fact {
     let final_trainings: f64 = epochs.map(seconds).sum();
     let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
     let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
+    let mut audited = 0.0;
+    if let Some(audit) = &record.audit {
+        let training: f64 = audit.training.epochs.iter().map(seconds).sum();
+        let points: f64 = audit.points.iter().map(|point| point.seconds).sum();
+        parts.insert(0, format!("measurements {}", duration(points)));
+        parts.insert(0, format!("training for the audit {}", duration(training)));
+        audited = training + points;
+    }
     if record.is_search() {
         parts.insert(0, format!("trials {}", duration(trials)));
         parts.insert(0, format!("fold trainings {}", duration(folds)));
     }
-    let all = duration(folds + trials + final_trainings);
+    let all = duration(audited + folds + trials + final_trainings);
     let more = format!("summed over jobs: {}", parts.join(", "));
     ("Time in the logs", all, more)
 }
