@@ -65,12 +65,7 @@ fn images() -> Vec<usize> {
 }
 
 fn task<'a>(images: &'a [usize], training: &'a TrainingConfig, seed: u64) -> TrainTask<'a> {
-    TrainTask {
-        images,
-        training,
-        policy: None,
-        seed,
-    }
+    TrainTask::new(images, training, seed)
 }
 
 /// A network after all epochs of [`training`], and what they reported.
@@ -99,13 +94,9 @@ fn score(
     training: &TrainingConfig,
     candidate: &Policy,
 ) -> Score {
-    let task = ScoringTask {
-        images: &images(),
-        training,
-        candidate,
-        draws: 5,
-        seed: 3,
-    };
+    let images = images();
+    let mut task = ScoringTask::new(&images, training, candidate, 5);
+    task.seed = 3;
     backend.score(network, &task, &StopFlag::new()).unwrap()
 }
 
