@@ -36,7 +36,11 @@ const SEARCH_OPTIONS: &[(&str, &str)] = &[
     ("--top-n", "2"),
     ("--draws", "2"),
     ("--final-epochs", "2"),
+    ("--final-seeds", "1"),
 ];
+
+/// Further options of `train`.
+const TRAIN_OPTIONS: &[(&str, &str)] = &[("--seeds", "1")];
 
 /// A temporary folder with a data set in its folder `data`: 16×16 images in three classes.
 ///
@@ -54,15 +58,15 @@ pub fn search(folder: &Path) -> Command {
     search_with(folder, &[])
 }
 
-/// A [`search`] with these options changed or added.
+/// A [`search`] with these options changed or added, or omitted if their value is empty.
 pub fn search_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
     command("search", folder, &[COMMON_OPTIONS, SEARCH_OPTIONS], changed)
 }
 
-/// A training on the [`data_set`] in this folder, with the run directory `run` and these options changed or
-/// added; `--policy` must be among them.
+/// A training on the [`data_set`] in this folder, with the run directory `run` and these options changed,
+/// added, or omitted if their value is empty; `--policy` must be among them.
 pub fn train_with(folder: &Path, changed: &[(&str, &str)]) -> Command {
-    command("train", folder, &[COMMON_OPTIONS], changed)
+    command("train", folder, &[COMMON_OPTIONS, TRAIN_OPTIONS], changed)
 }
 
 /// An audit of the ops `Rotate`, `Cutout` and `FlipX` on the [`data_set`] in this folder, with the run
@@ -87,7 +91,7 @@ fn command(
             command.args([option, value]);
         }
     }
-    for (option, value) in changed {
+    for (option, value) in changed.iter().filter(|(_, value)| !value.is_empty()) {
         command.args([option, value]);
     }
     command

@@ -216,9 +216,9 @@ fn a_full_disk_is_reported_and_the_search_continues_once_there_is_room() {
 fn trainings_that_diverge_end_the_search_with_advice() {
     let folder = data_set();
     let search = || {
-        // Two steps in the first epoch, so that its loss shows what the first one did.
-        let changed = [("--learning-rate", "1e30"), ("--batch", "15")];
-        let mut command = search_with(folder.path(), &changed);
+        // An epoch has several steps: the first one only makes the weights huge.
+        let options = [("--learning-rate", "1e30"), ("--batch", "15")];
+        let mut command = search_with(folder.path(), &options);
         command.arg("--no-final-trainings");
         command
     };

@@ -42,11 +42,9 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
     let policy: Value = serde_json::from_str(&policy_of(at)).unwrap();
     assert_eq!(policy["name"], "two");
     let final_trainings = summary["final_trainings"].as_array().unwrap();
-    assert_eq!(
-        (final_trainings.len(), table.lines().count()),
-        (5, 6),
-        "{table}"
-    );
+    assert_eq!(final_trainings.len(), 5);
+    let means: Vec<f64> = final_trainings.iter().map(mean_of).collect();
+    let comparisons = summary["comparisons"].as_array().unwrap();
     for ((result, line), (augmentation, row)) in
         final_trainings.iter().zip(table.lines().skip(1)).zip(ROWS)
     {
@@ -54,7 +52,7 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
         let [first, second] = errors_of(result)[..] else {
             panic!("{result}");
         };
-        let mean = (first + second) / 2.0;
+        let mean = mean_of(result);
         // Both deviate from the mean by half of their difference, and there is one degree of freedom.
         let deviation = (first - second).abs() / 2.0_f64.sqrt();
         let error = format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation);
@@ -62,8 +60,48 @@ fn a_policy_and_its_baselines_are_trained_and_measured() {
         assert_eq!(trained_with, row, "{table}");
         let rest: Vec<&str> = rest.split("  ").map(str::trim).collect();
         let rest: Vec<&str> = rest.into_iter().filter(|cell| !cell.is_empty()).collect();
-        assert_eq!(rest, [error.as_str(), "2"], "{table}");
+        assert_eq!(rest[..2], [error.as_str(), "2"], "{table}");
+        assert_eq!(
+            rest.len(),
+            if augmentation == "policy" { 2 } else { 3 },
+            "{table}"
+        );
+        // Two seeds of three classes with five test images each.
+        let by_class = result["by_class"].as_array().unwrap();
+        let sum = |key: &str| {
+            by_class
+                .iter()
+                .map(|it| it[key].as_u64().unwrap())
+                .sum::<u64>()
+        };
+        assert_eq!((by_class.len(), sum("images")), (3, 30));
+        assert!(
+            (sum("errors") as f64 - 30.0 * mean).abs() < 1e-9,
+            "{result}"
+        );
     }
+    assert_eq!(comparisons.len(), 4);
+    for ((comparison, mean), (baseline, _)) in comparisons.iter().zip(&means[1..]).zip(&ROWS[1..]) {
+        assert_eq!(comparison["baseline"], *baseline);
+        let difference = comparison["difference"].as_f64().unwrap();
+        assert!(
+            (difference - (means[0] - mean)).abs() < 1e-12,
+            "{comparison}"
+        );
+        // There is none if no seed differs.
+        if let Some([low, high]) = comparison["interval"].as_array().map(Vec::as_slice) {
+            let [low, high] = [low, high].map(|end| end.as_f64().unwrap());
+            assert!(low <= difference && difference <= high, "{comparison}");
+        }
+    }
+    let sentences = table
+        .lines()
+        .filter(|line| line.starts_with("The policy is "));
+    assert_eq!(sentences.count(), 4, "{table}");
+    assert_contains(
+        &table,
+        &["errors by class:", "class-0", "class-1", "class-2"],
+    );
     let page = folder.read("run/report.html");
     assert_contains(&page, &["<title>Training on folder:data</title>"]);
 
@@ -112,6 +150,37 @@ fn trainings_without_a_policy_have_crop_and_flip_or_a_random_policy() {
             assert_eq!(random["sub_policies"], 3);
         }
     }
+}
+
+/// Trainings of seconds have three seeds, and RandAugment is a baseline on request.
+#[test]
+fn the_number_of_seeds_is_chosen_by_an_estimate() {
+    let folder = data_set();
+    let command = |seeds| {
+        let mut command = train_with(folder.path(), &[("--policy", "none"), ("--seeds", seeds)]);
+        command.arg("--baselines=randaugment");
+        command
+    };
+    let [table, message] = output_of(&mut command(""));
+    let parts = [
+        "6 final trainings; run directory run",
+        "3 seeds per final training, because all of them with 3 seeds were estimated at ",
+        " min, under an hour (--seeds overrides this in a new run)",
+    ];
+    assert_contains(&message, &parts);
+    assert_contains(&table, &["RandAugment + base  ", " ± "]);
+    for result in json_in(&folder.join("run/summary.json"))["final_trainings"]
+        .as_array()
+        .unwrap()
+    {
+        assert_eq!(errors_of(result).len(), 3);
+    }
+    assert_eq!(json_in(&folder.join("run/seeds.json"))["seeds"], 3);
+
+    let advice = "the run in run chooses its number of seeds itself: omit --seeds to continue it, or \
+                  choose a different --out";
+    assert_fails(&mut command("3"), 1, &[advice]);
+    stdout_of(&mut command(""));
 }
 
 #[test]
@@ -241,6 +310,11 @@ fn parallel_jobs_and_tensorboard_do_not_change_the_policy() {
         let content = String::from_utf8_lossy(content);
         assert_contains(&content, &["train/loss", "search/best", "validation/error"]);
     }
+}
+
+fn mean_of(result: &Value) -> f64 {
+    let errors = errors_of(result);
+    errors.iter().sum::<f64>() / errors.len() as f64
 }
 
 fn errors_of(result: &Value) -> Vec<f64> {

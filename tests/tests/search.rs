@@ -21,6 +21,7 @@ fn a_search_finds_a_policy_that_can_be_applied() {
     assert_contains(&table, &["TrivialAugment + base", "the policy + base"]);
     let summary = json_in(&folder.join("run/summary.json"));
     assert_eq!(summary["final_trainings"].as_array().unwrap().len(), 5);
+    assert_contains(&table, &["one seed: no interval; differences within about"]);
     for fold in ["run/fold-0/trials.jsonl", "run/fold-1/trials.jsonl"] {
         let lines = folder.read(fold);
         assert_eq!(lines.lines().count(), 12);

@@ -194,6 +194,13 @@ impl Progress {
         if let Some(line) = jobs_line(plan.jobs, &plan.measured, images) {
             self.line(&line);
         }
+        if let Some(seeds) = &plan.seed_count {
+            let option = match plan.folds {
+                0 => "--seeds",
+                _ => "--final-seeds",
+            };
+            self.line(&format!("{seeds} ({option} overrides this in a new run)"));
+        }
         let time = seconds(plan.estimated_seconds);
         self.line(&format!("estimated time: {}", HumanDuration(time)));
         self.rates = plan.rates;

@@ -219,7 +219,7 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
             section("images", "Images under the policy", images),
         ]);
     }
-    let final_trainings = final_trainings::body(record, &config.final_trainings);
+    let final_trainings = final_trainings::body(record);
     sections.push(section(
         "final_trainings",
         "Final trainings",

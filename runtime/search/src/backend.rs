@@ -21,11 +21,8 @@ pub trait Backend: Send {
     /// The name of its device, for people: `cpu`, `cuda:0`.
     fn device(&self) -> String;
 
-    /// The size of the data set, for people.
+    /// The size of the data set and the names of its classes in the order of their labels, for people.
     fn dataset(&self) -> DatasetInfo;
-
-    /// The names of the data set's classes, in the order of their labels.
-    fn class_names(&self) -> Vec<String>;
 
     /// A network with initial weights.
     ///
@@ -101,7 +98,8 @@ pub trait Backend: Send {
         images: Images<'_>,
         stop: &StopFlag,
     ) -> Result<Evaluation, BackendError> {
-        Ok(Evaluation::of(&self.classify(network, images, stop)?))
+        let predictions = self.classify(network, images, stop)?;
+        Ok(Evaluation::by_class(&predictions, &self.dataset().classes))
     }
 
     /// Measures the rates of training and scoring, to estimate the duration of a run. Backends that will
@@ -175,21 +173,21 @@ pub trait NetworkFiles: Backend {
     fn load_any(&mut self, file: &Path) -> Result<Self::Network, BackendError>;
 }
 
-/// The size of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The size of a data set, and its classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatasetInfo {
     /// The number of images of the training split, and of the test split.
     pub images: [usize; 2],
     /// Width and height of the images, in pixels.
     pub size: [usize; 2],
-    /// The number of classes.
-    pub classes: usize,
+    /// The names of the classes; a label is an index into them.
+    pub classes: Vec<String>,
 }
 
 impl DatasetInfo {
     /// A data set of this size.
-    pub fn new(images: [usize; 2], size: [usize; 2], classes: usize) -> Self {
+    pub fn new(images: [usize; 2], size: [usize; 2], classes: Vec<String>) -> Self {
         Self {
             images,
             size,

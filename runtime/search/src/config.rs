@@ -1,6 +1,7 @@
 //! Everything that a run can be configured with.
 
 mod audit;
+mod augmentation;
 pub(crate) mod check;
 mod presets;
 pub(crate) mod ranges;
@@ -15,9 +16,14 @@ use crate::model::Model;
 use crate::sampler::TpeConfig;
 
 pub use self::audit::{AuditConfig, AuditedOp, Tolerance};
+pub use self::augmentation::Augmentation;
 
-/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal configurations,
-/// on one machine, device and number of threads, give equal policies and networks.
+/// The number of seeds per augmentation if it is left open and the final trainings take less than an hour
+/// with it: the fewest with which an interval means something.
+pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal
+/// configurations, on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -90,9 +96,11 @@ impl CommonConfig {
 }
 
 impl FinalTrainings {
-    /// The number of trainings: every augmentation with every seed.
-    pub fn count(&self) -> usize {
-        self.seeds.get().saturating_mul(self.augmentations.len())
+    /// The number of trainings: every augmentation with every seed. If the number of seeds is left open,
+    /// the largest that it can become.
+    pub fn max_count(&self) -> usize {
+        let seeds = self.seeds.unwrap_or(SEEDS).get();
+        seeds.saturating_mul(self.augmentations.len())
     }
 }
 
@@ -206,8 +214,9 @@ pub enum Precision {
 pub struct FinalTrainings {
     /// The augmentations that networks are trained with; may be empty.
     pub augmentations: Vec<Augmentation>,
-    /// The number of seeds per augmentation.
-    pub seeds: NonZeroUsize,
+    /// The number of seeds per augmentation; `None` for 3 if the final trainings take less than an hour
+    /// with them, by an estimate when the run begins, and for 1 otherwise.
+    pub seeds: Option<NonZeroUsize>,
     /// Passes over the images; `None` for as many as in [`TrainingConfig::epochs`].
     pub epochs: Option<NonZeroUsize>,
     /// The policy of [`Augmentation::Policy`]; `None` for the one that the search or the audit finds.
@@ -228,56 +237,6 @@ pub struct RandomPolicy {
     pub sub_policies: NonZeroUsize,
     /// Ops per sub-policy.
     pub ops_per_sub_policy: NonZeroUsize,
-}
-
-/// The augmentation of a final training: the policy, or a baseline that it is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Augmentation {
-    /// Crop and flip alone.
-    None,
-    /// Crop, flip and Cutout: the base augmentation.
-    Cutout,
-    /// A random policy of the found one's size, then the base augmentation.
-    Random,
-    /// TrivialAugment (Müller and Hutter 2021, the wide space), then the base augmentation.
-    TrivialAugment,
-    /// The found or given policy, then the base augmentation.
-    Policy,
-}
-
-impl Augmentation {
-    /// All augmentations, baselines first.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Cutout,
-        Self::Random,
-        Self::TrivialAugment,
-        Self::Policy,
-    ];
-
-    /// Its name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Cutout => "cutout",
-            Self::Random => "random",
-            Self::TrivialAugment => "trivialaugment",
-            Self::Policy => "policy",
-        }
-    }
-
-    /// Its parts, for people.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::None => "crop, flip",
-            Self::Cutout => "crop, flip, Cutout (base)",
-            Self::Random => "random policy + base",
-            Self::TrivialAugment => "TrivialAugment + base",
-            Self::Policy => "the policy + base",
-        }
-    }
 }
 
 /// A named set of constants.

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Display, Path};
 
 use faa_system::create_folder;
 use serde::{Deserialize, Serialize};
@@ -274,6 +274,8 @@ fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<
     let message = if command(recorded) != command(current) {
         let (recorded, current) = (command(recorded), command(current));
         format!("{path} was created by `{recorded}`, not by `{current}`: choose a different --out")
+    } else if let Some(message) = different_seeds(&path, recorded, current) {
+        message
     } else if let Some((key, recorded, current)) =
         first_difference("", &config(recorded), &config(current))
     {
@@ -291,6 +293,30 @@ fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<
         return Ok(());
     };
     Err(FileError::new(FileErrorKind::DifferentRun, message))
+}
+
+/// Why a run cannot be continued with this number of seeds, if that is so. A number that was left open is no
+/// setting that could be given, so the message names the option to add or to omit.
+fn different_seeds(
+    path: &Display<'_>,
+    recorded: &RunRecord,
+    current: &RunRecord,
+) -> Option<String> {
+    let option = match current.config.search {
+        Some(_) => "--final-seeds",
+        None => "--seeds",
+    };
+    let seeds = |run: &RunRecord| run.config.final_trainings.seeds;
+    match (seeds(recorded), seeds(current)) {
+        (None, Some(_)) => Some(format!(
+            "the run in {path} chooses its number of seeds itself: omit {option} to continue it, or choose a \
+             different --out"
+        )),
+        (Some(seeds), None) => Some(format!(
+            "the run in {path} has {option} {seeds}: add that to continue it, or choose a different --out"
+        )),
+        _ => None,
+    }
 }
 
 /// The innermost key whose values differ.
@@ -314,6 +340,7 @@ fn first_difference(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::Barrier;
     use std::thread;
 
@@ -338,6 +365,39 @@ mod tests {
         let error = RunDirectory::open(folder.path(), &other, 1).unwrap_err();
         let expected = "a different `common.training.learning_rate` (recorded 0.1, now 0.2)";
         assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn a_number_of_seeds_that_was_left_open_stays_so() {
+        let with = |mut config: RunConfig, seeds| {
+            config.final_trainings.seeds = NonZeroUsize::new(seeds);
+            config
+        };
+        let training = RunConfig::for_training(Preset::Demo, "glyphs");
+        for (config, option) in [(config(), "--final-seeds"), (training, "--seeds")] {
+            for (recorded, current, words) in [
+                (
+                    0,
+                    3,
+                    format!("chooses its number of seeds itself: omit {option} to continue"),
+                ),
+                (3, 0, format!("has {option} 3: add that to continue")),
+                (
+                    3,
+                    5,
+                    "a different `final_trainings.seeds` (recorded 3, now 5)".to_owned(),
+                ),
+            ] {
+                let folder = tempfile::tempdir().unwrap();
+                let open =
+                    |seeds| RunDirectory::open(folder.path(), &with(config.clone(), seeds), 1);
+                drop(open(recorded).unwrap());
+                let error = open(current).unwrap_err();
+                assert_eq!(error.kind(), FileErrorKind::DifferentRun);
+                assert!(error.to_string().contains(&words), "{error}");
+                drop(open(recorded).unwrap());
+            }
+        }
     }
 
     #[test]

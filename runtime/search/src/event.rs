@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Audit;
 use crate::environment::Environment;
 use crate::layout::TrainingId;
-use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates, Summary};
+use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates};
+use crate::seed_count::SeedCount;
+use crate::summary::Summary;
 
 /// A step of a run. Events are reported in the order in which they happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,6 +166,8 @@ pub struct Plan {
     pub points: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
+    /// How the number of seeds of each was chosen; `None` if the configuration gives it.
+    pub seed_count: Option<SeedCount>,
     /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
     /// The number of images that remain to be classified, over all draws, trials and points.

@@ -8,6 +8,7 @@ mod log;
 mod whole;
 
 pub use self::checksum::with_checksum;
+pub(crate) use self::error::REPEAT;
 pub use self::error::{FileError, FileErrorKind, MAX_BYTES};
 pub use self::fault::FaultPoint;
 pub use self::log::Log;

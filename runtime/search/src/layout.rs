@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! run.json                        the program's version and the configuration
+//! seeds.json                      the number of seeds of final trainings, if the run chose it
 //! environment.jsonl               the hardware and precision used, a line per change
 //! fold-0/epochs.jsonl             a line per epoch of the fold's network
 //! fold-0/checkpoint.safetensors   weights and momentum after the last epoch, during training
@@ -103,6 +104,11 @@ impl Layout {
     /// The hardware and precision used, a line per change.
     pub fn environment(&self) -> Log<Environment> {
         Log::new(self.path.join("environment.jsonl"))
+    }
+
+    /// The number of seeds of final trainings, if the run chose it.
+    pub fn seeds_file(&self) -> PathBuf {
+        self.path.join("seeds.json")
     }
 
     /// The policy.

@@ -24,8 +24,11 @@ pub mod protocol;
 pub mod results;
 pub mod runner;
 pub mod sampler;
+pub mod seed_count;
 pub mod seeds;
 pub mod space;
+pub mod statistics;
+pub mod summary;
 pub mod trial;
 
 pub use backend::{Backend, NetworkFiles};

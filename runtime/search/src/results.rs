@@ -1,10 +1,8 @@
 //! The results of trainings, evaluations and trials.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Augmentation, Reward};
+use crate::config::Reward;
 
 /// One pass over the training images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,13 +47,51 @@ impl Prediction {
 }
 
 /// How well a network classifies images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// The fraction of images that were classified wrongly, 0 to 1.
     pub error: f64,
     /// The mean cross-entropy, in nats.
     pub loss: f64,
+    /// Every class of the data set, in order; empty in records of builds that did not count by class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_class: Vec<ClassErrors>,
+}
+
+/// How many images of one class were classified wrongly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ClassErrors {
+    /// The name of the class.
+    pub class: String,
+    /// Its number of images.
+    pub images: usize,
+    /// The number of those that were classified wrongly.
+    pub errors: usize,
+}
+
+impl ClassErrors {
+    /// The errors of these predictions in every class; `classes` are the names.
+    pub fn of(predictions: &[Prediction], classes: &[String]) -> Vec<Self> {
+        let without_images = |class: &String| Self {
+            class: class.clone(),
+            ..Self::default()
+        };
+        let mut counts: Vec<Self> = classes.iter().map(without_images).collect();
+        for prediction in predictions {
+            if let Some(count) = counts.get_mut(prediction.label as usize) {
+                count.images += 1;
+                count.errors += usize::from(!prediction.is_correct());
+            }
+        }
+        counts
+    }
+
+    /// The fraction of images that were classified wrongly; `None` if there are none.
+    pub fn error(&self) -> Option<f64> {
+        (self.images > 0).then(|| self.errors as f64 / self.images as f64)
+    }
 }
 
 /// How well a network classifies images of D_A that a candidate has augmented.
@@ -71,15 +107,27 @@ pub struct Score {
 }
 
 impl Evaluation {
-    /// An evaluation with this error and loss.
+    /// An evaluation with this error and loss, without classes.
     pub fn new(error: f64, loss: f64) -> Self {
-        Self { error, loss }
+        Self {
+            error,
+            loss,
+            by_class: Vec::new(),
+        }
     }
 
     /// The evaluation that these predictions amount to; NaN without any.
     pub fn of(predictions: &[Prediction]) -> Self {
         let Score { mean, loss, .. } = Score::of(predictions, 1);
         Self::new(1.0 - mean, loss)
+    }
+
+    /// The evaluation that these predictions amount to, also by class; `classes` are the names.
+    pub fn by_class(predictions: &[Prediction], classes: &[String]) -> Self {
+        Self {
+            by_class: ClassErrors::of(predictions, classes),
+            ..Self::of(predictions)
+        }
     }
 }
 
@@ -185,34 +233,6 @@ pub struct JobRates {
     pub rates: Rates,
 }
 
-/// The results of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Summary {
-    /// The policy's file, if there is a policy.
-    pub policy: Option<PathBuf>,
-    /// The policy's number of sub-policies.
-    pub sub_policies: usize,
-    /// The file that says which ops are safe, if they were audited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audit: Option<PathBuf>,
-    /// The final trainings, in the order of the configuration.
-    pub final_trainings: Vec<FinalResult>,
-}
-
-/// Test errors of one augmentation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct FinalResult {
-    /// The augmentation.
-    pub augmentation: Augmentation,
-    /// The fraction of test images that were classified wrongly after the last epoch, for each seed.
-    pub errors: Vec<f64>,
-    /// The number of further seeds, whose trainings diverged.
-    #[serde(default)]
-    pub diverged: usize,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,8 +245,28 @@ mod tests {
         let predictions = drawn.map(|(class, loss)| draw(class, loss));
         let expected = Score::new(0.5, 1.0 / 3.0, 2.0);
         assert_eq!(Score::of(&predictions, 3), expected);
-        let Evaluation { error, loss } = Evaluation::of(&predictions);
+        let Evaluation { error, loss, .. } = Evaluation::of(&predictions);
         assert!((error - 2.0 / 3.0).abs() < 1e-15 && loss == 2.0);
         assert!(Evaluation::of(&[draw(1, f32::NAN)]).loss.is_nan());
+    }
+
+    #[test]
+    fn errors_are_counted_by_class() {
+        let answered = [(0, 0), (2, 0), (2, 2), (2, 1)];
+        let predictions = answered.map(|(label, class)| Prediction::new(label, class, 1.0));
+        let classes = ["cat", "dog", "owl"].map(str::to_owned);
+        let by_class = Evaluation::by_class(&predictions, &classes).by_class;
+        let counts = by_class
+            .iter()
+            .map(|it| (it.class.as_str(), it.images, it.errors));
+        assert_eq!(
+            counts.collect::<Vec<_>>(),
+            [("cat", 1, 0), ("dog", 0, 0), ("owl", 3, 2)]
+        );
+        let errors: Vec<_> = by_class.iter().map(ClassErrors::error).collect();
+        assert_eq!(errors, [Some(0.0), None, Some(2.0 / 3.0)]);
+        // As builds without classes have written it.
+        let old = serde_json::from_str::<Evaluation>(r#"{"error": 0.5, "loss": 1.0}"#).unwrap();
+        assert_eq!(old, Evaluation::new(0.5, 1.0));
     }
 }

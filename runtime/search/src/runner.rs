@@ -29,7 +29,8 @@ use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::folds::{Fold, Labels};
-use crate::results::{Outcome, Summary};
+use crate::results::Outcome;
+use crate::summary::Summary;
 
 pub use self::error::{RunError, RunErrorKind};
 pub use self::merge::best_sub_policies;
@@ -120,7 +121,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             environment: environment.as_ref(),
             chooses_jobs: self.chooses_jobs,
         };
-        let plan = planner.plan(self.backends, stop)?;
+        let (plan, seeds) = planner.plan(self.backends, stop)?;
         let backends = &mut self.backends[..plan.jobs];
         if let Some(environment) = environment.map(|it| it.with_jobs(plan.jobs))
             && let Some(recorded) = directory.record_environment(&environment)?
@@ -159,14 +160,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let trainer = Trainer {
             config,
             images,
+            seeds,
             policy,
         };
-        let summary = Summary {
-            policy: policy.map(|_| file),
-            sub_policies,
-            audit: config.audit.as_ref().map(|_| directory.audit_file()),
-            final_trainings: trainer.train(&workers, backends)?,
-        };
+        let results = trainer.train(&workers, backends)?;
+        let mut summary = Summary::new(policy.map(|_| file), sub_policies, results);
+        summary.audit = config.audit.as_ref().map(|_| directory.audit_file());
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if found.is_none() && results.all(|it| it.errors.is_empty()) {

@@ -153,7 +153,7 @@ impl Outcome {
         self.compare_tensors("logits", &found.logits, logits, FLOAT32)?;
         self.compare_tensors("logits, folded", &found.folded, logits, FLOAT32)?;
         self.compare_tensors("logits, folded, bf16", &found.bf16, logits, BF16)?;
-        let (evaluation, reference) = (found.evaluation, expected.evaluation);
+        let (evaluation, reference) = (&found.evaluation, &expected.evaluation);
         self.compare_values("evaluation, loss", evaluation.loss, reference.loss, FLOAT32);
         let difference = (evaluation.error - reference.error).abs();
         self.compare("evaluation, error", difference, two_of(images));

@@ -216,11 +216,7 @@ impl Backend for TorchBackend {
     fn dataset(&self) -> DatasetInfo {
         let images = [self.dataset.train.len(), self.dataset.test.len()];
         let size = [self.dataset.width, self.dataset.height];
-        DatasetInfo::new(images, size, self.dataset.classes.len())
-    }
-
-    fn class_names(&self) -> Vec<String> {
-        self.dataset.classes.clone()
+        DatasetInfo::new(images, size, self.dataset.classes.clone())
     }
 
     fn begin(&mut self, task: &TrainTask<'_>) -> Result<TorchNetwork, BackendError> {

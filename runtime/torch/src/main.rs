@@ -135,7 +135,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     config.audit_fold(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let recorded = directory.environment().read()?.pop();
-    let items = folds.max(config.final_trainings.count());
+    let items = folds.max(config.final_trainings.max_count());
     let jobs = session.jobs(resources.jobs, items, recorded.as_ref());
     let (Jobs::Fixed(count) | Jobs::UpTo(count)) = jobs;
     let mut backends = session.backends(count);

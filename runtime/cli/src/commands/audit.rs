@@ -7,7 +7,7 @@ use faa_op::text::clean;
 use faa_search::audit::{Audit, Interval, OpAudit, configure, default_ops};
 use faa_search::config::{AuditConfig, Preset, RunConfig, Tolerance};
 use faa_search::files::read_json;
-use faa_search::results::Summary;
+use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program};
 use super::training::{DATA_SETS, GroupOptions, RunOptions, plugin_ops, set};

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use faa_data::DataSpec;
+use faa_op::text::clean;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
 use faa_search::config::RunConfig;
@@ -13,7 +14,9 @@ use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
-use faa_search::results::{FinalResult, Summary};
+use faa_search::summary::{
+    Comparison, FinalResult, Summary, class_changes, largest_changes, points,
+};
 use faa_system::log_line;
 
 use super::{Stopped, Usage, print};
@@ -22,6 +25,12 @@ use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
 use crate::table::{render, table};
 use crate::torch_process::TorchProcess;
+
+/// Of the classes that gain most, and of those that lose most, so many are printed.
+const CLASSES: usize = 5;
+
+/// Characters of a class's name in a table.
+const MAX_NAME: usize = 40;
 
 #[derive(Args)]
 #[command(next_help_heading = "Hardware")]
@@ -182,41 +191,78 @@ pub(crate) fn send(
     })
 }
 
-/// A table of the final trainings' test errors; empty if there are none.
-pub(crate) fn results_table(results: &[FinalResult]) -> String {
-    if results.is_empty() {
+/// The final trainings' test errors, what the policy is worth against each baseline, and the classes that
+/// it changes most; empty if there are no final trainings.
+pub(crate) fn results(summary: &Summary) -> String {
+    if summary.final_trainings.is_empty() {
         return String::new();
     }
-    let mut table = table(&["trained with", "test error", "seeds"]);
-    for result in results {
+    let mut parts = vec![errors_table(summary)];
+    let sentences = summary.comparisons.iter();
+    let sentences: Vec<String> = sentences.map(|it| it.sentence() + "\n").collect();
+    parts.push(sentences.concat());
+    parts.push(classes_table(&summary.final_trainings));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n") + "\n"
+}
+
+fn errors_table(summary: &Summary) -> String {
+    let mut header = vec!["trained with", "test error", "seeds"];
+    if !summary.comparisons.is_empty() {
+        header.push("policy minus this, points (95 %)");
+    }
+    let mut table = table(&header);
+    for result in &summary.final_trainings {
         let seeds = match result.diverged {
             0 => result.errors.len().to_string(),
             diverged => format!("{}, and {diverged} diverged", result.errors.len()),
         };
         let trained_with = result.augmentation.description().to_owned();
-        table.add_row([trained_with, percent(&result.errors), seeds]);
+        let mut row = vec![trained_with, result.error(), seeds];
+        let mut comparisons = summary.comparisons.iter();
+        let comparison = comparisons.find(|it| it.baseline == result.augmentation);
+        row.extend(comparison.map(Comparison::points));
+        table.add_row(row);
     }
-    format!("{}\n", render(&table))
+    render(&table)
+}
+
+/// The classes whose errors the policy changes most.
+fn classes_table(results: &[FinalResult]) -> String {
+    let Some((base, changes)) = class_changes(results) else {
+        return String::new();
+    };
+    let columns = [
+        "class",
+        "images",
+        base.in_words(),
+        "with the policy",
+        "points",
+    ];
+    let mut table = table(&columns);
+    for class in largest_changes(&changes, CLASSES) {
+        table.add_row([
+            clean(&class.class, MAX_NAME),
+            class.images.to_string(),
+            format!("{:.2} %", 100.0 * class.base),
+            format!("{:.2} %", 100.0 * class.policy),
+            points(class.change()),
+        ]);
+    }
+    let which = match changes.len() > 2 * CLASSES {
+        true => format!(
+            " (of {} classes, the {CLASSES} that gain and the {CLASSES} that lose most)",
+            changes.len()
+        ),
+        false => String::new(),
+    };
+    format!("errors by class{which}:\n{}", render(&table))
 }
 
 /// This program as it was called, so that suggested commands can be pasted.
 pub(crate) fn program() -> String {
     let called = std::env::args().next();
     called.unwrap_or_else(|| "faa-runtime".to_owned())
-}
-
-/// The mean of fractions, as a percentage; with the sample standard deviation if there are several.
-fn percent(errors: &[f64]) -> String {
-    let count = errors.len() as f64;
-    let mean = errors.iter().sum::<f64>() / count;
-    match errors.len() {
-        0 => return "–".to_owned(),
-        1 => return format!("{:.2} %", 100.0 * mean),
-        _ => {}
-    }
-    let squares = errors.iter().map(|error| (error - mean).powi(2));
-    let variance = squares.sum::<f64>() / (count - 1.0);
-    format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * variance.sqrt())
 }
 
 /// An error from its messages, the outermost first.
@@ -228,7 +274,27 @@ fn chained(causes: Vec<String>) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use faa_search::config::Augmentation;
+    use faa_search::results::{Evaluation, Prediction};
+
     use super::*;
+
+    /// A result of two seeds with this many wrong answers to 50 images of each of 12 classes.
+    fn result(augmentation: Augmentation, wrong: usize) -> FinalResult {
+        let names: Vec<String> = (0..12)
+            .map(|class| format!("\u{1b}class {class}"))
+            .collect();
+        let evaluation = |seed: usize| {
+            let prediction = |(class, image): (u32, usize)| {
+                let is_wrong = image < wrong * class as usize + seed;
+                Prediction::new(class, class + u32::from(is_wrong), 1.0)
+            };
+            let images = (0..12).flat_map(|class| (0..50).map(move |image| (class, image)));
+            let predictions: Vec<Prediction> = images.map(prediction).collect();
+            Evaluation::by_class(&predictions, &names)
+        };
+        FinalResult::new(augmentation, &[evaluation(0), evaluation(1)], 1)
+    }
 
     #[test]
     fn jobs_are_a_positive_number_or_automatic() {
@@ -241,10 +307,44 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_shown_with_their_standard_deviation() {
-        assert_eq!(percent(&[0.125]), "12.50 %");
-        // Sample deviation: the square root of (1 + 0 + 1) / 2.
-        assert_eq!(percent(&[0.01, 0.02, 0.03]), "2.00 ± 1.00 %");
-        assert_eq!(percent(&[]), "–");
+    fn results_are_said_in_numbers_and_words() {
+        let trainings = vec![
+            result(Augmentation::Cutout, 2),
+            result(Augmentation::Policy, 1),
+        ];
+        let text = results(&Summary::new(None, 0, trainings));
+        let expected = "\
+trained with               test error      seeds              policy minus this, points (95 %)
+crop, flip, Cutout (base)  23.00 ± 1.41 %  2, and 1 diverged  −11.00 (−17.08 to −4.92)
+the policy + base          12.00 ± 1.41 %  2, and 1 diverged
+
+The policy is better than Cutout by 4.92 to 17.08 points (95 %); 2 trainings that diverged are left out.
+
+errors by class (of 12 classes, the 5 that gain and the 5 that lose most):
+class     images  Cutout   with the policy  points
+class 11  50      45.00 %  23.00 %          −22.00
+class 10  50      41.00 %  21.00 %          −20.00
+class 9   50      37.00 %  19.00 %          −18.00
+class 8   50      33.00 %  17.00 %          −16.00
+class 7   50      29.00 %  15.00 %          −14.00
+class 4   50      17.00 %  9.00 %           −8.00
+class 3   50      13.00 %  7.00 %           −6.00
+class 2   50      9.00 %   5.00 %           −4.00
+class 1   50      5.00 %   3.00 %           −2.00
+class 0   50      1.00 %   1.00 %           0.00
+
+";
+        assert_eq!(text, expected);
+        let alone = vec![FinalResult::new(
+            Augmentation::None,
+            &[Evaluation::new(0.125, 1.0)],
+            0,
+        )];
+        let text = results(&Summary::new(None, 0, alone));
+        assert_eq!(
+            text,
+            "trained with  test error  seeds\ncrop, flip    12.50 %     1\n\n"
+        );
+        assert_eq!(results(&Summary::new(None, 0, Vec::new())), "");
     }
 }

@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use faa_op::text::clean;
 use faa_search::config::{Augmentation, Preset, Reward, RunConfig, SearchConfig};
-use faa_search::results::Summary;
+use faa_search::summary::Summary;
 
-use super::execution::{ExecutionOptions, program, results_table};
-use super::training::{DATA_SETS, GroupOptions, RunOptions, plugin_ops, set};
+use super::execution::{ExecutionOptions, program, results};
+use super::training::{DATA_SETS, GroupOptions, RunOptions, described, plugin_ops, set};
 use super::{Usage, unknown_op};
 use crate::arguments::{count, one_of, whole};
 use crate::plugins::KnownOps;
@@ -90,7 +90,7 @@ struct SearchOptions {
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
     /// Augmentations of the final trainings, separated by commas; the base augmentation is crop, flip and
-    /// Cutout [default: all].
+    /// Cutout [default: all but randaugment].
     #[arg(long = "final-trainings", value_name = "LIST", value_delimiter = ',',
           value_parser = one_of(Augmentation::ALL.map(described)), conflicts_with = "no_final_trainings")]
     augmentations: Option<Vec<Augmentation>>,
@@ -100,7 +100,8 @@ struct FinalOptions {
     /// Number of epochs per final training.
     #[arg(long, value_name = "N", value_parser = count)]
     final_epochs: Option<NonZeroUsize>,
-    /// Number of seeds per final training; reports mean and standard deviation.
+    /// Number of seeds per final training; reports mean, standard deviation and intervals [default: 3 if
+    /// the final trainings are estimated at less than an hour together, otherwise 1].
     #[arg(long, value_name = "N", value_parser = count)]
     final_seeds: Option<NonZeroUsize>,
 }
@@ -117,10 +118,6 @@ const REWARDS: [(&str, Reward, &str); 2] = [
         "Fraction of augmented versions that are classified correctly",
     ),
 ];
-
-fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
-    (it.name(), it, it.description())
-}
 
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
@@ -160,7 +157,7 @@ impl Search {
             augmentations.clear();
         }
         final_trainings.epochs = options.final_epochs.or(final_trainings.epochs);
-        set(&mut final_trainings.seeds, options.final_seeds);
+        final_trainings.seeds = options.final_seeds;
         let mut names = search.ops.iter();
         if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
             bail!(Usage(unknown_op(unknown, &known.ops)));
@@ -175,7 +172,7 @@ impl Search {
 
 /// The results, and commands that use the policy.
 fn text(summary: &Summary) -> String {
-    let mut text = results_table(&summary.final_trainings);
+    let mut text = results(summary);
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
         text += &format!(

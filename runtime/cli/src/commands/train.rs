@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, FinalTrainings, Preset, RunConfig};
-use faa_search::results::Summary;
+use faa_search::summary::Summary;
 
-use super::execution::{ExecutionOptions, results_table};
-use super::training::{DATA_SETS, RunOptions, plugin_ops};
+use super::execution::{ExecutionOptions, results};
+use super::training::{DATA_SETS, RunOptions, described, plugin_ops};
 use super::{Usage, find_policy};
-use crate::arguments::count;
+use crate::arguments::{count, one_of};
 use crate::plugins::KnownOps;
 
 /// Train networks with a policy, and measure their test error.
@@ -31,13 +31,15 @@ pub(crate) struct Train {
     /// a random policy of N sub-policies, or none.
     #[arg(long, value_name = "POLICY")]
     policy: String,
-    /// Also train the baselines: crop and flip only; with Cutout; with a random policy of the same
-    /// size; with TrivialAugment.
-    #[arg(long)]
-    baselines: bool,
-    /// Number of seeds per training; reports mean and standard deviation.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
-    seeds: NonZeroUsize,
+    /// Also train these baselines, separated by commas; without a list, all but randaugment.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0.., require_equals = true,
+          default_missing_values = Augmentation::BASELINES.map(Augmentation::name),
+          value_parser = one_of(baselines()))]
+    baselines: Option<Vec<Augmentation>>,
+    /// Number of seeds per training; reports mean, standard deviation and intervals [default: 3 if the
+    /// trainings are estimated at less than an hour together, otherwise 1].
+    #[arg(long, value_name = "N", value_parser = count)]
+    seeds: Option<NonZeroUsize>,
     #[command(flatten)]
     run: RunOptions,
     #[command(flatten)]
@@ -48,7 +50,7 @@ impl Train {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        let text = |it: &Summary| format!("{}\n", results_table(&it.final_trainings).trim_end());
+        let text = |it: &Summary| format!("{}\n", results(it).trim_end());
         self.execution.execute(config, &self.run.out, known, text)
     }
 
@@ -61,16 +63,13 @@ impl Train {
         let has_cutout = common.training.cutout > 0;
         let augmentation = self.augmentation(final_trainings, has_cutout)?;
         final_trainings.augmentations = vec![augmentation];
-        if self.baselines {
-            let is_new = |it: &Augmentation| {
-                let is_baseline = !matches!(it, Augmentation::Policy) && *it != augmentation;
-                // Without Cutout, the base augmentation is crop and flip only.
-                is_baseline && (*it != Augmentation::Cutout || has_cutout)
-            };
-            final_trainings
-                .augmentations
-                .extend(Augmentation::ALL.into_iter().filter(is_new));
+        let mut baselines = self.baselines.clone().unwrap_or_default();
+        if !has_cutout && baselines == Augmentation::BASELINES {
+            // The base augmentation is crop and flip only.
+            baselines.retain(|it| *it != Augmentation::Cutout);
         }
+        baselines.retain(|it| *it != augmentation);
+        final_trainings.augmentations.extend(baselines);
         if let Some(policy) = &final_trainings.policy {
             // Warns if an op comes from a different module than when the policy was found.
             known.executor(policy, &self.policy)?;
@@ -115,6 +114,14 @@ impl Train {
         final_trainings.policy = Some(policy);
         Ok(Augmentation::Policy)
     }
+}
+
+/// All baselines, as values of an option.
+fn baselines() -> [(&'static str, Augmentation, &'static str); 5] {
+    let [baselines @ .., Augmentation::Policy] = Augmentation::ALL else {
+        unreachable!("the policy is last");
+    };
+    baselines.map(described)
 }
 
 /// The ops that a policy names.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use faa_data::{DataError, DataSpec};
-use faa_search::config::{PluginOp, Precision, Preset, RunConfig};
+use faa_search::config::{Augmentation, PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
@@ -152,6 +152,11 @@ impl TrainingOptions {
         common.image_size = self.image_size.or(common.image_size);
         common.precision = self.precision;
     }
+}
+
+/// An augmentation as a value of an option.
+pub(crate) fn described(it: Augmentation) -> (&'static str, Augmentation, &'static str) {
+    (it.name(), it, it.description())
 }
 
 /// Which images stay together when the training split is divided.

@@ -1,5 +1,6 @@
 //! The content of a run directory. Nothing is locked or changed: a search may be writing there.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use faa_policy::Policy;
@@ -10,6 +11,7 @@ use faa_search::environment::Environment;
 use faa_search::files::{FileError, read, read_json};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
+use faa_search::seed_count::SeedCount;
 use faa_search::trial::Trial;
 
 use super::error::ReportErrorKind;
@@ -19,6 +21,8 @@ pub(super) struct Record {
     pub(super) run: RunRecord,
     /// What the run was worked on with, in order.
     pub(super) environments: Vec<Environment>,
+    /// How the number of seeds was chosen, if the run chose it.
+    pub(super) seed_count: Option<SeedCount>,
     /// The network of an audit, and how many points it has measured, if it has begun.
     pub(super) audit: Option<AuditRecord>,
     /// The folds that have begun, in order.
@@ -96,6 +100,7 @@ impl Record {
         Ok(Self {
             run,
             environments: layout.environment().read()?,
+            seed_count: SeedCount::read(&layout)?,
             audit,
             folds,
             policy: read_policy(&layout)?,
@@ -106,6 +111,13 @@ impl Record {
 
     pub(super) fn config(&self) -> &RunConfig {
         &self.run.config
+    }
+
+    /// The number of seeds per final training, once that is known.
+    pub(super) fn seeds(&self) -> Option<usize> {
+        let chosen = self.seed_count.map(|it| it.seeds);
+        let seeds = self.config().final_trainings.seeds.or(chosen);
+        seeds.map(NonZeroUsize::get)
     }
 
     /// Whether the run searches for its policy, or was given one.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use faa_policy::{Step, Strength, SubPolicy};
+use faa_search::statistics::mean;
 
 /// Above this factor, the top n candidates count as having moved towards doing nothing: they leave an
 /// image untouched this many times as often as uniformly random candidates.
@@ -128,18 +129,6 @@ fn mean_product<'a>(
     let product = |steps: &SubPolicy| steps.iter().map(&factor).product();
     let products: Vec<f64> = sub_policies.into_iter().map(product).collect();
     mean(&products)
-}
-
-/// The mean; `None` for no values.
-pub(super) fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The standard deviation of a sample, √(Σ(x − x̄)² / (n − 1)); `None` for fewer than two values.
-pub(super) fn sample_deviation(values: &[f64]) -> Option<f64> {
-    let centre = mean(values).filter(|_| values.len() > 1)?;
-    let squares = values.iter().map(|value| (value - centre).powi(2));
-    Some((squares.sum::<f64>() / (values.len() - 1) as f64).sqrt())
 }
 
 /// How much is done to images by the top n candidates and by random ones.
@@ -284,16 +273,6 @@ mod tests {
         assert!(close(untouched(&all), 0.2));
         assert!(close(untouched_if_uniform(&all), 0.25));
         assert_eq!(untouched(&[]), None);
-    }
-
-    #[test]
-    fn the_deviation_is_that_of_a_sample() {
-        let values = [2.0, 4.0, 4.0, 6.0];
-        assert_eq!(mean(&values), Some(4.0));
-        // The squares are 4, 0, 0 and 4.
-        assert!(close(sample_deviation(&values), (8.0_f64 / 3.0).sqrt()));
-        assert_eq!(sample_deviation(&[1.0]), None);
-        assert_eq!(mean(&[]), None);
     }
 
     #[test]

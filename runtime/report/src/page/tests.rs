@@ -1,6 +1,9 @@
 //! Pages of small runs that are written by hand.
 
+mod comparisons;
+
 use std::fs;
+use std::num::NonZeroUsize;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
 use faa_search::config::{Augmentation, Preset, RunConfig};
@@ -88,6 +91,7 @@ fn search(data: &str) -> RunConfig {
         Augmentation::Random,
     ];
     config.final_trainings.augmentations = [&baselines[..], &[Augmentation::Policy]].concat();
+    config.final_trainings.seeds = NonZeroUsize::new(1);
     config
 }
 
@@ -339,7 +343,7 @@ fn a_training_has_the_sections_that_it_needs() {
     let data = format!("folder:{}", data.path().display());
     let mut config = RunConfig::for_training(Preset::Demo, &data);
     config.final_trainings.augmentations = vec![Augmentation::Cutout, Augmentation::Policy];
-    config.final_trainings.seeds = 2.try_into().unwrap();
+    config.final_trainings.seeds = NonZeroUsize::new(2);
     config.final_trainings.policy = Some(Policy::parse(sampler.as_bytes()).unwrap());
     let run = Run::of(&config)
         .put("policy.json", sampler)
@@ -489,7 +493,7 @@ fn counts_that_no_search_has_do_no_harm() {
     (search.trials, search.rounds, search.top_n) = (huge, huge, huge);
     (search.ops_per_sub_policy, search.sampler.start_up_trials) = (huge, usize::MAX);
     config.final_trainings.epochs = Some(huge);
-    config.final_trainings.seeds = huge;
+    config.final_trainings.seeds = Some(huge);
     let page = Run::of(&config)
         .fold(0, 0.9)
         .put(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faa_op::{Op, OpSet};
-use faa_policy::{Policy, PolicyError, PolicyErrorKind, nearest_name, shipped};
+use faa_policy::{PolicyError, PolicyErrorKind, nearest_name};
 
 use super::ranges;
 use super::{AuditConfig, AuditedOp, Augmentation, RunConfig, SearchConfig};
@@ -27,7 +27,17 @@ impl RunConfig {
             return Err(ConfigError::new("there is nothing to train"));
         }
         self.check_warmup()?;
-        let trains_with = |augmentation| final_trainings.augmentations.contains(&augmentation);
+        let augmentations = &final_trainings.augmentations;
+        for (index, augmentation) in augmentations.iter().enumerate() {
+            if augmentations[..index].contains(augmentation) {
+                // Two jobs would work in one folder.
+                return Err(ConfigError::new(format!(
+                    "`{}` is named twice among the final trainings",
+                    augmentation.name()
+                )));
+            }
+        }
+        let trains_with = |augmentation| augmentations.contains(&augmentation);
         if trains_with(Augmentation::Cutout) && self.common.training.cutout == 0 {
             return Err(ConfigError::new(
                 "a training with Cutout needs --cutout above 0",
@@ -71,9 +81,7 @@ impl RunConfig {
             }
             _ => {}
         }
-        if trains_with(Augmentation::TrivialAugment) {
-            policies.push(trivial_augment());
-        }
+        policies.extend(augmentations.iter().filter_map(|it| it.shipped_policy()));
         policies.extend(final_trainings.policy.clone());
         let pipeline = |policy| Pipeline::new(policy, &self.common.training, ops, [0; 3], 0);
         pipeline(None).map_err(|error| misfit(&error))?;
@@ -221,12 +229,4 @@ fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigErro
 
 fn misfit(error: &PolicyError) -> ConfigError {
     ConfigError::new(format!("the configuration does not fit the ops: {error}"))
-}
-
-/// The shipped policy of TrivialAugment's wide space.
-pub(crate) fn trivial_augment() -> Policy {
-    let mut shipped = shipped().iter();
-    let wide = shipped.find(|policy| policy.name == "trivialaugment-wide");
-    let wide = wide.expect("TrivialAugment is shipped");
-    wide.policy().expect("shipped policies are valid")
 }

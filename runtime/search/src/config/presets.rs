@@ -27,8 +27,8 @@ impl RunConfig {
             audit: None,
             search: Some(SearchConfig::preset(preset)),
             final_trainings: FinalTrainings {
-                augmentations: Augmentation::ALL.to_vec(),
-                seeds: count(1),
+                augmentations: [&Augmentation::BASELINES[..], &[Augmentation::Policy]].concat(),
+                seeds: None,
                 epochs: Some(count(final_epochs)),
                 policy: None,
                 random: None,

@@ -64,7 +64,9 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
         Some(_) => "--final-seeds",
         None => "--seeds",
     };
-    in_range(seeds, it.seeds, 1.0..=1e3)?;
+    if let Some(count) = it.seeds {
+        in_range(seeds, count, 1.0..=1e3)?;
+    }
     if let Some(it) = &it.random {
         in_range(STEPS, it.ops_per_sub_policy, 1.0..=16.0)?;
         in_range("--policy random:N", it.sub_policies, 1.0..=1e4)?;

@@ -67,7 +67,7 @@ impl AuditStage<'_> {
             });
             self.measure(worker, &network, &log, &mut points)?;
         }
-        let audit = analyse(self.audit, &points, &worker.backend.class_names());
+        let audit = analyse(self.audit, &points, &worker.backend.dataset().classes);
         let file = worker.directory().audit_file();
         worker.files().write_json(&file, &audit)?;
         worker.report(Event::AuditDone(Box::new(audit.clone())));
@@ -117,7 +117,7 @@ impl AuditStage<'_> {
     ) -> Result<(), RunError> {
         // `Identity` instead of no op, so that both are classified in the same precision.
         let before = self.predictions(worker, network, ("Identity", None), 1)?;
-        let classes = worker.backend.dataset().classes;
+        let classes = worker.backend.dataset().classes.len();
         for (op, value) in self.audit.points().skip(points.len()) {
             let (images, draws) = (&self.fold.validation, op.draws.get());
             let started = Instant::now();

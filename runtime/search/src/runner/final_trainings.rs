@@ -1,24 +1,28 @@
 //! The trainings on all images, with the policy and with the baselines.
 
+use std::num::NonZeroUsize;
+
 use faa_policy::Policy;
 
 use super::error::RunError;
 use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
-use crate::config::check::trivial_augment;
 use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
 use crate::event::Event;
 use crate::files::read_json;
 use crate::layout::TrainingId;
-use crate::results::{Evaluation, FinalResult, Outcome};
+use crate::results::{Evaluation, Outcome};
 use crate::seeds::{Purpose, derive};
 use crate::space::Space;
+use crate::summary::FinalResult;
 
 /// Trains and evaluates the final networks.
 pub(super) struct Trainer<'a> {
     pub(super) config: &'a RunConfig,
     /// The number of images in the training split.
     pub(super) images: usize,
+    /// The number of seeds per augmentation.
+    pub(super) seeds: NonZeroUsize,
     /// The policy of [`Augmentation::Policy`].
     pub(super) policy: Option<&'a Policy>,
 }
@@ -26,9 +30,10 @@ pub(super) struct Trainer<'a> {
 /// Every augmentation with every seed, starting with all augmentations of the first seed.
 pub(super) fn all_trainings(
     config: &FinalTrainings,
+    seeds: NonZeroUsize,
 ) -> impl Iterator<Item = (Augmentation, usize)> {
     let augmentations = || config.augmentations.iter();
-    (0..config.seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
+    (0..seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
 }
 
 impl Trainer<'_> {
@@ -39,25 +44,21 @@ impl Trainer<'_> {
         backends: &mut [B],
     ) -> Result<Vec<FinalResult>, RunError> {
         let config = &self.config.final_trainings;
-        let all: Vec<_> = all_trainings(config).collect();
+        let all: Vec<_> = all_trainings(config, self.seeds).collect();
         let outcomes =
             workers.run_parallel(backends, all.iter(), |worker, (augmentation, seed)| {
                 self.train_one(worker, *augmentation, *seed)
             })?;
         let result = |wanted: &Augmentation| {
-            let mut result = FinalResult {
-                augmentation: *wanted,
-                errors: Vec::new(),
-                diverged: 0,
-            };
+            let (mut evaluations, mut diverged) = (Vec::new(), 0);
             for ((augmentation, _), outcome) in all.iter().zip(&outcomes) {
                 match outcome {
                     _ if augmentation != wanted => {}
-                    Outcome::Done(evaluation) => result.errors.push(evaluation.error),
-                    Outcome::Diverged(_) => result.diverged += 1,
+                    Outcome::Done(evaluation) => evaluations.push(evaluation),
+                    Outcome::Diverged(_) => diverged += 1,
                 }
             }
-            result
+            FinalResult::new(*wanted, evaluations, diverged)
         };
         Ok(config.augmentations.iter().map(result).collect())
     }
@@ -75,7 +76,7 @@ impl Trainer<'_> {
             // Its network is not needed any more, and may be gone.
             worker.report(Event::TrainingDone {
                 training: id,
-                evaluation,
+                evaluation: evaluation.clone(),
                 resumed: true,
             });
             return Ok(Outcome::Done(evaluation));
@@ -116,7 +117,9 @@ impl Trainer<'_> {
                 );
                 Some(space.random_policy("random", sub_policies, seed))
             }
-            Augmentation::TrivialAugment => Some(trivial_augment()),
+            Augmentation::RandAugment | Augmentation::TrivialAugment => {
+                augmentation.shipped_policy()
+            }
             Augmentation::Policy => self.policy.cloned(),
         }
     }

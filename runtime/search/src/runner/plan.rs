@@ -1,17 +1,20 @@
 //! The remaining work of a run, and an estimate of its duration.
 
+use std::num::NonZeroUsize;
+
 use super::error::{RunError, failed};
 use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{AuditConfig, RunConfig, TrainingConfig};
+use crate::config::{AuditConfig, RunConfig, SEEDS, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{JobRates, Rates};
+use crate::seed_count::SeedCount;
 use crate::trial::Trial;
 
 /// Plans a run.
@@ -30,18 +33,24 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The plan. If the records do not show the speed, it is measured.
+    /// The plan, and the number of seeds of the final trainings. If the records do not show the speed, it is
+    /// measured.
     pub(super) fn plan<B: Backend>(
         &self,
         backends: &mut [B],
         stop: &StopFlag,
-    ) -> Result<Plan, RunError> {
+    ) -> Result<(Plan, NonZeroUsize), RunError> {
         let config = self.config;
-        let mut remaining = RemainingWork::of(config, self.folds, self.images, self.directory)?;
-        if let Some((fold, audit)) = self.audit.zip(config.audit.as_ref()) {
-            let files = self.directory.training(TrainingId::Audit);
-            remaining.add_audit(&files, fold, audit, &config.common.training)?;
-        }
+        let mut seed_count = match config.final_trainings.seeds {
+            Some(_) => None,
+            None => SeedCount::read(self.directory)?,
+        };
+        let known = config.final_trainings.seeds;
+        let known = known.or(seed_count.map(|it| it.seeds));
+        // Until the number of seeds is chosen, the work is that of the largest number. The speed is measured
+        // for it, and with fewer seeds a number of jobs that was not measured is guessed conservatively.
+        let mut seeds = known.unwrap_or(SEEDS);
+        let mut remaining = self.remaining(seeds)?;
         if !self.records_show_the_speed()? {
             remaining.trained = Throughput::default();
             remaining.classified = Throughput::default();
@@ -60,34 +69,63 @@ impl Planner<'_> {
                 (measured.clone(), Speeds::new(measured))
             }
         };
-        let phases = [&remaining.folds, &remaining.final_trainings];
-        let seconds = |jobs| -> f64 { phases.iter().map(|work| speeds.seconds(work, jobs)).sum() };
-        let jobs = match self.chooses_jobs {
-            // Of several that are as fast, the fewest.
-            true => (measured.iter().map(|it| it.jobs))
-                .min_by(|a, b| seconds(*a).total_cmp(&seconds(*b)))
-                .unwrap_or(all),
-            false => all,
+        // Of several numbers that are as fast, the lowest.
+        let fastest = |work: &RemainingWork| {
+            let seconds = |jobs: &usize| work.seconds(&speeds, *jobs);
+            let measured = measured.iter().map(|it| it.jobs.min(work.max_jobs(all)));
+            let fastest = measured.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+            fastest.filter(|_| self.chooses_jobs).unwrap_or(all)
         };
+        if known.is_none() && !remaining.final_trainings.is_empty() {
+            // All of them count, whatever is recorded, with as many jobs as would do them.
+            let all = vec![self.final_training(); remaining.final_trainings.len()];
+            let choice = SeedCount::choose(speeds.seconds(&all, fastest(&remaining)));
+            let files = self.directory.files();
+            files.write_json(&self.directory.seeds_file(), &choice)?;
+            (seeds, seed_count) = (choice.seeds, Some(choice));
+            remaining = self.remaining(seeds)?;
+        }
+        let jobs = fastest(&remaining);
         let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
         let dataset = backends[0].dataset();
-        Ok(Plan {
+        let plan = Plan {
             run: self.directory.path().to_owned(),
             device: devices.join(", "),
             images: dataset.images,
             size: dataset.size,
-            classes: dataset.classes,
+            classes: dataset.classes.len(),
             folds: self.folds.len(),
             trials: self.folds.len().saturating_mul(trials),
             points: config.audit.as_ref().map_or(0, |it| it.points().count()),
-            final_trainings: config.final_trainings.count(),
+            final_trainings: remaining.final_trainings.len(),
+            seed_count,
             images_to_train: remaining.train,
             images_to_classify: remaining.classify,
             jobs,
-            rates: speeds.of(jobs.min(max)),
-            estimated_seconds: seconds(jobs),
+            rates: speeds.of(jobs.min(remaining.max_jobs(all))),
+            estimated_seconds: remaining.seconds(&speeds, jobs),
             measured,
-        })
+        };
+        Ok((plan, seeds))
+    }
+
+    fn remaining(&self, seeds: NonZeroUsize) -> Result<RemainingWork, RunError> {
+        let (config, directory) = (self.config, self.directory);
+        let mut remaining = RemainingWork::of(config, self.folds, self.images, directory, seeds)?;
+        if let Some((fold, audit)) = self.audit.zip(config.audit.as_ref()) {
+            let files = directory.training(TrainingId::Audit);
+            remaining.add_audit(&files, fold, audit, &config.common.training)?;
+        }
+        Ok(remaining)
+    }
+
+    /// The work of one final training.
+    fn final_training(&self) -> Work {
+        let epochs = self.config.final_epochs().get();
+        Work {
+            train: self.images.saturating_mul(epochs) as f64,
+            classify: 0.0,
+        }
     }
 
     /// Whether all recorded durations are those of a job as it will run now.
@@ -145,6 +183,7 @@ impl RemainingWork {
         folds: &[Fold],
         images: usize,
         directory: &RunDirectory,
+        seeds: NonZeroUsize,
     ) -> Result<Self, RunError> {
         let mut remaining = Self::default();
         for (number, fold) in folds.iter().enumerate() {
@@ -164,7 +203,7 @@ impl RemainingWork {
                 classify: classify as f64,
             });
         }
-        for (augmentation, seed) in all_trainings(&config.final_trainings) {
+        for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
             let train = remaining.add_training(&directory.training(id), images, epochs)?;
@@ -204,6 +243,12 @@ impl RemainingWork {
         let remaining = all.saturating_sub(recorded.len()).saturating_mul(images);
         self.classify = self.classify.saturating_add(remaining);
         remaining
+    }
+
+    /// Its duration with this many jobs: the final trainings begin when all folds are done.
+    fn seconds(&self, speeds: &Speeds, jobs: usize) -> f64 {
+        let phases = [&self.folds, &self.final_trainings];
+        phases.iter().map(|work| speeds.seconds(work, jobs)).sum()
     }
 
     fn total(&self) -> Work {

@@ -44,7 +44,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         };
         self.report(Event::TrainingDone {
             training: id,
-            evaluation,
+            evaluation: evaluation.clone(),
             resumed,
         });
         Ok(Outcome::Done((network, evaluation)))

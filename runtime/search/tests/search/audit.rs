@@ -23,6 +23,7 @@ pub(crate) fn config(ops: &[&str]) -> RunConfig {
     config.common.training.epochs = 2.try_into().unwrap();
     config.common.training.warmup_epochs = 1;
     config.final_trainings.epochs = None;
+    config.final_trainings.seeds = NonZeroUsize::new(1);
     config
 }
 

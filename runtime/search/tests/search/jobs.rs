@@ -8,7 +8,7 @@ use faa_search::backend::{BackendError, StopFlag};
 use faa_search::environment::Environment;
 use faa_search::event::Plan;
 use faa_search::results::Rates;
-use faa_search::{Event, Run, RunDirectory, RunErrorKind};
+use faa_search::{Event, Run, RunConfig, RunDirectory, RunErrorKind};
 
 use crate::fake_backend::{FakeBackend, Outcome, SharedDevice, StopCheck, config, run_as, run_on};
 
@@ -33,6 +33,13 @@ fn run(
 ) -> Outcome {
     let directory = RunDirectory::open(out, &config(), 1).unwrap();
     run_as(&directory, &config(), backends, &StopFlag::new(), set)
+}
+
+/// A run that chooses its number of seeds.
+fn automatic() -> RunConfig {
+    let mut config = config();
+    config.final_trainings.seeds = None;
+    config
 }
 
 fn choosing(run: Run<'_, FakeBackend>) -> Run<'_, FakeBackend> {
@@ -80,6 +87,46 @@ fn the_speed_is_measured_with_the_numbers_of_jobs_that_will_run() {
         assert_eq!((plan.jobs, measured(plan)), (4, vec![1, 2, 4]));
         assert_near(plan.estimated_seconds, folds + final_trainings);
     }
+}
+
+/// The speed is measured for three seeds, of which the last round of four backends has three trainings.
+#[test]
+fn the_estimate_has_the_number_of_seeds_that_is_chosen() {
+    for (slower, final_trainings, seconds) in [
+        (1.0, 15, 3.0 * 2.0 * FINAL + FINAL / 0.6),
+        // Of five, the last one is as fast as each of two, which is the lowest number that was measured.
+        (1000.0, 5, 2.0 * FINAL + FINAL / 0.8),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let rates = [100.0, 160.0, 180.0, 200.0].map(|rate| rate / slower);
+        let (_, events) = run_on(folder.path(), &automatic(), &mut backends::<4>(&rates));
+        let plan = plan_of(&events);
+        assert_eq!(measured(plan), [2, 3, 4]);
+        assert_eq!(plan.final_trainings, final_trainings);
+        assert_near(plan.estimated_seconds, slower * (FOLD / 0.8 + seconds));
+        let with_three = slower * (3.0 * 2.0 * FINAL + FINAL / 0.6);
+        assert_near(plan.seed_count.unwrap().estimated_seconds, with_three);
+    }
+}
+
+#[test]
+fn fewer_jobs_are_chosen_if_there_is_one_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let slower = 2000.0;
+    let rates: Vec<f64> = (1..=8)
+        .map(|jobs| f64::from(jobs) * 100.0 / slower)
+        .collect();
+    let directory = RunDirectory::open(folder.path(), &automatic(), 1).unwrap();
+    let mut backends = backends::<8>(&rates);
+    let stop = StopFlag::new();
+    let (_, events) = run_as(&directory, &automatic(), &mut backends, &stop, choosing);
+    let plan = plan_of(&events);
+    assert_eq!(measured(plan), [1, 2, 4, 8]);
+    // Eight jobs take two rounds for 15 trainings, and five one round for five.
+    let with_three = slower * 2.0 * FINAL;
+    assert_near(plan.seed_count.unwrap().estimated_seconds, with_three);
+    assert_eq!((plan.final_trainings, plan.jobs), (5, 5));
+    assert_near(plan.estimated_seconds, slower * (FOLD + FINAL));
 }
 
 /// Fewer folds or trainings than backends.

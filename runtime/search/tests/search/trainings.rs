@@ -1,11 +1,13 @@
 //! Trainings without a search.
 
 use std::fs;
+use std::num::NonZeroUsize;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, Preset};
-use faa_search::files::FileErrorKind;
+use faa_search::files::{FileErrorKind, with_checksum};
+use faa_search::summary::Verdict;
 use faa_search::{RunConfig, RunDirectory};
 
 use crate::fake_backend::{FakeBackend, config, run};
@@ -18,7 +20,7 @@ fn training() -> RunConfig {
     training.common.training = config().common.training;
     let trainings = &mut training.final_trainings;
     trainings.augmentations = Augmentation::ALL.to_vec();
-    trainings.seeds = 3.try_into().unwrap();
+    trainings.seeds = NonZeroUsize::new(3);
     trainings.policy = Some(Policy::parse(POLICY.as_bytes()).unwrap());
     training
 }
@@ -34,12 +36,41 @@ fn everything_is_trained_with_every_seed() {
     };
     // All augmentations but crop and flip alone include Cutout.
     let counts = [count(false, 0), count(false, 16), count(true, 16)];
-    assert_eq!(counts, [3, 3, 9]);
+    assert_eq!(counts, [3, 3, 12]);
     for result in &summary.final_trainings {
         assert_eq!(result.errors, [0.25; 3]);
+        // Of 20 test images, those with a number that 4 divides are wrong: 0, 4, 8, 12 and 16.
+        let by_class = result.by_class.iter();
+        let by_class = by_class.map(|it| (it.class.as_str(), it.images, it.errors));
+        let expected = [
+            ("left", 3 * 7, 3 * 2),
+            ("right", 3 * 7, 3 * 2),
+            ("straight", 3 * 6, 3),
+        ];
+        assert_eq!(by_class.collect::<Vec<_>>(), expected);
     }
+    // The seeds do not differ, so there is no interval.
+    let verdicts = summary.comparisons.iter();
+    let verdicts: Vec<_> = verdicts.map(|it| (it.verdict, it.interval)).collect();
+    assert_eq!(verdicts, [(Verdict::EqualWithinNoise, None); 5]);
     let written = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
     assert_eq!(written.name, "mine");
+}
+
+/// Builds before this one did not count errors by class.
+#[test]
+fn an_evaluation_without_classes_is_continued_from() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
+    let evaluation = folder.path().join("final/policy-0/evaluation.json");
+    let counted = fs::read_to_string(&evaluation).unwrap();
+    assert!(
+        counted.contains("\"class\": \"straight\",\n      \"images\": 6,\n      \"errors\": 1\n")
+    );
+    fs::write(&evaluation, with_checksum(r#"{"error": 0.5, "loss": 1.0}"#)).unwrap();
+    let summary = run(folder.path(), &training(), &mut FakeBackend::default()).unwrap();
+    let policy = summary.final_trainings.last().unwrap();
+    assert_eq!((policy.errors[0], policy.by_class.len()), (0.5, 0));
 }
 
 #[test]
@@ -58,6 +89,8 @@ fn a_missing_policy_or_unknown_op_is_an_error_before_anything_is_trained() {
     assert!(unknown.contains("did you mean `Rotate`?"), "{unknown}");
     let nothing = error(|run| run.final_trainings.augmentations.clear());
     assert_eq!(nothing, "there is nothing to train");
+    let twice = error(|run| run.final_trainings.augmentations.push(Augmentation::Cutout));
+    assert_eq!(twice, "`cutout` is named twice among the final trainings");
 }
 
 #[test]

@@ -1,14 +1,26 @@
 //! The final trainings: with the policy, and with the baselines.
 
-use faa_search::config::{Augmentation, FinalTrainings};
-use faa_search::results::Epoch;
+use faa_op::text::clean;
+use faa_search::config::Augmentation;
+use faa_search::results::{Epoch, Evaluation};
+use faa_search::summary::{
+    ClassChange, Comparison, FinalResult, class_changes, comparisons, largest_changes, points,
+};
 use maud::{Markup, html};
 
 use super::{scrolling, where_it_diverged};
 use crate::page::chart::{Axis, Plot, Rows};
 use crate::page::record::{FinalRecord, Record};
-use crate::page::statistics::{mean, sample_deviation};
-use crate::page::text::{out_of, percent};
+use crate::page::text::{count, out_of, percent};
+
+/// With more classes than this, only those that change most are shown.
+const MAX_CLASSES: usize = 100;
+
+/// Of the classes that gain most, and of those that lose most, so many are then shown.
+const LARGEST: usize = 20;
+
+/// Characters of a class's name.
+const MAX_NAME: usize = 60;
 
 struct Group<'a> {
     augmentation: Augmentation,
@@ -16,10 +28,11 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// The errors of the finished trainings, from 0 to 1.
-    fn errors(&self) -> Vec<f64> {
-        let evaluations = (self.trainings.iter()).filter_map(|run| run.training.evaluation);
-        evaluations.map(|evaluation| evaluation.error).collect()
+    fn result(&self) -> FinalResult {
+        let trainings = || self.trainings.iter().map(|run| &run.training);
+        let evaluations = trainings().filter_map(|training| training.evaluation.as_ref());
+        let diverged = trainings().filter(|training| training.diverged.is_some());
+        FinalResult::new(self.augmentation, evaluations, diverged.count())
     }
 }
 
@@ -38,18 +51,15 @@ fn groups(record: &Record) -> Vec<Group<'_>> {
     groups.filter(known).collect()
 }
 
-/// The mean test error of each augmentation that has one.
-pub(in crate::page) fn mean_errors(record: &Record) -> Vec<(Augmentation, f64)> {
-    let groups = groups(record).into_iter();
-    groups
-        .filter_map(|group| Some((mean(&group.errors())?, group)))
-        .map(|(error, group)| (group.augmentation, error))
-        .collect()
+/// The results of the trainings that have finished.
+pub(in crate::page) fn results(record: &Record) -> Vec<FinalResult> {
+    groups(record).iter().map(Group::result).collect()
 }
 
-/// The errors as a table and as dots, and the curves of each augmentation.
-pub(in crate::page) fn body(record: &Record, config: &FinalTrainings) -> Markup {
-    let groups = groups(record);
+/// The errors as a table and as dots, what the policy is worth, and the curves of each augmentation.
+pub(in crate::page) fn body(record: &Record) -> Markup {
+    let (groups, results) = (groups(record), results(record));
+    let comparisons = comparisons(&results);
     html! {
         p {
             "Networks trained on all training images, with the policy and with the baselines that it is "
@@ -59,17 +69,24 @@ pub(in crate::page) fn body(record: &Record, config: &FinalTrainings) -> Markup 
         @if groups.is_empty() {
             p { "No final trainings were requested." }
         } @else {
-            (scrolling("Test errors", false, &table(&groups, config.seeds.get())))
+            (scrolling("Test errors", false, &table(&results, &comparisons, record.seeds())))
             (diverged(record))
+            (worth(&comparisons))
+            @if let Some(seeds) = &record.seed_count { p.note { "There are " (seeds) "." } }
+            (by_class(&results))
             div.figures {
-                (every_seed(&groups))
+                (every_seed(&groups, &results))
                 (curves(record, record.config().final_epochs().get(), &groups))
             }
         }
     }
 }
 
-fn table(groups: &[Group<'_>], seeds: usize) -> Markup {
+fn table(results: &[FinalResult], comparisons: &[Comparison], seeds: Option<usize>) -> Markup {
+    let difference = |augmentation| {
+        let found = comparisons.iter().find(|it| it.baseline == augmentation);
+        found.map(Comparison::points).unwrap_or_default()
+    };
     html! {
         table {
             caption { "Test error: mean ± sample standard deviation over seeds" }
@@ -79,16 +96,22 @@ fn table(groups: &[Group<'_>], seeds: usize) -> Markup {
                     th scope="col" { "Trained with" }
                     th.number scope="col" { "Error" }
                     th.number scope="col" { "Seeds" }
+                    @if !comparisons.is_empty() {
+                        th.number scope="col" { "Policy minus this, points (95\u{a0}%)" }
+                    }
                 }
             }
             tbody {
-                @for group in groups {
-                    @let errors = group.errors();
+                @for result in results {
+                    @let done = result.errors.len();
                     tr {
-                        th scope="row" { (group.augmentation.name()) }
-                        td.words { (group.augmentation.description()) }
-                        td.number { (mean_and_deviation(&errors)) }
-                        td.number { (out_of(errors.len(), seeds)) }
+                        th scope="row" { (result.augmentation.name()) }
+                        td.words { (result.augmentation.description()) }
+                        td.number { (error(result)) }
+                        td.number { (seeds.map_or_else(|| count(done), |seeds| out_of(done, seeds))) }
+                        @if !comparisons.is_empty() {
+                            td.number { (difference(result.augmentation)) }
+                        }
                     }
                 }
             }
@@ -96,13 +119,76 @@ fn table(groups: &[Group<'_>], seeds: usize) -> Markup {
     }
 }
 
-fn mean_and_deviation(errors: &[f64]) -> String {
-    match (mean(errors), sample_deviation(errors)) {
-        (Some(mean), Some(deviation)) => {
-            format!("{:.2} ± {}", 100.0 * mean, percent(deviation, 2))
+/// The mean error and its deviation, with a non-breaking space.
+fn error(result: &FinalResult) -> String {
+    result.error().replace(" %", "\u{a0}%")
+}
+
+/// What the policy is worth, a sentence per baseline.
+fn worth(comparisons: &[Comparison]) -> Markup {
+    html! {
+        @if !comparisons.is_empty() {
+            h3 { "What the policy is worth" }
+            ul {
+                @for comparison in comparisons { li { (comparison.sentence()) } }
+            }
+            p.note {
+                "Points are percentage points of the test error. An interval is Welch’s t interval of "
+                "the difference of two means over seeds, on this test split; each holds with 95\u{a0}% by "
+                "itself, not all of them together."
+            }
         }
-        (Some(mean), None) => percent(mean, 2),
-        _ => "–".to_owned(),
+    }
+}
+
+/// The errors of every class with and without the policy, or of those that change most.
+fn by_class(results: &[FinalResult]) -> Markup {
+    let Some((base, changes)) = class_changes(results) else {
+        return html! {};
+    };
+    let is_short = changes.len() <= MAX_CLASSES;
+    let each = if is_short { changes.len() } else { LARGEST };
+    let table = html! {
+        table {
+            caption { "Test error by class: means over seeds" }
+            thead {
+                tr {
+                    th scope="col" { "Class" }
+                    th.number scope="col" { "Test images" }
+                    th.number scope="col" { (base.name()) }
+                    th.number scope="col" { (Augmentation::Policy.name()) }
+                    th.number scope="col" { "Change, points" }
+                }
+            }
+            tbody {
+                @for class in largest_changes(&changes, each) { (class_row(class)) }
+            }
+        }
+    };
+    html! {
+        h3 { "Errors by class" }
+        p {
+            "With the policy (" code { (Augmentation::Policy.name()) } ") and without it ("
+            code { (base.name()) } "), starting with the class that gains most. "
+            @if !is_short {
+                "Of " (count(changes.len())) " classes, these are the " (LARGEST) " that gain and the "
+                (LARGEST) " that lose most. "
+            }
+            "A class has fewer images than the test split, so its error is less certain than the whole."
+        }
+        (scrolling("Errors by class", true, &table))
+    }
+}
+
+fn class_row(class: &ClassChange) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (clean(&class.class, MAX_NAME)) }
+            td.number { (count(class.images)) }
+            td.number { (percent(class.base, 2)) }
+            td.number { (percent(class.policy, 2)) }
+            td.number { (points(class.change())) }
+        }
     }
 }
 
@@ -120,8 +206,8 @@ fn diverged(record: &Record) -> Markup {
 }
 
 /// The error of every training, with a row for each augmentation.
-fn every_seed(groups: &[Group<'_>]) -> Markup {
-    let errors: Vec<f64> = groups.iter().flat_map(Group::errors).collect();
+fn every_seed(groups: &[Group<'_>], results: &[FinalResult]) -> Markup {
+    let errors: Vec<f64> = results.iter().flat_map(|it| it.errors.clone()).collect();
     if errors.is_empty() {
         return html! { p { "No final training has finished yet." } };
     }
@@ -133,14 +219,14 @@ fn every_seed(groups: &[Group<'_>]) -> Markup {
         left: 104.0,
     };
     let drawn = html! {
-        @for (row, group) in groups.iter().enumerate() {
-            @if let Some(mean) = mean(&group.errors()) {
+        @for (row, (group, result)) in groups.iter().zip(results).enumerate() {
+            @if let Some(mean) = result.mean {
                 (rows.stroke("accent", row, 100.0 * mean, &format!("mean: {}", percent(mean, 2))))
             }
             @for run in &group.trainings {
-                @if let Some(evaluation) = run.training.evaluation {
-                    @let words = format!("seed {}: {}", run.seed, percent(evaluation.error, 2));
-                    (rows.mark("hollow", row, 100.0 * evaluation.error, &words))
+                @if let Some(Evaluation { error, .. }) = run.training.evaluation {
+                    @let words = format!("seed {}: {}", run.seed, percent(error, 2));
+                    (rows.mark("hollow", row, 100.0 * error, &words))
                 }
             }
         }
@@ -194,9 +280,13 @@ mod tests {
 
     #[test]
     fn errors_have_their_deviation_if_there_is_one() {
-        assert_eq!(mean_and_deviation(&[]), "–");
-        assert_eq!(mean_and_deviation(&[0.25]), "25.00\u{a0}%");
+        let error = |errors: &[f64]| {
+            let evaluations: Vec<_> = errors.iter().map(|it| Evaluation::new(*it, 1.0)).collect();
+            super::error(&FinalResult::new(Augmentation::None, &evaluations, 0))
+        };
+        assert_eq!(error(&[]), "–");
+        assert_eq!(error(&[0.25]), "25.00\u{a0}%");
         // The deviation of 0.2 and 0.3 is √0.005.
-        assert_eq!(mean_and_deviation(&[0.2, 0.3]), "25.00 ± 7.07\u{a0}%");
+        assert_eq!(error(&[0.2, 0.3]), "25.00 ± 7.07\u{a0}%");
     }
 }

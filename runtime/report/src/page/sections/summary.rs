@@ -2,6 +2,7 @@
 
 use faa_search::config::Augmentation;
 use faa_search::results::Epoch;
+use faa_search::summary::{Comparison, FinalResult, Verdict, comparisons};
 use maud::{Markup, html};
 
 use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
@@ -71,7 +72,9 @@ fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
         };
         facts.push(("Policy", size, policy.name.clone()));
     }
-    facts.extend(final_errors(record));
+    let results = final_trainings::results(record);
+    facts.extend(final_errors(&results));
+    facts.extend(worth(&comparisons(&results)));
     facts.push(time(record));
     facts
 }
@@ -97,9 +100,10 @@ fn state(record: &Record) -> Fact {
     let finished = (record.final_trainings.iter())
         .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
         .count();
-    let seeds = config.final_trainings.seeds.get();
-    let planned = seeds.saturating_mul(config.final_trainings.augmentations.len());
-    done.push(format!("{} final trainings", out_of(finished, planned)));
+    let augmentations = config.final_trainings.augmentations.len();
+    let planned = (record.seeds()).map(|seeds| seeds.saturating_mul(augmentations));
+    let counts = planned.map_or_else(|| count(finished), |planned| out_of(finished, planned));
+    done.push(format!("{counts} final trainings"));
     ("State", words.to_owned(), done.join(", "))
 }
 
@@ -111,8 +115,9 @@ fn best_reward(record: &Record) -> Option<Fact> {
     Some(("Best reward", format!("{:.4}", best.reward), which))
 }
 
-fn final_errors(record: &Record) -> Option<Fact> {
-    let mut errors = final_trainings::mean_errors(record);
+fn final_errors(results: &[FinalResult]) -> Option<Fact> {
+    let mean = |result: &FinalResult| Some((result.augmentation, result.mean?));
+    let mut errors: Vec<_> = results.iter().filter_map(mean).collect();
     // The sort is stable.
     errors.sort_by_key(|(augmentation, _)| *augmentation != Augmentation::Policy);
     let words = |(augmentation, error): (Augmentation, f64)| {
@@ -121,6 +126,28 @@ fn final_errors(record: &Record) -> Option<Fact> {
     let mut words = errors.into_iter().map(words);
     let main = words.next()?;
     Some(("Test error", main, words.collect::<Vec<_>>().join(", ")))
+}
+
+/// What the policy is worth: how many baselines it is better than, and by how much.
+fn worth(comparisons: &[Comparison]) -> Option<Fact> {
+    let counted = |(verdict, words): (Verdict, &str)| {
+        let count = comparisons
+            .iter()
+            .filter(|it| it.verdict == verdict)
+            .count();
+        (count > 0).then(|| format!("{words} {count}"))
+    };
+    let counts = [
+        (Verdict::Better, "better than"),
+        (Verdict::Worse, "worse than"),
+        (Verdict::EqualWithinNoise, "equal within noise to"),
+        (Verdict::Undecided, "undecided against"),
+    ];
+    let counts: Vec<String> = counts.into_iter().filter_map(counted).collect();
+    let points = |it: &Comparison| format!("{} {}", it.baseline.name(), it.points());
+    let points: Vec<String> = comparisons.iter().map(points).collect();
+    let more = format!("points (95 %): {}", points.join(", "));
+    (!counts.is_empty()).then(|| ("Policy against baselines", counts.join(", "), more))
 }
 
 /// How long everything that was logged took; parallel jobs count each.

@@ -22,8 +22,8 @@ impl Axes {
     fn new(record: &Record, planned: usize) -> Self {
         let trainings = || record.folds.iter().map(|fold| &fold.training);
         let epochs = || trainings().flat_map(|training| &training.epochs);
-        let evaluations = || trainings().filter_map(|training| training.evaluation);
-        let highest = |epoch: fn(&Epoch) -> f64, evaluation: fn(Evaluation) -> f64| {
+        let evaluations = || trainings().filter_map(|training| training.evaluation.as_ref());
+        let highest = |epoch: fn(&Epoch) -> f64, evaluation: fn(&Evaluation) -> f64| {
             let all = epochs().map(epoch).chain(evaluations().map(evaluation));
             all.fold(0.0, f64::max)
         };
@@ -73,7 +73,7 @@ fn figure(fold: &FoldRecord, axes: &Axes) -> Markup {
             @if !training.epochs.is_empty() { (curves(fold, axes)) }
             figcaption {
                 (out_of(training.epochs.len(), axes.planned)) " epochs."
-                @if let Some(evaluation) = training.evaluation {
+                @if let Some(evaluation) = &training.evaluation {
                     " On " (d_a()) ": error " (percent(evaluation.error, 1))
                     ", loss " (format!("{:.3}", evaluation.loss)) " nats."
                 }
@@ -95,13 +95,13 @@ fn curves(fold: &FoldRecord, axes: &Axes) -> Markup {
     };
     let errors = html! {
         (by_epoch(&error, |epoch| 100.0 * epoch.error))
-        @if let Some(evaluation) = training.evaluation {
+        @if let Some(evaluation) = &training.evaluation {
             (error.level("second dashed", 100.0 * evaluation.error))
         }
     };
     let losses = html! {
         (by_epoch(&loss, |epoch| epoch.loss))
-        @if let Some(evaluation) = training.evaluation {
+        @if let Some(evaluation) = &training.evaluation {
             (loss.level("second dashed", evaluation.loss))
         }
     };
