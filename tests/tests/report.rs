@@ -13,9 +13,11 @@ use faa_search::files::with_checksum;
 use faa_tests::runs::{data_set, files_in, search_with, write_files};
 use faa_tests::workdir::Workdir;
 use faa_tests::{assert_contains, assert_fails, stdout_of};
+use serde_json::Value;
 use tempfile::TempDir;
 
-/// The files of a finished search, including its report, and one that was made again where it ran.
+/// The files of a finished search, including its report, and one that was made again where it ran. They
+/// name the folder of its data set, which is gone.
 static FINISHED: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     let folder = data_set();
     let final_trainings = [("--final-trainings", "cutout,policy")];
@@ -30,7 +32,27 @@ const SECTIONS: &str = "configuration training reward ops policy images final_tr
 fn finished() -> Workdir {
     let folder = data_set();
     write_files(&folder.join("run"), &FINISHED);
+    let run = folder.read("run/run.json");
+    let data = format!("folder:{}", folder.join("data").display());
+    for page in ["run/report.html", "run/again.html"] {
+        folder.write(page, folder.read(page).replace(&data_of(&run), &data));
+    }
+    folder.write("run/run.json", with_data(&run, &data));
     folder
+}
+
+/// The data set that a `run.json` records.
+fn data_of(run: &str) -> String {
+    let run: Value = serde_json::from_str(run).unwrap();
+    let data = run["config"]["common"]["data"].as_str();
+    data.unwrap().to_owned()
+}
+
+/// A `run.json` with a different data set.
+fn with_data(run: &str, data: &str) -> String {
+    let run = run.replace(&data_of(run), data);
+    let (content, _) = run.split_once(",\n  \"checksum\"").unwrap();
+    with_checksum(&format!("{content}\n}}"))
 }
 
 #[test]
@@ -56,10 +78,8 @@ fn a_search_writes_a_page_that_needs_no_other_files() {
 fn a_copied_run_shows_no_images_unless_asked_to() {
     let folder = finished();
     for data in ["folder:data", "folder:data/../data", "glyphs"] {
-        let run = folder.read("run/run.json");
-        let run = run.replace("\"folder:data\"", &format!("\"{data}\""));
-        let (content, _) = run.split_once(",\n  \"checksum\"").unwrap();
-        folder.write("copy/run.json", with_checksum(&format!("{content}\n}}")));
+        let run = with_data(&folder.read("run/run.json"), data);
+        folder.write("copy/run.json", run);
         folder.write("copy/origin", folder.read("run/origin"));
         folder.write("copy/policy.json", folder.read("run/policy.json"));
         stdout_of(&mut folder.faa_runtime("report copy"));

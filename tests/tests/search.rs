@@ -1,7 +1,9 @@
 //! A search with the real programs and libtorch: images → policy → augmented images.
 
+use std::fs;
+
 use faa_tests::plugins::abi_example;
-use faa_tests::runs::{Running, data_set, json_in, policy_of, search};
+use faa_tests::runs::{Running, data_set, json_in, policy_of, search, search_with};
 use faa_tests::{
     assert_contains, assert_fails, build_torch, faa_runtime, json_of, output_of, stdout_of,
     write_image,
@@ -85,8 +87,33 @@ fn changed_images_are_detected() {
     assert_fails(
         again.arg("--no-final-trainings"),
         1,
-        &["the images of folder:data are not those that the run in run began with"],
+        &["/data are not those that the run in run began with"],
     );
+}
+
+#[test]
+fn a_data_set_is_found_from_a_different_folder() {
+    let folder = data_set();
+    stdout_of(search(folder.path()).arg("--no-final-trainings"));
+    let run = json_in(&folder.join("run/run.json"));
+    let data = format!("folder:{}", folder.join("data").display());
+    assert_eq!(run["config"]["common"]["data"], data);
+    // The policy is also read elsewhere, and names no folder of this machine.
+    let policy: Value = serde_json::from_str(&policy_of(folder.path())).unwrap();
+    let provenance = &policy["provenance"];
+    assert_eq!(provenance["config"]["common"]["data"], "folder:data");
+    let source = provenance["source"].as_str().unwrap();
+    assert_contains(source, &["search on folder:data, seed 0"]);
+
+    let elsewhere = folder.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let mut again = search_with(&elsewhere, &[("--data", &data), ("--out", "../run")]);
+    let [_, messages] = output_of(again.arg("--no-final-trainings"));
+    assert!(!messages.contains("has moved"), "{messages}");
+    let mut report = faa_runtime();
+    report.current_dir(&elsewhere);
+    stdout_of(report.args(["report", "../run", "--out", "page.html"]));
+    assert_contains(&folder.read("elsewhere/page.html"), &["<img "]);
 }
 
 #[test]

@@ -1,4 +1,7 @@
 use std::error::Error;
+use std::path::Path;
+
+use faa_op::text::clean;
 
 /// Why there are no batches, or no more.
 #[derive(Debug, thiserror::Error)]
@@ -25,4 +28,9 @@ impl LoadError {
             ..Self::new(message)
         }
     }
+}
+
+/// A path as messages show it: names in a folder are whatever somebody gave them.
+pub(crate) fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy(), usize::MAX)
 }

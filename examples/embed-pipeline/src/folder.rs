@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use faa_system::is_litter;
 
 use crate::LoadError;
+use crate::error::shown;
 
 /// The image files of a folder, with their labels.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +47,7 @@ impl Folder {
             found.classes.push(name.to_string_lossy().into_owned());
         }
         if found.files.is_empty() {
-            let message = format!("{} holds no files", folder.display());
+            let message = format!("{} holds no files", shown(folder));
             return Err(LoadError::new(message));
         }
         Ok(found)
@@ -66,7 +67,7 @@ fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
         names.sort_unstable();
         Ok(names.iter().map(|name| folder.join(name)).collect())
     };
-    list().map_err(|why| LoadError::because(format!("cannot list {}", folder.display()), why))
+    list().map_err(|why| LoadError::because(format!("cannot list {}", shown(folder)), why))
 }
 
 #[cfg(test)]

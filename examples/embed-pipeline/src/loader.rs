@@ -1,15 +1,17 @@
 use std::any::Any;
-use std::mem;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::{fmt, mem};
 
+use faa_op::text::clean;
 use faa_op::{DrawKey, Stream};
 use faa_policy::Executor;
 
+use crate::error::shown;
 use crate::normalise::Normaliser;
 use crate::pool::Pool;
 use crate::worker::Worker;
@@ -277,6 +279,13 @@ pub struct Skipped {
     pub path: PathBuf,
     /// Why, in the words of the decoder or the operating system.
     pub reason: String,
+}
+
+/// Both as messages show them.
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown(&self.path), clean(&self.reason, 500))
+    }
 }
 
 impl Batch {

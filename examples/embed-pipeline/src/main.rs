@@ -62,7 +62,7 @@ fn main() -> Result<()> {
             let batch = batch?;
             for file in &batch.skipped {
                 if reported.insert(file.path.clone()) {
-                    eprintln!("skipped {}: {}", file.path.display(), file.reason);
+                    eprintln!("skipped {file}");
                 }
             }
             // In place of a training step.

@@ -5,6 +5,7 @@ use faa_op::{Channels, DrawKey, ImageMut};
 use faa_policy::Workspace;
 
 use crate::decode::Decoder;
+use crate::error::shown;
 use crate::loader::{Epoch, Shared};
 use crate::{Batch, LoadError, Skipped};
 
@@ -54,7 +55,7 @@ impl<'a> Worker<'a> {
             .expect("the decoder's square has this size");
         let applied = shared.executor.apply(&mut image, key, &mut self.workspace);
         applied.map_err(|error| {
-            LoadError::because(format!("cannot augment {}", source.path.display()), error)
+            LoadError::because(format!("cannot augment {}", shown(&source.path)), error)
         })?;
         shared.normaliser.append(image.samples(), &mut batch.images);
         batch.labels.push(source.label);

@@ -1,8 +1,8 @@
 //! The names of data sets.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, io};
 
 use faa_system::expand_home;
 
@@ -26,6 +26,23 @@ pub enum DataSpec {
     Cifar10(PathBuf),
     /// `cifar100:DIR`: the binary version of CIFAR-100, with its fine labels.
     Cifar100(PathBuf),
+}
+
+impl DataSpec {
+    /// The same data set by an absolute path, which names it from any working folder. Links and `..` stay.
+    ///
+    /// # Errors
+    ///
+    /// If the path is relative and the working folder is not available.
+    pub fn absolute(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Glyphs { seed } => Self::Glyphs { seed: *seed },
+            Self::Folder(folder) => Self::Folder(path::absolute(folder)?),
+            Self::Tar(file) => Self::Tar(path::absolute(file)?),
+            Self::Cifar10(folder) => Self::Cifar10(path::absolute(folder)?),
+            Self::Cifar100(folder) => Self::Cifar100(path::absolute(folder)?),
+        })
+    }
 }
 
 impl FromStr for DataSpec {
@@ -118,6 +135,22 @@ mod tests {
             let expected = expand_home(Path::new(path));
             assert_eq!(spec.to_string(), format!("{form}:{}", expected.display()));
         }
+    }
+
+    #[test]
+    fn an_absolute_path_is_that_of_the_same_data_set() {
+        let working = std::env::current_dir().unwrap();
+        for form in ["folder", "tar", "cifar10", "cifar100"] {
+            let absolute = |text: String| {
+                let spec: DataSpec = text.parse().unwrap();
+                spec.absolute().unwrap().to_string()
+            };
+            let expected = format!("{form}:{}", working.join("a:b").display());
+            assert_eq!(absolute(format!("{form}:a:b")), expected);
+            assert_eq!(absolute(expected.clone()), expected);
+        }
+        let glyphs = DataSpec::Glyphs { seed: 7 };
+        assert_eq!(glyphs.absolute().unwrap(), glyphs);
     }
 
     #[test]

@@ -198,6 +198,7 @@ impl DatasetInfo {
 
 /// A training.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TrainTask<'a> {
     /// The images to train on.
     pub images: &'a [usize],
@@ -209,8 +210,21 @@ pub struct TrainTask<'a> {
     pub seed: u64,
 }
 
+impl<'a> TrainTask<'a> {
+    /// A training without a policy.
+    pub fn new(images: &'a [usize], training: &'a TrainingConfig, seed: u64) -> Self {
+        Self {
+            images,
+            training,
+            policy: None,
+            seed,
+        }
+    }
+}
+
 /// The scoring of one candidate.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ScoringTask<'a> {
     /// D_A.
     pub images: &'a [usize],
@@ -222,6 +236,24 @@ pub struct ScoringTask<'a> {
     pub draws: usize,
     /// The seed of the augmentation.
     pub seed: u64,
+}
+
+impl<'a> ScoringTask<'a> {
+    /// The scoring of a candidate with as many augmented versions of each image, and the seed 0.
+    pub fn new(
+        images: &'a [usize],
+        training: &'a TrainingConfig,
+        candidate: &'a Policy,
+        draws: usize,
+    ) -> Self {
+        Self {
+            images,
+            training,
+            candidate,
+            draws,
+            seed: 0,
+        }
+    }
 }
 
 /// The images to classify.

@@ -7,6 +7,7 @@ mod presets;
 pub(crate) mod ranges;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use faa_policy::Policy;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,20 @@ pub struct PluginOp {
     pub op: String,
     /// The SHA-256 of the plugin's module or library, as 64 hexadecimal digits.
     pub sha256: String,
+}
+
+impl CommonConfig {
+    /// The data set without the folders above it, such as `folder:pets` for `folder:/home/me/pets`, for
+    /// policies and titles, which are not only read on this machine.
+    pub fn short_data(&self) -> String {
+        let Some((kind, path)) = self.data.split_once(':') else {
+            return self.data.clone();
+        };
+        match Path::new(path).file_name() {
+            Some(name) => format!("{kind}:{}", name.to_string_lossy()),
+            None => kind.to_owned(),
+        }
+    }
 }
 
 impl FinalTrainings {

@@ -10,11 +10,19 @@ use crate::seeds::{Purpose, derive, shuffle};
 
 /// One split, as ascending indices into the data set's training images.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fold {
     /// D_M: a network is trained on these.
     pub train: Vec<usize>,
     /// D_A: candidates are scored on these.
     pub validation: Vec<usize>,
+}
+
+impl Fold {
+    /// A split into images to train on and images to score candidates on, each in ascending order.
+    pub fn new(train: Vec<usize>, validation: Vec<usize>) -> Self {
+        Self { train, validation }
+    }
 }
 
 /// The class of every training image, and its group.
@@ -120,7 +128,7 @@ pub fn held_out_fold(
     let mut validation = [fold.train, fold.validation].concat();
     validation.sort_unstable();
     let train = Vec::new();
-    Ok(Fold { train, validation })
+    Ok(Fold::new(train, validation))
 }
 
 /// Reduces the total to `images`, by the same fraction of every class. The cumulative counts are rounded,
@@ -247,7 +255,7 @@ fn split(classes: &[Vec<Group>], for_validation: impl Fn(&[Group]) -> Vec<bool>)
     }
     train.sort_unstable();
     validation.sort_unstable();
-    Fold { train, validation }
+    Fold::new(train, validation)
 }
 
 #[cfg(test)]

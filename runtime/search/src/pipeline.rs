@@ -88,6 +88,7 @@ impl Pipeline {
 /// The images of a task, which ops such as SamplePairing mix with each other: those that a network is
 /// trained on, or that candidates are scored on. They are mixed in without augmentation.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TaskPartners<'a> {
     /// The split that they are in.
     pub split: &'a Split,
@@ -95,6 +96,17 @@ pub struct TaskPartners<'a> {
     pub size: [usize; 2],
     /// Their indices in the split.
     pub images: &'a [usize],
+}
+
+impl<'a> TaskPartners<'a> {
+    /// Images of a split, whose width and height are `size`.
+    pub fn new(split: &'a Split, size: [usize; 2], images: &'a [usize]) -> Self {
+        Self {
+            split,
+            size,
+            images,
+        }
+    }
 }
 
 impl Partners for TaskPartners<'_> {
@@ -246,11 +258,7 @@ mod tests {
             Pipeline::new(Some(&policy), &only_cutout(0), &builtin_ops(), MEAN, 1).unwrap();
         let pixels = [0_u8, 100, 200].map(|value| [value; 12]).concat();
         let split = Split::new(pixels, vec![0; 3]);
-        let partners = TaskPartners {
-            split: &split,
-            size: [2, 2],
-            images: &[0, 2],
-        };
+        let partners = TaskPartners::new(&split, [2, 2], &[0, 2]);
         let mixed = |index| {
             let workspace = &mut Workspace::with_partners(&partners);
             apply(&pipeline, &[50; 12], [2, 2], (0, index), workspace)[0]

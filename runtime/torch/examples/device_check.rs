@@ -282,13 +282,8 @@ impl Setup {
         let mut scores = Vec::new();
         for seed in 0..CANDIDATES {
             let candidate = Space::of(&ops, 5, 2).random_policy("candidate", 5, seed);
-            let task = ScoringTask {
-                images: &self.images,
-                training: &self.training,
-                candidate: &candidate,
-                draws: DRAWS,
-                seed,
-            };
+            let mut task = ScoringTask::new(&self.images, &self.training, &candidate, DRAWS);
+            task.seed = seed;
             scores.push(backend.score(&network, &task, &StopFlag::new())?);
         }
         let mut backend = self.backend(device, Precision::Bf16, threads)?;
@@ -309,12 +304,7 @@ impl Setup {
 
     /// A trained network, and the losses of its epochs.
     fn train(&self, backend: &mut TorchBackend) -> Result<(TorchNetwork, Vec<f64>)> {
-        let task = TrainTask {
-            images: &self.images,
-            training: &self.training,
-            policy: None,
-            seed: 1,
-        };
+        let task = TrainTask::new(&self.images, &self.training, 1);
         let (mut network, mut losses) = (backend.begin(&task)?, Vec::new());
         for number in 0..self.training.epochs.get() {
             let epoch = backend.epoch(&mut network, &task, number, &StopFlag::new())?;

@@ -174,12 +174,8 @@ impl Bench {
         policy: Option<&Policy>,
     ) -> Result<(TorchNetwork, f64)> {
         let (backend, images, stop) = (&mut self.backend, &self.images, &self.stop);
-        let task = TrainTask {
-            images,
-            training,
-            policy,
-            seed: 1,
-        };
+        let mut task = TrainTask::new(images, training, 1);
+        task.policy = policy;
         let (mut network, mut epoch) = (backend.begin(&task)?, 0);
         let rate = measure(|| {
             backend.epoch(&mut network, &task, epoch, stop)?;
@@ -199,13 +195,8 @@ impl Bench {
         let mut seed = 0;
         measure(|| {
             seed += 1;
-            let task = ScoringTask {
-                images,
-                training,
-                candidate,
-                draws: DRAWS,
-                seed,
-            };
+            let mut task = ScoringTask::new(images, training, candidate, DRAWS);
+            task.seed = seed;
             backend.score(network, &task, stop)?;
             Ok(images.len() * DRAWS)
         })
@@ -254,11 +245,7 @@ fn augment(
 ) -> Result<f64> {
     let pipeline = Pipeline::new(Some(policy), training, &builtin_ops(), [128; 3], 1)?;
     let (width, height, stride) = (dataset.width, dataset.height, dataset.train.stride());
-    let partners = TaskPartners {
-        split: &dataset.train,
-        size: [width, height],
-        images,
-    };
+    let partners = TaskPartners::new(&dataset.train, [width, height], images);
     let mut pixels = vec![0_u8; images.len() * stride];
     let mut epoch = 0;
     measure(|| {

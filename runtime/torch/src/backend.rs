@@ -293,12 +293,7 @@ impl Backend for TorchBackend {
         let mut training = training.clone();
         training.learning_rate = 1e-12;
         let training = &training;
-        let task = |count: usize| TrainTask {
-            images: &images[..count.min(images.len())],
-            training,
-            policy: None,
-            seed: 0,
-        };
+        let task = |count: usize| TrainTask::new(&images[..count.min(images.len())], training, 0);
         let mut network = self.begin(&task(0))?;
         let batch = training.batch.get();
         // A GPU needs many steps to be measured: in the first one, libraries prepare themselves, and the
@@ -317,13 +312,8 @@ impl Backend for TorchBackend {
             5 * self.classify_batch()
         };
         let classify = rate(start, grows, in_step, |count| {
-            let task = ScoringTask {
-                images: &images[..(count / 5).clamp(1, images.len())],
-                training,
-                candidate: &candidate,
-                draws: 5,
-                seed: 0,
-            };
+            let images = &images[..(count / 5).clamp(1, images.len())];
+            let task = ScoringTask::new(images, training, &candidate, 5);
             let classified = task.images.len() * task.draws;
             self.score(&network, &task, stop).map(|_| classified)
         })?;

@@ -96,11 +96,7 @@ impl DataLoader<'_> {
         // Zeroing this and copying it into a tensor take 5 µs of a batch's 10 ms or more on a CPU, and
         // need no uninitialised memory.
         let mut pixels = vec![0; samples.len() * stride];
-        let partners = TaskPartners {
-            split: self.split,
-            size: self.size,
-            images: self.partners,
-        };
+        let partners = TaskPartners::new(self.split, self.size, self.partners);
         let workspace = || Workspace::with_partners(&partners);
         let one = |workspace: &mut Workspace<'_>, (pixels, sample): (&mut [u8], &Sample)| {
             let source = self.split.image(sample.image);

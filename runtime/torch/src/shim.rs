@@ -230,7 +230,8 @@ thread_local! {
 /// its work runs concurrently with that of other threads.
 pub(crate) fn set_stream(device: usize) -> Result<(), TchError> {
     if STREAM_DEVICE.get() != Some(device) {
-        // SAFETY: No pointer is passed, and device and stream are settings of the calling thread. Without CUDA, or without this device, libtorch throws, which is caught.
+        // SAFETY: No pointer is passed, and device and stream are settings of the calling thread. Without CUDA,
+        // or without this device, libtorch throws, which is caught.
         check(unsafe { faa_set_stream(device as i64) })?;
         STREAM_DEVICE.set(Some(device));
     }

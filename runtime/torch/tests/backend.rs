@@ -65,12 +65,7 @@ fn images() -> Vec<usize> {
 }
 
 fn task<'a>(images: &'a [usize], training: &'a TrainingConfig, seed: u64) -> TrainTask<'a> {
-    TrainTask {
-        images,
-        training,
-        policy: None,
-        seed,
-    }
+    TrainTask::new(images, training, seed)
 }
 
 /// A network after all epochs of [`training`], and what they reported.
@@ -99,13 +94,9 @@ fn score(
     training: &TrainingConfig,
     candidate: &Policy,
 ) -> Score {
-    let task = ScoringTask {
-        images: &images(),
-        training,
-        candidate,
-        draws: 5,
-        seed: 3,
-    };
+    let images = images();
+    let mut task = ScoringTask::new(&images, training, candidate, 5);
+    task.seed = 3;
     backend.score(network, &task, &StopFlag::new()).unwrap()
 }
 
@@ -143,21 +134,13 @@ fn training_reduces_the_loss_and_reports_it() {
 fn images_that_do_not_fill_a_batch_are_one() {
     let (training, mut backend) = (training(), backend());
     let images = images();
-    let task = TrainTask {
-        images: &images[..10],
-        training: &training,
-        policy: None,
-        seed: 1,
-    };
+    let task = TrainTask::new(&images[..10], &training, 1);
     let mut network = backend.begin(&task).unwrap();
     let epoch = backend.epoch(&mut network, &task, 0, &StopFlag::new());
     let epoch = epoch.unwrap();
     assert_eq!(epoch.images, 10);
     assert!(epoch.loss.is_finite());
-    let none = TrainTask {
-        images: &[],
-        ..task
-    };
+    let none = TrainTask::new(&[], &training, 1);
     let error = backend.epoch(&mut network, &none, 0, &StopFlag::new());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("no images to train on"), "{error}");

@@ -83,12 +83,7 @@ fn files() -> Files {
 }
 
 fn task(training: &TrainingConfig) -> TrainTask<'_> {
-    TrainTask {
-        images: &[0],
-        training,
-        policy: None,
-        seed: 1,
-    }
+    TrainTask::new(&[0], training, 1)
 }
 
 impl Files {

@@ -55,12 +55,8 @@ fn an_evaluation_that_is_stopped_has_not_failed() {
     let data = Dataset::load(&"glyphs".parse().unwrap(), &LoadOptions::default()).unwrap();
     let config = BackendConfig::new(Device::Cpu, 1, Precision::Float32);
     let mut backend = TorchBackend::new(Arc::new(data), builtin_ops(), config);
-    let task = TrainTask {
-        images: &[0],
-        training: &RunConfig::for_search(Preset::Demo, "").common.training,
-        policy: None,
-        seed: 1,
-    };
+    let training = RunConfig::for_search(Preset::Demo, "").common.training;
+    let task = TrainTask::new(&[0], &training, 1);
     let network = backend.begin(&task).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("network.safetensors");

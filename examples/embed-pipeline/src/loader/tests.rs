@@ -209,7 +209,7 @@ fn a_panic_or_an_op_that_fails_is_an_error_and_ends_the_epoch() {
 #[test]
 fn files_that_are_no_images_are_named_and_left_out() {
     let folder = pictures(6);
-    let broken = folder.path().join("cats/broken.png");
+    let broken = folder.path().join("cats/\x1b[2Jbroken.png");
     fs::write(&broken, "no image").unwrap();
     let loader = loader(&folder, shipped_executor(), options(2));
     let batches: Vec<_> = loader.epoch(0).unwrap().map(Result::unwrap).collect();
@@ -217,6 +217,10 @@ fn files_that_are_no_images_are_named_and_left_out() {
     assert_eq!(skipped.len(), 1);
     assert_eq!(skipped[0].path, broken);
     assert!(!skipped[0].reason.is_empty());
+    // A name of a stranger's choice does not control the terminal.
+    let message = skipped[0].to_string();
+    assert!(message.contains("[2Jbroken.png: "), "{message}");
+    assert!(!message.contains(char::is_control), "{message}");
     let counts: Vec<_> = batches.iter().map(|batch| batch.labels.len()).collect();
     assert_eq!(counts.iter().sum::<usize>(), 6);
     let plane = (SIDE * SIDE) as usize;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::execution::{HardwareOptions, Jobs, send};
 use super::print;
-use super::training::{DATA_SETS, check_data};
+use super::training::{DATA_SETS, parse_data};
 use crate::arguments::check_utf8;
 use crate::table::{render, table};
 
@@ -44,7 +44,7 @@ pub(crate) struct Eval {
 
 impl Eval {
     pub(crate) fn run(self) -> Result<()> {
-        check_data(&self.data)?;
+        parse_data(&self.data)?;
         let mut networks = Vec::new();
         for path in &self.networks {
             check_utf8("NETWORK", path)?;

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use faa_data::DataSpec;
+use faa_data::{DataError, DataSpec};
 use faa_search::config::{Augmentation, PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
@@ -127,8 +127,7 @@ impl RunOptions {
         preset: Preset,
         new: impl Fn(Preset, &str) -> RunConfig,
     ) -> Result<RunConfig> {
-        check_data(&self.data)?;
-        let mut config = new(preset, &self.data);
+        let mut config = new(preset, &recorded_data(&self.data)?);
         self.training.apply(&mut config);
         Ok(config)
     }
@@ -176,12 +175,21 @@ pub(crate) fn plugin_ops(known: &KnownOps, uses: impl Fn(&String) -> bool) -> Ve
     ops.map(|(op, sha256)| PluginOp::new(op, sha256)).collect()
 }
 
-/// Checks the syntax of a data set's specification.
-pub(crate) fn check_data(data: &str) -> Result<()> {
-    if let Err(error) = data.parse::<DataSpec>() {
-        bail!(Usage(error.to_string()));
-    }
-    Ok(())
+/// The data set that `--data` specifies.
+pub(crate) fn parse_data(data: &str) -> Result<DataSpec> {
+    data.parse()
+        .map_err(|error: DataError| Usage(error.to_string()).into())
+}
+
+/// A data set as a run records it: by its absolute path, since the run may be continued, and its report
+/// written, from a different folder. It stays as it was given where no text can name that path.
+fn recorded_data(data: &str) -> Result<String> {
+    let absolute = parse_data(data)?.absolute().ok();
+    let named = absolute.map(|spec| (spec.to_string(), spec));
+    Ok(match named {
+        Some((text, spec)) if text.parse().is_ok_and(|parsed: DataSpec| parsed == spec) => text,
+        _ => data.to_owned(),
+    })
 }
 
 /// Replaces a value if one is given.

@@ -475,7 +475,7 @@ fn a_data_set_that_has_changed_or_cannot_be_verified_is_pointed_out() {
     let unverified = "These images were not verified against the run’s digest";
     assert_has(&run.page(), &[unverified]);
     fs::remove_file(data.path().join("train/cat/0.png")).unwrap();
-    let changed = "the data set has changed: its training split has 31 images instead of 32";
+    let changed = "the data set has changed: its training split has 31 images, and an epoch of the run had 32";
     let page = run.page();
     assert_has(&page, &[&format!("No images are shown: {changed}")]);
     assert!(!page.contains("<img"));

@@ -29,12 +29,14 @@ pub(super) fn audited(config: &RunConfig, sampler: Sampler) -> Policy {
 }
 
 fn facts(config: &RunConfig, task: &str) -> Value {
+    // Without a date or a folder, so that the same search writes the same file, byte for byte.
+    let mut config = config.clone();
+    config.common.data = config.common.short_data();
     let common = &config.common;
     let source = format!(
         "{task} on {}, seed {}, by faa-runtime {VERSION}",
         common.data, common.seed
     );
-    // Without a date or a path, so that the same search writes the same file, byte for byte.
     let mut facts = json!({"source": source, "config": config});
     if !common.plugins.is_empty() {
         facts["plugins"] = json!(common.plugins);

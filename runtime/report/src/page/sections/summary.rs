@@ -17,7 +17,7 @@ pub(in crate::page) fn title(record: &Record) -> String {
         config if config.search.is_some() => "Search",
         _ => "Training",
     };
-    format!("{task} on {}", record.data())
+    format!("{task} on {}", record.config().common.short_data())
 }
 
 /// The heading, the contents, and what there is to know at a glance.
@@ -60,7 +60,7 @@ pub(in crate::page) fn header(
 type Fact = (&'static str, String, String);
 
 fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
-    let data = record.data().to_owned();
+    let data = record.config().common.short_data();
     let mut facts = vec![state(record), ("Data set", data, String::new())];
     if record.is_search() {
         facts.extend(best_reward(record));
