@@ -14,7 +14,7 @@ pub const EVENT: &str = r#"{"event":"round_started","fold":0,"round":0,"trials":
 
 /// The last event of a run.
 pub const FINISHED: &str =
-    r#"{"event":"finished","policy":null,"sub_policies":0,"final_trainings":[]}"#;
+    r#"{"event":"finished","policy":null,"sub_policies":0,"final_trainings":[],"comparisons":[]}"#;
 
 /// What a worker answers that was asked to stop.
 pub const STOPPED: &str = r#"{"ended":"stopped"}"#;

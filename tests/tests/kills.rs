@@ -54,12 +54,23 @@ fn assert_same_run(expected: &Path, found: &Path) {
             // The one contains measured times, the other depends on the folder of the data set.
             continue;
         }
-        if name.ends_with("epochs.jsonl") || name.ends_with("trials.jsonl") {
+        if name.ends_with("run.json") {
+            assert_eq!(without_data(found), without_data(content), "{name:?}");
+        } else if name.ends_with("epochs.jsonl") || name.ends_with("trials.jsonl") {
             assert_eq!(without_times(found), without_times(content), "{name:?}");
         } else {
             assert!(found == content, "{name:?} differs");
         }
     }
+}
+
+/// A run's record without the path of its data set, which is absolute, and without its checksum.
+fn without_data(record: &[u8]) -> Value {
+    let mut record: Value = serde_json::from_slice(record).unwrap();
+    let data = record["config"]["common"]["data"].take();
+    assert!(data.is_string(), "{data}");
+    assert!(record["checksum"].take().is_string());
+    record
 }
 
 fn without_times(log: &[u8]) -> Vec<Value> {

@@ -82,14 +82,14 @@ pub(super) fn load(record: &Record, images: usize) -> Result<Dataset, String> {
     let preview = Dataset::preview(&spec, &LoadOptions::sized(image_size), wanted)
         .map_err(|error| error.to_string())?;
     let current = preview.train_images;
+    // An epoch leaves out the images that do not fill a batch; earlier builds trained on all of them.
+    let batch = record.config().common.training.batch.get();
+    let rest = current % batch.min(current).max(1);
     match record.train_images() {
-        Some(recorded) if !recorded.contains(&current) => Err(format!(
-            "the data set has changed: its training split has {} instead of {}",
+        Some(recorded) if ![current, current - rest].contains(&recorded) => Err(format!(
+            "the data set has changed: its training split has {}, and an epoch of the run had {}",
             counted(current, "image"),
-            match recorded.start() == recorded.end() {
-                true => count(*recorded.start()),
-                false => format!("{} to {}", count(*recorded.start()), count(*recorded.end())),
-            },
+            count(recorded),
         )),
         _ => Ok(preview.dataset),
     }

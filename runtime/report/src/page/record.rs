@@ -1,7 +1,6 @@
 //! The content of a run directory. Nothing is locked or changed: a search may be writing there.
 
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 use faa_policy::Policy;
@@ -131,18 +130,11 @@ impl Record {
         &self.config().common.data
     }
 
-    /// How many images the training split may have had when final networks were trained on all of it: an
-    /// epoch leaves out those that do not fill a batch.
-    pub(super) fn train_images(&self) -> Option<RangeInclusive<usize>> {
+    /// How many images of the training split an epoch of a final training had: all but those that did not
+    /// fill a batch.
+    pub(super) fn train_images(&self) -> Option<usize> {
         let mut epochs = (self.final_trainings.iter()).flat_map(|run| &run.training.epochs);
-        let images = epochs.next()?.images;
-        let batch = self.config().common.training.batch.get();
-        let left_out = match images.is_multiple_of(batch) {
-            true => batch - 1,
-            // Fewer images than a batch, or an earlier build, which left out none.
-            false => 0,
-        };
-        Some(images..=images.saturating_add(left_out))
+        epochs.next().map(|epoch| epoch.images)
     }
 
     /// All trials, with the number of their fold.
@@ -243,7 +235,7 @@ mod tests {
             .map(|run| (run.augmentation.name(), run.seed))
             .collect();
         assert_eq!(final_trainings, [("none", 9), ("none", 10), ("policy", 0)]);
-        assert_eq!(record.train_images(), Some(30..=30));
+        assert_eq!(record.train_images(), Some(30));
     }
 
     #[test]
