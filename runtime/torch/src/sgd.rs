@@ -40,8 +40,9 @@ impl Sgd {
         &self.momentum_buffer
     }
 
-    /// One step against the gradient, which is laid out like [`Store::flat`]; `learning_rate` is a scalar on
-    /// the device. Returns the gradient's norm before it was clipped, as a tensor on the device.
+    /// One step against the gradient, which is laid out like the flat tensor of [`Store`];
+    /// `learning_rate` is a scalar on the device. Returns the gradient's norm before it was clipped, as a
+    /// tensor on the device.
     ///
     /// # Errors
     ///
