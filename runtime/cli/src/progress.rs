@@ -62,13 +62,19 @@ impl Progress {
                 resumed,
             } => {
                 let on = match training {
-                    TrainingId::Audit | TrainingId::Fold(_) => "held-out",
+                    TrainingId::Audit | TrainingId::Fold(_) | TrainingId::Halving { .. } => {
+                        "held-out"
+                    }
                     TrainingId::Final { .. } => "test",
+                };
+                let loss = match training {
+                    TrainingId::Halving { .. } => format!("loss {:.4}, ", evaluation.loss),
+                    _ => String::new(),
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
                 self.line(&format!(
-                    "{}: {on} error {error:.1} %{note}",
+                    "{}: {on} {loss}error {error:.1} %{note}",
                     short(*training)
                 ));
             }
@@ -149,16 +155,21 @@ impl Progress {
                     images / seconds,
                 ));
             }
-            Event::PolicyWritten {
-                file,
-                sub_policies: 0,
-            } => self.line(&format!("policy written to {}", file.display())),
-            Event::PolicyWritten { file, sub_policies } => {
-                self.line(&format!(
-                    "{sub_policies} sub-policies written to {}",
-                    file.display()
-                ));
-            }
+            Event::RungStarted {
+                rung,
+                rungs,
+                entrants,
+                epochs,
+                seeds,
+            } => self.line(&format!(
+                "rung {} of {rungs}: {}; {epochs} epochs, {seeds} seeds",
+                rung + 1,
+                entrants.join(", ")
+            )),
+            Event::PolicyWritten { file, sub_policies } => self.line(&match sub_policies {
+                0 => format!("policy written to {}", file.display()),
+                _ => format!("{sub_policies} sub-policies written to {}", file.display()),
+            }),
             Event::Finished(_) => self.end(),
             _ => {}
         }
@@ -180,23 +191,26 @@ impl Progress {
             "{train} training and {test} test images of {width}×{height} in {} classes, on {}",
             plan.classes, plan.device
         ));
-        let search = match (plan.folds, plan.points) {
-            (0, 0) => String::new(),
-            (0, points) => format!("{points} measurements of ops, "),
-            (folds, _) => format!("{folds} folds, {} trials, ", plan.trials),
-        };
-        self.line(&format!(
-            "{search}{} final trainings; run directory {}",
-            plan.final_trainings,
-            plan.run.display()
-        ));
+        let mut parts = Vec::new();
+        if plan.points > 0 {
+            parts.push(format!("{} measurements of ops", plan.points));
+        }
+        if plan.folds > 0 {
+            parts.push(format!("{} folds, {} trials", plan.folds, plan.trials));
+        }
+        if plan.rung_trainings > 0 {
+            parts.push(format!("{} short trainings", plan.rung_trainings));
+        }
+        parts.push(format!("{} final trainings", plan.final_trainings));
+        let (parts, run) = (parts.join(", "), plan.run.display());
+        self.line(&format!("{parts}; run directory {run}"));
         let images = [plan.images_to_train, plan.images_to_classify];
         if let Some(line) = jobs_line(plan.jobs, &plan.measured, images) {
             self.line(&line);
         }
         if let Some(seeds) = &plan.seed_count {
-            let option = match plan.folds {
-                0 => "--seeds",
+            let option = match (plan.folds, plan.rung_trainings) {
+                (0, 0) => "--seeds",
                 _ => "--final-seeds",
             };
             self.line(&format!("{seeds} ({option} overrides this in a new run)"));
@@ -294,6 +308,11 @@ fn short(training: TrainingId) -> String {
     match training {
         TrainingId::Audit => "training for the audit".to_owned(),
         TrainingId::Fold(fold) => format!("training fold {fold}"),
+        TrainingId::Halving {
+            rung,
+            entrant,
+            seed,
+        } => format!("rung {}, entrant {entrant}, seed {seed}", rung + 1),
         TrainingId::Final { augmentation, seed } => {
             format!("final training with {}, seed {seed}", augmentation.name())
         }

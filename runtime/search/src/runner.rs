@@ -1,11 +1,13 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
-//! algorithm 1), and the final trainings that evaluate its policy.
+//! algorithm 1), successive halving over short trainings, and the final trainings that evaluate the
+//! policy.
 
 mod audit;
 mod error;
 mod estimate;
 mod final_trainings;
 mod fold;
+mod halving;
 mod measure;
 mod merge;
 mod plan;
@@ -21,6 +23,7 @@ use faa_policy::Policy;
 use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
+use self::halving::{Halving, fixed_policies};
 use self::plan::Planner;
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
@@ -109,12 +112,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
         let audit_fold = config.audit_fold(self.labels)?;
+        let halving_fold = config.halving_fold(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.classes.len();
         let environment = self.environment.map(|it| it.with_jobs(self.backends.len()));
         let planner = Planner {
             config,
             audit: audit_fold.as_ref(),
+            halving: halving_fold.as_ref(),
             folds: &folds,
             images,
             directory,
@@ -132,20 +137,39 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
-        let audit = audit_fold.as_ref().zip(config.audit.as_ref());
-        let found = if let Some((fold, audit)) = audit {
-            let common = &config.common;
-            let stage = AuditStage {
-                common,
-                audit,
-                fold,
-            };
-            let safe = self::audit::safe_policy(config, stage, self.ops, &workers, backends);
-            Some(safe?)
-        } else {
-            let search = config.search.as_ref();
-            let found = search.map(|it| find_policy(config, it, &folds, &workers, backends));
-            found.transpose()?
+        let audited = match (&config.audit, &audit_fold) {
+            (Some(audit), Some(fold)) => {
+                let common = &config.common;
+                let stage = AuditStage {
+                    common,
+                    audit,
+                    fold,
+                };
+                self::audit::safe_policy(config, stage, self.ops, &workers, backends)?
+            }
+            _ => None,
+        };
+        let density = match &config.search {
+            Some(search) => find_policy(config, search, &folds, &workers, backends)?,
+            None => None,
+        };
+        let (found, halved) = match (&config.halving, &halving_fold) {
+            (Some(halving), Some(fold)) => {
+                let halving = Halving {
+                    config,
+                    halving,
+                    fold,
+                    fixed: fixed_policies(audited, density),
+                };
+                let (policy, result) = halving.run(&workers, backends)?;
+                (Some(policy), Some(result))
+            }
+            _ if config.audit.is_none() && config.search.is_none() => (None, None),
+            // An audit and a search by density matching are together only in halving.
+            _ => (
+                Some(audited.or(density).ok_or_else(RunError::all_diverged)?),
+                None,
+            ),
         };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
@@ -165,7 +189,10 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         };
         let results = trainer.train(&workers, backends)?;
         let mut summary = Summary::new(policy.map(|_| file), sub_policies, results);
-        summary.audit = config.audit.as_ref().map(|_| directory.audit_file());
+        // Without a file, its training has diverged.
+        let audit_file = Some(directory.audit_file()).filter(|_| config.audit.is_some());
+        summary.audit = audit_file.filter(|file| file.exists());
+        summary.halving = halved;
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if found.is_none() && results.all(|it| it.errors.is_empty()) {
@@ -176,14 +203,15 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
     }
 }
 
-/// Searches on every fold, and merges the sub-policies found.
+/// Searches on every fold, and merges the sub-policies found. `None` if the trainings of all folds have
+/// diverged.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
     folds: &[Fold],
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<Policy, RunError> {
+) -> Result<Option<Policy>, RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
         let search = FoldSearch {
@@ -201,8 +229,6 @@ fn find_policy<B: NetworkFiles>(
             Outcome::Diverged(_) => diverged.push(number),
         }
     }
-    match sub_policies.is_empty() {
-        true => Err(RunError::all_diverged()),
-        false => Ok(policy::merged(config, sub_policies, &diverged)),
-    }
+    let is_found = !sub_policies.is_empty();
+    Ok(is_found.then(|| policy::merged(config, sub_policies, &diverged)))
 }

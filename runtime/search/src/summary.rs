@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Augmentation;
+use crate::halving::HalvingResult;
 use crate::results::{ClassErrors, Evaluation};
 use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
 
@@ -14,11 +15,14 @@ use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
 pub struct Summary {
     /// The policy's file, if there is a policy.
     pub policy: Option<PathBuf>,
-    /// The policy's number of sub-policies.
+    /// The policy's number of sub-policies; 0 for a sampler.
     pub sub_policies: usize,
     /// The file that says which ops are safe, if they were audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<PathBuf>,
+    /// What successive halving found, if the run searched by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<HalvingResult>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
     /// The policy against each baseline, in the same order.
@@ -26,7 +30,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of these results, without an audit.
+    /// The summary of these results, without an audit or halving.
     pub fn new(
         policy: Option<PathBuf>,
         sub_policies: usize,
@@ -36,6 +40,7 @@ impl Summary {
             policy,
             sub_policies,
             audit: None,
+            halving: None,
             comparisons: comparisons(&final_trainings),
             final_trainings,
         }
