@@ -57,7 +57,7 @@ fn a_search_that_is_stopped_continues_to_the_same_policy() {
     assert_eq!(policy_of(folder.path()), policy_of(uninterrupted.path()));
 }
 
-/// Four policies in two rungs, and four fixed ones in both.
+/// Four policies in two rungs, and five fixed ones in both.
 const SHORT_TRAININGS: [(&str, &str); 9] = [
     ("--data", "glyphs"),
     ("--objective", "train"),
@@ -79,8 +79,10 @@ fn short_trainings_that_are_stopped_continue_to_the_same_policy() {
     let run = uninterrupted.join("run");
     let result = &json_in(&run.join("summary.json"))["halving"];
     let standings = result["standings"].as_array().unwrap();
-    // Two searched policies, the base augmentation, two shipped policies, and that of density matching.
-    assert_eq!(standings.len(), 6);
+    // Two searched policies, the base augmentation, two shipped policies, and those of the audit and of
+    // density matching.
+    assert_eq!(standings.len(), 7);
+    assert!(standings.iter().any(|it| it["name"] == "audited"));
     assert!(
         standings
             .iter()
@@ -93,7 +95,12 @@ fn short_trainings_that_are_stopped_continue_to_the_same_policy() {
     let page = uninterrupted.read("run/report.html");
     assert_contains(
         &page,
-        &["Successive halving", "The last rung", "What each op does"],
+        &[
+            "Which ops are safe",
+            "Successive halving",
+            "The last rung",
+            "What each op does",
+        ],
     );
 
     let folder = data_set();

@@ -47,7 +47,9 @@ pub(in crate::page) fn body(record: &Record, config: &HalvingConfig) -> Markup {
             (counted(config.rungs.get(), "rung")) ". In the last rung, trainings have "
             (counted(config.epochs.get(), "epoch")) " and "
             (counted(config.seeds.get(), "seed")) ". All policies of a rung have the same seeds, and each "
-            "rung has new ones. In the last two rungs, fixed policies take part in any case."
+            "rung has new ones. In the last two rungs, fixed policies take part in any case: the base "
+            "augmentation alone, TrivialAugment, RandAugment, and those that an audit and a search by "
+            "density matching have made."
         }
         @if record.entrants.is_empty() {
             p { "No policy has been trained yet." }
