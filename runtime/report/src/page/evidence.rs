@@ -24,6 +24,8 @@ pub(super) struct Evidence<'a> {
     pub(super) broken: Result<BTreeMap<String, Broken>, String>,
     /// Images under the policy, or why there are none.
     pub(super) gallery: Result<Gallery, String>,
+    /// What reading the images warned of.
+    pub(super) warnings: Vec<String>,
     /// By how many levels the policy and random ones change a pixel, or why that is unknown.
     pub(super) changes: Result<(f64, f64), String>,
     /// How much is done to images, where there is a top n.
@@ -46,6 +48,7 @@ impl<'a> Evidence<'a> {
                 .collect(),
             broken: Err(String::new()),
             gallery: Err(String::new()),
+            warnings: Vec::new(),
             changes: Err(String::new()),
             activity: None,
             policy,
@@ -78,6 +81,7 @@ impl<'a> Evidence<'a> {
         let dataset = pictures::load(record, images)?;
         self.gallery = pictures::gallery(&dataset, policy, self.ops, images);
         self.changes = pictures::changes(&dataset, policy, record, self.ops);
+        self.warnings = dataset.warnings;
         Ok(())
     }
 

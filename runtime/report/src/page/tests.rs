@@ -435,6 +435,17 @@ fn a_training_decodes_only_the_images_that_it_shows() {
 }
 
 #[test]
+fn what_is_not_used_of_a_data_set_is_on_the_page() {
+    let data = data_set();
+    fs::write(data.path().join("train/labels.csv"), "?").unwrap();
+    let page = whole(&data, 0.9).page();
+    assert_has(
+        &page,
+        &["Warning: ", "which are not used (1): labels.csv.</p>"],
+    );
+}
+
+#[test]
 fn the_data_set_of_a_strangers_run_is_read_only_on_request() {
     let data = data_set();
     let run = whole(&data, 0.9).put("origin", "not a seal");
