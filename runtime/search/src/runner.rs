@@ -22,6 +22,7 @@ use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::plan::Planner;
+use self::round::FoldContext;
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
@@ -190,13 +191,13 @@ fn find_policy<B: NetworkFiles>(
 ) -> Result<(Policy, Option<Reliability>), RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
-        let search = FoldSearch {
+        let fold = FoldContext {
             common: &config.common,
             search,
             number,
             fold,
         };
-        search.run(worker)
+        FoldSearch(fold).run(worker)
     })?;
     let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
     let mut random_rewards = Vec::new();

@@ -1,16 +1,13 @@
 //! The search on one fold: the training of its network, and its rounds.
 
-use std::path::Path;
-
 use faa_policy::SubPolicy;
 
 use super::error::RunError;
-use super::round::Round;
+use super::round::{FoldContext, Round};
 use super::workers::Worker;
 use crate::backend::{Images, NetworkFiles, TrainTask};
-use crate::config::{CommonConfig, FoldAugment, SearchConfig};
-use crate::files::{FileError, FileErrorKind, Log};
-use crate::folds::Fold;
+use crate::config::FoldAugment;
+use crate::files::{FileError, Log};
 use crate::layout::TrainingId;
 use crate::results::Outcome;
 use crate::seeds::{Purpose, derive};
@@ -19,12 +16,7 @@ use crate::trial::Trial;
 
 /// The search on one fold.
 #[derive(Clone, Copy)]
-pub(super) struct FoldSearch<'a> {
-    pub(super) common: &'a CommonConfig,
-    pub(super) search: &'a SearchConfig,
-    pub(super) number: usize,
-    pub(super) fold: &'a Fold,
-}
+pub(super) struct FoldSearch<'a>(pub(super) FoldContext<'a>);
 
 /// What the search on a fold found.
 #[derive(Default)]
@@ -41,24 +33,29 @@ impl FoldSearch<'_> {
         &self,
         worker: &mut Worker<'_, '_, B>,
     ) -> Result<Outcome<FoldResult>, RunError> {
-        let id = TrainingId::Fold(self.number);
+        let FoldContext {
+            common,
+            search,
+            number,
+            fold,
+        } = self.0;
+        let id = TrainingId::Fold(number);
         // Before hours of training, since the logs may be damaged or belong to a different search.
         let files = worker.directory().create_training(id)?;
         let (trials, rescorings) = (files.trials(), files.rescorings());
         let (recorded, rescored) = (trials.read()?, rescorings.read()?);
         self.check_recorded(&trials, &recorded)?;
-        let policy = match self.search.fold_augment {
+        let policy = match search.fold_augment {
             FoldAugment::Base => None,
-            FoldAugment::Uniform => Some(Space::new(self.search).uniform_policy()),
+            FoldAugment::Uniform => Some(Space::new(search).uniform_policy()),
         };
-        let seed = self.common.seed;
         let task = TrainTask {
-            images: &self.fold.train,
-            training: &self.common.training,
+            images: &fold.train,
+            training: &common.training,
             policy: policy.as_ref(),
-            seed: derive(seed, Purpose::FoldTraining, &[self.number as u64]),
+            seed: derive(common.seed, Purpose::FoldTraining, &[number as u64]),
         };
-        let validation = Images::Train(&self.fold.validation);
+        let validation = Images::Train(&fold.validation);
         let network = match worker.train(id, &task, validation)? {
             Outcome::Done((network, _)) => network,
             Outcome::Diverged(divergence) => return Ok(Outcome::Diverged(divergence)),
@@ -66,33 +63,29 @@ impl FoldSearch<'_> {
         let mut recorded = recorded.into_iter();
         let mut rescored = (1..).zip(rescored);
         let mut result = FoldResult::default();
-        for number in 0..self.search.rounds.get() {
-            let recorded = recorded.by_ref().take(self.search.trials.get());
-            let mut round = Round::new(*self, number, recorded.collect());
+        for number in 0..search.rounds.get() {
+            let recorded = recorded.by_ref().take(search.trials.get());
+            let mut round = Round::new(self.0, number, recorded.collect());
             round.run_trials(worker, &network, &trials)?;
             round.rescore(worker, &network, &rescorings, &mut rescored)?;
             let results = round.results();
-            (result.sub_policies).extend(results.sub_policies(self.search));
-            (result.random_rewards).extend(results.random_rewards(self.search));
+            (result.sub_policies).extend(results.sub_policies(search));
+            (result.random_rewards).extend(results.random_rewards(search));
         }
         match rescored.next() {
             Some((line, it)) => {
                 let found = format!("{}.{}", it.round, it.trial);
-                Err(damaged(rescorings.path(), line, "no further trial", &found).into())
+                let path = rescorings.path();
+                Err(FileError::different_trial(path, line, "no further trial", &found).into())
             }
             None => Ok(Outcome::Done(result)),
         }
     }
 
-    /// The number of images that are classified to score a candidate, counting every draw.
-    pub(super) fn images_per_scoring(&self) -> usize {
-        self.fold.validation.len() * self.search.draws.get()
-    }
-
     /// Checks that the recorded trials are the first trials of this search.
     fn check_recorded(&self, log: &Log<Trial>, recorded: &[Trial]) -> Result<(), FileError> {
-        let space = Space::new(self.search);
-        let trials = self.search.trials.get();
+        let space = Space::new(self.0.search);
+        let trials = self.0.search.trials.get();
         for (index, trial) in recorded.iter().enumerate() {
             let (round, number) = (index / trials, index % trials);
             let mut expected = format!("trial {round}.{number}");
@@ -104,18 +97,14 @@ impl FoldSearch<'_> {
                 expected += " with this search's ops";
                 found = "different ops".to_owned();
             }
-            return Err(damaged(log.path(), index + 1, &expected, &found));
+            let path = log.path();
+            return Err(FileError::different_trial(
+                path,
+                index + 1,
+                &expected,
+                &found,
+            ));
         }
         Ok(())
     }
-}
-
-/// A line of a log is not that of the expected trial.
-pub(super) fn damaged(log: &Path, line: usize, expected: &str, found: &str) -> FileError {
-    let message = format!(
-        "{}, line {line}: expected {expected}, found {found}: move the file away to repeat its \
-         trials",
-        log.display()
-    );
-    FileError::new(FileErrorKind::Damaged, message)
 }

@@ -6,12 +6,12 @@ use std::time::Instant;
 use faa_policy::{Policy, SubPolicy};
 
 use super::error::{RunError, failed};
-use super::fold::{FoldSearch, damaged};
 use super::workers::Worker;
 use crate::backend::{NetworkFiles, ScoringTask};
-use crate::config::TrialDraws;
+use crate::config::{CommonConfig, SearchConfig, TrialDraws};
 use crate::event::Event;
-use crate::files::Log;
+use crate::files::{FileError, Log};
+use crate::folds::Fold;
 use crate::results::Score;
 use crate::sampler::Sampler;
 use crate::seeds::{Purpose, derive};
@@ -19,9 +19,25 @@ use crate::selection::RoundResults;
 use crate::space::Space;
 use crate::trial::{Rescoring, Trial};
 
+/// What a search works on in one fold.
+#[derive(Clone, Copy)]
+pub(super) struct FoldContext<'a> {
+    pub(super) common: &'a CommonConfig,
+    pub(super) search: &'a SearchConfig,
+    pub(super) number: usize,
+    pub(super) fold: &'a Fold,
+}
+
+impl FoldContext<'_> {
+    /// The number of images that are classified to score a candidate, counting every draw.
+    fn images_per_scoring(&self) -> usize {
+        self.fold.validation.len() * self.search.draws.get()
+    }
+}
+
 /// A round on one fold.
 pub(super) struct Round<'a> {
-    fold: FoldSearch<'a>,
+    fold: FoldContext<'a>,
     number: usize,
     space: Space,
     sampler: Sampler,
@@ -33,7 +49,7 @@ pub(super) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// A round with these recorded trials.
-    pub(super) fn new(fold: FoldSearch<'a>, number: usize, trials: Vec<Trial>) -> Self {
+    pub(super) fn new(fold: FoldContext<'a>, number: usize, trials: Vec<Trial>) -> Self {
         let space = Space::new(fold.search);
         let mut sampler = Sampler::new(&space.dimensions(), &fold.search.sampler);
         for trial in &trials {
@@ -111,7 +127,9 @@ impl<'a> Round<'a> {
                             format!("trial {round}.{trial} with the reward {reward}")
                         };
                         let (expected, found) = (words(expected), words(found));
-                        return Err(damaged(log.path(), line, &expected, &found).into());
+                        let path = log.path();
+                        let error = FileError::different_trial(path, line, &expected, &found);
+                        return Err(error.into());
                     }
                     recorded
                 }
