@@ -6,7 +6,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 use faa_policy::{Policy, Step, Strength, SubPolicy};
-use faa_search::config::{Augmentation, Preset, RunConfig};
+use faa_search::config::{Augmentation, FoldAugment, Preset, RunConfig};
 use faa_search::directory::FORMAT;
 use faa_search::files::with_checksum;
 use image::{Rgb, RgbImage};
@@ -346,6 +346,15 @@ fn candidates_that_were_scored_again_show_what_their_rewards_were_worth() {
         .put("fold-0/rescorings.jsonl", &rescorings)
         .page();
     assert_has(&page, &["No trial has been made yet"]);
+}
+
+#[test]
+fn what_the_networks_of_folds_are_trained_with_is_said() {
+    let mut config = search("glyphs");
+    assert_has(&Run::of(&config).page(), &["Cutout) without a policy."]);
+    config.search.as_mut().unwrap().fold_augment = FoldAugment::Uniform;
+    let words = "Cutout) after a random sub-policy for every image and epoch.";
+    assert_has(&Run::of(&config).page(), &[words]);
 }
 
 #[test]
