@@ -152,8 +152,13 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// If the process has ended.
+    /// If the process has ended, or would ignore an interrupt.
     pub fn signal(&self, name: &str) {
+        // A shell starts what is put in the background so, and its children inherit it.
+        assert!(
+            name != "INT" || !ignores_interrupts(self.id()),
+            "Ctrl-C is ignored here: run the tests in the foreground, without `nohup` or `&`"
+        );
         let status = Command::new("kill")
             .args([format!("-{name}"), self.id().to_string()])
             .status();
@@ -250,6 +255,17 @@ impl Running {
             .expect("programs print UTF-8");
         self.errors.clone()
     }
+}
+
+/// Whether a process ignores SIGINT, as far as Linux says.
+fn ignores_interrupts(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Bit n - 1 is that of signal n, and SIGINT is 2.
+    mask.is_some_and(|mask| mask & 0b10 != 0)
 }
 
 impl Iterator for Running {

@@ -10,6 +10,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use faa_data::jpeg_ends_early;
+use faa_system::open_regular;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
@@ -44,9 +45,8 @@ impl Decoder {
     /// The image in a file, `size × size × 3` samples. The file's format is detected from its content.
     pub(crate) fn read(&mut self, path: &Path) -> Result<&mut [u8], Box<dyn Error>> {
         self.file.clear();
-        File::open(path)?
-            .take(MAX_FILE)
-            .read_to_end(&mut self.file)?;
+        let (file, _) = open_regular(path, File::options().read(true))?;
+        file.take(MAX_FILE).read_to_end(&mut self.file)?;
         // The decoder would make the missing part grey, and a network learn that.
         if jpeg_ends_early(&self.file) {
             return Err("the file ends before its picture does".into());
@@ -146,5 +146,8 @@ mod tests {
             fs::write(&cut, &whole[..whole.len() - 9]).unwrap();
             assert!(decoder.read(&cut).is_err(), "{name}");
         }
+        // Reading it would never end.
+        let error = decoder.read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it is not a regular file");
     }
 }

@@ -134,6 +134,28 @@ impl Progress {
                     *images as f64 / seconds,
                 ));
             }
+            Event::TrialRescored {
+                fold,
+                round,
+                trial,
+                first,
+                reward,
+                done,
+                candidates,
+                images,
+                seconds,
+            } => {
+                self.advance(*images as f64 / self.rates.classify);
+                self.step(&format!(
+                    "fold {fold}, round {round}, scoring again {done} of {candidates}: trial {}, reward \
+                     {first:.4}, then {reward:.4}, {:.0} images/s",
+                    trial + 1,
+                    *images as f64 / seconds,
+                ));
+            }
+            Event::ReliabilityMeasured(reliability) => {
+                self.line(&format!("reward reliability: {reliability}"));
+            }
             Event::AuditStarted { points, resumed } if *resumed > 0 => {
                 self.line(&format!(
                     "audit: continuing after {resumed} of {points} measurements"
@@ -196,7 +218,10 @@ impl Progress {
             parts.push(format!("{} measurements of ops", plan.points));
         }
         if plan.folds > 0 {
-            parts.push(format!("{} folds, {} trials", plan.folds, plan.trials));
+            parts.push(format!(
+                "{} folds, {} trials, up to {} candidates scored again",
+                plan.folds, plan.trials, plan.rescorings
+            ));
         }
         if plan.rung_trainings > 0 {
             parts.push(format!("{} short trainings", plan.rung_trainings));

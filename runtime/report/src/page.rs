@@ -12,10 +12,11 @@
 //!
 //! The page shows the configuration, the training curves of the folds, the rewards of the trials
 //! compared with what random search is expected to find, the ops that the search preferred, the rungs
-//! of successive halving with what each op does, the policy with real images under it, and the final trainings. Its top says whether the search has
-//! fallen back to doing nothing: it has if the top n candidates leave an image untouched more than
-//! 1.5 times as often as uniformly random ones, or if the policy changes a pixel by less than half as
-//! much as random policies do. If the latter was not measured, the question is left open.
+//! of successive halving with what each op does, the policy with real images under it, and the final
+//! trainings. Its top says whether a search by density matching has fallen back to doing nothing: it has
+//! if the top n candidates leave an image untouched more than 1.5 times as often as uniformly random
+//! ones, or if the policy changes a pixel by less than half as much as random policies do. If the latter
+//! was not measured, the question is left open.
 //!
 //! Of an audit, it shows a small curve for each op: accuracy over its values with intervals, what is
 //! accepted, the safe range, the class that suffers most, and an image that the op breaks.
@@ -206,7 +207,7 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
         sections.insert(index, audit);
     }
     if let Some(search) = &config.search {
-        let training = training::body(record, &config.common.training);
+        let training = training::body(record, &config.common.training, search);
         let ops = ops::body(search, evidence);
         sections.extend([
             section("training", "Training curves", training),

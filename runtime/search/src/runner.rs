@@ -9,9 +9,9 @@ mod final_trainings;
 mod fold;
 mod halving;
 mod measure;
-mod merge;
 mod plan;
 mod policy;
+mod round;
 mod training;
 mod workers;
 
@@ -25,6 +25,7 @@ use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::halving::{Halving, fixed_policies};
 use self::plan::Planner;
+use self::round::FoldContext;
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
@@ -32,11 +33,11 @@ use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::folds::{Fold, Labels};
+use crate::reliability::Reliability;
 use crate::results::Outcome;
 use crate::summary::Summary;
 
 pub use self::error::{RunError, RunErrorKind};
-pub use self::merge::best_sub_policies;
 
 /// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
@@ -153,6 +154,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             Some(search) => find_policy(config, search, &folds, &workers, backends)?,
             None => None,
         };
+        let (density, reliability) = density.unzip();
         let (found, halved) = match (&config.halving, &halving_fold) {
             (Some(halving), Some(fold)) => {
                 let halving = Halving {
@@ -192,6 +194,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         // Without a file, its training has diverged.
         let audit_file = Some(directory.audit_file()).filter(|_| config.audit.is_some());
         summary.audit = audit_file.filter(|file| file.exists());
+        summary.reliability = reliability.flatten();
         summary.halving = halved;
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
@@ -203,32 +206,45 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
     }
 }
 
-/// Searches on every fold, and merges the sub-policies found. `None` if the trainings of all folds have
-/// diverged.
+/// Searches on every fold, merges the sub-policies found, and measures the reliability of their rewards.
+/// `None` if the trainings of all folds have diverged.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
     folds: &[Fold],
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<Option<Policy>, RunError> {
+) -> Result<Option<(Policy, Option<Reliability>)>, RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
-        let search = FoldSearch {
+        let fold = FoldContext {
             common: &config.common,
             search,
             number,
             fold,
         };
-        search.run(worker)
+        FoldSearch(fold).run(worker)
     })?;
     let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
+    let mut random_rewards = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
-            Outcome::Done(found) => sub_policies.extend(found),
+            Outcome::Done(found) => {
+                sub_policies.extend(found.sub_policies);
+                random_rewards.push((number, found.random_rewards));
+            }
             Outcome::Diverged(_) => diverged.push(number),
         }
     }
-    let is_found = !sub_policies.is_empty();
-    Ok(is_found.then(|| policy::merged(config, sub_policies, &diverged)))
+    if sub_policies.is_empty() {
+        return Ok(None);
+    }
+    let random_rewards = random_rewards.iter();
+    let random_rewards = random_rewards.map(|(fold, rewards)| (*fold, rewards.as_slice()));
+    let reliability = Reliability::of(random_rewards);
+    if let Some(reliability) = &reliability {
+        workers.report(Event::ReliabilityMeasured(reliability.clone()));
+    }
+    let policy = policy::merged(config, sub_policies, &diverged);
+    Ok(Some((policy, reliability)))
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Augmentation;
 use crate::halving::HalvingResult;
+use crate::reliability::Reliability;
 use crate::results::{ClassErrors, Evaluation};
 use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
 
@@ -20,6 +21,9 @@ pub struct Summary {
     /// The file that says which ops are safe, if they were audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<PathBuf>,
+    /// The reliability of the reward, if there was a search by density matching and it could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reliability: Option<Reliability>,
     /// What successive halving found, if the run searched by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halving: Option<HalvingResult>,
@@ -30,7 +34,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of these results, without an audit or halving.
+    /// The summary of these results, without an audit or a search.
     pub fn new(
         policy: Option<PathBuf>,
         sub_policies: usize,
@@ -40,6 +44,7 @@ impl Summary {
             policy,
             sub_policies,
             audit: None,
+            reliability: None,
             halving: None,
             comparisons: comparisons(&final_trainings),
             final_trainings,

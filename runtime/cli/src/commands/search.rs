@@ -5,8 +5,8 @@ use clap::Args;
 use faa_op::text::clean;
 use faa_search::audit::{configure, default_ops};
 use faa_search::config::{
-    AuditConfig, Augmentation, HalvingConfig, Preset, RangedOp, Reward, RunConfig, SearchConfig,
-    Tolerance,
+    AuditConfig, Augmentation, FoldAugment, HalvingConfig, Preset, RangedOp, Reward, RunConfig,
+    SearchConfig, Tolerance, TrialDraws,
 };
 use faa_search::halving::{HalvingResult, Origin};
 use faa_search::summary::Summary;
@@ -78,6 +78,10 @@ struct SearchOptions {
     /// Number of best candidates per round whose sub-policies enter the policy (N).
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
+    /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
+    /// mean of both rewards; 0 selects by the only reward, as published.
+    #[arg(long, value_name = "M", value_parser = whole)]
+    finalists: Option<usize>,
     /// Number of sub-policies per candidate.
     #[arg(long, value_name = "N", value_parser = count)]
     sub_policies: Option<NonZeroUsize>,
@@ -87,6 +91,12 @@ struct SearchOptions {
     /// Number of augmented versions per validation image and trial.
     #[arg(long, value_name = "N", value_parser = count)]
     draws: Option<NonZeroUsize>,
+    /// Random draws with which candidates are scored.
+    #[arg(long, value_parser = one_of(TRIAL_DRAWS))]
+    trial_draws: Option<TrialDraws>,
+    /// Augmentation with which the folds' networks are trained.
+    #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
+    fold_augment: Option<FoldAugment>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
     #[arg(long, value_name = "N", value_parser = whole)]
     start_up_trials: Option<usize>,
@@ -185,6 +195,32 @@ const REWARDS: [(&str, Reward, &str); 2] = [
     ),
 ];
 
+const TRIAL_DRAWS: [(&str, TrialDraws, &str); 2] = [
+    (
+        "common",
+        TrialDraws::Common,
+        "The same for all candidates of a round (common random numbers), which cancels shared noise",
+    ),
+    (
+        "fresh",
+        TrialDraws::Fresh,
+        "Different ones for every candidate, as published",
+    ),
+];
+
+const FOLD_AUGMENTS: [(&str, FoldAugment, &str); 2] = [
+    (
+        "base",
+        FoldAugment::Base,
+        "The base augmentation (crop, flip, Cutout), as published",
+    ),
+    (
+        "uniform",
+        FoldAugment::Uniform,
+        "A random sub-policy for every image and epoch, then the base augmentation",
+    ),
+];
+
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
@@ -214,7 +250,7 @@ impl Search {
             );
         }
         self.check_objective()?;
-        let preset = self.run.preset(Preset::Cifar10);
+        let preset = self.run.preset(Preset::Default);
         let new = match self.search.objective {
             Objective::Density => RunConfig::for_search,
             Objective::Train => RunConfig::for_halving,
@@ -296,6 +332,14 @@ fn text(summary: &Summary) -> String {
     let halving = summary.halving.as_ref();
     let mut text = halving.map_or_else(String::new, halving_text);
     text += &results(summary);
+    text += &match &summary.reliability {
+        Some(reliability) => format!("reward reliability: {reliability}\n"),
+        // Its policy is one of many, or there is none.
+        None if halving.is_some() => String::new(),
+        None => "reward reliability: not measured; it needs four random candidates with different \
+                 rewards on a fold\n"
+            .to_owned(),
+    };
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
         let size = match summary.sub_policies {
@@ -370,6 +414,9 @@ impl SearchOptions {
         set(&mut search.sub_policies, self.sub_policies);
         set(&mut search.ops_per_sub_policy, self.ops_per_sub_policy);
         set(&mut search.draws, self.draws);
+        set(&mut search.trial_draws, self.trial_draws);
+        set(&mut search.fold_augment, self.fold_augment);
+        set(&mut search.finalists, self.finalists);
         let sampler = &mut search.sampler;
         set(&mut sampler.start_up_trials, self.start_up_trials);
         set(&mut sampler.gamma, self.gamma);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use faa_op::OpSet;
 use faa_policy::{Policy, SubPolicy};
-use faa_search::runner::best_sub_policies;
 
 use super::IMAGES;
 use super::broken::{self, Broken};
@@ -25,6 +24,8 @@ pub(super) struct Evidence<'a> {
     pub(super) broken: Result<BTreeMap<String, Broken>, String>,
     /// Images under the policy, or why there are none.
     pub(super) gallery: Result<Gallery, String>,
+    /// What reading the images warned of.
+    pub(super) warnings: Vec<String>,
     /// By how many levels the policy and random ones change a pixel, or why that is unknown.
     pub(super) changes: Result<(f64, f64), String>,
     /// How much is done to images, where there is a top n.
@@ -49,6 +50,7 @@ impl<'a> Evidence<'a> {
                 .collect(),
             broken: Err(String::new()),
             gallery: Err(String::new()),
+            warnings: Vec::new(),
             changes: Err(String::new()),
             activity: None,
             policy,
@@ -84,6 +86,7 @@ impl<'a> Evidence<'a> {
             None => pictures::changes(&dataset, policy, record, self.ops),
             Some(_) => Err("the policy is that of successive halving".to_owned()),
         };
+        self.warnings = dataset.warnings;
         Ok(())
     }
 
@@ -112,6 +115,6 @@ fn top_n(record: &Record) -> Vec<SubPolicy> {
     };
     (record.folds.iter())
         .flat_map(FoldRecord::rounds)
-        .flat_map(|trials| best_sub_policies(trials, search.top_n.get()))
+        .flat_map(|round| round.sub_policies(search))
         .collect()
 }

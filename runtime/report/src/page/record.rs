@@ -13,7 +13,8 @@ use faa_search::halving::{Entrant, RungTraining};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::seed_count::SeedCount;
-use faa_search::trial::Trial;
+use faa_search::selection::RoundResults;
+use faa_search::trial::{Rescoring, Trial};
 
 use super::error::ReportErrorKind;
 
@@ -52,6 +53,7 @@ pub(super) struct FoldRecord {
     pub(super) number: usize,
     pub(super) training: TrainingRecord,
     pub(super) trials: Vec<Trial>,
+    pub(super) rescorings: Vec<Rescoring>,
 }
 
 pub(super) struct RungRecord {
@@ -102,6 +104,7 @@ impl Record {
                     number,
                     training,
                     trials: files.trials().read()?,
+                    rescorings: files.rescorings().read()?,
                 }),
                 TrainingId::Halving {
                     rung,
@@ -187,8 +190,13 @@ impl Record {
 }
 
 impl FoldRecord {
-    pub(super) fn rounds(&self) -> impl Iterator<Item = &[Trial]> {
-        self.trials.chunk_by(|a, b| a.round == b.round)
+    pub(super) fn rounds(&self) -> impl Iterator<Item = RoundResults<'_>> {
+        let rounds = self.trials.chunk_by(|a, b| a.round == b.round);
+        rounds.map(|trials| {
+            let mut rescored = self.rescorings.chunk_by(|a, b| a.round == b.round);
+            let of_round = rescored.find(|them| them[0].round == trials[0].round);
+            RoundResults::new(trials, of_round.unwrap_or_default())
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod comparisons;
 mod halving;
+mod rescoring;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -385,6 +386,17 @@ fn a_training_decodes_only_the_images_that_it_shows() {
     config.final_trainings.augmentations = vec![Augmentation::Policy];
     let page = Run::of(&config).policy(0.9).page();
     assert_has(&page, &["2 images, 2 columns"]);
+}
+
+#[test]
+fn what_is_not_used_of_a_data_set_is_on_the_page() {
+    let data = data_set();
+    fs::write(data.path().join("train/labels.csv"), "?").unwrap();
+    let page = whole(&data, 0.9).page();
+    assert_has(
+        &page,
+        &["Warning: ", "which are not used (1): labels.csv.</p>"],
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ use faa_op::{Op, OpSet};
 use faa_policy::{PolicyError, PolicyErrorKind, nearest_name};
 
 use super::ranges;
-use super::{AuditConfig, AuditedOp, Augmentation, HalvingConfig, RunConfig, SearchConfig};
+use super::{
+    AuditConfig, AuditedOp, Augmentation, FoldAugment, HalvingConfig, RunConfig, SearchConfig,
+};
 use crate::error::ConfigError;
 use crate::folds::{Fold, Labels, held_out_fold, stratified_folds};
 use crate::halving::{Point, PolicySpace};
@@ -58,6 +60,9 @@ impl RunConfig {
         if let Some(search) = &self.search {
             check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
+            if search.fold_augment == FoldAugment::Uniform {
+                policies.push(Space::new(search).uniform_policy());
+            }
         }
         if let Some(halving) = &self.halving {
             check_rungs(halving)?;

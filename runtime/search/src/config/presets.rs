@@ -3,8 +3,9 @@ use std::num::NonZeroUsize;
 use faa_ops_builtin::builtin_ops;
 
 use super::{
-    AuditConfig, Augmentation, CommonConfig, FinalTrainings, FoldConfig, HalvingConfig, Precision,
-    Preset, RandomPolicy, RangedOp, Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
+    AuditConfig, Augmentation, CommonConfig, FinalTrainings, FoldAugment, FoldConfig,
+    HalvingConfig, Precision, Preset, RandomPolicy, RangedOp, Reward, RunConfig, SEARCHED_OPS,
+    SearchConfig, TrainingConfig, TrialDraws,
 };
 use crate::model::Model;
 use crate::sampler::TpeConfig;
@@ -14,7 +15,7 @@ impl RunConfig {
     pub fn for_search(preset: Preset, data: &str) -> Self {
         let (training, final_epochs) = match preset {
             Preset::Demo => (demo_training(), 50),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200),
         };
         Self {
             common: CommonConfig {
@@ -44,14 +45,18 @@ impl RunConfig {
     /// hand: [`audit::configure`](crate::audit::configure) makes one.
     pub fn for_halving(preset: Preset, data: &str) -> Self {
         let mut config = Self::for_search(preset, data);
-        let density = match preset {
+        let split = match preset {
             Preset::Demo => Preset::Demo,
-            Preset::Cifar10 | Preset::Cifar10Reduced => Preset::Cifar10Reduced,
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => Preset::Cifar10Reduced,
         };
-        let mut density = SearchConfig::preset(density);
-        // All that halving trains on, which may be fewer.
-        density.folds.images = None;
-        config.search = Some(density);
+        config.search = Some(SearchConfig {
+            folds: FoldConfig {
+                // All that halving trains on, which may be fewer.
+                images: None,
+                ..SearchConfig::preset(split).folds
+            },
+            ..SearchConfig::preset(preset)
+        });
         config.halving = Some(HalvingConfig::preset(preset));
         config.final_trainings.random = Some(random_policy());
         config
@@ -95,12 +100,16 @@ impl SearchConfig {
     pub fn preset(preset: Preset) -> Self {
         let (folds, held_out, images) = match preset {
             Preset::Demo => (2, None, None),
-            Preset::Cifar10 => (5, None, None),
+            Preset::Default | Preset::Cifar10 => (5, None, None),
             Preset::Cifar10Reduced => (5, Some(0.4), NonZeroUsize::new(4000)),
         };
         let (rounds, trials, top_n) = match preset {
             Preset::Demo => (1, 40, 5),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (2, 200, 10),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (2, 200, 10),
+        };
+        let (trial_draws, finalists) = match preset {
+            Preset::Default | Preset::Demo => (TrialDraws::Common, 3),
+            Preset::Cifar10 | Preset::Cifar10Reduced => (TrialDraws::Fresh, 0),
         };
         Self {
             folds: FoldConfig {
@@ -112,9 +121,12 @@ impl SearchConfig {
             rounds: count(rounds),
             trials: count(trials),
             top_n: count(top_n),
+            finalists,
             sub_policies: count(5),
             ops_per_sub_policy: count(2),
             draws: count(5),
+            trial_draws,
+            fold_augment: FoldAugment::Base,
             reward: Reward::Any,
             sampler: TpeConfig::default(),
         }
@@ -126,11 +138,11 @@ impl HalvingConfig {
     pub fn preset(preset: Preset) -> Self {
         let (images, entrants, reduction, rungs) = match preset {
             Preset::Demo => (500, 8, 3, 2),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (4_000, 64, 4, 3),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (4_000, 64, 4, 3),
         };
         let (epochs, early_epochs, seeds) = match preset {
             Preset::Demo => (40, 20, 2),
-            Preset::Cifar10 | Preset::Cifar10Reduced => (100, 50, 3),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (100, 50, 3),
         };
         Self {
             ops: RangedOp::trivial_augment(&builtin_ops()),
@@ -178,4 +190,34 @@ fn model(depth: usize, width: usize) -> Model {
 
 fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("presets have no zero counts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_differs_from_the_paper_in_what_tames_the_noise_alone() {
+        let [default, paper] = [Preset::Default, Preset::Cifar10].map(SearchConfig::preset);
+        assert_eq!((paper.trial_draws, paper.finalists), (TrialDraws::Fresh, 0));
+        let tamed = SearchConfig {
+            trial_draws: TrialDraws::Common,
+            finalists: 3,
+            ..paper
+        };
+        assert_eq!(default, tamed);
+        let training = |preset| RunConfig::for_training(preset, "glyphs");
+        assert_eq!(training(Preset::Default), training(Preset::Cifar10));
+    }
+
+    #[test]
+    fn a_search_that_was_recorded_before_there_were_second_scorings_is_as_published() {
+        let paper = SearchConfig::preset(Preset::Cifar10);
+        let mut recorded = serde_json::to_value(&paper).unwrap();
+        for key in ["trial_draws", "finalists", "fold_augment"] {
+            recorded.as_object_mut().unwrap().remove(key).unwrap();
+        }
+        let read: SearchConfig = serde_json::from_value(recorded).unwrap();
+        assert_eq!(read, paper);
+    }
 }

@@ -28,6 +28,9 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
                 "set: only the images shown or measured were read."
             }
         }
+        @for warning in &evidence.warnings {
+            p.note { "Warning: " (warning) "." }
+        }
         div.scroll role="region" aria-label="Images under the policy" tabindex="0" {
             (grid(gallery))
         }

@@ -1,5 +1,9 @@
 //! Pages of runs that search by short trainings.
 
+use faa_ops_builtin::builtin_ops;
+use faa_search::audit::configure;
+use faa_search::config::{AuditConfig, Tolerance};
+
 use super::*;
 
 /// Halving of eight policies of two ops in two rungs. Rotating costs.
@@ -74,6 +78,19 @@ fn halving_is_drawn_and_explained() {
     // Losses of 0.6 to 1.2 nats, and two columns.
     assert!(page.contains("class=\"line second dashed\""), "{page}");
     assert!(!page.contains("id=\"reward\""), "{page}");
+}
+
+#[test]
+fn an_audit_is_a_part_of_the_search() {
+    let mut config = RunConfig::for_halving(Preset::Demo, "glyphs");
+    let one = std::num::NonZeroUsize::MIN;
+    let ops = configure(&["FlipX".to_owned()], &builtin_ops(), one, one).unwrap();
+    config.audit = Some(AuditConfig::new(ops, 0.25, Tolerance::default()));
+    let page = Run::of(&config).page();
+    assert_has(&page, &["<h1>Search on glyphs</h1>", "0 of 1 measurements"]);
+    let place = |heading: &str| page.find(&format!("<h2>{heading}</h2>")).unwrap();
+    let audit = place("Which ops are safe");
+    assert!(place("Configuration and provenance") < audit && audit < place("Successive halving"));
 }
 
 /// Points that do not fit the configuration, and numbers that no run has.
