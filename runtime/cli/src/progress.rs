@@ -14,6 +14,9 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 /// The minimum time between two lines of progress in plain output.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The maximum number of policies of a rung that are named.
+const MAX_NAMES: usize = 12;
+
 /// The state of the display.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -183,11 +186,18 @@ impl Progress {
                 entrants,
                 epochs,
                 seeds,
-            } => self.line(&format!(
-                "rung {} of {rungs}: {}; {epochs} epochs, {seeds} seeds",
-                rung + 1,
-                entrants.join(", ")
-            )),
+            } => {
+                let more = entrants.len().saturating_sub(MAX_NAMES);
+                let mut names = entrants[..entrants.len() - more].join(", ");
+                if more > 0 {
+                    names += &format!(" and {more} more");
+                }
+                let plural = if *seeds == 1 { "" } else { "s" };
+                self.line(&format!(
+                    "rung {} of {rungs}: {names}; {epochs} epochs, {seeds} seed{plural}",
+                    rung + 1,
+                ));
+            }
             Event::PolicyWritten { file, sub_policies } => self.line(&match sub_policies {
                 0 => format!("policy written to {}", file.display()),
                 _ => format!("{sub_policies} sub-policies written to {}", file.display()),

@@ -51,6 +51,14 @@ impl RunConfig {
         self.search.is_some() || self.halving.is_some()
     }
 
+    /// All trainings of halving, in order; none without it.
+    pub fn rung_phases(&self) -> Vec<RungPhase> {
+        // The base augmentation alone, TrivialAugment, RandAugment, and what these make.
+        let fixed = 3 + usize::from(self.audit.is_some()) + usize::from(self.search.is_some());
+        let phases = |halving: &HalvingConfig| halving.phases(fixed);
+        self.halving.as_ref().map_or_else(Vec::new, phases)
+    }
+
     /// The number of epochs of a final training.
     pub fn final_epochs(&self) -> NonZeroUsize {
         let own = self.final_trainings.epochs;

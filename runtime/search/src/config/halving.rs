@@ -6,7 +6,6 @@ use faa_op::OpSet;
 use faa_policy::{Policy, SamplerOp, SamplerValues};
 use serde::{Deserialize, Serialize};
 
-use super::RunConfig;
 use super::augmentation::Augmentation;
 
 /// A search by successive halving (Jamieson and Talwalkar, *Non-stochastic best arm identification and
@@ -118,6 +117,29 @@ impl HalvingConfig {
         }
     }
 
+    /// All trainings, in order, if this many fixed policies take part.
+    pub(super) fn phases(&self, fixed: usize) -> Vec<RungPhase> {
+        let random = self.random_entrants();
+        let phase = |rung, first, searched| {
+            // In the first rung, they are trained with the proposed policies.
+            let has_fixed = self.has_fixed(rung) && (rung, first) != (0, 0);
+            RungPhase {
+                rung,
+                entrants: if has_fixed {
+                    searched + fixed
+                } else {
+                    searched
+                },
+                seeds: self.seeds_in(rung),
+                first,
+            }
+        };
+        let proposed = self.entrants.get() - random;
+        let first = [phase(0, 0, random), phase(0, random, proposed)];
+        let later = (1..self.rungs.get()).map(|rung| phase(rung, 0, self.entrants_in(rung)));
+        first.into_iter().chain(later).collect()
+    }
+
     fn is_last(&self, rung: usize) -> bool {
         rung + 1 == self.rungs.get()
     }
@@ -141,38 +163,6 @@ impl RungPhase {
     /// The number of trainings, if no policy before has diverged.
     pub fn trainings(&self) -> usize {
         self.entrants.saturating_mul(self.seeds)
-    }
-}
-
-impl RunConfig {
-    /// The number of policies that take part in the last two rungs in any case: the base augmentation
-    /// alone, TrivialAugment, RandAugment, and those that the audit and the search by density matching
-    /// make.
-    pub(crate) fn fixed_entrants(&self) -> usize {
-        3 + usize::from(self.audit.is_some()) + usize::from(self.search.is_some())
-    }
-
-    /// All trainings of halving, in order; none without it.
-    pub fn rung_phases(&self) -> Vec<RungPhase> {
-        let Some(halving) = &self.halving else {
-            return Vec::new();
-        };
-        let random = halving.random_entrants();
-        let phase = |rung, first, entrants| {
-            let has_fixed = halving.has_fixed(rung) && (rung, first) != (0, 0);
-            let fixed = if has_fixed { self.fixed_entrants() } else { 0 };
-            let (entrants, seeds) = (entrants + fixed, halving.seeds_in(rung));
-            RungPhase {
-                rung,
-                entrants,
-                seeds,
-                first,
-            }
-        };
-        let proposed = halving.entrants.get() - random;
-        let later = (1..halving.rungs.get()).map(|rung| phase(rung, 0, halving.entrants_in(rung)));
-        let first = [phase(0, 0, random), phase(0, random, proposed)];
-        first.into_iter().chain(later).collect()
     }
 }
 
