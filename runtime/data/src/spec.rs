@@ -38,7 +38,7 @@ impl DataSpec {
     /// If the path is relative and the working folder is not available.
     pub fn absolute(&self) -> io::Result<Self> {
         Ok(match self {
-            Self::Glyphs { seed } => Self::Glyphs { seed: *seed },
+            Self::Glyphs { .. } => self.clone(),
             Self::Folder(folder) => Self::Folder(path::absolute(folder)?),
             Self::Tar(file) => Self::Tar(path::absolute(file)?),
             Self::Cifar10(folder) => Self::Cifar10(path::absolute(folder)?),
@@ -172,7 +172,10 @@ mod tests {
             assert_eq!(absolute(format!("{form}:a:b")), expected);
             assert_eq!(absolute(expected.clone()), expected);
         }
-        let glyphs = DataSpec::Glyphs { seed: 7 };
+        let glyphs = DataSpec::Glyphs {
+            shifted: true,
+            seed: 7,
+        };
         assert_eq!(glyphs.absolute().unwrap(), glyphs);
     }
 

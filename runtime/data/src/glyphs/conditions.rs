@@ -49,7 +49,7 @@ impl Conditions {
     /// Both splits of `glyphs`: all images vary alike.
     pub(super) const ALIKE: Self = Self {
         turn: Span(-8.0, 8.0),
-        shift: Span(-2.9, 2.9),
+        shift: Span(-3.2, 3.2),
         slant: Span(-0.1, 0.1),
         radius: Span(4.0, 5.8),
         aspect: Span(0.9, 1.1),
@@ -58,11 +58,11 @@ impl Conditions {
         specks: Span(0.0, 4.0),
         covered: 0.0,
         blur: Span(0.3, 0.6),
-        saturation: Span(0.8, 1.2),
-        contrast: Span(0.8, 1.1),
-        exposure: Span(0.8, 1.2),
-        falloff: Span(0.0, 0.1),
-        noise: Span(0.02, 0.04),
+        saturation: Span(0.5, 1.3),
+        contrast: Span(0.45, 1.1),
+        exposure: Span(0.45, 1.7),
+        falloff: Span(0.0, 0.35),
+        noise: Span(0.02, 0.05),
     };
 
     /// The training split of `glyphs:shifted`, as images are collected: posed, and in good light.
