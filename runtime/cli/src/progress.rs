@@ -128,6 +128,28 @@ impl Progress {
                     *images as f64 / seconds,
                 ));
             }
+            Event::TrialRescored {
+                fold,
+                round,
+                trial,
+                first,
+                reward,
+                done,
+                candidates,
+                images,
+                seconds,
+            } => {
+                self.advance(*images as f64 / self.rates.classify);
+                self.step(&format!(
+                    "fold {fold}, round {round}, scoring again {done} of {candidates}: trial {}, reward \
+                     {first:.4}, then {reward:.4}, {:.0} images/s",
+                    trial + 1,
+                    *images as f64 / seconds,
+                ));
+            }
+            Event::ReliabilityMeasured(reliability) => {
+                self.line(&format!("reward reliability: {reliability}"));
+            }
             Event::AuditStarted { points, resumed } if *resumed > 0 => {
                 self.line(&format!(
                     "audit: continuing after {resumed} of {points} measurements"
@@ -183,7 +205,10 @@ impl Progress {
         let search = match (plan.folds, plan.points) {
             (0, 0) => String::new(),
             (0, points) => format!("{points} measurements of ops, "),
-            (folds, _) => format!("{folds} folds, {} trials, ", plan.trials),
+            (folds, _) => format!(
+                "{folds} folds, {} trials, up to {} candidates scored again, ",
+                plan.trials, plan.rescorings
+            ),
         };
         self.line(&format!(
             "{search}{} final trainings; run directory {}",

@@ -204,7 +204,7 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
         configuration,
     ));
     if let Some(search) = &config.search {
-        let training = training::body(record, &config.common.training);
+        let training = training::body(record, &config.common.training, search);
         let ops = ops::body(search, evidence);
         sections.extend([
             section("training", "Training curves", training),

@@ -146,6 +146,7 @@ impl RunDirectory {
             remove_partial_files(training.folder())?;
             training.epochs().repair()?;
             training.trials().repair()?;
+            training.rescorings().repair()?;
             training.points().repair()?;
         }
         Ok(Self {

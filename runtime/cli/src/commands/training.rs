@@ -24,7 +24,12 @@ Data sets (--data SPEC):
   cifar100:DIR          CIFAR-100, binary version, with fine labels
 Images become RGB: grey is repeated, and alpha is dropped, which shows the colours behind it.";
 
-const PRESETS: [(&str, Preset, &str); 3] = [
+const PRESETS: [(&str, Preset, &str); 4] = [
+    (
+        "default",
+        Preset::Default,
+        "As cifar10, with less noise in the search: common draws, and finalists scored again",
+    ),
     (
         "demo",
         Preset::Demo,
@@ -33,12 +38,12 @@ const PRESETS: [(&str, Preset, &str); 3] = [
     (
         "cifar10-reduced",
         Preset::Cifar10Reduced,
-        "The paper's settings, searching on 4,000 images; needs a GPU",
+        "The paper's settings as published, searching on 4,000 images; needs a GPU",
     ),
     (
         "cifar10",
         Preset::Cifar10,
-        "The paper's settings, searching on all images; needs a GPU",
+        "The paper's settings as published, searching on all images; needs a GPU",
     ),
 ];
 
@@ -61,7 +66,7 @@ pub(crate) struct RunOptions {
     /// Run directory: everything is written to it; created if missing.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Preset: defaults for the options below [default: cifar10; of `audit`: demo].
+    /// Preset: defaults for the options below [default: default; of `audit`: demo].
     #[arg(long, value_parser = one_of(PRESETS))]
     preset: Option<Preset>,
     #[command(flatten)]
