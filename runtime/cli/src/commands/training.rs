@@ -16,7 +16,8 @@ use crate::plugins::KnownOps;
 /// The kinds of data sets, for `after_help`.
 pub(crate) const DATA_SETS: &str = "\
 Data sets (--data SPEC):
-  glyphs, glyphs:SEED   small coloured shapes, drawn by the program
+  glyphs[:SEED]         squares that differ in orientation or colour only; drawn by the program
+  glyphs:shifted[:SEED] ten shapes, whose test images vary more than the training images
   folder:DIR            image files DIR/train/<class>/* and DIR/test/<class>/*
   tar:FILE              the same files in a tar archive, optionally compressed with gzip or zstd
   cifar10:DIR           CIFAR-10, binary version

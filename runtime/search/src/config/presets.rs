@@ -14,7 +14,7 @@ impl RunConfig {
     /// A search with a preset's constants, on the given data set.
     pub fn for_search(preset: Preset, data: &str) -> Self {
         let (training, final_epochs) = match preset {
-            Preset::Demo => (demo_training(), 50),
+            Preset::Demo => (demo_training(), 160),
             Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (paper_training(), 200),
         };
         Self {
@@ -177,9 +177,11 @@ fn paper_training() -> TrainingConfig {
 fn demo_training() -> TrainingConfig {
     TrainingConfig {
         model: model(10, 1),
-        epochs: count(60),
+        epochs: count(160),
         batch: count(32),
         warmup_epochs: 2,
+        crop_padding: 2,
+        cutout: 4,
         ..paper_training()
     }
 }
