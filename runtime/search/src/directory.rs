@@ -202,10 +202,11 @@ impl Deref for RunDirectory {
     }
 }
 
-/// Whether a new run may start here: there are no files, or only those of a run that was killed at its
-/// start.
+/// Whether a new run may start here: there are no files but those of a run that was killed at its
+/// start, and what operating systems leave.
 fn is_free(path: &Path) -> Result<bool, FileError> {
-    let ours = |name: &String| name == "lock" || is_partial(name);
+    let ours =
+        |name: &String| name == "lock" || is_partial(name) || faa_system::is_litter(name.as_ref());
     Ok(names_in(path)?.iter().all(ours))
 }
 

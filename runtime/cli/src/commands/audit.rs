@@ -92,14 +92,8 @@ impl Audited {
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let options = &self.audit;
         // Without --ops, the audit was asked about every plugin.
-        if options.ops.is_none()
-            && let Some(broken) = known.broken.first()
-        {
-            bail!(
-                "the audit would leave out the plugin {}: repair or remove it, or name the ops to audit \
-                 with --ops",
-                clean(&broken.to_string_lossy(), 200)
-            );
+        if options.ops.is_none() {
+            known.check_complete("audit")?;
         }
         let mut names = default_ops(&known.ops);
         set(&mut names, options.ops.clone());

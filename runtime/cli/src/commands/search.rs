@@ -2,7 +2,6 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use faa_op::text::clean;
 use faa_search::config::{
     Augmentation, FoldAugment, Preset, Reward, RunConfig, SearchConfig, TrialDraws,
 };
@@ -166,14 +165,8 @@ impl Search {
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         // Without --ops, the search was asked to use every plugin.
-        if self.search.ops.is_none()
-            && let Some(broken) = known.broken.first()
-        {
-            bail!(
-                "the search would leave out the plugin {}: repair or remove it, or name the ops to \
-                 search over with --ops",
-                clean(&broken.to_string_lossy(), 200)
-            );
+        if self.search.ops.is_none() {
+            known.check_complete("search")?;
         }
         let preset = self.run.preset(Preset::Default);
         let mut config = self.run.config(preset, RunConfig::for_search)?;

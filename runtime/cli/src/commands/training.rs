@@ -80,7 +80,7 @@ struct TrainingOptions {
     #[arg(long, value_name = "N", value_parser = in_range(0..=u64::MAX))]
     seed: Option<u64>,
     /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = in_range(1..=faa_data::MAX_SIDE))]
     image_size: Option<u32>,
     /// WideResNet of depth D = 6n + 4 and widening factor K, for example wrn-16-2.
     #[arg(long, value_name = "wrn-D-K")]
