@@ -360,7 +360,8 @@ mod tests {
         };
         let recorded = environment("0.1.0+a", 2);
         let of = |current: &Environment| warnings(&recorded, current);
-        let build = "last worked on by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
+        let build =
+            "last worked on by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
         assert!(of(&environment("0.1.0+b", 2))[0].contains(build));
         assert_eq!(of(&environment("0.1.0+b", 2)).len(), 1);
         let rounding = of(&environment("0.1.0+a", 4));

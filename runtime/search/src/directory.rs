@@ -311,7 +311,7 @@ fn different_seeds(
     let seeds = |run: &RunRecord| run.config.final_trainings.seeds;
     match (seeds(recorded), seeds(current)) {
         (None, Some(_)) => Some(format!(
-            "the run in {path} chooses its number of seeds itself: omit {option} to continue it, or choose a \
+            "the run in {path} was started with an automatic number of seeds: omit {option} to continue it, or choose a \
              different --out"
         )),
         (Some(seeds), None) => Some(format!(
@@ -392,7 +392,9 @@ mod tests {
                 (
                     0,
                     3,
-                    format!("chooses its number of seeds itself: omit {option} to continue"),
+                    format!(
+                        "was started with an automatic number of seeds: omit {option} to continue"
+                    ),
                 ),
                 (3, 0, format!("has {option} 3: add that to continue")),
                 (

@@ -32,7 +32,8 @@ pub(crate) struct Eval {
     /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
+    /// Crop all images to centred squares and resize them to this side, in pixels [default: keep their
+    /// size].
     #[arg(long, value_name = "PIXELS", value_parser = in_range(1..=faa_data::MAX_SIDE))]
     image_size: Option<u32>,
     /// Print JSON, one line per network.

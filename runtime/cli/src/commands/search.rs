@@ -65,7 +65,7 @@ struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
     /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
-    /// mean of both rewards; 0 selects by the only reward, as published.
+    /// mean of both rewards; 0: select by the first reward alone, as published.
     #[arg(long, value_name = "M", value_parser = whole)]
     finalists: Option<usize>,
     /// Number of sub-policies per candidate.
@@ -78,7 +78,7 @@ struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count)]
     draws: Option<NonZeroUsize>,
     /// Random draws with which candidates are scored.
-    #[arg(long, value_parser = one_of(TRIAL_DRAWS))]
+    #[arg(long, value_name = "KIND", value_parser = one_of(TRIAL_DRAWS))]
     trial_draws: Option<TrialDraws>,
     /// Augmentation with which the folds' networks are trained.
     #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
@@ -139,7 +139,7 @@ const TRIAL_DRAWS: [(&str, TrialDraws, &str); 2] = [
     (
         "fresh",
         TrialDraws::Fresh,
-        "Different ones for every candidate, as published",
+        "Independent draws per candidate, as published",
     ),
 ];
 
