@@ -326,14 +326,14 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
     let (was, now) = (&recorded.build, &current.build);
     if was != now {
         warnings.push(format!(
-            "this run was started by build {was} and continues with build {now}; results may differ \
+            "this run was last worked on by build {was} and continues with build {now}; results may differ \
              from those of a run with one build"
         ));
     }
     let (was, now) = (recorded.to_string(), current.to_string());
     if was != now {
         warnings.push(format!(
-            "this run was started on {was} and continues on {now}; results may differ by rounding"
+            "this run was last worked on by {was} and continues on {now}; results may differ by rounding"
         ));
     }
     warnings
@@ -389,7 +389,8 @@ mod tests {
         };
         let recorded = environment("0.1.0+a", 2);
         let of = |current: &Environment| warnings(&recorded, current);
-        let build = "started by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
+        let build =
+            "last worked on by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
         assert!(of(&environment("0.1.0+b", 2))[0].contains(build));
         assert_eq!(of(&environment("0.1.0+b", 2)).len(), 1);
         let rounding = of(&environment("0.1.0+a", 4));

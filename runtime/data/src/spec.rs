@@ -39,12 +39,17 @@ impl DataSpec {
     pub fn absolute(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Glyphs { .. } => self.clone(),
-            Self::Folder(folder) => Self::Folder(path::absolute(folder)?),
-            Self::Tar(file) => Self::Tar(path::absolute(file)?),
-            Self::Cifar10(folder) => Self::Cifar10(path::absolute(folder)?),
-            Self::Cifar100(folder) => Self::Cifar100(path::absolute(folder)?),
+            Self::Folder(folder) => Self::Folder(absolute(folder)?),
+            Self::Tar(file) => Self::Tar(absolute(file)?),
+            Self::Cifar10(folder) => Self::Cifar10(absolute(folder)?),
+            Self::Cifar100(folder) => Self::Cifar100(absolute(folder)?),
         })
     }
+}
+
+/// An absolute path without a separator at its end, so that `pets/` and `pets` are one name.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    Ok(path::absolute(path)?.components().collect())
 }
 
 impl FromStr for DataSpec {
@@ -171,6 +176,7 @@ mod tests {
             let expected = format!("{form}:{}", working.join("a:b").display());
             assert_eq!(absolute(format!("{form}:a:b")), expected);
             assert_eq!(absolute(expected.clone()), expected);
+            assert_eq!(absolute(format!("{form}:a:b/")), expected);
         }
         let glyphs = DataSpec::Glyphs {
             shifted: true,

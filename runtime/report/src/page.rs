@@ -19,7 +19,7 @@
 //! was not measured, the question is left open.
 //!
 //! Of an audit, it shows a small curve for each op: accuracy over its values with intervals, what is
-//! accepted, the safe range, the class that suffers most, and an image that the op breaks.
+//! accepted, the safe range, the worst-affected class, and an image that the op breaks.
 //!
 //! The expected result of random search is estimated from a fold's start-up trials, which are random,
 //! without replacement, and only for as many candidates as there are such trials.

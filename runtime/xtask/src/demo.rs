@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use faa_system::log_line;
 
 use crate::host::Host;
 use crate::{downloads, in_words, program};
@@ -26,13 +27,13 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
         host.need_cxx()?;
         downloads::libtorch(host)
     })?;
-    eprintln!("building {PROGRAM} …");
+    log_line!("building {PROGRAM} …");
     let program = timed(&mut times, "build", || {
         let build = "build --release -p faa-runtime -p faa-torch";
         program::build(host, build, PROGRAM, "bin")
     })?;
     let arguments = search_arguments(extra);
-    eprintln!("{PROGRAM} {}", arguments.join(" "));
+    log_line!("{PROGRAM} {}", arguments.join(" "));
     let status = timed(&mut times, "search", || {
         let mut search = Command::new(&program);
         search.args(&arguments).current_dir(&host.root);
@@ -44,7 +45,7 @@ pub(crate) fn run(host: &Host, extra: &[String]) -> Result<ExitCode> {
         .iter()
         .map(|(name, time)| format!("{name} {}", in_words(*time)))
         .collect();
-    eprintln!("{}", parts.join(", "));
+    log_line!("{}", parts.join(", "));
     // The search itself has printed the error.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use faa_system::log_line;
 
 use crate::host::Host;
 
@@ -104,7 +105,7 @@ fn main() -> ExitCode {
     let host = Host::of_process();
     let done = match command {
         Command::Libtorch => downloads::libtorch(&host).map(|folder| {
-            eprintln!("libtorch is in {}", folder.display());
+            log_line!("libtorch is in {}", folder.display());
             ExitCode::SUCCESS
         }),
         Command::Demo { search } => demo::run(&host, &search),
@@ -122,9 +123,9 @@ fn main() -> ExitCode {
 
 /// Prints an error and its causes, one per line.
 fn report(error: &anyhow::Error) {
-    eprintln!("error: {error}");
+    log_line!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        log_line!("  because: {cause}");
     }
 }
 

@@ -2,7 +2,6 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use faa_op::text::clean;
 use faa_search::audit::{configure, default_ops};
 use faa_search::config::{
     AuditConfig, Augmentation, FoldAugment, HalvingConfig, Preset, RangedOp, Reward, RunConfig,
@@ -79,7 +78,7 @@ struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
     /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
-    /// mean of both rewards; 0 selects by the only reward, as published.
+    /// mean of both rewards; 0: select by the first reward alone, as published.
     #[arg(long, value_name = "M", value_parser = whole)]
     finalists: Option<usize>,
     /// Number of sub-policies per candidate.
@@ -92,7 +91,7 @@ struct SearchOptions {
     #[arg(long, value_name = "N", value_parser = count)]
     draws: Option<NonZeroUsize>,
     /// Random draws with which candidates are scored.
-    #[arg(long, value_parser = one_of(TRIAL_DRAWS))]
+    #[arg(long, value_name = "KIND", value_parser = one_of(TRIAL_DRAWS))]
     trial_draws: Option<TrialDraws>,
     /// Augmentation with which the folds' networks are trained.
     #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
@@ -204,7 +203,7 @@ const TRIAL_DRAWS: [(&str, TrialDraws, &str); 2] = [
     (
         "fresh",
         TrialDraws::Fresh,
-        "Different ones for every candidate, as published",
+        "Independent draws per candidate, as published",
     ),
 ];
 
@@ -240,14 +239,8 @@ impl Search {
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         // Without --ops, the search was asked to use every plugin.
-        if self.search.ops.is_none()
-            && let Some(broken) = known.broken.first()
-        {
-            bail!(
-                "the search would leave out the plugin {}: repair or remove it, or name the ops to \
-                 search over with --ops",
-                clean(&broken.to_string_lossy(), 200)
-            );
+        if self.search.ops.is_none() {
+            known.check_complete("search")?;
         }
         self.check_objective()?;
         let preset = self.run.preset(Preset::Default);

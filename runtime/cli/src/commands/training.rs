@@ -28,12 +28,12 @@ const PRESETS: [(&str, Preset, &str); 4] = [
     (
         "default",
         Preset::Default,
-        "As cifar10, with less noise in the search: common draws, and finalists scored again",
+        "cifar10, with common random draws and rescored finalists",
     ),
     (
         "demo",
         Preset::Demo,
-        "A small search that takes minutes on two CPU cores",
+        "Small settings: minutes on two CPU cores",
     ),
     (
         "cifar10-reduced",
@@ -79,8 +79,9 @@ struct TrainingOptions {
     /// Random seed of the run [default: 0].
     #[arg(long, value_name = "N", value_parser = in_range(0..=u64::MAX))]
     seed: Option<u64>,
-    /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
-    #[arg(long, value_name = "PIXELS")]
+    /// Crop all images to centred squares and resize them to this side, in pixels [default: keep their
+    /// size].
+    #[arg(long, value_name = "PIXELS", value_parser = in_range(1..=faa_data::MAX_SIDE))]
     image_size: Option<u32>,
     /// WideResNet of depth D = 6n + 4 and widening factor K, for example wrn-16-2.
     #[arg(long, value_name = "wrn-D-K")]

@@ -75,7 +75,7 @@ impl RunConfig {
         if self.is_search() {
             if final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
-                    "a search trains with the policy that it finds: omit the given one",
+                    "a search trains with the policy that it finds: omit --policy",
                 ));
             }
         } else if trains_with(Augmentation::Policy)

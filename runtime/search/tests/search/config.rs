@@ -112,7 +112,7 @@ fn contradictory_settings_are_named() {
             search_in(run).ops.push("Rotate".into());
         }),
         ("no ops to search over", &|run| search_in(run).ops.clear()),
-        ("omit the given one", &|run| {
+        ("omit --policy", &|run| {
             run.final_trainings.policy = Some(policy.clone());
         }),
     ];

@@ -46,10 +46,10 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     // The first 20 trials and nine finalists of a first round, and nine of a second, on two folds.
     assert!((58..=76).contains(&rescored), "{rescored}");
     // Folds are trained with Cutout and without a policy; final trainings use every image.
-    assert_eq!(backend.trained[..2], [(30, false, 16), (30, false, 16)]);
-    let base = [(60, false, 0), (60, false, 16)];
+    assert_eq!(backend.trained[..2], [(30, false, 4), (30, false, 4)]);
+    let base = [(60, false, 0), (60, false, 4)];
     assert_eq!(backend.trained[2..4], base);
-    assert_eq!(backend.trained[4..], [(60, true, 16); 3]);
+    assert_eq!(backend.trained[4..], [(60, true, 4); 3]);
     let results = summary.final_trainings.iter();
     let augmentations: Vec<_> = results.map(|result| result.augmentation).collect();
     assert_eq!(augmentations[..4], Augmentation::BASELINES);

@@ -192,7 +192,7 @@ fn networks_of_folds_are_trained_under_random_policies_on_request() {
     search_in(&mut config).fold_augment = FoldAugment::Uniform;
     let mut backend = FakeBackend::default();
     run(folder.path(), &config, &mut backend).unwrap();
-    assert_eq!(backend.trained, [(30, true, 16); 2]);
+    assert_eq!(backend.trained, [(30, true, 4); 2]);
 }
 
 #[test]
