@@ -201,17 +201,25 @@ impl RunConfig {
         let search_epochs = finds_policy.then_some(self.common.training.epochs);
         let has_final = !final_trainings.augmentations.is_empty();
         let final_epochs = has_final.then(|| self.final_epochs());
-        let rungs = self.halving.as_ref();
-        let rungs = rungs.map(|it| it.epochs_in(0).min(it.epochs));
-        let all = search_epochs.into_iter().chain(final_epochs).chain(rungs);
-        let shortest = all.min();
-        let epochs = shortest.map_or(usize::MAX, usize::from);
+        let of_networks = search_epochs.into_iter().chain(final_epochs);
+        let of_networks = of_networks.map(|epochs| (epochs, "--epochs"));
+        let halving = self.halving.iter();
+        let of_rungs = halving.flat_map(|it| {
+            let early = (it.epochs_in(0), "--early-epochs");
+            [(it.epochs, "--rung-epochs"), early]
+        });
+        let shortest = of_networks
+            .chain(of_rungs)
+            .min_by_key(|(epochs, _)| *epochs);
+        let (epochs, option) = shortest.map_or((usize::MAX, "--epochs"), |(epochs, option)| {
+            (epochs.get(), option)
+        });
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
             true => Ok(()),
             false => Err(ConfigError::new(format!(
                 "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use \
-                 fewer --warmup-epochs or more --epochs"
+                 fewer --warmup-epochs or more {option}"
             ))),
         }
     }

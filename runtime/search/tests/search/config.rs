@@ -132,7 +132,7 @@ fn contradictory_settings_of_halving_are_named() {
             halving_in(run).entrants = 4.try_into().unwrap();
             halving_in(run).rungs = 4.try_into().unwrap();
         }),
-        ("use fewer --warmup-epochs or more --epochs", &|run| {
+        ("use fewer --warmup-epochs or more --early-epochs", &|run| {
             halving_in(run).early_epochs = 1.try_into().unwrap();
         }),
         ("`Rotate` is named twice", &|run| {
@@ -145,7 +145,7 @@ fn contradictory_settings_of_halving_are_named() {
         ("there are 101 ops, more than the 100", &|run| {
             halving_in(run).ops = vec![many.clone(); 101];
         }),
-        ("omit the given one", &|run| {
+        ("omit --policy", &|run| {
             run.final_trainings.policy = Some(policy.clone());
         }),
         ("needs a number of sub-policies", &|run| {
