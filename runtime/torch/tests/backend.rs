@@ -55,6 +55,7 @@ fn training() -> TrainingConfig {
     it.batch = 16.try_into().unwrap();
     it.learning_rate = 0.05;
     it.warmup_epochs = 1;
+    it.crop_padding = 4;
     it.cutout = 4;
     it
 }
