@@ -1,0 +1,97 @@
+"""Threads: none by default; pools survive forks; threads of Python may share a policy."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import plugin
+import pytest
+from conftest import batch
+
+import faa
+
+POLICY = faa.load("autoaugment-imagenet")
+
+
+def test_there_are_no_threads_before_they_are_asked_for():
+    script = """
+import os, numpy, faa
+tasks = lambda: len(os.listdir("/proc/self/task"))
+before = tasks()
+policy, pixels = faa.load("randaugment"), numpy.zeros((64, 64, 64, 3), numpy.uint8)
+policy(pixels[0], seed=1); policy.batch(pixels, seed=1); policy.batch(pixels, seed=1, threads=1)
+without = tasks()
+policy.batch(pixels, seed=1, threads=3); policy.batch(pixels, seed=1, threads=3)
+print(without - before, tasks() - without)
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    printed = subprocess.run(
+        [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, env=environment
+    )
+    assert printed.stdout.split() == [b"0", b"3"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_pools_and_plugins_survive_fork_spawn_and_forkserver(tmp_path):
+    (tmp_path / "test.wasm").write_bytes(plugin.assemble())
+    script = Path(__file__).with_name("forks.py")
+    # A deadlock would last for ever; on a busy machine this takes some seconds.
+    watchdog = 300
+    printed = subprocess.run(
+        [sys.executable, "-W", "ignore", script, tmp_path],
+        check=True,
+        stdout=subprocess.PIPE,
+        timeout=watchdog,
+    )
+    assert printed.stdout.split() == [b"done"]
+
+
+def test_threads_of_python_share_a_policy():
+    pixels = batch(64, width=80, height=80)
+    wanted = POLICY.batch(pixels, seed=6)
+    results = [None] * 8
+
+    def work(number):
+        one_by_one = [POLICY(image, seed=6, index=index) for index, image in enumerate(pixels)]
+        batched = POLICY.batch(pixels, seed=6, threads=1 + number % 3)
+        results[number] = (np.stack(one_by_one) == wanted).all() and (batched == wanted).all()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(results))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * len(results)
+
+
+def test_other_threads_run_during_a_batch(tmp_path):
+    """An op that ends only by its time limit, and a thread that needs Python's lock meanwhile."""
+    from test_policy import policy_of
+
+    (tmp_path / "test.wasm").write_bytes(plugin.assemble())
+    plugins = faa.load_plugins(tmp_path, call_seconds=1.0)
+    endless = faa.loads(policy_of("Endless"), plugins=plugins)
+    begun, counted = threading.Event(), []
+
+    def count():
+        begun.wait()
+        for number in range(1000):
+            counted.append(number)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    before = sys.getswitchinterval()
+    # Only a thread that releases the lock by itself is interrupted.
+    sys.setswitchinterval(1000)
+    try:
+        begun.set()
+        with pytest.raises(RuntimeError):
+            endless(batch(1)[0], seed=1)
+        counted_meanwhile = len(counted)
+    finally:
+        sys.setswitchinterval(before)
+    thread.join()
+    assert counted_meanwhile == 1000
