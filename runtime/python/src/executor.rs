@@ -225,8 +225,7 @@ impl Call {
         };
         let count = self.source.count();
         let all = || match threads {
-            0 => Err(PyValueError::new_err("`threads` must be at least 1")),
-            1 => Ok((0..count).try_for_each(one)),
+            0 | 1 => Ok((0..count).try_for_each(one)),
             _ => {
                 let pool = pool(threads).map_err(|error| PyRuntimeError::new_err(chain(&error)))?;
                 Ok(pool.install(|| (0..count).into_par_iter().try_for_each(one)))

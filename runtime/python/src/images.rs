@@ -4,13 +4,15 @@ use faa_op::{Channels, ImageMut, ImageRef, ShapeError};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyTuple};
 
+use crate::arrow;
 use crate::errors::chain;
 
 /// Images of one shape in memory that Python owns: 8 bits a sample, in any layout.
 ///
-/// In Python it is an object with a buffer of bytes, or `(address, shape, strides)` for memory that has
-/// none, with strides in bytes.
+/// In Python it is an object with a buffer of bytes, or `(memory, shape, strides)` with strides in bytes,
+/// where the memory is an address or a capsule of Arrow.
 pub(crate) struct Images {
     /// The first sample of the first image.
     start: *mut u8,
@@ -45,8 +47,20 @@ unsafe impl Send for Images {}
 impl Images {
     /// Views memory; `layout` names its dimensions, such as `HW`, `HWC` or `NCHW`.
     pub(crate) fn new(memory: &Bound<'_, PyAny>, layout: &str) -> PyResult<Self> {
-        if let Ok((address, shape, strides)) = memory.extract::<(usize, Vec<usize>, Vec<isize>)>() {
-            return Self::of(address as *mut u8, true, &shape, &strides, layout, None);
+        if let Ok(parts) = memory.cast::<PyTuple>() {
+            let (source, shape, strides): (Bound<'_, PyAny>, Vec<usize>, Vec<isize>) =
+                parts.extract()?;
+            let (start, length) = match source.cast::<PyCapsule>() {
+                Ok(capsule) => arrow::bytes(capsule)?,
+                Err(_) => (source.extract::<usize>()? as *mut u8, usize::MAX),
+            };
+            let images = Self::of(start, true, &shape, &strides, layout, None)?;
+            return match images.addresses().len() <= length
+                && images.addresses().start == start as isize
+            {
+                true => Ok(images),
+                false => Err(PyValueError::new_err("the images exceed their memory")),
+            };
         }
         let buffer = PyBuffer::<u8>::get(memory)?;
         let (start, writable) = (buffer.buf_ptr().cast(), !buffer.readonly());
@@ -290,21 +304,42 @@ impl Images {
 
     /// Visits every sample of an image with its offset in an image without gaps.
     #[inline(always)]
-    fn visit(&self, index: usize, mut sample: impl FnMut(usize, *mut u8)) {
-        let (channels, start) = (self.channels.count(), self.at(index));
+    fn visit(&self, index: usize, sample: impl FnMut(usize, *mut u8)) {
+        match self.channels {
+            Channels::L => self.visit_channels::<1>(index, sample),
+            Channels::Rgb => self.visit_channels::<3>(index, sample),
+            Channels::Rgba => self.visit_channels::<4>(index, sample),
+        }
+    }
+
+    /// The same for a number of channels, in the order of the memory: pixel by pixel, or channel by channel.
+    #[inline(always)]
+    fn visit_channels<const CHANNELS: usize>(
+        &self,
+        index: usize,
+        mut sample: impl FnMut(usize, *mut u8),
+    ) {
         let Strides {
             row,
             column,
             channel,
             ..
         } = self.strides;
+        let mut at = |start: *mut u8, offset: usize, x: usize, c: usize| {
+            let address = start.wrapping_offset(x as isize * column + c as isize * channel);
+            sample(offset + x * CHANNELS + c, address);
+        };
+        let is_planar = column.unsigned_abs() < channel.unsigned_abs();
         for y in 0..self.height {
-            for c in 0..channels {
-                let start = start.wrapping_offset(y as isize * row + c as isize * channel);
-                let offset = y * self.width * channels + c;
+            let start = self.at(index).wrapping_offset(y as isize * row);
+            let offset = y * self.width * CHANNELS;
+            if is_planar {
+                for c in 0..CHANNELS {
+                    (0..self.width).for_each(|x| at(start, offset, x, c));
+                }
+            } else {
                 for x in 0..self.width {
-                    let step = x as isize * column;
-                    sample(offset + x * channels, start.wrapping_offset(step));
+                    (0..CHANNELS).for_each(|c| at(start, offset, x, c));
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! (`python/faa`). This crate sees memory only: an object with a buffer, or an address, and which of its
 //! dimensions are rows, columns and channels. It knows neither NumPy nor torch nor Pillow.
 
+mod arrow;
 mod errors;
 mod executor;
 mod images;

@@ -29,6 +29,44 @@ def test_pil_images_have_the_pixels_of_arrays(mode):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_pil_images_that_cannot_be_exported_have_the_same_pixels(mode, monkeypatch):
+    # Larger than a block of Pillow's memory, 16 MiB.
+    pixels = np.tile(image(mode=mode), (200, 100) + (1,) * (mode != "L"))
+    result = POLICY(Image.fromarray(pixels), **KEY)
+    assert np.asarray(result).tobytes() == expected(pixels).tobytes()
+    if mode == "RGB":
+        with pytest.raises(ValueError):
+            result.__arrow_c_array__()
+
+    def missing(self):
+        raise AttributeError
+
+    small = Image.fromarray(image(mode=mode))
+    wanted = POLICY(small, **KEY)
+    monkeypatch.setattr(Image.Image, "__arrow_c_array__", missing)
+    assert POLICY(small, **KEY).tobytes() == wanted.tobytes()
+
+
+def test_results_are_whole_pil_images():
+    """Their memory is written by this package, and not by Pillow."""
+    for mode in ("L", "RGB", "RGBA"):
+        original = Image.fromarray(image(mode=mode))
+        result = POLICY(original, **KEY)
+        again = Image.frombytes(mode, result.size, result.tobytes())
+        for change in (
+            lambda it: it.convert("RGBA"),
+            lambda it: it.resize((50, 60)),
+            lambda it: it.rotate(9),
+            lambda it: it.convert("HSV"),
+            lambda it: Image.merge(it.mode, it.split()),
+        ):
+            if mode == "RGBA" and "HSV" in str(change.__code__.co_consts):
+                continue
+            assert change(result).tobytes() == change(again).tobytes()
+        assert np.asarray(original).tobytes() == image(mode=mode).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_views_have_the_pixels_of_their_copies(mode):
     large = image(width=90, height=70, mode=mode)
     crop = large[3:33, 5:46]
@@ -171,6 +209,8 @@ def test_keys_are_checked():
             POLICY(pixels, **key)
     with pytest.raises(ValueError, match="`index`.* and is -3"):
         POLICY.batch(batch(2), seed=1, indices=[1, -3])
+    with pytest.raises(ValueError, match="negative or too large"):
+        POLICY.plan(seed=1, partners=-1)
     largest = {"seed": 2**64 - 1, "epoch": 2**32 - 2, "index": 2**64 - 1}
     assert POLICY.replay(pixels, POLICY.plan(**largest)).tobytes() == POLICY(pixels, **largest).tobytes()
 
@@ -209,8 +249,9 @@ def test_a_batch_has_the_images_of_single_calls():
     assert POLICY.batch(pixels[:0], seed=3).shape == (0, 32, 32, 3)
     with pytest.raises(ValueError, match="40 images, but 39 indices"):
         POLICY.batch(pixels, seed=3, indices=indices[1:])
-    with pytest.raises(ValueError, match="`threads` must be at least 1"):
-        POLICY.batch(pixels, seed=3, threads=0)
+    for threads in (0, -1, 1025, 2**70):
+        with pytest.raises(ValueError, match="`threads` must be from 1 to 1024"):
+            POLICY.batch(pixels, seed=3, threads=threads)
 
 
 def test_partners_are_mixed_in():

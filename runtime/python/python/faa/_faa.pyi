@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import TypeAlias, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, CapsuleType
 
 __all__ = ["Executor", "Ops", "PolicyError", "convert", "shipped"]
 
-# An object with a buffer of bytes; or an address, a shape, and strides in bytes.
-_Memory: TypeAlias = Buffer | tuple[int, tuple[int, ...], tuple[int, ...]]
+# An object with a buffer of bytes; or an address or a capsule of Arrow, a shape, and strides in bytes.
+_Memory: TypeAlias = Buffer | tuple[int | CapsuleType, tuple[int, ...], tuple[int, ...]]
 
 class PolicyError(ValueError):
     path: str

@@ -12,25 +12,31 @@ Work: TypeAlias = Callable[[Any, Any, str], None]
 #: Makes an image's result with some work, in `out` if that is given.
 Handler: TypeAlias = Callable[[Any, Any, Work], Any]
 
-_handlers: dict[type, Handler] = {}
+#: Those that were found. A type of images exists only after its package was loaded, so a type that is
+#: none of images stays that.
+_handlers: dict[type, Handler | None] = {}
 
 _MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 
 
 def handler_of(kind: type) -> Handler | None:
     """The function for images of a type; `None` if it is not one of images."""
-    found = _handlers.get(kind)
-    if found is None:
-        for package, name, handler in (
-            ("numpy", "ndarray", _array),
-            ("torch", "Tensor", _tensor),
-            ("PIL.Image", "Image", _pil),
-        ):
-            module = sys.modules.get(package)
-            base = getattr(module, name, None)
-            if base is not None and issubclass(kind, base):
-                found = _handlers[kind] = handler
-    return found
+    try:
+        return _handlers[kind]
+    except KeyError:
+        return _handlers.setdefault(kind, _find_handler(kind))
+
+
+def _find_handler(kind: type) -> Handler | None:
+    for package, name, handler in (
+        ("numpy", "ndarray", _array),
+        ("torch", "Tensor", _tensor),
+        ("PIL.Image", "Image", _pil),
+    ):
+        base = getattr(sys.modules.get(package), name, None)
+        if base is not None and issubclass(kind, base):
+            return handler
+    return None
 
 
 def _array(image: Any, out: Any, work: Work) -> Any:
@@ -107,9 +113,9 @@ def tensor_layout(image: Any, layouts: tuple[str, ...], name: str = "a tensor") 
 
 
 class _Memory(NamedTuple):
-    """The memory of a tensor, which has no buffer of its own without NumPy."""
+    """Memory without a buffer of Python: a tensor's, where NumPy is missing, or a PIL image's."""
 
-    address: int
+    memory: Any
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
@@ -131,11 +137,23 @@ def _pil(image: Any, out: Any, work: Work) -> Any:
         )
     width, height = image.size
     shape = (height, width, channels)
-    result = bytearray(height * width * channels)
-    source = memoryview(image.tobytes())
-    if source.nbytes:
-        work(source.cast("B", shape), memoryview(result).cast("B", shape), "HWC")
-    return sys.modules["PIL.Image"].frombytes(image.mode, image.size, result)
+    pillow = sys.modules["PIL.Image"]
+    try:
+        # Without copies. Pillow has four bytes for a pixel of RGB.
+        result = pillow.new(image.mode, image.size, None)
+        step = 1 if channels == 1 else 4
+        source, target = (
+            _Memory(it.__arrow_c_array__()[1], shape, (width * step, step, 1))
+            for it in (image, result)
+        )
+    except (AttributeError, ValueError):
+        # Before Pillow 11.2, or a large image, whose memory is in several parts.
+        data = bytearray(height * width * channels)
+        original = memoryview(image.tobytes()).cast("B", shape)
+        work(original, memoryview(data).cast("B", shape), "HWC")
+        return pillow.frombytes(image.mode, image.size, data)
+    work(source, target, "HWC")
+    return result
 
 
 def no_image(sample: Any) -> NoReturn:

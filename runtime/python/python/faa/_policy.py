@@ -19,6 +19,9 @@ Batch = TypeVar("Batch")
 #: One more than the largest file that can be a policy.
 _MAX_BYTES = (1 << 20) + 1
 
+#: More than any machine has use for; each pool has a stack for every thread.
+_MAX_THREADS = 1024
+
 
 class Policy:
     """A policy, ready to be applied: frozen, hashable and picklable, for any number of threads.
@@ -152,7 +155,7 @@ class Policy:
             try:
                 apply(source, result, layout, key, epoch, index, None, 1, partners)
             except OverflowError:
-                raise _key_error(key, epoch, index) from None
+                raise _range_error(key, epoch, [index]) from None
 
         return _apply(sample, out, work)
 
@@ -174,6 +177,8 @@ class Policy:
         With more than one of `threads`, a pool of so many is made, and kept for later calls. Python's
         other threads run meanwhile.
         """
+        if not 1 <= threads <= _MAX_THREADS:
+            raise ValueError(f"`threads` must be from 1 to {_MAX_THREADS}, and is {threads}")
         if indices is not None:
             indices = indices.tolist() if hasattr(indices, "tolist") else list(indices)
         _check_partners(partners)
@@ -185,7 +190,7 @@ class Policy:
             try:
                 apply(source, result, layout, seed, epoch, 0, indices, threads, partners)
             except OverflowError:
-                raise _key_error(seed, epoch, indices) from None
+                raise _range_error(seed, epoch, indices or []) from None
 
         return cast(Batch, _apply_to_image(images, out, work))
 
@@ -196,7 +201,7 @@ class Policy:
         try:
             plan: dict[str, Any] = json.loads(self._executor().plan(seed, epoch, index, partners))
         except OverflowError:
-            raise _key_error(seed, epoch, index) from None
+            raise _range_error(seed, epoch, [index]) from None
         return plan
 
     def replay(
@@ -290,12 +295,11 @@ def _random_seed() -> int:
     return int(torch.randint(0x7FFF_FFFF_FFFF_FFFF, ()).item())
 
 
-def _key_error(seed: Any, epoch: Any, index: Any) -> ValueError:
-    indices = index if isinstance(index, list) else [index]
-    name, value, limit = "seed", seed, 1 << 64
-    if 0 <= seed < 1 << 64:
-        name, value, limit = "epoch", epoch, (1 << 32) - 1
-        if 0 <= epoch < limit:
-            limit = 1 << 64
-            name, value = "index", next(it for it in indices if not 0 <= it < limit)
-    return ValueError(f"`{name}` must be from 0 to {limit - 1}, and is {value}")
+def _range_error(seed: Any, epoch: Any, indices: Sequence[Any]) -> ValueError:
+    """Which number of a call was out of range."""
+    numbers = [("seed", seed, 1 << 64), ("epoch", epoch, (1 << 32) - 1)]
+    numbers += [("index", index, 1 << 64) for index in indices]
+    for name, value, limit in numbers:
+        if not 0 <= value < limit:
+            return ValueError(f"`{name}` must be from 0 to {limit - 1}, and is {value}")
+    return ValueError("a number is negative or too large")
