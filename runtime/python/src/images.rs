@@ -1,4 +1,6 @@
+use std::array;
 use std::ops::Range;
+use std::slice;
 
 use faa_op::{Channels, ImageMut, ImageRef, ShapeError};
 use pyo3::buffer::PyBuffer;
@@ -8,6 +10,7 @@ use pyo3::types::{PyCapsule, PyTuple};
 
 use crate::arrow;
 use crate::errors::chain;
+use crate::planes::{interleave, separate};
 
 /// Images of one shape in memory that Python owns: 8 bits a sample, in any layout.
 ///
@@ -138,7 +141,7 @@ impl Images {
             let samples = match length {
                 0 => &[],
                 // SAFETY: so many bytes follow the start, by the shape and the strides.
-                _ => unsafe { std::slice::from_raw_parts(self.start, length) },
+                _ => unsafe { slice::from_raw_parts(self.start, length) },
             };
             (samples, self.width, self.height, self.channels)
         })
@@ -248,7 +251,7 @@ impl Images {
             let samples = (height - 1) * self.strides.row as usize + width * channels.count();
             // SAFETY: so many bytes belong to the image, by the shape and the strides, and the result
             // does not overlap them.
-            Some(unsafe { std::slice::from_raw_parts(self.at(index), samples) })
+            Some(unsafe { slice::from_raw_parts(self.at(index), samples) })
         } else {
             self.gather(index, sized(source_copy, length));
             Some(&source_copy[..length])
@@ -263,7 +266,7 @@ impl Images {
         });
         let samples = if result.is_packed() {
             // SAFETY: so many bytes belong to the image alone, by the shape and the strides.
-            unsafe { std::slice::from_raw_parts_mut(result.at(index), length) }
+            unsafe { slice::from_raw_parts_mut(result.at(index), length) }
         } else {
             let samples = sized(result_copy, length);
             if source.is_none() {
@@ -285,64 +288,69 @@ impl Images {
     }
 
     /// Copies an image's samples, row by row with interleaved channels.
-    #[expect(unsafe_code, reason = "the memory is Python's")]
     fn gather(&self, index: usize, samples: &mut [u8]) {
-        self.visit(index, |offset, sample| {
-            // SAFETY: the sample belongs to the image, by the shape and the strides.
-            samples[offset] = unsafe { *sample };
-        });
+        match self.channels {
+            Channels::L => self.gather_channels::<1>(index, samples),
+            Channels::Rgb => self.gather_channels::<3>(index, samples),
+            Channels::Rgba => self.gather_channels::<4>(index, samples),
+        }
     }
 
     /// The inverse of `gather`.
-    #[expect(unsafe_code, reason = "the memory is Python's")]
     fn scatter(&self, index: usize, samples: &[u8]) {
-        self.visit(index, |offset, sample| {
-            // SAFETY: the sample belongs to the image, by the shape and the strides, and is writable.
-            unsafe { *sample = samples[offset] };
-        });
-    }
-
-    /// Visits every sample of an image with its offset in an image without gaps.
-    #[inline(always)]
-    fn visit(&self, index: usize, sample: impl FnMut(usize, *mut u8)) {
         match self.channels {
-            Channels::L => self.visit_channels::<1>(index, sample),
-            Channels::Rgb => self.visit_channels::<3>(index, sample),
-            Channels::Rgba => self.visit_channels::<4>(index, sample),
+            Channels::L => self.scatter_channels::<1>(index, samples),
+            Channels::Rgb => self.scatter_channels::<3>(index, samples),
+            Channels::Rgba => self.scatter_channels::<4>(index, samples),
         }
     }
 
-    /// The same for a number of channels, in the order of the memory: pixel by pixel, or channel by channel.
-    #[inline(always)]
-    fn visit_channels<const CHANNELS: usize>(
-        &self,
-        index: usize,
-        mut sample: impl FnMut(usize, *mut u8),
-    ) {
-        let Strides {
-            row,
-            column,
-            channel,
-            ..
-        } = self.strides;
-        let mut at = |start: *mut u8, offset: usize, x: usize, c: usize| {
-            let address = start.wrapping_offset(x as isize * column + c as isize * channel);
-            sample(offset + x * CHANNELS + c, address);
-        };
-        let is_planar = column.unsigned_abs() < channel.unsigned_abs();
-        for y in 0..self.height {
-            let start = self.at(index).wrapping_offset(y as isize * row);
-            let offset = y * self.width * CHANNELS;
-            if is_planar {
-                for c in 0..CHANNELS {
-                    (0..self.width).for_each(|x| at(start, offset, x, c));
-                }
-            } else {
-                for x in 0..self.width {
-                    (0..CHANNELS).for_each(|c| at(start, offset, x, c));
+    #[expect(unsafe_code, reason = "the memory is Python's")]
+    fn gather_channels<const CHANNELS: usize>(&self, index: usize, samples: &mut [u8]) {
+        let rows = samples.chunks_exact_mut(self.width * CHANNELS).enumerate();
+        for (y, pixels) in rows {
+            let start = |c| self.row(index, y, c);
+            if self.strides.column == 1 {
+                // SAFETY: so many samples of the channel follow each other, by the shape and the strides.
+                let plane = |c| unsafe { slice::from_raw_parts(start(c), self.width) };
+                interleave::<CHANNELS>(array::from_fn(plane), pixels);
+                continue;
+            }
+            let starts: [_; CHANNELS] = array::from_fn(start);
+            for (x, pixel) in pixels.as_chunks_mut::<CHANNELS>().0.iter_mut().enumerate() {
+                let step = x as isize * self.strides.column;
+                // SAFETY: the samples belong to the image, by the shape and the strides.
+                *pixel = starts.map(|start| unsafe { *start.wrapping_offset(step) });
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "the memory is Python's")]
+    fn scatter_channels<const CHANNELS: usize>(&self, index: usize, samples: &[u8]) {
+        let rows = samples.chunks_exact(self.width * CHANNELS).enumerate();
+        for (y, pixels) in rows {
+            let start = |c| self.row(index, y, c);
+            if self.strides.column == 1 {
+                // SAFETY: as above; the result is writable and does not overlap itself.
+                let plane = |c| unsafe { slice::from_raw_parts_mut(start(c), self.width) };
+                separate::<CHANNELS>(pixels, array::from_fn(plane));
+                continue;
+            }
+            let starts: [_; CHANNELS] = array::from_fn(start);
+            for (x, pixel) in pixels.as_chunks::<CHANNELS>().0.iter().enumerate() {
+                let step = x as isize * self.strides.column;
+                for (start, sample) in starts.iter().zip(pixel) {
+                    // SAFETY: the sample belongs to the image alone, as above, and is writable.
+                    unsafe { *start.wrapping_offset(step) = *sample };
                 }
             }
         }
+    }
+
+    /// The first sample of a channel in a row.
+    fn row(&self, index: usize, y: usize, c: usize) -> *mut u8 {
+        let offset = y as isize * self.strides.row + c as isize * self.strides.channel;
+        self.at(index).wrapping_offset(offset)
     }
 }
 

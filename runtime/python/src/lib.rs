@@ -10,6 +10,7 @@ mod executor;
 mod images;
 mod ops;
 mod owned;
+mod planes;
 mod pools;
 
 use pyo3::prelude::*;
