@@ -20,7 +20,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageEnhance.Contrast`.
     Contrast,
-    OpSpec::new("Contrast", "moves all levels away from the mean luminance").range(0.1, 1.9, "factor"),
+    OpSpec::new("Contrast", "scales contrast about the mean luminance").range(0.1, 1.9, "factor"),
     maps contrast
 }
 
@@ -32,7 +32,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageEnhance.Color`.
     Color,
-    OpSpec::new("Color", "moves every pixel away from its luminance").range(0.1, 1.9, "factor"),
+    OpSpec::new("Color", "scales saturation").range(0.1, 1.9, "factor"),
     maps color
 }
 
@@ -44,7 +44,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageEnhance.Brightness`.
     Brightness,
-    OpSpec::new("Brightness", "multiplies all levels").range(0.1, 1.9, "factor"),
+    OpSpec::new("Brightness", "scales brightness").range(0.1, 1.9, "factor"),
     maps brightness,
     tables brightness_tables
 }

@@ -24,7 +24,7 @@ builtin! {
     ///
     /// Source: the `Cutout` of Fast AutoAugment's public code, with Pillow's `ImageDraw.rectangle`.
     Cutout,
-    OpSpec::new("Cutout", "paints a square at a random position").range(0.0, 0.2, "fraction of width"),
+    OpSpec::new("Cutout", "erases a square at a random position").range(0.0, 0.2, "fraction of width"),
     paints cutout
 }
 
@@ -69,7 +69,7 @@ impl CutoutAbs {
 
     /// The op with a custom fill, such as the mean colour of a data set.
     pub fn with_fill(fill: [u8; 3]) -> Self {
-        let spec = OpSpec::new("CutoutAbs", "paints a square about a random pixel");
+        let spec = OpSpec::new("CutoutAbs", "erases a square about a random pixel");
         Self {
             spec: spec.range(0.0, 64.0, "pixels"),
             fill,

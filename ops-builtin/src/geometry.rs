@@ -14,7 +14,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, value, 0, 0, 1, 0))`.
     ShearX,
-    OpSpec::new("ShearX", "slants the image sideways")
+    OpSpec::new("ShearX", "shears the image horizontally")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
     transforms |value, _, _| [1.0, value, 0.0, 0.0, 1.0, 0.0]
@@ -27,7 +27,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, value, 1, 0))`.
     ShearY,
-    OpSpec::new("ShearY", "slants the image up or down")
+    OpSpec::new("ShearY", "shears the image vertically")
         .range(-0.3, 0.3, "shear factor")
         .mirrored(),
     transforms |value, _, _| [1.0, 0.0, 0.0, value, 1.0, 0.0]
@@ -41,7 +41,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, value * width, 0, 1, 0))`.
     TranslateX,
-    OpSpec::new("TranslateX", "moves the image sideways")
+    OpSpec::new("TranslateX", "moves the image horizontally")
         .range(-0.45, 0.45, "fraction of width")
         .mirrored(),
     transforms |value, width, _| [1.0, 0.0, value * width, 0.0, 1.0, 0.0]
@@ -55,7 +55,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, 0, 1, value * height))`.
     TranslateY,
-    OpSpec::new("TranslateY", "moves the image up or down")
+    OpSpec::new("TranslateY", "moves the image vertically")
         .range(-0.45, 0.45, "fraction of height")
         .mirrored(),
     transforms |value, _, height| [1.0, 0.0, 0.0, 0.0, 1.0, value * height]
@@ -69,7 +69,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, value, 0, 1, 0))`.
     TranslateXAbs,
-    OpSpec::new("TranslateXAbs", "moves the image sideways by pixels")
+    OpSpec::new("TranslateXAbs", "moves the image horizontally, by pixels")
         .range(-150.0, 150.0, "pixels")
         .mirrored(),
     transforms |value, _, _| [1.0, 0.0, value, 0.0, 1.0, 0.0]
@@ -83,7 +83,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.transform(size, AFFINE, (1, 0, 0, 0, 1, value))`.
     TranslateYAbs,
-    OpSpec::new("TranslateYAbs", "moves the image up or down by pixels")
+    OpSpec::new("TranslateYAbs", "moves the image vertically, by pixels")
         .range(-150.0, 150.0, "pixels")
         .mirrored(),
     transforms |value, _, _| [1.0, 0.0, 0.0, 0.0, 1.0, value]
@@ -98,7 +98,7 @@ builtin! {
     ///
     /// Source: Pillow's `Image.rotate(value)`.
     Rotate,
-    OpSpec::new("Rotate", "turns the image about its centre")
+    OpSpec::new("Rotate", "rotates the image about its centre")
         .range(-30.0, 30.0, "degrees")
         .mirrored(),
     moves rotate

@@ -29,7 +29,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageOps.equalize`.
     Equalize,
-    OpSpec::new("Equalize", "makes all levels of each channel about equally frequent"),
+    OpSpec::new("Equalize", "equalizes each channel's histogram"),
     maps equalize
 }
 

@@ -15,7 +15,7 @@ declare! {
     /// Source: Pillow's `Image.blend(image, partner, value)`; Inoue, *Data augmentation by pairing
     /// samples for images classification* (2018).
     SamplePairing,
-    OpSpec::new("SamplePairing", "blends a partner image in")
+    OpSpec::new("SamplePairing", "blends in a partner image")
         .range(0.0, 0.4, "weight")
         .with_partner()
 }

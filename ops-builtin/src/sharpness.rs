@@ -19,7 +19,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageEnhance.Sharpness`, with `ImageFilter.SMOOTH`.
     Sharpness,
-    OpSpec::new("Sharpness", "moves the image away from a smoothed copy").range(0.1, 1.9, "factor"),
+    OpSpec::new("Sharpness", "sharpens above 1, blurs below 1").range(0.1, 1.9, "factor"),
     moves sharpness
 }
 

@@ -19,7 +19,7 @@ builtin! {
 }
 
 builtin! {
-    /// Inverts the levels from a threshold on.
+    /// Inverts the levels at or above a threshold.
     ///
     /// The value is the threshold, 0 … 256, compared with the level as it is, fractions included: a
     /// level below it stays, any other becomes 255 − level. Draws nothing from its seed. L and RGB
@@ -27,7 +27,7 @@ builtin! {
     ///
     /// Source: Pillow's `ImageOps.solarize`.
     Solarize,
-    OpSpec::new("Solarize", "inverts the levels from a threshold on").range(0.0, 256.0, "threshold"),
+    OpSpec::new("Solarize", "inverts the levels at or above a threshold").range(0.0, 256.0, "threshold"),
     maps solarize,
     tables solarize_tables
 }
@@ -40,7 +40,7 @@ builtin! {
     ///
     /// Source: the `SolarizeAdd` of RandAugment's public code (Cubuk et al., *RandAugment*, 2020).
     SolarizeAdd,
-    OpSpec::new("SolarizeAdd", "adds to the levels under 128").range(0.0, 110.0, "levels"),
+    OpSpec::new("SolarizeAdd", "adds to the levels below 128").range(0.0, 110.0, "levels"),
     maps solarize_add,
     tables solarize_add_tables
 }

@@ -403,19 +403,38 @@ fn broken_plugins_are_reported_and_the_others_work() {
 }
 
 #[test]
-fn a_search_does_not_leave_out_a_plugin_that_it_was_given() {
+fn no_plugin_that_was_asked_for_is_left_out() {
     let folder = Workdir::empty();
     let module = abi_example();
     folder.write("plugins/flicker.wasm", &module[..module.len() / 2]);
-    let search = "search --data glyphs --preset demo --plugins plugins --out run";
-    let left_out = "the search would leave out the plugin plugins/flicker.wasm: repair or remove it, \
-                    or name the ops to search over with --ops";
-    let damaged = "plugins/flicker.wasm was not loaded";
-    assert_fails(&mut folder.faa_runtime(search), 1, &[damaged, left_out]);
-    assert!(!folder.join("run").exists());
-    // With --ops, other plugins were not asked for; here an op is missing.
-    let named = format!("{search} --ops Rotate,Flicker");
-    assert_fails(&mut folder.faa_runtime(&named), 2, &["Flicker"]);
+    folder.write("misnamed/flicker.WASM", &module);
+    for work in ["search", "audit"] {
+        let command = |plugins: &str| {
+            format!("{work} --data glyphs --preset demo --plugins {plugins} --out run")
+        };
+        let left_out = format!(
+            "the {work} would leave out the plugin plugins/flicker.wasm: repair or remove it, or name \
+             the ops to use with --ops"
+        );
+        let damaged = "plugins/flicker.wasm was not loaded";
+        let mut broken = folder.faa_runtime(&command("plugins"));
+        assert_fails(&mut broken, 1, &[damaged, &left_out]);
+        let none =
+            format!("there is no plugin in misnamed, so the {work} would use built-in ops only");
+        assert_fails(&mut folder.faa_runtime(&command("misnamed")), 1, &[&none]);
+        // With --ops, other plugins were not asked for; here an op is missing.
+        let named = format!("{} --ops Rotate,Flicker", command("plugins"));
+        assert_fails(&mut folder.faa_runtime(&named), 2, &["Flicker"]);
+        assert!(!folder.join("run").exists());
+    }
+    // Nothing else needs them all.
+    let ops = folder
+        .faa_runtime("ops --plugins misnamed")
+        .output()
+        .unwrap();
+    assert!(ops.status.success());
+    let warning = String::from_utf8_lossy(&ops.stderr);
+    assert_eq!(warning, "warning: there is no plugin in misnamed\n");
 }
 
 #[test]

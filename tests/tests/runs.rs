@@ -177,7 +177,7 @@ fn the_number_of_seeds_is_chosen_by_an_estimate() {
     }
     assert_eq!(json_in(&folder.join("run/seeds.json"))["seeds"], 3);
 
-    let advice = "the run in run chooses its number of seeds itself: omit --seeds to continue it, or \
+    let advice = "the run in run was started with an automatic number of seeds: omit --seeds to continue it, or \
                   choose a different --out";
     assert_fails(&mut command("3"), 1, &[advice]);
     stdout_of(&mut command(""));

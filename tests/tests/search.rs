@@ -94,7 +94,10 @@ fn changed_images_are_detected() {
 #[test]
 fn a_data_set_is_found_from_a_different_folder() {
     let folder = data_set();
-    stdout_of(search(folder.path()).arg("--no-final-trainings"));
+    folder.write("data/train/labels.csv", "?");
+    let [_, messages] = output_of(search(folder.path()).arg("--no-final-trainings"));
+    let unused = "which are not used (1): labels.csv";
+    assert_contains(&messages, &["warning: ", unused]);
     let run = json_in(&folder.join("run/run.json"));
     let data = format!("folder:{}", folder.join("data").display());
     assert_eq!(run["config"]["common"]["data"], data);
@@ -110,6 +113,18 @@ fn a_data_set_is_found_from_a_different_folder() {
     let mut again = search_with(&elsewhere, &[("--data", &data), ("--out", "../run")]);
     let [_, messages] = output_of(again.arg("--no-final-trainings"));
     assert!(!messages.contains("has moved"), "{messages}");
+    fs::rename(folder.join("data"), folder.join("moved")).unwrap();
+    let mut again = search_with(folder.path(), &[("--data", "folder:moved/")]);
+    let [_, messages] = output_of(again.arg("--no-final-trainings"));
+    let moved = format!(
+        "the data set has moved from {data} to {}",
+        data.replace("data", "moved")
+    );
+    assert_contains(&messages, &[&moved]);
+    fs::rename(folder.join("moved"), folder.join("data")).unwrap();
+    let data = data + "/";
+    let mut again = search_with(folder.path(), &[("--data", &data)]);
+    output_of(again.arg("--no-final-trainings"));
     let mut report = faa_runtime();
     report.current_dir(&elsewhere);
     stdout_of(report.args(["report", "../run", "--out", "page.html"]));

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use embed_pipeline::{Folder, Loader, Options};
 use faa_policy::{Executor, Policy, shipped};
+use faa_system::log_line;
 
 /// Load a folder of images as augmented batches, and print how fast that goes.
 #[derive(Parser)]
@@ -36,7 +38,17 @@ struct Arguments {
     size: u32,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log_line!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments = Arguments::parse();
     let defaults = Options::default();
     let options = Options {
@@ -62,7 +74,7 @@ fn main() -> Result<()> {
             let batch = batch?;
             for file in &batch.skipped {
                 if reported.insert(file.path.clone()) {
-                    eprintln!("skipped {file}");
+                    log_line!("skipped {file}");
                 }
             }
             // In place of a training step.

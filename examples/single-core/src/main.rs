@@ -38,14 +38,16 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("single-core: {error}");
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "single-core: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let seed = env::args().nth(1).map_or(Ok(0), |seed| seed.parse())?;
+    let seed = env::args_os().nth(1);
+    let seed = seed.map_or(Ok(0), |seed| seed.to_string_lossy().parse())?;
     let executor = Executor::new(&Policy::parse(POLICY)?, &ops()?)?;
     let mut workspace = Workspace::new();
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 use faa_system::expand_home;
 
@@ -44,10 +44,21 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>() -> Result<P, clap::Err
     let arguments: Vec<OsString> = env::args_os().map(with_home).collect();
     let matches = with_negative_numbers(P::command()).try_get_matches_from(&arguments);
     let parsed = matches.and_then(|matches| P::from_arg_matches(&matches));
-    parsed.map_err(|error| match error.kind() {
+    parsed.map_err(|mut error| match error.kind() {
         ErrorKind::InvalidUtf8 => P::command().error(error.kind(), not_utf8(&arguments)),
+        ErrorKind::UnknownArgument if is_short(&error) => {
+            // A tip to write `-- -i`, which does not help with the value of `--value -inf`.
+            error.remove(ContextKind::Suggested);
+            error
+        }
         _ => error,
     })
+}
+
+/// Whether the argument that is not known has a single hyphen.
+fn is_short(error: &clap::Error) -> bool {
+    let argument = error.get(ContextKind::InvalidArg);
+    matches!(argument, Some(ContextValue::String(argument)) if !argument.starts_with("--"))
 }
 
 /// Expands `~` in `--option=~/x`, where shells do not.

@@ -1,8 +1,8 @@
 //! The ops that a command can use: the built-in ops and those of plugins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use faa_op::text::clean;
 use faa_op::{Op, OpSet};
@@ -53,6 +53,8 @@ pub(crate) struct KnownOps {
     pub(crate) plugins: Vec<Plugin>,
     /// The files in the folders of plugins that could not be loaded.
     pub(crate) broken: Vec<PathBuf>,
+    /// The folders without plugins.
+    pub(crate) empty: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -94,6 +96,14 @@ impl PluginOptions {
     pub(crate) fn known_ops_with(&self, mut ops: OpSet) -> Result<KnownOps> {
         let options = self.limits.with_folders(&self.folders);
         let Found { loaded, broken, .. } = options.load_into(self.limits.native(), &mut ops)?;
+        let files =
+            || (loaded.iter().filter_map(Plugin::path)).chain(broken.iter().map(|it| &*it.path));
+        let mut empty = self.folders.clone();
+        empty.retain(|folder| !files().any(|file| file.parent() == Some(folder)));
+        for folder in &empty {
+            let name = folder.to_string_lossy();
+            log_line!("warning: there is no plugin in {}", clean(&name, 200));
+        }
         let mut paths = Vec::new();
         for Broken { path, error, .. } in broken {
             let (name, why) = (path.to_string_lossy(), anyhow!(error));
@@ -104,6 +114,7 @@ impl PluginOptions {
             ops,
             plugins: loaded,
             broken: paths,
+            empty,
             folders: self.folders.clone(),
         })
     }
@@ -127,6 +138,31 @@ impl KnownOps {
     /// The plugin that has an op; `None` for a built-in one.
     pub(crate) fn plugin_of(&self, op: &str) -> Option<&Plugin> {
         self.plugins.iter().find(|plugin| plugin.has_op(op))
+    }
+
+    /// Whether `work`, which was asked to use every plugin, can do so.
+    ///
+    /// # Errors
+    ///
+    /// If a plugin was not loaded, or a folder has none.
+    pub(crate) fn check_complete(&self, work: &str) -> Result<()> {
+        let name = |path: &Path| clean(&path.to_string_lossy(), 200);
+        if let Some(broken) = self.broken.first() {
+            bail!(
+                "the {work} would leave out the plugin {}: repair or remove it, or name the ops to use \
+                 with --ops",
+                name(broken)
+            );
+        }
+        if let Some(empty) = self.empty.first() {
+            check_utf8("--plugins", empty)?;
+            bail!(
+                "there is no plugin in {}, so the {work} would use built-in ops only: name the folder \
+                 with the plugins, or omit --plugins",
+                name(empty)
+            );
+        }
+        Ok(())
     }
 
     /// Where an op comes from: `built-in`, or a plugin's file.

@@ -128,6 +128,28 @@ impl Progress {
                     *images as f64 / seconds,
                 ));
             }
+            Event::TrialRescored {
+                fold,
+                round,
+                trial,
+                first,
+                reward,
+                done,
+                candidates,
+                images,
+                seconds,
+            } => {
+                self.advance(*images as f64 / self.rates.classify);
+                self.step(&format!(
+                    "fold {fold}, round {round}, scoring again {done} of {candidates}: trial {}, reward \
+                     {first:.4}, then {reward:.4}, {:.0} images/s",
+                    trial + 1,
+                    *images as f64 / seconds,
+                ));
+            }
+            Event::ReliabilityMeasured(reliability) => {
+                self.line(&format!("reward reliability: {reliability}"));
+            }
             Event::AuditStarted { points, resumed } if *resumed > 0 => {
                 self.line(&format!(
                     "audit: continuing after {resumed} of {points} measurements"
@@ -183,7 +205,10 @@ impl Progress {
         let search = match (plan.folds, plan.points) {
             (0, 0) => String::new(),
             (0, points) => format!("{points} measurements of ops, "),
-            (folds, _) => format!("{folds} folds, {} trials, ", plan.trials),
+            (folds, _) => format!(
+                "{folds} folds, {} trials, up to {} candidates scored again, ",
+                plan.trials, plan.rescorings
+            ),
         };
         self.line(&format!(
             "{search}{} final trainings; run directory {}",
@@ -277,14 +302,14 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
     let (was, now) = (&recorded.build, &current.build);
     if was != now {
         warnings.push(format!(
-            "this run was started by build {was} and continues with build {now}; results may differ \
+            "this run was last worked on by build {was} and continues with build {now}; results may differ \
              from those of a run with one build"
         ));
     }
     let (was, now) = (recorded.to_string(), current.to_string());
     if was != now {
         warnings.push(format!(
-            "this run was started on {was} and continues on {now}; results may differ by rounding"
+            "this run was last worked on by {was} and continues on {now}; results may differ by rounding"
         ));
     }
     warnings
@@ -335,7 +360,8 @@ mod tests {
         };
         let recorded = environment("0.1.0+a", 2);
         let of = |current: &Environment| warnings(&recorded, current);
-        let build = "started by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
+        let build =
+            "last worked on by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
         assert!(of(&environment("0.1.0+b", 2))[0].contains(build));
         assert_eq!(of(&environment("0.1.0+b", 2)).len(), 1);
         let rounding = of(&environment("0.1.0+a", 4));

@@ -20,5 +20,5 @@ pub use dataset::{ChannelStatistics, Dataset, Split};
 pub use decode::read_image;
 pub use error::{DataError, DataErrorKind};
 pub use jpeg::jpeg_ends_early;
-pub use options::{LoadOptions, Preview};
+pub use options::{LoadOptions, MAX_SIDE, Preview};
 pub use spec::DataSpec;

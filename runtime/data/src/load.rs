@@ -60,7 +60,7 @@ fn load(
         options.refuse_groups()?;
     }
     match spec {
-        DataSpec::Glyphs { seed } => glyphs::load(*seed, options, selection),
+        DataSpec::Glyphs { shifted, seed } => glyphs::load(*shifted, *seed, options, selection),
         DataSpec::Folder(folder) => folder::load(folder, options, selection),
         DataSpec::Tar(file) => archive::load(file, options, selection),
         DataSpec::Cifar10(folder) => cifar::CIFAR_10.load(folder, options, selection),

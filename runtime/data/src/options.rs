@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use crate::dataset::Dataset;
 use crate::error::{DataError, DataErrorKind, name};
 
-/// The largest side that can be requested, in pixels.
-const MAX_SIDE: u32 = 4_096;
+/// The largest [`LoadOptions::image_size`], in pixels.
+pub const MAX_SIDE: u32 = 4_096;
 
 /// What can be chosen when a data set is loaded. The default keeps the images' size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl LoadOptions {
         match self.image_size {
             Some(size) if !(1..=MAX_SIDE).contains(&size) => Err(impossible_size(
                 size,
-                "give a number of pixels from 1 to 4096",
+                &format!("give a number of pixels from 1 to {MAX_SIDE}"),
             )),
             side => Ok(side),
         }

@@ -12,8 +12,10 @@ use crate::error::{DataError, DataErrorKind, name};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataSpec {
-    /// `glyphs` or `glyphs:SEED`: the built-in set of small shapes.
+    /// `glyphs` or `glyphs:shifted`, each followed by `:SEED` or not: a built-in set of small shapes.
     Glyphs {
+        /// Whether it is `glyphs:shifted`, the set whose test images vary more than its training images.
+        shifted: bool,
         /// The seed that the images are drawn from; 0 by default.
         seed: u64,
     },
@@ -36,13 +38,18 @@ impl DataSpec {
     /// If the path is relative and the working folder is not available.
     pub fn absolute(&self) -> io::Result<Self> {
         Ok(match self {
-            Self::Glyphs { seed } => Self::Glyphs { seed: *seed },
-            Self::Folder(folder) => Self::Folder(path::absolute(folder)?),
-            Self::Tar(file) => Self::Tar(path::absolute(file)?),
-            Self::Cifar10(folder) => Self::Cifar10(path::absolute(folder)?),
-            Self::Cifar100(folder) => Self::Cifar100(path::absolute(folder)?),
+            Self::Glyphs { .. } => self.clone(),
+            Self::Folder(folder) => Self::Folder(absolute(folder)?),
+            Self::Tar(file) => Self::Tar(absolute(file)?),
+            Self::Cifar10(folder) => Self::Cifar10(absolute(folder)?),
+            Self::Cifar100(folder) => Self::Cifar100(absolute(folder)?),
         })
     }
+}
+
+/// An absolute path without a separator at its end, so that `pets/` and `pets` are one name.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    Ok(path::absolute(path)?.components().collect())
 }
 
 impl FromStr for DataSpec {
@@ -59,15 +66,7 @@ impl FromStr for DataSpec {
             path => Ok(of(expand_home(Path::new(path)))),
         };
         match form {
-            "glyphs" if text == "glyphs" => Ok(Self::Glyphs { seed: 0 }),
-            "glyphs" => match value.parse() {
-                Ok(seed) => Ok(Self::Glyphs { seed }),
-                Err(_) => Err(invalid(format!(
-                    "`{}` is not a seed for `glyphs:SEED`; give a whole number from 0 to {}",
-                    name(value),
-                    u64::MAX
-                ))),
-            },
+            "glyphs" => glyphs(text),
             "folder" => path(Self::Folder, "DIR"),
             "tar" => path(Self::Tar, "FILE"),
             "cifar10" => path(Self::Cifar10, "DIR"),
@@ -77,10 +76,34 @@ impl FromStr for DataSpec {
     }
 }
 
+fn glyphs(text: &str) -> Result<DataSpec, DataError> {
+    let shifted = text.strip_prefix("glyphs:shifted");
+    // In `glyphs:shiftedX`, the whole of `shiftedX` is taken for the seed.
+    let shifted = shifted.filter(|rest| rest.is_empty() || rest.starts_with(':'));
+    let (form, rest) = match shifted {
+        Some(rest) => ("glyphs:shifted", rest),
+        None => ("glyphs", &text["glyphs".len()..]),
+    };
+    let seed = match rest.strip_prefix(':') {
+        None => 0,
+        Some(seed) => seed.parse().map_err(|_| {
+            invalid(format!(
+                "`{}` is not a seed for `{form}:SEED`; give a whole number from 0 to {}",
+                name(seed),
+                u64::MAX
+            ))
+        })?,
+    };
+    Ok(DataSpec::Glyphs {
+        shifted: shifted.is_some(),
+        seed,
+    })
+}
+
 fn unknown(text: &str) -> Result<DataSpec, DataError> {
     Err(invalid(format!(
-        "`{}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `folder:DIR`, \
-         `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`",
+        "`{}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `glyphs:shifted`, \
+         `glyphs:shifted:SEED`, `folder:DIR`, `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`",
         name(text)
     )))
 }
@@ -92,8 +115,13 @@ fn invalid(message: String) -> DataError {
 impl fmt::Display for DataSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Glyphs { seed: 0 } => f.write_str("glyphs"),
-            Self::Glyphs { seed } => write!(f, "glyphs:{seed}"),
+            Self::Glyphs { shifted, seed } => {
+                f.write_str(if *shifted { "glyphs:shifted" } else { "glyphs" })?;
+                match seed {
+                    0 => Ok(()),
+                    seed => write!(f, ":{seed}"),
+                }
+            }
             Self::Folder(folder) => write!(f, "folder:{}", folder.display()),
             Self::Tar(file) => write!(f, "tar:{}", file.display()),
             Self::Cifar10(folder) => write!(f, "cifar10:{}", folder.display()),
@@ -108,13 +136,13 @@ mod tests {
 
     #[test]
     fn every_form_survives_a_round_trip() {
+        let glyphs = |shifted, seed| DataSpec::Glyphs { shifted, seed };
         let cases = [
-            ("glyphs", DataSpec::Glyphs { seed: 0 }),
-            ("glyphs:7", DataSpec::Glyphs { seed: 7 }),
-            (
-                "glyphs:18446744073709551615",
-                DataSpec::Glyphs { seed: u64::MAX },
-            ),
+            ("glyphs", glyphs(false, 0)),
+            ("glyphs:7", glyphs(false, 7)),
+            ("glyphs:18446744073709551615", glyphs(false, u64::MAX)),
+            ("glyphs:shifted", glyphs(true, 0)),
+            ("glyphs:shifted:7", glyphs(true, 7)),
             ("folder:cats", DataSpec::Folder("cats".into())),
             (r"folder:C:\my cats", DataSpec::Folder(r"C:\my cats".into())),
             ("tar:cats.tar", DataSpec::Tar("cats.tar".into())),
@@ -148,15 +176,21 @@ mod tests {
             let expected = format!("{form}:{}", working.join("a:b").display());
             assert_eq!(absolute(format!("{form}:a:b")), expected);
             assert_eq!(absolute(expected.clone()), expected);
+            assert_eq!(absolute(format!("{form}:a:b/")), expected);
         }
-        let glyphs = DataSpec::Glyphs { seed: 7 };
+        let glyphs = DataSpec::Glyphs {
+            shifted: true,
+            seed: 7,
+        };
         assert_eq!(glyphs.absolute().unwrap(), glyphs);
     }
 
     #[test]
     fn an_omitted_seed_is_0() {
-        let parsed = "glyphs:0".parse::<DataSpec>().unwrap();
-        assert_eq!(parsed, "glyphs".parse().unwrap());
+        for form in ["glyphs", "glyphs:shifted"] {
+            let parsed = format!("{form}:0").parse::<DataSpec>().unwrap();
+            assert_eq!(parsed, form.parse().unwrap());
+        }
     }
 
     #[test]
@@ -182,16 +216,30 @@ mod tests {
                 error.starts_with(&format!("`{text}` is not a data set;")),
                 "{error}"
             );
-            for form in ["glyphs", "glyphs:SEED"].iter().chain(&forms) {
+            let glyphs = [
+                "glyphs",
+                "glyphs:SEED",
+                "glyphs:shifted",
+                "glyphs:shifted:SEED",
+            ];
+            for form in glyphs.iter().chain(&forms) {
                 assert!(error.contains(&format!("`{form}`")), "{error}");
             }
         }
-        for seed in ["", "x", "-1", "1.5", "18446744073709551616"] {
-            let error = refusal(&format!("glyphs:{seed}"));
-            assert!(
-                error.starts_with(&format!("`{seed}` is not a seed for")),
-                "{error}"
-            );
+        for form in ["glyphs", "glyphs:shifted"] {
+            for seed in [
+                "",
+                "x",
+                "-1",
+                "1.5",
+                "18446744073709551616",
+                "shiftedly",
+                "1:2",
+            ] {
+                let error = refusal(&format!("{form}:{seed}"));
+                let expected = format!("`{seed}` is not a seed for `{form}:SEED`");
+                assert!(error.starts_with(&expected), "{error}");
+            }
         }
         for form in forms {
             let (name, _) = form.split_once(':').unwrap();

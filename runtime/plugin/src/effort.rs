@@ -61,8 +61,11 @@ fn try_effort(module: &[u8]) -> wasmparser::Result<Effort> {
             let operator = operators.read()?;
             let before = function.operand_stack_height();
             function.op(position, &operator)?;
-            let operands = before.max(function.operand_stack_height());
-            cost.add(&operator, operands.into())?;
+            let after = function.operand_stack_height();
+            cost.add(&operator, before.max(after).into())?;
+            if let Operator::Call { .. } | Operator::CallIndirect { .. } = operator {
+                cost.arguments(before.saturating_sub(after).into(), before.into());
+            }
             effort.depth = effort.depth.max(function.control_stack_height());
         }
         operators.finish()?;
@@ -99,6 +102,9 @@ struct Block {
 
 /// The steps of a function without any operators: others may have to call it through two more.
 const FUNCTION: u64 = 512;
+
+/// The steps of an argument of a call.
+const ARGUMENT: u64 = 32;
 
 /// The values of the compiler that are live everywhere, such as the deadline.
 const ALWAYS_LIVE: u64 = 4;
@@ -143,6 +149,11 @@ impl Cost {
         }
         self.live_in += live + ALWAYS_LIVE;
         Ok(())
+    }
+
+    /// Each argument is moved to where the call expects it, and a constant is made anew for each call.
+    fn arguments(&mut self, arguments: u64, operands: u64) {
+        self.steps(ARGUMENT * arguments, self.locals + operands);
     }
 
     fn steps(&mut self, steps: u64, live: u64) {

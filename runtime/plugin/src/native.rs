@@ -15,7 +15,11 @@ use crate::spec::{check_length, parse_spec};
 
 /// Permission to load native libraries from the paths and folders that it is passed along with.
 ///
-/// It can only be created by an unsafe function, so that the functions that take it can be safe.
+/// It can only be created by an unsafe function, so that the functions that take it can be safe:
+///
+/// ```compile_fail,E0133
+/// let permission = faa_plugin::NativePermission::new();
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NativePermission(());
 

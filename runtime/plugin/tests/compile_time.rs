@@ -24,13 +24,14 @@ const MAX_SECONDS: f64 = 4.0 * 3.0;
 type Bomb = (usize, usize, usize, &'static str, &'static str);
 
 #[rustfmt::skip]
-const BOMBS: [Bomb; 7] = [
+const BOMBS: [Bomb; 8] = [
     (10, 21_400, 1, "(local.set 0 (call_indirect (type 0) (local.get 0)))", BYTES),
     (10, 6_000, 0, "(call_indirect (i32.const 0))", UNITS),
     (16, 12_800, 0, "(drop (table.get 0 (i32.const 0)))", BYTES),
     (1, 4_600, 2, "(loop (local.set 0 (local.get 1)) (br_if 0 (local.get 0)))", BYTES),
     (1, 8_000, 0, "(loop)", UNITS),
     (40, 2_500, 1, "(local.set 0 (i32.add (local.get 0) (call 0)))", UNITS),
+    (31, 487, 0, "(call 1 ZEROS)", UNITS),
     (1, 2_000, 0, "(table.init 0 0 (i32.const 0) (i32.const 0) (i32.const 0))", UNITS),
 ];
 
@@ -40,11 +41,14 @@ const UNITS: &str = "units of compilation effort";
 
 fn bomb(functions: usize, repetitions: usize, bomb: &Bomb) -> Vec<u8> {
     let &(_, _, locals, repeated, _) = bomb;
+    let repeated = repeated.replace("ZEROS", &"(i32.const 0)".repeat(32));
     let (locals, code) = (" i32".repeat(locals), repeated.repeat(repetitions));
     let function = format!("(func (local{locals}) {code})").repeat(functions);
+    let parameters = " i32".repeat(32);
     let module = format!(
         "(module (@custom \"faa.abi\" \"\\01\\00\\00\\00\") (type (func (result i32))) (memory 1)
-           (table 1 funcref) (elem func 0) (func (type 0) (i32.const 1)) {function})"
+           (table 1 funcref) (elem func 0) (func (type 0) (i32.const 1))
+           (func (param{parameters})) {function})"
     );
     wat::parse_str(module).unwrap()
 }

@@ -100,7 +100,7 @@ fn a_limit_of_time_holds() {
     let limit = Duration::from_millis(100);
     assert_eq!(error.kind(), &CallErrorKind::Time(limit));
     assert_eq!(error.message(), Some("not today"));
-    assert!(took >= limit && took < Duration::from_secs(2), "{took:?}");
+    assert!(took >= limit, "{took:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@
 //! much as random policies do. If the latter was not measured, the question is left open.
 //!
 //! Of an audit, it shows a small curve for each op: accuracy over its values with intervals, what is
-//! accepted, the safe range, the class that suffers most, and an image that the op breaks.
+//! accepted, the safe range, the worst-affected class, and an image that the op breaks.
 //!
 //! The expected result of random search is estimated from a fold's start-up trials, which are random,
 //! without replacement, and only for as many candidates as there are such trials.
@@ -204,7 +204,7 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
         configuration,
     ));
     if let Some(search) = &config.search {
-        let training = training::body(record, &config.common.training);
+        let training = training::body(record, &config.common.training, search);
         let ops = ops::body(search, evidence);
         sections.extend([
             section("training", "Training curves", training),

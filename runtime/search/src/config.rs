@@ -167,12 +167,23 @@ pub struct SearchConfig {
     pub trials: NonZeroUsize,
     /// N, the number of candidates per round that enter the policy.
     pub top_n: NonZeroUsize,
+    /// The number of finalists per round, as a multiple of N: the candidates with the highest rewards,
+    /// which are scored again with fresh draws. N of them are selected by the mean of both rewards. 0 for
+    /// none: N are selected by their only reward, as published and as in records without this number.
+    #[serde(default)]
+    pub finalists: usize,
     /// Sub-policies per candidate.
     pub sub_policies: NonZeroUsize,
     /// Ops per sub-policy.
     pub ops_per_sub_policy: NonZeroUsize,
     /// How often each validation image is augmented in a trial.
     pub draws: NonZeroUsize,
+    /// Whether the candidates of a round share their random draws.
+    #[serde(default)]
+    pub trial_draws: TrialDraws,
+    /// What the networks of folds are trained with.
+    #[serde(default)]
+    pub fold_augment: FoldAugment,
     /// What candidates are ranked by.
     pub reward: Reward,
     /// The sampler that proposes candidates.
@@ -202,6 +213,32 @@ pub enum Reward {
     Any,
     /// The fraction of draws that are correct.
     Mean,
+}
+
+/// The random draws with which candidates are scored: of ops and their signs, and of crop, flip and
+/// Cutout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrialDraws {
+    /// Every trial has its own, as published.
+    #[default]
+    Fresh,
+    /// All trials of a round have the same (common random numbers), so that the noise that candidates
+    /// share does not change their order.
+    Common,
+}
+
+/// The augmentation of the images that the network of a fold is trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldAugment {
+    /// The base augmentation, as published.
+    #[default]
+    Base,
+    /// A uniformly random sub-policy of the search space for every image in every epoch, then the base
+    /// augmentation. The network has then seen every op, and can tell candidates apart (Zhang et al.
+    /// 2022, arXiv 2207.10351).
+    Uniform,
 }
 
 /// The floating-point format that networks compute in. Weights, momentum, statistics, losses and sums
@@ -255,11 +292,15 @@ pub struct RandomPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Preset {
-    /// A small search, which takes minutes on two cores.
+    /// The constants of [`Cifar10`](Self::Cifar10), but with less noise in the selection:
+    /// [`TrialDraws::Common`], and 3 N finalists per round.
+    Default,
+    /// A small search, which takes minutes on two cores. It has the draws and finalists of
+    /// [`Default`](Self::Default).
     Demo,
-    /// The paper's search on 4,000 images of CIFAR-10 (Lim et al. 2019, section 4).
+    /// The paper's search on 4,000 images of CIFAR-10, as published (Lim et al. 2019, section 4).
     Cifar10Reduced,
-    /// The paper's search on all 50,000 training images of CIFAR-10.
+    /// The paper's search on all 50,000 training images of CIFAR-10, as published.
     Cifar10,
 }
 

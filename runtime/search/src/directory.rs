@@ -146,6 +146,7 @@ impl RunDirectory {
             remove_partial_files(training.folder())?;
             training.epochs().repair()?;
             training.trials().repair()?;
+            training.rescorings().repair()?;
             training.points().repair()?;
         }
         Ok(Self {
@@ -201,10 +202,11 @@ impl Deref for RunDirectory {
     }
 }
 
-/// Whether a new run may start here: there are no files, or only those of a run that was killed at its
-/// start.
+/// Whether a new run may start here: there are no files but those of a run that was killed at its
+/// start, and what operating systems leave.
 fn is_free(path: &Path) -> Result<bool, FileError> {
-    let ours = |name: &String| name == "lock" || is_partial(name);
+    let ours =
+        |name: &String| name == "lock" || is_partial(name) || faa_system::is_litter(name.as_ref());
     Ok(names_in(path)?.iter().all(ours))
 }
 
@@ -309,7 +311,7 @@ fn different_seeds(
     let seeds = |run: &RunRecord| run.config.final_trainings.seeds;
     match (seeds(recorded), seeds(current)) {
         (None, Some(_)) => Some(format!(
-            "the run in {path} chooses its number of seeds itself: omit {option} to continue it, or choose a \
+            "the run in {path} was started with an automatic number of seeds: omit {option} to continue it, or choose a \
              different --out"
         )),
         (Some(seeds), None) => Some(format!(
@@ -390,7 +392,9 @@ mod tests {
                 (
                     0,
                     3,
-                    format!("chooses its number of seeds itself: omit {option} to continue"),
+                    format!(
+                        "was started with an automatic number of seeds: omit {option} to continue"
+                    ),
                 ),
                 (3, 0, format!("has {option} 3: add that to continue")),
                 (

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Audit;
 use crate::environment::Environment;
 use crate::layout::TrainingId;
+use crate::reliability::Reliability;
 use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates};
 use crate::seed_count::SeedCount;
 use crate::summary::Summary;
@@ -104,6 +105,29 @@ pub enum Event {
         /// Its duration.
         seconds: f64,
     },
+    /// A candidate was scored again, with fresh draws.
+    TrialRescored {
+        /// The fold.
+        fold: usize,
+        /// The round.
+        round: usize,
+        /// The trial.
+        trial: usize,
+        /// Its first reward.
+        first: f64,
+        /// Its second reward.
+        reward: f64,
+        /// How many of the round's candidates have been scored again.
+        done: usize,
+        /// How many will be.
+        candidates: usize,
+        /// The number of images that were classified, counting every draw.
+        images: usize,
+        /// Its duration.
+        seconds: f64,
+    },
+    /// The reliability of the reward is known, after the trials of all folds.
+    ReliabilityMeasured(Reliability),
     /// The measurement of ops starts.
     AuditStarted {
         /// The number of points: ops at their values.
@@ -162,6 +186,8 @@ pub struct Plan {
     pub folds: usize,
     /// The number of trials of all folds and rounds.
     pub trials: usize,
+    /// The maximum number of candidates that are scored again.
+    pub rescorings: usize,
     /// The number of points of an audit: ops at their values.
     pub points: usize,
     /// The number of final trainings.
@@ -170,7 +196,8 @@ pub struct Plan {
     pub seed_count: Option<SeedCount>,
     /// The number of images that remain to be trained on, over all epochs and trainings.
     pub images_to_train: usize,
-    /// The number of images that remain to be classified, over all draws, trials and points.
+    /// The number of images that remain to be classified, over all draws, trials, points and at most all
+    /// second scorings.
     pub images_to_classify: usize,
     /// The maximum number of folds or trainings that run in parallel.
     pub jobs: usize,

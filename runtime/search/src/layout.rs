@@ -10,6 +10,7 @@
 //! fold-0/evaluation.json          its evaluation on the images that candidates are scored on
 //! fold-0/diverged.json            replaces these three if its loss became infinite or NaN
 //! fold-0/trials.jsonl             a line per trial on the fold
+//! fold-0/rescorings.jsonl         a line per candidate that was scored again
 //! audit/…                         the network of an audit, like a fold's, and:
 //! audit/points.jsonl              a line per op and value
 //! audit.json                      which ops are safe
@@ -33,7 +34,7 @@ use crate::config::Augmentation;
 use crate::environment::Environment;
 use crate::files::{FileError, Log};
 use crate::results::Epoch;
-use crate::trial::Trial;
+use crate::trial::{Rescoring, Trial};
 
 /// The paths of the files in a run directory. It writes nothing.
 #[derive(Clone, Debug)]
@@ -200,6 +201,11 @@ impl TrainingFiles {
     /// The log of trials, if this is a fold.
     pub fn trials(&self) -> Log<Trial> {
         Log::new(self.folder.join("trials.jsonl"))
+    }
+
+    /// The log of candidates that were scored again, if this is a fold.
+    pub fn rescorings(&self) -> Log<Rescoring> {
+        Log::new(self.folder.join("rescorings.jsonl"))
     }
 
     /// The log of points, if this is an audit.

@@ -7,9 +7,9 @@ mod estimate;
 mod final_trainings;
 mod fold;
 mod measure;
-mod merge;
 mod plan;
 mod policy;
+mod round;
 mod training;
 mod workers;
 
@@ -22,6 +22,7 @@ use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::plan::Planner;
+use self::round::FoldContext;
 use self::workers::Workers;
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
@@ -29,11 +30,11 @@ use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::folds::{Fold, Labels};
+use crate::reliability::Reliability;
 use crate::results::Outcome;
 use crate::summary::Summary;
 
 pub use self::error::{RunError, RunErrorKind};
-pub use self::merge::best_sub_policies;
 
 /// A run and its resources.
 pub struct Run<'a, B: NetworkFiles> {
@@ -132,6 +133,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
+        let mut reliability = None;
         let audit = audit_fold.as_ref().zip(config.audit.as_ref());
         let found = if let Some((fold, audit)) = audit {
             let common = &config.common;
@@ -142,10 +144,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             };
             let safe = self::audit::safe_policy(config, stage, self.ops, &workers, backends);
             Some(safe?)
+        } else if let Some(search) = &config.search {
+            let found = find_policy(config, search, &folds, &workers, backends)?;
+            reliability = found.1;
+            Some(found.0)
         } else {
-            let search = config.search.as_ref();
-            let found = search.map(|it| find_policy(config, it, &folds, &workers, backends));
-            found.transpose()?
+            None
         };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
@@ -166,6 +170,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let results = trainer.train(&workers, backends)?;
         let mut summary = Summary::new(policy.map(|_| file), sub_policies, results);
         summary.audit = config.audit.as_ref().map(|_| directory.audit_file());
+        summary.reliability = reliability;
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if found.is_none() && results.all(|it| it.errors.is_empty()) {
@@ -176,33 +181,44 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
     }
 }
 
-/// Searches on every fold, and merges the sub-policies found.
+/// Searches on every fold, merges the sub-policies found, and measures the reliability of their rewards.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
     folds: &[Fold],
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<Policy, RunError> {
+) -> Result<(Policy, Option<Reliability>), RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
-        let search = FoldSearch {
+        let fold = FoldContext {
             common: &config.common,
             search,
             number,
             fold,
         };
-        search.run(worker)
+        FoldSearch(fold).run(worker)
     })?;
     let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
+    let mut random_rewards = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
-            Outcome::Done(found) => sub_policies.extend(found),
+            Outcome::Done(found) => {
+                sub_policies.extend(found.sub_policies);
+                random_rewards.push((number, found.random_rewards));
+            }
             Outcome::Diverged(_) => diverged.push(number),
         }
     }
-    match sub_policies.is_empty() {
-        true => Err(RunError::all_diverged()),
-        false => Ok(policy::merged(config, sub_policies, &diverged)),
+    if sub_policies.is_empty() {
+        return Err(RunError::all_diverged());
     }
+    let random_rewards = random_rewards.iter();
+    let random_rewards = random_rewards.map(|(fold, rewards)| (*fold, rewards.as_slice()));
+    let reliability = Reliability::of(random_rewards);
+    if let Some(reliability) = &reliability {
+        workers.report(Event::ReliabilityMeasured(reliability.clone()));
+    }
+    let policy = policy::merged(config, sub_policies, &diverged);
+    Ok((policy, reliability))
 }

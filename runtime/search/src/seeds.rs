@@ -27,6 +27,10 @@ pub enum Purpose {
     Trial = 8,
     /// A final training.
     FinalTraining = 9,
+    /// The scoring of all candidates of a round with common draws.
+    Round = 10,
+    /// The second scoring of candidates of a round.
+    Rescoring = 11,
     /// The network of an audit (index 0), and the augmentation of its held-out images (index 1).
     Audit = 16,
 }
@@ -64,6 +68,10 @@ mod tests {
             derive(1, Purpose::Trial, &[1, 0, 0]),
             derive(1, Purpose::Sampler, &[0, 0, 0]),
             derive(2, Purpose::Trial, &[0, 0, 0]),
+            derive(1, Purpose::Round, &[0, 0]),
+            derive(1, Purpose::Round, &[0, 1]),
+            derive(1, Purpose::Rescoring, &[0, 0]),
+            derive(1, Purpose::Rescoring, &[0, 1]),
         ];
         for (index, seed) in seeds.iter().enumerate() {
             assert!(!seeds[..index].contains(seed));

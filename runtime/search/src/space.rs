@@ -1,7 +1,9 @@
 //! The space of candidate policies.
 
+use std::iter;
+
 use faa_op::Stream;
-use faa_policy::{Policy, Step, Strength, SubPolicy};
+use faa_policy::{Policy, Rule, Sampler, SamplerOp, Step, Strength, SubPolicy};
 
 use crate::config::SearchConfig;
 use crate::sampler::Dimension;
@@ -93,6 +95,20 @@ impl Space {
         let sub_policies = (0..count).map(|_| (0..self.steps).map(|_| step()).collect());
         Policy::of_sub_policies(name, sub_policies.collect())
     }
+
+    /// A policy that draws a uniformly random sub-policy of the space for each image.
+    ///
+    /// An op whose probability is uniform is applied to half of the images. So each step is an op of the
+    /// space in one half of the draws, and `Identity` in the other. Magnitudes are uniform in as many bins
+    /// as a sampler may have.
+    pub fn uniform_policy(&self) -> Policy {
+        let identity = iter::repeat_n("Identity", self.ops.len());
+        let ops = self.ops.iter().map(String::as_str).chain(identity);
+        let ops = ops.map(|op| SamplerOp::new(op, None)).collect();
+        // Configurations allow at most 16 steps.
+        let sampler = Sampler::new(self.steps as u32, Sampler::MAX_BINS, None, ops);
+        Policy::new("uniform", Rule::Sampler(sampler))
+    }
 }
 
 #[cfg(test)]
@@ -170,5 +186,31 @@ mod tests {
         assert!(random.sub_policies().iter().all(|steps| steps.len() == 2));
         assert_eq!(policy(1), policy(1));
         assert_ne!(policy(1), policy(2));
+    }
+
+    #[test]
+    fn a_uniform_policy_applies_each_op_equally_often_and_in_half_of_its_draws() {
+        let ops = ["Rotate", "Invert"].map(str::to_owned);
+        let policy = Space::of(&ops, 5, 2).uniform_policy();
+        let executor = faa_policy::Executor::builtin(&policy).unwrap();
+        let key = |index| faa_op::DrawKey {
+            seed: 1,
+            epoch: 0,
+            index,
+        };
+        let plan = |index| executor.plan(key(index), &faa_policy::Workspace::new());
+        let steps: Vec<_> = (0..2000).flat_map(|index| plan(index).steps).collect();
+        let count = |op: &str| steps.iter().filter(|step| step.op == op).count();
+        // Six standard deviations of a binomial(4000, 1/4) are 164.
+        assert!(count("Rotate").abs_diff(1000) < 164, "{}", count("Rotate"));
+        assert!(count("Invert").abs_diff(1000) < 164, "{}", count("Invert"));
+        let rotations = steps.iter().filter(|step| step.op == "Rotate");
+        let angles: Vec<f64> = rotations.map(|step| step.value).collect();
+        for quarter in [-30.0, -15.0, 0.0, 15.0] {
+            let within = |angle: &&f64| (quarter..quarter + 15.0).contains(*angle);
+            let count = angles.iter().filter(within).count();
+            // Six standard deviations of a binomial(1000, 1/4) are 82, beside those above.
+            assert!((150..=350).contains(&count), "{quarter}: {count}");
+        }
     }
 }

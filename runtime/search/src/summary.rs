@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Augmentation;
+use crate::reliability::Reliability;
 use crate::results::{ClassErrors, Evaluation};
 use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
 
@@ -19,6 +20,9 @@ pub struct Summary {
     /// The file that says which ops are safe, if they were audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<PathBuf>,
+    /// The reliability of the reward, if there was a search and it could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reliability: Option<Reliability>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
     /// The policy against each baseline, in the same order.
@@ -26,7 +30,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The summary of these results, without an audit.
+    /// The summary of these results, without an audit or a search.
     pub fn new(
         policy: Option<PathBuf>,
         sub_policies: usize,
@@ -36,6 +40,7 @@ impl Summary {
             policy,
             sub_policies,
             audit: None,
+            reliability: None,
             comparisons: comparisons(&final_trainings),
             final_trainings,
         }

@@ -1,4 +1,4 @@
-//! One candidate, scored on one fold.
+//! Candidates, scored on one fold.
 
 use faa_policy::{Step, Strength, SubPolicy};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,25 @@ pub struct Trial {
     /// The candidate itself.
     #[serde(with = "steps")]
     pub candidate: Vec<SubPolicy>,
+}
+
+/// A second scoring of a trial's candidate, with different random draws: a line of `rescorings.jsonl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Rescoring {
+    /// The round within the fold, from 0.
+    pub round: usize,
+    /// The trial within the round, from 0.
+    pub trial: usize,
+    /// The reward of the trial.
+    pub first: f64,
+    /// The reward of the second scoring.
+    pub reward: f64,
+    /// The score that it is part of.
+    #[serde(flatten)]
+    pub score: Score,
+    /// The duration of scoring.
+    pub seconds: f64,
 }
 
 /// Sub-policies as `[["ShearX", probability, magnitude], …]`, which keeps the lines of the log short.

@@ -42,6 +42,11 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Syncs the name of a file that was created or renamed, so that it is there after a power failure.
+pub fn sync_name(path: &Path) {
+    sync(folder_of(path));
+}
+
 /// The folder that something is in.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {

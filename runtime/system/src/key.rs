@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::{PARTIAL_PREFIX, create_private_folder, private_file};
+use crate::{PARTIAL_PREFIX, create_private_folder, private_file, sync_name};
 
 /// A secret of this user on this machine: 32 random bytes, kept in the file `key` of a cache folder and
 /// readable by the user alone. What is sealed with it was written by this user's own programs. The first
@@ -46,7 +46,10 @@ fn create(path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
         Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-        _ => Ok(()),
+        _ => {
+            sync_name(path);
+            Ok(())
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
 pub use digest::fnv1a;
-pub use files::{PARTIAL_PREFIX, create_folder, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, sync_name, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::{env, iter};
 
 use anyhow::Result;
+use faa_system::log_line;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
@@ -70,14 +71,14 @@ fn warn_of_other_toolchain(host: &Host) {
     let current = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let current = current.unwrap_or_default();
     if !current.starts_with(&format!("cargo {known}.")) {
-        eprintln!("note: the checks pass with Rust {known}, but this is {current}");
+        log_line!("note: the checks pass with Rust {known}, but this is {current}");
     }
 }
 
 fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
     steps::step("licences and duplicates", || {
         if let Err(reason) = host.need_linux_x86_64("but cargo-deny can be downloaded") {
-            eprintln!("skipped: {reason}");
+            log_line!("skipped: {reason}");
             return Ok(());
         }
         let mut deny = Command::new(downloads::cargo_deny(host)?);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use faa_system::libtorch::{VERSION, check};
-use faa_system::{create_private_folder, fnv1a, private_folder, programs, write_whole};
+use faa_system::{create_private_folder, fnv1a, log_line, private_folder, programs, write_whole};
 
 use crate::host::Host;
 use crate::steps;
@@ -171,7 +171,7 @@ fn provide(host: &Host, wheels: Wheels, suffix: &str, python: Option<&Path>) -> 
         // The operating system releases the lock if the process is killed.
         let lock = File::create(cache.join("lock")).with_context(context)?;
         if lock.try_lock().is_err() {
-            eprintln!("waiting for another download to {}", cache.display());
+            log_line!("waiting for another download to {}", cache.display());
             lock.lock().with_context(context)?;
         }
         if !has(&folder, parts) {
@@ -201,7 +201,7 @@ fn download(host: &Host, wheels: Wheels, python: Option<&Path>, work: &Path) -> 
         Some(python) => (python.to_owned(), ""),
         None => (find_python(host, "")?.0, ANY_PYTHON),
     };
-    eprintln!("downloading {name} {version} …");
+    log_line!("downloading {name} {version} …");
     let mut pip = programs::python(&python);
     pip.args(PIP.split(' ')).args(options.split_whitespace());
     pip.arg("--dest").arg(&downloaded).arg("--requirement");

@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use faa_system::log_line;
 
 use crate::host::Host;
 use crate::{downloads, program, steps};
@@ -61,7 +62,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     downloads::libtorch(host)?;
     let mut programs = Vec::new();
     for (name, kind) in PROGRAMS {
-        eprintln!("building {name} …");
+        log_line!("building {name} …");
         programs.push(program::build(host, BUILD, name, kind)?);
     }
     let texts = TEXTS.map(|text| host.root.join(text));

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use faa_system::log_line;
 
 use crate::host::Host;
 
@@ -39,13 +40,13 @@ enum Command {
     /// used and nothing is downloaded.
     #[command(after_help = "Example:\n  cargo xtask libtorch")]
     Libtorch,
-    /// Download libtorch, build everything and search for a policy on the built-in data set.
+    /// Download libtorch, build everything, and audit and search the built-in data set.
     #[command(after_help = "\
 Examples:
   cargo xtask demo
   cargo xtask demo --seed 7 --out runs/seed-7")]
     Demo {
-        /// Options of `faa-runtime search` [default: --data glyphs --preset demo --out runs/demo].
+        /// Options of `faa-runtime search`, added to --data glyphs --preset demo --out runs/demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         search: Vec<String>,
     },
@@ -114,7 +115,7 @@ fn main() -> ExitCode {
     let host = Host::of_process();
     let done = match command {
         Command::Libtorch => downloads::libtorch(&host).map(|folder| {
-            eprintln!("libtorch is in {}", folder.display());
+            log_line!("libtorch is in {}", folder.display());
             ExitCode::SUCCESS
         }),
         Command::Demo { search } => demo::run(&host, &search),
@@ -133,9 +134,9 @@ fn main() -> ExitCode {
 
 /// Prints an error and its causes, one per line.
 fn report(error: &anyhow::Error) {
-    eprintln!("error: {error}");
+    log_line!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        log_line!("  because: {cause}");
     }
 }
 

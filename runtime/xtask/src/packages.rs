@@ -43,6 +43,10 @@ pub(crate) fn check(host: &Host, tally: &mut Tally) -> Result<()> {
         let mut tar = Command::new("tar");
         tar.arg("-xmzf").arg(file).arg("-C").arg(&unpacked);
         steps::run(&mut tar, &mut io::stdout(), tally)?;
+        for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let license = unpacked.join(format!("{name}-{version}")).join(license);
+            ensure!(license.exists(), "{} is missing", license.display());
+        }
     }
     let manifest = fs::read_to_string(host.root.join("Cargo.toml"))?;
     let workspace = workspace(&libraries, &manifest)?;

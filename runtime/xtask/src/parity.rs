@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use faa_system::log_line;
 
 use crate::host::Host;
 use crate::{downloads, program, steps};
@@ -44,7 +45,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     if options.write_goldens {
         return write_goldens(host, &mut python);
     }
-    eprintln!("building {PROGRAM} …");
+    log_line!("building {PROGRAM} …");
     let build = "build --release -p faa-tests --example parity";
     let program = program::build(host, build, PROGRAM, "example")?;
     // The standard library's hash keys are random; half of the bits are easier to type.

@@ -3,12 +3,13 @@
 use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use faa_system::log_line;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
@@ -73,7 +74,8 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
             steps::complete(rates.arg("bench/rates.py").current_dir(package))
         })?;
     }
-    println!("{}", tally.summary());
+    // A closed standard output is not an error.
+    let _ = writeln!(io::stdout(), "{}", tally.summary());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -127,7 +129,7 @@ fn wheel(host: &Host, program: &Path) -> Result<PathBuf> {
         .next()
         .context("there is no wheel")??;
     let bytes = wheel.metadata()?.len();
-    eprintln!("{}: {bytes} bytes", wheel.file_name().display());
+    log_line!("{}: {bytes} bytes", wheel.file_name().display());
     ensure!(
         bytes <= MAX_WHEEL_BYTES,
         "the wheel has more than {MAX_WHEEL_BYTES} bytes"

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use faa_system::log_line;
 
 use crate::in_words;
 
@@ -69,7 +70,7 @@ fn is_of_pytest(counts: &str) -> bool {
 
 /// Runs a step between two lines that print its name and duration.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    eprintln!("== {name}");
+    log_line!("== {name}");
     let start = Instant::now();
     let result = work();
     let outcome = if result.is_ok() {
@@ -77,7 +78,7 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     } else {
         "FAILED after"
     };
-    eprintln!("== {name}: {outcome} {}", in_words(start.elapsed()));
+    log_line!("== {name}: {outcome} {}", in_words(start.elapsed()));
     result
 }
 

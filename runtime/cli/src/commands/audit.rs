@@ -19,10 +19,10 @@ use crate::table::{render, table};
 /// Find out which ops, and which of their values, are safe for a labelled image data set.
 #[derive(Args)]
 #[command(after_help = format!("\
-Trains a network on a part of the training split, and measures it on the held-out rest under one op at
-a time: accuracy and loss, of all images and of the class that suffers most. A value is unsafe if the
-drop in accuracy exceeds the tolerance beyond noise: the lower end of a 95 % interval must exceed it.
-The test split is not looked at. Writes OUT/audit.json, a page OUT/report.html, and OUT/policy.json:
+Trains a network on a part of the training split, and measures it on the held-out rest under one
+op at a time: accuracy and loss, of all images and of the worst-affected class. A value is unsafe
+if the drop in accuracy exceeds the tolerance beyond noise: the lower end of a 95 % interval must
+exceed it. The test split is not used. Writes OUT/audit.json, a page OUT/report.html, and OUT/policy.json:
 TrivialAugment over the ops and ranges that are safe.
 
 The network is trained without flips, because whether flips are safe is one of the questions.
@@ -49,12 +49,12 @@ pub(crate) struct Audited {
 #[derive(Args)]
 #[command(next_help_heading = "Audit")]
 struct AuditOptions {
-    /// Ops to audit, separated by commas [default: all, with those of plugins, but not Identity and ops
-    /// that are others in pixels or bits].
+    /// Ops to audit, separated by commas [default: all, with those of plugins, except Identity and the
+    /// variants in pixels and bits, such as TranslateXAbs].
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
-    /// Number of values per op and direction, including the one that changes nothing; they span the op's
-    /// widest published range.
+    /// Number of values per op and direction, including the neutral one; they span the op's widest
+    /// published range.
     #[arg(long, value_name = "N", default_value = "9", value_parser = in_range(2..=100_usize))]
     values: usize,
     /// Number of augmented versions per image, for ops with random parameters.
@@ -68,16 +68,15 @@ struct AuditOptions {
     /// Number of training images to use [default: all].
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroUsize>,
-    /// Drop in accuracy that is accepted, of all images together, as a fraction.
+    /// Maximum accepted drop in overall accuracy, as a fraction.
     #[arg(long, value_name = "FRACTION", default_value_t = Tolerance::default().overall)]
     tolerance: f64,
-    /// Drop in accuracy that is accepted of the images of any one class, as a fraction.
+    /// Maximum accepted drop in any class's accuracy, as a fraction.
     #[arg(long, value_name = "FRACTION", default_value_t = Tolerance::default().class)]
     class_tolerance: f64,
-    /// Audit with this trained network instead of training one. The held-out images must be new to it: they
-    /// are drawn from the training split as without this option, so give the data set, --seed, --images and
-    /// --held-out of the audit that trained it; or a data set whose training split is new to it, with
-    /// --held-out 1.
+    /// Audit this trained network instead of training one. The held-out images must be new to it: repeat
+    /// --data, --seed, --images and --held-out of the audit that trained it, or use a data set that is new
+    /// to it, with --held-out 1.
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
 }
@@ -92,14 +91,8 @@ impl Audited {
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let options = &self.audit;
         // Without --ops, the audit was asked about every plugin.
-        if options.ops.is_none()
-            && let Some(broken) = known.broken.first()
-        {
-            bail!(
-                "the audit would leave out the plugin {}: repair or remove it, or name the ops to audit \
-                 with --ops",
-                clean(&broken.to_string_lossy(), 200)
-            );
+        if options.ops.is_none() {
+            known.check_complete("audit")?;
         }
         let mut names = default_ops(&known.ops);
         set(&mut names, options.ops.clone());
@@ -154,7 +147,7 @@ fn findings(audit: &Audit) -> String {
         "safe",
         "at",
         "accuracy drop",
-        "class that suffers most",
+        "worst-affected class",
         "becomes",
     ];
     let mut table = table(&header);

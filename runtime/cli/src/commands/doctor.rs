@@ -15,7 +15,7 @@ use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
 /// Check the installation: libtorch, CUDA, CPU features, and what plugins need. The exit status is 1 if
-/// `search`, `train` and `eval` cannot run.
+/// `search`, `train`, `audit` and `eval` cannot run.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -59,7 +59,7 @@ impl Doctor {
         };
         print(&text)?;
         if findings.torch.is_err() {
-            bail!("`search`, `train` and `eval` cannot run here; all other commands can");
+            bail!("`search`, `train`, `audit` and `eval` cannot run here; all other commands can");
         }
         Ok(())
     }

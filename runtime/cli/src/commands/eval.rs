@@ -10,7 +10,7 @@ use serde_json::json;
 use super::execution::{HardwareOptions, Jobs, send};
 use super::print;
 use super::training::{DATA_SETS, parse_data};
-use crate::arguments::check_utf8;
+use crate::arguments::{check_utf8, in_range};
 use crate::table::{render, table};
 
 /// Measure the test error and loss of trained networks.
@@ -32,8 +32,9 @@ pub(crate) struct Eval {
     /// Data set: glyphs, folder:DIR, tar:FILE, cifar10:DIR or cifar100:DIR.
     #[arg(long, value_name = "SPEC")]
     data: String,
-    /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Crop all images to centred squares and resize them to this side, in pixels [default: keep their
+    /// size].
+    #[arg(long, value_name = "PIXELS", value_parser = in_range(1..=faa_data::MAX_SIDE))]
     image_size: Option<u32>,
     /// Print JSON, one line per network.
     #[arg(long)]

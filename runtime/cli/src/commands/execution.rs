@@ -61,8 +61,8 @@ pub(crate) enum Jobs {
 pub(crate) struct ExecutionOptions {
     #[command(flatten)]
     hardware: HardwareOptions,
-    /// Number of folds or trainings to run in parallel, or auto: one on a CPU; on GPUs the number that is
-    /// the fastest, which is measured first.
+    /// Number of folds or trainings to run in parallel; auto: one on a CPU, and on GPUs the fastest
+    /// number, which is measured first.
     #[arg(
         long,
         value_name = "N",

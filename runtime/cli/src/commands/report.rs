@@ -11,7 +11,8 @@ use crate::plugins::PluginOptions;
 #[derive(Args)]
 #[command(after_help = "\
 The page uses no scripts and no other files. The run may be unfinished, or still in progress.
-A run from elsewhere may name any data set of yours; its images are shown only with --images N.
+A run directory from elsewhere can name any folder on this machine, so its images are shown only
+with --images N.
 
 Examples:
   faa-runtime report runs/demo

@@ -2,8 +2,9 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use faa_op::text::clean;
-use faa_search::config::{Augmentation, Preset, Reward, RunConfig, SearchConfig};
+use faa_search::config::{
+    Augmentation, FoldAugment, Preset, Reward, RunConfig, SearchConfig, TrialDraws,
+};
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program, results};
@@ -63,6 +64,10 @@ struct SearchOptions {
     /// Number of best candidates per round whose sub-policies enter the policy (N).
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
+    /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
+    /// mean of both rewards; 0: select by the first reward alone, as published.
+    #[arg(long, value_name = "M", value_parser = whole)]
+    finalists: Option<usize>,
     /// Number of sub-policies per candidate.
     #[arg(long, value_name = "N", value_parser = count)]
     sub_policies: Option<NonZeroUsize>,
@@ -72,6 +77,12 @@ struct SearchOptions {
     /// Number of augmented versions per validation image and trial.
     #[arg(long, value_name = "N", value_parser = count)]
     draws: Option<NonZeroUsize>,
+    /// Random draws with which candidates are scored.
+    #[arg(long, value_name = "KIND", value_parser = one_of(TRIAL_DRAWS))]
+    trial_draws: Option<TrialDraws>,
+    /// Augmentation with which the folds' networks are trained.
+    #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
+    fold_augment: Option<FoldAugment>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
     #[arg(long, value_name = "N", value_parser = whole)]
     start_up_trials: Option<usize>,
@@ -119,6 +130,32 @@ const REWARDS: [(&str, Reward, &str); 2] = [
     ),
 ];
 
+const TRIAL_DRAWS: [(&str, TrialDraws, &str); 2] = [
+    (
+        "common",
+        TrialDraws::Common,
+        "The same for all candidates of a round (common random numbers), which cancels shared noise",
+    ),
+    (
+        "fresh",
+        TrialDraws::Fresh,
+        "Independent draws per candidate, as published",
+    ),
+];
+
+const FOLD_AUGMENTS: [(&str, FoldAugment, &str); 2] = [
+    (
+        "base",
+        FoldAugment::Base,
+        "The base augmentation (crop, flip, Cutout), as published",
+    ),
+    (
+        "uniform",
+        FoldAugment::Uniform,
+        "A random sub-policy for every image and epoch, then the base augmentation",
+    ),
+];
+
 impl Search {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
@@ -128,16 +165,10 @@ impl Search {
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         // Without --ops, the search was asked to use every plugin.
-        if self.search.ops.is_none()
-            && let Some(broken) = known.broken.first()
-        {
-            bail!(
-                "the search would leave out the plugin {}: repair or remove it, or name the ops to \
-                 search over with --ops",
-                clean(&broken.to_string_lossy(), 200)
-            );
+        if self.search.ops.is_none() {
+            known.check_complete("search")?;
         }
-        let preset = self.run.preset(Preset::Cifar10);
+        let preset = self.run.preset(Preset::Default);
         let mut config = self.run.config(preset, RunConfig::for_search)?;
         (config.common.group_by).clone_from(&self.search.groups.group_by);
         let mut search = SearchConfig::preset(preset);
@@ -173,6 +204,12 @@ impl Search {
 /// The results, and commands that use the policy.
 fn text(summary: &Summary) -> String {
     let mut text = results(summary);
+    text += &match &summary.reliability {
+        Some(reliability) => format!("reward reliability: {reliability}\n"),
+        None => "reward reliability: not measured; it needs four random candidates with different \
+                 rewards on a fold\n"
+            .to_owned(),
+    };
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
         text += &format!(
@@ -199,6 +236,9 @@ impl SearchOptions {
         set(&mut search.sub_policies, self.sub_policies);
         set(&mut search.ops_per_sub_policy, self.ops_per_sub_policy);
         set(&mut search.draws, self.draws);
+        set(&mut search.trial_draws, self.trial_draws);
+        set(&mut search.fold_augment, self.fold_augment);
+        set(&mut search.finalists, self.finalists);
         let sampler = &mut search.sampler;
         set(&mut sampler.start_up_trials, self.start_up_trials);
         set(&mut sampler.gamma, self.gamma);

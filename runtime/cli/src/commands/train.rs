@@ -57,7 +57,7 @@ impl Train {
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         let mut config = self
             .run
-            .config(self.run.preset(Preset::Cifar10), RunConfig::for_training)?;
+            .config(self.run.preset(Preset::Default), RunConfig::for_training)?;
         let (common, final_trainings) = (&mut config.common, &mut config.final_trainings);
         final_trainings.seeds = self.seeds;
         let has_cutout = common.training.cutout > 0;

@@ -16,28 +16,34 @@ use crate::plugins::KnownOps;
 /// The kinds of data sets, for `after_help`.
 pub(crate) const DATA_SETS: &str = "\
 Data sets (--data SPEC):
-  glyphs, glyphs:SEED   small coloured shapes, drawn by the program
+  glyphs[:SEED]         squares that differ in orientation or colour only; drawn by the program
+  glyphs:shifted[:SEED] ten shapes, whose test images vary more than the training images
   folder:DIR            image files DIR/train/<class>/* and DIR/test/<class>/*
   tar:FILE              the same files in a tar archive, optionally compressed with gzip or zstd
   cifar10:DIR           CIFAR-10, binary version
   cifar100:DIR          CIFAR-100, binary version, with fine labels
 Images become RGB: grey is repeated, and alpha is dropped, which shows the colours behind it.";
 
-const PRESETS: [(&str, Preset, &str); 3] = [
+const PRESETS: [(&str, Preset, &str); 4] = [
+    (
+        "default",
+        Preset::Default,
+        "cifar10, with common random draws and rescored finalists",
+    ),
     (
         "demo",
         Preset::Demo,
-        "A small search that takes minutes on two CPU cores",
+        "Small settings: minutes on two CPU cores",
     ),
     (
         "cifar10-reduced",
         Preset::Cifar10Reduced,
-        "The paper's settings, searching on 4,000 images; needs a GPU",
+        "The paper's settings as published, searching on 4,000 images; needs a GPU",
     ),
     (
         "cifar10",
         Preset::Cifar10,
-        "The paper's settings, searching on all images; needs a GPU",
+        "The paper's settings as published, searching on all images; needs a GPU",
     ),
 ];
 
@@ -60,7 +66,7 @@ pub(crate) struct RunOptions {
     /// Run directory: everything is written to it; created if missing.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Preset: defaults for the options below [default: cifar10; of `audit`: demo].
+    /// Preset: defaults for the options below [default: default; of `audit`: demo].
     #[arg(long, value_parser = one_of(PRESETS))]
     preset: Option<Preset>,
     #[command(flatten)]
@@ -73,8 +79,9 @@ struct TrainingOptions {
     /// Random seed of the run [default: 0].
     #[arg(long, value_name = "N", value_parser = in_range(0..=u64::MAX))]
     seed: Option<u64>,
-    /// Crop all images to squares and scale them to this side, in pixels [default: keep their size].
-    #[arg(long, value_name = "PIXELS")]
+    /// Crop all images to centred squares and resize them to this side, in pixels [default: keep their
+    /// size].
+    #[arg(long, value_name = "PIXELS", value_parser = in_range(1..=faa_data::MAX_SIDE))]
     image_size: Option<u32>,
     /// WideResNet of depth D = 6n + 4 and widening factor K, for example wrn-16-2.
     #[arg(long, value_name = "wrn-D-K")]

@@ -46,8 +46,27 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Images as they are collected: posed, and in good light.
-    pub(super) const TRAIN: Self = Self {
+    /// Both splits of `glyphs`: all images vary alike.
+    pub(super) const ALIKE: Self = Self {
+        turn: Span(-8.0, 8.0),
+        shift: Span(-3.2, 3.2),
+        slant: Span(-0.1, 0.1),
+        radius: Span(4.0, 5.8),
+        aspect: Span(0.9, 1.1),
+        separation: Span(0.3, 0.6),
+        pattern: Span(0.05, 0.25),
+        specks: Span(0.0, 4.0),
+        covered: 0.0,
+        blur: Span(0.3, 0.6),
+        saturation: Span(0.5, 1.3),
+        contrast: Span(0.45, 1.1),
+        exposure: Span(0.45, 1.7),
+        falloff: Span(0.0, 0.35),
+        noise: Span(0.02, 0.05),
+    };
+
+    /// The training split of `glyphs:shifted`, as images are collected: posed, and in good light.
+    pub(super) const POSED: Self = Self {
         turn: Span(-8.0, 8.0),
         shift: Span(-1.5, 1.5),
         slant: Span(-0.05, 0.05),
@@ -65,8 +84,8 @@ impl Conditions {
         noise: Span(0.02, 0.04),
     };
 
-    /// Images as they are met later.
-    pub(super) const TEST: Self = Self {
+    /// The test split of `glyphs:shifted`, as images are met later.
+    pub(super) const MET: Self = Self {
         turn: Span(-33.0, 33.0),
         shift: Span(-3.5, 3.5),
         slant: Span(-0.18, 0.18),
@@ -78,6 +97,6 @@ impl Conditions {
         contrast: Span(0.55, 1.1),
         exposure: Span(0.55, 1.5),
         falloff: Span(0.0, 0.3),
-        ..Self::TRAIN
+        ..Self::POSED
     };
 }

@@ -1,15 +1,14 @@
 //! From a scene to pixels.
 
-use std::array;
-
 use faa_op::{Stream, math};
 
-use super::scene::{Colour, SIDE, Scene, blend, luma};
+use super::scene::{Colour, Scene, blend, luma};
 
 /// Sampling points along a pixel's side.
 const SAMPLES: usize = 4;
 
-type Plane = [[Colour; SIDE]; SIDE];
+/// Rows from top to bottom.
+type Plane = Vec<Vec<Colour>>;
 
 /// Takes a picture of a scene as a camera would: through the lens, then with haze and light, then with
 /// the sensor's noise, as 8-bit values.
@@ -20,7 +19,11 @@ pub(super) fn render(scene: &Scene, stream: &mut Stream, pixels: &mut [u8]) {
         soften(&mut plane, scene.blur);
     }
     let bytes = pixels.as_chunks_mut::<3>().0;
-    for (y, (row, row_bytes)) in plane.iter().zip(bytes.chunks_exact_mut(SIDE)).enumerate() {
+    for (y, (row, row_bytes)) in plane
+        .iter()
+        .zip(bytes.chunks_exact_mut(scene.side))
+        .enumerate()
+    {
         for (x, (&colour, pixel)) in row.iter().zip(row_bytes).enumerate() {
             let lit = light(colour, x, y, scene);
             *pixel = lit.map(|value| to_byte(value + scene.noise * bell(stream)));
@@ -29,22 +32,24 @@ pub(super) fn render(scene: &Scene, stream: &mut Stream, pixels: &mut [u8]) {
 }
 
 fn expose(scene: &Scene) -> Plane {
-    let mut plane = [[[0.0; 3]; SIDE]; SIDE];
     let position =
         |pixel: usize, sample: usize| pixel as f64 + (sample as f64 + 0.5) / SAMPLES as f64;
-    for (y, row) in plane.iter_mut().enumerate() {
-        for (x, sum) in row.iter_mut().enumerate() {
-            for sample in 0..SAMPLES * SAMPLES {
-                let (x, y) = (position(x, sample % SAMPLES), position(y, sample / SAMPLES));
-                let colour = scene.colour(x, y);
-                for (sum, part) in sum.iter_mut().zip(colour) {
-                    *sum += part;
-                }
+    let pixel = |x: usize, y: usize| {
+        let mut sum = [0.0; 3];
+        for sample in 0..SAMPLES * SAMPLES {
+            let (x, y) = (position(x, sample % SAMPLES), position(y, sample / SAMPLES));
+            for (sum, part) in sum.iter_mut().zip(scene.colour(x, y)) {
+                *sum += part;
             }
-            *sum = sum.map(|part| part / (SAMPLES * SAMPLES) as f64);
         }
-    }
-    plane
+        sum.map(|part| part / (SAMPLES * SAMPLES) as f64)
+    };
+    plane(scene.side, pixel)
+}
+
+fn plane(side: usize, pixel: impl Fn(usize, usize) -> Colour) -> Plane {
+    let row = |y| (0..side).map(|x| pixel(x, y)).collect();
+    (0..side).map(row).collect()
 }
 
 /// Spreads every pixel over its neighbours, along both axes, so that the variance grows by half
@@ -52,7 +57,7 @@ fn expose(scene: &Scene) -> Plane {
 fn soften(plane: &mut Plane, blur: f64) {
     // A kernel (s, 1 − 2s, s) has the variance 2s, and stays a bell up to s = ⅓.
     let weight = (blur * blur / 4.0).min(1.0 / 3.0);
-    let last = SIDE - 1;
+    let last = plane.len() - 1;
     *plane = spread(plane, weight, |x, y| {
         [(x.saturating_sub(1), y), ((x + 1).min(last), y)]
     });
@@ -63,18 +68,16 @@ fn soften(plane: &mut Plane, blur: f64) {
 
 /// Every pixel with `weight` of each of its two neighbours.
 fn spread(
-    plane: &Plane,
+    old: &Plane,
     weight: f64,
     neighbours: impl Fn(usize, usize) -> [(usize, usize); 2],
 ) -> Plane {
-    let at = |(x, y): (usize, usize), channel: usize| plane[y][x][channel];
-    array::from_fn(|y| {
-        array::from_fn(|x| {
-            let [one, other] = neighbours(x, y);
-            [0, 1, 2].map(|channel| {
-                let middle = at((x, y), channel);
-                middle + weight * (at(one, channel) + at(other, channel) - 2.0 * middle)
-            })
+    let at = |(x, y): (usize, usize), channel: usize| old[y][x][channel];
+    plane(old.len(), |x, y| {
+        let [one, other] = neighbours(x, y);
+        [0, 1, 2].map(|channel| {
+            let middle = at((x, y), channel);
+            middle + weight * (at(one, channel) + at(other, channel) - 2.0 * middle)
         })
     })
 }
@@ -82,7 +85,7 @@ fn spread(
 /// A colour of the scene as it reaches the sensor at a pixel.
 fn light(colour: Colour, x: usize, y: usize, scene: &Scene) -> Colour {
     let grey = luma(colour);
-    let from_middle = [x, y].map(|index| (index as f64 + 0.5) / (SIDE as f64 / 2.0) - 1.0);
+    let from_middle = [x, y].map(|index| (index as f64 + 0.5) / (scene.side as f64 / 2.0) - 1.0);
     let [across, down] = scene.falloff;
     let light = scene.exposure * (1.0 + across * from_middle[0] + down * from_middle[1]);
     colour.map(|part| {

@@ -2,17 +2,17 @@
 
 use faa_op::{Stream, math};
 
+use super::class::Class;
 use super::conditions::{Conditions, Span};
 use super::shape::{REACH, Shape};
-
-/// Width and height of every image, in pixels.
-pub(super) const SIDE: usize = 32;
 
 /// Red, green and blue, from 0 to 1.
 pub(super) type Colour = [f64; 3];
 
 /// Everything that an image shows and how it is lit, apart from the sensor's noise.
 pub(super) struct Scene {
+    /// Width and height of the image, in pixels.
+    pub(super) side: usize,
     shape: Shape,
     /// From image to glyph coordinates: rows of a 2×3 matrix.
     pose: [[f64; 3]; 2],
@@ -29,6 +29,7 @@ pub(super) struct Scene {
 }
 
 struct Ground {
+    side: f64,
     colour: Colour,
     /// What the pattern adds at its strongest.
     tint: Colour,
@@ -53,26 +54,27 @@ struct Cover {
 }
 
 impl Scene {
-    /// Draws a scene. The draws and their order define the data set: any change to them changes
+    /// Draws a scene. The draws and their order define the data sets: any change to them changes
     /// every image.
-    pub(super) fn draw(shape: Shape, conditions: &Conditions, stream: &mut Stream) -> Self {
-        let middle = [(); 2].map(|()| SIDE as f64 / 2.0 + conditions.shift.draw(stream));
+    pub(super) fn draw(
+        class: &Class,
+        side: usize,
+        conditions: &Conditions,
+        stream: &mut Stream,
+    ) -> Self {
+        let middle = [(); 2].map(|()| side as f64 / 2.0 + conditions.shift.draw(stream));
         let radius = conditions.radius.draw(stream);
-        let pose = draw_pose(middle, radius, conditions, stream);
-
-        // One of glyph and ground is light and the other dark, either way round alike.
-        let separation = conditions.separation.draw(stream);
-        let centre = Span(0.42, 0.58).draw(stream);
-        let sign = if stream.chance(0.5) { 0.5 } else { -0.5 };
-        let ink = draw_colour(centre + sign * separation, stream);
-        let ground = Ground::draw(centre - sign * separation, conditions, stream);
+        let pose = draw_pose(class.turn, middle, radius, conditions, stream);
+        let (ink, lightness) = draw_ink(class, conditions, stream);
+        let ground = Ground::draw(side as f64, lightness, conditions, stream);
         let cover = stream
             .chance(conditions.covered)
             .then(|| Cover::draw(middle, radius, stream));
 
         let falloff = conditions.falloff.draw(stream);
         Self {
-            shape,
+            side,
+            shape: class.shape,
             pose,
             ink,
             ground,
@@ -99,13 +101,32 @@ impl Scene {
     }
 }
 
+/// Draws the glyph's colour, and how light the ground is.
+fn draw_ink(class: &Class, conditions: &Conditions, stream: &mut Stream) -> (Colour, f64) {
+    if let Some(hue) = class.hue {
+        // As the hue alone sets the glyph apart, it is neither pale nor near black or white.
+        let hue = Span(hue - 10.0, hue + 10.0).draw(stream) / 60.0;
+        let chroma = Span(0.4, 0.7).draw(stream);
+        let lightness = Span(0.35, 0.65).draw(stream);
+        let ink = colour(hue, chroma, lightness);
+        return (ink, Span(0.1, 0.9).draw(stream));
+    }
+    // One of glyph and ground is light and the other dark, either way round alike.
+    let separation = conditions.separation.draw(stream);
+    let centre = Span(0.42, 0.58).draw(stream);
+    let sign = if stream.chance(0.5) { 0.5 } else { -0.5 };
+    let ink = draw_colour(centre + sign * separation, stream);
+    (ink, centre - sign * separation)
+}
+
 fn draw_pose(
+    turn: f64,
     [middle_x, middle_y]: [f64; 2],
     radius: f64,
     conditions: &Conditions,
     stream: &mut Stream,
 ) -> [[f64; 3]; 2] {
-    let angle = conditions.turn.draw(stream) * (core::f64::consts::PI / 180.0);
+    let angle = (turn + conditions.turn.draw(stream)) * (core::f64::consts::PI / 180.0);
     let (sine, cosine) = (math::sin(angle), math::cos(angle));
     let slant = conditions.slant.draw(stream);
     let width = radius * conditions.aspect.draw(stream);
@@ -116,14 +137,17 @@ fn draw_pose(
 }
 
 impl Ground {
-    fn draw(lightness: f64, conditions: &Conditions, stream: &mut Stream) -> Self {
+    fn draw(side: f64, lightness: f64, conditions: &Conditions, stream: &mut Stream) -> Self {
         let colour = draw_colour(lightness, stream);
         let strength = conditions.pattern.draw(stream);
         let tint = [(); 3].map(|()| Span(0.3, 1.0).draw(stream) * strength);
         let grid = [[(); GRID]; GRID].map(|row| row.map(|()| Span(-1.0, 1.0).draw(stream)));
         let count = math::floor(conditions.specks.draw(stream)) as usize;
-        let specks = (0..count).map(|_| Speck::draw(lightness, stream)).collect();
+        let specks = (0..count)
+            .map(|_| Speck::draw(side, lightness, stream))
+            .collect();
         Self {
+            side,
             colour,
             tint,
             grid,
@@ -140,7 +164,7 @@ impl Ground {
 
     /// Smooth noise between −1 and 1: values on a grid, blended by a cubic.
     fn pattern(&self, x: f64, y: f64) -> f64 {
-        let cells = (GRID - 1) as f64 / SIDE as f64;
+        let cells = (GRID - 1) as f64 / self.side;
         let [(column, right), (row, low)] = [x, y].map(|position| {
             let position = (position * cells).clamp(0.0, (GRID - 1) as f64);
             let cell = (position as usize).min(GRID - 2);
@@ -153,10 +177,10 @@ impl Ground {
 }
 
 impl Speck {
-    fn draw(lightness: f64, stream: &mut Stream) -> Self {
+    fn draw(side: f64, lightness: f64, stream: &mut Stream) -> Self {
         Self {
-            middle: [(); 2].map(|()| Span(0.0, SIDE as f64).draw(stream)),
-            radius: Span(0.8, 2.2).draw(stream),
+            middle: [(); 2].map(|()| Span(0.0, side).draw(stream)),
+            radius: Span(0.8, 2.2).draw(stream) * (side / 32.0),
             colour: {
                 let other = lightness + Span(-0.3, 0.3).draw(stream);
                 draw_colour(other, stream)
@@ -192,6 +216,11 @@ impl Cover {
 fn draw_colour(lightness: f64, stream: &mut Stream) -> Colour {
     let hue = Span(0.0, 6.0).draw(stream);
     let chroma = Span(0.1, 0.45).draw(stream);
+    colour(hue, chroma, lightness)
+}
+
+/// The colour of a hue from 0 to 6: red is 0, green 2 and blue 4.
+fn colour(hue: f64, chroma: f64, lightness: f64) -> Colour {
     // Around the hue circle, each primary is full for a third, and rises and falls over a sixth.
     let pure = [3.0, 5.0, 1.0].map(|opposite: f64| {
         let away = (hue - opposite).abs();

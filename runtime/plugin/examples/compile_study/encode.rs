@@ -19,10 +19,15 @@ pub(super) fn encode(
             types.extend(list);
         }
     }
-    let (mut functions, mut bodies) = (vec![0, 1, 2, 3], Vec::new());
-    functions.extend(vec![4; copies]);
+    // The index of the first function of the program itself.
+    let first = FUNCTIONS.len();
+    let (mut functions, mut bodies) = ((0..first as u8).collect::<Vec<_>>(), Vec::new());
+    functions.extend(vec![first as u8; copies]);
     let unreachable: &[u8] = &[0, 0, 0x0b];
-    for body in [unreachable; 4].into_iter().chain(vec![code; copies]) {
+    for body in [unreachable; FUNCTIONS.len()]
+        .into_iter()
+        .chain(vec![code; copies])
+    {
         number(&mut bodies, body.len());
         bodies.extend(body);
     }
@@ -43,20 +48,20 @@ pub(super) fn encode(
     globals.extend([0x0b, FUNCTION, 1, 0xd0, FUNCTION, 0x0b]);
     // The functions of the first segment can be called from outside.
     let mut elements = vec![3, 0];
-    let escaping = if escape { 4 + copies } else { 1 };
+    let escaping = if escape { first + copies } else { 1 };
     number(&mut elements, escaping);
     (0..escaping).for_each(|function| number(&mut elements, function));
     elements.extend([1, 0, 1, 0]);
     let mut module = b"\0asm\x01\0\0\0\0\x0c\x07faa.abi\x01\0\0\0".to_vec();
     for (id, count, content) in [
-        (1, FUNCTIONS.len() + 1, types),
+        (1, first + 1, types),
         (3, functions.len(), functions),
         (4, 2, vec![FUNCTION, 0, 10, FUNCTION, 0, 10]),
         (5, 1, vec![0, 1]),
         (6, 6, globals),
         (9, 2, elements),
         (12, 1, vec![]),
-        (10, 4 + copies, bodies),
+        (10, first + copies, bodies),
         (11, 1, vec![1, 1, 0]),
     ] {
         let mut section = Vec::new();

@@ -199,6 +199,20 @@ impl Plot {
         html! { line.round x1=(x) y1=(px(Self::TOP)) x2=(x) y2=(px(self.bottom())) {} }
     }
 
+    /// The line on which both values are equal, as far as it is within both axes.
+    pub(super) fn diagonal(&self, class: &str) -> Markup {
+        let (low, high) = (self.x.low.max(self.y.low), self.x.high.min(self.y.high));
+        let ends = (low < high).then_some([(low, low), (high, high)]);
+        self.line(class, ends.into_iter().flatten())
+    }
+
+    /// A round mark at a point, with words that show when it is pointed at.
+    pub(super) fn mark(&self, class: &str, (x, y): (f64, f64), words: &str) -> Markup {
+        html! {
+            circle class=(class) cx=(px(self.x(x))) cy=(px(self.y(y))) r="3" { title { (words) } }
+        }
+    }
+
     /// A dot for every point, with words that show when it is pointed at.
     pub(super) fn dots(&self, points: impl Iterator<Item = (f64, f64, String)>) -> Markup {
         html! {

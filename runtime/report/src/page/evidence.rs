@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use faa_op::OpSet;
 use faa_policy::{Policy, SubPolicy};
-use faa_search::runner::best_sub_policies;
 
 use super::IMAGES;
 use super::broken::{self, Broken};
@@ -111,6 +110,6 @@ fn top_n(record: &Record) -> Vec<SubPolicy> {
     };
     (record.folds.iter())
         .flat_map(FoldRecord::rounds)
-        .flat_map(|trials| best_sub_policies(trials, search.top_n.get()))
+        .flat_map(|round| round.sub_policies(search))
         .collect()
 }

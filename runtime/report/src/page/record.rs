@@ -12,7 +12,8 @@ use faa_search::files::{FileError, read, read_json};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::seed_count::SeedCount;
-use faa_search::trial::Trial;
+use faa_search::selection::RoundResults;
+use faa_search::trial::{Rescoring, Trial};
 
 use super::error::ReportErrorKind;
 
@@ -47,6 +48,7 @@ pub(super) struct FoldRecord {
     pub(super) number: usize,
     pub(super) training: TrainingRecord,
     pub(super) trials: Vec<Trial>,
+    pub(super) rescorings: Vec<Rescoring>,
 }
 
 pub(super) struct FinalRecord {
@@ -89,6 +91,7 @@ impl Record {
                     number,
                     training,
                     trials: files.trials().read()?,
+                    rescorings: files.rescorings().read()?,
                 }),
                 TrainingId::Final { augmentation, seed } => final_trainings.push(FinalRecord {
                     augmentation,
@@ -147,8 +150,13 @@ impl Record {
 }
 
 impl FoldRecord {
-    pub(super) fn rounds(&self) -> impl Iterator<Item = &[Trial]> {
-        self.trials.chunk_by(|a, b| a.round == b.round)
+    pub(super) fn rounds(&self) -> impl Iterator<Item = RoundResults<'_>> {
+        let rounds = self.trials.chunk_by(|a, b| a.round == b.round);
+        rounds.map(|trials| {
+            let mut rescored = self.rescorings.chunk_by(|a, b| a.round == b.round);
+            let of_round = rescored.find(|them| them[0].round == trials[0].round);
+            RoundResults::new(trials, of_round.unwrap_or_default())
+        })
     }
 }
 

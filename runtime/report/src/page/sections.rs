@@ -6,6 +6,7 @@ pub(super) mod final_trainings;
 pub(super) mod images;
 pub(super) mod ops;
 pub(super) mod policy;
+mod rescoring;
 pub(super) mod reward;
 pub(super) mod summary;
 pub(super) mod training;

@@ -1,6 +1,7 @@
 //! Pages of small runs that are written by hand.
 
 mod comparisons;
+mod rescoring;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -183,7 +184,7 @@ fn a_whole_run_has_every_section() {
             // The last of thirty trials by reward is number 17: 7 · 17 = 119 ≡ 29.
             "<dd>0.7900<small>fold 0, round 0, trial 17</small></dd>",
             "policy 25.00\u{a0}%<small>none 40.00\u{a0}%, cutout 37.50\u{a0}%, random 30.00\u{a0}%</small>",
-            "No sign of a fall back to the identity",
+            "No sign of a collapse to the identity",
             "2 images, 2 columns",
             "error 12.5\u{a0}%, loss 0.500 nats",
             // Two folds and four final trainings of 3 × 40 s, 60 trials of 2 s.

@@ -62,13 +62,13 @@ pub struct Measured {
     pub loss: f64,
     /// By how much the accuracy is lower than without the op: a 95 % interval of paired differences.
     pub drop: Interval,
-    /// The class that suffers most: the one whose drop has the highest lower end.
+    /// The worst-affected class: the one whose drop has the highest lower end.
     pub worst: Option<WorstClass>,
     /// Whether the lower end of a drop exceeds what is accepted, of all images or of the worst class.
     pub is_unsafe: bool,
 }
 
-/// The class that suffers most.
+/// The worst-affected class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WorstClass {

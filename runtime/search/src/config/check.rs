@@ -6,7 +6,7 @@ use faa_op::{Op, OpSet};
 use faa_policy::{PolicyError, PolicyErrorKind, nearest_name};
 
 use super::ranges;
-use super::{AuditConfig, AuditedOp, Augmentation, RunConfig, SearchConfig};
+use super::{AuditConfig, AuditedOp, Augmentation, FoldAugment, RunConfig, SearchConfig};
 use crate::error::ConfigError;
 use crate::folds::{Fold, Labels, held_out_fold, stratified_folds};
 use crate::pipeline::Pipeline;
@@ -55,9 +55,12 @@ impl RunConfig {
         if let Some(search) = &self.search {
             check_products(search)?;
             check_ops("search.ops", &search.ops, ops)?;
+            if search.fold_augment == FoldAugment::Uniform {
+                policies.push(Space::new(search).uniform_policy());
+            }
             if final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
-                    "a search trains with the policy that it finds: omit the given one",
+                    "a search trains with the policy that it finds: omit --policy",
                 ));
             }
         } else if trains_with(Augmentation::Policy)

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::ops::Bound::{Excluded, Included};
 use std::ops::RangeBounds;
 
+use faa_data::MAX_SIDE;
+
 use super::RunConfig;
 use crate::error::ConfigError;
 
@@ -12,7 +14,7 @@ use crate::error::ConfigError;
 /// bounded in `check.rs`.
 pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
     if let Some(side) = run.common.image_size {
-        in_range("--image-size", side as usize, 1.0..=4096.0)?;
+        in_range("--image-size", side as usize, 1.0..=f64::from(MAX_SIDE))?;
     }
     let it = &run.common.training;
     in_range("--epochs", it.epochs, 1.0..=1e5)?;
@@ -48,6 +50,7 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
         in_range("--rounds", it.rounds, 1.0..=1e3)?;
         in_range("--trials", it.trials, 1.0..=1e6)?;
         in_range("--top-n", it.top_n, 1.0..=1e6)?;
+        in_range("--finalists", it.finalists, 0.0..=100.0)?;
         in_range("--sub-policies", it.sub_policies, 1.0..=1e3)?;
         in_range(STEPS, it.ops_per_sub_policy, 1.0..=16.0)?;
         in_range("--draws", it.draws, 1.0..=1e3)?;

@@ -67,6 +67,18 @@ impl FileError {
         Self::new(FileErrorKind::TooLarge, message)
     }
 
+    /// A line of a log of trials is not that of the expected trial.
+    pub(crate) fn different_trial(path: &Path, line: usize, expected: &str, found: &str) -> Self {
+        Self::new(
+            FileErrorKind::Damaged,
+            format!(
+                "{}, line {line}: expected {expected}, found {found}: move the file away to repeat its \
+                 trials",
+                path.display()
+            ),
+        )
+    }
+
     pub(crate) fn damaged(path: &Path, line: usize, reason: &str, advice: &str) -> Self {
         // serde_json adds its own line, which is 1 for each line of a log.
         let reason = reason.split_once(" at line ").map_or(reason, |it| it.0);

@@ -7,7 +7,7 @@ use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{AuditConfig, RunConfig, SEEDS, TrainingConfig};
+use crate::config::{AuditConfig, RunConfig, SEEDS, SearchConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Plan;
@@ -15,7 +15,7 @@ use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{JobRates, Rates};
 use crate::seed_count::SeedCount;
-use crate::trial::Trial;
+use crate::selection::{RoundResults, max_rescorings};
 
 /// Plans a run.
 pub(super) struct Planner<'a> {
@@ -86,7 +86,9 @@ impl Planner<'_> {
             remaining = self.remaining(seeds)?;
         }
         let jobs = fastest(&remaining);
-        let trials = (config.search.as_ref()).map_or(0, |it| it.rounds.get() * it.trials.get());
+        let search = config.search.as_ref();
+        let trials = search.map_or(0, |it| it.rounds.get() * it.trials.get());
+        let rescorings = search.map_or(0, all_rescorings);
         let dataset = backends[0].dataset();
         let plan = Plan {
             run: self.directory.path().to_owned(),
@@ -96,6 +98,7 @@ impl Planner<'_> {
             classes: dataset.classes.len(),
             folds: self.folds.len(),
             trials: self.folds.len().saturating_mul(trials),
+            rescorings: self.folds.len().saturating_mul(rescorings),
             points: config.audit.as_ref().map_or(0, |it| it.points().count()),
             final_trainings: remaining.final_trainings.len(),
             seed_count,
@@ -194,9 +197,8 @@ impl RemainingWork {
             if let Some(search) = &config.search
                 && !files.diverged().exists()
             {
-                let all = search.rounds.get() * search.trials.get();
                 let images = fold.validation.len().saturating_mul(search.draws.get());
-                classify = remaining.add_trials(&files.trials().read()?, all, images);
+                classify = remaining.add_scorings(search, &files, images)?;
             }
             remaining.folds.push(Work {
                 train: train as f64,
@@ -236,15 +238,32 @@ impl RemainingWork {
         Ok(remaining)
     }
 
-    /// Adds a fold's trials, each of which classifies `images`, and returns the number of images that
-    /// remain of them.
-    fn add_trials(&mut self, recorded: &[Trial], all: usize, images: usize) -> usize {
-        for trial in recorded {
-            self.classified.add(images, trial.seconds);
+    /// Adds a fold's trials and second scorings, each of which classifies `images`, and returns the number of
+    /// images that remain of them. Which candidates are scored again is known once a round is complete;
+    /// before, it counts as many as there can be.
+    fn add_scorings(
+        &mut self,
+        search: &SearchConfig,
+        files: &TrainingFiles,
+        images: usize,
+    ) -> Result<usize, RunError> {
+        let (trials, rescorings) = (files.trials().read()?, files.rescorings().read()?);
+        let seconds = trials.iter().map(|it| it.seconds);
+        for seconds in seconds.chain(rescorings.iter().map(|it| it.seconds)) {
+            self.classified.add(images, seconds);
         }
-        let remaining = all.saturating_sub(recorded.len()).saturating_mul(images);
+        let mut recorded = trials.chunks(search.trials.get());
+        let rescored = (0..search.rounds.get()).map(|round| match recorded.next() {
+            Some(trials) if trials.len() == search.trials.get() => {
+                RoundResults::new(trials, &[]).to_rescore(search).len()
+            }
+            _ => max_rescorings(search, round),
+        });
+        let all = search.rounds.get() * search.trials.get() + rescored.sum::<usize>();
+        let scorings = all.saturating_sub(trials.len() + rescorings.len());
+        let remaining = scorings.saturating_mul(images);
         self.classify = self.classify.saturating_add(remaining);
-        remaining
+        Ok(remaining)
     }
 
     /// Its duration with this many jobs: the final trainings begin when all folds are done.
@@ -318,6 +337,12 @@ impl RemainingWork {
             classify: self.classified.rate(self.classify)?,
         })
     }
+}
+
+/// How many candidates of a fold are scored again, at most.
+fn all_rescorings(search: &SearchConfig) -> usize {
+    let rounds = 0..search.rounds.get();
+    rounds.map(|round| max_rescorings(search, round)).sum()
 }
 
 /// The number of images in all batches of these epochs of a training on `images`.

@@ -124,7 +124,7 @@ fn the_policy_has_the_safe_ops_and_ranges() {
     assert_eq!(plan.images_to_train, 2 * 30 + 2 * 2 * 60);
     assert_eq!(plan.images_to_classify, (points + 8) * 30);
     // The network is trained without flips and without a policy.
-    assert_eq!(backend.trained[0], (30, false, 16));
+    assert_eq!(backend.trained[0], (30, false, 4));
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
         search.rounds | 1001 | `--rounds` is 1001
         search.trials | 18446744073709551615 | `--trials` is 18446744073709551615: it must be from 1 to 1000000
         search.top_n | 18446744073709551615 | `--top-n` is 18446744073709551615
+        search.finalists | 101 | `--finalists` is 101: it must be from 0 to 100
         search.sub_policies | 99999999999 | `--sub-policies` is 99999999999: it must be from 1 to 1000
         search.ops_per_sub_policy | 17 | `--ops-per-sub-policy` is 17
         search.draws | 1001 | `--draws` is 1001: it must be from 1 to 1000
@@ -94,7 +95,7 @@ fn contradictory_settings_are_named() {
             search_in(run).ops.push("Rotate".into());
         }),
         ("no ops to search over", &|run| search_in(run).ops.clear()),
-        ("omit the given one", &|run| {
+        ("omit --policy", &|run| {
             run.final_trainings.policy = Some(policy.clone());
         }),
     ];

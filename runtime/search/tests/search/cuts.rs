@@ -58,10 +58,10 @@ fn assert_ends_the_same_from_every_cut(config: &RunConfig) {
         assert!(repeated <= 1, "write {cuts}: {repeated} are repeated");
         cuts += 1;
     }
-    // One line per epoch, trial and point, and several writes per training.
+    // One line per epoch, trial, second scoring and point, and several writes per training.
     assert!(
         cuts > work,
-        "{cuts} writes, {work} epochs, trials and points"
+        "{cuts} writes, {work} epochs, scorings and points"
     );
 }
 

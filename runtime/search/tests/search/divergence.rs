@@ -7,7 +7,9 @@ use faa_search::folds::stratified_folds;
 use faa_search::layout::TrainingId;
 use faa_search::{Event, RunConfig, RunErrorKind};
 
-use crate::fake_backend::{FakeBackend, config, labels, policy_of, run, run_on, search_in};
+use crate::fake_backend::{
+    FakeBackend, config, labels, policy_of, rescored, run, run_on, search_in,
+};
 
 /// A backend whose training of this fold diverges in its second epoch.
 fn diverging(config: &RunConfig, fold: usize) -> FakeBackend {
@@ -25,7 +27,7 @@ fn a_search_continues_without_a_fold_that_diverges() {
     let mut backends = [diverging(&config, 0)];
     let (summary, events) = run_on(folder.path(), &config, &mut backends);
     summary.unwrap();
-    assert_eq!(backends[0].scored, 60);
+    assert_eq!(backends[0].scored, 60 + rescored(folder.path(), 1));
     let is_divergence = |event: &&Event| matches!(event, Event::TrainingDiverged { .. });
     let Some(Event::TrainingDiverged {
         training: TrainingId::Fold(0),

@@ -24,6 +24,8 @@ use faa_system::write_whole;
 pub(crate) struct FakeBackend {
     pub(crate) trained: Vec<(usize, bool, usize)>,
     pub(crate) scored: usize,
+    /// The candidates' rewards instead of their true ones.
+    pub(crate) reward: Option<fn(&ScoringTask<'_>) -> f64>,
     pub(crate) epochs: usize,
     /// The images of a training, and the epoch in which it diverges.
     pub(crate) diverge: Option<(Vec<usize>, usize)>,
@@ -178,12 +180,10 @@ impl Backend for FakeBackend {
         stop: &StopFlag,
     ) -> Result<Score, BackendError> {
         stop.check()?;
-        let steps: Vec<_> = task.candidate.sub_policies().iter().flatten().collect();
-        let scores = steps.iter().map(|step| match step.strength {
-            Strength::Magnitude(magnitude) if step.op == "Rotate" => step.probability * magnitude,
-            _ => 0.0,
-        });
-        let any = scores.sum::<f64>() / steps.len() as f64;
+        let any = match self.reward {
+            Some(reward) => reward(task),
+            None => true_reward(task),
+        };
         self.scored += 1;
         self.spend(stop);
         Ok(Score::new(any, any / 2.0, 1.0 - any))
@@ -272,6 +272,16 @@ fn labels_of(image: usize) -> u32 {
     image as u32 % 3
 }
 
+/// The reward of a candidate without noise.
+pub(crate) fn true_reward(task: &ScoringTask<'_>) -> f64 {
+    let steps: Vec<_> = task.candidate.sub_policies().iter().flatten().collect();
+    let scores = steps.iter().map(|step| match step.strength {
+        Strength::Magnitude(magnitude) if step.op == "Rotate" => step.probability * magnitude,
+        _ => 0.0,
+    });
+    scores.sum::<f64>() / steps.len() as f64
+}
+
 pub(crate) fn config() -> RunConfig {
     let mut config = RunConfig::for_search(Preset::Demo, "glyphs");
     config.common.training.epochs = 2.try_into().unwrap();
@@ -350,4 +360,10 @@ pub(crate) fn run_as(
 /// The content of a run's policy file.
 pub(crate) fn policy_of(run: &Path) -> String {
     fs::read_to_string(run.join("policy.json")).unwrap()
+}
+
+/// The number of candidates of a fold that were scored again.
+pub(crate) fn rescored(run: &Path, fold: usize) -> usize {
+    let log = fs::read_to_string(run.join(format!("fold-{fold}/rescorings.jsonl")));
+    log.unwrap().lines().count()
 }

@@ -6,6 +6,7 @@ mod cuts;
 mod divergence;
 mod fake_backend;
 mod jobs;
+mod noise;
 mod resume;
 mod seeds;
 mod trainings;
@@ -19,7 +20,7 @@ use faa_search::Event;
 use faa_search::config::Augmentation;
 use faa_search::layout::TrainingId;
 
-use fake_backend::{FakeBackend, config, run, run_on, search_in};
+use fake_backend::{FakeBackend, config, rescored, run, run_on, search_in};
 
 #[test]
 fn a_search_ends_with_a_policy_of_the_best_candidates() {
@@ -39,12 +40,15 @@ fn a_search_ends_with_a_policy_of_the_best_candidates() {
     let most_used = uses.iter().max_by_key(|(_, count)| **count).unwrap().0;
     assert_eq!(*most_used, "Rotate", "{uses:?}");
 
-    assert_eq!(backend.scored, 120);
+    let rescored = rescored(folder.path(), 0) + rescored(folder.path(), 1);
+    assert_eq!(backend.scored, 120 + rescored);
+    // The first 20 trials and nine finalists of a first round, and nine of a second, on two folds.
+    assert!((58..=76).contains(&rescored), "{rescored}");
     // Folds are trained with Cutout and without a policy; final trainings use every image.
-    assert_eq!(backend.trained[..2], [(30, false, 16), (30, false, 16)]);
-    let base = [(60, false, 0), (60, false, 16)];
+    assert_eq!(backend.trained[..2], [(30, false, 4), (30, false, 4)]);
+    let base = [(60, false, 0), (60, false, 4)];
     assert_eq!(backend.trained[2..4], base);
-    assert_eq!(backend.trained[4..], [(60, true, 16); 3]);
+    assert_eq!(backend.trained[4..], [(60, true, 4); 3]);
     let results = summary.final_trainings.iter();
     let augmentations: Vec<_> = results.map(|result| result.augmentation).collect();
     assert_eq!(augmentations[..4], Augmentation::BASELINES);
@@ -77,14 +81,20 @@ fn everything_is_reported_and_recorded() {
     let Event::Planned(plan) = &events[0] else {
         panic!("{:?}", events[0])
     };
-    // Two folds of 30 images and five final trainings of 60, two epochs each; 120 trials of five
-    // draws of 30 images.
+    // Two folds of 30 images and five final trainings of 60, two epochs each; 120 trials and at most 76
+    // second scorings of five draws of 30 images.
     assert_eq!(plan.images_to_train, 2 * 2 * 30 + 5 * 2 * 60);
-    assert_eq!(plan.images_to_classify, 120 * 5 * 30);
+    assert_eq!((plan.trials, plan.rescorings), (120, 76));
+    assert_eq!(plan.images_to_classify, (120 + 76) * 5 * 30);
     let expected = plan.images_to_train as f64 / 100.0 + plan.images_to_classify as f64 / 400.0;
     assert!((plan.estimated_seconds / expected - 1.0).abs() < 1e-9);
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::TrialDone { .. })), 120);
+    let rescored = rescored(folder.path(), 0) + rescored(folder.path(), 1);
+    let is_rescored = |event: &Event| matches!(event, Event::TrialRescored { .. });
+    assert_eq!(count(is_rescored), rescored);
+    let is_measured = |event: &Event| matches!(event, Event::ReliabilityMeasured(_));
+    assert_eq!(count(is_measured), 1);
     assert_eq!(count(|event| matches!(event, Event::EpochDone { .. })), 14);
     assert!(matches!(events.last(), Some(Event::Finished(_))));
 

@@ -5,30 +5,46 @@ use std::path::Path;
 use faa_search::backend::StopFlag;
 use faa_search::{Event, RunDirectory, RunErrorKind};
 
-use crate::fake_backend::{FakeBackend, config, policy_of, run, run_in, run_on};
+use crate::fake_backend::{FakeBackend, config, policy_of, rescored, run, run_in, run_on};
 
-/// Epochs of two folds and five final trainings, and trials of two folds.
+/// Epochs of two folds and five final trainings.
 const EPOCHS: usize = 2 * 2 + 5 * 2;
-const TRIALS: usize = 120;
+
+/// How many candidates an uninterrupted search scores: 60 trials of two folds, and second scorings.
+fn scorings() -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let mut backend = FakeBackend::default();
+    run(folder.path(), &config(), &mut backend).unwrap();
+    let rescored = rescored(folder.path(), 0) + rescored(folder.path(), 1);
+    assert_eq!(backend.scored, 120 + rescored);
+    backend.scored
+}
 
 #[test]
 fn a_search_stopped_anywhere_has_the_same_policy_and_repeats_nothing() {
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &config(), &mut FakeBackend::default()).unwrap();
 
-    // In the first training, in the first round, between rounds and folds, and in the final trainings.
-    for budget in [1, 2, 5, 31, 33, 62, 63, 100, 124, 127, 133] {
+    let scorings = scorings();
+    let all = EPOCHS + scorings;
+    // In the first training, in the first round, in its second scorings, between rounds and folds, and
+    // in the final trainings.
+    let budgets = [1, 2, 5, 31, 33, 40, 52, 62, 63, 90, 100, 124, 127, 133];
+    for budget in budgets
+        .into_iter()
+        .chain([11, 10, 7, 1].map(|left| all - left))
+    {
         let folder = tempfile::tempdir().unwrap();
-        let (epochs, trials) = stopped_after(folder.path(), budget);
+        let (epochs, scored) = stopped_after(folder.path(), budget);
         let mut backend = FakeBackend::default();
         run(folder.path(), &config(), &mut backend).unwrap();
         assert_eq!(policy_of(folder.path()), policy_of(whole.path()));
-        assert_eq!(trials + backend.scored, TRIALS, "after {budget}");
+        assert_eq!(scored + backend.scored, scorings, "after {budget}");
         assert_eq!(epochs + backend.epochs, EPOCHS, "after {budget}");
     }
 }
 
-/// Stops a search after `budget` epochs and trials, and returns the number of each.
+/// Stops a search after `budget` epochs and scorings, and returns the number of each.
 fn stopped_after(out: &Path, budget: usize) -> (usize, usize) {
     let mut backend = FakeBackend {
         budget: Some(budget),
@@ -51,14 +67,14 @@ fn folds_in_parallel_give_the_same_policy() {
     run_on(three.path(), &config(), &mut backends).0.unwrap();
     assert_eq!(policy_of(one.path()), policy_of(three.path()));
     let total: usize = backends.iter().map(|backend| backend.scored).sum();
-    assert_eq!(total, TRIALS);
+    assert_eq!(total, scorings());
 }
 
 #[test]
 fn a_failure_stops_all_parallel_workers() {
     let folder = tempfile::tempdir().unwrap();
     let mut backends = [(); 2].map(|()| FakeBackend::default());
-    // Whichever takes the first fold, the second fails; the first would run 60 trials.
+    // Whichever takes the first fold, the second fails; the first would run 60 trials or more.
     backends[1].fail = true;
     let stop = StopFlag::new();
     let directory = RunDirectory::open(folder.path(), &config(), 1).unwrap();
@@ -86,7 +102,7 @@ fn a_finished_search_is_reported_again_and_repeats_nothing() {
 #[test]
 fn a_run_continues_after_its_data_set_has_moved() {
     let folder = tempfile::tempdir().unwrap();
-    let (epochs, trials) = stopped_after(folder.path(), 40);
+    let (epochs, scored) = stopped_after(folder.path(), 40);
     let mut moved = config();
     moved.common.data = "folder:moved".into();
     let mut backends = [FakeBackend::default()];
@@ -94,8 +110,8 @@ fn a_run_continues_after_its_data_set_has_moved() {
     summary.unwrap();
     let [backend] = backends;
     assert_eq!(
-        (epochs + backend.epochs, trials + backend.scored),
-        (EPOCHS, TRIALS)
+        (epochs + backend.epochs, scored + backend.scored),
+        (EPOCHS, scorings())
     );
     let (recorded, current) = ("glyphs".into(), "folder:moved".into());
     assert_eq!(events[0], Event::DataMoved { recorded, current });

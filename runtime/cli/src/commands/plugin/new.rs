@@ -11,7 +11,7 @@ use crate::template;
 /// Create a plugin crate with an example op.
 #[derive(Args)]
 #[command(after_help = "\
-The crate includes the sources of the SDK. To build it, Rust 1.95 or newer is needed.
+The crate includes the sources of the SDK. To build it, Rust 1.88 or newer is needed.
 
 Examples:
   faa-runtime plugin new vignette

@@ -30,7 +30,7 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
         }
         (legend(&[
             (Swatch::Line("accent"), "accuracy of all images, with its interval"),
-            (Swatch::Line("second"), "accuracy of the class that suffers most"),
+            (Swatch::Line("second"), "accuracy of the worst-affected class"),
             (Swatch::Line("dot dashed"), "the lowest accepted accuracy of all images"),
             (Swatch::Full, "a measured value; the shaded range is safe"),
         ]))

@@ -90,7 +90,7 @@ pub(in crate::page) fn headline(finding: Finding) -> &'static str {
             "Ops are not applied much less often than by chance; how much they change images was \
              not measured"
         }
-        Finding::NoSign => "No sign of a fall back to the identity",
+        Finding::NoSign => "No sign of a collapse to the identity",
     }
 }
 

@@ -4,7 +4,7 @@ use faa_search::config::{Reward, SearchConfig};
 use faa_search::trial::Trial;
 use maud::{Markup, html};
 
-use super::{Sign, Swatch, callout, d_a, legend};
+use super::{Sign, Swatch, callout, d_a, legend, rescoring};
 use crate::page::chart::{Axis, Plot};
 use crate::page::record::{FoldRecord, Record};
 use crate::page::statistics::{best_so_far, expected_best};
@@ -85,6 +85,7 @@ pub(in crate::page) fn body(record: &Record, search: &SearchConfig) -> Markup {
                 "rewards. The closer n is to m, the fewer trials it depends on; above m there is no "
                 "estimate, and the line ends."
             }
+            (rescoring::body(record, search))
         }
     }
 }
@@ -117,7 +118,8 @@ fn chart(fold: &FoldRecord, axes: &Axes) -> Markup {
     let random = (random.len() >= MIN_RANDOM_TRIALS).then_some(random);
     let drawn = html! {
         (dots(&plot, fold, axes))
-        @for trials in fold.rounds() {
+        @for round in fold.rounds() {
+            @let trials = round.trials();
             @let round = trials[0].round;
             @if round > 0 { (plot.divider(round as f64 * axes.round as f64)) }
             @if let Some(random) = &random { (expectation(&plot, random, round, axes)) }

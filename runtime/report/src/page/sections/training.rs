@@ -1,6 +1,6 @@
 //! How the networks of the folds were trained.
 
-use faa_search::config::TrainingConfig;
+use faa_search::config::{FoldAugment, SearchConfig, TrainingConfig};
 use faa_search::results::{Epoch, Evaluation};
 use maud::{Markup, html};
 
@@ -40,12 +40,20 @@ impl Axes {
 }
 
 /// Error and loss by epoch, for each fold.
-pub(in crate::page) fn body(record: &Record, config: &TrainingConfig) -> Markup {
+pub(in crate::page) fn body(
+    record: &Record,
+    config: &TrainingConfig,
+    search: &SearchConfig,
+) -> Markup {
     let axes = Axes::new(record, config.epochs.get());
+    let policy = match search.fold_augment {
+        FoldAugment::Base => "without a policy",
+        FoldAugment::Uniform => "after a random sub-policy for every image and epoch",
+    };
     html! {
         p {
             "On each fold’s D" sub { "M" } " a network is trained with the base augmentation (crop, "
-            "flip and Cutout) and without a policy. Candidates are scored with it on the fold’s "
+            "flip and Cutout) " (policy) ". Candidates are scored with it on the fold’s "
             (d_a()) "."
         }
         @if record.folds.is_empty() {
