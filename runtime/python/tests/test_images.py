@@ -51,7 +51,9 @@ def test_results_are_whole_pil_images():
     """Their memory is written by this package, and not by Pillow."""
     for mode in ("L", "RGB", "RGBA"):
         original = Image.fromarray(image(mode=mode))
+        original.info["comment"] = "mine"
         result = POLICY(original, **KEY)
+        assert result.info == {"comment": "mine"} and result.info is not original.info
         again = Image.frombytes(mode, result.size, result.tobytes())
         for change in (
             lambda it: it.convert("RGBA"),

@@ -35,7 +35,6 @@ print(without - before, tasks() - without)
     assert printed.stdout.split() == [b"0", b"3"]
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_pools_and_plugins_survive_fork_spawn_and_forkserver(tmp_path):
     (tmp_path / "test.wasm").write_bytes(plugin.assemble())
     script = Path(__file__).with_name("forks.py")

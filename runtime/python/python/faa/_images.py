@@ -66,7 +66,7 @@ def array_layout(image: Any, layouts: tuple[str, ...], name: str = "an array") -
     if layout[-1] == "C" and image.shape[-1] not in (1, 3, 4):
         raise TypeError(
             f"{name} of shape {image.shape} is not {layout}: it must end in 1, 3 or 4 channels; for "
-            f"channels first, call `numpy.moveaxis(image, {-3}, -1)`"
+            "channels first, call `numpy.moveaxis(image, -3, -1)`"
         )
     return layout
 
@@ -151,8 +151,11 @@ def _pil(image: Any, out: Any, work: Work) -> Any:
         data = bytearray(height * width * channels)
         original = memoryview(image.tobytes()).cast("B", shape)
         work(original, memoryview(data).cast("B", shape), "HWC")
-        return pillow.frombytes(image.mode, image.size, data)
-    work(source, target, "HWC")
+        result = pillow.frombytes(image.mode, image.size, data)
+    else:
+        work(source, target, "HWC")
+    # As Pillow's own operations do.
+    result.info = image.info.copy()
     return result
 
 

@@ -1,7 +1,6 @@
 """The ops that policies are made of, and plugins that add to them."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -144,7 +143,4 @@ def native(plugins: Plugins | None) -> _faa.Ops:
 
 @cache
 def _builtin() -> _faa.Ops:
-    nothing: Iterable[str] = ()
-    return _faa.Ops(
-        list(nothing), allow_native=False, memory_mib=1, total_memory_mib=1, call_seconds=1.0
-    )
+    return _faa.Ops([], allow_native=False, memory_mib=1, total_memory_mib=1, call_seconds=1.0)
