@@ -428,12 +428,7 @@ fn no_plugin_that_was_asked_for_is_left_out() {
         assert!(!folder.join("run").exists());
     }
     // Nothing else needs them all.
-    let ops = folder
-        .faa_runtime("ops --plugins misnamed")
-        .output()
-        .unwrap();
-    assert!(ops.status.success());
-    let warning = String::from_utf8_lossy(&ops.stderr);
+    let [_, warning] = output_of(&mut folder.faa_runtime("ops --plugins misnamed"));
     assert_eq!(warning, "warning: there is no plugin in misnamed\n");
 }
 

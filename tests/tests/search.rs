@@ -57,6 +57,70 @@ fn a_search_that_is_stopped_continues_to_the_same_policy() {
     assert_eq!(policy_of(folder.path()), policy_of(uninterrupted.path()));
 }
 
+/// Four policies in two rungs, and five fixed ones in both.
+const SHORT_TRAININGS: [(&str, &str); 9] = [
+    ("--data", "glyphs"),
+    ("--objective", "train"),
+    ("--images", "100"),
+    ("--entrants", "4"),
+    ("--rungs", "2"),
+    ("--reduction", "2"),
+    ("--rung-epochs", "3"),
+    ("--early-epochs", "2"),
+    ("--final-trainings", "policy"),
+];
+
+#[test]
+fn short_trainings_that_are_stopped_continue_to_the_same_policy() {
+    let uninterrupted = data_set();
+    let text = stdout_of(&mut search_with(uninterrupted.path(), &SHORT_TRAININGS));
+    assert_contains(&text, &["last rung", "validation loss", "trivialaugment"]);
+    assert_contains(&text, &["the policy + base", "policy: run/policy.json"]);
+    let run = uninterrupted.join("run");
+    let result = &json_in(&run.join("summary.json"))["halving"];
+    let standings = result["standings"].as_array().unwrap();
+    // Two searched policies, the base augmentation, two shipped policies, and those of the audit and of
+    // density matching.
+    assert_eq!(standings.len(), 7);
+    assert!(standings.iter().any(|it| it["name"] == "audited"));
+    assert!(
+        standings
+            .iter()
+            .all(|it| it["losses"].as_array().unwrap().len() == 2)
+    );
+    assert!(!result["effects"].as_array().unwrap().is_empty());
+    let policy: Value = serde_json::from_str(&policy_of(uninterrupted.path())).unwrap();
+    assert_eq!(policy["provenance"]["objective"], "train");
+    stdout_of(&mut uninterrupted.faa_runtime("policy check run/policy.json"));
+    let page = uninterrupted.read("run/report.html");
+    assert_contains(
+        &page,
+        &[
+            "Which ops are safe",
+            "Successive halving",
+            "The last rung",
+            "What each op does",
+        ],
+    );
+
+    let folder = data_set();
+    let mut running = Running::start(&mut search_with(folder.path(), &SHORT_TRAININGS));
+    running.wait_for(|event| event["training"]["halving"]["rung"] == 1);
+    running.signal("INT");
+    running.assert_fails(&["stopped; the same command continues"]);
+    let [_, message] = output_of(&mut search_with(folder.path(), &SHORT_TRAININGS));
+    assert_contains(&message, &["(already finished)", "rung 2 of 2: entrant "]);
+    assert_eq!(policy_of(folder.path()), policy_of(uninterrupted.path()));
+}
+
+#[test]
+fn options_of_short_trainings_need_their_objective() {
+    let folder = data_set();
+    let mut density = search_with(folder.path(), &[("--rungs", "2")]);
+    let expected = "--rungs is an option of short trainings: add --objective train";
+    assert_fails(&mut density, 2, &[expected]);
+}
+
 #[test]
 fn a_different_configuration_in_the_same_directory_is_refused() {
     let folder = data_set();

@@ -14,6 +14,9 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 /// The minimum time between two lines of progress in plain output.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The maximum number of policies of a rung that are named.
+const MAX_NAMES: usize = 12;
+
 /// The state of the display.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -62,13 +65,19 @@ impl Progress {
                 resumed,
             } => {
                 let on = match training {
-                    TrainingId::Audit | TrainingId::Fold(_) => "held-out",
+                    TrainingId::Audit | TrainingId::Fold(_) | TrainingId::Halving { .. } => {
+                        "held-out"
+                    }
                     TrainingId::Final { .. } => "test",
+                };
+                let loss = match training {
+                    TrainingId::Halving { .. } => format!("loss {:.4}, ", evaluation.loss),
+                    _ => String::new(),
                 };
                 let note = if *resumed { " (already finished)" } else { "" };
                 let error = 100.0 * evaluation.error;
                 self.line(&format!(
-                    "{}: {on} error {error:.1} %{note}",
+                    "{}: {on} {loss}error {error:.1} %{note}",
                     short(*training)
                 ));
             }
@@ -171,16 +180,28 @@ impl Progress {
                     images / seconds,
                 ));
             }
-            Event::PolicyWritten {
-                file,
-                sub_policies: 0,
-            } => self.line(&format!("policy written to {}", file.display())),
-            Event::PolicyWritten { file, sub_policies } => {
+            Event::RungStarted {
+                rung,
+                rungs,
+                entrants,
+                epochs,
+                seeds,
+            } => {
+                let more = entrants.len().saturating_sub(MAX_NAMES);
+                let mut names = entrants[..entrants.len() - more].join(", ");
+                if more > 0 {
+                    names += &format!(" and {more} more");
+                }
+                let plural = if *seeds == 1 { "" } else { "s" };
                 self.line(&format!(
-                    "{sub_policies} sub-policies written to {}",
-                    file.display()
+                    "rung {} of {rungs}: {names}; {epochs} epochs, {seeds} seed{plural}",
+                    rung + 1,
                 ));
             }
+            Event::PolicyWritten { file, sub_policies } => self.line(&match sub_policies {
+                0 => format!("policy written to {}", file.display()),
+                _ => format!("{sub_policies} sub-policies written to {}", file.display()),
+            }),
             Event::Finished(_) => self.end(),
             _ => {}
         }
@@ -202,26 +223,29 @@ impl Progress {
             "{train} training and {test} test images of {width}×{height} in {} classes, on {}",
             plan.classes, plan.device
         ));
-        let search = match (plan.folds, plan.points) {
-            (0, 0) => String::new(),
-            (0, points) => format!("{points} measurements of ops, "),
-            (folds, _) => format!(
-                "{folds} folds, {} trials, up to {} candidates scored again, ",
-                plan.trials, plan.rescorings
-            ),
-        };
-        self.line(&format!(
-            "{search}{} final trainings; run directory {}",
-            plan.final_trainings,
-            plan.run.display()
-        ));
+        let mut parts = Vec::new();
+        if plan.points > 0 {
+            parts.push(format!("{} measurements of ops", plan.points));
+        }
+        if plan.folds > 0 {
+            parts.push(format!(
+                "{} folds, {} trials, up to {} candidates scored again",
+                plan.folds, plan.trials, plan.rescorings
+            ));
+        }
+        if plan.rung_trainings > 0 {
+            parts.push(format!("{} short trainings", plan.rung_trainings));
+        }
+        parts.push(format!("{} final trainings", plan.final_trainings));
+        let (parts, run) = (parts.join(", "), plan.run.display());
+        self.line(&format!("{parts}; run directory {run}"));
         let images = [plan.images_to_train, plan.images_to_classify];
         if let Some(line) = jobs_line(plan.jobs, &plan.measured, images) {
             self.line(&line);
         }
         if let Some(seeds) = &plan.seed_count {
-            let option = match plan.folds {
-                0 => "--seeds",
+            let option = match (plan.folds, plan.rung_trainings) {
+                (0, 0) => "--seeds",
                 _ => "--final-seeds",
             };
             self.line(&format!("{seeds} ({option} overrides this in a new run)"));
@@ -319,6 +343,11 @@ fn short(training: TrainingId) -> String {
     match training {
         TrainingId::Audit => "training for the audit".to_owned(),
         TrainingId::Fold(fold) => format!("training fold {fold}"),
+        TrainingId::Halving {
+            rung,
+            entrant,
+            seed,
+        } => format!("rung {}, entrant {entrant}, seed {seed}", rung + 1),
         TrainingId::Final { augmentation, seed } => {
             format!("final training with {}, seed {seed}", augmentation.name())
         }

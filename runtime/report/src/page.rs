@@ -11,11 +11,12 @@
 //! ```
 //!
 //! The page shows the configuration, the training curves of the folds, the rewards of the trials
-//! compared with what random search is expected to find, the ops that the search preferred, the
-//! policy with real images under it, and the final trainings. Its top says whether the search has
-//! fallen back to doing nothing: it has if the top n candidates leave an image untouched more than
-//! 1.5 times as often as uniformly random ones, or if the policy changes a pixel by less than half as
-//! much as random policies do. If the latter was not measured, the question is left open.
+//! compared with what random search is expected to find, the ops that the search preferred, the rungs
+//! of successive halving with what each op does, the policy with real images under it, and the final
+//! trainings. Its top says whether a search by density matching has fallen back to doing nothing: it has
+//! if the top n candidates leave an image untouched more than 1.5 times as often as uniformly random
+//! ones, or if the policy changes a pixel by less than half as much as random policies do. If the latter
+//! was not measured, the question is left open.
 //!
 //! Of an audit, it shows a small curve for each op: accuracy over its values with intervals, what is
 //! accepted, the safe range, the worst-affected class, and an image that the op breaks.
@@ -63,7 +64,8 @@ use self::evidence::Evidence;
 pub use self::origin::name_data;
 use self::record::Record;
 use self::sections::{
-    Section, audit, configuration, final_trainings, images, ops, policy, reward, summary, training,
+    Section, audit, configuration, final_trainings, halving, images, ops, policy, reward, summary,
+    training,
 };
 
 /// How many images a page shows if no number is chosen.
@@ -188,21 +190,22 @@ fn page(record: &Record, evidence: &Evidence<'_>) -> Markup {
     }
 }
 
-/// The sections of a search, or those of a training.
+/// The sections of a search, an audit or a training.
 fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
     let section = |id, heading, body| Section { id, heading, body };
     let config = record.config();
-    let mut sections = Vec::new();
-    if config.audit.is_some() {
-        let audit = audit::body(record, evidence);
-        sections.push(section("audit", "Which ops are safe", audit));
-    }
     let configuration = configuration::body(record);
-    sections.push(section(
+    let mut sections = vec![section(
         "configuration",
         "Configuration and provenance",
         configuration,
-    ));
+    )];
+    if config.audit.is_some() {
+        let audit = section("audit", "Which ops are safe", audit::body(record, evidence));
+        // It is what an audit is about, and one of the beginnings of a search.
+        let index = if config.is_search() { 1 } else { 0 };
+        sections.insert(index, audit);
+    }
     if let Some(search) = &config.search {
         let training = training::body(record, &config.common.training, search);
         let ops = ops::body(search, evidence);
@@ -212,7 +215,11 @@ fn sections(record: &Record, evidence: &Evidence<'_>) -> Vec<Section> {
             section("ops", "What the search preferred", ops),
         ]);
     }
-    if config.search.is_some() || evidence.policy.is_some() {
+    if let Some(config) = &config.halving {
+        let body = halving::body(record, config);
+        sections.push(section("halving", "Successive halving", body));
+    }
+    if config.is_search() || evidence.policy.is_some() {
         let images = images::body(record, evidence);
         sections.extend([
             section("policy", "The policy", policy::body(record, evidence)),

@@ -16,16 +16,17 @@
 //! ```
 //!
 //! ```text
-//! tensorboard/fold-0/events.out.tfevents.…           train/…, validation/…, search/…
-//! tensorboard/final/cutout-0/events.out.tfevents.…   train/…, test/…
+//! tensorboard/fold-0/events.out.tfevents.…               train/…, validation/…, search/…
+//! tensorboard/halving/rung-0/3-0/events.out.tfevents.…   train/…, validation/…
+//! tensorboard/final/cutout-0/events.out.tfevents.…       train/…, test/…
 //! ```
 //!
 //! - `train/loss`, `train/error`, `train/learning_rate` and `train/images_per_second`: a point per
 //!   epoch;
 //! - `search/reward` and `search/best`, the best of the round so far: a point per trial, counted
 //!   through the rounds of a fold;
-//! - `validation/error` and `validation/loss` of a fold's network on D_A, or `test/error` and
-//!   `test/loss` of a final network on the test split: one point, at the last epoch.
+//! - `validation/error` and `validation/loss` of a fold's or a rung's network on its held-out images, or
+//!   `test/error` and `test/loss` of a final network on the test split: one point, at the last epoch.
 //!
 //! The files are derived: they are written, and never read. At the first point of a training, a
 //! process writes its file anew from the logs of the run directory, and appends from then on. So

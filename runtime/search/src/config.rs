@@ -3,6 +3,7 @@
 mod audit;
 mod augmentation;
 pub(crate) mod check;
+mod halving;
 mod presets;
 pub(crate) mod ranges;
 
@@ -17,12 +18,13 @@ use crate::sampler::TpeConfig;
 
 pub use self::audit::{AuditConfig, AuditedOp, Tolerance};
 pub use self::augmentation::Augmentation;
+pub use self::halving::{HalvingConfig, OpValues, RangedOp, RungPhase};
 
 /// The number of seeds per augmentation if it is left open and the final trainings take less than an hour
 /// with it: the fewest with which an interval means something.
 pub(crate) const SEEDS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// A run: an audit or a search, and final trainings, or final trainings alone. Two runs with equal
+/// A run: an audit, a search or both, and final trainings, or final trainings alone. Two runs with equal
 /// configurations, on one machine, device and number of threads, give equal policies and networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,13 +35,30 @@ pub struct RunConfig {
     /// How ops are audited, and a policy is made of those that are safe; `None` for no audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditConfig>,
-    /// How a policy is searched for; `None` trains with a policy that is given.
+    /// How a policy is searched for by density matching; `None` for no such search.
     pub search: Option<SearchConfig>,
+    /// How a policy is searched for by short trainings; `None` for no such search. The policies that
+    /// `audit` and `search` make are then two of those that it compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<HalvingConfig>,
     /// The trainings on all images that show what the policy is worth.
     pub final_trainings: FinalTrainings,
 }
 
 impl RunConfig {
+    /// Whether the run searches for its policy; otherwise it audits, or trains with a given one.
+    pub fn is_search(&self) -> bool {
+        self.search.is_some() || self.halving.is_some()
+    }
+
+    /// All trainings of halving, in order; none without it.
+    pub fn rung_phases(&self) -> Vec<RungPhase> {
+        // The base augmentation alone, TrivialAugment, RandAugment, and what these make.
+        let fixed = 3 + usize::from(self.audit.is_some()) + usize::from(self.search.is_some());
+        let phases = |halving: &HalvingConfig| halving.phases(fixed);
+        self.halving.as_ref().map_or_else(Vec::new, phases)
+    }
+
     /// The number of epochs of a final training.
     pub fn final_epochs(&self) -> NonZeroUsize {
         let own = self.final_trainings.epochs;
@@ -152,7 +171,7 @@ impl TrainingConfig {
     }
 }
 
-/// How a policy is searched for.
+/// How a policy is searched for by density matching, as Fast AutoAugment does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -13,7 +13,8 @@ use crate::VERSION;
 use crate::config::RunConfig;
 use crate::environment::Environment;
 use crate::event::Event;
-use crate::files::{FaultPoint, FileError, FileErrorKind, Files, open, parse, read};
+use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log, open, parse, read};
+use crate::halving::Entrant;
 use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
 
 /// The directory of one run, locked by this process until the value is dropped.
@@ -141,6 +142,8 @@ impl RunDirectory {
             }
         }
         layout.environment().repair()?;
+        remove_partial_files(&layout.halving_folder())?;
+        layout.entrants().repair()?;
         for id in layout.trainings()? {
             let training = layout.training(id);
             remove_partial_files(training.folder())?;
@@ -182,6 +185,13 @@ impl RunDirectory {
         let folder = training.folder();
         create_folder(folder).map_err(FileError::io("create the folder", folder))?;
         Ok(training)
+    }
+
+    /// The log of the policies of successive halving, whose folder is created if it is missing.
+    pub(crate) fn create_entrants(&self) -> Result<Log<Entrant>, FileError> {
+        let folder = self.layout.halving_folder();
+        create_folder(&folder).map_err(FileError::io("create the folder", &folder))?;
+        Ok(self.layout.entrants())
     }
 
     /// What there is to know about the directory before the run begins.
@@ -262,10 +272,8 @@ fn has_no_locks(error: &io::Error) -> bool {
 fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
     let path = path.display();
     let command = |run: &RunRecord| match &run.config {
+        config if config.is_search() => "search",
         RunConfig { audit: Some(_), .. } => "audit",
-        RunConfig {
-            search: Some(_), ..
-        } => "search",
         _ => "train",
     };
     let config = |run: &RunRecord| {
@@ -304,9 +312,9 @@ fn different_seeds(
     recorded: &RunRecord,
     current: &RunRecord,
 ) -> Option<String> {
-    let option = match current.config.search {
-        Some(_) => "--final-seeds",
-        None => "--seeds",
+    let option = match current.config.is_search() {
+        true => "--final-seeds",
+        false => "--seeds",
     };
     let seeds = |run: &RunRecord| run.config.final_trainings.seeds;
     match (seeds(recorded), seeds(current)) {

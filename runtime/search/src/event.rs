@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Audit;
 use crate::environment::Environment;
+use crate::halving::HalvingResult;
 use crate::layout::TrainingId;
 use crate::reliability::Reliability;
 use crate::results::{Divergence, Epoch, Evaluation, JobRates, Rates};
@@ -62,8 +63,8 @@ pub enum Event {
     TrainingDone {
         /// The training.
         training: TrainingId,
-        /// The network's evaluation: on the held-out images for a fold or an audit, on the test split for
-        /// a final training.
+        /// The network's evaluation: on the test split for a final training, on the held-out images for
+        /// all others.
         evaluation: Evaluation,
         /// Whether it was already finished.
         resumed: bool,
@@ -150,6 +151,22 @@ pub enum Event {
     },
     /// All ops are measured; these are safe.
     AuditDone(Box<Audit>),
+    /// A rung of successive halving starts. The first rung starts with its random policies; more are
+    /// proposed when those have been trained.
+    RungStarted {
+        /// The rung, from 0.
+        rung: usize,
+        /// The number of rungs.
+        rungs: usize,
+        /// The names of its policies so far.
+        entrants: Vec<String>,
+        /// The number of epochs per training.
+        epochs: usize,
+        /// The number of seeds per policy.
+        seeds: usize,
+    },
+    /// Successive halving is finished.
+    HalvingDone(HalvingResult),
     /// A network was evaluated on the test split, by `evaluate`.
     Evaluated {
         /// The network's file.
@@ -161,7 +178,7 @@ pub enum Event {
     PolicyWritten {
         /// Its file.
         file: PathBuf,
-        /// Its number of sub-policies.
+        /// Its number of sub-policies; 0 for a sampler.
         sub_policies: usize,
     },
     /// The run is finished.
@@ -190,6 +207,8 @@ pub struct Plan {
     pub rescorings: usize,
     /// The number of points of an audit: ops at their values.
     pub points: usize,
+    /// The number of short trainings of successive halving; 0 without it.
+    pub rung_trainings: usize,
     /// The number of final trainings.
     pub final_trainings: usize,
     /// How the number of seeds of each was chosen; `None` if the configuration gives it.

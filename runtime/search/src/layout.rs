@@ -14,6 +14,8 @@
 //! audit/…                         the network of an audit, like a fold's, and:
 //! audit/points.jsonl              a line per op and value
 //! audit.json                      which ops are safe
+//! halving/entrants.jsonl          a line per policy and rung of successive halving
+//! halving/rung-0/3-0/…            a training of rung 0: policy 3, seed 0; without its network
 //! policy.json                     the policy that was found or given
 //! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
@@ -33,6 +35,7 @@ use crate::audit::Point;
 use crate::config::Augmentation;
 use crate::environment::Environment;
 use crate::files::{FileError, Log};
+use crate::halving::Entrant;
 use crate::results::Epoch;
 use crate::trial::{Rescoring, Trial};
 
@@ -50,6 +53,15 @@ pub enum TrainingId {
     Audit,
     /// The training of a fold's network; the fold is counted from 0.
     Fold(usize),
+    /// A short training of successive halving.
+    Halving {
+        /// The rung, from 0.
+        rung: usize,
+        /// The policy's number.
+        entrant: usize,
+        /// The number of the seed within the rung, from 0.
+        seed: usize,
+    },
     /// A final training.
     Final {
         /// Its augmentation.
@@ -64,6 +76,14 @@ impl fmt::Display for TrainingId {
         match self {
             Self::Audit => write!(f, "training for the audit"),
             Self::Fold(fold) => write!(f, "training of fold {fold}"),
+            Self::Halving {
+                rung,
+                entrant,
+                seed,
+            } => write!(
+                f,
+                "training of entrant {entrant} in rung {rung}, seed {seed}"
+            ),
             Self::Final { augmentation, seed } => {
                 write!(
                     f,
@@ -81,6 +101,11 @@ impl TrainingId {
         match self {
             Self::Audit => "audit".to_owned(),
             Self::Fold(fold) => format!("fold-{fold}"),
+            Self::Halving {
+                rung,
+                entrant,
+                seed,
+            } => format!("halving/rung-{rung}/{entrant}-{seed}"),
             Self::Final { augmentation, seed } => format!("final/{}-{seed}", augmentation.name()),
         }
     }
@@ -137,6 +162,16 @@ impl Layout {
         self.path.join("origin")
     }
 
+    /// The folder of successive halving.
+    pub(crate) fn halving_folder(&self) -> PathBuf {
+        self.path.join("halving")
+    }
+
+    /// The policies of successive halving, a line per policy and rung.
+    pub fn entrants(&self) -> Log<Entrant> {
+        Log::new(self.halving_folder().join("entrants.jsonl"))
+    }
+
     pub(crate) fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
     }
@@ -153,8 +188,8 @@ impl Layout {
         self.path.join("tensorboard").join(id.folder())
     }
 
-    /// All trainings that have a folder: an audit's, then folds, then final ones, each kind in ascending order. Folders with other
-    /// names are ignored.
+    /// All trainings that have a folder: an audit's, then folds, rungs and final ones, each kind in
+    /// ascending order. Folders with other names are ignored.
     ///
     /// # Errors
     ///
@@ -170,10 +205,24 @@ impl Layout {
                 seed: seed.parse().ok()?,
             })
         };
+        let rung = |name: &str| name.strip_prefix("rung-")?.parse().ok();
+        let of_rung = |rung, name: &str| {
+            let (entrant, seed) = name.split_once('-')?;
+            Some(TrainingId::Halving {
+                rung,
+                entrant: entrant.parse().ok()?,
+                seed: seed.parse().ok()?,
+            })
+        };
         let folders = names_in(&self.path)?;
+        let rungs = names_in(&self.halving_folder())?;
         let final_folders = names_in(&self.path.join("final"))?;
         let training = |name: &String| audit(name).or_else(|| fold(name));
         let mut ids: Vec<TrainingId> = folders.iter().filter_map(training).collect();
+        for number in rungs.iter().filter_map(|name| rung(name)) {
+            let folders = names_in(&self.halving_folder().join(format!("rung-{number}")))?;
+            ids.extend(folders.iter().filter_map(|name| of_rung(number, name)));
+        }
         ids.extend(final_folders.iter().filter_map(|name| final_training(name)));
         ids.retain(|id| self.path.join(id.folder()).is_dir());
         ids.sort();
@@ -223,8 +272,8 @@ impl TrainingFiles {
         self.folder.join("network.safetensors")
     }
 
-    /// The network's evaluation: on the held-out images for a fold or an audit, on the test split for a
-    /// final training.
+    /// The network's evaluation: on the test split for a final training, on the held-out images for all
+    /// others.
     pub fn evaluation(&self) -> PathBuf {
         self.folder.join("evaluation.json")
     }
@@ -234,9 +283,14 @@ impl TrainingFiles {
         self.folder.join("diverged.json")
     }
 
-    /// Whether no epoch remains.
-    pub(crate) fn is_finished(&self) -> bool {
+    /// Whether no epoch remains of a training whose network is needed afterwards.
+    pub(crate) fn is_trained(&self) -> bool {
         self.network().exists() || self.diverged().exists()
+    }
+
+    /// Whether no epoch remains of a training of which only the evaluation is needed.
+    pub(crate) fn is_evaluated(&self) -> bool {
+        self.is_trained() || self.evaluation().exists()
     }
 }
 

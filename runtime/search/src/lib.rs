@@ -17,6 +17,7 @@ pub mod error;
 pub mod event;
 pub mod files;
 pub mod folds;
+pub mod halving;
 pub mod layout;
 pub mod model;
 pub mod pipeline;

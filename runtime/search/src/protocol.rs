@@ -17,7 +17,7 @@ use crate::environment::Resources;
 use crate::event::Event;
 
 /// The version of [`Request`] and [`Message`].
-const PROTOCOL: u32 = 5;
+const PROTOCOL: u32 = 6;
 
 /// The first line of each program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

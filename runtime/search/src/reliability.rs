@@ -110,8 +110,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ByChance => {
-                "the reward selects little better than chance; use more images, more draws, or a \
-                 different objective"
+                "the reward selects little better than chance; use more images, more draws, or \
+                 --objective train"
             }
             Self::PartlyByChance => {
                 "the reward selects partly by chance; more images or more draws would help"
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(
             words(0.31),
             "0.31 (95 % interval 0.10 to 0.49): the reward selects little better than chance; use more \
-             images, more draws, or a different objective"
+             images, more draws, or --objective train"
         );
         assert!(
             words(0.5).ends_with("selects partly by chance; more images or more draws would help")

@@ -1,11 +1,13 @@
 //! A run: Fast AutoAugment (Lim, Kim, Kim, Kim and Kim, *Fast AutoAugment*, NeurIPS 2019,
-//! algorithm 1), and the final trainings that evaluate its policy.
+//! algorithm 1), successive halving over short trainings, and the final trainings that evaluate the
+//! policy.
 
 mod audit;
 mod error;
 mod estimate;
 mod final_trainings;
 mod fold;
+mod halving;
 mod measure;
 mod plan;
 mod policy;
@@ -21,6 +23,7 @@ use faa_policy::Policy;
 use self::audit::AuditStage;
 use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
+use self::halving::{Halving, fixed_policies};
 use self::plan::Planner;
 use self::round::FoldContext;
 use self::workers::Workers;
@@ -110,12 +113,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         config.check(self.ops)?;
         let folds = config.folds(self.labels)?;
         let audit_fold = config.audit_fold(self.labels)?;
+        let halving_fold = config.halving_fold(self.labels)?;
         directory.notices().for_each(&mut *observe);
         let images = self.labels.classes.len();
         let environment = self.environment.map(|it| it.with_jobs(self.backends.len()));
         let planner = Planner {
             config,
             audit: audit_fold.as_ref(),
+            halving: halving_fold.as_ref(),
             folds: &folds,
             images,
             directory,
@@ -133,23 +138,40 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         observe(Event::Planned(plan));
 
         let workers = Workers::new(directory, stop, observe);
-        let mut reliability = None;
-        let audit = audit_fold.as_ref().zip(config.audit.as_ref());
-        let found = if let Some((fold, audit)) = audit {
-            let common = &config.common;
-            let stage = AuditStage {
-                common,
-                audit,
-                fold,
-            };
-            let safe = self::audit::safe_policy(config, stage, self.ops, &workers, backends);
-            Some(safe?)
-        } else if let Some(search) = &config.search {
-            let found = find_policy(config, search, &folds, &workers, backends)?;
-            reliability = found.1;
-            Some(found.0)
-        } else {
-            None
+        let audited = match (&config.audit, &audit_fold) {
+            (Some(audit), Some(fold)) => {
+                let common = &config.common;
+                let stage = AuditStage {
+                    common,
+                    audit,
+                    fold,
+                };
+                self::audit::safe_policy(config, stage, self.ops, &workers, backends)?
+            }
+            _ => None,
+        };
+        let density = match &config.search {
+            Some(search) => find_policy(config, search, &folds, &workers, backends)?,
+            None => None,
+        };
+        let (density, reliability) = density.unzip();
+        let (found, halved) = match (&config.halving, &halving_fold) {
+            (Some(halving), Some(fold)) => {
+                let halving = Halving {
+                    config,
+                    halving,
+                    fold,
+                    fixed: fixed_policies(audited, density),
+                };
+                let (policy, result) = halving.run(&workers, backends)?;
+                (Some(policy), Some(result))
+            }
+            _ if config.audit.is_none() && config.search.is_none() => (None, None),
+            // An audit and a search by density matching are together only in halving.
+            _ => (
+                Some(audited.or(density).ok_or_else(RunError::all_diverged)?),
+                None,
+            ),
         };
         let policy = found.as_ref().or(config.final_trainings.policy.as_ref());
         let sub_policies = policy.map_or(0, |policy| policy.sub_policies().len());
@@ -169,8 +191,11 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         };
         let results = trainer.train(&workers, backends)?;
         let mut summary = Summary::new(policy.map(|_| file), sub_policies, results);
-        summary.audit = config.audit.as_ref().map(|_| directory.audit_file());
-        summary.reliability = reliability;
+        // Without a file, its training has diverged.
+        let audit_file = Some(directory.audit_file()).filter(|_| config.audit.is_some());
+        summary.audit = audit_file.filter(|file| file.exists());
+        summary.reliability = reliability.flatten();
+        summary.halving = halved;
         files.write_json(&directory.summary_file(), &summary)?;
         let mut results = summary.final_trainings.iter();
         if found.is_none() && results.all(|it| it.errors.is_empty()) {
@@ -182,13 +207,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
 }
 
 /// Searches on every fold, merges the sub-policies found, and measures the reliability of their rewards.
+/// `None` if the trainings of all folds have diverged.
 fn find_policy<B: NetworkFiles>(
     config: &RunConfig,
     search: &SearchConfig,
     folds: &[Fold],
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<(Policy, Option<Reliability>), RunError> {
+) -> Result<Option<(Policy, Option<Reliability>)>, RunError> {
     let numbered = folds.iter().enumerate();
     let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
         let fold = FoldContext {
@@ -211,7 +237,7 @@ fn find_policy<B: NetworkFiles>(
         }
     }
     if sub_policies.is_empty() {
-        return Err(RunError::all_diverged());
+        return Ok(None);
     }
     let random_rewards = random_rewards.iter();
     let random_rewards = random_rewards.map(|(fold, rewards)| (*fold, rewards.as_slice()));
@@ -220,5 +246,5 @@ fn find_policy<B: NetworkFiles>(
         workers.report(Event::ReliabilityMeasured(reliability.clone()));
     }
     let policy = policy::merged(config, sub_policies, &diverged);
-    Ok((policy, reliability))
+    Ok(Some((policy, reliability)))
 }

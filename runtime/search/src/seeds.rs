@@ -33,6 +33,10 @@ pub enum Purpose {
     Rescoring = 11,
     /// The network of an audit (index 0), and the augmentation of its held-out images (index 1).
     Audit = 16,
+    /// The trainings of a rung of successive halving.
+    Rung = 20,
+    /// The proposal of a policy for successive halving.
+    Entrant = 21,
 }
 
 /// A seed that depends on the parent seed, the purpose and the indices, and on nothing else.

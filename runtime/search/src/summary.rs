@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Augmentation;
+use crate::halving::HalvingResult;
 use crate::reliability::Reliability;
 use crate::results::{ClassErrors, Evaluation};
 use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
@@ -15,14 +16,17 @@ use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
 pub struct Summary {
     /// The policy's file, if there is a policy.
     pub policy: Option<PathBuf>,
-    /// The policy's number of sub-policies.
+    /// The policy's number of sub-policies; 0 for a sampler.
     pub sub_policies: usize,
     /// The file that says which ops are safe, if they were audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<PathBuf>,
-    /// The reliability of the reward, if there was a search and it could be measured.
+    /// The reliability of the reward, if there was a search by density matching and it could be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reliability: Option<Reliability>,
+    /// What successive halving found, if the run searched by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<HalvingResult>,
     /// The final trainings, in the order of the configuration.
     pub final_trainings: Vec<FinalResult>,
     /// The policy against each baseline, in the same order.
@@ -41,6 +45,7 @@ impl Summary {
             sub_policies,
             audit: None,
             reliability: None,
+            halving: None,
             comparisons: comparisons(&final_trainings),
             final_trainings,
         }

@@ -18,7 +18,7 @@ use faa_plugin::PluginOptions;
 use faa_search::backend::{
     Backend, BackendError, BackendErrorKind, Images, NetworkFiles, StopFlag,
 };
-use faa_search::config::Precision;
+use faa_search::config::{Precision, RungPhase};
 use faa_search::environment::{Environment, Resources};
 use faa_search::folds::Labels;
 use faa_search::protocol::{
@@ -133,9 +133,13 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     // Before the directory exists: it is bound to its first configuration, which must be possible.
     let folds = config.folds(labels)?.len();
     config.audit_fold(labels)?;
+    config.halving_fold(labels)?;
     let directory = RunDirectory::open(out, config, digest)?;
     let recorded = directory.environment().read()?.pop();
-    let items = folds.max(config.final_trainings.max_count());
+    let rungs = config.rung_phases();
+    let short_trainings = rungs.iter().map(RungPhase::trainings).max();
+    let trainings = config.final_trainings.max_count();
+    let items = folds.max(trainings).max(short_trainings.unwrap_or(0));
     let jobs = session.jobs(resources.jobs, items, recorded.as_ref());
     let (Jobs::Fixed(count) | Jobs::UpTo(count)) = jobs;
     let mut backends = session.backends(count);

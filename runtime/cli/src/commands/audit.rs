@@ -55,13 +55,13 @@ struct AuditOptions {
     ops: Option<Vec<String>>,
     /// Number of values per op and direction, including the neutral one; they span the op's widest
     /// published range.
-    #[arg(long, value_name = "N", default_value = "9", value_parser = in_range(2..=100_usize))]
+    #[arg(long, value_name = "N", default_value_t = AuditConfig::VALUES.get(), value_parser = in_range(2..=100_usize))]
     values: usize,
     /// Number of augmented versions per image, for ops with random parameters.
-    #[arg(long, value_name = "N", default_value = "2", value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = AuditConfig::DRAWS, value_parser = count)]
     draws: NonZeroUsize,
     /// Fraction of the images of every class that is held out.
-    #[arg(long, value_name = "FRACTION", default_value = "0.25")]
+    #[arg(long, value_name = "FRACTION", default_value_t = AuditConfig::HELD_OUT)]
     held_out: f64,
     #[command(flatten)]
     groups: GroupOptions,

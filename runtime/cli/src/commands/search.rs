@@ -2,9 +2,12 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use faa_search::audit::{configure, default_ops};
 use faa_search::config::{
-    Augmentation, FoldAugment, Preset, Reward, RunConfig, SearchConfig, TrialDraws,
+    AuditConfig, Augmentation, FoldAugment, HalvingConfig, Preset, RangedOp, Reward, RunConfig,
+    SearchConfig, Tolerance, TrialDraws,
 };
+use faa_search::halving::{HalvingResult, Origin};
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program, results};
@@ -12,6 +15,7 @@ use super::training::{DATA_SETS, GroupOptions, RunOptions, described, plugin_ops
 use super::{Usage, unknown_op};
 use crate::arguments::{count, one_of, whole};
 use crate::plugins::KnownOps;
+use crate::table::{render, table};
 
 /// Search for an augmentation policy on a labelled image data set.
 #[derive(Args)]
@@ -22,6 +26,7 @@ To continue an interrupted search where it stopped, run the same command again.
 
 Examples:
   faa-runtime search --data glyphs --preset demo --out runs/demo
+  faa-runtime search --data glyphs --preset demo --objective train --out runs/halving
   faa-runtime search --data folder:pets --image-size 32 --model wrn-16-2 --out runs/pets
   faa-runtime search --data cifar10:cifar-10-batches-bin --preset cifar10-reduced --out runs/reduced
   faa-runtime search --data tar:pets.tar --device cuda:0,cuda:1 --jobs 4 --out runs/pets
@@ -32,6 +37,8 @@ pub(crate) struct Search {
     #[command(flatten)]
     search: SearchOptions,
     #[command(flatten)]
+    halving: HalvingOptions,
+    #[command(flatten)]
     final_trainings: FinalOptions,
     #[command(flatten)]
     execution: ExecutionOptions,
@@ -40,19 +47,25 @@ pub(crate) struct Search {
 #[derive(Args)]
 #[command(next_help_heading = "Search (default: the preset's)")]
 struct SearchOptions {
+    /// What policies are searched for by.
+    #[arg(long, default_value = "density", value_parser = one_of(OBJECTIVES))]
+    objective: Objective,
     /// Number of folds (K).
     #[arg(long, value_name = "K", value_parser = count)]
     folds: Option<NonZeroUsize>,
     /// Fraction of the images that each fold holds out for validation, drawn independently per fold;
-    /// without it, the folds partition the images.
+    /// without it, the folds partition the images. With --objective train, the fraction that short
+    /// trainings hold out.
     #[arg(long, value_name = "FRACTION")]
     held_out: Option<f64>,
     #[command(flatten)]
     groups: GroupOptions,
-    /// Number of training images to search on.
+    /// Number of training images to search on; with --objective train, the maximum number that short
+    /// trainings train on.
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroUsize>,
-    /// Ops to search over, separated by commas [default: the paper's ops and those of plugins].
+    /// Ops to search over, separated by commas [default: the objective's ops and those of
+    /// plugins].
     #[arg(long, value_name = "OPS", value_delimiter = ',')]
     ops: Option<Vec<String>>,
     /// Number of rounds per fold (T); TPE restarts in each.
@@ -98,6 +111,37 @@ struct SearchOptions {
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "Short trainings, with --objective train (default: the preset's)")]
+struct HalvingOptions {
+    /// Number of policies in the first rung, besides the fixed ones; half are drawn at random, and an
+    /// additive model of these proposes the others.
+    #[arg(long, value_name = "N", value_parser = count)]
+    entrants: Option<NonZeroUsize>,
+    /// Number of rungs; the fixed policies take part in the last two.
+    #[arg(long, value_name = "N", value_parser = count)]
+    rungs: Option<NonZeroUsize>,
+    /// How many times fewer policies the next rung has.
+    #[arg(long, value_name = "N", value_parser = count)]
+    reduction: Option<NonZeroUsize>,
+    /// Number of epochs per training of the last rung.
+    #[arg(long, value_name = "N", value_parser = count)]
+    rung_epochs: Option<NonZeroUsize>,
+    /// Number of epochs per training of earlier rungs; much fewer than in the last rung prefer weaker
+    /// augmentation.
+    #[arg(long, value_name = "N", value_parser = count)]
+    early_epochs: Option<NonZeroUsize>,
+    /// Number of seeds per policy in the last rung.
+    #[arg(long, value_name = "N", value_parser = count)]
+    rung_seeds: Option<NonZeroUsize>,
+    /// Skip the audit of ops, of whose safe ones a fixed policy is made.
+    #[arg(long)]
+    no_audit: bool,
+    /// Skip the search by density matching, whose policy is one of the fixed ones.
+    #[arg(long)]
+    no_density: bool,
+}
+
+#[derive(Args)]
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
     /// Augmentations of the final trainings, separated by commas; the base augmentation is crop, flip and
@@ -116,6 +160,26 @@ struct FinalOptions {
     #[arg(long, value_name = "N", value_parser = count)]
     final_seeds: Option<NonZeroUsize>,
 }
+
+/// What policies are searched for by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Objective {
+    Density,
+    Train,
+}
+
+const OBJECTIVES: [(&str, Objective, &str); 2] = [
+    (
+        "density",
+        Objective::Density,
+        "Fast AutoAugment: how well networks classify augmented images that they have not seen",
+    ),
+    (
+        "train",
+        Objective::Train,
+        "Validation loss of short trainings with the policies, by successive halving; takes longer",
+    ),
+];
 
 const REWARDS: [(&str, Reward, &str); 2] = [
     (
@@ -163,19 +227,68 @@ impl Search {
         self.execution.execute(config, &self.run.out, known, text)
     }
 
+    /// Rejects options of short trainings where there are none.
+    fn check_objective(&self) -> Result<()> {
+        match self.halving.first_given() {
+            Some(option) if self.search.objective == Objective::Density => bail!(Usage(format!(
+                "{option} is an option of short trainings: add --objective train"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
         // Without --ops, the search was asked to use every plugin.
         if self.search.ops.is_none() {
             known.check_complete("search")?;
         }
+        self.check_objective()?;
         let preset = self.run.preset(Preset::Default);
-        let mut config = self.run.config(preset, RunConfig::for_search)?;
+        let new = match self.search.objective {
+            Objective::Density => RunConfig::for_search,
+            Objective::Train => RunConfig::for_halving,
+        };
+        let mut config = self.run.config(preset, new)?;
         (config.common.group_by).clone_from(&self.search.groups.group_by);
-        let mut search = SearchConfig::preset(preset);
-        let of_plugins = known.of_plugins().into_iter();
-        search.ops.extend(of_plugins.map(|(op, _)| op));
-        self.search.apply(&mut search);
-        config.common.plugins = plugin_ops(known, |op| search.ops.contains(op));
+        let given = self.search.ops.as_ref();
+        let mut names = given.into_iter().flatten();
+        if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
+            bail!(Usage(unknown_op(unknown, &known.ops)));
+        }
+        let of_plugins: Vec<String> = known.of_plugins().into_iter().map(|(op, _)| op).collect();
+        if self.halving.no_density {
+            config.search = None;
+        }
+        if let Some(search) = &mut config.search {
+            search.ops.extend(of_plugins.iter().cloned());
+            self.search.apply(search);
+        }
+        if let Some(halving) = &mut config.halving {
+            let ranged = |names: &[String]| -> Vec<RangedOp> {
+                let ops = names.iter();
+                ops.filter_map(|name| RangedOp::of(name, &known.ops))
+                    .collect()
+            };
+            match given {
+                Some(names) => halving.ops = ranged(names),
+                None => halving.ops.extend(ranged(&of_plugins)),
+            }
+            set(&mut halving.images, self.search.images);
+            set(&mut halving.held_out, self.search.held_out);
+            self.halving.apply(halving);
+            if !self.halving.no_audit {
+                config.audit = Some(audit(given, known)?);
+            }
+        }
+        let is_searched = |op: &String| {
+            let mut audit = config.audit.iter().flat_map(|it| &it.ops);
+            let mut density = config.search.iter().flat_map(|it| &it.ops);
+            let mut halving = config.halving.iter().flat_map(|it| &it.ops);
+            density.any(|it| it == op)
+                || halving.any(|it| it.op == *op)
+                || audit.any(|it| it.op == *op)
+        };
+        config.common.plugins = plugin_ops(known, is_searched);
         let final_trainings = &mut config.final_trainings;
         let augmentations = &mut final_trainings.augmentations;
         if config.common.training.cutout == 0 {
@@ -189,11 +302,6 @@ impl Search {
         }
         final_trainings.epochs = options.final_epochs.or(final_trainings.epochs);
         final_trainings.seeds = options.final_seeds;
-        let mut names = search.ops.iter();
-        if let Some(unknown) = names.find(|name| known.ops.get(name).is_none()) {
-            bail!(Usage(unknown_op(unknown, &known.ops)));
-        }
-        config.search = Some(search);
         config
             .check(&known.ops)
             .map_err(|error| Usage(error.to_string()))?;
@@ -201,34 +309,97 @@ impl Search {
     }
 }
 
+/// An audit with the defaults of `faa-runtime audit`, of the ops that are given or of all.
+fn audit(given: Option<&Vec<String>>, known: &KnownOps) -> Result<AuditConfig> {
+    let mut names = default_ops(&known.ops);
+    set(&mut names, given.cloned());
+    let (values, draws) = (AuditConfig::VALUES, AuditConfig::DRAWS);
+    let ops = configure(&names, &known.ops, values, draws);
+    let ops = ops.map_err(|error| Usage(error.to_string()))?;
+    let tolerance = Tolerance::default();
+    Ok(AuditConfig::new(ops, AuditConfig::HELD_OUT, tolerance))
+}
+
 /// The results, and commands that use the policy.
 fn text(summary: &Summary) -> String {
-    let mut text = results(summary);
+    let halving = summary.halving.as_ref();
+    let mut text = halving.map_or_else(String::new, halving_text);
+    text += &results(summary);
     text += &match &summary.reliability {
         Some(reliability) => format!("reward reliability: {reliability}\n"),
+        // Its policy is one of many, or there is none.
+        None if halving.is_some() => String::new(),
         None => "reward reliability: not measured; it needs four random candidates with different \
                  rewards on a fold\n"
             .to_owned(),
     };
     if let Some(policy) = &summary.policy {
         let (policy, program) = (policy.display(), program());
+        let size = match summary.sub_policies {
+            0 => String::new(),
+            count => format!(" ({count} sub-policies)"),
+        };
         text += &format!(
-            "policy: {policy} ({} sub-policies)\n\n\
+            "policy: {policy}{size}\n\n\
              next:\n  \
              {program} policy show {policy}\n  \
-             {program} apply --policy {policy} --grid 15 IMAGE --out sheets\n",
-            summary.sub_policies
+             {program} apply --policy {policy} --grid 15 IMAGE --out sheets\n"
         );
     }
     text
 }
 
+/// The last rung, what won, and why.
+fn halving_text(result: &HalvingResult) -> String {
+    let mut table = table(&[
+        "last rung",
+        "validation loss",
+        "error",
+        "compared with the first",
+    ]);
+    for (index, standing) in result.standings.iter().enumerate() {
+        let loss = standing.mean_loss();
+        let error = standing.mean_error();
+        let compared = match standing.difference {
+            _ if standing.diverged > 0 => format!("{} diverged", standing.diverged),
+            _ if index == 0 => String::new(),
+            None => "not known".to_owned(),
+            Some(it) if it.is_clear() => format!("+{:.4} ± {:.4}", it.value, it.standard_error),
+            Some(_) => "equal within noise".to_owned(),
+        };
+        table.add_row([
+            standing.name.clone(),
+            loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}")),
+            error.map_or_else(|| "–".to_owned(), |error| format!("{:.2} %", 100.0 * error)),
+            compared,
+        ]);
+    }
+    let mut text = format!("{}\n", render(&table));
+    if let Some(Origin::Fixed(name)) = result.winner().map(|it| &it.origin) {
+        let name = match name.as_str() {
+            "base" => "the base augmentation alone",
+            name => name,
+        };
+        text += &format!("no searched policy had a lower validation loss than {name}\n\n");
+    }
+    for sentence in &result.explanation {
+        text += &format!("{sentence}\n");
+    }
+    if !result.explanation.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 impl SearchOptions {
-    /// Applies the options that are given.
+    /// Applies the options that are given to the search by density matching.
     fn apply(&self, search: &mut SearchConfig) {
         set(&mut search.folds.count, self.folds);
-        search.folds.held_out = self.held_out.or(search.folds.held_out);
-        search.folds.images = self.images.or(search.folds.images);
+        // With short trainings, these two are theirs.
+        if self.objective == Objective::Density {
+            search.folds.held_out = self.held_out.or(search.folds.held_out);
+            search.folds.images = self.images.or(search.folds.images);
+        }
         set(&mut search.ops, self.ops.clone());
         set(&mut search.rounds, self.rounds);
         set(&mut search.trials, self.trials);
@@ -244,5 +415,33 @@ impl SearchOptions {
         set(&mut sampler.gamma, self.gamma);
         set(&mut sampler.candidates, self.candidates);
         set(&mut search.reward, self.reward);
+    }
+}
+
+impl HalvingOptions {
+    /// Applies the options that are given.
+    fn apply(&self, halving: &mut HalvingConfig) {
+        set(&mut halving.entrants, self.entrants);
+        set(&mut halving.rungs, self.rungs);
+        set(&mut halving.reduction, self.reduction);
+        set(&mut halving.epochs, self.rung_epochs);
+        set(&mut halving.early_epochs, self.early_epochs);
+        set(&mut halving.seeds, self.rung_seeds);
+    }
+
+    /// An option that is given.
+    fn first_given(&self) -> Option<&'static str> {
+        let options = [
+            ("--entrants", self.entrants.is_some()),
+            ("--rungs", self.rungs.is_some()),
+            ("--reduction", self.reduction.is_some()),
+            ("--rung-epochs", self.rung_epochs.is_some()),
+            ("--early-epochs", self.early_epochs.is_some()),
+            ("--rung-seeds", self.rung_seeds.is_some()),
+            ("--no-audit", self.no_audit),
+            ("--no-density", self.no_density),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
     }
 }

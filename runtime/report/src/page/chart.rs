@@ -66,6 +66,16 @@ impl Axis {
         }
     }
 
+    /// Whole numbers from 1 to a count, with `room` to the right of the last.
+    pub(super) fn numbered(count: usize, room: f64) -> Self {
+        let count = count.max(1) as f64;
+        Self {
+            low: 0.7,
+            high: count + room,
+            step: round_step(count, 10).max(1.0),
+        }
+    }
+
     fn ticks(&self) -> impl Iterator<Item = f64> + use<> {
         let Self { low, high, step } = *self;
         let first = (low / step - 1e-9).ceil() as i64;
@@ -230,6 +240,24 @@ impl Plot {
         html! { path.dots d=(points.map(dot).collect::<String>()) {} }
     }
 
+    /// Words to the right of `x`, at these values or as near as they have room.
+    pub(super) fn labels(&self, x: f64, labels: &mut [(f64, String)]) -> Markup {
+        const LINE: f64 = 13.0;
+        labels.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut next = f64::NEG_INFINITY;
+        let place = |(value, words): &(f64, String)| {
+            let y = self.y(*value).max(next);
+            next = y + LINE;
+            (y, words.clone())
+        };
+        let placed: Vec<_> = labels.iter().map(place).collect();
+        html! {
+            @for (y, words) in placed {
+                text x=(px(self.x(x) + 8.0)) y=(px(y + 4.0)) { (words) }
+            }
+        }
+    }
+
     fn x(&self, value: f64) -> f64 {
         Self::LEFT + self.x.fraction(value) * (Self::RIGHT - Self::LEFT)
     }
@@ -358,6 +386,25 @@ mod tests {
         let axis = Axis::rounded(3.0, 3.0, 4);
         assert!(axis.fraction(3.0) > 0.0 && axis.fraction(3.0) < 1.0);
         assert!(Axis::rounded(f64::NAN, 1.0, 4).ticks().count() < 10);
+    }
+
+    #[test]
+    fn numbers_begin_with_one_and_leave_room() {
+        assert_eq!(labels(Axis::numbered(3, 0.9)), "1 2 3");
+        assert_eq!(labels(Axis::numbered(0, 0.9)), "1");
+        assert!(Axis::numbered(usize::MAX, 0.9).ticks().count() <= 100);
+    }
+
+    #[test]
+    fn labels_do_not_lie_on_each_other() {
+        let mut words = [
+            (0.5, "b".to_owned()),
+            (0.5, "a".to_owned()),
+            (1.0, "c".to_owned()),
+        ];
+        let labels = plot(10).labels(10.0, &mut words).into_string();
+        let expected = r#"<text x="358.0" y="32.0">c</text><text x="358.0" y="50.0">b</text><text x="358.0" y="63.0">a</text>"#;
+        assert_eq!(labels, expected);
     }
 
     #[test]

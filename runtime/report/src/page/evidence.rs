@@ -39,7 +39,9 @@ impl<'a> Evidence<'a> {
         let top_n = top_n(record);
         let so_far = || Policy::of_sub_policies("so far", top_n.clone());
         let policy = record.policy.clone();
-        let policy = policy.or_else(|| (!top_n.is_empty()).then(so_far));
+        // Successive halving may choose a different policy.
+        let is_merged = record.config().halving.is_none() && !top_n.is_empty();
+        let policy = policy.or_else(|| is_merged.then(so_far));
         let mut evidence = Self {
             ops,
             all: record
@@ -80,7 +82,10 @@ impl<'a> Evidence<'a> {
         }
         let dataset = pictures::load(record, images)?;
         self.gallery = pictures::gallery(&dataset, policy, self.ops, images);
-        self.changes = pictures::changes(&dataset, policy, record, self.ops);
+        self.changes = match record.config().halving {
+            None => pictures::changes(&dataset, policy, record, self.ops),
+            Some(_) => Err("the policy is that of successive halving".to_owned()),
+        };
         self.warnings = dataset.warnings;
         Ok(())
     }

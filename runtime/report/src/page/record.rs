@@ -9,6 +9,7 @@ use faa_search::config::{Augmentation, RunConfig};
 use faa_search::directory::RunRecord;
 use faa_search::environment::Environment;
 use faa_search::files::{FileError, read, read_json};
+use faa_search::halving::{Entrant, RungTraining};
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
 use faa_search::results::{Divergence, Epoch, Evaluation};
 use faa_search::seed_count::SeedCount;
@@ -28,6 +29,10 @@ pub(super) struct Record {
     pub(super) audit: Option<AuditRecord>,
     /// The folds that have begun, in order.
     pub(super) folds: Vec<FoldRecord>,
+    /// The policies of successive halving, by rung.
+    pub(super) entrants: Vec<Entrant>,
+    /// The trainings of successive halving that have begun, in order.
+    pub(super) rung_trainings: Vec<RungRecord>,
     /// The policy that was found or given.
     pub(super) policy: Option<Policy>,
     /// The final trainings that have begun, by augmentation and seed.
@@ -51,6 +56,13 @@ pub(super) struct FoldRecord {
     pub(super) rescorings: Vec<Rescoring>,
 }
 
+pub(super) struct RungRecord {
+    pub(super) rung: usize,
+    pub(super) entrant: usize,
+    pub(super) seed: usize,
+    pub(super) training: TrainingRecord,
+}
+
 pub(super) struct FinalRecord {
     pub(super) augmentation: Augmentation,
     pub(super) seed: usize,
@@ -59,7 +71,7 @@ pub(super) struct FinalRecord {
 
 pub(super) struct TrainingRecord {
     pub(super) epochs: Vec<Epoch>,
-    /// How the network does: on D_A for a fold, on the test split for a final training.
+    /// How the network does: on the test split for a final training, on the held-out images for all others.
     pub(super) evaluation: Option<Evaluation>,
     pub(super) diverged: Option<Divergence>,
 }
@@ -75,7 +87,8 @@ impl Record {
         let layout = Layout::new(path);
         let run = RunRecord::read(&layout)?;
         let run = run.ok_or_else(|| ReportErrorKind::NotARunDirectory(path.to_owned()))?;
-        let (mut audit, mut folds, mut final_trainings) = (None, Vec::new(), Vec::new());
+        let (mut audit, mut folds, mut rung_trainings) = (None, Vec::new(), Vec::new());
+        let mut final_trainings = Vec::new();
         for id in layout.trainings()? {
             let files = layout.training(id);
             let training = TrainingRecord::read(&files)?;
@@ -93,6 +106,16 @@ impl Record {
                     trials: files.trials().read()?,
                     rescorings: files.rescorings().read()?,
                 }),
+                TrainingId::Halving {
+                    rung,
+                    entrant,
+                    seed,
+                } => rung_trainings.push(RungRecord {
+                    rung,
+                    entrant,
+                    seed,
+                    training,
+                }),
                 TrainingId::Final { augmentation, seed } => final_trainings.push(FinalRecord {
                     augmentation,
                     seed,
@@ -106,6 +129,8 @@ impl Record {
             seed_count: SeedCount::read(&layout)?,
             audit,
             folds,
+            entrants: layout.entrants().read()?,
+            rung_trainings,
             policy: read_policy(&layout)?,
             final_trainings,
             finished: layout.summary_file().exists(),
@@ -125,7 +150,7 @@ impl Record {
 
     /// Whether the run searches for its policy, or was given one.
     pub(super) fn is_search(&self) -> bool {
-        self.config().search.is_some()
+        self.config().is_search()
     }
 
     /// The data set, as after `--data`.
@@ -138,6 +163,21 @@ impl Record {
     pub(super) fn train_images(&self) -> Option<usize> {
         let mut epochs = (self.final_trainings.iter()).flat_map(|run| &run.training.epochs);
         epochs.next().map(|epoch| epoch.images)
+    }
+
+    /// The trainings of successive halving that are finished or have diverged.
+    pub(super) fn rung_results(&self) -> Vec<RungTraining> {
+        let all = self.rung_trainings.iter();
+        let is_over =
+            |it: &&RungRecord| it.training.evaluation.is_some() || it.training.diverged.is_some();
+        let result = |it: &RungRecord| {
+            // A kill may have come between the two files of a training that diverged.
+            let training = &it.training;
+            let evaluation = training.evaluation.clone();
+            let evaluation = evaluation.filter(|_| training.diverged.is_none());
+            RungTraining::new(it.rung, it.entrant, it.seed, evaluation)
+        };
+        all.filter(is_over).map(result).collect()
     }
 
     /// All trials, with the number of their fold.

@@ -3,6 +3,7 @@
 pub(super) mod audit;
 pub(super) mod configuration;
 pub(super) mod final_trainings;
+pub(super) mod halving;
 pub(super) mod images;
 pub(super) mod ops;
 pub(super) mod policy;

@@ -1,6 +1,7 @@
 //! Pages of small runs that are written by hand.
 
 mod comparisons;
+mod halving;
 mod rescoring;
 
 use std::fs;

@@ -36,7 +36,9 @@ pub(super) fn evaluation_point(
     time: f64,
 ) -> Point {
     let [error, loss] = match training {
-        TrainingId::Audit | TrainingId::Fold(_) => ["validation/error", "validation/loss"],
+        TrainingId::Audit | TrainingId::Fold(_) | TrainingId::Halving { .. } => {
+            ["validation/error", "validation/loss"]
+        }
         TrainingId::Final { .. } => ["test/error", "test/loss"],
     };
     let values = vec![(error, evaluation.error), (loss, evaluation.loss)];

@@ -54,6 +54,13 @@ pub struct AuditedOp {
 }
 
 impl AuditConfig {
+    /// The default fraction of every class that is held out.
+    pub const HELD_OUT: f64 = 0.25;
+    /// The default number of values per op and direction.
+    pub const VALUES: NonZeroUsize = NonZeroUsize::new(9).unwrap();
+    /// The default number of draws per image, for ops with random parameters.
+    pub const DRAWS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
     /// An audit of these ops, which holds out a fraction of all training images.
     pub fn new(ops: Vec<AuditedOp>, held_out: f64, tolerance: Tolerance) -> Self {
         Self {

@@ -1,14 +1,18 @@
 //! Checks whether a configuration is possible.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use faa_op::{Op, OpSet};
 use faa_policy::{PolicyError, PolicyErrorKind, nearest_name};
 
 use super::ranges;
-use super::{AuditConfig, AuditedOp, Augmentation, FoldAugment, RunConfig, SearchConfig};
+use super::{
+    AuditConfig, AuditedOp, Augmentation, FoldAugment, HalvingConfig, RunConfig, SearchConfig,
+};
 use crate::error::ConfigError;
 use crate::folds::{Fold, Labels, held_out_fold, stratified_folds};
+use crate::halving::{Point, PolicySpace};
 use crate::pipeline::Pipeline;
 use crate::space::Space;
 
@@ -22,7 +26,7 @@ impl RunConfig {
     pub fn check(&self, ops: &OpSet) -> Result<(), ConfigError> {
         ranges::check(self)?;
         let final_trainings = &self.final_trainings;
-        let finds_policy = self.search.is_some() || self.audit.is_some();
+        let finds_policy = self.is_search() || self.audit.is_some();
         if !finds_policy && final_trainings.augmentations.is_empty() {
             return Err(ConfigError::new("there is nothing to train"));
         }
@@ -46,7 +50,8 @@ impl RunConfig {
         let mut policies = Vec::new();
         if let Some(audit) = &self.audit {
             check_audit(audit, ops)?;
-            if self.search.is_some() || final_trainings.policy.is_some() {
+            let is_compared = self.halving.is_some();
+            if (self.search.is_some() && !is_compared) || final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
                     "an audit makes a policy of its own: omit the search and the given policy",
                 ));
@@ -58,6 +63,16 @@ impl RunConfig {
             if search.fold_augment == FoldAugment::Uniform {
                 policies.push(Space::new(search).uniform_policy());
             }
+        }
+        if let Some(halving) = &self.halving {
+            check_rungs(halving)?;
+            check_ops("halving.ops", halving.ops.iter().map(|it| &it.op), ops)?;
+            let space = PolicySpace::new(&halving.ops);
+            policies.push(space.policy("halving.ops", &Point::largest(&space)));
+            let fixed = [Augmentation::TrivialAugment, Augmentation::RandAugment];
+            policies.extend(fixed.iter().filter_map(|it| it.shipped_policy()));
+        }
+        if self.is_search() {
             if final_trainings.policy.is_some() {
                 return Err(ConfigError::new(
                     "a search trains with the policy that it finds: omit --policy",
@@ -77,7 +92,10 @@ impl RunConfig {
                 let space = Space::of(&random.ops, sub_policies, steps);
                 policies.push(space.random_policy("random", sub_policies, 0));
             }
-            None if trains_with(Augmentation::Random) && self.search.is_none() => {
+            // What halving finds has no number of sub-policies to copy.
+            None if trains_with(Augmentation::Random)
+                && (self.search.is_none() || self.halving.is_some()) =>
+            {
                 return Err(ConfigError::new(
                     "a random policy needs a number of sub-policies",
                 ));
@@ -107,10 +125,11 @@ impl RunConfig {
             let message = "all training images are of one class: there is nothing to learn";
             return Err(ConfigError::new(message));
         }
-        match &self.search {
-            Some(search) => stratified_folds(labels, &search.folds, self.common.seed),
-            None => Ok(Vec::new()),
-        }
+        let Some(search) = &self.search else {
+            return Ok(Vec::new());
+        };
+        let split = |labels: Labels<'_>| stratified_folds(labels, &search.folds, self.common.seed);
+        self.split_searched(labels, split)
     }
 
     /// Splits images with these classes into those that the audit's network is trained on and those that
@@ -123,10 +142,56 @@ impl RunConfig {
         &self,
         labels: impl Into<Labels<'a>>,
     ) -> Result<Option<Fold>, ConfigError> {
+        let Some(audit) = &self.audit else {
+            return Ok(None);
+        };
+        let split = |labels: Labels<'_>| {
+            let fold = held_out_fold(labels, audit.held_out, audit.images, self.common.seed);
+            fold.map(|fold| vec![fold])
+        };
+        let folds = self.split_searched(labels.into(), split)?;
+        Ok(folds.into_iter().next())
+    }
+
+    /// Splits images with these classes into those that halving trains on and those that it holds out;
+    /// `None` without halving. Call [`check`](Self::check) first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the images are too few.
+    pub fn halving_fold<'a>(
+        &self,
+        labels: impl Into<Labels<'a>>,
+    ) -> Result<Option<Fold>, ConfigError> {
         let labels = labels.into();
-        let fold =
-            |it: &AuditConfig| held_out_fold(labels, it.held_out, it.images, self.common.seed);
-        self.audit.as_ref().map(fold).transpose()
+        let fold = |halving: &HalvingConfig| {
+            let [train, held_out] = halving.images_of(labels.classes.len());
+            let used = train + held_out;
+            let fraction = held_out as f64 / used.max(1) as f64;
+            held_out_fold(labels, fraction, NonZeroUsize::new(used), self.common.seed)
+        };
+        self.halving.as_ref().map(fold).transpose()
+    }
+
+    /// Splits the images that are searched on: all, or those that halving trains on. So the images that it
+    /// holds out are new to every policy that it compares.
+    fn split_searched(
+        &self,
+        labels: Labels<'_>,
+        split: impl Fn(Labels<'_>) -> Result<Vec<Fold>, ConfigError>,
+    ) -> Result<Vec<Fold>, ConfigError> {
+        let Some(Fold { train, .. }) = self.halving_fold(labels)? else {
+            return split(labels);
+        };
+        let classes: Vec<u32> = train.iter().map(|image| labels.classes[*image]).collect();
+        let groups = train.iter().filter_map(|image| labels.groups.get(*image));
+        let groups: Vec<u32> = groups.copied().collect();
+        let mut folds = split(Labels::new(&classes, &groups))?;
+        for fold in &mut folds {
+            let images = fold.train.iter_mut().chain(&mut fold.validation);
+            images.for_each(|image| *image = train[*image]);
+        }
+        Ok(folds)
     }
 
     fn check_warmup(&self) -> Result<(), ConfigError> {
@@ -136,14 +201,25 @@ impl RunConfig {
         let search_epochs = finds_policy.then_some(self.common.training.epochs);
         let has_final = !final_trainings.augmentations.is_empty();
         let final_epochs = has_final.then(|| self.final_epochs());
-        let shortest = search_epochs.into_iter().chain(final_epochs).min();
-        let epochs = shortest.map_or(usize::MAX, usize::from);
+        let of_networks = search_epochs.into_iter().chain(final_epochs);
+        let of_networks = of_networks.map(|epochs| (epochs, "--epochs"));
+        let halving = self.halving.iter();
+        let of_rungs = halving.flat_map(|it| {
+            let early = (it.epochs_in(0), "--early-epochs");
+            [(it.epochs, "--rung-epochs"), early]
+        });
+        let shortest = of_networks
+            .chain(of_rungs)
+            .min_by_key(|(epochs, _)| *epochs);
+        let (epochs, option) = shortest.map_or((usize::MAX, "--epochs"), |(epochs, option)| {
+            (epochs.get(), option)
+        });
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
             true => Ok(()),
             false => Err(ConfigError::new(format!(
                 "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use \
-                 fewer --warmup-epochs or more --epochs"
+                 fewer --warmup-epochs or more {option}"
             ))),
         }
     }
@@ -181,8 +257,7 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
 
 /// Checks the values of the ops, besides the numbers of them.
 fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
-    let names: Vec<String> = audit.ops.iter().map(|it| it.op.clone()).collect();
-    check_ops("audit.ops", &names, ops)?;
+    check_ops("audit.ops", audit.ops.iter().map(|it| &it.op), ops)?;
     if audit.held_out == 1.0 && audit.network.is_none() {
         return Err(ConfigError::new(
             "`--held-out` is 1, which leaves no images to train a network on: use a fraction below 1, \
@@ -208,12 +283,38 @@ fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_ops(path: &str, names: &[String], ops: &OpSet) -> Result<(), ConfigError> {
+/// Bounds how much halving is asked for together.
+fn check_rungs(halving: &HalvingConfig) -> Result<(), ConfigError> {
+    let last = halving.entrants_in(halving.rungs.get() - 1);
+    if halving.rungs.get() > 1 && last == halving.entrants_in(halving.rungs.get() - 2) {
+        return Err(ConfigError::new(format!(
+            "{} rungs are more than {} entrants can fill: use fewer --rungs, a smaller --reduction, or \
+             more --entrants",
+            halving.rungs, halving.entrants
+        )));
+    }
+    let ops = halving.ops.len();
+    if ops > HalvingConfig::MAX_OPS {
+        return Err(ConfigError::new(format!(
+            "there are {ops} ops, more than the {} of which effects can be estimated: name fewer with \
+             --ops",
+            HalvingConfig::MAX_OPS
+        )));
+    }
+    Ok(())
+}
+
+fn check_ops<'a>(
+    path: &str,
+    names: impl IntoIterator<Item = &'a String>,
+    ops: &OpSet,
+) -> Result<(), ConfigError> {
+    let names: Vec<&String> = names.into_iter().collect();
     if names.is_empty() {
         return Err(ConfigError::new("there are no ops to search over"));
     }
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
+    for (index, &name) in names.iter().enumerate() {
+        if names[..index].contains(&name) {
             return Err(ConfigError::new(format!(
                 "the op `{name}` is named twice among those to search over"
             )));

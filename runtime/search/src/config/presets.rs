@@ -1,9 +1,11 @@
 use std::num::NonZeroUsize;
 
+use faa_ops_builtin::builtin_ops;
+
 use super::{
-    AuditConfig, Augmentation, CommonConfig, FinalTrainings, FoldAugment, FoldConfig, Precision,
-    Preset, RandomPolicy, Reward, RunConfig, SEARCHED_OPS, SearchConfig, TrainingConfig,
-    TrialDraws,
+    AuditConfig, Augmentation, CommonConfig, FinalTrainings, FoldAugment, FoldConfig,
+    HalvingConfig, Precision, Preset, RandomPolicy, RangedOp, Reward, RunConfig, SEARCHED_OPS,
+    SearchConfig, TrainingConfig, TrialDraws,
 };
 use crate::model::Model;
 use crate::sampler::TpeConfig;
@@ -27,6 +29,7 @@ impl RunConfig {
             },
             audit: None,
             search: Some(SearchConfig::preset(preset)),
+            halving: None,
             final_trainings: FinalTrainings {
                 augmentations: [&Augmentation::BASELINES[..], &[Augmentation::Policy]].concat(),
                 seeds: None,
@@ -35,6 +38,28 @@ impl RunConfig {
                 random: None,
             },
         }
+    }
+
+    /// A search by short trainings with a preset's constants, on the given data set. A search by density
+    /// matching on the same images contributes a policy. There is no audit, which depends on the ops at
+    /// hand: [`audit::configure`](crate::audit::configure) makes one.
+    pub fn for_halving(preset: Preset, data: &str) -> Self {
+        let mut config = Self::for_search(preset, data);
+        let split = match preset {
+            Preset::Demo => Preset::Demo,
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => Preset::Cifar10Reduced,
+        };
+        config.search = Some(SearchConfig {
+            folds: FoldConfig {
+                // All that halving trains on, which may be fewer.
+                images: None,
+                ..SearchConfig::preset(split).folds
+            },
+            ..SearchConfig::preset(preset)
+        });
+        config.halving = Some(HalvingConfig::preset(preset));
+        config.final_trainings.random = Some(random_policy());
+        config
     }
 
     /// Trainings with a preset's constants, without a search. There are no augmentations to train with
@@ -46,16 +71,10 @@ impl RunConfig {
         config.common.training.epochs = config.final_epochs();
         config.final_trainings.epochs = None;
         config.final_trainings.augmentations.clear();
-        config.final_trainings.random = Some(RandomPolicy {
-            ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
-            sub_policies: count(50),
-            ops_per_sub_policy: count(2),
-        });
+        config.final_trainings.random = Some(random_policy());
         config
     }
-}
 
-impl RunConfig {
     /// An audit with a preset's constants, without a search or final trainings. Its network is trained
     /// without flips, because whether flips are safe is one of the questions.
     pub fn for_audit(preset: Preset, data: &str, audit: AuditConfig) -> Self {
@@ -65,6 +84,14 @@ impl RunConfig {
         config.common.training.flip = false;
         config.final_trainings.augmentations.clear();
         config
+    }
+}
+
+fn random_policy() -> RandomPolicy {
+    RandomPolicy {
+        ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
+        sub_policies: count(50),
+        ops_per_sub_policy: count(2),
     }
 }
 
@@ -102,6 +129,31 @@ impl SearchConfig {
             fold_augment: FoldAugment::Base,
             reward: Reward::Any,
             sampler: TpeConfig::default(),
+        }
+    }
+}
+
+impl HalvingConfig {
+    /// A search with a preset's constants, over TrivialAugment's ops.
+    pub fn preset(preset: Preset) -> Self {
+        let (images, entrants, reduction, rungs) = match preset {
+            Preset::Demo => (500, 8, 3, 2),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (4_000, 64, 4, 3),
+        };
+        let (epochs, early_epochs, seeds) = match preset {
+            Preset::Demo => (40, 20, 2),
+            Preset::Default | Preset::Cifar10 | Preset::Cifar10Reduced => (100, 50, 3),
+        };
+        Self {
+            ops: RangedOp::trivial_augment(&builtin_ops()),
+            images: count(images),
+            held_out: 0.25,
+            entrants: count(entrants),
+            reduction: count(reduction),
+            rungs: count(rungs),
+            epochs: count(epochs),
+            early_epochs: count(early_epochs),
+            seeds: count(seeds),
         }
     }
 }

@@ -59,13 +59,23 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
         in_range("--gamma", it.gamma, above(0.0, 1.0))?;
         in_range("--candidates", it.candidates, 1.0..=1e5)?;
     }
+    if let Some(it) = &run.halving {
+        in_range("--images", it.images, 1.0..=1e9)?;
+        in_range("--held-out", it.held_out, (Excluded(0.0), Excluded(1.0)))?;
+        in_range("--entrants", it.entrants, 2.0..=1e4)?;
+        in_range("--reduction", it.reduction, 2.0..=100.0)?;
+        in_range("--rungs", it.rungs, 1.0..=20.0)?;
+        in_range("--rung-epochs", it.epochs, 1.0..=1e5)?;
+        in_range("--early-epochs", it.early_epochs, 1.0..=1e5)?;
+        in_range("--rung-seeds", it.seeds, 1.0..=100.0)?;
+    }
     let it = &run.final_trainings;
     if let Some(epochs) = it.epochs {
         in_range("--final-epochs", epochs, 1.0..=1e5)?;
     }
-    let seeds = match run.search {
-        Some(_) => "--final-seeds",
-        None => "--seeds",
+    let seeds = match run.is_search() {
+        true => "--final-seeds",
+        false => "--seeds",
     };
     if let Some(count) = it.seeds {
         in_range(seeds, count, 1.0..=1e3)?;

@@ -12,7 +12,7 @@ use crate::audit::{
     Audit, Point, analyse, augmentation_seed, policy_at, sampler, without_base_augmentation,
 };
 use crate::backend::{Images, NetworkFiles, ScoringTask, TrainTask};
-use crate::config::{AuditConfig, CommonConfig, RunConfig};
+use crate::config::{AuditConfig, CommonConfig, RunConfig, TrainingConfig};
 use crate::event::Event;
 use crate::files::{FileError, FileErrorKind, Log};
 use crate::folds::Fold;
@@ -20,18 +20,19 @@ use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{Outcome, Prediction};
 use crate::seeds::{Purpose, derive};
 
-/// Audits ops, and makes a policy of those that are safe.
+/// Audits ops, and makes a policy of those that are safe; `None` if the training of the network has
+/// diverged.
 pub(super) fn safe_policy<B: NetworkFiles>(
     config: &RunConfig,
     stage: AuditStage<'_>,
     ops: &OpSet,
     workers: &Workers<'_>,
     backends: &mut [B],
-) -> Result<Policy, RunError> {
+) -> Result<Option<Policy>, RunError> {
     let mut audits = workers.run_parallel(backends, [stage], |worker, stage| stage.run(worker))?;
     match audits.swap_remove(0) {
-        Outcome::Done(audit) => Ok(policy::audited(config, sampler(&audit, ops))),
-        Outcome::Diverged(_) => Err(RunError::all_diverged()),
+        Outcome::Done(audit) => Ok(Some(policy::audited(config, sampler(&audit, ops)))),
+        Outcome::Diverged(_) => Ok(None),
     }
 }
 
@@ -84,7 +85,11 @@ impl AuditStage<'_> {
         let Some(given) = &self.audit.network else {
             let task = TrainTask {
                 images: &self.fold.train,
-                training: &self.common.training,
+                // In a search, the base augmentation may flip.
+                training: &TrainingConfig {
+                    flip: false,
+                    ..self.common.training.clone()
+                },
                 policy: None,
                 seed: derive(self.common.seed, Purpose::Audit, &[0]),
             };

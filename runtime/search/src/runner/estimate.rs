@@ -2,7 +2,7 @@
 
 use crate::results::{JobRates, Rates};
 
-/// The numbers of images that remain of a fold or a final training.
+/// The numbers of images that remain of an item: an audit, a fold or a training.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) train: f64,
@@ -14,6 +14,14 @@ pub(super) struct Work {
 pub(super) struct Speeds(Vec<JobRates>);
 
 impl Work {
+    /// A training on this many images, over all epochs.
+    pub(super) fn training(images: usize) -> Self {
+        Self {
+            train: images as f64,
+            classify: 0.0,
+        }
+    }
+
     pub(super) fn is_done(self) -> bool {
         self.train == 0.0 && self.classify == 0.0
     }

@@ -8,8 +8,6 @@ use super::error::RunError;
 use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
 use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
-use crate::event::Event;
-use crate::files::read_json;
 use crate::layout::TrainingId;
 use crate::results::{Evaluation, Outcome};
 use crate::seeds::{Purpose, derive};
@@ -71,16 +69,6 @@ impl Trainer<'_> {
         seed: usize,
     ) -> Result<Outcome<Evaluation>, RunError> {
         let id = TrainingId::Final { augmentation, seed };
-        let recorded = worker.directory().create_training(id)?.evaluation();
-        if let Some(evaluation) = read_json::<Evaluation>(&recorded)? {
-            // Its network is not needed any more, and may be gone.
-            worker.report(Event::TrainingDone {
-                training: id,
-                evaluation: evaluation.clone(),
-                resumed: true,
-            });
-            return Ok(Outcome::Done(evaluation));
-        }
         let common = &self.config.common;
         let policy = self.policy_of(augmentation, seed);
         let training = TrainingConfig {
@@ -99,10 +87,7 @@ impl Trainer<'_> {
             // With the same seed, all augmentations have the same initial weights and order of images.
             seed: derive(common.seed, Purpose::FinalTraining, &[seed as u64]),
         };
-        Ok(match worker.train(id, &task, Images::Test)? {
-            Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
-            Outcome::Diverged(divergence) => Outcome::Diverged(divergence),
-        })
+        worker.train_and_evaluate(id, &task, Images::Test)
     }
 
     fn policy_of(&self, augmentation: Augmentation, seed: usize) -> Option<Policy> {

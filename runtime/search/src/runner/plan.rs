@@ -7,7 +7,7 @@ use super::estimate::{Speeds, Work};
 use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
-use crate::config::{AuditConfig, RunConfig, SEEDS, SearchConfig, TrainingConfig};
+use crate::config::{AuditConfig, RunConfig, RungPhase, SEEDS, SearchConfig, TrainingConfig};
 use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Plan;
@@ -22,6 +22,8 @@ pub(super) struct Planner<'a> {
     pub(super) config: &'a RunConfig,
     /// The split of the audit.
     pub(super) audit: Option<&'a Fold>,
+    /// The split of halving.
+    pub(super) halving: Option<&'a Fold>,
     pub(super) folds: &'a [Fold],
     /// The number of images in the training split.
     pub(super) images: usize,
@@ -89,6 +91,7 @@ impl Planner<'_> {
         let search = config.search.as_ref();
         let trials = search.map_or(0, |it| it.rounds.get() * it.trials.get());
         let rescorings = search.map_or(0, all_rescorings);
+        let rungs = config.rung_phases();
         let dataset = backends[0].dataset();
         let plan = Plan {
             run: self.directory.path().to_owned(),
@@ -100,6 +103,7 @@ impl Planner<'_> {
             trials: self.folds.len().saturating_mul(trials),
             rescorings: self.folds.len().saturating_mul(rescorings),
             points: config.audit.as_ref().map_or(0, |it| it.points().count()),
+            rung_trainings: rungs.iter().map(RungPhase::trainings).sum(),
             final_trainings: remaining.final_trainings.len(),
             seed_count,
             images_to_train: remaining.train,
@@ -119,16 +123,20 @@ impl Planner<'_> {
             let files = directory.training(TrainingId::Audit);
             remaining.add_audit(&files, fold, audit, &config.common.training)?;
         }
+        if let Some(fold) = self.halving {
+            remaining.add_rungs(config, fold, directory)?;
+        }
         Ok(remaining)
     }
 
     /// The work of one final training.
     fn final_training(&self) -> Work {
         let epochs = self.config.final_epochs().get();
-        Work {
-            train: images_of_epochs(&self.config.common.training, self.images, epochs) as f64,
-            classify: 0.0,
-        }
+        Work::training(images_of_epochs(
+            &self.config.common.training,
+            self.images,
+            epochs,
+        ))
     }
 
     /// Whether all recorded durations are those of a job as it will run now.
@@ -165,9 +173,9 @@ impl Planner<'_> {
 struct RemainingWork {
     train: usize,
     classify: usize,
-    /// Of the folds, or of an audit, which is one item.
-    folds: Vec<Work>,
-    /// They follow the folds, and are shared separately.
+    /// What jobs share before the final trainings, phase by phase, each of which begins when the one before
+    /// is done: an audit, which is one item; all folds; and the phases of rungs.
+    phases: Vec<Vec<Work>>,
     final_trainings: Vec<Work>,
     trained: Throughput,
     classified: Throughput,
@@ -189,10 +197,12 @@ impl RemainingWork {
         seeds: NonZeroUsize,
     ) -> Result<Self, RunError> {
         let (mut remaining, training) = (Self::default(), &config.common.training);
+        let mut folds_left = Vec::new();
         for (number, fold) in folds.iter().enumerate() {
             let files = directory.training(TrainingId::Fold(number));
             let epochs = config.common.training.epochs.get();
-            let train = remaining.add_training(&files, training, fold.train.len(), epochs)?;
+            let (images, is_done) = (fold.train.len(), files.is_trained());
+            let train = remaining.add_training(&files, training, images, epochs, is_done)?;
             let mut classify = 0;
             if let Some(search) = &config.search
                 && !files.diverged().exists()
@@ -200,20 +210,19 @@ impl RemainingWork {
                 let images = fold.validation.len().saturating_mul(search.draws.get());
                 classify = remaining.add_scorings(search, &files, images)?;
             }
-            remaining.folds.push(Work {
+            folds_left.push(Work {
                 train: train as f64,
                 classify: classify as f64,
             });
         }
+        remaining.phases.push(folds_left);
         for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
-            let train =
-                remaining.add_training(&directory.training(id), training, images, epochs)?;
-            remaining.final_trainings.push(Work {
-                train: train as f64,
-                classify: 0.0,
-            });
+            let files = directory.training(id);
+            let is_done = files.is_evaluated();
+            let train = remaining.add_training(&files, training, images, epochs, is_done)?;
+            remaining.final_trainings.push(Work::training(train));
         }
         Ok(remaining)
     }
@@ -225,12 +234,13 @@ impl RemainingWork {
         training: &TrainingConfig,
         images: usize,
         epochs: usize,
+        is_done: bool,
     ) -> Result<usize, RunError> {
         let recorded = files.epochs().read()?;
         for epoch in &recorded {
             self.trained.add(epoch.images, epoch.seconds);
         }
-        let remaining = match files.is_finished() {
+        let remaining = match is_done {
             true => 0,
             false => images_of_epochs(training, images, epochs.saturating_sub(recorded.len())),
         };
@@ -266,10 +276,54 @@ impl RemainingWork {
         Ok(remaining)
     }
 
-    /// Its duration with this many jobs: the final trainings begin when all folds are done.
+    /// Adds the trainings of all rungs, which are trained on one part of `fold`. Which policies take part in
+    /// later rungs is not known yet, so those that are not begun are only counted.
+    fn add_rungs(
+        &mut self,
+        config: &RunConfig,
+        fold: &Fold,
+        directory: &RunDirectory,
+    ) -> Result<(), RunError> {
+        let Some(halving) = &config.halving else {
+            return Ok(());
+        };
+        let (training, images) = (&config.common.training, fold.train.len());
+        let begun = directory.trainings()?;
+        let phases = config.rung_phases();
+        for (index, phase) in phases.iter().enumerate() {
+            let next = phases.get(index + 1).filter(|next| next.rung == phase.rung);
+            let end = next.map_or(usize::MAX, |next| next.first);
+            let epochs = halving.epochs_in(phase.rung).get();
+            let mut work = Vec::new();
+            for id in &begun {
+                if let TrainingId::Halving { rung, entrant, .. } = id
+                    && *rung == phase.rung
+                    && (phase.first..end).contains(entrant)
+                {
+                    let files = directory.training(*id);
+                    let is_done = files.is_evaluated();
+                    let left = self.add_training(&files, training, images, epochs, is_done)?;
+                    work.push(Work::training(left));
+                }
+            }
+            let full = images_of_epochs(training, images, epochs);
+            let rest = phase.trainings().saturating_sub(work.len());
+            self.train = self.train.saturating_add(full.saturating_mul(rest));
+            work.extend(std::iter::repeat_n(Work::training(full), rest));
+            self.phases.push(work);
+        }
+        Ok(())
+    }
+
+    fn all_phases(&self) -> impl Iterator<Item = &Vec<Work>> {
+        self.phases.iter().chain([&self.final_trainings])
+    }
+
+    /// Its duration with this many jobs.
     fn seconds(&self, speeds: &Speeds, jobs: usize) -> f64 {
-        let phases = [&self.folds, &self.final_trainings];
-        phases.iter().map(|work| speeds.seconds(work, jobs)).sum()
+        self.all_phases()
+            .map(|work| speeds.seconds(work, jobs))
+            .sum()
     }
 
     fn total(&self) -> Work {
@@ -279,23 +333,22 @@ impl RemainingWork {
         }
     }
 
-    /// The numbers of folds and of final trainings that are not done.
-    fn items(&self) -> [usize; 2] {
-        let phases = [&self.folds, &self.final_trainings];
-        phases.map(|work| work.iter().filter(|work| !work.is_done()).count())
+    /// The number of items of each phase that are not done.
+    fn items(&self) -> impl Iterator<Item = usize> {
+        self.all_phases()
+            .map(|work| work.iter().filter(|work| !work.is_done()).count())
     }
 
     /// How many of the workers are ever busy at the same time, at least 1.
     fn max_jobs(&self, workers: usize) -> usize {
-        let [folds, final_trainings] = self.items();
-        workers.min(folds.max(final_trainings).max(1))
+        workers.min(self.items().max().unwrap_or(0).max(1))
     }
 
     /// The numbers of workers that are busy at the same time, if equal items end at the same time: in the
-    /// full rounds and in the last round of the folds, and of the final trainings.
+    /// full rounds and in the last round of each phase.
     fn numbers_of_jobs(&self, workers: usize) -> Vec<usize> {
         let rounds = |items: usize| [workers.min(items), items % workers];
-        let mut jobs = self.items().map(rounds).concat();
+        let mut jobs: Vec<usize> = self.items().flat_map(rounds).collect();
         jobs.retain(|jobs| *jobs > 0);
         jobs.sort_unstable();
         jobs.dedup();
@@ -321,12 +374,15 @@ impl RemainingWork {
         self.classify = self.classify.saturating_add(classify);
         let train = match audit.network {
             Some(_) => 0,
-            None => self.add_training(files, training, fold.train.len(), training.epochs.get())?,
+            None => {
+                let (images, epochs) = (fold.train.len(), training.epochs.get());
+                self.add_training(files, training, images, epochs, files.is_trained())?
+            }
         };
-        self.folds.push(Work {
+        self.phases.push(vec![Work {
             train: train as f64,
             classify: classify as f64,
-        });
+        }]);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Builds the policy from the sub-policies of all folds, or from the ops that are safe.
+//! Builds the policy that a search or an audit has found.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::VERSION;
 use crate::config::{CommonConfig, RunConfig};
+use crate::halving::{HalvingResult, Origin};
 
 /// The policy of these sub-policies, with its provenance.
 pub(super) fn merged(
@@ -26,6 +27,25 @@ pub(super) fn merged(
 pub(super) fn audited(config: &RunConfig, sampler: Sampler) -> Policy {
     let facts = facts(config, "audit of ops");
     with_facts(&config.common, "-safe", Rule::Sampler(sampler), &facts)
+}
+
+/// The policy that won successive halving, with its provenance.
+pub(super) fn winner(config: &RunConfig, rule: Rule, result: &HalvingResult) -> Policy {
+    let mut facts = facts(config, "successive halving over short trainings");
+    if let Some(winner) = result.winner() {
+        let origin = match &winner.origin {
+            Origin::Fixed(name) => format!("{name}, which takes part in every search"),
+            Origin::Model => "proposed by the additive model".to_owned(),
+            Origin::Random => "drawn at random".to_owned(),
+        };
+        let equals: Vec<_> = result.equals().map(|it| &it.name).collect();
+        facts["objective"] = json!("train");
+        facts["winner"] = json!(origin);
+        facts["validation_losses"] = json!(winner.losses);
+        facts["validation_errors"] = json!(winner.errors);
+        facts["equal_within_noise"] = json!(equals);
+    }
+    with_facts(&config.common, "", rule, &facts)
 }
 
 fn facts(config: &RunConfig, task: &str) -> Value {

@@ -50,6 +50,42 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(Outcome::Done((network, evaluation)))
     }
 
+    /// As [`train`](Self::train), for a network of which only the evaluation is needed afterwards. If that
+    /// is recorded, the network may be gone.
+    pub(super) fn train_and_evaluate(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        images: Images<'_>,
+    ) -> Result<Outcome<Evaluation>, RunError> {
+        let files = self.directory().create_training(id)?;
+        if let Some(evaluation) = read_json::<Evaluation>(&files.evaluation())? {
+            self.report(Event::TrainingDone {
+                training: id,
+                evaluation: evaluation.clone(),
+                resumed: true,
+            });
+            return Ok(Outcome::Done(evaluation));
+        }
+        Ok(match self.train(id, task, images)? {
+            Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
+            Outcome::Diverged(divergence) => Outcome::Diverged(divergence),
+        })
+    }
+
+    /// As [`train_and_evaluate`](Self::train_and_evaluate), and removes the network.
+    pub(super) fn train_and_discard(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        images: Images<'_>,
+    ) -> Result<Outcome<Evaluation>, RunError> {
+        let outcome = self.train_and_evaluate(id, task, images)?;
+        let network = self.directory().training(id).network();
+        self.files().remove(&network)?;
+        Ok(outcome)
+    }
+
     fn load(
         &mut self,
         id: TrainingId,

@@ -55,6 +55,10 @@ impl<'a> Workers<'a> {
         }
     }
 
+    pub(super) fn directory(&self) -> &'a RunDirectory {
+        self.directory
+    }
+
     pub(super) fn report(&self, event: Event) {
         let mut observe = self.observe.lock().unwrap_or_else(PoisonError::into_inner);
         observe(event);

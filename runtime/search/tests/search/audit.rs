@@ -171,7 +171,7 @@ fn a_finished_audit_is_reported_again_without_its_network() {
 fn a_given_network_is_copied_and_not_trained() {
     let folder = tempfile::tempdir().unwrap();
     let (given, out) = (folder.path().join("given"), folder.path().join("run"));
-    fs::write(&given, "trained").unwrap();
+    fs::write(&given, "1").unwrap();
     let mut config = config(&["FlipX", "Invert"]);
     let audit = config.audit.as_mut().unwrap();
     (audit.network, audit.held_out) = (Some(given.clone()), 1.0);

@@ -2,10 +2,11 @@
 
 use faa_ops_builtin::builtin_ops;
 use faa_search::RunConfig;
-use faa_search::config::Preset;
+use faa_search::config::{Augmentation, Preset, RangedOp};
 use faa_search::environment::Resources;
 
 use crate::fake_backend::{config, search_in};
+use crate::halving::{halving, halving_in};
 
 /// The error of a search's configuration after a change.
 fn error(change: impl Fn(&mut RunConfig)) -> String {
@@ -55,8 +56,24 @@ fn numbers_out_of_range_are_named_with_their_option() {
         final_trainings.seeds | 2000 | `--seeds` is 2000
         final_trainings.random.sub_policies | 10001 | `--policy random:N` is 10001
     ";
+    let halving = "
+        halving.images | 10000000000 | `--images` is 10000000000: it must be from 1 to 1000000000
+        halving.held_out | 0.0 | `--held-out` is 0: it must be between 0 and 1
+        halving.entrants | 1 | `--entrants` is 1: it must be from 2 to 10000
+        halving.reduction | 1 | `--reduction` is 1: it must be from 2 to 100
+        halving.rungs | 18446744073709551615 | `--rungs` is 18446744073709551615: it must be from 1 to 20
+        halving.epochs | 200000 | `--rung-epochs` is 200000
+        halving.early_epochs | 200000 | `--early-epochs` is 200000
+        halving.seeds | 101 | `--rung-seeds` is 101: it must be from 1 to 100
+        final_trainings.seeds | 2000 | `--final-seeds` is 2000
+    ";
     let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
-    for (config, cases) in [(config(), search), (without_search, training)] {
+    let by_halving = RunConfig::for_halving(Preset::Demo, "glyphs");
+    for (config, cases) in [
+        (config(), search),
+        (by_halving, halving),
+        (without_search, training),
+    ] {
         for case in cases.trim().lines() {
             let [path, value, expected] = case.splitn(3, " | ").collect::<Vec<_>>()[..] else {
                 panic!("{case}");
@@ -103,6 +120,74 @@ fn contradictory_settings_are_named() {
         let error = error(change);
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn contradictory_settings_of_halving_are_named() {
+    type Change<'a> = &'a dyn Fn(&mut RunConfig);
+    let policy = faa_policy::Policy::of_sub_policies("mine", Vec::new());
+    let many = RangedOp::of("Rotate", &builtin_ops()).unwrap();
+    let cases: [(&str, Change<'_>); 8] = [
+        ("4 rungs are more than 4 entrants can fill", &|run| {
+            halving_in(run).entrants = 4.try_into().unwrap();
+            halving_in(run).rungs = 4.try_into().unwrap();
+        }),
+        ("use fewer --warmup-epochs or more --early-epochs", &|run| {
+            halving_in(run).early_epochs = 1.try_into().unwrap();
+        }),
+        ("`Rotate` is named twice", &|run| {
+            halving_in(run).ops.push(many.clone());
+        }),
+        ("no ops to search over", &|run| halving_in(run).ops.clear()),
+        ("halving.ops: no op is named `Rotat`", &|run| {
+            halving_in(run).ops[5].op = "Rotat".into();
+        }),
+        ("there are 101 ops, more than the 100", &|run| {
+            halving_in(run).ops = vec![many.clone(); 101];
+        }),
+        ("omit --policy", &|run| {
+            run.final_trainings.policy = Some(policy.clone());
+        }),
+        ("needs a number of sub-policies", &|run| {
+            run.final_trainings.augmentations.push(Augmentation::Random);
+            run.final_trainings.random = None;
+        }),
+    ];
+    for (expected, change) in cases {
+        let mut config = halving();
+        change(&mut config);
+        let error = config.check(&builtin_ops()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// A quarter of 120 images; no more than are trained on; likewise, if a fraction is large.
+#[test]
+fn a_fold_of_halving_is_held_out_of_many_images_and_of_few() {
+    let labels = [0, 0, 0, 1, 1, 2].repeat(20);
+    for (images, fraction, train, held_out) in [
+        (1000_usize, 0.25, [45, 30, 15], [15, 10, 5]),
+        (30, 0.3, [15, 10, 5], [15, 10, 5]),
+        (1000, 0.9, [6, 4, 2], [6, 4, 2]),
+    ] {
+        let mut config = halving();
+        halving_in(&mut config).images = images.try_into().unwrap();
+        halving_in(&mut config).held_out = fraction;
+        let fold = config.halving_fold(&labels).unwrap().unwrap();
+        let counts = |images: &[usize]| {
+            [0, 1, 2].map(|class| images.iter().filter(|it| labels[**it] == class).count())
+        };
+        let found = [counts(&fold.train), counts(&fold.validation)];
+        assert_eq!(found, [train, held_out], "{images}, {fraction}");
+        let mut held_out = fold.validation.iter();
+        assert!(held_out.all(|image| !fold.train.contains(image)));
+        // What is held out is new to the policies of density matching.
+        for density in config.folds(&labels).unwrap() {
+            let mut used = density.train.iter().chain(&density.validation);
+            assert!(used.all(|image| fold.train.contains(image)));
+        }
+    }
+    assert!(halving().halving_fold(&vec![0, 1]).is_err());
 }
 
 #[test]

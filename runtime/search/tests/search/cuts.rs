@@ -10,6 +10,7 @@ use faa_search::files::FaultPoint;
 
 use crate::audit;
 use crate::fake_backend::{FakeBackend, config, run, run_until, search_in};
+use crate::halving::{halving, halving_in};
 
 /// A search, and an audit with a final training.
 fn kinds() -> [RunConfig; 2] {
@@ -25,6 +26,19 @@ fn small() -> RunConfig {
     config
 }
 
+/// Halving in two rungs, without other searches.
+fn small_halving() -> RunConfig {
+    let mut config = halving();
+    config.search = None;
+    config.final_trainings.augmentations.clear();
+    let halving = halving_in(&mut config);
+    halving.entrants = 2.try_into().unwrap();
+    halving.rungs = 2.try_into().unwrap();
+    halving.epochs = halving.early_epochs;
+    halving.seeds = 1.try_into().unwrap();
+    config
+}
+
 #[test]
 fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
     let mut automatic = small();
@@ -32,6 +46,11 @@ fn a_run_that_is_interrupted_at_any_write_ends_with_the_same_files() {
     for config in kinds().iter().chain([&automatic]) {
         assert_ends_the_same_from_every_cut(config);
     }
+}
+
+#[test]
+fn halving_that_is_interrupted_at_any_write_ends_with_the_same_files() {
+    assert_ends_the_same_from_every_cut(&small_halving());
 }
 
 fn assert_ends_the_same_from_every_cut(config: &RunConfig) {
@@ -68,8 +87,8 @@ fn assert_ends_the_same_from_every_cut(config: &RunConfig) {
 /// Further interruptions come while the first one is being repaired.
 #[test]
 fn a_run_may_be_interrupted_repeatedly() {
-    for config in kinds() {
-        assert_ends_the_same_after_many_cuts(&config);
+    for config in kinds().iter().chain([&small_halving()]) {
+        assert_ends_the_same_after_many_cuts(config);
     }
 }
 

@@ -13,7 +13,7 @@ use faa_search::backend::{
 };
 use faa_search::config::{Preset, SearchConfig, TrainingConfig};
 use faa_search::files::FaultPoint;
-use faa_search::results::{Divergence, Epoch, Prediction, Rates, Score};
+use faa_search::results::{Divergence, Epoch, Evaluation, Prediction, Rates, Score};
 use faa_search::seeds::{Purpose, derive};
 use faa_search::summary::Summary;
 use faa_search::{Backend, Event, Run, RunConfig, RunDirectory, RunError};
@@ -27,6 +27,10 @@ pub(crate) struct FakeBackend {
     /// The candidates' rewards instead of their true ones.
     pub(crate) reward: Option<fn(&ScoringTask<'_>) -> f64>,
     pub(crate) epochs: usize,
+    /// The validation loss of a training's network, and four times its error; 1 if there is none.
+    pub(crate) loss: Option<fn(&TrainTask<'_>) -> f64>,
+    /// The op with which trainings diverge.
+    pub(crate) diverge_with: Option<&'static str>,
     /// The images of a training, and the epoch in which it diverges.
     pub(crate) diverge: Option<(Vec<usize>, usize)>,
     /// Whether evaluation returns a loss of NaN.
@@ -83,8 +87,21 @@ impl FakeBackend {
     }
 }
 
+impl FakeBackend {
+    /// The network of a training, which is its loss.
+    fn network(&self, task: &TrainTask<'_>) -> f64 {
+        self.loss.map_or(1.0, |loss| loss(task))
+    }
+}
+
+/// Whether a training's sampler draws from this op.
+pub(crate) fn draws(task: &TrainTask<'_>, op: &str) -> bool {
+    let sampler = task.policy.and_then(|policy| policy.sampler());
+    sampler.is_some_and(|sampler| sampler.ops.iter().any(|it| it.op == op))
+}
+
 impl Backend for FakeBackend {
-    type Network = ();
+    type Network = f64;
 
     fn device(&self) -> String {
         "cpu".into()
@@ -95,13 +112,13 @@ impl Backend for FakeBackend {
         DatasetInfo::new([60, 20], [8, 8], classes.to_vec())
     }
 
-    fn begin(&mut self, _: &TrainTask<'_>) -> Result<(), BackendError> {
-        Ok(())
+    fn begin(&mut self, task: &TrainTask<'_>) -> Result<f64, BackendError> {
+        Ok(self.network(task))
     }
 
     fn epoch(
         &mut self,
-        (): &mut (),
+        _: &mut f64,
         task: &TrainTask<'_>,
         epoch: usize,
         stop: &StopFlag,
@@ -111,7 +128,8 @@ impl Backend for FakeBackend {
             return Err(BackendError::other("out of memory"));
         }
         let learning_rate = task.training.learning_rate;
-        if self.diverge == Some((task.images.to_vec(), epoch)) {
+        let diverges = self.diverge_with.is_some_and(|op| draws(task, op));
+        if diverges || self.diverge == Some((task.images.to_vec(), epoch)) {
             return Err(Divergence::new(epoch, learning_rate).into());
         }
         if epoch + 1 == task.training.epochs.get() {
@@ -130,7 +148,7 @@ impl Backend for FakeBackend {
 
     fn classify_augmented(
         &mut self,
-        (): &(),
+        _: &f64,
         task: &ScoringTask<'_>,
         stop: &StopFlag,
     ) -> Result<Vec<Prediction>, BackendError> {
@@ -150,7 +168,7 @@ impl Backend for FakeBackend {
 
     fn classify(
         &mut self,
-        (): &(),
+        _: &f64,
         images: Images<'_>,
         _: &StopFlag,
     ) -> Result<Vec<Prediction>, BackendError> {
@@ -173,9 +191,23 @@ impl Backend for FakeBackend {
         Ok((0..count).map(prediction).collect())
     }
 
+    fn evaluate(
+        &mut self,
+        network: &f64,
+        images: Images<'_>,
+        stop: &StopFlag,
+    ) -> Result<Evaluation, BackendError> {
+        let predictions = self.classify(network, images, stop)?;
+        let mut evaluation = Evaluation::by_class(&predictions, &self.dataset().classes);
+        if self.loss.is_some() {
+            (evaluation.error, evaluation.loss) = (network / 4.0, *network);
+        }
+        Ok(evaluation)
+    }
+
     fn score(
         &mut self,
-        (): &(),
+        _: &f64,
         task: &ScoringTask<'_>,
         stop: &StopFlag,
     ) -> Result<Score, BackendError> {
@@ -215,33 +247,33 @@ impl Backend for FakeBackend {
 }
 
 impl NetworkFiles for FakeBackend {
-    fn save_checkpoint(&self, (): &(), epochs: usize, file: &Path) -> Result<(), BackendError> {
+    fn save_checkpoint(&self, _: &f64, epochs: usize, file: &Path) -> Result<(), BackendError> {
         write_whole(file, epochs.to_string().as_bytes()).map_err(BackendError::other)
     }
 
     fn load_checkpoint(
         &mut self,
-        _: &TrainTask<'_>,
+        task: &TrainTask<'_>,
         file: &Path,
-    ) -> Result<((), usize), BackendError> {
+    ) -> Result<(f64, usize), BackendError> {
         let epochs = fs::read_to_string(file).map_err(BackendError::other)?;
-        Ok(((), epochs.parse().map_err(BackendError::other)?))
+        let epochs = epochs.parse().map_err(BackendError::other)?;
+        Ok((self.network(task), epochs))
     }
 
-    fn save(&self, (): &(), file: &Path) -> Result<(), BackendError> {
-        write_whole(file, b"trained").map_err(BackendError::other)
+    fn save(&self, network: &f64, file: &Path) -> Result<(), BackendError> {
+        write_whole(file, network.to_string().as_bytes()).map_err(BackendError::other)
     }
 
-    fn load(&mut self, _: &TrainingConfig, _: &Path) -> Result<(), BackendError> {
-        Ok(())
+    fn load(&mut self, _: &TrainingConfig, file: &Path) -> Result<f64, BackendError> {
+        let network = fs::read_to_string(file).map_err(BackendError::other)?;
+        network.parse().map_err(BackendError::other)
     }
 
-    fn load_any(&mut self, file: &Path) -> Result<(), BackendError> {
-        let content = fs::read(file).map_err(BackendError::other)?;
-        match &content[..] {
-            b"trained" => Ok(()),
-            _ => Err(BackendError::other("this is no network")),
-        }
+    fn load_any(&mut self, file: &Path) -> Result<f64, BackendError> {
+        let content = fs::read_to_string(file).map_err(BackendError::other)?;
+        let network = content.parse();
+        network.map_err(|_| BackendError::other("this is no network"))
     }
 }
 

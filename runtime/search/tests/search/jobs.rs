@@ -11,6 +11,7 @@ use faa_search::results::Rates;
 use faa_search::{Event, Run, RunConfig, RunDirectory, RunErrorKind};
 
 use crate::fake_backend::{FakeBackend, Outcome, SharedDevice, StopCheck, config, run_as, run_on};
+use crate::halving::halving;
 
 /// The seconds of a fold's images alone: 2 epochs of 30 images, and 60 trials and at most 38 second scorings
 /// of 5 draws of 30.
@@ -88,6 +89,23 @@ fn the_speed_is_measured_with_the_numbers_of_jobs_that_will_run() {
         assert_eq!((plan.jobs, measured(plan)), (4, vec![1, 2, 4]));
         assert_near(plan.estimated_seconds, folds + final_trainings);
     }
+}
+
+/// Four policies, four more, seven, and ten trainings of the last rung, each of which waits for those before;
+/// then a final training.
+#[test]
+fn the_estimate_has_the_phases_of_rungs() {
+    let mut config = halving();
+    config.search = None;
+    let folder = tempfile::tempdir().unwrap();
+    let rates = [100.0, 200.0, 300.0, 400.0];
+    let (_, events) = run_on(folder.path(), &config, &mut backends::<4>(&rates));
+    let plan = plan_of(&events);
+    assert_eq!((plan.jobs, measured(plan)), (4, vec![1, 2, 3, 4]));
+    // 45 images, two and three epochs.
+    let (early, last) = (0.9, 1.35);
+    let rungs = 2.0 * early + 2.0 * early + 3.0 * last;
+    assert_near(plan.estimated_seconds, rungs + FINAL);
 }
 
 /// The speed is measured for three seeds, of which the last round of four backends has three trainings.

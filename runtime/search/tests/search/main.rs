@@ -5,6 +5,7 @@ mod config;
 mod cuts;
 mod divergence;
 mod fake_backend;
+mod halving;
 mod jobs;
 mod noise;
 mod resume;

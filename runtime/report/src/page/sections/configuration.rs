@@ -113,6 +113,12 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<Row>) {
         _ if value["format"] == "faa-policy" => {
             rows.push((path.to_owned(), "see the policy below".to_owned()));
         }
+        // The range of an op is one row.
+        _ if value["op"].is_string() && value["values"]["unit"].is_string() => {
+            let [op, unit] = [&value["op"], &value["values"]["unit"]].map(words);
+            let [low, high] = ["low", "high"].map(|end| words(&value["values"][end]));
+            rows.push((path.to_owned(), format!("{op}, {low} to {high} {unit}")));
+        }
         Value::Object(map) => {
             for (key, value) in map {
                 flatten(&below(key), value, rows);
@@ -172,12 +178,14 @@ mod tests {
             "a": {"b": 1, "c": [true, "x"]},
             "d": null,
             "e": [{"op": "Fade"}],
+            "g": {"ops": [{"op": "Rotate", "values": {"low": 0.0, "high": 135.0, "unit": "degrees"}}]},
             "f": {"given": {"format": "faa-policy", "sub_policies": [[]]}},
         }));
         let rows: Vec<_> = (rows.iter())
             .map(|(key, value)| format!("{key}: {value}"))
             .collect();
-        let expected = "a.b: 1; a.c: yes, x; d: –; e[0].op: Fade; f.given: see the policy below";
+        let expected = "a.b: 1; a.c: yes, x; d: –; e[0].op: Fade; f.given: see the policy below; \
+                        g.ops[0]: Rotate, 0.0 to 135.0 degrees";
         assert_eq!(rows.join("; "), expected);
     }
 

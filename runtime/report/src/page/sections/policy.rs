@@ -15,7 +15,11 @@ const MAX_ROWS: usize = 2_000;
 /// The policy, or what it would be if the search ended now.
 pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup {
     let Some(policy) = &evidence.policy else {
-        return html! { p { "There is no policy yet: it is merged when all folds have been searched." } };
+        let when = match record.config().halving {
+            Some(_) => "it is chosen when the last rung has been trained",
+            None => "it is merged when all folds have been searched",
+        };
+        return html! { p { "There is no policy yet: " (when) "." } };
     };
     html! {
         @if record.policy.is_none() && record.is_search() {

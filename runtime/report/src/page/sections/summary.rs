@@ -5,7 +5,7 @@ use faa_search::results::Epoch;
 use faa_search::summary::{Comparison, FinalResult, Verdict, comparisons};
 use maud::{Markup, html};
 
-use super::{Section, Sign, callout, final_trainings, ops, where_it_diverged};
+use super::{Section, Sign, callout, final_trainings, halving, ops, where_it_diverged};
 use crate::page::evidence::Evidence;
 use crate::page::record::Record;
 use crate::page::text::{count, counted, duration, out_of, percent, sub_policies};
@@ -13,8 +13,8 @@ use crate::page::text::{count, counted, duration, out_of, percent, sub_policies}
 /// What the page is about.
 pub(in crate::page) fn title(record: &Record) -> String {
     let task = match record.config() {
+        config if config.is_search() => "Search",
         config if config.audit.is_some() => "Audit",
-        config if config.search.is_some() => "Search",
         _ => "Training",
     };
     format!("{task} on {}", record.config().common.short_data())
@@ -50,7 +50,7 @@ pub(in crate::page) fn header(
             }
         }
         (diverged_folds(record))
-        @if let Some(activity) = &evidence.activity {
+        @if let (Some(activity), None) = (&evidence.activity, &record.config().halving) {
             (ops::finding_box(activity.finding(), &html! { a href="#ops" { "Why" } }))
         }
     }
@@ -64,6 +64,7 @@ fn facts(record: &Record, evidence: &Evidence<'_>) -> Vec<Fact> {
     let mut facts = vec![state(record), ("Data set", data, String::new())];
     if record.is_search() {
         facts.extend(best_reward(record));
+        facts.extend(halving::winner(record));
     }
     if let Some(policy) = &evidence.policy {
         let size = match policy.sampler() {
@@ -96,6 +97,9 @@ fn state(record: &Record) -> Fact {
         let points = record.audit.as_ref().map_or(0, |it| it.points.len());
         let planned = audit.points().count();
         done.push(format!("{} measurements", out_of(points, planned)));
+    }
+    if config.halving.is_some() {
+        done.push(counted(record.rung_results().len(), "short training"));
     }
     let finished = (record.final_trainings.iter())
         .filter(|run| run.training.evaluation.is_some() || run.training.diverged.is_some())
@@ -158,7 +162,13 @@ fn time(record: &Record) -> Fact {
     let epochs = (record.final_trainings.iter()).flat_map(|run| &run.training.epochs);
     let final_trainings: f64 = epochs.map(seconds).sum();
     let trials: f64 = record.trials().map(|(_, trial)| trial.seconds).sum();
+    let epochs = (record.rung_trainings.iter()).flat_map(|run| &run.training.epochs);
+    let rungs: f64 = epochs.map(seconds).sum();
+    let config = record.config();
     let mut parts = vec![format!("final trainings {}", duration(final_trainings))];
+    if config.halving.is_some() {
+        parts.insert(0, format!("short trainings {}", duration(rungs)));
+    }
     let mut audited = 0.0;
     if let Some(audit) = &record.audit {
         let training: f64 = audit.training.epochs.iter().map(seconds).sum();
@@ -167,11 +177,11 @@ fn time(record: &Record) -> Fact {
         parts.insert(0, format!("training for the audit {}", duration(training)));
         audited = training + points;
     }
-    if record.is_search() {
+    if config.search.is_some() {
         parts.insert(0, format!("trials {}", duration(trials)));
         parts.insert(0, format!("fold trainings {}", duration(folds)));
     }
-    let all = duration(audited + folds + trials + final_trainings);
+    let all = duration(audited + folds + trials + rungs + final_trainings);
     let more = format!("summed over jobs: {}", parts.join(", "));
     ("Time in the logs", all, more)
 }
