@@ -47,15 +47,15 @@ def main(folder):
                 pool.close()
                 pool.join()
         assert digest(2) == wanted, method
-    # A child of a child, which ends as a process does, with all that Python then drops.
-    child = os.fork()
-    if child == 0:
-        grandchild = os.fork()
-        if grandchild == 0:
-            sys.exit(0 if digest(2) == digest(5) == wanted and grey(own) == 7 else 1)
-        status = os.waitpid(grandchild, 0)[1]
-        sys.exit(0 if status == 0 and digest(2) == wanted else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    # A child of a child, each with what it has inherited, and each ending as a process does, with all that
+    # Python then drops.
+    if os.fork() == 0:
+        works = digest(2) == wanted and grey(own) == 7 and "0.05 s" in endless(slow)
+        if os.fork() == 0:
+            works = works and digest(2) == digest(5) == wanted
+            sys.exit(0 if works and grey(own) == 7 and "0.05 s" in endless(slow) else 1)
+        sys.exit(0 if os.wait()[1] == 0 and works else 1)
+    assert os.wait()[1] == 0
     print("done")
 
 

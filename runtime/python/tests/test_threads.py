@@ -1,6 +1,7 @@
 """Threads: none by default; pools survive forks; threads of Python may share a policy."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,15 +39,16 @@ print(without - before, tasks() - without)
 def test_pools_and_plugins_survive_fork_spawn_and_forkserver(tmp_path):
     (tmp_path / "test.wasm").write_bytes(plugin.assemble())
     script = Path(__file__).with_name("forks.py")
-    # A deadlock would last for ever; on a busy machine this takes some seconds.
-    watchdog = 300
-    printed = subprocess.run(
-        [sys.executable, "-W", "ignore", script, tmp_path],
-        check=True,
-        stdout=subprocess.PIPE,
-        timeout=watchdog,
-    )
-    assert printed.stdout.split() == [b"done"]
+    command = [sys.executable, "-W", "ignore", script, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            # A deadlock would last for ever; without one, this takes some seconds.
+            printed, _ = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            # The children, too, one of which may wait for what never comes.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert (process.returncode, printed.split()) == (0, [b"done"])
 
 
 def test_threads_of_python_share_a_policy():
