@@ -28,6 +28,10 @@ const ARROWS: &[(&str, &str)] = &[
         "faa-report faa-search faa-data faa-plugin faa-policy faa-op faa-ops-builtin faa-system",
     ),
     ("faa-plugin", "faa-op faa-system"),
+    (
+        "faa-python",
+        "faa-plugin faa-policy faa-op faa-ops-builtin faa-system",
+    ),
     ("faa-plugin-sdk", "faa-op"),
     ("plugin-elastic", "faa-plugin-sdk"),
     ("plugin-fade", "faa-plugin-sdk"),
@@ -77,7 +81,13 @@ fn only_faa_torch_links_libtorch() {
 
 #[test]
 fn only_hosts_of_plugins_need_a_webassembly_engine() {
-    let hosts = ["faa-torch", "faa-runtime", "faa-plugin", "faa-tests"];
+    let hosts = [
+        "faa-torch",
+        "faa-runtime",
+        "faa-plugin",
+        "faa-python",
+        "faa-tests",
+    ];
     assert_eq!(users_of("wasmtime"), hosts);
 }
 

@@ -10,6 +10,7 @@ const PACKAGES: &[&str] = &[
     "runtime/op",
     "runtime/policy",
     "runtime/plugin",
+    "runtime/python",
     "runtime/data",
     "runtime/search",
     "runtime/report",

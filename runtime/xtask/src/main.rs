@@ -12,6 +12,7 @@ mod nightly;
 mod packages;
 mod parity;
 mod program;
+mod python;
 mod steps;
 
 use std::process::ExitCode;
@@ -84,6 +85,15 @@ Examples:
 Example:
   cargo xtask gpu-pack --data cifar10-jpeg.tar.zst --out pack")]
     GpuPack(gpu_pack::Options),
+    /// Run the tests of the Python package.
+    ///
+    /// What they need is downloaded once, to the cache folder.
+    #[command(after_help = "\
+Examples:
+  cargo xtask python
+  cargo xtask python --wheel
+  cargo xtask python --torch")]
+    Python(python::Options),
     /// Run all checks of continuous integration, up to the first that fails.
     #[command(after_help = "\
 Examples:
@@ -113,6 +123,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => nightly::fuzz(&host, &options),
         Command::Miri => nightly::miri(&host),
         Command::GpuPack(options) => gpu_pack::run(&host, &options),
+        Command::Python(options) => python::run(&host, &options),
         Command::Test { fast } => Ok(checks::run(&host, fast)),
     };
     done.unwrap_or_else(|error| {

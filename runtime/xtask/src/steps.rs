@@ -21,24 +21,26 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds the counts of a line of output, if it is the result of a test program:
-    /// `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
+    /// Adds the counts of a line of output, if it is the result of a test program in Rust,
+    /// `test result: ok. 5 passed; 0 failed; 1 ignored; …`, or of pytest, `5 passed, 1 skipped in 0.12s`.
     fn add_line(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
+        let rust = line.strip_prefix("test result: ");
+        let counts = match rust.and_then(|result| result.split_once(". ")) {
+            Some((_, counts)) => counts.split(';'),
+            None => match line.trim_matches(['=', ' ']).rsplit_once(" in ") {
+                Some((counts, _)) if is_of_pytest(counts) => counts.split(','),
+                _ => return,
+            },
         };
-        let Some((_, counts)) = result.split_once(". ") else {
-            return;
-        };
-        for count in counts.split(';') {
+        for count in counts {
             let mut words = count.split_whitespace();
             let Some(Ok(number)) = words.next().map(str::parse::<usize>) else {
                 continue;
             };
             match words.next() {
                 Some("passed") => self.passed += number,
-                Some("failed") => self.failed += number,
-                Some("ignored") => self.skipped += number,
+                Some("failed" | "error" | "errors") => self.failed += number,
+                Some("ignored" | "skipped") => self.skipped += number,
                 _ => {}
             }
         }
@@ -52,6 +54,18 @@ impl Tally {
         }
         line
     }
+}
+
+/// Whether these are counts of pytest: each a number and a word, of which one is a number of tests.
+fn is_of_pytest(counts: &str) -> bool {
+    let pair = |count: &str| {
+        let (number, word) = count.trim().split_once(' ')?;
+        number.parse::<usize>().ok().map(|_| word.to_owned())
+    };
+    let words: Option<Vec<_>> = counts.split(',').map(pair).collect();
+    let is_result =
+        |word: &String| ["passed", "failed", "error", "errors"].contains(&word.as_str());
+    words.is_some_and(|words| words.iter().any(is_result))
 }
 
 /// Runs a step between two lines that print its name and duration.
@@ -136,11 +150,15 @@ mod tests {
             "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
             "    test result: ok. 100 passed; 0 failed; 0 ignored",
             "test result: unknown",
+            "40 passed in 27.17s",
+            "======= 1 failed, 2 passed, 4 skipped, 1 warning, 1 error in 63.02s (0:01:03) =======",
+            "5 images passed in 2 s",
+            "3 warnings in 0.1s",
         ] {
             tally.add_line(line);
         }
-        assert_eq!((tally.passed, tally.failed, tally.skipped), (16, 2, 3));
-        assert_eq!(tally.summary(), "16 passed, 2 failed, 3 skipped");
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (58, 4, 7));
+        assert_eq!(tally.summary(), "58 passed, 4 failed, 7 skipped");
         assert_eq!(Tally::default().summary(), "0 passed, 0 failed");
     }
 

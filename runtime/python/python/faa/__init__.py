@@ -1,0 +1,22 @@
+"""Image augmentation policies: exact, keyed by sample, fast.
+
+`Policy` is a policy that is applied to PIL images, NumPy arrays and torch tensors. What it draws depends on
+seed, epoch and index alone, and is the same in Rust and on the command line.
+"""
+
+from faa._faa import PolicyError
+from faa._ops import Op, Plugins, load_plugins, ops
+from faa._policy import Policy, convert, load, loads, shipped
+
+__all__ = [
+    "Op",
+    "Plugins",
+    "Policy",
+    "PolicyError",
+    "convert",
+    "load",
+    "load_plugins",
+    "loads",
+    "ops",
+    "shipped",
+]

@@ -1,0 +1,27 @@
+//! The native part of the Python package `faa`: policies over raw buffers.
+//!
+//! Which types are images, what a sample is and where keys come from is decided in Python
+//! (`python/faa`). This crate sees memory only: an object with a buffer, or an address, and which of its
+//! dimensions are rows, columns and channels. It knows neither NumPy nor torch nor Pillow.
+
+mod arrow;
+mod errors;
+mod executor;
+mod images;
+mod ops;
+mod owned;
+mod planes;
+mod pools;
+
+use pyo3::prelude::*;
+
+/// The module `faa._faa`.
+#[pymodule]
+mod _faa {
+    #[pymodule_export]
+    use crate::errors::PolicyError;
+    #[pymodule_export]
+    use crate::executor::{Executor, convert, shipped};
+    #[pymodule_export]
+    use crate::ops::Ops;
+}
