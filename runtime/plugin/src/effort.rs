@@ -104,7 +104,7 @@ struct Block {
 const FUNCTION: u64 = 512;
 
 /// The steps of an argument of a call.
-const ARGUMENT: u64 = 32;
+const ARGUMENT: u64 = 16;
 
 /// The values of the compiler that are live everywhere, such as the deadline.
 const ALWAYS_LIVE: u64 = 4;
