@@ -191,12 +191,19 @@ impl Call {
         let own = Images::new(source, layout)?;
         let result = Images::new(result, layout)?;
         own.check_result(&result)?;
+        let partners = partners
+            .map(|memory| Images::new(memory, "NHWC"))
+            .transpose()?;
+        // They would be augmented already when they are mixed in, or while they are.
+        if partners.as_ref().is_some_and(|it| it.overlaps(&result)) {
+            return Err(PyValueError::new_err(
+                "the partners share memory with the result: give a different `out`, or a copy of the partners",
+            ));
+        }
         Ok(Self {
             source: own,
             result,
-            partners: partners
-                .map(|memory| Images::new(memory, "NHWC"))
-                .transpose()?,
+            partners,
         })
     }
 

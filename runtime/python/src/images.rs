@@ -209,7 +209,8 @@ impl Images {
         addresses
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
+    /// Whether a sample of both may have one address.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let (own, other) = (self.addresses(), other.addresses());
         own.start < other.end && other.start < own.end
     }

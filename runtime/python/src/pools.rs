@@ -19,7 +19,8 @@ struct Pool {
 /// a process uses only its own pools.
 static LATEST: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
 
-/// This process's pool of so many threads, which is made if there is none.
+/// This process's pool of this many threads, which is made if there is none.
+#[expect(unsafe_code, reason = "the list has no lock")]
 pub(crate) fn pool(threads: usize) -> Result<&'static ThreadPool, ThreadPoolBuildError> {
     let process = process::id();
     let mut latest = latest();
@@ -33,24 +34,27 @@ pub(crate) fn pool(threads: usize) -> Result<&'static ThreadPool, ThreadPoolBuil
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(name);
-    let mut pool = Box::new(Pool {
+    let own = Box::into_raw(Box::new(Pool {
         process,
         pool: pool.build()?,
         next: None,
-    });
+    }));
     loop {
-        pool.next = latest;
+        // SAFETY: nobody else has the pointer before the exchange succeeds.
+        unsafe { (*own).next = latest };
         let expected = latest.map_or(ptr::null_mut(), |pool| ptr::from_ref(pool).cast_mut());
-        let own: *mut Pool = &mut *pool;
         if LATEST
             .compare_exchange(expected, own, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
-            return Ok(&Box::leak(pool).pool);
+            // SAFETY: it is never changed or dropped from here on.
+            return Ok(unsafe { &(*own).pool });
         }
         latest = self::latest();
         // Another thread may have made the same pool meanwhile; then this one is dropped.
         if let Some(found) = find(latest) {
+            // SAFETY: it was made by `Box::into_raw`, and nobody else has the pointer.
+            drop(unsafe { Box::from_raw(own) });
             return Ok(&found.pool);
         }
     }

@@ -276,5 +276,7 @@ def test_partners_are_mixed_in():
         policy(pixels[0], **KEY, partners=batch(2, width=31))
     with pytest.raises(ValueError, match="contiguous"):
         policy(pixels[0], **KEY, partners=partners[::2])
+    with pytest.raises(ValueError, match="share memory"):
+        policy.batch(partners, seed=3, partners=partners, out=partners)
     with pytest.raises(TypeError, match="`partners`"):
         policy(pixels[0], **KEY, partners=partners.astype(float))
