@@ -333,7 +333,7 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
     let (was, now) = (recorded.to_string(), current.to_string());
     if was != now {
         warnings.push(format!(
-            "this run was last worked on by {was} and continues on {now}; results may differ by rounding"
+            "this run last ran on {was} and continues on {now}; results may differ by rounding"
         ));
     }
     warnings

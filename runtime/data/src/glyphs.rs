@@ -12,7 +12,7 @@
 //! slant, ground, noise and above all light. So gentle ops show a network more of what the few images vary
 //! in. Strong ones change the label: a rotation by more than 20° makes squares diamonds, and `Invert` makes
 //! red cyan and orange blue. Fixed policies such as TrivialAugment contain those, and so do random ones.
-//! A network that was trained without an op tells where it begins to do harm, so an audit or a search can
+//! A network that was trained without an op shows where it begins to do harm, so an audit or a search can
 //! find out. Mirroring changes no label.
 //!
 //! # `glyphs:shifted`: why the test split matters

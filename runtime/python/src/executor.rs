@@ -12,7 +12,7 @@ use crate::ops::Ops;
 use crate::owned::Owned;
 use crate::pools::pool;
 
-/// Calls on so many bytes or more let Python's other threads run meanwhile. On fewer, this would take
+/// Calls on this many bytes or more let Python's other threads run meanwhile. On fewer, this would take
 /// longer than what it could save.
 const DETACHED_BYTES: usize = 16 << 10;
 
@@ -98,7 +98,7 @@ impl Executor {
             .map_err(|error| of_apply(&error))
     }
 
-    /// What `apply` will do to an image, as JSON, if there are so many partners.
+    /// What `apply` will do to an image, as JSON, if there are this many partners.
     fn plan(&self, seed: u64, epoch: u32, index: u64, partners: u64) -> PyResult<String> {
         check_epoch(epoch)?;
         let key = DrawKey::new(seed, epoch, index);
@@ -207,7 +207,7 @@ impl Call {
         })
     }
 
-    /// Changes every image, on so many threads, and returns the first error that is found.
+    /// Changes every image, on this many threads, and returns the first error that is found.
     fn run<E: Send>(
         &self,
         py: Python<'_>,

@@ -140,7 +140,7 @@ impl Images {
             // A pointer of an empty buffer may be null.
             let samples = match length {
                 0 => &[],
-                // SAFETY: so many bytes follow the start, by the shape and the strides.
+                // SAFETY: this many bytes follow the start, by the shape and the strides.
                 _ => unsafe { slice::from_raw_parts(self.start, length) },
             };
             (samples, self.width, self.height, self.channels)
@@ -250,7 +250,7 @@ impl Images {
             None
         } else if self.has_packed_rows() {
             let samples = (height - 1) * self.strides.row as usize + width * channels.count();
-            // SAFETY: so many bytes belong to the image, by the shape and the strides, and the result
+            // SAFETY: this many bytes belong to the image, by the shape and the strides, and the result
             // does not overlap them.
             Some(unsafe { slice::from_raw_parts(self.at(index), samples) })
         } else {
@@ -266,7 +266,7 @@ impl Images {
                 .expect("as long as that")
         });
         let samples = if result.is_packed() {
-            // SAFETY: so many bytes belong to the image alone, by the shape and the strides.
+            // SAFETY: this many bytes belong to the image alone, by the shape and the strides.
             unsafe { slice::from_raw_parts_mut(result.at(index), length) }
         } else {
             let samples = sized(result_copy, length);
@@ -312,7 +312,7 @@ impl Images {
         for (y, pixels) in rows {
             let start = |c| self.row(index, y, c);
             if self.strides.column == 1 {
-                // SAFETY: so many samples of the channel follow each other, by the shape and the strides.
+                // SAFETY: this many samples of the channel follow each other, by the shape and the strides.
                 let plane = |c| unsafe { slice::from_raw_parts(start(c), self.width) };
                 interleave::<CHANNELS>(array::from_fn(plane), pixels);
                 continue;

@@ -174,7 +174,7 @@ class Policy:
 
         `indices` are those of the images in the data set, by default 0, 1, …: a sequence, an array or a
         tensor. Image `i` becomes what `policy(images[i], seed=seed, epoch=epoch, index=indices[i])` is.
-        With more than one of `threads`, a pool of so many is made, and kept for later calls. Python's
+        With more than one of `threads`, a pool of that many threads is made, and kept for later calls. Python's
         other threads run meanwhile.
         """
         if not 1 <= threads <= _MAX_THREADS:
@@ -197,7 +197,7 @@ class Policy:
     def plan(
         self, *, seed: int, epoch: int = 0, index: int = 0, partners: int = 0
     ) -> dict[str, Any]:
-        """What will be applied with this key, if there are so many partners: ops, values and seeds."""
+        """What will be applied with this key, if there are this many partners: ops, values and seeds."""
         try:
             plan: dict[str, Any] = json.loads(self._executor().plan(seed, epoch, index, partners))
         except OverflowError:
