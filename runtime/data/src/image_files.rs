@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use image::DynamicImage;
 
@@ -32,7 +32,7 @@ pub struct ImageFiles {
     warnings: Vec<String>,
     /// The tar file that they are in.
     archive: Option<PathBuf>,
-    spool: Option<Spool>,
+    spool: OnceLock<Spool>,
 }
 
 /// An image file of a data set.
@@ -89,7 +89,7 @@ impl ImageFiles {
             files: Vec::new(),
             warnings: Vec::new(),
             archive: None,
-            spool: None,
+            spool: OnceLock::new(),
         };
         let path = match spec {
             DataSpec::Folder(folder) => {
@@ -222,8 +222,8 @@ impl ImageFiles {
     /// # Errors
     ///
     /// [`DataError`] if the archive cannot be read or the file cannot be written.
-    pub fn spool(&mut self, folder: &Path) -> Result<(), DataError> {
-        if self.archive.is_none() || self.spool.is_some() {
+    pub fn spool(&self, folder: &Path) -> Result<(), DataError> {
+        if self.archive.is_none() || self.spool.get().is_some() {
             return Ok(());
         }
         let at_folder = |error: io::Error| {
@@ -246,7 +246,8 @@ impl ImageFiles {
         })?;
         written.map_err(at_folder)?;
         let file = Mutex::new(file);
-        self.spool = Some(Spool { file, spans });
+        // If it was spooled meanwhile, that is as good.
+        let _ = self.spool.set(Spool { file, spans });
         Ok(())
     }
 
@@ -270,7 +271,7 @@ impl ImageFiles {
 
     /// The content of a file, or the number of its entry, in an archive that is not spooled.
     fn content(&self, position: usize) -> Result<Result<Content, u64>, DataError> {
-        Ok(match (&self.files[position].place, &self.spool) {
+        Ok(match (&self.files[position].place, self.spool.get()) {
             (Place::Refused(reason), _) => Ok(Content::Refused(reason.to_string())),
             (Place::OnDisk, _) => Ok(Content::OnDisk),
             (Place::Entry(_), Some(spool)) => Ok(spool.read(position)?),

@@ -6,7 +6,7 @@ use crate::{Dataset, LoadOptions};
 /// which must be the same from `read` and from `fetch`.
 fn listed(files: &Files) -> Vec<(String, Option<ImageSplit>, u64, usize)> {
     let list = |spec: &DataSpec| {
-        let mut images = ImageFiles::list(spec)?;
+        let images = ImageFiles::list(spec)?;
         let all: Vec<usize> = (0..images.files().len()).collect();
         let mut contents = vec![Vec::new(); all.len()];
         images.read(&all, |position, image| {
