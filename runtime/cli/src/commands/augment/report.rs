@@ -117,10 +117,13 @@ impl Report {
             0 => String::new(),
             _ => format!(" ({already} already there)"),
         };
-        log_line!(
-            "wrote {written} files to {out}{already} in {seconds:.1} s ({} files/s)",
-            HumanCount(rate.round() as u64)
-        );
+        match self.written {
+            0 => log_line!("wrote no files to {out}{already}"),
+            _ => log_line!(
+                "wrote {written} files to {out}{already} in {seconds:.1} s ({} files/s)",
+                HumanCount(rate.round() as u64)
+            ),
+        }
         if without_alpha > 0 {
             let images = HumanCount(without_alpha);
             log_line!("note: JPEG has no alpha; that of {images} images was dropped");
