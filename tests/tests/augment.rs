@@ -573,6 +573,16 @@ fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
     stdout_of(&mut augment(&folder, command));
     assert!(tree(&folder, "out") == whole);
 
+    // No link leads out of the folder.
+    #[cfg(unix)]
+    {
+        fs::rename(folder.join("out/train"), folder.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", folder.join("out/train")).unwrap();
+        assert_fails(&mut augment(&folder, command), 1, &["out/train is a link"]);
+        fs::remove_file(folder.join("out/train")).unwrap();
+        fs::rename(folder.join("elsewhere"), folder.join("out/train")).unwrap();
+    }
+
     // So is an image that has changed, and a damaged line. A data set that has moved is the same.
     let line = String::from_utf8(whole["manifest.jsonl"].clone()).unwrap();
     folder.write(

@@ -132,10 +132,10 @@ impl Augment {
             .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
         let header = self.header(&policy, &known, encoding, &outputs)?;
         let mut manifest = Manifest::open(&self.out, &header)?;
-        self.prepare_folders(&outputs)?;
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.unwrap_or_else(cores);
         let done = manifest.resume(&header, &outputs, &self.out, threads)?;
+        self.prepare_folders(&outputs)?;
 
         if executor.partner_op().is_some() {
             files.spool(&self.out)?;
@@ -219,11 +219,24 @@ impl Augment {
     /// Creates the folders of all outputs, and removes files that a kill has left incomplete.
     fn prepare_folders(&self, outputs: &Outputs<'_>) -> Result<()> {
         let wanted = outputs.wanted();
-        let folders = wanted.iter().map(|&it| outputs.files.files()[it].folder());
-        let mut folders: BTreeSet<String> = folders.collect();
-        folders.insert(String::new());
+        let folders: BTreeSet<String> = wanted
+            .iter()
+            .map(|&it| outputs.files.files()[it].folder())
+            .collect();
+        // Each after those that it is in.
+        let mut all = BTreeSet::from([self.out.clone()]);
         for folder in folders {
             let folder = self.out.join(folder);
+            let above = folder.ancestors();
+            all.extend(above.take_while(|it| **it != self.out).map(Path::to_owned));
+        }
+        for folder in all {
+            if folder != self.out && folder.is_symlink() {
+                bail!(
+                    "{} is a link, which may lead elsewhere: remove it",
+                    folder.display()
+                );
+            }
             let prepare = || {
                 create_folder(&folder)?;
                 for entry in fs::read_dir(&folder)? {

@@ -237,3 +237,30 @@ fn stem(name: &str) -> &str {
         _ => name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_are_names_without_their_extension() {
+        for (name, expected) in [
+            ("cat.png", "cat"),
+            ("cat.1.png", "cat.1"),
+            ("cat", "cat"),
+            (".png", ".png"),
+        ] {
+            assert_eq!(stem(name), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_that_of_one_file() {
+        for name in ["cat.png", "a b", "caf\u{e9}", "..."] {
+            assert!(check_component(name).is_ok(), "{name}");
+        }
+        for name in ["", "..", ".", "a/b", "/a", "a/", "a\\b", "a\0"] {
+            assert!(check_component(name).is_err(), "{name:?}");
+        }
+    }
+}
