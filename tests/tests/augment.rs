@@ -332,6 +332,27 @@ fn a_policy_that_mixes_images_takes_those_of_the_split() {
     partners.dedup();
     assert!(partners.len() > 2, "{partners:?}");
 
+    // A draw whose partner cannot be read is skipped, and no other.
+    folder.write("pets/train/b/z.png", "no image");
+    let skip = "--data folder:pets --copies 9 --skip-unreadable --out skipped";
+    stdout_of(&mut augment(&folder, skip));
+    let found = lines(&folder, "skipped");
+    let failed = found
+        .iter()
+        .filter(|line| line["error"].is_string())
+        .count();
+    assert_eq!(images(&folder, "skipped").len() + failed, 6 * 9 + 1);
+    assert!(failed > 1, "no draw has this partner");
+    let [_, errors] = output_of(&mut augment(&folder, skip));
+    assert_contains(
+        &errors,
+        &[
+            "wrote no files to skipped",
+            &format!("cannot be read ({failed}):"),
+        ],
+    );
+    fs::remove_file(folder.join("pets/train/b/z.png")).unwrap();
+
     write_image(&folder.join("pets/train/c/large.png"), 9, 8, 1);
     let sizes = "size and channels must match";
     let other = &mut augment(&folder, "--data folder:pets --copies 9 --out other");

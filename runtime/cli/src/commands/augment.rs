@@ -140,7 +140,7 @@ impl Augment {
         if executor.partner_op().is_some() {
             files.spool(&self.out)?;
         }
-        let mut images = Images::new(&outputs, &self.out, &executor, self.seed, encoding);
+        let mut images = Images::new(&outputs, &self.out, &executor, self.seed, encoding)?;
         images.skip_unreadable = self.skip_unreadable;
         let wanted = outputs.wanted();
         let total = (wanted.len(), outputs.count());

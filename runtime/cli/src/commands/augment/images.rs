@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -20,7 +20,8 @@ use crate::pictures::{Encoding, Picture};
 /// Reads, augments and writes images.
 pub(super) struct Images<'a> {
     pub(super) outputs: &'a Outputs<'a>,
-    pub(super) out: &'a Path,
+    /// The output folder, as an absolute path.
+    pub(super) out: PathBuf,
     pub(super) executor: &'a Executor,
     pub(super) seed: u64,
     pub(super) encoding: Encoding,
@@ -40,11 +41,11 @@ struct Loaded {
 impl<'a> Images<'a> {
     pub(super) fn new(
         outputs: &'a Outputs<'a>,
-        out: &'a Path,
+        out: &Path,
         executor: &'a Executor,
         seed: u64,
         encoding: Encoding,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let mut splits: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         if executor.partner_op().is_some() {
             let files = outputs.files.files();
@@ -57,16 +58,18 @@ impl<'a> Images<'a> {
                     .push(position);
             }
         }
-        Self {
+        Ok(Self {
             outputs,
-            out,
+            // With a relative path, the system would be asked for the working folder before every file, which
+            // waits for all renames.
+            out: path::absolute(out)?,
             executor,
             seed,
             encoding,
             skip_unreadable: false,
             without_alpha: AtomicU64::new(0),
             splits,
-        }
+        })
     }
 
     /// Writes all that is to be written for an image, and returns the lines of the manifest.
