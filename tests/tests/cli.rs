@@ -98,14 +98,14 @@ fn nothing_is_written_if_outputs_clash() {
     let both = "apply --op Invert cat.png dog.bmp --out out";
     stdout_of(&mut folder.faa_runtime(both));
     stdout_of(&mut folder.faa_runtime(both));
-    folder.write("out/cat.png", "a stranger's");
+    folder.write("out/cat.png", "something else");
     fs::remove_file(folder.join("out/dog.png")).unwrap();
     let exists = "out/cat.png exists and is different: use --force";
     assert_fails(&mut folder.faa_runtime(both), 1, &[exists]);
     assert!(!folder.join("out/dog.png").exists());
     assert_eq!(
         fs::read(folder.join("out/cat.png")).unwrap(),
-        b"a stranger's"
+        b"something else"
     );
     stdout_of(folder.faa_runtime(both).arg("--force"));
     assert_eq!(folder.pixels("out/dog.png").dimensions(), (17, 9));

@@ -315,7 +315,7 @@ fn jobs_line(jobs: usize, measured: &[JobRates], images: [usize; 2]) -> Option<S
     })
 }
 
-/// The time for training on and for classifying so many images, at these rates.
+/// The time for training on and for classifying these numbers of images, at these rates.
 fn seconds_of([train, classify]: [usize; 2], rates: Rates) -> f64 {
     train as f64 / rates.train + classify as f64 / rates.classify
 }

@@ -2,8 +2,8 @@ use faa_op::{ImageMut, OpSet};
 use serde_core::de::{Deserialize, Deserializer, Error};
 
 use crate::draw::Drawn;
+use crate::object::{JsonPath, Object};
 use crate::one_pass::one_pass_pays;
-use crate::parse::{JsonPath, Object};
 use crate::resolve::{Fusing, resolve_op};
 use crate::steps::Target;
 use crate::tree::{self, Tree};

@@ -145,11 +145,11 @@ fn check_target(out: &Path, overwrite: bool) -> Result<(), ReportErrorKind> {
     }
 }
 
-/// The images that are shown unasked; `None` if the data set is that of a stranger's choice.
+/// The images that are shown unasked; `None` if an untrusted run directory names the data set.
 fn default_images(run: &Path, record: &Record) -> Option<usize> {
     let data = record.data().parse();
-    let is_foreign = data.is_ok_and(|data| !origin::is_named(run, &data));
-    (!is_foreign).then_some(IMAGES)
+    let is_untrusted = data.is_ok_and(|data| !origin::is_named(run, &data));
+    (!is_untrusted).then_some(IMAGES)
 }
 
 /// Nothing but the page's own style sheet and the images in it is loaded, and nothing runs.

@@ -8,12 +8,13 @@ use faa_search::config::{
     SearchConfig, Tolerance, TrialDraws,
 };
 use faa_search::halving::{HalvingResult, Origin};
+use faa_search::statistics::percent;
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program, results};
 use super::training::{DATA_SETS, GroupOptions, RunOptions, described, plugin_ops, set};
 use super::{Usage, unknown_op};
-use crate::arguments::{count, one_of, whole};
+use crate::arguments::{count, count_or_zero, one_of};
 use crate::plugins::KnownOps;
 use crate::table::{render, table};
 
@@ -79,7 +80,7 @@ struct SearchOptions {
     top_n: Option<NonZeroUsize>,
     /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
     /// mean of both rewards; 0: select by the first reward alone, as published.
-    #[arg(long, value_name = "M", value_parser = whole)]
+    #[arg(long, value_name = "M", value_parser = count_or_zero)]
     finalists: Option<usize>,
     /// Number of sub-policies per candidate.
     #[arg(long, value_name = "N", value_parser = count)]
@@ -97,7 +98,7 @@ struct SearchOptions {
     #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
     fold_augment: Option<FoldAugment>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
-    #[arg(long, value_name = "N", value_parser = whole)]
+    #[arg(long, value_name = "N", value_parser = count_or_zero)]
     start_up_trials: Option<usize>,
     /// TPE's gamma: the fraction of trials treated as good.
     #[arg(long, value_name = "FRACTION")]
@@ -370,7 +371,7 @@ fn halving_text(result: &HalvingResult) -> String {
         table.add_row([
             standing.name.clone(),
             loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}")),
-            error.map_or_else(|| "–".to_owned(), |error| format!("{:.2} %", 100.0 * error)),
+            error.map_or_else(|| "–".to_owned(), |error| percent(error, 2)),
             compared,
         ]);
     }
