@@ -172,11 +172,17 @@ impl Modules {
         let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
         for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
             for (offset, _) in code.match_indices(prefix) {
-                let before = code[..offset].chars().next_back();
-                if before.is_some_and(|it| it.is_alphanumeric() || "_:$".contains(it)) {
+                let before = &code[..offset];
+                let is_visibility = before.ends_with("pub(in ");
+                let last = before.chars().next_back();
+                if is_visibility
+                    || last.is_some_and(|it| it.is_alphanumeric() || "_:$".contains(it))
+                {
                     continue;
                 }
-                for path in paths(&code[offset + prefix.len()..]) {
+                // The items of `super::*` in an inline module are those of its own file.
+                let paths = paths(&code[offset + prefix.len()..]).into_iter();
+                for path in paths.filter(|path| !path.is_empty()) {
                     found.extend(self.named(&joined(base, &path)));
                 }
             }
@@ -204,7 +210,7 @@ fn code(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let is_test = |pair: &[&str]| {
         let attribute = pair[0].starts_with("#[cfg(") && pair[0].contains("test");
-        attribute && pair[1].contains("mod ") && pair[1].ends_with('{')
+        attribute && pair[1].contains("mod ") && pair[1].contains('{')
     };
     let end = lines.windows(2).position(is_test).unwrap_or(lines.len());
     let is_code = |line: &&str| !line.trim_start().starts_with("//");

@@ -42,10 +42,7 @@ fn the_shipped_policies_are_those_in_the_folder() {
 fn documents_name_files_that_exist_and_hold_the_limits() {
     let root = faa_tests::root();
     let mut files = files_ending_with(&root, ".rs");
-    files.extend(files_ending_with(
-        &root.join("runtime/python/python"),
-        ".py",
-    ));
+    files.extend(files_ending_with(&root, ".py"));
     let texts: Vec<_> = files
         .iter()
         .map(|file| (file, fs::read_to_string(file).unwrap()))
@@ -74,6 +71,30 @@ fn documents_name_files_that_exist_and_hold_the_limits() {
         }
     }
     assert!(checked > 60, "only {checked} limits were found");
+}
+
+/// Every constant `MAX_…` of the libraries and programs is in a table, with the name of its file.
+#[test]
+fn the_limits_in_the_code_are_documented() {
+    let root = faa_tests::root();
+    let document = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    for folder in ["runtime", "ops-builtin", "plugin-sdk"] {
+        for file in files_ending_with(&root.join(folder), ".rs") {
+            let in_sources = file.components().any(|part| part.as_os_str() == "src");
+            if !in_sources || file.components().any(|part| part.as_os_str() == "xtask") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            let name = file.file_name().unwrap().to_str().unwrap();
+            for limit in text.split("const MAX_").skip(1) {
+                let end = limit.find(|it: char| !it.is_ascii_uppercase() && it != '_');
+                let limit = format!("MAX_{}`", &limit[..end.unwrap()]);
+                let mut rows = document.lines().filter(|line| line.starts_with('|'));
+                let found = rows.any(|row| row.contains(name) && row.contains(&limit));
+                assert!(found, "SECURITY.md: `{limit} of {}", file.display());
+            }
+        }
+    }
 }
 
 fn files_ending_with(folder: &Path, end: &str) -> Vec<PathBuf> {

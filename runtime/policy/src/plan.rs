@@ -131,6 +131,11 @@ impl PlannedStep {
         }
     }
 
+    pub(crate) fn of(drawn: &Drawn<'_>) -> Self {
+        let op = drawn.op.spec().name();
+        Self::new(drawn.index, op, drawn.value, drawn.seed, drawn.partner)
+    }
+
     fn resolve<'a>(
         &self,
         ops: &'a OpSet,

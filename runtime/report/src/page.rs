@@ -62,14 +62,12 @@ use sha2::{Digest, Sha256};
 pub use self::error::{ReportError, ReportErrorKind};
 use self::evidence::Evidence;
 pub use self::origin::name_data;
+pub use self::pictures::IMAGES;
 use self::record::Record;
 use self::sections::{
     Section, audit, configuration, final_trainings, halving, images, ops, policy, reward, summary,
     training,
 };
-
-/// How many images a page shows if no number is chosen.
-pub const IMAGES: usize = 6;
 
 const STYLE: &str = include_str!("page/style.css");
 

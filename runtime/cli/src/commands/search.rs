@@ -95,7 +95,7 @@ struct SearchOptions {
     #[arg(long, value_name = "KIND", value_parser = one_of(TRIAL_DRAWS))]
     trial_draws: Option<TrialDraws>,
     /// Augmentation with which the folds' networks are trained.
-    #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
+    #[arg(long, value_name = "KIND", value_parser = one_of(FOLD_AUGMENTS))]
     fold_augment: Option<FoldAugment>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
     #[arg(long, value_name = "N", value_parser = count_or_zero)]
@@ -114,27 +114,28 @@ struct SearchOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Short trainings, with --objective train (default: the preset's)")]
 struct HalvingOptions {
-    /// Number of policies in the first rung, besides the fixed ones; half are drawn at random, and an
-    /// additive model of these proposes the others.
+    /// Number of policies in the first rung: half are drawn at random, and an additive model of these
+    /// proposes the others. The fixed policies come on top: the base augmentation, TrivialAugment,
+    /// RandAugment, and those of an audit and of a search by density.
     #[arg(long, value_name = "N", value_parser = count)]
     entrants: Option<NonZeroUsize>,
     /// Number of rungs; the fixed policies take part in the last two.
     #[arg(long, value_name = "N", value_parser = count)]
     rungs: Option<NonZeroUsize>,
-    /// How many times fewer policies the next rung has.
+    /// Reduction factor (eta): each rung has this many times fewer policies than the one before.
     #[arg(long, value_name = "N", value_parser = count)]
     reduction: Option<NonZeroUsize>,
     /// Number of epochs per training of the last rung.
     #[arg(long, value_name = "N", value_parser = count)]
     rung_epochs: Option<NonZeroUsize>,
-    /// Number of epochs per training of earlier rungs; much fewer than in the last rung prefer weaker
+    /// Number of epochs per training of earlier rungs; far fewer than in the last rung favour weaker
     /// augmentation.
     #[arg(long, value_name = "N", value_parser = count)]
     early_epochs: Option<NonZeroUsize>,
     /// Number of seeds per policy in the last rung.
     #[arg(long, value_name = "N", value_parser = count)]
     rung_seeds: Option<NonZeroUsize>,
-    /// Skip the audit of ops, of whose safe ones a fixed policy is made.
+    /// Skip the audit; its policy is then not among the fixed ones.
     #[arg(long)]
     no_audit: bool,
     /// Skip the search by density matching, whose policy is one of the fixed ones.
