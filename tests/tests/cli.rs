@@ -261,7 +261,7 @@ fn help_has_examples_and_invalid_arguments_exit_with_2() {
          2 --data glyphs --jobs auto --learning-rate nan => `--learning-rate` is NaN
          2 --data glyphs --learning-rate nan => `--learning-rate` is NaN: it must be above 0
          2 --data glyphs --held-out 1.5 => `--held-out` is 1.5: it must be between 0 and 1
-         2 --data glyphs --warmup-epochs 500 => not shorter than a training
+         2 --data glyphs --warmup-epochs 500 => must be shorter than a training
          2 --data glyphs --ops Invert,Invert => named twice",
     );
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));

@@ -138,8 +138,8 @@ fn text(summary: &Summary) -> String {
 fn findings(audit: &Audit) -> String {
     let weak = match audit.accuracy < WEAK {
         true => {
-            "Warning: the network is right about so few images that little can be broken: train it for \
-                 more --epochs or on more images before relying on this.\n"
+            "Warning: the network classifies so few images correctly that ops can hardly lower its accuracy: \
+             train it for more --epochs or on more images before relying on this.\n"
         }
         false => "",
     };
@@ -156,8 +156,9 @@ fn findings(audit: &Audit) -> String {
         table.add_row(row(op));
     }
     format!(
-        "{}\n{weak}{} held-out images, accuracy {} without an op. Drops have 95 % intervals; accepted are {} of all \
-         images and {} of a class. \"At\" is the nearest unsafe value, or else the worst.\n",
+        "{}\n{weak}{} held-out images, accuracy {} without an op. Drops in accuracy have 95 % intervals; up to {} \
+         overall and {} of a class are accepted. \"At\" is the unsafe value that is nearest to no change; if none is \
+         unsafe, the value with the largest drop.\n",
         render(&table),
         audit.images,
         percent(audit.accuracy, 1),
