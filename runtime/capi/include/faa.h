@@ -29,8 +29,8 @@
  *
  * ARGUMENTS. No pointer may be NULL unless its description says so. A NULL pointer
  * gives FAA_INVALID_ARGUMENT, or what the description says where no
- * status is returned. Any other pointer must be valid for what its
- * function reads and writes.
+ * status is returned. A pointer to `length` bytes or `count` items may be NULL if
+ * that is 0. Any other pointer must be valid for what its function reads and writes.
  *
  * THREADS. An object that a function takes as `const` may be used by any number of
  * threads at the same time; any other by one at a time. The library has no global state
@@ -100,8 +100,8 @@ enum {
 typedef struct faa_error faa_error;
 
 /* The message: one line of UTF-8 that ends in a zero byte, safe to print to a terminal, such
- * as "sub_policies[0][1].magnitude: 1.7 is not within 0...1". It belongs to the error. For NULL,
- * an empty text. */
+ * as "sub_policies[0][1].probability: missing". It belongs to the error. For NULL, an empty
+ * text. */
 const char *faa_error_message(const faa_error *error);
 
 /* The place that the message begins with, such as "sub_policies[0][1].magnitude" in a
@@ -118,7 +118,7 @@ void faa_error_free(faa_error *error);
 typedef struct faa_policy faa_policy;
 
 /* Reads a policy: the content of a policy file, JSON of `length` bytes in UTF-8, without a zero
- * byte at its end. At most 16 MiB. It is not used after the call.
+ * byte at its end. At most 1 MiB. It is not used after the call.
  *
  * Safe for files of unknown origin.
  *
