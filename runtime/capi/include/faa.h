@@ -59,11 +59,11 @@ extern "C" {
  * moved, so no structure has a field for its own size; a minor version adds
  * functions and constants. A program works with the library that it runs with if
  *
- *     faa_abi_version() >> 16 == FAA_ABI_MAJOR &&
- *     (faa_abi_version() & 0xffff) >= FAA_ABI_MINOR
+ *     faa_abi_version() >> 16 == FAA_ABI_MAJOR && faa_abi_version() >= FAA_ABI_VERSION
  */
 #define FAA_ABI_MAJOR 1
 #define FAA_ABI_MINOR 0
+#define FAA_ABI_VERSION ((uint32_t)FAA_ABI_MAJOR << 16 | FAA_ABI_MINOR)
 
 /* The version of the interface that the library has: the major version in the upper
  * 16 bits, the minor in the lower. Never fails. */
