@@ -176,7 +176,7 @@ fn images_that_do_not_fit_are_refused_by_their_field() {
         ("", "at least one row", |image| image.height = 0),
         ("", "too large", |image| image.width = usize::MAX),
         ("", "too large", |image| image.row_stride = usize::MAX),
-        (".row_stride", "rows of 6 bytes", |image| image.row_stride = 5),
+        (".row_stride", "rows of 6", |image| image.row_stride = 5),
         (".length", "take 11 bytes where", |image| image.length = 11),
         (".length", "shape needs 27", |image| {
             // The last row of the last channel needs no gap after it.
