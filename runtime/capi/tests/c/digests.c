@@ -1,9 +1,11 @@
 /* Applies every shipped policy, and one that mixes images, to pictures of several shapes, in every layout, from
- * a source and in place, by key and by plan, alone and in two threads. Prints a digest for each draw. */
+ * a source and in place, by key and by plan, in two threads and in a child. Prints a digest for each draw. */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common.h"
 
@@ -139,6 +141,19 @@ static void *draw_all(void *argument) {
     return NULL;
 }
 
+/* Checks that a child of this process draws the same with the policy of its parent. */
+static void check_child(const struct work *expected) {
+    pid_t child = fork();
+    CHECK(child != -1);
+    if (child == 0) {
+        struct work own = {.policy = expected->policy};
+        draw_all(&own);
+        _exit(memcmp(own.digests, expected->digests, sizeof own.digests) != 0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void run(const char *name, const faa_policy *policy) {
     struct work works[2];
     pthread_t threads[2];
@@ -151,6 +166,9 @@ static void run(const char *name, const faa_policy *policy) {
         CHECK(pthread_join(threads[thread], NULL) == 0);
     }
     CHECK(memcmp(works[0].digests, works[1].digests, sizeof works[0].digests) == 0);
+    if (strcmp(name, "mixing") == 0) {
+        check_child(&works[0]);
+    }
     for (size_t shape = 0; shape < sizeof SHAPES / sizeof *SHAPES; shape++) {
         for (size_t key = 0; key < KEYS; key++) {
             printf("%s %zux%zux%zu %zu %016llx\n", name, SHAPES[shape][0], SHAPES[shape][1],
