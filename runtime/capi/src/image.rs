@@ -63,34 +63,31 @@ impl View {
                 return Err(Error::argument(&field("layout"), &message));
             }
         };
-        let shape = |kind: ShapeErrorKind| Error::shape(name, kind);
-        // Also that `width × height × channels` does not overflow.
+        // Then no product below overflows, except with the stride.
         let bytes = channels.image_bytes(image.width, image.height);
         bytes.map_err(|error| Error::shape(name, error))?;
-        let (row, rows) = match is_planar {
-            true => (image.width, image.height * channels.count()),
-            false => (image.width * channels.count(), image.height),
-        };
-        let stride = match image.row_stride {
-            0 => row,
-            found if found < row => {
-                let kind = ShapeErrorKind::Stride { row, found };
-                return Err(Error::shape(&field("row_stride"), kind));
-            }
-            found if rows > 1 => found,
-            _ => row,
-        };
-        let view = Self {
+        let mut view = Self {
             start: image.samples,
             width: image.width,
             height: image.height,
             channels,
-            stride,
+            stride: image.row_stride,
             is_planar,
         };
-        let above = stride.checked_mul(rows - 1);
+        let (row, rows) = view.rows();
+        if (1..row).contains(&view.stride) {
+            let found = view.stride;
+            let kind = ShapeErrorKind::Stride { row, found };
+            return Err(Error::shape(&field("row_stride"), kind));
+        }
+        // The distance from an only row to the next means nothing.
+        if view.stride == 0 || rows == 1 {
+            view.stride = row;
+        }
+        let above = view.stride.checked_mul(rows - 1);
         let expected = above.and_then(|above| above.checked_add(row));
-        let expected = expected.ok_or_else(|| shape(ShapeErrorKind::TooLarge))?;
+        let too_large = || Error::shape(name, ShapeErrorKind::TooLarge);
+        let expected = expected.ok_or_else(too_large)?;
         let found = image.length;
         if found < expected {
             let kind = ShapeErrorKind::Length { expected, found };
@@ -101,9 +98,17 @@ impl View {
         }
         let end = image.samples.addr().checked_add(expected);
         if end.is_none() || isize::try_from(expected).is_err() {
-            return Err(shape(ShapeErrorKind::TooLarge));
+            return Err(too_large());
         }
         Ok(view)
+    }
+
+    /// The bytes of a row, and the number of rows; each channel has its own if they lie apart.
+    fn rows(&self) -> (usize, usize) {
+        match self.is_planar {
+            true => (self.width, self.height * self.channels.count()),
+            false => (self.width * self.channels.count(), self.height),
+        }
     }
 
     /// Whether both have as many columns, rows and channels.
@@ -119,10 +124,7 @@ impl View {
 
     /// The addresses from the first sample to the last, gaps included.
     pub(crate) fn addresses(&self) -> Range<usize> {
-        let (row, rows) = match self.is_planar {
-            true => (self.width, self.height * self.channels.count()),
-            false => (self.width * self.channels.count(), self.height),
-        };
+        let (row, rows) = self.rows();
         let start = self.start.addr();
         start..start + self.stride * (rows - 1) + row
     }
