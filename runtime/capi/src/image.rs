@@ -186,11 +186,12 @@ impl View {
 
     unsafe fn gather_channels<const CHANNELS: usize>(&self, samples: &mut [u8]) {
         let level = SimdLevel::best();
-        let rows = samples.chunks_exact_mut(self.width * CHANNELS).enumerate();
+        let width = self.joined_width();
+        let rows = samples.chunks_exact_mut(width * CHANNELS).enumerate();
         for (y, pixels) in rows {
             if self.is_planar {
-                // SAFETY: each is a row of a channel of the image, by the checks of `new`.
-                let plane = |c| unsafe { slice::from_raw_parts(self.row(y, c), self.width) };
+                // SAFETY: each is a row, or all rows, of a channel of the image, by the checks of `new`.
+                let plane = |c| unsafe { slice::from_raw_parts(self.row(y, c), width) };
                 interleave::<CHANNELS>(level, array::from_fn(plane), pixels);
             } else {
                 // SAFETY: it is a row of the image, likewise.
@@ -202,18 +203,27 @@ impl View {
 
     unsafe fn scatter_channels<const CHANNELS: usize>(&self, samples: &[u8]) {
         let level = SimdLevel::best();
-        let rows = samples.chunks_exact(self.width * CHANNELS).enumerate();
+        let width = self.joined_width();
+        let rows = samples.chunks_exact(width * CHANNELS).enumerate();
         for (y, pixels) in rows {
             if self.is_planar {
                 // SAFETY: as in `gather_channels`; and no two rows overlap, because the stride is at least
                 // a row.
-                let plane = |c| unsafe { slice::from_raw_parts_mut(self.row(y, c), self.width) };
+                let plane = |c| unsafe { slice::from_raw_parts_mut(self.row(y, c), width) };
                 separate::<CHANNELS>(level, pixels, array::from_fn(plane));
             } else {
                 // SAFETY: as in `gather_channels`.
                 let row = unsafe { slice::from_raw_parts_mut(self.row(y, 0), pixels.len()) };
                 row.copy_from_slice(pixels);
             }
+        }
+    }
+
+    /// The pixels of a row, or of the image if its channels have no gaps and so are as good as one row each.
+    fn joined_width(&self) -> usize {
+        match self.is_planar && self.stride == self.width {
+            true => self.width * self.height,
+            false => self.width,
         }
     }
 
