@@ -13,8 +13,8 @@ use faa_policy::{Executor, Workspace, shipped};
 
 const POLICY: &std::ffi::CStr = c"autoaugment-cifar10";
 const IMAGES: u64 = 64;
-const ROUNDS: usize = 41;
-const ROUND: Duration = Duration::from_millis(100);
+const ROUNDS: usize = 401;
+const ROUND: Duration = Duration::from_millis(5);
 
 fn main() {
     println!("| size | layout | Rust, ns | C, ns | C / Rust |\n|---|---|---|---|---|");
