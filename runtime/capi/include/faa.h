@@ -151,10 +151,13 @@ typedef uint32_t faa_layout;
 
 enum {
     /* Row by row, the channels of a pixel next to each other: sample c of the pixel in column x
-     * of row y is at y * row_stride + x * channels + c. */
+     * of row y is at
+     *
+     *     y * row_stride + x * channels + c */
     FAA_HWC = 0,
-    /* Channel by channel, each row by row: sample c of that pixel is at (c * height + y) *
-     * row_stride + x. The library copies such images, so it takes somewhat longer. */
+    /* Channel by channel, each row by row; the library copies such images, so it takes longer:
+     *
+     *     (c * height + y) * row_stride + x */
     FAA_CHW = 1
 };
 
@@ -252,7 +255,7 @@ faa_status faa_apply(const faa_policy *policy, faa_key key, const faa_image *sou
  * can be logged and replayed: a text in one line of UTF-8 that ends in a zero byte. The caller
  * frees it by faa_string_free.
  *
- *     {"sub_policy":3,"steps":[{"step":0,"op":"Rotate","value":-17.25,"seed":11374962}]}
+ *     {"sub_policy": 3, "steps": [{"step": 0, "op": "Rotate", "value": -17.25, "seed": 113}]}
  *
  * Errors: FAA_INVALID_ARGUMENT. */
 faa_status faa_plan(const faa_policy *policy, faa_key key, uint64_t partner_count, char **plan,
@@ -281,9 +284,9 @@ void faa_string_free(char *text);
  * Plugins are WebAssembly modules, which run in a sandbox with limits, or native libraries,
  * which do not. Loading them starts threads. One measures the time of calls, and ends when the
  * plugins and all policies that were made with them have been freed; those that compile modules
- * stay, and are idle. They are cached in compiled form in the folder that FAA_CACHE_DIR names,
- * or else in ~/.cache/faa-runtime. After a fork, the child must neither use nor free what was
- * made with the plugins of its parent. */
+ * stay, and are idle. Compiled modules are cached in the folder that the environment variable
+ * FAA_CACHE_DIR names, or else in ~/.cache/faa-runtime. After a fork, the child must neither
+ * use nor free what was made with the plugins of its parent. */
 #ifdef FAA_PLUGINS
 
 /* The built-in ops, and those of plugins. They never change. */
