@@ -22,9 +22,9 @@ use std::ffi::OsString;
 use std::io;
 use std::process::{self, ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use faa_op::text::is_display_control;
-use faa_system::log_line;
+use faa_system::{log_error, log_line};
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -41,7 +41,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = arguments::parse::<Arguments>().unwrap_or_else(|message| exit(&message));
-    let Err(error) = arguments.command.run() else {
+    let Err(error) = arguments.command.run(Arguments::command) else {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {
@@ -52,10 +52,7 @@ fn main() -> ExitCode {
         log_line!("{error}");
         return ExitCode::FAILURE;
     }
-    log_line!("error: {error}");
-    for cause in error.chain().skip(1) {
-        log_line!("  because: {cause}");
-    }
+    log_error(error.as_ref());
     let wrong_usage = error.is::<commands::Usage>();
     ExitCode::from(if wrong_usage { 2 } else { 1 })
 }
