@@ -28,16 +28,10 @@ pub fn with_checksum(object: &str) -> String {
 }
 
 /// Whether a JSON object has the checksum that [`with_checksum`] has given it.
-<<<<<<< HEAD:runtime/system/src/checksum.rs
 #[must_use]
 pub fn has_checksum(object: &[u8]) -> bool {
-    let mut places = object.windows(KEY.len());
-    let Some(end) = places.rposition(|place| place == KEY.as_bytes()) else {
-=======
-pub(super) fn is_intact(object: &[u8]) -> bool {
     let mut windows = object.windows(KEY.len());
     let Some(end) = windows.rposition(|window| window == KEY.as_bytes()) else {
->>>>>>> main:runtime/search/src/files/checksum.rs
         return false;
     };
     let (content, checksum) = object.split_at(end);
