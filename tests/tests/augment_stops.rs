@@ -95,9 +95,10 @@ fn lines_until_torn(manifest: &str) -> usize {
     manifest.matches('\n').count() - 1
 }
 
+/// By SIGTERM, which is handled as Ctrl-C is: shells have programs in the background ignore SIGINT.
 #[cfg(unix)]
 #[test]
-fn ctrl_c_stops_and_the_same_command_continues() {
+fn a_stopped_command_continues() {
     let folder = half_unreadable();
     stdout_of(&mut augment(&folder, &format!("{HALF} whole")));
     let mut child = start(&folder, "out");
@@ -105,7 +106,7 @@ fn ctrl_c_stops_and_the_same_command_continues() {
     let second = &mut augment(&folder, &format!("{HALF} out"));
     assert_fails(second, 1, &["out is in use by another process"]);
     let kill = Command::new("kill")
-        .args(["-s", "INT", &child.id().to_string()])
+        .args(["-s", "TERM", &child.id().to_string()])
         .status();
     assert!(kill.unwrap().success());
     let mut errors = child.stderr.take().unwrap();
