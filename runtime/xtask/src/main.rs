@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use faa_system::log_line;
+use faa_system::{flush_log, log_line};
 
 use crate::host::Host;
 
@@ -126,10 +126,12 @@ fn main() -> ExitCode {
         Command::Python(options) => python::run(&host, &options),
         Command::Test { fast } => Ok(checks::run(&host, fast)),
     };
-    done.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         report(&error);
         ExitCode::FAILURE
-    })
+    });
+    flush_log();
+    code
 }
 
 /// Prints an error and its causes, one per line.

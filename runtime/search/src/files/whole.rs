@@ -2,7 +2,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use faa_system::{PARTIAL_PREFIX, open_regular, sync_name, write_whole};
+use faa_system::{PARTIAL_PREFIX, open_regular, open_to_append, write_whole};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -78,11 +78,7 @@ impl Files {
     /// Appends to a file, and syncs it to disk.
     pub(super) fn append(&self, path: &Path, line: &[u8]) -> Result<(), FileError> {
         let append = || {
-            let is_new = !path.exists();
-            let mut file = open(path, File::options().append(true).create(true))?;
-            if is_new {
-                sync_name(path);
-            }
+            let mut file = open_to_append(path)?;
             self.fault
                 .pass(|| file.write_all(&line[..line.len() / 2]))?;
             file.write_all(line)?;
