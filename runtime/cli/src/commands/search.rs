@@ -47,7 +47,7 @@ pub(crate) struct Search {
 #[derive(Args)]
 #[command(next_help_heading = "Search (default: the preset's)")]
 struct SearchOptions {
-    /// What policies are searched for by.
+    /// Search objective.
     #[arg(long, default_value = "density", value_parser = one_of(OBJECTIVES))]
     objective: Objective,
     /// Number of folds (K).
@@ -120,7 +120,7 @@ struct HalvingOptions {
     /// Number of rungs; the fixed policies take part in the last two.
     #[arg(long, value_name = "N", value_parser = count)]
     rungs: Option<NonZeroUsize>,
-    /// How many times fewer policies the next rung has.
+    /// Reduction factor (eta): each rung has this many times fewer policies than the one before.
     #[arg(long, value_name = "N", value_parser = count)]
     reduction: Option<NonZeroUsize>,
     /// Number of epochs per training of the last rung.
@@ -133,10 +133,10 @@ struct HalvingOptions {
     /// Number of seeds per policy in the last rung.
     #[arg(long, value_name = "N", value_parser = count)]
     rung_seeds: Option<NonZeroUsize>,
-    /// Skip the audit of ops, of whose safe ones a fixed policy is made.
+    /// Skip the audit; its policy is then not among the fixed ones.
     #[arg(long)]
     no_audit: bool,
-    /// Skip the search by density matching, whose policy is one of the fixed ones.
+    /// Skip the search by density matching; its policy is then not among the fixed ones.
     #[arg(long)]
     no_density: bool,
 }
@@ -161,7 +161,7 @@ struct FinalOptions {
     final_seeds: Option<NonZeroUsize>,
 }
 
-/// What policies are searched for by.
+/// Search objective.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Objective {
     Density,
@@ -227,14 +227,38 @@ impl Search {
         self.execution.execute(config, &self.run.out, known, text)
     }
 
-    /// Rejects options of short trainings where there are none.
-    fn check_objective(&self) -> Result<()> {
-        match self.halving.first_given() {
-            Some(option) if self.search.objective == Objective::Density => bail!(Usage(format!(
-                "{option} is an option of short trainings: add --objective train"
-            ))),
-            _ => Ok(()),
+    /// Rejects options of parts that the search does not have.
+    fn check_parts(&self) -> Result<()> {
+        let has_halving = self.search.objective == Objective::Train;
+        let has_density = !has_halving || !self.halving.no_density;
+        let has_audit = has_halving && !self.halving.no_audit;
+        let epochs = vec![("--epochs", self.run.has_epochs())];
+        for (has_part, options, part, advice) in [
+            (
+                has_halving,
+                self.halving.given(),
+                "short trainings",
+                "add --objective train",
+            ),
+            (
+                has_density,
+                self.search.given(),
+                "the search by density matching",
+                "omit it, or --no-density",
+            ),
+            (
+                has_density || has_audit,
+                epochs,
+                "the audit and the search by density matching",
+                "omit it, or use --rung-epochs and --early-epochs",
+            ),
+        ] {
+            let mut options = options.into_iter();
+            if let Some((option, _)) = options.find(|(_, is_given)| *is_given && !has_part) {
+                bail!(Usage(format!("{option} is an option of {part}: {advice}")));
+            }
         }
+        Ok(())
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
@@ -242,7 +266,7 @@ impl Search {
         if self.search.ops.is_none() {
             known.check_complete("search")?;
         }
-        self.check_objective()?;
+        self.check_parts()?;
         let preset = self.run.preset(Preset::Default);
         let new = match self.search.objective {
             Objective::Density => RunConfig::for_search,
@@ -382,6 +406,9 @@ fn halving_text(result: &HalvingResult) -> String {
         };
         text += &format!("no searched policy had a lower validation loss than {name}\n\n");
     }
+    if let Some(why) = result.why_unknown() {
+        text += &format!("{why}\n\n");
+    }
     for sentence in &result.explanation {
         text += &format!("{sentence}\n");
     }
@@ -416,6 +443,26 @@ impl SearchOptions {
         set(&mut sampler.candidates, self.candidates);
         set(&mut search.reward, self.reward);
     }
+
+    /// The options that only the search by density matching has, and whether they are given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("--folds", self.folds.is_some()),
+            ("--rounds", self.rounds.is_some()),
+            ("--trials", self.trials.is_some()),
+            ("--top-n", self.top_n.is_some()),
+            ("--finalists", self.finalists.is_some()),
+            ("--sub-policies", self.sub_policies.is_some()),
+            ("--ops-per-sub-policy", self.ops_per_sub_policy.is_some()),
+            ("--draws", self.draws.is_some()),
+            ("--trial-draws", self.trial_draws.is_some()),
+            ("--fold-augment", self.fold_augment.is_some()),
+            ("--start-up-trials", self.start_up_trials.is_some()),
+            ("--gamma", self.gamma.is_some()),
+            ("--candidates", self.candidates.is_some()),
+            ("--reward", self.reward.is_some()),
+        ]
+    }
 }
 
 impl HalvingOptions {
@@ -429,9 +476,9 @@ impl HalvingOptions {
         set(&mut halving.seeds, self.rung_seeds);
     }
 
-    /// An option that is given.
-    fn first_given(&self) -> Option<&'static str> {
-        let options = [
+    /// The options, and whether they are given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
             ("--entrants", self.entrants.is_some()),
             ("--rungs", self.rungs.is_some()),
             ("--reduction", self.reduction.is_some()),
@@ -440,8 +487,6 @@ impl HalvingOptions {
             ("--rung-seeds", self.rung_seeds.is_some()),
             ("--no-audit", self.no_audit),
             ("--no-density", self.no_density),
-        ];
-        let given = options.into_iter().find(|(_, given)| *given);
-        given.map(|(option, _)| option)
+        ]
     }
 }

@@ -149,7 +149,7 @@ fn table<'a>(folds: impl Iterator<Item = &'a FoldRecord>, search: &SearchConfig)
         table {
             thead {
                 tr {
-                    @for heading in ["fold", "round", "candidates", "first", "second", "loss"] {
+                    @for heading in ["fold", "round", "candidates", "first", "second", "drop"] {
                         th scope="col" { (heading) }
                     }
                 }
