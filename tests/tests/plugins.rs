@@ -559,6 +559,32 @@ fn a_check_has_a_total_time() {
     assert!(text.contains("not finished within --total-time"), "{text}");
 }
 
+/// Plugins that fit one by one are not in each other's way.
+#[test]
+fn a_check_needs_the_memory_of_one_plugin() {
+    let folder = Workdir::new();
+    let files = ["A", "B", "C", "D"].map(|op| {
+        // It does nothing, in 100 MiB.
+        let text = format!(
+            r#"(module
+              (@custom "faa.abi" "\01\00\00\00")
+              (memory (export "memory") 1600)
+              (data (i32.const 16) "{{\"ops\":[{{\"name\":\"{op}\"}}]}}")
+              (func (export "faa_spec") (result i64) (i64.const 0x00000010_00000016))
+              (func (export "faa_reserve") (param i32) (result i32) (i32.const 65536))
+              (func (export "faa_apply") (param i32 i32 i32 i32 i32 f64 i64) (result i32)
+                (i32.const 0)))"#
+        );
+        let file = format!("{op}.wasm");
+        fs::write(folder.join(&file), wat::parse_str(text).unwrap()).unwrap();
+        file
+    });
+    let check = format!("plugin check --plugin-total-memory 150 {}", files.join(" "));
+    let output = run(&mut folder.faa_runtime(&check));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+}
+
 /// The program works without the cache, and `doctor` says why it is not used.
 #[cfg(unix)]
 #[test]
