@@ -145,6 +145,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
                     common,
                     audit,
                     fold,
+                    groups: self.labels.groups,
                 };
                 self::audit::safe_policy(config, stage, self.ops, &workers, backends)?
             }

@@ -21,7 +21,8 @@ class Augmented(Dataset[Any]):  # type: ignore[misc, unused-ignore]
         self.policy = policy
         self.seed = seed
         # Workers have copies of the data set, and persistent ones keep theirs: memory is shared.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch = epoch.share_memory_()  # type: ignore[no-untyped-call, unused-ignore]
 
     @property
     def epoch(self) -> int:

@@ -7,7 +7,7 @@ use crate::config::{AuditConfig, AuditedOp, Tolerance};
 ///
 /// A value is unsafe if the lower end of its drop in accuracy exceeds what is accepted, of all images or
 /// of any class, so that noise makes none unsafe. The intervals of classes are widened for there being
-/// several (Bonferroni). Safe ranges are counted from each op's start to the last value before the first
+/// several (Bonferroni), and groups of images count as one observation each. Safe ranges are counted from each op's start to the last value before the first
 /// unsafe one, in each direction.
 pub fn analyse(config: &AuditConfig, points: &[Point], classes: &[String]) -> Audit {
     let tolerance = config.tolerance;
@@ -45,6 +45,7 @@ fn drop<'a>(
     let mut total = Differences::default();
     for class in classes {
         total.images += class.images as f64;
+        total.sizes += class.sizes as f64;
         total.sum += class.before as f64 - class.after as f64 / draws;
         total.squares += class.squares as f64 / (draws * draws);
     }
@@ -165,6 +166,7 @@ mod tests {
         };
         ClassTally {
             images: 40,
+            sizes: 40,
             before: 40,
             after: 40 - broken,
             squares: broken as u64,
@@ -298,6 +300,7 @@ mod tests {
     fn means_are_over_images_and_ops_without_points_are_left_out() {
         let mut points = [point("Rotate", Some(5.0), &[0, 10])];
         points[0].classes[1].images = 10;
+        points[0].classes[1].sizes = 10;
         points[0].classes[1].before = 10;
         points[0].classes[1].after = 0;
         points[0].classes[1].loss_before = 3.0;

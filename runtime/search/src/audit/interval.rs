@@ -20,9 +20,11 @@ pub(super) const CONFIDENCE: f64 = 0.95;
 pub(super) struct Differences {
     /// The number of images.
     pub(super) images: f64,
-    /// The sum of their differences.
+    /// The sum over groups of (number of images)²; without groups, each image is one.
+    pub(super) sizes: f64,
+    /// The sum of the images' differences.
     pub(super) sum: f64,
-    /// The sum of their squares.
+    /// The sum over groups of (the sum of their images' differences)².
     pub(super) squares: f64,
 }
 
@@ -37,10 +39,16 @@ impl Differences {
     /// b + c = Σd² becomes Σd² + 1, n becomes n + 2, and b − c = Σd is as before; in this form it is
     /// also defined for the mean of several draws. It is meant for few images, and has a width if no image
     /// changes.
+    ///
+    /// Images of a group, such as the frames of a video, break together, so groups are the observations: n
+    /// is Kish's effective number of them (*Survey Sampling*, 1965), and sums are divided by the size that
+    /// they then have.
     pub(super) fn interval(&self, comparisons: usize) -> Interval {
         let tail = (1.0 - CONFIDENCE) / 2.0 / comparisons.max(1) as f64;
-        let (n, squares) = (self.images + 2.0, self.squares + 1.0);
-        let centre = self.sum / n;
+        let size = self.sizes / self.images.max(1.0);
+        let size = size.max(1.0);
+        let (n, squares) = (self.images / size + 2.0, self.squares / (size * size) + 1.0);
+        let centre = self.sum / size / n;
         // Σ(d − centre)², which is positive because |Σd| ≤ √(n Σd²).
         let deviation = (squares - n * centre * centre).max(0.0).sqrt() / n;
         let half = normal_quantile(tail) * deviation;
@@ -75,10 +83,33 @@ mod tests {
     fn interval(n: u32, b: u32, c: u32, comparisons: usize) -> Interval {
         let differences = Differences {
             images: n.into(),
+            sizes: n.into(),
             sum: f64::from(b) - f64::from(c),
             squares: f64::from(b + c),
         };
         differences.interval(comparisons)
+    }
+
+    /// Thirty images in groups of three that break together say as much as ten images.
+    #[test]
+    fn images_that_break_together_count_once() {
+        let groups = Differences {
+            images: 30.0,
+            sizes: 10.0 * 9.0,
+            sum: 4.0 * 3.0 - 3.0,
+            squares: 5.0 * 9.0,
+        };
+        assert_eq!(groups.interval(1), interval(10, 4, 1, 1));
+        // Sizes differ, and all images break: the effective number of groups is (1 + 3)² / (1 + 9).
+        let all = Differences {
+            images: 4.0,
+            sizes: 10.0,
+            sum: 4.0,
+            squares: 10.0,
+        };
+        let found = all.interval(1);
+        assert_eq!((found.estimate, found.high), (1.0, 1.0));
+        assert!(found.low < interval(4, 4, 0, 1).low, "{found:?}");
     }
 
     #[test]

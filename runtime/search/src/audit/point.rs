@@ -26,11 +26,13 @@ pub struct Point {
 pub struct ClassTally {
     /// The number of images.
     pub images: usize,
+    /// The sum over groups of (number of images)²; `images` if each is a group of its own.
+    pub sizes: u64,
     /// How many of them are classified correctly without the op.
     pub before: usize,
     /// How many of their draws are classified correctly with the op.
     pub after: usize,
-    /// The sum over images of (draws × correct without the op − correct draws)².
+    /// The sum over groups of (draws × images correct without the op − correct draws)².
     pub squares: u64,
     /// The mean cross-entropy without the op, in nats.
     pub loss_before: f64,
@@ -57,9 +59,11 @@ pub struct Confusion {
 
 impl Point {
     /// Compares the predictions for `images`, indices into the training split, with those of `draws`
-    /// augmented versions of each. There are `classes` classes.
+    /// augmented versions of each. There are `classes` classes. `groups` has the group of every image of the
+    /// training split, or is empty.
     pub(crate) fn classes(
         images: &[usize],
+        groups: &[u32],
         before: &[Prediction],
         after: &[Prediction],
         draws: usize,
@@ -67,15 +71,20 @@ impl Point {
     ) -> Vec<ClassTally> {
         let mut tallies = vec![ClassTally::default(); classes];
         let mut mistakes = vec![BTreeMap::<u32, Confusion>::new(); classes];
+        // Of each group of a class, or each image: its images, and the correct draws that it loses.
+        let mut lost = vec![BTreeMap::<usize, (u64, i64)>::new(); classes];
         for ((image, before), after) in images.iter().zip(before).zip(after.chunks(draws)) {
             let label = before.label as usize;
             let tally = &mut tallies[label];
             let correct = after.iter().filter(|it| it.is_correct()).count();
             let expected = if before.is_correct() { draws } else { 0 };
+            let group = groups.get(*image).map_or(*image, |it| *it as usize);
+            let group = lost[label].entry(group).or_default();
+            group.0 += 1;
+            group.1 += expected as i64 - correct as i64;
             tally.images += 1;
             tally.before += usize::from(before.is_correct());
             tally.after += correct;
-            tally.squares += (expected.abs_diff(correct) as u64).pow(2);
             tally.loss_before += f64::from(before.loss);
             tally.loss_after += after.iter().map(|it| f64::from(it.loss)).sum::<f64>();
             if !before.is_correct() {
@@ -91,7 +100,9 @@ impl Point {
                 mistakes[label].entry(after.class).or_insert(first).count += 1;
             }
         }
-        for (tally, mistakes) in tallies.iter_mut().zip(mistakes) {
+        for ((tally, mistakes), lost) in tallies.iter_mut().zip(mistakes).zip(lost) {
+            tally.sizes = lost.values().map(|it| it.0.pow(2)).sum();
+            tally.squares = lost.values().map(|it| it.1.unsigned_abs().pow(2)).sum();
             let images = tally.images.max(1) as f64;
             tally.loss_before /= images;
             tally.loss_after /= images * draws as f64;
@@ -119,7 +130,8 @@ mod tests {
         ];
         let after = after.concat().into_iter().map(prediction);
         let after: Vec<Prediction> = after.collect();
-        let tallies = Point::classes(&[10, 11, 12, 13], &before, &after, 2, 3);
+        let compared = |groups| Point::classes(&[10, 11, 12, 13], groups, &before, &after, 2, 3);
+        let tallies = compared(&[]);
         let confusion = Confusion {
             class: 1,
             count: 2,
@@ -129,6 +141,7 @@ mod tests {
         // Of the three images, 1, 2 and −1 of two draws are lost.
         let first = ClassTally {
             images: 3,
+            sizes: 3,
             before: 2,
             after: 2,
             squares: 1 + 4 + 1,
@@ -144,5 +157,10 @@ mod tests {
             (1, 2, 0)
         );
         assert_eq!(unharmed.confusion, None);
+        // The first two are a group, which loses 3 draws together.
+        let mut groups = vec![9; 10];
+        groups.extend([4, 4, 5, 6]);
+        let grouped = &compared(&groups)[0];
+        assert_eq!((grouped.sizes, grouped.squares), (4 + 1, 9 + 1));
     }
 }

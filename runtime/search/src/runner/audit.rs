@@ -43,6 +43,8 @@ pub(super) struct AuditStage<'a> {
     pub(super) audit: &'a AuditConfig,
     /// The network is trained on `train`, and ops are measured on `validation`.
     pub(super) fold: &'a Fold,
+    /// The group of every training image; empty without groups.
+    pub(super) groups: &'a [u32],
 }
 
 impl AuditStage<'_> {
@@ -132,7 +134,7 @@ impl AuditStage<'_> {
                 value,
                 draws,
                 seconds: started.elapsed().as_secs_f64(),
-                classes: Point::classes(images, &before, &after, draws, classes),
+                classes: Point::classes(images, self.groups, &before, &after, draws, classes),
             };
             let mut losses = point.classes.iter();
             if !losses.all(|it| it.loss_before.is_finite() && it.loss_after.is_finite()) {

@@ -7,11 +7,13 @@ use std::path::Path;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, SamplerOp, SamplerValues};
 use faa_search::audit::{Audit, OpAudit, Verdict, configure};
+use faa_search::backend::StopFlag;
 use faa_search::config::{AuditConfig, Augmentation, Preset, Tolerance};
 use faa_search::files::read_json;
-use faa_search::{Event, RunConfig, RunErrorKind};
+use faa_search::folds::Labels;
+use faa_search::{Event, Run, RunConfig, RunDirectory, RunErrorKind};
 
-use crate::fake_backend::{FakeBackend, policy_of, run, run_on};
+use crate::fake_backend::{FakeBackend, labels, policy_of, run, run_on};
 
 /// An audit of these ops, which holds out half of the 60 images.
 pub(crate) fn config(ops: &[&str]) -> RunConfig {
@@ -67,6 +69,31 @@ fn an_op_that_only_makes_noise_is_not_called_unsafe() {
         let found = audited(op);
         assert_eq!(found.verdict, Verdict::Safe, "{op}: {found:?}");
     }
+}
+
+/// Flips break all images of a class, but those are of one video.
+#[test]
+fn images_of_one_group_are_one_observation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, labels, ops) = (config(&["FlipX"]), labels(), builtin_ops());
+    // Of classes 1 and 2, every image is a group; class 0, "left", has a group per side of the split.
+    let group = |(image, label): (u32, &u32)| match label {
+        0 => image % 2,
+        _ => image + 2,
+    };
+    let groups: Vec<u32> = (0..).zip(&labels).map(group).collect();
+    let directory = RunDirectory::open(folder.path(), &config, 1).unwrap();
+    let mut backend = FakeBackend::default();
+    let labels = Labels::new(&labels, &groups);
+    let backends = std::slice::from_mut(&mut backend);
+    let run = Run::new(&config, labels, &ops, backends, &directory);
+    run.run(&StopFlag::new(), &mut |_| ()).unwrap();
+    let log = fs::read_to_string(folder.path().join("audit/points.jsonl")).unwrap();
+    let (one_group, single) = (r#""images":10,"sizes":100"#, r#""images":10,"sizes":10,"#);
+    assert!(log.contains(one_group) && log.contains(single), "{log}");
+    let flip = audit_in(folder.path()).ops.remove(0);
+    let worst = flip.points[0].worst.as_ref().unwrap();
+    assert_ne!(worst.class, "left");
 }
 
 #[test]
