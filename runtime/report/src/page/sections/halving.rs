@@ -9,7 +9,7 @@ use faa_search::halving::{
 use faa_search::statistics::{mean, sample_deviation};
 use maud::{Markup, html};
 
-use super::{Sign, Swatch, callout, legend, scrolling};
+use super::{Sign, Swatch, callout, columns, legend, scrolling};
 use crate::page::chart::{Axis, Plot, Rows};
 use crate::page::record::Record;
 use crate::page::text::{count, counted, percent};
@@ -171,11 +171,7 @@ fn standings(standings: &[Standing]) -> Markup {
             caption { "The last rung: mean ± sample standard deviation over seeds" }
             thead {
                 tr {
-                    th scope="col" { "Policy" }
-                    th scope="col" { "Origin" }
-                    th.number scope="col" { "Validation loss" }
-                    th.number scope="col" { "Validation error" }
-                    th.number scope="col" { "Loss above the first" }
+                    (columns(&["Policy", "Origin"], &["Validation loss", "Validation error", "Loss above the first"]))
                     th scope="col" { "Compared with the first" }
                 }
             }
@@ -287,12 +283,7 @@ fn explanation(result: &HalvingResult) -> Markup {
         table {
             caption { "What each op does, by an additive model of all short trainings" }
             thead {
-                tr {
-                    th scope="col" { "Change" }
-                    th.number scope="col" { "Policies" }
-                    th.number scope="col" { "Validation error, points" }
-                    th.number scope="col" { "Validation loss, nats" }
-                }
+                tr { (columns(&["Change"], &["Policies", "Validation error, points", "Validation loss, nats"])) }
             }
             tbody {
                 @for effect in result.effects.iter().take(MAX_ROWS) {
