@@ -17,7 +17,7 @@ pub use executor::executor;
 pub use image::image;
 pub use module::{module, smith, spec};
 pub use op::op;
-pub use text::{foreign, plan, policy};
+pub use text::{convert, plan, policy};
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: [Target; 10] = [
     target("policy", policy, 4000),
-    target("foreign", foreign, 4000),
+    target("convert", convert, 4000),
     target("plan", plan, 4000),
     target("spec", spec, 4000),
     // Each input is compiled, and some reach the time limit.

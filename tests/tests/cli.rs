@@ -98,14 +98,14 @@ fn nothing_is_written_if_outputs_clash() {
     let both = "apply --op Invert cat.png dog.bmp --out out";
     stdout_of(&mut folder.faa_runtime(both));
     stdout_of(&mut folder.faa_runtime(both));
-    folder.write("out/cat.png", "a stranger's");
+    folder.write("out/cat.png", "something else");
     fs::remove_file(folder.join("out/dog.png")).unwrap();
     let exists = "out/cat.png exists and is different: use --force";
     assert_fails(&mut folder.faa_runtime(both), 1, &[exists]);
     assert!(!folder.join("out/dog.png").exists());
     assert_eq!(
         fs::read(folder.join("out/cat.png")).unwrap(),
-        b"a stranger's"
+        b"something else"
     );
     stdout_of(folder.faa_runtime(both).arg("--force"));
     assert_eq!(folder.pixels("out/dog.png").dimensions(), (17, 9));
@@ -261,7 +261,7 @@ fn help_has_examples_and_invalid_arguments_exit_with_2() {
          2 --data glyphs --jobs auto --learning-rate nan => `--learning-rate` is NaN
          2 --data glyphs --learning-rate nan => `--learning-rate` is NaN: it must be above 0
          2 --data glyphs --held-out 1.5 => `--held-out` is 1.5: it must be between 0 and 1
-         2 --data glyphs --warmup-epochs 500 => not shorter than a training
+         2 --data glyphs --warmup-epochs 500 => must be shorter than a training
          2 --data glyphs --ops Invert,Invert => named twice",
     );
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));

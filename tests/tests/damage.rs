@@ -88,7 +88,7 @@ const CASES: &[Case] = &[
                 .into()
         },
         message: [
-            "run/fold-0/evaluation.json, line 1, is damaged (its checksum is not that of its content)",
+            "run/fold-0/evaluation.json, line 1, is damaged (its checksum does not match its content)",
             "move it away, and the run repeats what it recorded",
         ],
         remove: Some("fold-0/evaluation.json"),

@@ -20,7 +20,11 @@ const PACKAGES: &[&str] = &[
     "runtime/xtask",
     "ops-builtin",
     "plugin-sdk",
+    "tests",
 ];
+
+/// The name of a package's root: `lib.rs` and `main.rs`.
+const ROOT: &str = "the root";
 
 /// The modules that each module imports. A module is named by its path, such as `a::b`.
 type Imports = BTreeMap<String, BTreeSet<String>>;
@@ -42,9 +46,10 @@ fn module_imports_have_no_cycles() {
 #[test]
 fn cycles_are_found() {
     let of = |modules: &[(&str, &str)]| -> Imports {
-        let names: BTreeSet<String> = modules.iter().map(|(name, _)| (*name).into()).collect();
-        let import = |(name, text): &(&str, &str)| ((*name).into(), imports_of(name, text, &names));
-        modules.iter().map(import).collect()
+        let modules = modules
+            .iter()
+            .map(|(name, text)| ((*name).into(), (*text).into()));
+        imports_between(&modules.collect())
     };
     let straight = of(&[
         ("a", "use crate::b::{X, Y};"),
@@ -60,6 +65,13 @@ fn cycles_are_found() {
         ("c", "use crate::a;"),
     ]);
     assert!(cycle_in(&long).is_some());
+    let root = "mod a;\nmod b;\npub use a::{X, Y};\nfn main() { b::run(); }";
+    let through_root = of(&[(ROOT, root), ("a", ""), ("b", "fn run() { crate::main() }")]);
+    assert_eq!(cycle_in(&through_root).unwrap(), ["b", ROOT, "b"]);
+    // What the root only passes on is its module's.
+    let passed_on = of(&[(ROOT, root), ("a", ""), ("b", "use crate::{X, a::Y};")]);
+    assert_eq!(cycle_in(&passed_on), None);
+    assert!(passed_on["b"].contains("a") && passed_on[ROOT].contains("b"));
 }
 
 /// Applying, measuring and checking start fast and need no run: what they are made of imports neither
@@ -88,8 +100,12 @@ fn commands_without_networks_import_no_search() {
 fn imports_in(source: &Path) -> Imports {
     let mut texts = BTreeMap::new();
     read_modules(source, "", &mut texts);
-    let names: BTreeSet<String> = texts.keys().cloned().collect();
-    let import = |(name, text): (&String, &String)| (name.clone(), imports_of(name, text, &names));
+    imports_between(&texts)
+}
+
+fn imports_between(texts: &BTreeMap<String, String>) -> Imports {
+    let modules = Modules::of(texts);
+    let import = |(name, text): (&String, &String)| (name.clone(), modules.imports_of(name, text));
     texts.iter().map(import).collect()
 }
 
@@ -100,11 +116,12 @@ fn read_modules(folder: &Path, path: &str, texts: &mut BTreeMap<String, String>)
         let name = joined(path, stem);
         if entry.is_dir() {
             read_modules(&entry, &name, texts);
-        } else if entry.extension().is_some_and(|it| it == "rs") && stem != "tests" {
-            // The root is not checked: its items are for the whole package.
-            if !["lib", "main"].contains(&name.as_str()) {
-                texts.insert(name, fs::read_to_string(&entry).unwrap());
-            }
+        } else if entry.extension().is_some_and(|it| it == "rs")
+            && !["tests", "testing"].contains(&stem)
+        {
+            let is_root = ["lib", "main"].contains(&name.as_str());
+            let name = if is_root { ROOT.to_owned() } else { name };
+            *texts.entry(name).or_default() += &fs::read_to_string(&entry).unwrap();
         }
     }
 }
@@ -116,33 +133,89 @@ fn joined(parent: &str, path: &str) -> String {
     }
 }
 
-/// The modules that a module's text names after `crate::`, `self::` or `super::`, outside of its unit tests.
-fn imports_of(module: &str, text: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let lines = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    let code = lines.collect::<Vec<_>>().join("\n");
-    let mut found = BTreeSet::new();
-    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
-    for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
-        for (offset, _) in code.match_indices(prefix) {
-            let before = code[..offset].chars().next_back();
-            if before.is_some_and(|it| it.is_alphanumeric() || it == '_' || it == ':' || it == '$')
-            {
-                continue;
-            }
-            for path in paths(&code[offset + prefix.len()..]) {
-                let path = joined(base, &path);
-                // The module is the longest prefix that names one; the root's items are re-exports.
-                let mut prefixes =
-                    successors(Some(path.as_str()), |path| Some(path.rsplit_once("::")?.0));
-                let named = prefixes.find(|&prefix| names.contains(prefix));
-                found.extend(named.filter(|&named| named != module).map(str::to_owned));
+/// The modules of a package, and what its root re-exports.
+struct Modules {
+    names: BTreeSet<String>,
+    exports: BTreeMap<String, String>,
+}
+
+impl Modules {
+    fn of(texts: &BTreeMap<String, String>) -> Self {
+        let names = texts.keys().cloned().collect();
+        let root = code(texts.get(ROOT).map_or("", |text| text));
+        let uses = root
+            .split(';')
+            .flat_map(|it| Some(paths(it.split_once("use ")?.1)));
+        let uses = uses
+            .flatten()
+            .map(|path| path.trim_start_matches("crate::").to_owned());
+        let exports = uses.map(|path| (path.rsplit("::").next().unwrap().to_owned(), path));
+        let exports = exports.collect();
+        Self { names, exports }
+    }
+
+    /// The modules that a module's text names, outside of its unit tests: after `crate::`, `self::` or
+    /// `super::`, or in the code of the root, where a path needs no such prefix.
+    fn imports_of(&self, module: &str, text: &str) -> BTreeSet<String> {
+        let code = code(text);
+        let mut found = BTreeSet::new();
+        if module == ROOT {
+            let items = code
+                .split(';')
+                .filter(|it| !it.trim_start().starts_with("pub use "));
+            let is_path = |it: char| it.is_alphanumeric() || "_:$".contains(it);
+            let paths = items.flat_map(|it| it.split(|it| !is_path(it)));
+            let paths = paths.map(|path| path.trim_start_matches("crate::"));
+            let is_use = |path: &&str| path.contains("::") || self.exports.contains_key(*path);
+            found.extend(paths.filter(is_use).filter_map(|path| self.named(path)));
+        }
+        let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+        for (prefix, base) in [("crate::", ""), ("self::", module), ("super::", parent)] {
+            for (offset, _) in code.match_indices(prefix) {
+                let before = &code[..offset];
+                let is_visibility = before.ends_with("pub(in ");
+                let last = before.chars().next_back();
+                if is_visibility
+                    || last.is_some_and(|it| it.is_alphanumeric() || "_:$".contains(it))
+                {
+                    continue;
+                }
+                // The items of `super::*` in an inline module are those of its own file.
+                let paths = paths(&code[offset + prefix.len()..]).into_iter();
+                for path in paths.filter(|path| !path.is_empty()) {
+                    found.extend(self.named(&joined(base, &path)));
+                }
             }
         }
+        found.remove(module);
+        found
     }
-    found
+
+    /// The module of a path: the longest prefix that names one, also where the root re-exports it. Other
+    /// items are the root's own, unless it re-exports them from a different package.
+    fn named(&self, path: &str) -> Option<String> {
+        let prefixes = |path| successors(Some(path), |path: &&str| Some(path.rsplit_once("::")?.0));
+        let module = |path| prefixes(path).find_map(|it| self.names.get(it).cloned());
+        let head = path.split("::").next()?;
+        let exported = self.exports.get(head).or(self.exports.get("*"));
+        module(path).or_else(|| match exported {
+            Some(export) => module(export),
+            None => Some(ROOT.to_owned()),
+        })
+    }
+}
+
+/// A module's text without comments and unit tests.
+fn code(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_test = |pair: &[&str]| {
+        let attribute = pair[0].starts_with("#[cfg(") && pair[0].contains("test");
+        attribute && pair[1].contains("mod ") && pair[1].contains('{')
+    };
+    let end = lines.windows(2).position(is_test).unwrap_or(lines.len());
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    let code = lines[..end].iter().copied().filter(is_code);
+    code.collect::<Vec<_>>().join("\n")
 }
 
 /// The paths in the path or use tree at the start of a text: `a::{b, c::D}` gives `a::b` and `a::c::D`.

@@ -1,4 +1,4 @@
-//! Names that strangers chose do not control the terminal that they are printed on.
+//! Untrusted names do not control the terminal that they are printed on.
 
 #![cfg(unix)]
 

@@ -34,7 +34,7 @@ pub(crate) fn count(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 /// Parses a number of things, of which there may be none.
-pub(crate) fn whole(text: &str) -> Result<usize, String> {
+pub(crate) fn count_or_zero(text: &str) -> Result<usize, String> {
     let number = text.parse();
     number.map_err(|_| "must be a whole number of at least 0".to_owned())
 }

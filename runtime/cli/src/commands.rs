@@ -45,7 +45,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(self) -> Result<()> {
+    /// `program` makes the whole program's command line.
+    pub(crate) fn run(self, program: fn() -> clap::Command) -> Result<()> {
         match self {
             Self::Search(search) => search.run(),
             Self::Train(train) => train.run(),
@@ -58,7 +59,7 @@ impl Command {
             Self::Policy(policy) => policy.run(),
             Self::Plugin(plugin) => plugin.run(),
             Self::Doctor(doctor) => doctor.run(),
-            Self::Completions(completions) => completions.run(),
+            Self::Completions(completions) => completions.run(program),
         }
     }
 }

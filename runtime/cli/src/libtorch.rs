@@ -72,7 +72,7 @@ impl Libtorch {
     /// What `LD_LIBRARY_PATH` must be for programs that use it.
     pub(crate) fn library_path(&self) -> OsString {
         let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        // The working folder may be a stranger's.
+        // The working folder may be untrusted.
         let others = env::split_paths(&before).filter(|path| path.is_absolute());
         let paths = std::iter::once(self.libraries()).chain(others);
         env::join_paths(paths).unwrap_or_else(|_| self.libraries().into_os_string())

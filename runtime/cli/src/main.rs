@@ -20,9 +20,9 @@ use std::ffi::OsString;
 use std::io;
 use std::process::{self, ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use faa_op::text::is_display_control;
-use faa_system::{flush_log, log_line};
+use faa_system::{flush_log, log_error, log_line};
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     let arguments = arguments::parse::<Arguments>().unwrap_or_else(|message| exit(&message));
-    let Err(error) = arguments.command.run() else {
+    let Err(error) = arguments.command.run(Arguments::command) else {
         return ExitCode::SUCCESS;
     };
     if is_broken_pipe(&error) {
@@ -56,10 +56,7 @@ fn run() -> ExitCode {
         log_line!("{error}");
         return ExitCode::FAILURE;
     }
-    log_line!("error: {error}");
-    for cause in error.chain().skip(1) {
-        log_line!("  because: {cause}");
-    }
+    log_error(error.as_ref());
     let wrong_usage = error.is::<commands::Usage>();
     ExitCode::from(if wrong_usage { 2 } else { 1 })
 }

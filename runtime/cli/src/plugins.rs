@@ -34,17 +34,21 @@ pub(crate) struct PluginLimits {
     #[arg(long)]
     allow_native: bool,
     /// Memory limit per plugin and thread, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 256,
+    #[arg(long, value_name = "MIB", default_value_t = default_limits().memory_mib,
           value_parser = in_range(faa_plugin::PluginOptions::MEMORY_MIB))]
     plugin_memory: u32,
     /// Memory limit of all plugins and threads together, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 4096,
+    #[arg(long, value_name = "MIB", default_value_t = default_limits().total_memory_mib,
           value_parser = in_range(faa_plugin::PluginOptions::TOTAL_MEMORY_MIB))]
     plugin_total_memory: u32,
     /// Time limit per call into a plugin, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0,
+    #[arg(long, value_name = "SECONDS", default_value_t = default_limits().call_seconds,
           value_parser = in_range(faa_plugin::PluginOptions::CALL_SECONDS))]
     plugin_time: f64,
+}
+
+fn default_limits() -> faa_plugin::PluginOptions {
+    faa_plugin::PluginOptions::new(Vec::new())
 }
 
 /// The available ops, and where they come from.

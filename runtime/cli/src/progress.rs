@@ -313,7 +313,7 @@ fn jobs_line(jobs: usize, measured: &[JobRates], images: [usize; 2]) -> Option<S
     })
 }
 
-/// The time for training on and for classifying so many images, at these rates.
+/// The time for training on and for classifying these numbers of images, at these rates.
 fn seconds_of([train, classify]: [usize; 2], rates: Rates) -> f64 {
     train as f64 / rates.train + classify as f64 / rates.classify
 }
@@ -338,8 +338,8 @@ fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
     let (was, now) = (&recorded.build, &current.build);
     if was != now {
         warnings.push(format!(
-            "this run was last worked on by build {was} and continues with build {now}; results may differ \
-             from those of a run with one build"
+            "this run last ran with build {was} and continues with build {now}; results may differ from \
+             those of a run with one build"
         ));
     }
     let (was, now) = (recorded.to_string(), current.to_string());
@@ -419,7 +419,7 @@ mod tests {
         let recorded = environment("0.1.0+a", 2);
         let of = |current: &Environment| warnings(&recorded, current);
         let build =
-            "last worked on by build 0.1.0+a and continues with build 0.1.0+b; results may differ";
+            "last ran with build 0.1.0+a and continues with build 0.1.0+b; results may differ";
         assert!(of(&environment("0.1.0+b", 2))[0].contains(build));
         assert_eq!(of(&environment("0.1.0+b", 2)).len(), 1);
         let rounding = of(&environment("0.1.0+a", 4));

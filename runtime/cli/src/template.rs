@@ -43,7 +43,7 @@ macro_rules! sources {
 
 #[rustfmt::skip]
 const FAA_OP: &[(&str, &str)] = sources!("faa-op/src/", "../../op/src/",
-    "abi.rs" "call.rs" "error.rs" "image.rs" "lib.rs" "math.rs" "set.rs" "spec.rs"
+    "abi.rs" "call.rs" "error.rs" "image.rs" "lib.rs" "math.rs" "set.rs" "shape.rs" "spec.rs"
     "stream.rs" "tables.rs" "text.rs"
 );
 

@@ -37,7 +37,6 @@ struct Advice {
 impl Advice {
     fn on(request: &Request<PluginOptions>) -> Self {
         let (crashed, killed) = match request {
-            Request::Doctor => ("", ""),
             Request::Evaluate { .. } => (
                 "; run `faa-runtime doctor` to find out why",
                 ", probably because the machine ran out of memory",
@@ -47,6 +46,7 @@ impl Advice {
                 ", probably because the machine ran out of memory. The same command continues the run, \
                  also with fewer --jobs",
             ),
+            _ => ("", ""),
         };
         Self { crashed, killed }
     }

@@ -36,11 +36,19 @@ pub struct Split {
 /// Mean and standard deviation of every channel: red, green, blue, on a scale where 1 is the
 /// brightest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ChannelStatistics {
     /// The means.
     pub mean: [f64; 3],
     /// The standard deviations of the pixels as a whole population.
     pub std: [f64; 3],
+}
+
+impl ChannelStatistics {
+    /// Statistics with these means and standard deviations.
+    pub fn new(mean: [f64; 3], std: [f64; 3]) -> Self {
+        Self { mean, std }
+    }
 }
 
 impl Dataset {

@@ -187,7 +187,7 @@ impl Picture {
     }
 
     fn add_tables(&mut self, mut header: &[u8]) -> Option<()> {
-        while let Some((&place, rest)) = header.split_first() {
+        while let Some((&selector, rest)) = header.split_first() {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let length = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, rest) = rest.split_at_checked(length)?;
@@ -195,8 +195,8 @@ impl Picture {
                 counts: *counts,
                 symbols: symbols.to_owned(),
             };
-            let tables = self.tables.get_mut(usize::from(place >> 4))?;
-            *tables.get_mut(usize::from(place & 15))? = Some(table);
+            let tables = self.tables.get_mut(usize::from(selector >> 4))?;
+            *tables.get_mut(usize::from(selector & 15))? = Some(table);
             header = rest;
         }
         Some(())

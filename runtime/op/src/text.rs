@@ -1,4 +1,4 @@
-//! Text of strangers (files, plugins, data sets) on its way to a terminal.
+//! Untrusted text (of files, plugins, data sets) on its way to a terminal.
 
 use alloc::format;
 use alloc::string::String;

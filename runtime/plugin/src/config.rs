@@ -1,9 +1,17 @@
 //! The limits of plugins, and where compiled ones are cached.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cache::default_cache;
+
+/// The range of [`PluginOptions::memory_mib`](crate::PluginOptions::memory_mib).
+pub(crate) const MEMORY_MIB: RangeInclusive<u32> = 1..=4096;
+/// The range of [`PluginOptions::total_memory_mib`](crate::PluginOptions::total_memory_mib).
+pub(crate) const TOTAL_MEMORY_MIB: RangeInclusive<u32> = 1..=1 << 20;
+/// The range of [`PluginOptions::call_seconds`](crate::PluginOptions::call_seconds).
+pub(crate) const CALL_SECONDS: RangeInclusive<f64> = 0.01..=86_400.0;
 
 /// The settings of a [`Host`](crate::Host). Every limit is on by default.
 #[derive(Clone, Debug)]

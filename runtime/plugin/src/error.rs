@@ -1,11 +1,14 @@
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faa_op::abi::{self, AbiVersion};
 use faa_op::{Channels, ImageMut, OpError, OpErrorKind};
+
+use crate::config::{CALL_SECONDS, MEMORY_MIB, TOTAL_MEMORY_MIB};
 
 /// Why plugins cannot be loaded at all.
 #[derive(Debug, thiserror::Error)]
@@ -24,13 +27,16 @@ impl HostError {
 #[non_exhaustive]
 pub enum HostErrorKind {
     /// [`PluginOptions::memory_mib`](crate::PluginOptions::memory_mib) is out of range.
-    #[error("the plugin memory limit is {0} MiB, but must be from 1 to 4096 MiB")]
+    #[error("the plugin memory limit is {0} MiB, but must be {range} MiB", range = from_to(&MEMORY_MIB))]
     Memory(u32),
     /// [`PluginOptions::call_seconds`](crate::PluginOptions::call_seconds) is out of range.
-    #[error("the plugin time limit is {0} s, but must be from 0.01 to 86400 s")]
+    #[error("the plugin time limit is {0} s, but must be {range} s", range = from_to(&CALL_SECONDS))]
     Time(f64),
     /// [`PluginOptions::total_memory_mib`](crate::PluginOptions::total_memory_mib) is out of range.
-    #[error("the memory limit of all plugins is {0} MiB, but must be from 1 to 1048576 MiB")]
+    #[error(
+        "the memory limit of all plugins is {0} MiB, but must be {range} MiB",
+        range = from_to(&TOTAL_MEMORY_MIB)
+    )]
     TotalMemory(u32),
     /// The engine does not work on this machine or with these limits.
     #[error("the WebAssembly engine cannot start: {0}")]
@@ -117,11 +123,15 @@ pub enum PluginErrorKind {
     Malformed(String),
     /// The module lacks the section that states the version of the ABI.
     #[error(
-        "no custom section `faa.abi`: not a plugin for faa-runtime, or the section was stripped"
+        "no custom section `{section}`: not a plugin for faa-runtime, or the section was stripped",
+        section = abi::SECTION
     )]
     NoAbi,
     /// The section that states the version of the ABI occurs twice, or is not four bytes long.
-    #[error("the custom section `faa.abi` must occur once and be four bytes long")]
+    #[error(
+        "the custom section `{}` must occur once and be four bytes long",
+        abi::SECTION
+    )]
     BadAbi,
     /// The plugin was made for a different major version of the ABI.
     #[error(
@@ -226,7 +236,9 @@ pub enum PluginErrorKind {
     #[error("not a native library for this machine: {0}")]
     NotNative(String),
     /// A native library was found where none was allowed.
-    #[error("a native library, which runs without a sandbox: it is loaded only if you allow it")]
+    #[error(
+        "a native library, which runs without a sandbox and is loaded only with --allow-native"
+    )]
     NativeNotAllowed,
 }
 
@@ -296,6 +308,10 @@ pub enum CallErrorKind {
     /// A new instance could not be created.
     #[error("no new instance could be created: {0}")]
     Instance(String),
+}
+
+fn from_to<T: fmt::Display>(range: &RangeInclusive<T>) -> String {
+    format!("from {} to {}", range.start(), range.end())
 }
 
 fn import_hint(module: &str) -> &'static str {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use faa_op::OpSet;
 use serde::{Deserialize, Serialize};
 
-use crate::config::HostConfig;
+use crate::config::{self, HostConfig, Limits};
 use crate::error::{HostError, HostErrorKind};
 use crate::folder::Found;
 use crate::host::Host;
@@ -21,31 +21,32 @@ pub struct PluginOptions {
     pub folders: Vec<PathBuf>,
     /// Whether native libraries are loaded too. They run without a sandbox.
     pub allow_native: bool,
-    /// The memory limit per plugin and thread, in MiB, from 1 to 4096; 256 by default.
+    /// The memory limit per plugin and thread, in MiB: [`Limits::memory`].
     pub memory_mib: u32,
-    /// The memory limit of all plugins and threads together, in MiB, from 1 to 1,048,576; 4096 by
-    /// default.
+    /// The memory limit of all plugins and threads together, in MiB: [`Limits::total_memory`].
     pub total_memory_mib: u32,
-    /// The time limit per call, in seconds, from 0.01 to 86,400; 10 by default.
+    /// The time limit per call, in seconds: [`Limits::call_time`].
     pub call_seconds: f64,
 }
 
 impl PluginOptions {
     /// The range of [`memory_mib`](Self::memory_mib).
-    pub const MEMORY_MIB: RangeInclusive<u32> = 1..=4096;
+    pub const MEMORY_MIB: RangeInclusive<u32> = config::MEMORY_MIB;
     /// The range of [`total_memory_mib`](Self::total_memory_mib).
-    pub const TOTAL_MEMORY_MIB: RangeInclusive<u32> = 1..=1 << 20;
+    pub const TOTAL_MEMORY_MIB: RangeInclusive<u32> = config::TOTAL_MEMORY_MIB;
     /// The range of [`call_seconds`](Self::call_seconds).
-    pub const CALL_SECONDS: RangeInclusive<f64> = 0.01..=86_400.0;
+    pub const CALL_SECONDS: RangeInclusive<f64> = config::CALL_SECONDS;
 
     /// These folders with the default limits, and without native libraries.
     pub fn new(folders: Vec<PathBuf>) -> Self {
+        let limits = Limits::default();
+        let mib = |bytes: usize| (bytes >> 20) as u32;
         Self {
             folders,
             allow_native: false,
-            memory_mib: 256,
-            total_memory_mib: 4096,
-            call_seconds: 10.0,
+            memory_mib: mib(limits.memory),
+            total_memory_mib: mib(limits.total_memory),
+            call_seconds: limits.call_time.as_secs_f64(),
         }
     }
 

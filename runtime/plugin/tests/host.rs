@@ -394,8 +394,8 @@ fn only_modules_of_small_effort_are_optimised_and_all_work() {
     let default = host(|_| {}).load(&padded(0)).unwrap();
     assert_eq!(default.is_optimised(), Some(false));
     let each = effort(&padded(1)) - effort(&padded(0));
-    let most = ((limit - effort(&padded(0))) / each) as usize;
-    for (functions, optimised) in [(0, true), (most, true), (most + 1, false)] {
+    let max = ((limit - effort(&padded(0))) / each) as usize;
+    for (functions, optimised) in [(0, true), (max, true), (max + 1, false)] {
         let module = padded(functions);
         assert_eq!(effort(&module) <= limit, optimised);
         let plugin = optimising.load(&module).unwrap();

@@ -2,7 +2,7 @@ use std::fmt;
 
 use faa_op::{OpSet, text};
 
-use crate::parse::{JsonPath, Object};
+use crate::object::{JsonPath, Object};
 use crate::resolve::resolve_op;
 use crate::tree::{self, Tree};
 use crate::{

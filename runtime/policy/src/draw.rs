@@ -3,7 +3,6 @@ use std::slice;
 
 use faa_op::{DrawKey, Op, Stream};
 
-use crate::PlannedStep;
 use crate::resolve::{Fusing, Resolved, ResolvedOp, ResolvedSampler, ResolvedStep};
 
 /// The ops that are applied to one image, drawn one after the other; nothing is allocated.
@@ -104,12 +103,5 @@ impl<'a> Iterator for Draw<'a> {
                 Some(self.finish(index, op.as_ref(), value, *fusing))
             }
         }
-    }
-}
-
-impl Drawn<'_> {
-    pub(crate) fn planned(&self) -> PlannedStep {
-        let op = self.op.spec().name();
-        PlannedStep::new(self.index, op, self.value, self.seed, self.partner)
     }
 }

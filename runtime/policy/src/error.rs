@@ -3,7 +3,10 @@ use std::fmt;
 
 use faa_op::{OpError, OpErrorKind, text};
 
-use crate::{MAX_BYTES, MAX_DEPTH};
+/// The largest file that is read: 1 MiB.
+pub const MAX_BYTES: usize = 1 << 20;
+/// How deep lists and objects may be nested in a file.
+pub const MAX_DEPTH: usize = 100;
 
 /// What is wrong with a policy, a plan or a file to be converted, and where.
 #[derive(Clone, Debug, PartialEq)]

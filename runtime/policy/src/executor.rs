@@ -6,7 +6,7 @@ use crate::draw::Draw;
 use crate::one_pass::one_pass_pays;
 use crate::resolve::Resolved;
 use crate::steps::Target;
-use crate::{ApplyError, Partners, Plan, Policy, PolicyError, Workspace};
+use crate::{ApplyError, Partners, Plan, PlannedStep, Policy, PolicyError, Workspace};
 
 /// A policy, ready to be applied: ops are looked up and values computed. `Send + Sync`.
 ///
@@ -71,7 +71,7 @@ impl Executor {
         let draw = Draw::new(&self.rule, key, workspace.partner_count());
         Plan {
             sub_policy: draw.sub_policy(),
-            steps: draw.map(|drawn| drawn.planned()).collect(),
+            steps: draw.map(|drawn| PlannedStep::of(&drawn)).collect(),
         }
     }
 

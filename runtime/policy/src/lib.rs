@@ -25,6 +25,7 @@ mod executor;
 #[cfg(feature = "image")]
 pub mod interop;
 mod misread;
+mod object;
 mod one_pass;
 mod parse;
 mod partners;
@@ -40,7 +41,9 @@ mod workspace;
 mod write;
 
 pub use convert::{Converted, Warning, convert};
-pub use error::{ApplyError, PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind};
+pub use error::{
+    ApplyError, MAX_BYTES, MAX_DEPTH, PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind,
+};
 pub use executor::Executor;
 pub use partners::{PackedImages, Partners};
 pub use plan::{Plan, PlannedStep};
@@ -48,5 +51,4 @@ pub use policy::{Policy, Rule, SEARCHED_OPS, Step, Strength, SubPolicy, nearest_
 pub use provenance::Provenance;
 pub use sampler::{Sampler, SamplerOp, SamplerValues};
 pub use shipped::{Shipped, shipped};
-pub use tree::{MAX_BYTES, MAX_DEPTH};
 pub use workspace::Workspace;

@@ -2,8 +2,8 @@ use faa_op::{ImageMut, OpSet};
 use serde_core::de::{Deserialize, Deserializer, Error};
 
 use crate::draw::Drawn;
+use crate::object::{JsonPath, Object};
 use crate::one_pass::one_pass_pays;
-use crate::parse::{JsonPath, Object};
 use crate::resolve::{Fusing, resolve_op};
 use crate::steps::Target;
 use crate::tree::{self, Tree};
@@ -129,6 +129,11 @@ impl PlannedStep {
             seed,
             partner,
         }
+    }
+
+    pub(crate) fn of(drawn: &Drawn<'_>) -> Self {
+        let op = drawn.op.spec().name();
+        Self::new(drawn.index, op, drawn.value, drawn.seed, drawn.partner)
     }
 
     fn resolve<'a>(

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use faa_op::{Channels, Op, OpSet};
 
-use crate::parse::JsonPath;
+use crate::object::JsonPath;
 use crate::policy::nearest_name;
 use crate::{
     Policy, PolicyError, PolicyErrorKind, Rule, Sampler, SamplerOp, SamplerValues, Step, Strength,

@@ -1,5 +1,5 @@
 use crate::PolicyError;
-use crate::parse::JsonPath;
+use crate::object::JsonPath;
 
 /// Ops drawn one by one, uniformly and with replacement, and all applied: the rule of RandAugment
 /// (a stated bin) and TrivialAugment (a drawn one).

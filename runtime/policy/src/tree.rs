@@ -5,12 +5,7 @@ use std::fmt;
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::{PolicyError, PolicyErrorKind, misread};
-
-/// The largest file that is read: 1 MiB.
-pub const MAX_BYTES: usize = 1 << 20;
-/// How deep lists and objects may be nested in a file.
-pub const MAX_DEPTH: usize = 100;
+use crate::{MAX_BYTES, MAX_DEPTH, PolicyError, PolicyErrorKind, misread};
 
 /// JSON as it is in the file: keys in their order.
 ///

@@ -62,14 +62,12 @@ use sha2::{Digest, Sha256};
 pub use self::error::{ReportError, ReportErrorKind};
 use self::evidence::Evidence;
 pub use self::origin::name_data;
+pub use self::pictures::IMAGES;
 use self::record::Record;
 use self::sections::{
     Section, audit, configuration, final_trainings, halving, images, ops, policy, reward, summary,
     training,
 };
-
-/// How many images a page shows if no number is chosen.
-pub const IMAGES: usize = 6;
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -145,11 +143,11 @@ fn check_target(out: &Path, overwrite: bool) -> Result<(), ReportErrorKind> {
     }
 }
 
-/// The images that are shown unasked; `None` if the data set is that of a stranger's choice.
+/// The images that are shown unasked; `None` if an untrusted run directory names the data set.
 fn default_images(run: &Path, record: &Record) -> Option<usize> {
     let data = record.data().parse();
-    let is_foreign = data.is_ok_and(|data| !origin::is_named(run, &data));
-    (!is_foreign).then_some(IMAGES)
+    let is_untrusted = data.is_ok_and(|data| !origin::is_named(run, &data));
+    (!is_untrusted).then_some(IMAGES)
 }
 
 /// Nothing but the page's own style sheet and the images in it is loaded, and nothing runs.

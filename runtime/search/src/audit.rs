@@ -20,7 +20,7 @@ mod values;
 
 pub use self::analysis::analyse;
 pub use self::conditions::{augmentation_seed, policy_at, without_base_augmentation};
-pub use self::findings::{Audit, Measured, Mistake, OpAudit, Verdict, WorstClass};
+pub use self::findings::{Audit, Measured, Mistake, OpAudit, Safety, WorstClass};
 pub use self::interval::Interval;
 pub use self::point::{ClassTally, Confusion, Point};
 pub use self::sampler::sampler;

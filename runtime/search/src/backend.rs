@@ -258,11 +258,22 @@ impl<'a> ScoringTask<'a> {
 
 /// The images to classify.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Images<'a> {
     /// Images of the training split, by index.
     Train(&'a [usize]),
     /// The whole test split.
     Test,
+}
+
+impl<'a> Images<'a> {
+    /// The indices of images of the training split; `None` for the test split.
+    pub fn of_training(self) -> Option<&'a [usize]> {
+        match self {
+            Self::Train(images) => Some(images),
+            Self::Test => None,
+        }
+    }
 }
 
 /// A flag that stops a run cleanly once it is set.

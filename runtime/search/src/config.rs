@@ -227,6 +227,7 @@ pub struct FoldConfig {
 /// What a candidate is ranked by. An image of D_A counts by its draws that are classified correctly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Reward {
     /// 1 if any draw is correct, as in the authors' code.
     Any,
@@ -238,6 +239,7 @@ pub enum Reward {
 /// Cutout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TrialDraws {
     /// Every trial has its own, as published.
     #[default]
@@ -250,6 +252,7 @@ pub enum TrialDraws {
 /// The augmentation of the images that the network of a fold is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FoldAugment {
     /// The base augmentation, as published.
     #[default]
@@ -264,6 +267,7 @@ pub enum FoldAugment {
 /// over images are 32-bit floats or longer in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Precision {
     /// [`Bf16`](Self::Bf16) if the device multiplies bf16 matrices much faster: on CUDA for
     /// everything, on a CPU with AMX for scoring candidates. [`Float32`](Self::Float32) elsewhere.
@@ -305,6 +309,11 @@ pub struct RandomPolicy {
     pub sub_policies: NonZeroUsize,
     /// Ops per sub-policy.
     pub ops_per_sub_policy: NonZeroUsize,
+}
+
+impl RandomPolicy {
+    /// The largest number of sub-policies.
+    pub const MAX_SUB_POLICIES: usize = 10_000;
 }
 
 /// A named set of constants.

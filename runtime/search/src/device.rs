@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::as_string::serde_as_string;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A device, as named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceName {
     /// `auto`: the first CUDA device, or the CPU if there is none.
     Auto,
@@ -37,9 +38,10 @@ impl FromStr for DeviceName {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
             _ => index().map(Self::Cuda).ok_or_else(|| {
-                ConfigError::new(format!(
-                    "`{name}` is not a device: use auto, cpu, cuda or cuda:N"
-                ))
+                ConfigError::new(
+                    ConfigErrorKind::Name,
+                    format!("`{name}` is not a device: use auto, cpu, cuda or cuda:N"),
+                )
             }),
         }
     }

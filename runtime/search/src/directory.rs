@@ -323,7 +323,7 @@ fn different_seeds(
              different --out"
         )),
         (Some(seeds), None) => Some(format!(
-            "the run in {path} has {option} {seeds}: add that to continue it, or choose a different --out"
+            "the run in {path} was started with {option} {seeds}: add it to continue, or choose a different --out"
         )),
         _ => None,
     }
@@ -404,7 +404,11 @@ mod tests {
                         "was started with an automatic number of seeds: omit {option} to continue"
                     ),
                 ),
-                (3, 0, format!("has {option} 3: add that to continue")),
+                (
+                    3,
+                    0,
+                    format!("was started with {option} 3: add it to continue"),
+                ),
                 (
                     3,
                     5,

@@ -29,7 +29,7 @@ pub enum Event {
         /// The environment now.
         current: Box<Environment>,
     },
-    /// The run continues with the same images, which are now in a different place.
+    /// The run continues with the same images, which are now at a different path.
     DataMoved {
         /// The data set before, in the format of `--data`.
         recorded: String,

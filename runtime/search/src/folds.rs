@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use crate::config::FoldConfig;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::seeds::{Purpose, derive, shuffle};
 
 /// One split, as ascending indices into the data set's training images.
@@ -208,7 +208,10 @@ fn check(classes: &[Vec<Group>], config: &FoldConfig, needed: usize) -> Result<(
 }
 
 fn cannot_split(why: &str) -> ConfigError {
-    ConfigError::new(format!("cannot split the training images: {why}"))
+    ConfigError::new(
+        ConfigErrorKind::Images,
+        format!("cannot split the training images: {why}"),
+    )
 }
 
 /// The fold whose D_A is one of `folds` parts of every class, which are equal up to the sizes of groups.

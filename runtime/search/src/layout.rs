@@ -19,7 +19,7 @@
 //! policy.json                     the policy that was found or given
 //! final/cutout-0/…                a final training, like a fold, evaluated on the test split
 //! summary.json                    the test errors of all final trainings; written last
-//! origin                          a seal of the user who named the data set, made by the command line
+//! origin                          a keyed digest, by which the command line knows its user's data set
 //! report.html, tensorboard/       generated from these files, for people
 //! lock                            locked while a process uses the directory
 //! ```
@@ -159,7 +159,7 @@ impl Layout {
         self.path.join("report.html")
     }
 
-    /// The seal of the user who named the data set.
+    /// The keyed digest that shows that the user named the data set.
     pub fn origin_file(&self) -> PathBuf {
         self.path.join("origin")
     }

@@ -37,7 +37,7 @@ pub mod trial;
 pub use backend::{Backend, NetworkFiles};
 pub use config::RunConfig;
 pub use directory::RunDirectory;
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrorKind};
 pub use event::Event;
 pub use runner::{Run, RunError, RunErrorKind};
 

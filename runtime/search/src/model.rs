@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::as_string::serde_as_string;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A WideResNet's depth and width, named `wrn-40-2` in files and on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,13 @@ impl FromStr for Model {
 }
 
 fn unknown(name: &str) -> ConfigError {
-    ConfigError::new(format!(
-        "`{name}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at \
+    ConfigError::new(
+        ConfigErrorKind::Name,
+        format!(
+            "`{name}` is not a network: use wrn-DEPTH-WIDTH with a depth of 6n + 4 (10, 16, 28, 40 …, at \
          most {MAX_DEPTH}) and a width from 1 to {MAX_WIDTH}"
-    ))
+        ),
+    )
 }
 
 serde_as_string!(Model);

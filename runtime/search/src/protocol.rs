@@ -17,7 +17,7 @@ use crate::environment::Resources;
 use crate::event::Event;
 
 /// The version of [`Request`] and [`Message`].
-const PROTOCOL: u32 = 6;
+const PROTOCOL: u32 = 7;
 
 /// The first line of each program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,8 @@ pub struct Hello {
     version: String,
 }
 
-/// The other program speaks a different version of the protocol.
+/// The other program speaks a different version of the protocol, or none. There is only this kind: both
+/// programs must be installed again, as the message says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct VersionMismatch(String);
@@ -103,6 +104,7 @@ pub fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     rename_all = "snake_case",
     bound(deserialize = "P: DeserializeOwned")
 )]
+#[non_exhaustive]
 pub enum Request<P> {
     /// Report the capabilities of libtorch and CUDA.
     Doctor,
@@ -182,6 +184,7 @@ pub struct TorchReport {
 /// Why the work was not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum End {
     /// On request.
     Stopped,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::{CONFIDENCE, normal_quantile};
+
 /// The maximum number of random candidates per fold that are scored twice to measure the reliability.
 pub const RANDOM_CANDIDATES: usize = 20;
 
@@ -48,7 +50,7 @@ pub struct FoldReliability {
 /// What a reliability means for the selection of candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum ReliabilityLevel {
     /// Below 0.5: more of the differences between candidates is noise than not.
     ByChance,
     /// From 0.5 to 0.8.
@@ -86,11 +88,11 @@ impl Reliability {
     }
 
     /// What it means for the selection of candidates.
-    pub fn verdict(&self) -> Verdict {
+    pub fn level(&self) -> ReliabilityLevel {
         match self.correlation {
-            low if low < 0.5 => Verdict::ByChance,
-            middle if middle < 0.8 => Verdict::PartlyByChance,
-            _ => Verdict::Reliable,
+            low if low < 0.5 => ReliabilityLevel::ByChance,
+            middle if middle < 0.8 => ReliabilityLevel::PartlyByChance,
+            _ => ReliabilityLevel::Reliable,
         }
     }
 }
@@ -98,15 +100,15 @@ impl Reliability {
 impl fmt::Display for Reliability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [low, high] = self.interval;
-        let (correlation, verdict) = (self.correlation, self.verdict());
+        let (correlation, level) = (self.correlation, self.level());
         write!(
             f,
-            "{correlation:.2} (95 % interval {low:.2} to {high:.2}): {verdict}"
+            "{correlation:.2} (95 % interval {low:.2} to {high:.2}): {level}"
         )
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ReliabilityLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ByChance => {
@@ -157,7 +159,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 /// folds, the sum of theirs.
 fn interval(correlation: f64, freedom: usize) -> [f64; 2] {
     let error = ((1.0 + correlation * correlation / 2.0) / freedom as f64).sqrt();
-    [-1.0, 1.0].map(|side| (correlation.atanh() + side * 1.959_963_984_540_054 * error).tanh())
+    let quantile = normal_quantile((1.0 - CONFIDENCE) / 2.0);
+    [-1.0, 1.0].map(|side| (correlation.atanh() + side * quantile * error).tanh())
 }
 
 #[cfg(test)]

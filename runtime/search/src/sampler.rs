@@ -134,19 +134,21 @@ impl Sampler {
     pub fn observe(&mut self, point: &[f64], loss: f64) -> Result<(), ObserveError> {
         let (found, expected) = (point.len(), self.dimensions.len());
         if found != expected {
-            return Err(ObserveError(format!(
-                "the point has {found} coordinates, the space {expected} dimensions"
-            )));
+            return Err(ObserveError::new(
+                ObserveErrorKind::Point,
+                format!("the point has {found} coordinates, the space {expected} dimensions"),
+            ));
         }
         for (index, (dimension, &value)) in self.dimensions.iter().zip(point).enumerate() {
             if !dimension.contains(value) {
-                return Err(ObserveError(format!(
-                    "coordinate {index} of the point, {value}, is not in its dimension"
-                )));
+                return Err(ObserveError::new(
+                    ObserveErrorKind::Point,
+                    format!("coordinate {index} of the point, {value}, is not in its dimension"),
+                ));
             }
         }
         if loss.is_nan() {
-            return Err(ObserveError("the loss is NaN".to_owned()));
+            return Err(ObserveError::new(ObserveErrorKind::Loss, "the loss is NaN"));
         }
         for (optimizer, &value) in self.optimizers.iter_mut().zip(point) {
             optimizer
@@ -160,8 +162,33 @@ impl Sampler {
 
 /// A trial was rejected: its point is not in the space, or its loss is NaN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ObserveError(String);
+#[error("{message}")]
+pub struct ObserveError {
+    kind: ObserveErrorKind,
+    message: String,
+}
+
+/// Why a trial was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObserveErrorKind {
+    /// The point is not in the space.
+    Point,
+    /// The loss is NaN.
+    Loss,
+}
+
+impl ObserveError {
+    fn new(kind: ObserveErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    /// Why the trial was rejected.
+    pub fn kind(&self) -> ObserveErrorKind {
+        self.kind
+    }
+}
 
 impl Dimension {
     fn contains(&self, value: f64) -> bool {
@@ -307,7 +334,12 @@ mod tests {
     #[test]
     fn rejects_points_outside_the_space_and_losses_of_nan() {
         let mut sampler = sampler();
-        let mut error = |point: &[f64], loss| sampler.observe(point, loss).unwrap_err().to_string();
+        let mut error = |point: &[f64], loss| {
+            let error = sampler.observe(point, loss).unwrap_err();
+            let is_point = error.kind() == ObserveErrorKind::Point;
+            assert_eq!(is_point, !loss.is_nan());
+            error.to_string()
+        };
         let length = "the point has 4 coordinates, the space 5 dimensions";
         assert_eq!(error(&[0.0; 4], 0.0), length);
         for (index, value) in [

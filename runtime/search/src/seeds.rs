@@ -6,6 +6,7 @@ use faa_op::{DrawKey, Stream};
 ///
 /// The numbers never change, since recorded searches depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Which images are used, and which of them are held out.
     Folds = 0,

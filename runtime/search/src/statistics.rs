@@ -1,6 +1,17 @@
 //! Means, deviations, and the interval of a difference.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// The probability with which a confidence interval includes the true value.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// The probability of lying beyond one end of an interval.
+const TAIL: f64 = (1.0 - CONFIDENCE) / 2.0;
+
+/// A fraction in percent, for people: `6.57 %`.
+pub fn percent(fraction: f64, decimals: usize) -> String {
+    format!("{:.decimals$} %", 100.0 * fraction)
+}
 
 /// The mean; `None` for no values.
 pub fn mean(values: &[f64]) -> Option<f64> {
@@ -34,18 +45,23 @@ pub fn welch_interval(a: &[f64], b: &[f64]) -> Option<[f64; 2]> {
 }
 
 /// How many standard errors a 95 % interval reaches to either side of an estimate whose variance was
-/// estimated with so many degrees of freedom: the 0.975 quantile of Student's *t*. `None` unless they are
+/// estimated with so many degrees of freedom: a quantile of Student's *t*. `None` unless they are
 /// finite and above 0.
 pub fn t_quantile(freedom: f64) -> Option<f64> {
     let t = StudentsT::new(0.0, 1.0, freedom).ok();
-    Some(t.filter(|_| freedom.is_finite())?.inverse_cdf(0.975))
+    Some(t.filter(|_| freedom.is_finite())?.inverse_cdf(1.0 - TAIL))
+}
+
+/// The value that a standard normal variable exceeds with this probability.
+pub(crate) fn normal_quantile(tail: f64) -> f64 {
+    -Normal::standard().inverse_cdf(tail)
 }
 
 /// The difference of two error rates on the same number of images which 95 % of differences stay below
 /// if the true rates are equal, by the binomial standard errors of both; NaN without images.
 pub fn binomial_noise(rates: [f64; 2], images: usize) -> f64 {
     let variance = rates.map(|rate| rate.clamp(0.0, 1.0) * (1.0 - rate.clamp(0.0, 1.0)));
-    1.96 * ((variance[0] + variance[1]) / images as f64).sqrt()
+    normal_quantile(TAIL) * ((variance[0] + variance[1]) / images as f64).sqrt()
 }
 
 #[cfg(test)]
@@ -149,10 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn quantiles_are_those_of_the_tables() {
+        for (tail, expected) in [(0.025, 1.959_964), (0.005, 2.575_829), (0.5, 0.0)] {
+            let found = normal_quantile(tail);
+            assert!((found - expected).abs() < 1e-6, "{tail}: {found}");
+        }
+    }
+
+    #[test]
     fn the_noise_of_a_test_split_is_binomial() {
         // A standard error of 0.005 each, at 0.5 of 10,000 images.
         let noise = binomial_noise([0.5; 2], 10_000);
-        assert!((noise - 1.96 * 0.005 * 2.0_f64.sqrt()).abs() < 1e-12);
+        assert!((noise - 1.959_964 * 0.005 * 2.0_f64.sqrt()).abs() < 1e-8);
         assert_eq!(binomial_noise([0.0, 2.0], 10), 0.0);
         assert!(binomial_noise([0.5; 2], 0).is_infinite() && binomial_noise([0.0; 2], 0).is_nan());
     }

@@ -8,7 +8,7 @@ use crate::config::Augmentation;
 use crate::halving::HalvingResult;
 use crate::reliability::Reliability;
 use crate::results::{ClassErrors, Evaluation};
-use crate::statistics::{binomial_noise, mean, sample_deviation, welch_interval};
+use crate::statistics::{binomial_noise, mean, percent, sample_deviation, welch_interval};
 
 /// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct FinalResult {
     /// Their mean, if there is one at least.
     pub mean: Option<f64>,
     /// Their sample standard deviation, if there are two at least.
-    pub deviation: Option<f64>,
+    pub std: Option<f64>,
     /// The number of further seeds, whose trainings diverged.
     pub diverged: usize,
     /// Images and errors by class, summed over seeds; empty if they were not recorded for all seeds.
@@ -83,20 +83,20 @@ impl FinalResult {
         Self {
             augmentation,
             mean: mean(&errors),
-            deviation: sample_deviation(&errors),
+            std: sample_deviation(&errors),
             errors,
             diverged,
             by_class: summed(&evaluations),
         }
     }
 
-    /// The mean error in percent with its deviation, for people: `6.57 ± 0.10 %`.
+    /// The mean error in percent with its standard deviation, for people: `6.57 ± 0.10 %`.
     pub fn error(&self) -> String {
-        match (self.mean, self.deviation) {
-            (Some(mean), Some(deviation)) => {
-                format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * deviation)
+        match (self.mean, self.std) {
+            (Some(mean), Some(std)) => {
+                format!("{:.2} ± {}", 100.0 * mean, percent(std, 2))
             }
-            (Some(mean), None) => format!("{:.2} %", 100.0 * mean),
+            (Some(mean), None) => percent(mean, 2),
             (None, _) => "–".to_owned(),
         }
     }
@@ -144,7 +144,7 @@ pub struct Comparison {
     /// ([`binomial_noise`]), if that size was recorded.
     pub noise: Option<f64>,
     /// What follows from the numbers.
-    pub verdict: Verdict,
+    pub result: ComparisonResult,
     /// The number of trainings that are compared: with the policy, with the baseline.
     pub seeds: [usize; 2],
     /// The number of further trainings with either, which diverged.
@@ -155,7 +155,7 @@ pub struct Comparison {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum ComparisonResult {
     /// The whole interval is on the policy's side.
     Better,
     /// The whole interval is on the baseline's side.
@@ -188,19 +188,19 @@ impl Comparison {
             Some(_) => None,
             None => policy.images().map(|images| binomial_noise(means, images)),
         };
-        let verdict = match interval {
-            Some([_, high]) if high < 0.0 => Verdict::Better,
-            Some([low, _]) if low > 0.0 => Verdict::Worse,
-            Some(_) => Verdict::EqualWithinNoise,
-            None if difference.abs() <= noise.unwrap_or(0.0) => Verdict::EqualWithinNoise,
-            None => Verdict::Undecided,
+        let result = match interval {
+            Some([_, high]) if high < 0.0 => ComparisonResult::Better,
+            Some([low, _]) if low > 0.0 => ComparisonResult::Worse,
+            Some(_) => ComparisonResult::EqualWithinNoise,
+            None if difference.abs() <= noise.unwrap_or(0.0) => ComparisonResult::EqualWithinNoise,
+            None => ComparisonResult::Undecided,
         };
         Some(Self {
             baseline: baseline.augmentation,
             difference,
             interval,
             noise,
-            verdict,
+            result,
             seeds: [policy.errors.len(), baseline.errors.len()],
             diverged: policy.diverged.saturating_add(baseline.diverged),
         })
@@ -217,20 +217,20 @@ impl Comparison {
     /// What the comparison shows, as a sentence.
     pub fn sentence(&self) -> String {
         let name = self.baseline.in_words();
-        let said = match (self.verdict, self.interval) {
-            (Verdict::Better, Some([low, high])) => {
+        let said = match (self.result, self.interval) {
+            (ComparisonResult::Better, Some([low, high])) => {
                 format!(
                     "better than {name} by {} points (95 %)",
                     range([-high, -low])
                 )
             }
-            (Verdict::Worse, Some(interval)) => {
+            (ComparisonResult::Worse, Some(interval)) => {
                 format!("worse than {name} by {} points (95 %)", range(interval))
             }
             (_, Some(interval)) => {
                 format!("equal to {name} within noise ({} points)", range(interval))
             }
-            (Verdict::EqualWithinNoise, None) => {
+            (ComparisonResult::EqualWithinNoise, None) => {
                 let difference = points(self.difference);
                 format!(
                     "equal to {name} within noise ({difference} points); {}",
@@ -365,28 +365,28 @@ mod tests {
 
     #[test]
     fn comparisons_are_said_in_words() {
-        type Case<'a> = (&'a [f64], &'a [f64], &'a str, &'a str, Verdict);
+        type Case<'a> = (&'a [f64], &'a [f64], &'a str, &'a str, ComparisonResult);
         let cases: [Case<'_>; 7] = [
             (
                 &[0.0649, 0.0668, 0.0655],
                 &[0.0703, 0.0699, 0.0712],
                 "−0.47 (−0.67 to −0.27)",
                 "The policy is better than Cutout by 0.27 to 0.67 points (95 %).",
-                Verdict::Better,
+                ComparisonResult::Better,
             ),
             (
                 &[0.2935, 0.301, 0.2875],
                 &[0.2715, 0.264, 0.2701],
                 "2.55 (1.16 to 3.93)",
                 "The policy is worse than Cutout by 1.16 to 3.93 points (95 %).",
-                Verdict::Worse,
+                ComparisonResult::Worse,
             ),
             (
                 &[0.0649, 0.0712, 0.0655],
                 &[0.0703, 0.0649, 0.069],
                 "−0.09 (−0.82 to 0.64)",
                 "The policy is equal to Cutout within noise (−0.82 to 0.64 points).",
-                Verdict::EqualWithinNoise,
+                ComparisonResult::EqualWithinNoise,
             ),
             // 1.96 · √((0.2 · 0.8 + 0.25 · 0.75) / 100).
             (
@@ -395,7 +395,7 @@ mod tests {
                 "−5.00",
                 "The policy is equal to Cutout within noise (−5.00 points); one seed: no interval; \
                  differences within about 11.55 points are noise.",
-                Verdict::EqualWithinNoise,
+                ComparisonResult::EqualWithinNoise,
             ),
             (
                 &[0.2],
@@ -403,7 +403,7 @@ mod tests {
                 "−20.00",
                 "The policy is 20.00 points better than Cutout; one seed: no interval; differences \
                  within about 12.40 points are noise.",
-                Verdict::Undecided,
+                ComparisonResult::Undecided,
             ),
             (
                 &[0.3; 3],
@@ -411,7 +411,7 @@ mod tests {
                 "20.00",
                 "The policy is 20.00 points worse than Cutout; no difference between seeds: no \
                  interval; differences within about 10.74 points are noise.",
-                Verdict::Undecided,
+                ComparisonResult::Undecided,
             ),
             (
                 &[0.0],
@@ -419,10 +419,10 @@ mod tests {
                 "0.00",
                 "The policy is equal to Cutout within noise (0.00 points); one seed: no interval; \
                  differences within about 0.00 points are noise.",
-                Verdict::EqualWithinNoise,
+                ComparisonResult::EqualWithinNoise,
             ),
         ];
-        for (policy, baseline, points, sentence, verdict) in cases {
+        for (policy, baseline, points, sentence, found) in cases {
             let results = [
                 result(Augmentation::Cutout, baseline),
                 result(Augmentation::Policy, policy),
@@ -432,7 +432,7 @@ mod tests {
             };
             assert_eq!(comparison.points(), points);
             assert_eq!(comparison.sentence(), sentence);
-            assert_eq!(comparison.verdict, verdict);
+            assert_eq!(comparison.result, found);
         }
     }
 

@@ -2,7 +2,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::UnusableFolder;
+use crate::{UnusableFolder, UnusableFolderKind};
 
 /// The folder for cached downloads and results: `$FAA_CACHE_DIR`, or by default `faa-runtime` in
 /// `$XDG_CACHE_HOME` or `~/.cache`. It need not exist yet.
@@ -34,16 +34,19 @@ pub fn cache_folder_by(
     if let Some(folder) = set("FAA_CACHE_DIR") {
         return match folder.is_absolute() {
             true => Ok(folder),
-            false => Err(UnusableFolder(format!(
-                "FAA_CACHE_DIR is {}, which is not an absolute path",
-                folder.display()
-            ))),
+            false => Err(UnusableFolder::new(
+                UnusableFolderKind::Relative,
+                format!(
+                    "FAA_CACHE_DIR is {}, which is not an absolute path",
+                    folder.display()
+                ),
+            )),
         };
     }
     let home_cache = || absolute("HOME").map(|home| home.join(".cache"));
     let caches = absolute("XDG_CACHE_HOME").or_else(home_cache);
     let folder = caches.map(|caches| caches.join("faa-runtime"));
-    folder.ok_or_else(|| UnusableFolder(UNSET.to_owned()))
+    folder.ok_or_else(|| UnusableFolder::new(UnusableFolderKind::Unset, UNSET))
 }
 
 const UNSET: &str = "no cache folder: set FAA_CACHE_DIR to an absolute path, since HOME is not set";
@@ -59,6 +62,10 @@ mod tests {
         })
     }
 
+    fn kind(variables: &[(&str, &str)]) -> UnusableFolderKind {
+        folder(variables).unwrap_err().kind()
+    }
+
     #[test]
     fn the_most_specific_variable_wins() {
         let all = [
@@ -69,7 +76,7 @@ mod tests {
         assert_eq!(folder(&all), Ok("/own".into()));
         assert_eq!(folder(&all[1..]), Ok("/xdg/faa-runtime".into()));
         assert_eq!(folder(&all[2..]), Ok("/home/a/.cache/faa-runtime".into()));
-        assert_eq!(folder(&all[3..]), Err(UnusableFolder(UNSET.into())));
+        assert_eq!(kind(&all[3..]), UnusableFolderKind::Unset);
     }
 
     #[test]
@@ -80,9 +87,10 @@ mod tests {
             assert_eq!(found, Ok("/h/.cache/faa-runtime".into()));
         }
         assert_eq!(folder(&[("FAA_CACHE_DIR", ""), home]), folder(&[home]));
-        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]);
+        let relative = folder(&[("FAA_CACHE_DIR", "own"), home]).unwrap_err();
         let message = "FAA_CACHE_DIR is own, which is not an absolute path";
-        assert_eq!(relative, Err(UnusableFolder(message.into())));
-        assert_eq!(folder(&[("HOME", "h")]), Err(UnusableFolder(UNSET.into())));
+        assert_eq!(relative.kind(), UnusableFolderKind::Relative);
+        assert_eq!(relative.to_string(), message);
+        assert_eq!(kind(&[("HOME", "h")]), UnusableFolderKind::Unset);
     }
 }

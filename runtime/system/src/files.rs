@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::open_regular;
+use crate::regular::open_regular;
 
 /// The prefix of the names of files that are being written. A kill may leave such a file.
 pub const PARTIAL_PREFIX: &str = ".partial-";

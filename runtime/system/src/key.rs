@@ -6,7 +6,7 @@ use crate::files::sync_name;
 use crate::{PARTIAL_PREFIX, create_private_folder, private_file};
 
 /// A secret of this user on this machine: 32 random bytes, kept in the file `key` of a cache folder and
-/// readable by the user alone. What is sealed with it was written by this user's own programs. The first
+/// readable by the user alone. What has a digest keyed with it was written by this user's own programs. The first
 /// call creates it, and the folder.
 ///
 /// # Errors

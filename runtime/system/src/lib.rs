@@ -19,7 +19,7 @@ pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;
-pub use log::{flush_log, write_log_line};
+pub use log::{flush_log, log_error, write_log_line};
 pub use private::{
     NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
 };
@@ -28,5 +28,36 @@ pub use signals::{is_stopped, on_stop};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UnusableFolder(String);
+#[error("{message}")]
+pub struct UnusableFolder {
+    kind: UnusableFolderKind,
+    message: String,
+}
+
+/// Why there is no cache folder, or a folder is not a suitable libtorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnusableFolderKind {
+    /// No environment variable names a cache folder.
+    Unset,
+    /// `FAA_CACHE_DIR` is a relative path.
+    Relative,
+    /// The folder has no libtorch, or cannot be read.
+    Missing,
+    /// The folder's libtorch is of a different version, or states none.
+    Version,
+    /// Others could replace the libraries in it.
+    NotPrivate,
+}
+
+impl UnusableFolder {
+    pub(crate) fn new(kind: UnusableFolderKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    /// Why it cannot be used.
+    pub fn kind(&self) -> UnusableFolderKind {
+        self.kind
+    }
+}

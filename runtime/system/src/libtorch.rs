@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::UnusableFolder;
 use crate::private::{NotPrivate, private_file, private_folder};
+use crate::{UnusableFolder, UnusableFolderKind as Kind};
 
 /// The version that the programs are built for.
 pub const VERSION: &str = "2.11.0";
@@ -21,14 +21,19 @@ pub fn in_cache(cache: &Path) -> PathBuf {
 ///
 /// [`UnusableFolder`]: the library is missing, states no version, or a different one.
 pub fn check(home: &Path) -> Result<(), UnusableFolder> {
-    let unusable = |why| Err(UnusableFolder(format!("{} {why}", home.display())));
+    let unusable = |kind, why| {
+        Err(UnusableFolder::new(
+            kind,
+            format!("{} {why}", home.display()),
+        ))
+    };
     if !home.join("lib/libtorch_cpu.so").exists() {
-        return unusable("has no lib/libtorch_cpu.so".to_owned());
+        return unusable(Kind::Missing, "has no lib/libtorch_cpu.so".to_owned());
     }
     match version_of(home) {
         Some(found) if found == VERSION => Ok(()),
-        Some(found) => unusable(format!("is version {found}, not {VERSION}")),
-        None => unusable("does not state its version".to_owned()),
+        Some(found) => unusable(Kind::Version, format!("is version {found}, not {VERSION}")),
+        None => unusable(Kind::Version, "does not state its version".to_owned()),
     }
 }
 
@@ -39,11 +44,12 @@ pub fn check(home: &Path) -> Result<(), UnusableFolder> {
 ///
 /// [`UnusableFolder`]. [`private_folder`] says what others must not be able to do.
 pub fn find_in_cache(cache: &Path) -> Result<PathBuf, UnusableFolder> {
-    let not_private = |error: NotPrivate| UnusableFolder(error.to_string());
+    let not_private = |error: NotPrivate| UnusableFolder::new(Kind::NotPrivate, error.to_string());
     let home = in_cache(cache);
     check(&home)?;
     let libraries = private_folder(&home.join("lib")).map_err(not_private)?;
-    let unreadable = |error| UnusableFolder(format!("{}: {error}", libraries.display()));
+    let unreadable =
+        |error| UnusableFolder::new(Kind::Missing, format!("{}: {error}", libraries.display()));
     for entry in fs::read_dir(&libraries).map_err(unreadable)? {
         private_file(&entry.map_err(unreadable)?.path()).map_err(not_private)?;
     }
@@ -114,8 +120,12 @@ mod tests {
                 fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
             };
             set_mode(0o777);
-            let error = find_in_cache(&cache).unwrap_err().to_string();
-            let advice = format!("run `chmod go-w {}`", path.display());
+            let error = find_in_cache(&cache).unwrap_err();
+            assert_eq!(error.kind(), Kind::NotPrivate);
+            let (error, advice) = (
+                error.to_string(),
+                format!("run `chmod go-w {}`", path.display()),
+            );
             assert!(error.contains(&advice), "{error}");
             set_mode(0o700);
         }

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Sender};
@@ -18,6 +19,16 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[macro_export]
 macro_rules! log_line {
     ($($text:tt)*) => { $crate::write_log_line(format_args!($($text)*)) };
+}
+
+/// Writes an error and its causes to standard error, one per line, as [`log_line!`](crate::log_line) does.
+pub fn log_error(error: &(dyn Error + 'static)) {
+    crate::log_line!("error: {error}");
+    let mut causes = error.source();
+    while let Some(cause) = causes {
+        crate::log_line!("  because: {cause}");
+        causes = cause.source();
+    }
 }
 
 /// A thread writes the lines, since a write to a full pipe lasts until somebody reads.

@@ -108,8 +108,8 @@ impl TorchBackend {
         let device = config.device;
         let bf16 = match config.precision {
             Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
-            Precision::Float32 => [false; 2],
             Precision::Bf16 => [true; 2],
+            _ => [false; 2],
         };
         Self {
             statistics: dataset.channel_statistics(),
@@ -131,10 +131,7 @@ impl TorchBackend {
     }
 
     fn shape(&self, training: &TrainingConfig) -> Shape {
-        Shape {
-            model: training.model,
-            classes: self.dataset.classes.len(),
-        }
+        Shape::new(training.model, self.dataset.classes.len())
     }
 
     fn new_network(
@@ -156,9 +153,9 @@ impl TorchBackend {
     }
 
     fn loader<'a>(&'a self, images: Images<'a>, pipeline: Option<&'a Pipeline>) -> DataLoader<'a> {
-        let (split, partners) = match images {
-            Images::Train(images) => (&self.dataset.train, images),
-            Images::Test => (&self.dataset.test, [].as_slice()),
+        let (split, partners) = match images.of_training() {
+            Some(images) => (&self.dataset.train, images),
+            None => (&self.dataset.test, [].as_slice()),
         };
         DataLoader {
             split,
@@ -273,9 +270,9 @@ impl Backend for TorchBackend {
         // In 32-bit floats always: a reported error should not depend on rounding to bf16.
         let folded = Folded::new(&network.network, Kind::Float).map_err(torch)?;
         let sample = |image| Sample { image, epoch: 0 };
-        let samples: Vec<Sample> = match images {
-            Images::Train(images) => images.iter().copied().map(sample).collect(),
-            Images::Test => (0..self.dataset.test.len()).map(sample).collect(),
+        let samples: Vec<Sample> = match images.of_training() {
+            Some(images) => images.iter().copied().map(sample).collect(),
+            None => (0..self.dataset.test.len()).map(sample).collect(),
         };
         let loader = self.loader(images, None);
         let normalise = self.normalise(network.statistics)?;

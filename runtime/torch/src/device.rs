@@ -23,8 +23,26 @@ pub struct CudaSupport(Result<usize, String>);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no device `{wanted}`: {why}; `--device cpu` works everywhere")]
 pub struct DeviceError {
+    kind: DeviceErrorKind,
     wanted: DeviceName,
     why: String,
+}
+
+/// Why a device is not available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceErrorKind {
+    /// The libtorch in use has no CUDA, or it cannot be loaded.
+    NoCuda,
+    /// There is no driver, or no device of this number.
+    NoDevice,
+}
+
+impl DeviceError {
+    /// Why the device is not available.
+    pub fn kind(&self) -> DeviceErrorKind {
+        self.kind
+    }
 }
 
 impl CudaSupport {
@@ -47,7 +65,11 @@ impl CudaSupport {
             DeviceName::Auto if self.devices() > 0 => Ok(Device::Cuda(0)),
             DeviceName::Auto | DeviceName::Cpu => Ok(Device::Cpu),
             DeviceName::Cuda(index) if index < self.devices() => Ok(Device::Cuda(index)),
-            DeviceName::Cuda(_) => Err(DeviceError {
+            _ => Err(DeviceError {
+                kind: match self.0 {
+                    Ok(_) => DeviceErrorKind::NoDevice,
+                    Err(_) => DeviceErrorKind::NoCuda,
+                },
                 wanted: name,
                 why: self.to_string(),
             }),
@@ -139,9 +161,10 @@ pub fn cpu_has_bf16() -> bool {
 /// The name of a device on the command line.
 pub fn name(device: Device) -> String {
     match device {
-        Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".to_owned(),
+        Device::Cuda(index) => DeviceName::Cuda(index),
+        _ => DeviceName::Cpu,
     }
+    .to_string()
 }
 
 /// The path of a file in the folder from which this process has loaded libtorch.
@@ -174,8 +197,10 @@ mod tests {
         assert_eq!(two.choose(DeviceName::Cpu), Ok(Device::Cpu));
         let none = CudaSupport(Err("no such file".into()));
         assert_eq!(none.choose(DeviceName::Auto), Ok(Device::Cpu));
-        let error = none.choose(DeviceName::Cuda(0)).unwrap_err().to_string();
-        assert!(error.contains("no such file"), "{error}");
-        assert!(two.choose(DeviceName::Cuda(2)).is_err());
+        let error = none.choose(DeviceName::Cuda(0)).unwrap_err();
+        assert_eq!(error.kind(), DeviceErrorKind::NoCuda);
+        assert!(error.to_string().contains("no such file"), "{error}");
+        let error = two.choose(DeviceName::Cuda(2)).unwrap_err();
+        assert_eq!(error.kind(), DeviceErrorKind::NoDevice);
     }
 }

@@ -37,11 +37,7 @@ mod tests {
 
     #[test]
     fn weights_have_the_variance_of_the_paper_and_other_tensors_are_constant() {
-        let tensors = Shape {
-            model: Model::new(16, 2).unwrap(),
-            classes: 10,
-        }
-        .tensors();
+        let tensors = Shape::new(Model::new(16, 2).unwrap(), 10).tensors();
         let values = |name: &str| {
             let spec = tensors.iter().find(|spec| spec.name == name).unwrap();
             he_normal(spec, &mut Stream::for_op(1))

@@ -110,6 +110,7 @@ fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
             }
             Ok(())
         }
+        _ => bail!("this program does not know the request"),
     }
 }
 

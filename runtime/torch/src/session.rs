@@ -19,7 +19,7 @@ use faa_torch::{BackendConfig, TorchBackend};
 use rayon::prelude::*;
 use tch::Device;
 
-/// Libtorch has so many streams per GPU. More jobs would share some, and a job's recorded training step would
+/// The number of streams that libtorch has per GPU. More jobs would share some, and a job's recorded training step would
 /// have the work of another in it.
 const JOBS_PER_GPU: usize = 32;
 

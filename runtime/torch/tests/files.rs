@@ -322,10 +322,7 @@ fn a_checkpoint_of_an_earlier_version_is_named() {
 #[test]
 fn a_network_too_large_to_be_one_is_not_read() {
     let mut files = files();
-    let shape = Shape {
-        model: "wrn-1000-100".parse().unwrap(),
-        classes: 3,
-    };
+    let shape = Shape::new("wrn-1000-100".parse().unwrap(), 3);
     let (mut header, mut end) = (serde_json::Map::new(), 0);
     for spec in shape.tensors() {
         let start = end;

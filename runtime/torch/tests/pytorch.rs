@@ -210,7 +210,7 @@ fn assert_folded(
 fn parameter_counts_are_pytorchs() {
     for (name, count) in golden().parameter_counts {
         let model = name.to_lowercase().parse().unwrap();
-        let shape = Shape { model, classes: 10 };
+        let shape = Shape::new(model, 10);
         assert_eq!(shape.parameter_count(), count, "{name}");
     }
 }
@@ -218,11 +218,7 @@ fn parameter_counts_are_pytorchs() {
 #[test]
 fn learning_rates_are_pytorchs() {
     let golden = golden().schedule;
-    let schedule = Schedule {
-        peak: golden.peak,
-        warmup: golden.warmup_steps,
-        steps: golden.total_steps,
-    };
+    let schedule = Schedule::new(golden.peak, golden.warmup_steps, golden.total_steps);
     for (step, rate) in golden.points {
         let what = format!("rate of step {step}");
         assert_near(&what, schedule.rate(step), rate, 1e-14);
@@ -244,7 +240,7 @@ fn weight_decay_applies_to_all_parameters_but_those_of_batch_norm() {
 
 fn shape(depth: usize, width: usize) -> Shape {
     let model = Model::new(depth, width).unwrap();
-    Shape { model, classes: 10 }
+    Shape::new(model, 10)
 }
 
 /// The network whose weights are computed from the hash.

@@ -5,12 +5,27 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::{env, iter};
 
-use anyhow::Result;
-use faa_system::log_line;
+use anyhow::{Result, ensure};
+use faa_system::{log_error, log_line};
 
 use crate::host::Host;
 use crate::steps::{self, Tally};
-use crate::{downloads, packages, python, report};
+use crate::{downloads, packages, python};
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Check only the formatting, and run only the tests that need no libtorch.
+    #[arg(long)]
+    fast: bool,
+    /// Use the installed Rust even if it is not the version in rust-toolchain.toml: lints, formatting and
+    /// the compiler's messages may differ.
+    #[arg(long)]
+    any_rust: bool,
+}
+
+/// The file that names the version of Rust.
+const TOOLCHAIN: &str = include_str!("../../../rust-toolchain.toml");
 
 /// The checks of `--fast`, which need no libtorch: cargo's arguments.
 const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
@@ -42,16 +57,18 @@ const ALL: &[&str] = &[
 ];
 
 /// Runs the checks up to the first that fails, and prints the numbers of passed and failed tests.
-pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
-    warn_of_other_toolchain(host);
+pub(crate) fn run(host: &Host, options: &Options) -> ExitCode {
     let mut tally = Tally::default();
-    let result = if fast {
-        run_all(host, FAST, None, &mut tally)
-    } else {
-        run_full(host, &mut tally)
+    let result = match options.any_rust {
+        true => Ok(()),
+        false => need_pinned_rust(host),
     };
+    let result = result.and_then(|()| match options.fast {
+        true => run_all(host, FAST, None, &mut tally),
+        false => run_full(host, &mut tally),
+    });
     if let Err(error) = &result {
-        report(error);
+        log_error(error.as_ref());
         // The set-up can fail before any check has counted a failure.
         tally.failed = tally.failed.max(1);
     }
@@ -63,16 +80,25 @@ pub(crate) fn run(host: &Host, fast: bool) -> ExitCode {
     }
 }
 
-/// Prints a note if the compiler is not of the version with which the checks pass: lints differ between
-/// versions. `rust-toolchain.toml` says why the version is not pinned.
-fn warn_of_other_toolchain(host: &Host) {
-    let known = env!("CARGO_PKG_RUST_VERSION");
+/// Fails with any Rust but that of `rust-toolchain.toml`, which rustup obeys and other installations do not.
+fn need_pinned_rust(host: &Host) -> Result<()> {
+    let pinned = pinned_rust();
     let output = host.cargo("--version").output();
-    let current = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let current = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let current = current.unwrap_or_default();
-    if !current.starts_with(&format!("cargo {known}.")) {
-        log_line!("note: the checks pass with Rust {known}, but this is {current}");
-    }
+    ensure!(
+        current.split(' ').nth(1) == Some(pinned),
+        "the checks are made for Rust {pinned}, but this is `{current}`: install rustup, which installs and \
+         uses the version in rust-toolchain.toml, or add --any-rust to run them all the same"
+    );
+    Ok(())
+}
+
+fn pinned_rust() -> &'static str {
+    let line = TOOLCHAIN
+        .lines()
+        .find_map(|it| it.strip_prefix("channel = "));
+    line.expect("the file names a channel").trim_matches('"')
 }
 
 fn run_full(host: &Host, tally: &mut Tally) -> Result<()> {
@@ -117,4 +143,40 @@ fn run_all(
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_rust_is_the_one_that_the_workspace_states() {
+        let (minor, _) = pinned_rust().rsplit_once('.').unwrap();
+        assert_eq!(minor, env!("CARGO_PKG_RUST_VERSION"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_different_rust_is_refused_by_its_version() {
+        use std::path::PathBuf;
+
+        use crate::host::tests::{host, script};
+
+        let folder = tempfile::tempdir().unwrap();
+        for (name, version) in [("pinned", pinned_rust()), ("other", "1.50.0")] {
+            script(
+                folder.path(),
+                name,
+                &format!("echo 'cargo {version} (f2d3ce0bd)'"),
+            );
+            let cargo: PathBuf = folder.path().join(name);
+            let result = need_pinned_rust(&host(folder.path(), &[("CARGO", &cargo)]));
+            let error = result.map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(
+                error.contains("this is `cargo 1.50.0"),
+                name == "other",
+                "{error}"
+            );
+        }
+    }
 }

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use faa_system::log_line;
 
 use crate::host::Host;
-use crate::{downloads, in_words, program};
+use crate::words::in_words;
+use crate::{downloads, program};
 
 /// The program that is run.
 const PROGRAM: &str = "faa-runtime";

@@ -14,12 +14,12 @@ mod parity;
 mod program;
 mod python;
 mod steps;
+mod words;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use faa_system::{flush_log, log_line};
+use faa_system::{flush_log, log_error, log_line};
 
 use crate::host::Host;
 
@@ -98,12 +98,9 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask test
-  cargo xtask test --fast")]
-    Test {
-        /// Check only the formatting, and run only the tests that need no libtorch.
-        #[arg(long)]
-        fast: bool,
-    },
+  cargo xtask test --fast
+  cargo xtask test --any-rust")]
+    Test(checks::Options),
 }
 
 fn main() -> ExitCode {
@@ -124,32 +121,14 @@ fn main() -> ExitCode {
         Command::Miri => nightly::miri(&host),
         Command::GpuPack(options) => gpu_pack::run(&host, &options),
         Command::Python(options) => python::run(&host, &options),
-        Command::Test { fast } => Ok(checks::run(&host, fast)),
+        Command::Test(options) => Ok(checks::run(&host, &options)),
     };
     let code = done.unwrap_or_else(|error| {
-        report(&error);
+        log_error(error.as_ref());
         ExitCode::FAILURE
     });
     flush_log();
     code
-}
-
-/// Prints an error and its causes, one per line.
-fn report(error: &anyhow::Error) {
-    log_line!("error: {error}");
-    for cause in error.chain().skip(1) {
-        log_line!("  because: {cause}");
-    }
-}
-
-/// A duration in words: `0.4 s`, `12.0 s`, `3 min 5 s`.
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    if seconds < 60.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60)
-    }
 }
 
 #[cfg(test)]
@@ -174,11 +153,5 @@ mod tests {
             panic!("not a demo");
         };
         assert_eq!(search, ["--seed", "7"]);
-    }
-
-    #[test]
-    fn durations_are_shown_in_seconds_or_minutes() {
-        assert_eq!(in_words(Duration::from_millis(412)), "0.4 s");
-        assert_eq!(in_words(Duration::from_secs(185)), "3 min 5 s");
     }
 }

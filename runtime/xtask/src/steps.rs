@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use faa_system::log_line;
 
-use crate::in_words;
+use crate::words::in_words;
 
 /// The numbers of tests that passed, failed and were skipped.
 #[derive(Default)]

@@ -7,7 +7,6 @@ use faa_op::{DrawKey, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{
     Executor, MAX_BYTES, PackedImages, Plan, Policy, PolicyError, PolicyErrorKind, Workspace,
-    convert,
 };
 
 use super::executor::{LEVELS, assert_same_in_every_way};
@@ -50,8 +49,8 @@ pub fn policy(file: &[u8]) {
 /// # Panics
 ///
 /// If one of these conditions does not hold.
-pub fn foreign(file: &[u8]) {
-    let Some(converted) = accepted(convert(file, "converted", &OPS)) else {
+pub fn convert(file: &[u8]) {
+    let Some(converted) = accepted(faa_policy::convert(file, "converted", &OPS)) else {
         return;
     };
     for warning in &converted.warnings {

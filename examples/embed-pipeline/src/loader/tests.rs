@@ -217,7 +217,7 @@ fn files_that_are_no_images_are_named_and_left_out() {
     assert_eq!(skipped.len(), 1);
     assert_eq!(skipped[0].path, broken);
     assert!(!skipped[0].reason.is_empty());
-    // A name of a stranger's choice does not control the terminal.
+    // An untrusted name does not control the terminal.
     let message = skipped[0].to_string();
     assert!(message.contains("[2Jbroken.png: "), "{message}");
     assert!(!message.contains(char::is_control), "{message}");

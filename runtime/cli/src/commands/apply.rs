@@ -26,7 +26,7 @@ Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if
 two inputs have the same output, or if an output exists and is different, unless
 --force is given. An input that cannot be read is reported, and the others are
 written; the exit status is then 1. To continue, repeat the same command:
-outputs that already exist and are the same count as written.
+existing outputs that are identical count as written.
 
 Alpha is kept: ops on colours leave it as it is, and geometric ops move it with
 the colours, so pixels from outside of the image are transparent. Contact sheets

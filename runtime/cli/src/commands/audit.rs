@@ -7,6 +7,7 @@ use faa_op::text::clean;
 use faa_search::audit::{Audit, Interval, OpAudit, configure, default_ops};
 use faa_search::config::{AuditConfig, Preset, RunConfig, Tolerance};
 use faa_search::files::read_json;
+use faa_search::statistics::percent;
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program};
@@ -22,8 +23,8 @@ use crate::table::{render, table};
 Trains a network on a part of the training split, and measures it on the held-out rest under one
 op at a time: accuracy and loss, of all images and of the worst-affected class. A value is unsafe
 if the drop in accuracy exceeds the tolerance beyond noise: the lower end of a 95 % interval must
-exceed it. The test split is not used. Writes OUT/audit.json, a page OUT/report.html, and OUT/policy.json:
-TrivialAugment over the ops and ranges that are safe.
+exceed it. The test split is not used. Writes OUT/audit.json, a page OUT/report.html, and
+OUT/policy.json: TrivialAugment over the ops and ranges that are safe.
 
 The network is trained without flips, because whether flips are safe is one of the questions.
 
@@ -55,7 +56,7 @@ struct AuditOptions {
     ops: Option<Vec<String>>,
     /// Number of values per op and direction, including the neutral one; they span the op's widest
     /// published range.
-    #[arg(long, value_name = "N", default_value_t = AuditConfig::VALUES.get(), value_parser = in_range(2..=100_usize))]
+    #[arg(long, value_name = "N", default_value_t = AuditConfig::VALUES.get(), value_parser = in_range(2..=AuditConfig::MAX_VALUES))]
     values: usize,
     /// Number of augmented versions per image, for ops with random parameters.
     #[arg(long, value_name = "N", default_value_t = AuditConfig::DRAWS, value_parser = count)]
@@ -137,8 +138,8 @@ fn text(summary: &Summary) -> String {
 fn findings(audit: &Audit) -> String {
     let weak = match audit.accuracy < WEAK {
         true => {
-            "Warning: the network is right about so few images that little can be broken: train it for \
-                 more --epochs or on more images before relying on this.\n"
+            "Warning: the network classifies so few images correctly that ops can hardly lower its accuracy: \
+             train it for more --epochs or on more images before relying on this.\n"
         }
         false => "",
     };
@@ -155,13 +156,14 @@ fn findings(audit: &Audit) -> String {
         table.add_row(row(op));
     }
     format!(
-        "{}\n{weak}{} held-out images, accuracy {} without an op. Drops have 95 % intervals; accepted are {} of all \
-         images and {} of a class. \"At\" is the nearest unsafe value, or else the worst.\n",
+        "{}\n{weak}{} held-out images, accuracy {} without an op. Drops in accuracy have 95 % intervals; up to {} \
+         overall and {} of a class are accepted. \"At\" is the unsafe value that is nearest to no change; if none is \
+         unsafe, the value with the largest drop.\n",
         render(&table),
         audit.images,
-        percent(audit.accuracy),
-        percent(audit.tolerance.overall),
-        percent(audit.tolerance.class),
+        percent(audit.accuracy, 1),
+        percent(audit.tolerance.overall, 1),
+        percent(audit.tolerance.class, 1),
     )
 }
 
@@ -189,8 +191,4 @@ fn interval(drop: &Interval) -> String {
     let [estimate, low, high] = [drop.estimate, drop.low, drop.high].map(|it| 100.0 * it);
     // Adding 0 turns −0 into 0.
     format!("{:.1} % ({:.1} to {:.1})", estimate + 0.0, low, high)
-}
-
-fn percent(fraction: f64) -> String {
-    format!("{:.1} %", 100.0 * fraction)
 }

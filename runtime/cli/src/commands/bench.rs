@@ -1,5 +1,6 @@
 use anyhow::Result;
 use clap::{ArgGroup, Args};
+use faa_data::MAX_SIDE;
 use faa_op::Channels;
 use faa_ops_builtin::{SimdLevel, builtin_ops_at};
 
@@ -33,7 +34,7 @@ pub(crate) struct Bench {
     #[command(flatten)]
     op: OneOp,
     /// Width and height of the images, in pixels, from 1 to 4096.
-    #[arg(long, value_name = "N", value_parser = in_range(1..=4096_u32))]
+    #[arg(long, value_name = "N", value_parser = in_range(1..=MAX_SIDE))]
     size: u32,
     /// Number of channels of the images: 1 (L), 3 (RGB) or 4 (RGBA).
     #[arg(long, value_name = "C", default_value = "3", value_parser = parse_channels)]

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 /// Print a shell script that completes commands and options.
@@ -14,10 +14,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<()> {
-        let mut command = crate::Arguments::command();
+    /// `program` makes the whole program's command line.
+    pub(crate) fn run(self, program: fn() -> clap::Command) -> Result<()> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command, "faa-runtime", &mut script);
+        clap_complete::generate(self.shell, &mut program(), "faa-runtime", &mut script);
         super::print(&String::from_utf8(script)?)
     }
 }

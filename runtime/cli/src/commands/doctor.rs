@@ -14,10 +14,11 @@ use crate::plugins::PluginOptions;
 use crate::torch_process::{self, TorchProcess};
 use crate::wasm_toolchain::{self, Toolchain};
 
-/// Check the installation: libtorch, CUDA, CPU features, and what plugins need. The exit status is 1 if
-/// `search`, `train`, `audit` and `eval` cannot run.
+/// Check the installation: libtorch, CUDA, CPU features, and what plugins need.
 #[derive(Args)]
 #[command(after_help = "\
+The exit status is 1 if `search`, `train`, `audit` and `eval` cannot run.
+
 Examples:
   faa-runtime doctor
   faa-runtime doctor --plugins plugins

@@ -5,6 +5,7 @@ use clap::Args;
 use faa_search::event::Event;
 use faa_search::layout::{Layout, TrainingId};
 use faa_search::protocol::Request;
+use faa_search::statistics::percent;
 use serde_json::json;
 
 use super::execution::{HardwareOptions, Jobs, send};
@@ -70,7 +71,7 @@ impl Eval {
             }
             table.add_row([
                 file.display().to_string(),
-                format!("{:.2} %", 100.0 * evaluation.error),
+                percent(evaluation.error, 2),
                 format!("{:.4}", evaluation.loss),
             ]);
             Ok(())

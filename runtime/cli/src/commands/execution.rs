@@ -14,6 +14,7 @@ use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
 use faa_search::event::Event;
 use faa_search::protocol::{End, Message, Request, RunRequest};
+use faa_search::statistics::percent;
 use faa_search::summary::{
     Comparison, FinalResult, Summary, class_changes, largest_changes, points,
 };
@@ -26,7 +27,7 @@ use crate::progress::Progress;
 use crate::table::{render, table};
 use crate::torch_process::TorchProcess;
 
-/// Of the classes that gain most, and of those that lose most, so many are printed.
+/// The number of classes that are printed of those that gain most, and of those that lose most.
 const CLASSES: usize = 5;
 
 /// Characters of a class's name in a table.
@@ -244,8 +245,8 @@ fn classes_table(results: &[FinalResult]) -> String {
         table.add_row([
             clean(&class.class, MAX_NAME),
             class.images.to_string(),
-            format!("{:.2} %", 100.0 * class.base),
-            format!("{:.2} %", 100.0 * class.policy),
+            percent(class.base, 2),
+            percent(class.policy, 2),
             points(class.change()),
         ]);
     }

@@ -8,12 +8,13 @@ use faa_search::config::{
     SearchConfig, Tolerance, TrialDraws,
 };
 use faa_search::halving::{HalvingResult, Origin};
+use faa_search::statistics::percent;
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program, results};
 use super::training::{DATA_SETS, GroupOptions, RunOptions, described, plugin_ops, set};
 use super::{Usage, unknown_op};
-use crate::arguments::{count, one_of, whole};
+use crate::arguments::{count, count_or_zero, one_of};
 use crate::plugins::KnownOps;
 use crate::table::{render, table};
 
@@ -79,7 +80,7 @@ struct SearchOptions {
     top_n: Option<NonZeroUsize>,
     /// Score the best M × N candidates per round again with fresh draws, and select N of them by the
     /// mean of both rewards; 0: select by the first reward alone, as published.
-    #[arg(long, value_name = "M", value_parser = whole)]
+    #[arg(long, value_name = "M", value_parser = count_or_zero)]
     finalists: Option<usize>,
     /// Number of sub-policies per candidate.
     #[arg(long, value_name = "N", value_parser = count)]
@@ -94,10 +95,10 @@ struct SearchOptions {
     #[arg(long, value_name = "KIND", value_parser = one_of(TRIAL_DRAWS))]
     trial_draws: Option<TrialDraws>,
     /// Augmentation with which the folds' networks are trained.
-    #[arg(long, value_parser = one_of(FOLD_AUGMENTS))]
+    #[arg(long, value_name = "KIND", value_parser = one_of(FOLD_AUGMENTS))]
     fold_augment: Option<FoldAugment>,
     /// TPE's start-up trials: number of trials at the start of a round that are drawn uniformly.
-    #[arg(long, value_name = "N", value_parser = whole)]
+    #[arg(long, value_name = "N", value_parser = count_or_zero)]
     start_up_trials: Option<usize>,
     /// TPE's gamma: the fraction of trials treated as good.
     #[arg(long, value_name = "FRACTION")]
@@ -113,8 +114,9 @@ struct SearchOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Short trainings, with --objective train (default: the preset's)")]
 struct HalvingOptions {
-    /// Number of policies in the first rung, besides the fixed ones; half are drawn at random, and an
-    /// additive model of these proposes the others.
+    /// Number of policies in the first rung: half are drawn at random, and an additive model of these
+    /// proposes the others. The fixed policies come on top: the base augmentation, TrivialAugment,
+    /// RandAugment, and those of an audit and of a search by density.
     #[arg(long, value_name = "N", value_parser = count)]
     entrants: Option<NonZeroUsize>,
     /// Number of rungs; the fixed policies take part in the last two.
@@ -126,7 +128,7 @@ struct HalvingOptions {
     /// Number of epochs per training of the last rung.
     #[arg(long, value_name = "N", value_parser = count)]
     rung_epochs: Option<NonZeroUsize>,
-    /// Number of epochs per training of earlier rungs; much fewer than in the last rung prefer weaker
+    /// Number of epochs per training of earlier rungs; far fewer than in the last rung favour weaker
     /// augmentation.
     #[arg(long, value_name = "N", value_parser = count)]
     early_epochs: Option<NonZeroUsize>,
@@ -145,7 +147,8 @@ struct HalvingOptions {
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
     /// Augmentations of the final trainings, separated by commas; the base augmentation is crop, flip and
-    /// Cutout [default: all but randaugment].
+    /// Cutout [default: all but randaugment; with --preset demo --objective train, cutout,
+    /// trivialaugment,policy].
     #[arg(long = "final-trainings", value_name = "LIST", value_delimiter = ',',
           value_parser = one_of(Augmentation::ALL.map(described)), conflicts_with = "no_final_trainings")]
     augmentations: Option<Vec<Augmentation>>,
@@ -394,7 +397,7 @@ fn halving_text(result: &HalvingResult) -> String {
         table.add_row([
             standing.name.clone(),
             loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}")),
-            error.map_or_else(|| "–".to_owned(), |error| format!("{:.2} %", 100.0 * error)),
+            error.map_or_else(|| "–".to_owned(), |error| percent(error, 2)),
             compared,
         ]);
     }

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Args;
 use faa_policy::Policy;
-use faa_search::config::{Augmentation, FinalTrainings, Preset, RunConfig};
+use faa_search::config::{Augmentation, FinalTrainings, Preset, RandomPolicy, RunConfig};
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, results};
@@ -101,7 +101,8 @@ impl Train {
         if let Some(count) = self.policy.strip_prefix("random:") {
             random.sub_policies = count.parse().map_err(|_| {
                 Usage(format!(
-                    "`{count}` is not a number of sub-policies: use random:N with N from 1 to 10000"
+                    "`{count}` is not a number of sub-policies: use random:N with N from 1 to {}",
+                    RandomPolicy::MAX_SUB_POLICIES
                 ))
             })?;
             return Ok(Augmentation::Random);

@@ -10,7 +10,7 @@ use faa_search::config::{Augmentation, PluginOp, Precision, Preset, RunConfig};
 use faa_search::model::Model;
 
 use super::Usage;
-use crate::arguments::{count, in_range, one_of, whole};
+use crate::arguments::{count, count_or_zero, in_range, one_of};
 use crate::plugins::KnownOps;
 
 /// The kinds of data sets, for `after_help`.
@@ -28,7 +28,7 @@ const PRESETS: [(&str, Preset, &str); 4] = [
     (
         "default",
         Preset::Default,
-        "cifar10, with common random draws and rescored finalists",
+        "cifar10 with less noise in the selection (--trial-draws common, --finalists 3); needs a GPU",
     ),
     (
         "demo",
@@ -66,7 +66,7 @@ pub(crate) struct RunOptions {
     /// Run directory: everything is written to it; created if missing.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Preset: defaults for the options below [default: default; of `audit`: demo].
+    /// Preset: defaults for the options below [default: default, or demo for `audit`].
     #[arg(long, value_parser = one_of(PRESETS))]
     preset: Option<Preset>,
     #[command(flatten)]
@@ -96,7 +96,7 @@ struct TrainingOptions {
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
     /// Number of epochs of linear learning-rate warm-up.
-    #[arg(long, value_name = "N", value_parser = whole)]
+    #[arg(long, value_name = "N", value_parser = count_or_zero)]
     warmup_epochs: Option<usize>,
     /// Nesterov momentum.
     #[arg(long, value_name = "X")]
@@ -107,14 +107,14 @@ struct TrainingOptions {
     /// Maximum L2 norm of the gradient; larger gradients are scaled down.
     #[arg(long, value_name = "X")]
     clip_norm: Option<f64>,
-    /// Padding of the random crop, in pixels; 0 turns it off.
-    #[arg(long, value_name = "PIXELS", value_parser = whole)]
+    /// Padding of the random crop, in pixels; 0 disables it.
+    #[arg(long, value_name = "PIXELS", value_parser = count_or_zero)]
     crop_padding: Option<usize>,
     /// Do not flip images horizontally.
     #[arg(long)]
     no_flip: bool,
-    /// Side of the square that Cutout erases, in pixels; 0 turns it off.
-    #[arg(long, value_name = "PIXELS", value_parser = whole)]
+    /// Side of the square that Cutout erases, in pixels; 0 disables it.
+    #[arg(long, value_name = "PIXELS", value_parser = count_or_zero)]
     cutout: Option<usize>,
     /// Floating-point format of the networks; test errors are always measured in float32.
     #[arg(long, default_value = "auto", value_parser = one_of(PRECISIONS))]

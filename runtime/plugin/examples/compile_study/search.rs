@@ -78,10 +78,10 @@ fn estimate(
     if !accepted(&module(1, 1)) {
         return None;
     }
-    let most = largest(limits.function, |repetitions| {
+    let max = largest(limits.function, |repetitions| {
         accepted(&module(repetitions, 1))
     });
-    let repetitions = (most / part).max(1);
+    let repetitions = (max / part).max(1);
     let copies = largest(limits.functions as usize, |copies| {
         accepted(&module(repetitions, copies))
     });

@@ -7,7 +7,7 @@ use faa_policy::{
 
 use crate::doubles::{doubles, executor, key, noise, policy};
 
-fn mixing() -> Executor {
+fn sample_pairing() -> Executor {
     let policy = policy(&[&[
         ("Plain", 0.5, 0.5),
         ("Mixing", 0.5, 0.5),
@@ -38,7 +38,7 @@ fn image(pixels: &mut [u8]) -> ImageMut<'_> {
 
 #[test]
 fn partners_come_from_the_images_own_stream() {
-    let executor = mixing();
+    let executor = sample_pairing();
     let pixels = noise(5, (4, 3), Channels::L);
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
     let listed: Vec<ImageRef<'_>> = (0..5).map(|index| packed.image(index)).collect();
@@ -74,7 +74,7 @@ fn partners_come_from_the_images_own_stream() {
 /// Worked out by a different program from the documented order of draws.
 #[test]
 fn draws_of_partners_are_the_documented_ones() {
-    let executor = mixing();
+    let executor = sample_pairing();
     let pixels = noise(1000, (4, 3), Channels::L);
     let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
     let own = Workspace::with_partners(&packed);
@@ -109,7 +109,7 @@ fn a_replayed_draw_gives_the_same_bytes_with_its_random_positions_and_partners()
 
 #[test]
 fn without_partners_every_apply_is_refused() {
-    let executor = mixing();
+    let executor = sample_pairing();
     assert_eq!(executor.partner_op(), Some("Mixing"));
     let none: [ImageRef<'_>; 0] = [];
     let refused = Err(ApplyError::new(Some("Mixing"), OpErrorKind::NoPartner));

@@ -245,14 +245,14 @@ impl Plot {
         const LINE: f64 = 13.0;
         labels.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let mut next = f64::NEG_INFINITY;
-        let place = |(value, words): &(f64, String)| {
+        let position = |(value, words): &(f64, String)| {
             let y = self.y(*value).max(next);
             next = y + LINE;
             (y, words.clone())
         };
-        let placed: Vec<_> = labels.iter().map(place).collect();
+        let positioned: Vec<_> = labels.iter().map(position).collect();
         html! {
-            @for (y, words) in placed {
+            @for (y, words) in positioned {
                 text x=(px(self.x(x) + 8.0)) y=(px(y + 4.0)) { (words) }
             }
         }

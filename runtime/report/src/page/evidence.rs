@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use faa_op::OpSet;
 use faa_policy::{Policy, SubPolicy};
 
-use super::IMAGES;
 use super::broken::{self, Broken};
-use super::pictures::{self, Gallery};
+use super::pictures::{self, Gallery, IMAGES};
 use super::record::{FoldRecord, Record};
 use super::statistics::{Activity, untouched, untouched_if_uniform};
 

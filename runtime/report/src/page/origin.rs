@@ -11,21 +11,21 @@ use faa_system::{cache_folder, user_key, write_whole};
 use sha2::{Digest, Sha256};
 
 /// The file's length: a SHA-256 in hexadecimal digits.
-const SEAL: usize = 64;
+const TAG_LENGTH: usize = 64;
 
 /// Records in a run directory that its user named this data set, as after `--data`, so that
 /// [`write`](super::write) shows images of it without being asked to.
 ///
-/// The record is a seal of the absolute paths of both, and of the data set's kind, with the user's key
+/// The record is a digest of the absolute paths of both, and of the data set's kind, keyed with the user's key
 /// ([`user_key`](faa_system::user_key)). So nobody else can make it, and it holds for no other data set, nor
-/// in another place.
+/// at another path.
 ///
 /// # Errors
 ///
 /// Those of the operating system, also if there is no cache folder or no such data set.
 pub fn name_data(run: &Path, data: &DataSpec) -> io::Result<()> {
-    let seal = seal(&key()?, run, data)?;
-    write_whole(&Layout::new(run).origin_file(), seal.as_bytes())
+    let tag = tag(&key()?, run, data)?;
+    write_whole(&Layout::new(run).origin_file(), tag.as_bytes())
 }
 
 /// Whether the user of this program has named this data set for this run, or the program draws it.
@@ -35,11 +35,11 @@ pub(super) fn is_named(run: &Path, data: &DataSpec) -> bool {
     }
     let file = Layout::new(run).origin_file();
     // What is not a file of this size, such as a link or a pipe, is not opened.
-    let is_seal =
-        fs::symlink_metadata(&file).is_ok_and(|it| it.is_file() && it.len() == SEAL as u64);
+    let is_tag =
+        fs::symlink_metadata(&file).is_ok_and(|it| it.is_file() && it.len() == TAG_LENGTH as u64);
     let recorded = || fs::read_to_string(&file);
-    let expected = || seal(&key()?, run, data);
-    is_seal
+    let expected = || tag(&key()?, run, data);
+    is_tag
         && matches!((recorded(), expected()), (Ok(recorded), Ok(expected)) if recorded == expected)
 }
 
@@ -47,7 +47,7 @@ fn key() -> io::Result<[u8; 32]> {
     user_key(&cache_folder().map_err(io::Error::other)?)
 }
 
-fn seal(key: &[u8; 32], run: &Path, data: &DataSpec) -> io::Result<String> {
+fn tag(key: &[u8; 32], run: &Path, data: &DataSpec) -> io::Result<String> {
     let (kind, path) = match data {
         DataSpec::Folder(path) => ("folder", path),
         DataSpec::Tar(path) => ("tar", path),
@@ -58,9 +58,9 @@ fn seal(key: &[u8; 32], run: &Path, data: &DataSpec) -> io::Result<String> {
     let [run, path] = [fs::canonicalize(run)?, fs::canonicalize(path)?];
     let [run, path] = [&run, &path].map(|it| it.as_os_str().as_encoded_bytes());
     let named = [kind.as_bytes(), run, path].join(&0);
-    // A digest of a digest, because a seal of the text itself could be continued to that of a longer one.
-    let seal = Sha256::digest([key.as_slice(), &Sha256::digest(named)].concat());
-    Ok(seal.iter().map(|byte| format!("{byte:02x}")).collect())
+    // A digest of a digest, because a keyed digest of the text itself could be continued to that of a longer one.
+    let tag = Sha256::digest([key.as_slice(), &Sha256::digest(named)].concat());
+    Ok(tag.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -68,24 +68,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_holds_for_one_user_run_and_data_set_however_it_is_spelt() {
+    fn a_tag_holds_for_one_user_run_and_data_set_however_it_is_spelt() {
         let folder = tempfile::tempdir().unwrap();
         let [pets, other] = ["pets", "other"].map(|name| folder.path().join(name));
         fs::create_dir(&pets).unwrap();
         fs::create_dir(&other).unwrap();
-        let seal_of = |key, spec: DataSpec| seal(&[key; 32], folder.path(), &spec).unwrap();
-        let expected = seal_of(1, DataSpec::Folder(pets.clone()));
-        assert_eq!(expected.len(), SEAL);
+        let tag_of = |key, spec: DataSpec| tag(&[key; 32], folder.path(), &spec).unwrap();
+        let expected = tag_of(1, DataSpec::Folder(pets.clone()));
+        assert_eq!(expected.len(), TAG_LENGTH);
         assert_eq!(
-            seal_of(1, DataSpec::Folder(other.join("../pets/"))),
+            tag_of(1, DataSpec::Folder(other.join("../pets/"))),
             expected
         );
-        assert_ne!(seal_of(2, DataSpec::Folder(pets.clone())), expected);
-        assert_ne!(seal_of(1, DataSpec::Tar(pets)), expected);
-        assert_ne!(seal_of(1, DataSpec::Folder(other.clone())), expected);
+        assert_ne!(tag_of(2, DataSpec::Folder(pets.clone())), expected);
+        assert_ne!(tag_of(1, DataSpec::Tar(pets)), expected);
+        assert_ne!(tag_of(1, DataSpec::Folder(other.clone())), expected);
         let pets = DataSpec::Folder(folder.path().join("pets"));
-        assert_ne!(seal(&[1; 32], &other, &pets).unwrap(), expected);
+        assert_ne!(tag(&[1; 32], &other, &pets).unwrap(), expected);
         let nowhere = DataSpec::Folder("/no/such/folder".into());
-        assert!(seal(&[1; 32], &other, &nowhere).is_err());
+        assert!(tag(&[1; 32], &other, &nowhere).is_err());
     }
 }

@@ -14,6 +14,9 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use super::record::Record;
 use super::text::{count, counted, reason};
 
+/// How many images a page shows if no number is chosen.
+pub const IMAGES: usize = 6;
+
 /// How many sub-policies are shown, or draws of a sampler.
 const COLUMNS: usize = 8;
 

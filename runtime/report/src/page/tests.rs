@@ -35,14 +35,14 @@ impl Run {
 
     /// Writes a file, with checksums where it is whole JSON. Of a log, a last line without its end is kept.
     pub(super) fn put(self, name: &str, text: &str) -> Self {
-        let sealed = |line: &str| match serde_json::from_str::<Value>(line) {
+        let with_checksum = |line: &str| match serde_json::from_str::<Value>(line) {
             Ok(Value::Object(_)) => with_checksum(line),
             _ => line.to_owned(),
         };
         let text = match name.ends_with(".jsonl") {
-            true => text.split_inclusive('\n').map(sealed).collect(),
+            true => text.split_inclusive('\n').map(with_checksum).collect(),
             false if name == "policy.json" => text.to_owned(),
-            false => sealed(text),
+            false => with_checksum(text),
         };
         let file = self.0.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -200,8 +200,8 @@ fn a_whole_run_has_every_section() {
     // Two originals, and two sub-policies of each.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
     let rest = page.replacen("http-equiv", "", 1);
-    for foreign in ["<script", "<link", "http", "url(", "@import"] {
-        assert!(!rest.contains(foreign), "{foreign}");
+    for external in ["<script", "<link", "http", "url(", "@import"] {
+        assert!(!rest.contains(external), "{external}");
     }
     for undefined in ["\"NaN", "MNaN", " NaN", "\"inf", "Minf", " inf "] {
         assert!(!page.contains(undefined), "{undefined}");
@@ -400,9 +400,9 @@ fn what_is_not_used_of_a_data_set_is_on_the_page() {
 }
 
 #[test]
-fn the_data_set_of_a_strangers_run_is_read_only_on_request() {
+fn the_data_set_of_an_untrusted_run_is_read_only_on_request() {
     let data = data_set();
-    let run = whole(&data, 0.9).put("origin", "not a seal");
+    let run = whole(&data, 0.9).put("origin", "not a digest");
     let out = write(run.0.path(), &ReportOptions::default()).unwrap();
     let page = fs::read_to_string(out).unwrap();
     assert!(!page.contains("<img"), "{page}");

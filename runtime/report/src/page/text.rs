@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::iter::successors;
 
+use faa_search::statistics;
+
 /// A fraction from 0 to 1 in percent, with a non-breaking space.
 pub(super) fn percent(fraction: f64, decimals: usize) -> String {
-    format!("{:.decimals$}\u{a0}%", 100.0 * fraction)
+    statistics::percent(fraction, decimals).replace(' ', "\u{a0}")
 }
 
 /// A whole number with commas between its thousands.

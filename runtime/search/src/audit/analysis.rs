@@ -1,4 +1,4 @@
-use super::findings::{Audit, Measured, Mistake, OpAudit, Verdict, WorstClass};
+use super::findings::{Audit, Measured, Mistake, OpAudit, Safety, WorstClass};
 use super::interval::{Differences, Interval};
 use super::point::{ClassTally, Point};
 use crate::config::{AuditConfig, AuditedOp, Tolerance};
@@ -17,7 +17,7 @@ pub fn analyse(config: &AuditConfig, points: &[Point], classes: &[String]) -> Au
     let op = |op: &AuditedOp| {
         let own = points.iter().filter(|point| point.op == op.op);
         let own: Vec<_> = own.map(|it| measured(it, classes, tolerance)).collect();
-        (!own.is_empty()).then(|| judged(op, own))
+        (!own.is_empty()).then(|| op_audit(op, own))
     };
     Audit {
         images,
@@ -104,12 +104,12 @@ fn worst_class(point: &Point, names: &[String]) -> Option<WorstClass> {
 }
 
 /// Finds the safe range among the measurements of an op.
-fn judged(op: &AuditedOp, mut points: Vec<Measured>) -> OpAudit {
+fn op_audit(op: &AuditedOp, mut points: Vec<Measured>) -> OpAudit {
     points.sort_by(|a, b| a.value.partial_cmp(&b.value).expect("values are finite"));
     let any_unsafe = points.iter().any(|it| it.is_unsafe);
-    let (verdict, safe) = match op.start {
-        None if any_unsafe => (Verdict::Unsafe, None),
-        None => (Verdict::Safe, None),
+    let (safety, safe) = match op.start {
+        None if any_unsafe => (Safety::Unsafe, None),
+        None => (Safety::Safe, None),
         Some(start) => {
             let valued = points
                 .iter()
@@ -122,10 +122,10 @@ fn judged(op: &AuditedOp, mut points: Vec<Measured>) -> OpAudit {
             let high = last_safe(&mut valued.clone().filter(|(value, _)| *value > start));
             let start_is_unsafe = valued.clone().any(|it| it == (start, true));
             match (low, high) {
-                _ if start_is_unsafe => (Verdict::Unsafe, None),
-                (low, high) if low == high => (Verdict::Unsafe, None),
-                range if any_unsafe => (Verdict::Partly, Some(range.into())),
-                range => (Verdict::Safe, Some(range.into())),
+                _ if start_is_unsafe => (Safety::Unsafe, None),
+                (low, high) if low == high => (Safety::Unsafe, None),
+                range if any_unsafe => (Safety::Partly, Some(range.into())),
+                range => (Safety::Safe, Some(range.into())),
             }
         }
     };
@@ -133,7 +133,7 @@ fn judged(op: &AuditedOp, mut points: Vec<Measured>) -> OpAudit {
         op: op.op.clone(),
         unit: op.unit.clone(),
         start: op.start,
-        verdict,
+        safety,
         safe,
         points,
     }
@@ -191,7 +191,7 @@ mod tests {
         names.collect()
     }
 
-    /// Rotate, with so many of each class's images broken at each value.
+    /// Rotate, with these numbers of each class's images broken at each value.
     fn audited(broken: &[(f64, &[usize])]) -> OpAudit {
         let values: Vec<f64> = broken.iter().map(|it| it.0).collect();
         let points = broken.iter();
@@ -218,8 +218,8 @@ mod tests {
             (30.0, &ONE_CLASS),
         ]);
         assert_eq!(
-            (found.verdict, found.safe),
-            (Verdict::Partly, Some([-10.0, 20.0]))
+            (found.safety, found.safe),
+            (Safety::Partly, Some([-10.0, 20.0]))
         );
         let first: Vec<_> = found.first_unsafe().map(|it| it.value).collect();
         assert_eq!(first, [Some(-20.0), Some(30.0)]);
@@ -261,8 +261,8 @@ mod tests {
         let values: Vec<(f64, &[usize])> = values.map(|(value, it)| (value, &it[..])).collect();
         let found = audited(&values);
         assert_eq!(
-            (found.verdict, found.safe),
-            (Verdict::Safe, Some([0.0, 10.0]))
+            (found.safety, found.safe),
+            (Safety::Safe, Some([0.0, 10.0]))
         );
         assert_eq!(found.sentence(), "nothing unsafe found");
         assert_eq!(found.safe_values(), "all (up to 10°)");
@@ -276,10 +276,7 @@ mod tests {
             analyse(&config(op()), &points, &names()).ops.remove(0)
         };
         let (good, bad) = (of(&NONE), of(&ONE_CLASS));
-        assert_eq!(
-            (good.verdict, bad.verdict),
-            (Verdict::Safe, Verdict::Unsafe)
-        );
+        assert_eq!((good.safety, bad.safety), (Safety::Safe, Safety::Unsafe));
         assert_eq!(
             (good.safe_values(), bad.safe_values()),
             ("yes".into(), "no".into())
@@ -291,9 +288,9 @@ mod tests {
     #[test]
     fn an_op_that_is_unsafe_at_once_has_no_safe_range() {
         let found = audited(&[(-10.0, &ALL), (10.0, &ALL), (20.0, &NONE)]);
-        assert_eq!((found.verdict, found.safe), (Verdict::Unsafe, None));
+        assert_eq!((found.safety, found.safe), (Safety::Unsafe, None));
         let found = audited(&[(0.0, &ALL), (10.0, &NONE)]);
-        assert_eq!((found.verdict, found.safe), (Verdict::Unsafe, None));
+        assert_eq!((found.safety, found.safe), (Safety::Unsafe, None));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct OpAudit {
     /// The value from which the safe range extends; `None` for an op without a value.
     pub start: Option<f64>,
     /// Whether it is safe.
-    pub verdict: Verdict,
+    pub safety: Safety,
     /// The lowest and the highest value up to which all measured ones are safe, counted from the start;
     /// `None` for an op without a value, and for one without safe values.
     pub safe: Option<[f64; 2]>,
@@ -41,7 +41,7 @@ pub struct OpAudit {
 /// Whether an op is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Safety {
     /// No value is unsafe beyond noise.
     Safe,
     /// Values up to some distance from the start are safe.
@@ -146,9 +146,9 @@ impl OpAudit {
     /// The safe values in words: `±18°`, `0.4 to 1.9`, `all values`, `none`; for an op without a value
     /// `yes` or `no`.
     pub fn safe_values(&self) -> String {
-        match (self.verdict, self.start, self.safe) {
-            (Verdict::Unsafe, Some(_), _) => "none".to_owned(),
-            (Verdict::Unsafe, None, _) => "no".to_owned(),
+        match (self.safety, self.start, self.safe) {
+            (Safety::Unsafe, Some(_), _) => "none".to_owned(),
+            (Safety::Unsafe, None, _) => "no".to_owned(),
             (_, Some(start), Some([low, high])) => {
                 let range = if start == 0.0 && low == -high {
                     format!("±{}", self.with_unit(high))
@@ -159,8 +159,8 @@ impl OpAudit {
                 } else {
                     format!("{} to {}", number(low), self.with_unit(high))
                 };
-                match self.verdict {
-                    Verdict::Safe => format!("all ({range})"),
+                match self.safety {
+                    Safety::Safe => format!("all ({range})"),
                     _ => range,
                 }
             }
@@ -181,17 +181,17 @@ impl OpAudit {
 
     /// What is known about the op in one sentence: ``safe to ±18°; beyond, `a` becomes `b` ``.
     pub fn sentence(&self) -> String {
-        let mut words = match self.verdict {
-            Verdict::Safe => "nothing unsafe found".to_owned(),
-            Verdict::Unsafe => "unsafe".to_owned(),
-            Verdict::Partly => format!("safe {}", self.partly()),
+        let mut words = match self.safety {
+            Safety::Safe => "nothing unsafe found".to_owned(),
+            Safety::Unsafe => "unsafe".to_owned(),
+            Safety::Partly => format!("safe {}", self.partly()),
         };
         let worst = self.nearest_unsafe().and_then(|it| it.worst.as_ref());
         if let Some(worst) = worst
             && let Some(mistake) = &worst.mistaken_for
         {
-            let beyond = match self.verdict {
-                Verdict::Partly => "; beyond, ",
+            let beyond = match self.safety {
+                Safety::Partly => "; beyond, ",
                 _ => ": ",
             };
             words += &format!("{beyond}`{}` becomes `{}`", worst.class, mistake.class);

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::{CONFIDENCE, normal_quantile};
+
 /// An estimate, and the ends of its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -11,9 +13,6 @@ pub struct Interval {
     /// The upper end.
     pub high: f64,
 }
-
-/// The probability with which an interval includes the true value.
-pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// Paired differences: of every image, its outcome without an op minus that with it, from −1 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,21 +59,6 @@ impl Differences {
     }
 }
 
-/// The value that a standard normal variable exceeds with this probability, which is at most ½.
-fn normal_quantile(tail: f64) -> f64 {
-    let exceeds = |z: f64| 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);
-    let (mut low, mut high) = (0.0, 40.0);
-    // By halving, until the two ends are neighbouring floats.
-    for _ in 0..64 {
-        let middle = 0.5 * (low + high);
-        match exceeds(middle) > tail {
-            true => low = middle,
-            false => high = middle,
-        }
-    }
-    high
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,14 +94,6 @@ mod tests {
         let found = all.interval(1);
         assert_eq!((found.estimate, found.high), (1.0, 1.0));
         assert!(found.low < interval(4, 4, 0, 1).low, "{found:?}");
-    }
-
-    #[test]
-    fn quantiles_are_those_of_the_tables() {
-        for (tail, expected) in [(0.025, 1.959_964), (0.005, 2.575_829), (0.5, 0.0)] {
-            let found = normal_quantile(tail);
-            assert!((found - expected).abs() < 1e-6, "{tail}: {found}");
-        }
     }
 
     /// The formula of the paper, written with its own cells.

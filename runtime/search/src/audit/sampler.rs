@@ -1,7 +1,7 @@
 use faa_op::OpSet;
 use faa_policy::{Sampler, SamplerOp, SamplerValues};
 
-use super::findings::{Audit, OpAudit, Verdict};
+use super::findings::{Audit, OpAudit, Safety};
 
 /// TrivialAugment's number of strengths.
 const BINS: u32 = 31;
@@ -12,7 +12,7 @@ const BINS: u32 = 31;
 /// Ops that mix in a partner image are left out, so that the policy can be applied without a set of them.
 pub fn sampler(audit: &Audit, ops: &OpSet) -> Sampler {
     let stands_alone = |op: &&OpAudit| ops.get(&op.op).is_some_and(|it| !it.spec().needs_partner());
-    let is_safe = |op: &&OpAudit| op.verdict != Verdict::Unsafe && op.op != IDENTITY;
+    let is_safe = |op: &&OpAudit| op.safety != Safety::Unsafe && op.op != IDENTITY;
     let safe = audit.ops.iter().filter(is_safe).filter(stands_alone);
     let identity = SamplerOp::new(IDENTITY, None);
     let all = std::iter::once(identity).chain(safe.map(sampler_op));
@@ -39,12 +39,12 @@ mod tests {
     use super::*;
     use crate::config::Tolerance;
 
-    fn op(op: &str, start: Option<f64>, safe: Option<[f64; 2]>, verdict: Verdict) -> OpAudit {
+    fn op(op: &str, start: Option<f64>, safe: Option<[f64; 2]>, safety: Safety) -> OpAudit {
         OpAudit {
             op: op.to_owned(),
             unit: String::new(),
             start,
-            verdict,
+            safety,
             safe,
             points: Vec::new(),
         }
@@ -58,12 +58,12 @@ mod tests {
             loss: 0.0,
             tolerance: Tolerance::new(0.05, 0.1),
             ops: vec![
-                op("Rotate", Some(0.0), Some([-18.0, 18.0]), Verdict::Partly),
-                op("Brightness", Some(1.0), Some([0.5, 1.9]), Verdict::Partly),
-                op("Invert", None, None, Verdict::Unsafe),
-                op("Equalize", None, None, Verdict::Safe),
-                op("Solarize", Some(256.0), None, Verdict::Unsafe),
-                op("SamplePairing", Some(0.0), Some([0.0, 0.4]), Verdict::Safe),
+                op("Rotate", Some(0.0), Some([-18.0, 18.0]), Safety::Partly),
+                op("Brightness", Some(1.0), Some([0.5, 1.9]), Safety::Partly),
+                op("Invert", None, None, Safety::Unsafe),
+                op("Equalize", None, None, Safety::Safe),
+                op("Solarize", Some(256.0), None, Safety::Unsafe),
+                op("SamplePairing", Some(0.0), Some([0.0, 0.4]), Safety::Safe),
             ],
         };
         let found = sampler(&audit, &builtin_ops());

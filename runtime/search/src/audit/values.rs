@@ -7,7 +7,7 @@ use faa_policy::{Executor, PackedImages, Policy, Rule, Workspace, shipped};
 
 use super::conditions::policy_at;
 use crate::config::AuditedOp;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// Ops that do nothing, or the same as another one with values in a different unit.
 const LEFT_OUT: [&str; 5] = [
@@ -52,7 +52,9 @@ pub fn configure(
         .iter()
         .map(|name| {
             let op = ops.get(name);
-            let op = op.ok_or_else(|| ConfigError::new(format!("no op is named `{name}`")))?;
+            let op = op.ok_or_else(|| {
+                ConfigError::new(ConfigErrorKind::Ops, format!("no op is named `{name}`"))
+            })?;
             let own = op.spec().value_range();
             let range = own.map(|own| {
                 let found = wide.iter().find(|(wide, _)| wide == name);
@@ -61,7 +63,10 @@ pub fn configure(
             });
             let audited = Probe::new(name, ops).audited(own.zip(range), count, draws);
             audited.map_err(|why| {
-                ConfigError::new(format!("the op `{name}` cannot be audited: {why}"))
+                ConfigError::new(
+                    ConfigErrorKind::Ops,
+                    format!("the op `{name}` cannot be audited: {why}"),
+                )
             })
         })
         .collect()
@@ -158,14 +163,14 @@ impl<'a> Probe<'a> {
     fn start(&self, own: &ValueRange, [low, high]: [f64; 2]) -> Result<(f64, f64), String> {
         let usual = own.centre.into_iter().chain([0.0, 1.0]);
         let usual = usual.filter(|value| (low..=high).contains(value));
-        let mut least = (low, f64::INFINITY);
+        let mut min = (low, f64::INFINITY);
         for value in usual.chain([low, high]) {
             let change = self.tried(Some(value))?.change;
-            if change < least.1 {
-                least = (value, change);
+            if change < min.1 {
+                min = (value, change);
             }
         }
-        Ok(least)
+        Ok(min)
     }
 
     /// What the op does at a value.

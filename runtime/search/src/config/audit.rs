@@ -58,6 +58,8 @@ impl AuditConfig {
     pub const HELD_OUT: f64 = 0.25;
     /// The default number of values per op and direction.
     pub const VALUES: NonZeroUsize = NonZeroUsize::new(9).unwrap();
+    /// The largest number of values per op and direction.
+    pub const MAX_VALUES: usize = 100;
     /// The default number of draws per image, for ops with random parameters.
     pub const DRAWS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 

@@ -10,7 +10,7 @@ use super::ranges;
 use super::{
     AuditConfig, AuditedOp, Augmentation, FoldAugment, HalvingConfig, RunConfig, SearchConfig,
 };
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::folds::{Fold, Labels, held_out_fold, stratified_folds};
 use crate::halving::{Point, PolicySpace};
 use crate::pipeline::Pipeline;
@@ -28,14 +28,16 @@ impl RunConfig {
         let final_trainings = &self.final_trainings;
         let finds_policy = self.is_search() || self.audit.is_some();
         if !finds_policy && final_trainings.augmentations.is_empty() {
-            return Err(ConfigError::new("there is nothing to train"));
+            return Err(contradiction(
+                "there is no search, no audit and no final training",
+            ));
         }
         self.check_warmup()?;
         let augmentations = &final_trainings.augmentations;
         for (index, augmentation) in augmentations.iter().enumerate() {
             if augmentations[..index].contains(augmentation) {
                 // Two jobs would work in one folder.
-                return Err(ConfigError::new(format!(
+                return Err(contradiction(format!(
                     "`{}` is named twice among the final trainings",
                     augmentation.name()
                 )));
@@ -43,7 +45,7 @@ impl RunConfig {
         }
         let trains_with = |augmentation| augmentations.contains(&augmentation);
         if trains_with(Augmentation::Cutout) && self.common.training.cutout == 0 {
-            return Err(ConfigError::new(
+            return Err(contradiction(
                 "a training with Cutout needs --cutout above 0",
             ));
         }
@@ -52,8 +54,8 @@ impl RunConfig {
             check_audit(audit, ops)?;
             let is_compared = self.halving.is_some();
             if (self.search.is_some() && !is_compared) || final_trainings.policy.is_some() {
-                return Err(ConfigError::new(
-                    "an audit makes a policy of its own: omit the search and the given policy",
+                return Err(contradiction(
+                    "an audit writes its own policy: omit the search and the given policy",
                 ));
             }
         }
@@ -74,7 +76,7 @@ impl RunConfig {
         }
         if self.is_search() {
             if final_trainings.policy.is_some() {
-                return Err(ConfigError::new(
+                return Err(contradiction(
                     "a search trains with the policy that it finds: omit --policy",
                 ));
             }
@@ -82,7 +84,7 @@ impl RunConfig {
             && final_trainings.policy.is_none()
             && !finds_policy
         {
-            return Err(ConfigError::new("there is no policy to train with"));
+            return Err(contradiction("there is no policy to train with"));
         }
         match &final_trainings.random {
             Some(random) if trains_with(Augmentation::Random) => {
@@ -96,7 +98,7 @@ impl RunConfig {
             None if trains_with(Augmentation::Random)
                 && (self.search.is_none() || self.halving.is_some()) =>
             {
-                return Err(ConfigError::new(
+                return Err(contradiction(
                     "a random policy needs a number of sub-policies",
                 ));
             }
@@ -123,7 +125,7 @@ impl RunConfig {
             && others.iter().all(|label| label == first)
         {
             let message = "all training images are of one class: there is nothing to learn";
-            return Err(ConfigError::new(message));
+            return Err(ConfigError::new(ConfigErrorKind::Images, message));
         }
         let Some(search) = &self.search else {
             return Ok(Vec::new());
@@ -193,7 +195,10 @@ impl RunConfig {
         let groups = train.iter().filter_map(|image| labels.groups.get(*image));
         let groups: Vec<u32> = groups.copied().collect();
         let mut folds = split(Labels::new(&classes, &groups)).map_err(|error| {
-            ConfigError::new(format!("{error}; or skip the {part} with {option}"))
+            ConfigError::new(
+                error.kind(),
+                format!("{error}; or skip the {part} with {option}"),
+            )
         })?;
         for fold in &mut folds {
             let images = fold.train.iter_mut().chain(&mut fold.validation);
@@ -225,8 +230,8 @@ impl RunConfig {
         let warmup = self.common.training.warmup_epochs;
         match warmup < epochs {
             true => Ok(()),
-            false => Err(ConfigError::new(format!(
-                "the warm-up of {warmup} epochs is not shorter than a training of {epochs}: use \
+            false => Err(contradiction(format!(
+                "the warm-up of {warmup} epochs must be shorter than a training of {epochs} epochs: use \
                  fewer --warmup-epochs or more {option}"
             ))),
         }
@@ -255,9 +260,10 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
     ];
     for (options, found, max, reason) in products {
         if found > max {
-            return Err(ConfigError::new(format!(
-                "{options} is {found}, more than {max}: {reason}"
-            )));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                format!("{options} is {found}, more than {max}: {reason}"),
+            ));
         }
     }
     Ok(())
@@ -267,7 +273,7 @@ fn check_products(search: &SearchConfig) -> Result<(), ConfigError> {
 fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
     check_ops("audit.ops", audit.ops.iter().map(|it| &it.op), ops)?;
     if audit.held_out == 1.0 && audit.network.is_none() {
-        return Err(ConfigError::new(
+        return Err(contradiction(
             "`--held-out` is 1, which leaves no images to train a network on: use a fraction below 1, \
              or give a trained one with --network",
         ));
@@ -282,7 +288,7 @@ fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
         let are_finite = values.iter().chain(start).all(|it| it.is_finite());
         if has_value != start.is_some() || has_value == values.is_empty() || !ascend || !are_finite
         {
-            return Err(ConfigError::new(format!(
+            return Err(unfit(format!(
                 "the values of `{op}` cannot be audited: an op with a value needs a start and ascending \
                  finite values, and one without a value has none"
             )));
@@ -295,7 +301,7 @@ fn check_audit(audit: &AuditConfig, ops: &OpSet) -> Result<(), ConfigError> {
 fn check_rungs(halving: &HalvingConfig) -> Result<(), ConfigError> {
     let last = halving.entrants_in(halving.rungs.get() - 1);
     if halving.rungs.get() > 1 && last == halving.entrants_in(halving.rungs.get() - 2) {
-        return Err(ConfigError::new(format!(
+        return Err(contradiction(format!(
             "{} rungs are more than {} entrants can fill: use fewer --rungs, a smaller --reduction, or \
              more --entrants",
             halving.rungs, halving.entrants
@@ -303,7 +309,7 @@ fn check_rungs(halving: &HalvingConfig) -> Result<(), ConfigError> {
     }
     let ops = halving.ops.len();
     if ops > HalvingConfig::MAX_OPS {
-        return Err(ConfigError::new(format!(
+        return Err(unfit(format!(
             "there are {ops} ops, more than the {} of which effects can be estimated: name fewer with \
              --ops",
             HalvingConfig::MAX_OPS
@@ -319,11 +325,11 @@ fn check_ops<'a>(
 ) -> Result<(), ConfigError> {
     let names: Vec<&String> = names.into_iter().collect();
     if names.is_empty() {
-        return Err(ConfigError::new("there are no ops to search over"));
+        return Err(unfit("there are no ops to search over"));
     }
     for (index, &name) in names.iter().enumerate() {
         if names[..index].contains(&name) {
-            return Err(ConfigError::new(format!(
+            return Err(unfit(format!(
                 "the op `{name}` is named twice among those to search over"
             )));
         }
@@ -340,5 +346,15 @@ fn check_ops<'a>(
 }
 
 fn misfit(error: &PolicyError) -> ConfigError {
-    ConfigError::new(format!("the configuration does not fit the ops: {error}"))
+    unfit(format!(
+        "a policy or a list of ops does not fit the available ops: {error}"
+    ))
+}
+
+fn unfit(message: impl Into<String>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Ops, message)
+}
+
+fn contradiction(message: impl Into<String>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Contradiction, message)
 }

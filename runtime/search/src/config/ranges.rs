@@ -7,8 +7,8 @@ use std::ops::RangeBounds;
 
 use faa_data::MAX_SIDE;
 
-use super::RunConfig;
-use crate::error::ConfigError;
+use super::{AuditConfig, RandomPolicy, RunConfig};
+use crate::error::{ConfigError, ConfigErrorKind};
 
 /// Checks every number. Upper bounds are far beyond any sensible run. Products of several counts are
 /// bounded in `check.rs`.
@@ -34,8 +34,14 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
         let tolerance = it.tolerance;
         in_range("--tolerance", tolerance.overall, 0.0..=1.0)?;
         in_range("--class-tolerance", tolerance.class, 0.0..=1.0)?;
+        // In both directions.
+        let max_values = 2.0 * AuditConfig::MAX_VALUES as f64;
         for op in &it.ops {
-            in_range("--values", op.values.len().max(1), 1.0..=1e3)?;
+            in_range(
+                "values of an op (--values)",
+                op.values.len(),
+                0.0..=max_values,
+            )?;
             in_range("--draws", op.draws, 1.0..=1e3)?;
         }
     }
@@ -82,7 +88,8 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
     }
     if let Some(it) = &it.random {
         in_range(STEPS, it.ops_per_sub_policy, 1.0..=16.0)?;
-        in_range("--policy random:N", it.sub_policies, 1.0..=1e4)?;
+        let max = RandomPolicy::MAX_SUB_POLICIES as f64;
+        in_range("--policy random:N", it.sub_policies, 1.0..=max)?;
     }
     Ok(())
 }
@@ -111,7 +118,7 @@ pub(crate) fn in_range(
         _ => unreachable!("ranges have two ends"),
     };
     let message = format!("`{option}` is {value}: it must be {range}");
-    Err(ConfigError::new(message))
+    Err(ConfigError::new(ConfigErrorKind::Range, message))
 }
 
 fn above(min: f64, max: f64) -> impl RangeBounds<f64> {

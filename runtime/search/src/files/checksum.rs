@@ -22,8 +22,8 @@ pub fn with_checksum(object: &str) -> String {
 
 /// Whether a JSON object has the checksum that [`with_checksum`] has given it.
 pub(super) fn is_intact(object: &[u8]) -> bool {
-    let mut places = object.windows(KEY.len());
-    let Some(end) = places.rposition(|place| place == KEY.as_bytes()) else {
+    let mut windows = object.windows(KEY.len());
+    let Some(end) = windows.rposition(|window| window == KEY.as_bytes()) else {
         return false;
     };
     let (content, checksum) = object.split_at(end);

@@ -35,7 +35,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     /// # Errors
     ///
     /// [`FileError`] if the log cannot be read, or a complete line is damaged: it is not such a value, or
-    /// its checksum is not that of its content.
+    /// its checksum does not match its content.
     pub fn read(&self) -> Result<Vec<T>, FileError> {
         let content = read(&self.path)?.unwrap_or_default();
         let lines = content[..complete_lines(&content)].split_inclusive(|byte| *byte == b'\n');

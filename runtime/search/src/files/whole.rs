@@ -114,7 +114,7 @@ pub(crate) fn parse<T: DeserializeOwned>(
     match is_intact(json) {
         true => Ok(value),
         false => {
-            let reason = "its checksum is not that of its content";
+            let reason = "its checksum does not match its content";
             Err(FileError::damaged(path, line.unwrap_or(1), reason, advice))
         }
     }
@@ -169,7 +169,7 @@ mod tests {
         );
         for (damaged, reason) in [
             ("{".to_owned(), "(EOF"),
-            (text.replace("0.25", "0.35"), "(its checksum is not that of"),
+            (text.replace("0.25", "0.35"), "(its checksum does not match"),
             (
                 "{\"error\": 0.25, \"loss\": 1.5}".to_owned(),
                 "(its checksum",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Policy, SamplerOp, SamplerValues};
-use faa_search::audit::{Audit, OpAudit, Verdict, configure};
+use faa_search::audit::{Audit, OpAudit, Safety, configure};
 use faa_search::backend::StopFlag;
 use faa_search::config::{AuditConfig, Augmentation, Preset, Tolerance};
 use faa_search::files::read_json;
@@ -44,7 +44,7 @@ fn audited(op: &str) -> OpAudit {
 #[test]
 fn a_class_that_an_op_breaks_is_found_with_what_it_becomes() {
     let flip = audited("FlipX");
-    assert_eq!(flip.verdict, Verdict::Unsafe);
+    assert_eq!(flip.safety, Safety::Unsafe);
     let worst = flip.points[0].worst.as_ref().unwrap();
     assert_eq!((worst.class.as_str(), worst.images), ("left", 10));
     let mistake = worst.mistaken_for.as_ref().unwrap();
@@ -52,7 +52,7 @@ fn a_class_that_an_op_breaks_is_found_with_what_it_becomes() {
     // An image of the class.
     assert_eq!(mistake.image % 3, 0);
     assert_eq!(flip.sentence(), "unsafe: `left` becomes `right`");
-    assert_eq!(audited("Invert").verdict, Verdict::Unsafe);
+    assert_eq!(audited("Invert").safety, Safety::Unsafe);
 }
 
 /// Every op makes new mistakes in one image of twenty.
@@ -67,7 +67,7 @@ fn an_op_that_only_makes_noise_is_not_called_unsafe() {
         "Cutout",
     ] {
         let found = audited(op);
-        assert_eq!(found.verdict, Verdict::Safe, "{op}: {found:?}");
+        assert_eq!(found.safety, Safety::Safe, "{op}: {found:?}");
     }
 }
 
@@ -99,7 +99,7 @@ fn images_of_one_group_are_one_observation() {
 #[test]
 fn directions_may_differ() {
     let rotate = audited("Rotate");
-    assert_eq!(rotate.verdict, Verdict::Partly);
+    assert_eq!(rotate.safety, Safety::Partly);
     assert_eq!(rotate.safe, Some([-53.0, 19.0]));
     assert_eq!(rotate.safe_values(), "−53 to 19°");
     let expected = "safe from −53 to 19°; beyond, `right` becomes `straight`";
@@ -236,18 +236,10 @@ fn points_of_a_different_audit_are_rejected() {
 #[test]
 fn impossible_audits_are_named() {
     type Change<'a> = &'a dyn Fn(&mut AuditConfig);
-    let cases: [(&str, Change<'_>); 6] = [
-        (
-            "`--held-out` is 0: it must be above 0 and at most 1",
-            &|it| it.held_out = 0.0,
-        ),
+    let cases: [(&str, Change<'_>); 3] = [
         ("leaves no images to train a network on", &|it| {
             it.held_out = 1.0;
         }),
-        ("`--tolerance` is 2: it must be from 0 to 1", &|it| {
-            it.tolerance.overall = 2.0;
-        }),
-        ("`--class-tolerance` is -1", &|it| it.tolerance.class = -1.0),
         ("the values of `FlipX` cannot be audited", &|it| {
             it.ops[0].values.push(1.0);
         }),

@@ -1,10 +1,14 @@
 //! Numbers out of their range, and settings that contradict each other, are rejected.
 
+use std::collections::BTreeSet;
+
 use faa_ops_builtin::builtin_ops;
 use faa_search::RunConfig;
 use faa_search::config::{Augmentation, Preset, RangedOp};
 use faa_search::environment::Resources;
+use serde_json::Value;
 
+use crate::audit;
 use crate::fake_backend::{config, search_in};
 use crate::halving::{halving, halving_in};
 
@@ -18,10 +22,23 @@ fn error(change: impl Fn(&mut RunConfig)) -> String {
 /// The error of a configuration in which the value at a path of keys was replaced.
 fn error_with(config: &RunConfig, path: &str, value: &str) -> String {
     let mut json = serde_json::to_value(config).unwrap();
-    let place = json.pointer_mut(&format!("/{}", path.replace('.', "/")));
-    *place.expect(path) = serde_json::from_str(value).unwrap();
+    let number = json.pointer_mut(&format!("/{}", path.replace('.', "/")));
+    *number.expect(path) = serde_json::from_str(value).unwrap();
     let config: RunConfig = serde_json::from_value(json).unwrap();
     config.check(&builtin_ops()).unwrap_err().to_string()
+}
+
+/// The paths of the numbers in objects of a configuration.
+fn numbers(json: &Value) -> Vec<String> {
+    let of_entry = |(key, value): (&String, &Value)| match value {
+        Value::Number(_) => vec![key.clone()],
+        inner => (numbers(inner).iter().map(|path| format!("{key}.{path}"))).collect(),
+    };
+    json.as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(of_entry)
+        .collect()
 }
 
 #[test]
@@ -33,7 +50,11 @@ fn numbers_out_of_range_are_named_with_their_option() {
         common.training.learning_rate | 0.0 | `--learning-rate` is 0: it must be above 0
         common.training.warmup_epochs | 200000 | `--warmup-epochs` is 200000
         common.training.momentum | 1.0 | `--momentum` is 1: it must be at least 0 and below 1
-        common.training.weight_decay | -1.0 | `--weight-decay` is -1
+        common.training.weight_decay | -1.0 | `--weight-decay` is -1: it must be from 0 to 1000
+        common.training.weight_decay | 1001.0 | `--weight-decay` is 1001
+        common.training.learning_rate | 1e39 | `--learning-rate` is 1e39
+        common.training.clip_norm | 0.0 | `--clip-norm` is 0: it must be above 0 and at most 1000000000
+        common.training.clip_norm | 2e9 | `--clip-norm` is 2000000000
         common.training.crop_padding | 17 | `--crop-padding` is 17: it must be from 0 to 16
         common.training.cutout | 65 | `--cutout` is 65: it must be from 0 to 64
         search.folds.count | 10000000000 | `--folds` is 10000000000: it must be from 1 to 1000
@@ -55,6 +76,7 @@ fn numbers_out_of_range_are_named_with_their_option() {
     let training = "
         final_trainings.seeds | 2000 | `--seeds` is 2000
         final_trainings.random.sub_policies | 10001 | `--policy random:N` is 10001
+        final_trainings.random.ops_per_sub_policy | 17 | `--ops-per-sub-policy` is 17: it must be from 1 to 16
     ";
     let halving = "
         halving.images | 10000000000 | `--images` is 10000000000: it must be from 1 to 1000000000
@@ -67,19 +89,37 @@ fn numbers_out_of_range_are_named_with_their_option() {
         halving.seeds | 101 | `--rung-seeds` is 101: it must be from 1 to 100
         final_trainings.seeds | 2000 | `--final-seeds` is 2000
     ";
-    let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
-    let by_halving = RunConfig::for_halving(Preset::Demo, "glyphs");
-    for (config, cases) in [
+    let values = vec!["1.0"; 201].join(",");
+    let audit = format!(
+        "
+        audit.held_out | 0.0 | `--held-out` is 0: it must be above 0 and at most 1
+        audit.images | 10000000000 | `--images` is 10000000000: it must be from 1 to 1000000000
+        audit.tolerance.overall | 2.0 | `--tolerance` is 2: it must be from 0 to 1
+        audit.tolerance.class | -1.0 | `--class-tolerance` is -1: it must be from 0 to 1
+        audit.ops.0.values | [{values}] | `values of an op (--values)` is 201: it must be from 0 to 200
+        audit.ops.0.draws | 1001 | `--draws` is 1001: it must be from 1 to 1000
+    "
+    );
+    let tables = [
         (config(), search),
-        (by_halving, halving),
-        (without_search, training),
-    ] {
+        (RunConfig::for_halving(Preset::Demo, "glyphs"), halving),
+        (RunConfig::for_training(Preset::Demo, "glyphs"), training),
+        (audit::config(&["FlipX"]), &audit),
+    ];
+    let mut tested = BTreeSet::from(["common.seed"]);
+    for (config, cases) in &tables {
         for case in cases.trim().lines() {
             let [path, value, expected] = case.splitn(3, " | ").collect::<Vec<_>>()[..] else {
                 panic!("{case}");
             };
-            let error = error_with(&config, path.trim(), value);
+            let error = error_with(config, path.trim(), value);
             assert!(error.starts_with(expected), "{error}, not {expected}");
+            tested.insert(path.trim());
+        }
+    }
+    for (config, _) in &tables {
+        for path in numbers(&serde_json::to_value(config).unwrap()) {
+            assert!(tested.contains(&*path), "`{path}` has no line");
         }
     }
     // JSON has neither NaN nor infinity.

@@ -173,10 +173,7 @@ impl Backend for FakeBackend {
         _: &StopFlag,
     ) -> Result<Vec<Prediction>, BackendError> {
         let [_, test] = self.dataset().images;
-        let count = match images {
-            Images::Train(images) => images.len(),
-            Images::Test => test,
-        };
+        let count = images.of_training().map_or(test, <[usize]>::len);
         let loss = if self.nan_loss { f32::NAN } else { 1.0 };
         // Every fourth image is classified wrongly.
         let prediction = |image: usize| {

@@ -130,7 +130,7 @@ fn an_unknown_op_is_named_before_anything_is_trained() {
     search_in(&mut config).ops.push("Rotat".into());
     let mut backend = FakeBackend::default();
     let error = run(folder.path(), &config, &mut backend).unwrap_err();
-    let message = "the configuration does not fit the ops: search.ops: no op is named `Rotat`; \
+    let message = "a policy or a list of ops does not fit the available ops: search.ops: no op is named `Rotat`; \
                    did you mean `Rotate`?";
     assert_eq!(error.to_string(), message);
     assert!(backend.trained.is_empty());

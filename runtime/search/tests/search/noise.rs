@@ -10,7 +10,7 @@ use faa_search::backend::ScoringTask;
 use faa_search::config::{FoldAugment, TrialDraws};
 use faa_search::event::Event;
 use faa_search::layout::{Layout, TrainingFiles, TrainingId};
-use faa_search::reliability::{Reliability, Verdict};
+use faa_search::reliability::{Reliability, ReliabilityLevel};
 use faa_search::selection::RoundResults;
 use faa_search::trial::{Rescoring, Trial};
 
@@ -169,14 +169,15 @@ fn reliability(reward: fn(&ScoringTask<'_>) -> f64, seed: u64) -> Option<Reliabi
 fn the_reliability_tells_noise_from_differences() {
     let noiseless = reliability(true_reward, 0).unwrap();
     assert_eq!(noiseless.correlation, 1.0);
-    assert_eq!(noiseless.verdict(), Verdict::Reliable);
+    assert_eq!(noiseless.level(), ReliabilityLevel::Reliable);
     // The noise is equal for all candidates, and does not change their order.
     let common = reliability(|task| true_reward(task) + noise_of_draws(task), 0).unwrap();
     assert!(common.correlation > 0.999, "{common}");
     let of_noise = |seed| reliability(noise, seed).unwrap();
     let all: Vec<Reliability> = (0..8).map(of_noise).collect();
     assert!(
-        all.iter().all(|it| it.verdict() == Verdict::ByChance),
+        all.iter()
+            .all(|it| it.level() == ReliabilityLevel::ByChance),
         "{all:?}"
     );
     // One standard error of a rank correlation of 20 candidates is 1/√19, and here are 48 of them.

@@ -7,7 +7,7 @@ use faa_ops_builtin::builtin_ops;
 use faa_policy::Policy;
 use faa_search::config::{Augmentation, Preset};
 use faa_search::files::{FileErrorKind, with_checksum};
-use faa_search::summary::Verdict;
+use faa_search::summary::ComparisonResult;
 use faa_search::{RunConfig, RunDirectory};
 
 use crate::fake_backend::{FakeBackend, config, run};
@@ -50,9 +50,9 @@ fn everything_is_trained_with_every_seed() {
         assert_eq!(by_class.collect::<Vec<_>>(), expected);
     }
     // The seeds do not differ, so there is no interval.
-    let verdicts = summary.comparisons.iter();
-    let verdicts: Vec<_> = verdicts.map(|it| (it.verdict, it.interval)).collect();
-    assert_eq!(verdicts, [(Verdict::EqualWithinNoise, None); 5]);
+    let results = summary.comparisons.iter();
+    let results: Vec<_> = results.map(|it| (it.result, it.interval)).collect();
+    assert_eq!(results, [(ComparisonResult::EqualWithinNoise, None); 5]);
     let written = Policy::parse(&fs::read(summary.policy.unwrap()).unwrap()).unwrap();
     assert_eq!(written.name, "mine");
 }
@@ -88,7 +88,10 @@ fn a_missing_policy_or_unknown_op_is_an_error_before_anything_is_trained() {
     });
     assert!(unknown.contains("did you mean `Rotate`?"), "{unknown}");
     let nothing = error(|run| run.final_trainings.augmentations.clear());
-    assert_eq!(nothing, "there is nothing to train");
+    assert_eq!(
+        nothing,
+        "there is no search, no audit and no final training"
+    );
     let twice = error(|run| run.final_trainings.augmentations.push(Augmentation::Cutout));
     assert_eq!(twice, "`cutout` is named twice among the final trainings");
 }

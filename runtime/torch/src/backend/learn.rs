@@ -25,11 +25,11 @@ impl TorchBackend {
         if steps_per_epoch == 0 {
             return Err(BackendError::other("there are no images to train on"));
         }
-        let schedule = Schedule {
-            peak: training.learning_rate,
-            warmup: training.warmup_epochs * steps_per_epoch,
-            steps: training.epochs.get() * steps_per_epoch,
-        };
+        let schedule = Schedule::new(
+            training.learning_rate,
+            training.warmup_epochs * steps_per_epoch,
+            training.epochs.get() * steps_per_epoch,
+        );
         let pipeline = self.pipeline(task.policy, training, task.seed)?;
         let loader = self.loader(Images::Train(task.images), Some(&pipeline));
         let samples = epoch_samples(task, epoch);

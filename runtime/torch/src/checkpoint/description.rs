@@ -29,17 +29,11 @@ impl Description {
     }
 
     pub(super) fn shape(&self) -> Shape {
-        Shape {
-            model: self.model,
-            classes: self.classes.len(),
-        }
+        Shape::new(self.model, self.classes.len())
     }
 
     pub(super) fn statistics(&self) -> ChannelStatistics {
-        ChannelStatistics {
-            mean: self.mean,
-            std: self.std,
-        }
+        ChannelStatistics::new(self.mean, self.std)
     }
 
     /// Checks that a data set has the network's classes, in the same order, and images of the size that

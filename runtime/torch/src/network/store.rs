@@ -183,8 +183,8 @@ impl Store {
         Tensor::f_cat(&parts, 0)
     }
 
-    /// The parameters' places in `flat`, which is laid out like [`Store::flat`] or the start of it with weight
-    /// decay, by name.
+    /// The parameters, by name, as views of `flat`, which is laid out like [`Store::flat`] or the start of it
+    /// with weight decay.
     pub(crate) fn views_of<'a>(
         &'a self,
         flat: &Tensor,

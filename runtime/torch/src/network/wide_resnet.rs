@@ -6,6 +6,7 @@ use super::store::{Role, Store, TensorSpec};
 
 /// The shape of a WideResNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Shape {
     /// Depth and width.
     pub model: Model,
@@ -29,6 +30,11 @@ const STEM_CHANNELS: usize = 16;
 const GROUPS: [(usize, i64); 3] = [(16, 1), (32, 2), (64, 2)];
 
 impl Shape {
+    /// The shape of a network for this number of classes.
+    pub fn new(model: Model, classes: usize) -> Self {
+        Self { model, classes }
+    }
+
     /// The tensors of the network, in the order of the forward pass.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut tensors = vec![TensorSpec::conv("stem", STEM_CHANNELS, 3, 3)];
@@ -181,7 +187,7 @@ mod tests {
     fn parameter_counts_are_the_papers() {
         let count = |depth, width| {
             let model = Model::new(depth, width).unwrap();
-            Shape { model, classes: 10 }.parameter_count()
+            Shape::new(model, 10).parameter_count()
         };
         assert_eq!(count(10, 1), 77_850);
         assert_eq!(count(16, 2), 691_674);

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use faa_data::MAX_SIDE;
 use faa_op::Channels;
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub(crate) struct Bench {
     file: PathBuf,
     /// Width and height of the images, in pixels, from 1 to 4096; separate several sizes by commas.
     #[arg(long = "size", value_name = "N,…", value_delimiter = ',', default_value = "32,224",
-          value_parser = in_range(1..=4096_u32))]
+          value_parser = in_range(1..=MAX_SIDE))]
     sizes: Vec<u32>,
     /// Print JSON.
     #[arg(long)]

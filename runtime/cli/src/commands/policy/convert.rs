@@ -14,7 +14,7 @@ use crate::plugins::PluginOptions;
 #[command(after_help = "\
 Supported formats are the list of Fast AutoAugment's published code:
   [[[\"Contrast\", 0.83, 0.5], [\"TranslateX\", 0.42, 0.39]], …]
-and the object of a port of it, which does not keep the order of ops:
+and the JSON object of a port of it, in which the order of ops is lost:
   {\"0\": {\"Color\": [0.79, 0.55], \"AutoContrast\": [0.01, \"None\"]}, …}
 
 Examples:

@@ -1,6 +1,6 @@
 //! Which ops are safe, with a small curve for each.
 
-use faa_search::audit::{Audit, Measured, OpAudit, Verdict};
+use faa_search::audit::{Audit, Measured, OpAudit, Safety};
 use maud::{Markup, html};
 
 use super::{Swatch, legend};
@@ -53,10 +53,10 @@ pub(in crate::page) fn body(record: &Record, evidence: &Evidence<'_>) -> Markup 
 }
 
 fn figure(audit: &Audit, op: &OpAudit, broken: Option<&Broken>) -> Markup {
-    let mark = match op.verdict {
-        Verdict::Safe => "✓",
-        Verdict::Partly => "◐",
-        Verdict::Unsafe => "⚠",
+    let mark = match op.safety {
+        Safety::Safe => "✓",
+        Safety::Partly => "◐",
+        Safety::Unsafe => "⚠",
     };
     html! {
         figure {

@@ -16,7 +16,7 @@ use crate::page::text::{count, out_of, percent};
 /// With more classes than this, only those that change most are shown.
 const MAX_CLASSES: usize = 100;
 
-/// Of the classes that gain most, and of those that lose most, so many are then shown.
+/// The number of classes that are then shown of those that gain most, and of those that lose most.
 const LARGEST: usize = 20;
 
 /// Characters of a class's name.

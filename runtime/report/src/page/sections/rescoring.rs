@@ -1,7 +1,7 @@
 //! First and second rewards of the candidates that were scored twice.
 
 use faa_search::config::SearchConfig;
-use faa_search::reliability::{Reliability, Verdict};
+use faa_search::reliability::{Reliability, ReliabilityLevel};
 use faa_search::selection::RoundResults;
 use faa_search::statistics::mean;
 use faa_search::trial::Trial;
@@ -47,9 +47,9 @@ fn reliability(record: &Record, search: &SearchConfig) -> Markup {
             }
         };
     };
-    let sign = match reliability.verdict() {
-        Verdict::Reliable => Sign::Good,
-        Verdict::PartlyByChance => Sign::Open,
+    let sign = match reliability.level() {
+        ReliabilityLevel::Reliable => Sign::Good,
+        ReliabilityLevel::PartlyByChance => Sign::Open,
         _ => Sign::Warning,
     };
     let details = html! {

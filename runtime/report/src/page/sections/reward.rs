@@ -56,14 +56,11 @@ pub(in crate::page) fn body(record: &Record, search: &SearchConfig) -> Markup {
     html! {
         p {
             "The reward is the fraction of "
-            @match search.reward {
-                Reward::Mean => {
-                    "all " (draws) " draws of the images of " (d_a()) " that the network gets right"
-                }
-                Reward::Any => {
-                    "images of " (d_a()) " that the network gets right in at least one of " (draws)
-                    " draws"
-                }
+            @if search.reward == Reward::Any {
+                "images of " (d_a()) " that the network gets right in at least one of " (draws)
+                " draws"
+            } @else {
+                "all " (draws) " draws of the images of " (d_a()) " that the network gets right"
             }
             "; more is better. The sampler restarts in each round, and so do both lines."
         }

@@ -2,7 +2,7 @@
 
 use faa_search::config::Augmentation;
 use faa_search::results::Epoch;
-use faa_search::summary::{Comparison, FinalResult, Verdict, comparisons};
+use faa_search::summary::{Comparison, ComparisonResult, FinalResult, comparisons};
 use maud::{Markup, html};
 
 use super::{Section, Sign, callout, final_trainings, halving, ops, where_it_diverged};
@@ -134,18 +134,15 @@ fn final_errors(results: &[FinalResult]) -> Option<Fact> {
 
 /// What the policy is worth: how many baselines it is better than, and by how much.
 fn worth(comparisons: &[Comparison]) -> Option<Fact> {
-    let counted = |(verdict, words): (Verdict, &str)| {
-        let count = comparisons
-            .iter()
-            .filter(|it| it.verdict == verdict)
-            .count();
+    let counted = |(result, words): (ComparisonResult, &str)| {
+        let count = comparisons.iter().filter(|it| it.result == result).count();
         (count > 0).then(|| format!("{words} {count}"))
     };
     let counts = [
-        (Verdict::Better, "better than"),
-        (Verdict::Worse, "worse than"),
-        (Verdict::EqualWithinNoise, "equal within noise to"),
-        (Verdict::Undecided, "undecided against"),
+        (ComparisonResult::Better, "better than"),
+        (ComparisonResult::Worse, "worse than"),
+        (ComparisonResult::EqualWithinNoise, "equal within noise to"),
+        (ComparisonResult::Undecided, "undecided against"),
     ];
     let counts: Vec<String> = counts.into_iter().filter_map(counted).collect();
     let points = |it: &Comparison| format!("{} {}", it.baseline.name(), it.points());

@@ -47,8 +47,8 @@ pub(in crate::page) fn body(
 ) -> Markup {
     let axes = Axes::new(record, config.epochs.get());
     let policy = match search.fold_augment {
-        FoldAugment::Base => "without a policy",
         FoldAugment::Uniform => "after a random sub-policy for every image and epoch",
+        _ => "without a policy",
     };
     html! {
         p {

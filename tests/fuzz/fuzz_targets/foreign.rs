@@ -1,4 +1,0 @@
-//! `faa_tests::fuzz::foreign`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| faa_tests::fuzz::foreign(bytes));
