@@ -42,6 +42,7 @@ mod histogram;
 mod lookup;
 mod mixing;
 mod pixels;
+mod planes;
 mod sharpness;
 mod simd;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use geometry::{Rotate, ShearX, ShearY, TranslateX, TranslateXAbs, TranslateY
 pub use histogram::{AutoContrast, Equalize};
 pub use lookup::{map_levels, map_levels_from};
 pub use mixing::SamplePairing;
+pub use planes::{interleave, separate};
 pub use sharpness::Sharpness;
 pub use simd::SimdLevel;
 pub use tone::{Invert, Posterize, PosterizeBits, Solarize, SolarizeAdd};

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &str)] = &[
         "faa-python",
         "faa-plugin faa-policy faa-op faa-ops-builtin faa-system",
     ),
+    ("faa-capi", "faa-plugin faa-policy faa-op faa-ops-builtin"),
     ("faa-plugin-sdk", "faa-op"),
     ("plugin-elastic", "faa-plugin-sdk"),
     ("plugin-fade", "faa-plugin-sdk"),
@@ -139,6 +140,14 @@ fn a_program_on_one_core_needs_neither_threads_nor_decoders() {
     // It needs itself and what the executor needs.
     let needed = alone("faa-policy").len();
     assert!(packages.len() <= needed + 1, "{packages:?}");
+}
+
+/// Without the feature `plugins`, it needs itself and what the executor needs.
+#[test]
+fn the_c_library_needs_what_the_executor_needs() {
+    let (packages, needed) = (alone("faa-capi"), alone("faa-policy"));
+    assert!(packages.is_superset(&needed), "{packages:?}");
+    assert_eq!(packages.len(), needed.len() + 1, "{packages:?}");
 }
 
 /// Together with the lint that checks the packages' own code, this ensures that each package builds with its

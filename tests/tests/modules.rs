@@ -11,6 +11,7 @@ const PACKAGES: &[&str] = &[
     "runtime/policy",
     "runtime/plugin",
     "runtime/python",
+    "runtime/capi",
     "runtime/data",
     "runtime/search",
     "runtime/report",

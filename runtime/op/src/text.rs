@@ -1,7 +1,9 @@
 //! Untrusted text (of files, plugins, data sets) on its way to a terminal.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use core::any::Any;
+use core::error::Error;
 
 /// At most `max` characters of a text, without anything that could control a terminal, reorder what
 /// it shows, or hide: every [display control](is_display_control) becomes a space, white space at
@@ -44,6 +46,30 @@ pub fn clean_lines(text: &str) -> String {
         }
     }
     cleaned
+}
+
+/// An error and its causes, in one line.
+///
+/// ```
+/// let error = faa_op::OpErrorKind::NoPartner;
+/// let error = faa_op::OpError::from(error);
+/// assert_eq!(faa_op::text::chain(&error), error.to_string());
+/// ```
+pub fn chain(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        message = format!("{message}: {error}");
+        source = error.source();
+    }
+    message
+}
+
+/// The message of a panic, from what `std::panic::catch_unwind` returns.
+pub fn of_panic(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panic")
 }
 
 /// Whether a character changes how others are shown, or is not shown itself.

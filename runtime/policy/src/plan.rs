@@ -1,4 +1,4 @@
-use faa_op::{ImageMut, OpSet};
+use faa_op::{ImageMut, ImageRef, OpErrorKind, OpSet};
 use serde_core::de::{Deserialize, Deserializer, Error};
 
 use crate::draw::Drawn;
@@ -7,7 +7,7 @@ use crate::one_pass::one_pass_pays;
 use crate::resolve::{Fusing, resolve_op};
 use crate::steps::Target;
 use crate::tree::{self, Tree};
-use crate::{PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind, Workspace};
+use crate::{ApplyError, PolicyError, PolicyErrorKind, ReplayError, ReplayErrorKind, Workspace};
 
 /// What an executor does to one image, after all draws.
 ///
@@ -65,6 +65,35 @@ impl Plan {
         image: &mut ImageMut<'_>,
         workspace: &mut Workspace<'_>,
     ) -> Result<(), ReplayError> {
+        self.run(ops, None, image, workspace)
+    }
+
+    /// Overwrites `image` with what [`Plan::replay`] makes of `source`, an image of the same shape.
+    ///
+    /// # Errors
+    ///
+    /// Those of `replay`, and [`OpErrorKind::SourceShape`] if the shapes differ.
+    pub fn replay_to(
+        &self,
+        ops: &OpSet,
+        source: ImageRef<'_>,
+        image: &mut ImageMut<'_>,
+        workspace: &mut Workspace<'_>,
+    ) -> Result<(), ReplayError> {
+        if !image.has_shape_of(source) {
+            let error = ApplyError::new(None, OpErrorKind::SourceShape);
+            return Err(ReplayErrorKind::Apply(error).into());
+        }
+        self.run(ops, Some(source), image, workspace)
+    }
+
+    fn run(
+        &self,
+        ops: &OpSet,
+        source: Option<ImageRef<'_>>,
+        image: &mut ImageMut<'_>,
+        workspace: &mut Workspace<'_>,
+    ) -> Result<(), ReplayError> {
         let count = workspace.partner_count();
         let mut drawn = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter().enumerate() {
@@ -73,7 +102,7 @@ impl Plan {
         }
         let one_pass = one_pass_pays(image.samples().len());
         let target = Target {
-            source: None,
+            source,
             image,
             partners: workspace.partners,
             scratch: &mut workspace.scratch,

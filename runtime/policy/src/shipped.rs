@@ -1,3 +1,5 @@
+use std::ffi::CStr;
+
 use crate::{Policy, PolicyError};
 
 /// A policy that is part of the crate.
@@ -5,10 +7,16 @@ use crate::{Policy, PolicyError};
 pub struct Shipped {
     /// The policy's name.
     pub name: &'static str,
+    c_name: &'static CStr,
     json: &'static str,
 }
 
 impl Shipped {
+    /// The name as C has it, with a zero byte at its end.
+    pub fn c_name(&self) -> &'static CStr {
+        self.c_name
+    }
+
     /// The policy.
     ///
     /// # Errors
@@ -30,6 +38,10 @@ macro_rules! shipped {
     ($($name:literal),+ $(,)?) => {
         &[$(Shipped {
             name: $name,
+            c_name: match CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("a name has a zero byte"),
+            },
             json: include_str!(concat!("../policies/", $name, ".json")),
         }),+]
     };

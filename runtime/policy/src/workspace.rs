@@ -31,6 +31,17 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// The same working memory with these partners, or with none, in place of its own. So memory can be
+    /// kept for longer than the partners are borrowed.
+    pub fn replace_partners<'b>(self, partners: Option<&'b dyn Partners>) -> Workspace<'b> {
+        Workspace {
+            scratch: self.scratch,
+            partners,
+            #[cfg(feature = "rayon")]
+            pool: self.pool,
+        }
+    }
+
     /// How many partner images there are; 0 for a workspace without partners.
     pub fn partner_count(&self) -> u64 {
         self.partners.map_or(0, Partners::count)

@@ -1,10 +1,9 @@
 //! Errors as Python's exceptions.
 
-use std::any::Any;
-use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use faa_op::OpErrorKind;
+use faa_op::text::{chain, of_panic};
 use faa_policy::{ApplyError, ReplayError, ReplayErrorKind};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -50,17 +49,6 @@ pub(crate) fn of_replay(py: Python<'_>, error: &ReplayError) -> PyErr {
     }
 }
 
-/// An error and its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        message = format!("{message}: {error}");
-        source = error.source();
-    }
-    message
-}
-
 /// Runs code that should not panic. If it does, that is a `RuntimeError`, which programs handle, and not
 /// PyO3's exception, which passes through `except Exception`.
 pub(crate) fn no_panic<T>(work: impl FnOnce() -> T) -> PyResult<T> {
@@ -68,13 +56,7 @@ pub(crate) fn no_panic<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         PyRuntimeError::new_err(format!(
             "internal error, please report it: {}",
-            text(&*panic)
+            of_panic(&*panic)
         ))
     })
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("panic")
 }

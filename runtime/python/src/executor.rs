@@ -1,12 +1,13 @@
 use std::cell::RefCell;
 
+use faa_op::text::chain;
 use faa_op::{DrawKey, ImageMut, ImageRef};
 use faa_policy::{PackedImages, Partners, Plan, Policy, Workspace};
 use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::errors::{chain, no_panic, of_apply, of_policy, of_replay};
+use crate::errors::{no_panic, of_apply, of_policy, of_replay};
 use crate::images::{Copies, Images, of_shape};
 use crate::ops::Ops;
 use crate::owned::Owned;
@@ -126,10 +127,10 @@ impl Executor {
         let ops = self.ops.get().set();
         let replay =
             |_, source: Option<ImageRef<'_>>, image: &mut ImageMut<'_>, own: &mut Workspace<'_>| {
-                if let Some(source) = source {
-                    image.copy_from(source).expect("of one shape");
+                match source {
+                    Some(source) => plan.replay_to(ops, source, image, own),
+                    None => plan.replay(ops, image, own),
                 }
-                plan.replay(ops, image, own)
             };
         call.run(py, 1, self.has_plugins, replay)?
             .map_err(|error| of_replay(py, &error))

@@ -2,15 +2,15 @@ use std::array;
 use std::ops::Range;
 use std::slice;
 
+use faa_op::text::chain;
 use faa_op::{Channels, ImageMut, ImageRef, ShapeError};
+use faa_ops_builtin::{SimdLevel, interleave, separate};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
 use crate::arrow;
-use crate::errors::chain;
-use crate::planes::{interleave, separate};
 
 /// Images of one shape in memory that Python owns: 8 bits a sample, in any layout.
 ///
@@ -308,13 +308,14 @@ impl Images {
 
     #[expect(unsafe_code, reason = "the memory is Python's")]
     fn gather_channels<const CHANNELS: usize>(&self, index: usize, samples: &mut [u8]) {
+        let level = SimdLevel::best();
         let rows = samples.chunks_exact_mut(self.width * CHANNELS).enumerate();
         for (y, pixels) in rows {
             let start = |c| self.row(index, y, c);
             if self.strides.column == 1 {
                 // SAFETY: this many samples of the channel follow each other, by the shape and the strides.
                 let plane = |c| unsafe { slice::from_raw_parts(start(c), self.width) };
-                interleave::<CHANNELS>(array::from_fn(plane), pixels);
+                interleave::<CHANNELS>(level, array::from_fn(plane), pixels);
                 continue;
             }
             let starts: [_; CHANNELS] = array::from_fn(start);
@@ -328,13 +329,14 @@ impl Images {
 
     #[expect(unsafe_code, reason = "the memory is Python's")]
     fn scatter_channels<const CHANNELS: usize>(&self, index: usize, samples: &[u8]) {
+        let level = SimdLevel::best();
         let rows = samples.chunks_exact(self.width * CHANNELS).enumerate();
         for (y, pixels) in rows {
             let start = |c| self.row(index, y, c);
             if self.strides.column == 1 {
                 // SAFETY: as above; the result is writable and does not overlap itself.
                 let plane = |c| unsafe { slice::from_raw_parts_mut(start(c), self.width) };
-                separate::<CHANNELS>(pixels, array::from_fn(plane));
+                separate::<CHANNELS>(level, pixels, array::from_fn(plane));
                 continue;
             }
             let starts: [_; CHANNELS] = array::from_fn(start);

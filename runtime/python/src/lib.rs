@@ -10,7 +10,6 @@ mod executor;
 mod images;
 mod ops;
 mod owned;
-mod planes;
 mod pools;
 
 use pyo3::prelude::*;

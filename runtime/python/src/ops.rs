@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
 use faa_op::OpSet;
+use faa_op::text::chain;
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::{Found, Plugin, PluginOptions};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::errors::{chain, no_panic};
+use crate::errors::no_panic;
 use crate::owned::Owned;
 
 /// The built-in ops and those of plugins.

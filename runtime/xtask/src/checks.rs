@@ -38,7 +38,7 @@ const FAST: &[&str] = &["fmt --all --check", "test --release --no-fail-fast"];
 #[rustfmt::skip]
 const ALL: &[&str] = &[
     "fmt --all --check",
-    "clippy --release --workspace --all-targets --features faa-tests/torch -- -D warnings",
+    "clippy --release --workspace --all-targets --features faa-tests/torch,faa-capi/plugins -- -D warnings",
     "doc --release --workspace --no-deps",
     "check --release -p faa-op",
     "check --release -p faa-ops-builtin",
@@ -51,9 +51,11 @@ const ALL: &[&str] = &[
     "check --release -p faa-report",
     "check --release -p faa-plugin-sdk --no-default-features",
     "test --release -p faa-plugin-sdk --all-features --no-fail-fast",
+    // The C library as it is by default. The last test is that of the one with plugins.
+    "test --release -p faa-capi --no-fail-fast",
     "test --release --workspace --doc --no-fail-fast",
     // `--all-targets` would run the benchmarks too.
-    "test --release --workspace --lib --bins --tests --examples --features faa-tests/torch --no-fail-fast",
+    "test --release --workspace --lib --bins --tests --examples --features faa-tests/torch,faa-capi/plugins --no-fail-fast",
 ];
 
 /// Runs the checks up to the first that fails, and prints the numbers of passed and failed tests.

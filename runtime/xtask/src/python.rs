@@ -23,7 +23,8 @@ const PROGRAM: &str = "faa-runtime";
 
 /// The build that the other checks of `cargo xtask test` have made, so only the extension is new. A wheel
 /// would be built with the features of one package, and with them most dependencies again.
-const BUILD_OF_CHECKS: &str = "build --release --workspace --features faa-tests/torch --lib --bins";
+const BUILD_OF_CHECKS: &str =
+    "build --release --workspace --features faa-tests/torch,faa-capi/plugins --lib --bins";
 
 /// The build without libtorch.
 const BUILD: &str = "build --release -p faa-runtime -p faa-python --lib --bins";

@@ -104,7 +104,35 @@ fn a_replayed_draw_gives_the_same_bytes_with_its_random_positions_and_partners()
         plan.replay(&builtin_ops(), &mut image(&mut replayed), own)
             .unwrap();
         assert_eq!(applied, replayed, "{plan:?}");
+
+        let source = [99; 12];
+        let source = ImageRef::new(&source, 4, 3, Channels::L).unwrap();
+        let mut replayed = [0; 12];
+        plan.replay_to(&builtin_ops(), source, &mut image(&mut replayed), own)
+            .unwrap();
+        assert_eq!(applied, replayed, "{plan:?}");
     }
+}
+
+#[test]
+fn a_source_of_a_different_shape_is_not_replayed() {
+    let plan = Plan::parse(br#"{"steps": []}"#).unwrap();
+    let source = ImageRef::new(&[0; 12], 3, 4, Channels::L).unwrap();
+    let (mut pixels, own) = ([7; 12], &mut Workspace::new());
+    let replayed = plan.replay_to(&doubles(), source, &mut image(&mut pixels), own);
+    let expected = ApplyError::new(None, OpErrorKind::SourceShape);
+    let error = replayed.unwrap_err();
+    assert_eq!(error.kind(), &ReplayErrorKind::Apply(expected));
+    assert_eq!(pixels, [7; 12]);
+}
+
+#[test]
+fn a_workspace_s_partners_can_be_replaced() {
+    let pixels = noise(5, (4, 3), Channels::L);
+    let packed = PackedImages::new(&pixels, 4, 3, Channels::L).unwrap();
+    let own = Workspace::new().replace_partners(Some(&packed));
+    assert_eq!(own.partner_count(), 5);
+    assert_eq!(own.replace_partners(None).partner_count(), 0);
 }
 
 #[test]

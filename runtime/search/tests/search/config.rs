@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use faa_ops_builtin::builtin_ops;
-use faa_search::RunConfig;
 use faa_search::config::{Augmentation, Preset, RangedOp};
 use faa_search::environment::Resources;
+use faa_search::{ConfigErrorKind, RunConfig};
 use serde_json::Value;
 
 use crate::audit;
@@ -25,7 +25,9 @@ fn error_with(config: &RunConfig, path: &str, value: &str) -> String {
     let number = json.pointer_mut(&format!("/{}", path.replace('.', "/")));
     *number.expect(path) = serde_json::from_str(value).unwrap();
     let config: RunConfig = serde_json::from_value(json).unwrap();
-    config.check(&builtin_ops()).unwrap_err().to_string()
+    let error = config.check(&builtin_ops()).unwrap_err();
+    assert_eq!(error.kind(), ConfigErrorKind::Range);
+    error.to_string()
 }
 
 /// The paths of the numbers in objects of a configuration.
@@ -235,8 +237,9 @@ fn images_of_one_class_are_rejected() {
     let without_search = RunConfig::for_training(Preset::Demo, "glyphs");
     for config in [config(), without_search] {
         assert!(config.folds(&[0, 1].repeat(30)).is_ok());
-        let error = config.folds(&vec![1; 60]).unwrap_err().to_string();
-        assert!(error.contains("are of one class"), "{error}");
+        let error = config.folds(&vec![1; 60]).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Images);
+        assert!(error.to_string().contains("are of one class"), "{error}");
     }
 }
 

@@ -1,0 +1,160 @@
+#![expect(unsafe_code, reason = "the pointers are C's")]
+
+use std::mem;
+use std::panic::catch_unwind;
+use std::ptr;
+use std::sync::Arc;
+
+use faa_op::{ImageMut, ImageRef};
+
+use crate::error::{Error, Status, free, object, returning};
+use crate::image::{Image, View};
+use crate::partners::{Partners, Set};
+
+/// `faa_workspace`.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    memory: faa_policy::Workspace<'static>,
+    partners: Option<Arc<Set>>,
+    /// Copies of a source and of a result that ops cannot work on as they are.
+    copies: [Vec<u8>; 2],
+}
+
+impl Workspace {
+    /// Makes the image in `result` from that in `source`, or from itself. `change` is given the image to be
+    /// changed, which either holds the source already or is to be overwritten with it.
+    ///
+    /// # Safety
+    ///
+    /// The images' memory and that of the partners is as `faa_apply` demands.
+    pub(crate) unsafe fn change(
+        &mut self,
+        source: Option<&Image>,
+        result: &Image,
+        change: impl FnOnce(
+            Option<ImageRef<'_>>,
+            &mut ImageMut<'_>,
+            &mut faa_policy::Workspace<'_>,
+        ) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let result = View::new(result, "result")?;
+        let source = source.map(|source| View::new(source, "source"));
+        let source = source.transpose()?.filter(|source| *source != result);
+        self.check(source.as_ref(), &result)?;
+
+        let bytes = result.packed_bytes();
+        let [source_copy, result_copy] = &mut self.copies;
+        // SAFETY: the caller vouches for the memory, and the source does not overlap the result.
+        let source = source.map(|source| unsafe {
+            let (samples, stride) = match source.interleaved() {
+                Some(samples) => (samples, source.stride),
+                None => {
+                    let copy = sized(source_copy, bytes);
+                    source.gather(copy);
+                    (&*copy, bytes / source.height)
+                }
+            };
+            let (width, height) = (source.width, source.height);
+            ImageRef::with_stride(samples, width, height, source.channels, stride)
+                .expect("as long as that")
+        });
+        // SAFETY: the caller vouches for the memory, of which nothing else here is a part.
+        let (samples, is_copy) = match unsafe { result.packed() } {
+            Some(samples) => (samples, false),
+            None => (sized(result_copy, bytes), true),
+        };
+        if is_copy && source.is_none() {
+            // SAFETY: as above.
+            unsafe { result.gather(samples) };
+        }
+        let (width, height) = (result.width, result.height);
+        let mut image =
+            ImageMut::new(samples, width, height, result.channels).expect("as long as that");
+        match &self.partners {
+            None => change(source, &mut image, &mut self.memory)?,
+            Some(partners) => {
+                // SAFETY: the caller vouches for the memory.
+                let partners = unsafe { partners.images()? };
+                let mut own = mem::take(&mut self.memory).replace_partners(Some(&partners));
+                let changed = change(source, &mut image, &mut own);
+                self.memory = own.replace_partners(None);
+                changed?;
+            }
+        }
+        if is_copy {
+            // SAFETY: as above.
+            unsafe { result.scatter(samples) };
+        }
+        Ok(())
+    }
+
+    fn check(&self, source: Option<&View>, result: &View) -> Result<(), Error> {
+        let overlap = |other: std::ops::Range<usize>| {
+            let own = result.addresses();
+            own.start < other.end && other.start < own.end
+        };
+        if let Some(source) = source {
+            if !source.has_shape_of(result) {
+                let message = "has a different size or different channels than the result";
+                return Err(Error::argument("source", message));
+            }
+            if overlap(source.addresses()) {
+                let message = "overlaps the result, and is not the same";
+                return Err(Error::argument("source", message));
+            }
+        }
+        // Partners would be augmented already when they are mixed in, or while they are.
+        match &self.partners {
+            Some(partners) if overlap(partners.addresses()) => Err(Error::argument(
+                "result",
+                "shares memory with the partners of the workspace",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn sized(samples: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if samples.len() < length {
+        samples.resize(length, 0);
+    }
+    &mut samples[..length]
+}
+
+/// See `faa.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn faa_workspace_new() -> *mut Workspace {
+    catch_unwind(|| Box::into_raw(Box::default())).unwrap_or(ptr::null_mut())
+}
+
+/// See `faa.h`.
+///
+/// # Safety
+///
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faa_workspace_free(workspace: *mut Workspace) {
+    // SAFETY: the caller's pointer is null or one that `faa_workspace_new` made.
+    unsafe { free(workspace) }
+}
+
+/// See `faa.h`.
+///
+/// # Safety
+///
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faa_workspace_set_partners(
+    workspace: *mut Workspace,
+    partners: *const Partners,
+    error: *mut *mut Error,
+) -> Status {
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        returning(error, || {
+            object(workspace, "workspace")?;
+            (*workspace).partners = partners.as_ref().map(|Partners(set)| Arc::clone(set));
+            Ok(())
+        })
+    }
+}
