@@ -267,6 +267,55 @@ fn help_has_examples_and_invalid_arguments_exit_with_2() {
     assert!(stdout_of(faa_runtime().args(["completions", "bash"])).contains("faa-runtime"));
 }
 
+/// What was asked for and cannot be used is an error.
+#[test]
+fn options_of_parts_that_a_search_does_not_have_are_refused() {
+    let halving = "--entrants 4, --rungs 2, --reduction 2, --rung-epochs 3, --early-epochs 3, --rung-seeds 2, \
+                   --no-audit, --no-density";
+    let density = "--folds 2, --rounds 1, --trials 9, --top-n 1, --finalists 0, --sub-policies 2, \
+                   --ops-per-sub-policy 2, --draws 1, --trial-draws fresh, --fold-augment uniform, \
+                   --start-up-trials 2, --gamma 0.2, --candidates 3, --reward mean";
+    for (without, options, message) in [
+        ("--objective density", halving, "short trainings"),
+        (
+            "--objective train --no-density",
+            density,
+            "the search by density matching",
+        ),
+        (
+            "--objective train --no-density --no-audit",
+            "--epochs 9",
+            "the audit and the search by density matching",
+        ),
+    ] {
+        for option in options.split(", ") {
+            let mut search = faa_runtime();
+            search.args(["search", "--data", "glyphs", "--out", "never"]);
+            search.args(without.split(' ')).args(option.split(' '));
+            let name = option.split(' ').next().unwrap();
+            assert_fails(
+                &mut search,
+                2,
+                &[&format!("{name} is an option of {message}: ")],
+            );
+        }
+    }
+}
+
+#[test]
+fn the_help_says_what_becomes_of_alpha() {
+    for (command, words) in [
+        ("apply", "Alpha is kept"),
+        ("search", "alpha is dropped"),
+        ("train", "alpha is dropped"),
+        ("audit", "alpha is dropped"),
+        ("eval", "alpha is dropped"),
+    ] {
+        let help = stdout_of(faa_runtime().args([command, "--help"]));
+        assert_contains(&help, &[words]);
+    }
+}
+
 #[test]
 fn a_missing_libtorch_is_reported_by_search_and_doctor() {
     let folder = Workdir::new();

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use faa_tests::run;
 use faa_tests::workdir::Workdir;
-use faa_tests::worker::write_program;
+use faa_tests::worker::{FINISHED, beside_worker, write_program};
 use serde_json::Value;
 
 fn program_in(folder: &Workdir, name: &str, script: &str) {
@@ -106,14 +106,15 @@ fn no_toolchain_of_the_working_folder_is_run_or_installed() {
     );
 }
 
+fn with_libtorch(folder: &Workdir, name: &str) {
+    folder.write(&format!("{name}/lib/libtorch_cpu.so"), "");
+    folder.write(&format!("{name}/build-version"), "2.11.0");
+}
+
 #[test]
 fn the_cache_is_preferred_and_python_s_last_line_counts() {
     let folder = Workdir::new();
-    let with_libtorch = |name: &str| {
-        folder.write(&format!("{name}/lib/libtorch_cpu.so"), "");
-        folder.write(&format!("{name}/build-version"), "2.11.0");
-    };
-    with_libtorch("torch");
+    with_libtorch(&folder, "torch");
     let lines = format!("echo noise; echo {:?}", folder.join("torch"));
     program_in(&folder, "path/python3", &lines);
     let origin = || {
@@ -122,6 +123,54 @@ fn the_cache_is_preferred_and_python_s_last_line_counts() {
         })
     };
     assert_eq!(origin()["libtorch"]["origin"], "Python");
-    with_libtorch("cache/libtorch-2.11.0-cpu");
+    with_libtorch(&folder, "cache/libtorch-2.11.0-cpu");
     assert_eq!(origin()["libtorch"]["origin"], "the download cache");
+}
+
+#[test]
+fn python_s_libtorch_is_preferred_only_if_cuda_is_wanted_and_it_has_cuda() {
+    let folder = Workdir::new();
+    let cached = "cache/libtorch-2.11.0-cpu";
+    for name in ["torch", cached] {
+        with_libtorch(&folder, name);
+    }
+    program_in(
+        &folder,
+        "path/python3",
+        &format!("echo {:?}", folder.join("torch")),
+    );
+    let script = format!("echo \"$LD_LIBRARY_PATH\" > used; echo '{FINISHED}'");
+    let used = |device: &str| {
+        let search = format!("search --data glyphs --out run --device {device}");
+        let mut search = beside_worker(folder.path(), &script, &search);
+        search.env_remove("LIBTORCH").env_remove("LD_LIBRARY_PATH");
+        search.env("FAA_CACHE_DIR", folder.join("cache"));
+        run(search.env("PATH", folder.join("path")));
+        folder.read("used").trim().to_owned()
+    };
+    let libraries = |name: &str| folder.join(name).join("lib").display().to_string();
+    assert_eq!(used("cuda:0"), libraries(cached));
+    folder.write("torch/lib/libtorch_cuda.so", "");
+    assert_eq!(used("cpu"), libraries(cached));
+    assert_eq!(used("cuda:0"), libraries("torch"));
+}
+
+#[test]
+fn a_python_that_fails_is_named() {
+    let folder = Workdir::new();
+    let missing = || {
+        let found = doctor(&folder, |doctor| {
+            doctor.env("PATH", folder.join("path"));
+        });
+        found["libtorch"]["missing"].as_str().unwrap().to_owned()
+    };
+    let none = missing();
+    assert!(none.contains("Python: none on PATH"), "{none}");
+    program_in(&folder, "path/python3", "exit 3");
+    let expected = format!(
+        "Python: {}: it ended with exit status: 3",
+        folder.join("path/python3").display()
+    );
+    let failed = missing();
+    assert!(failed.contains(&expected), "{failed}");
 }

@@ -544,21 +544,6 @@ fn a_library_runs_from_the_copy_that_was_hashed() {
     assert_eq!(applied(op, (9, 9), Channels::Rgb, 0.5, 0), Ok(before));
 }
 
-/// A plugin that is never too slow for a call may be so for all of them.
-#[test]
-fn a_check_has_a_total_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("flicker.wasm");
-    fs::write(&file, abi_example()).unwrap();
-    let mut check = faa_runtime();
-    let output = run(check
-        .args(["plugin", "check", "--total-time", "0.01"])
-        .args([&file, &file]));
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("not finished within --total-time"), "{text}");
-}
-
 /// The program works without the cache, and `doctor` says why it is not used.
 #[cfg(unix)]
 #[test]

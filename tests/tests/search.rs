@@ -114,14 +114,6 @@ fn short_trainings_that_are_stopped_continue_to_the_same_policy() {
 }
 
 #[test]
-fn options_of_short_trainings_need_their_objective() {
-    let folder = data_set();
-    let mut density = search_with(folder.path(), &[("--rungs", "2")]);
-    let expected = "--rungs is an option of short trainings: add --objective train";
-    assert_fails(&mut density, 2, &[expected]);
-}
-
-#[test]
 fn a_different_configuration_in_the_same_directory_is_refused() {
     let folder = data_set();
     stdout_of(search(folder.path()).arg("--no-final-trainings"));

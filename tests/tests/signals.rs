@@ -4,7 +4,9 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,9 @@ use faa_tests::workdir::Workdir;
 use faa_tests::worker::{EVENT, FINISHED, STOPPED, beside_worker};
 
 const SEARCH: &str = "search --data glyphs --out run --json";
+
+/// Of Linux, on all processors that the tests run on.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// The signals that ask a program to stop, with their numbers.
 const STOPS: [(&str, u32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
@@ -179,6 +184,40 @@ fn a_reader_that_pauses_does_not_stop_the_work() {
     assert_eq!(output.lines().count(), 20_000);
     let errors = errors.join().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{errors}");
+}
+
+/// Fills a pipe, as a program before would have that wrote to it.
+fn fill(pipe: &io::PipeWriter) {
+    // The same pipe, of which this descriptor alone does not wait.
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut options = File::options();
+    let same = options.write(true).custom_flags(O_NONBLOCK).open(path);
+    let mut same = same.unwrap();
+    for piece in [&[0; 4096][..], &[0]] {
+        while same.write(piece).is_ok() {}
+    }
+}
+
+#[test]
+fn standard_error_that_is_full_before_the_first_line_does_not_stop_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("echo '{EVENT}'; : > done; echo '{FINISHED}'");
+    let mut search = beside_worker(folder.path(), &script, SEARCH);
+    let (mut reader, writer) = io::pipe().unwrap();
+    fill(&writer);
+    let mut child = search.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    // It holds the other end of the pipe.
+    drop(search);
+    let done = folder.path().join("done");
+    wait_until("the work is done", || done.exists());
+    let mut errors = Vec::new();
+    reader.read_to_end(&mut errors).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Nothing is lost.
+    let errors = String::from_utf8(errors).unwrap();
+    let lines = errors.trim_start_matches('\0');
+    assert!(lines.starts_with("loading images"), "{lines}");
+    assert!(lines.contains("the report"), "{lines}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use embed_pipeline::{Folder, Loader, Options};
 use faa_policy::{Executor, Policy, shipped};
-use faa_system::log_line;
+use faa_system::{flush_log, log_line};
 
 /// Load a folder of images as augmented batches, and print how fast that goes.
 #[derive(Parser)]
@@ -39,13 +39,15 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    let code = match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log_line!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    flush_log();
+    code
 }
 
 fn run() -> Result<()> {

@@ -120,11 +120,11 @@ fn in_python() -> Result<Libtorch, String> {
                           print(s.submodule_search_locations[0] if s else '')";
     let path = env::var_os("PATH").unwrap_or_default();
     match find_python(&path, &["python3", "python"], SCRIPT) {
-        None => Err("Python: none on PATH".to_owned()),
-        Some((python, home)) if home.is_empty() => {
+        Err(error) => Err(format!("Python: {error}")),
+        Ok((python, home)) if home.is_empty() => {
             Err(format!("Python: {} has no PyTorch", python.display()))
         }
-        Some((_, home)) => check(home.into(), Origin::Python),
+        Ok((_, home)) => check(home.into(), Origin::Python),
     }
 }
 

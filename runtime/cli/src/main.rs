@@ -24,7 +24,7 @@ use std::process::{self, ExitCode};
 
 use clap::{CommandFactory, Parser};
 use faa_op::text::is_display_control;
-use faa_system::{log_error, log_line};
+use faa_system::{flush_log, log_error, log_line};
 
 /// Find, inspect and apply image-augmentation policies.
 #[derive(Parser)]
@@ -40,6 +40,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    let code = run();
+    flush_log();
+    code
+}
+
+fn run() -> ExitCode {
     let arguments = arguments::parse::<Arguments>().unwrap_or_else(|message| exit(&message));
     let Err(error) = arguments.command.run(Arguments::command) else {
         return ExitCode::SUCCESS;
@@ -63,6 +69,7 @@ fn exit(message: &clap::Error) -> ! {
     if message.use_stderr() && env::args_os().any(is_hostile) {
         // The message has arguments, which a pattern of the shell may have made of the names of files.
         log_line!("{}", message.to_string().trim_end());
+        flush_log();
         process::exit(message.exit_code());
     }
     // In colours.

@@ -76,13 +76,11 @@ impl Progress {
                     self.warn(&warning);
                 }
             }
-            Event::DataMoved { recorded, current } => self.line(&format!(
-                "the data set has moved from {recorded} to {current}; its images are the same"
-            )),
-            Event::NotLocked { run } => self.warn(&format!(
-                "the file system of {} has no locks, so do not start a second process on this run",
-                run.display()
-            )),
+            Event::DataMoved { .. } | Event::NotLocked { .. } => {
+                if let Some(notice) = notice(event) {
+                    self.line(&notice);
+                }
+            }
             Event::TrainingStarted {
                 training,
                 epochs,
@@ -302,6 +300,20 @@ fn seconds_of([train, classify]: [usize; 2], rates: Rates) -> f64 {
     train as f64 / rates.train + classify as f64 / rates.classify
 }
 
+/// What there is to know about the directory of a run before it begins; `None` for other events.
+fn notice(event: &Event) -> Option<String> {
+    match event {
+        Event::DataMoved { recorded, current } => Some(format!(
+            "the data set has moved from {recorded} to {current}; its images are the same"
+        )),
+        Event::NotLocked { run } => Some(format!(
+            "warning: the file system of {} has no locks, so do not start a second process on this run",
+            run.display()
+        )),
+        _ => None,
+    }
+}
+
 /// What a run should know that continues in a different environment.
 fn warnings(recorded: &Environment, current: &Environment) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -360,6 +372,23 @@ mod tests {
         assert_eq!(line(4, &measured[2..]).unwrap(), only);
         assert_eq!(line(4, &[]).unwrap(), "jobs: 4 in parallel");
         assert_eq!((line(1, &[]), line(1, &measured[..1])), (None, None));
+    }
+
+    #[test]
+    fn a_moved_data_set_and_a_file_system_without_locks_are_reported_in_words() {
+        let moved = Event::DataMoved {
+            recorded: "folder:/a".to_owned(),
+            current: "tar:/b.tar".to_owned(),
+        };
+        let expected =
+            "the data set has moved from folder:/a to tar:/b.tar; its images are the same";
+        assert_eq!(notice(&moved).as_deref(), Some(expected));
+        let not_locked = Event::NotLocked {
+            run: "runs/a".into(),
+        };
+        let expected = "warning: the file system of runs/a has no locks, so do not start a second \
+                        process on this run";
+        assert_eq!(notice(&not_locked).as_deref(), Some(expected));
     }
 
     #[test]

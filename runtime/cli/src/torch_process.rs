@@ -124,8 +124,7 @@ impl TorchProcess {
                 let _ = lock(&child).kill();
                 std::process::exit(1);
             }
-            // On a thread of its own: writing may wait for a reader, and the next signal must be heard.
-            thread::spawn(|| log_line!("\nstopping; press Ctrl-C again to quit immediately"));
+            log_line!("\nstopping; press Ctrl-C again to quit immediately");
         };
         faa_system::on_stop(stop).context("cannot listen for signals")
     }

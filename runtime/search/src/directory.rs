@@ -549,6 +549,18 @@ mod tests {
         assert!(!folder.path().join(".partial-x1").exists());
     }
 
+    /// A file manager or a network drive may have been in a new folder before the run.
+    #[test]
+    fn a_folder_with_litter_of_systems_only_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".DS_Store"), "").unwrap();
+        fs::write(folder.path().join("Thumbs.db"), "").unwrap();
+        fs::create_dir(folder.path().join("@eaDir")).unwrap();
+        drop(open_run(&folder).unwrap());
+        assert!(folder.path().join("run.json").exists());
+        assert!(folder.path().join(".DS_Store").exists());
+    }
+
     #[test]
     fn directories_of_other_programs_and_versions_are_rejected() {
         let folder = tempfile::tempdir().unwrap();

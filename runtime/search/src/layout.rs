@@ -82,7 +82,9 @@ impl fmt::Display for TrainingId {
                 seed,
             } => write!(
                 f,
-                "training of entrant {entrant} in rung {rung}, seed {seed}"
+                "training of entrant {entrant} in rung {}, seed {seed}",
+                // People count rungs from 1.
+                rung.saturating_add(1)
             ),
             Self::Final { augmentation, seed } => {
                 write!(

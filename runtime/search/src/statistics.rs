@@ -40,14 +40,16 @@ pub fn welch_interval(a: &[f64], b: &[f64]) -> Option<[f64; 2]> {
     let variance = errors[0] + errors[1];
     let part = |error: f64, of: &[f64]| error.powi(2) / (of.len() - 1) as f64;
     let freedom = variance.powi(2) / (part(errors[0], a) + part(errors[1], b));
-    let t = StudentsT::new(0.0, 1.0, freedom)
-        .ok()
-        .filter(|_| freedom.is_finite())?;
-    let (centre, radius) = (
-        mean(a)? - mean(b)?,
-        t.inverse_cdf(1.0 - TAIL) * variance.sqrt(),
-    );
+    let (centre, radius) = (mean(a)? - mean(b)?, t_quantile(freedom)? * variance.sqrt());
     Some([centre - radius, centre + radius])
+}
+
+/// How many standard errors a 95 % interval reaches to either side of an estimate whose variance was
+/// estimated with so many degrees of freedom: a quantile of Student's *t*. `None` unless they are
+/// finite and above 0.
+pub fn t_quantile(freedom: f64) -> Option<f64> {
+    let t = StudentsT::new(0.0, 1.0, freedom).ok();
+    Some(t.filter(|_| freedom.is_finite())?.inverse_cdf(1.0 - TAIL))
 }
 
 /// The value that a standard normal variable exceeds with this probability.
@@ -121,6 +123,20 @@ mod tests {
             let [low, high] = welch_interval(b, a).unwrap();
             assert!((low + expected[1]).abs() < 1e-9 && (high + expected[0]).abs() < 1e-9);
         }
+    }
+
+    /// The first is tan(0.475 π), and the others were found by numerical integration of the density.
+    #[test]
+    fn few_degrees_of_freedom_widen_an_interval() {
+        for (freedom, expected) in [
+            (1.0, 12.706_204_736_174_7),
+            (5.0, 2.570_581_835_636),
+            (60.0, 2.000_297_822_014),
+        ] {
+            let found = t_quantile(freedom).unwrap();
+            assert!((found - expected).abs() < 1e-8, "{found}, not {expected}");
+        }
+        assert_eq!([0.0, f64::NAN, f64::INFINITY].map(t_quantile), [None; 3]);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use crate::regular::open_regular;
+
 /// The prefix of the names of files that are being written. A kill may leave such a file.
 pub const PARTIAL_PREFIX: &str = ".partial-";
 
@@ -64,6 +66,20 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Opens a regular file to append to it. If that creates the file, a power cut does not undo it.
+///
+/// # Errors
+///
+/// As [`open_regular`].
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let is_new = !path.exists();
+    let (file, _) = open_regular(path, File::options().append(true).create(true))?;
+    if is_new {
+        sync_name(path);
+    }
+    Ok(file)
+}
+
 /// Syncs the name of a file that was created or renamed, so that it is there after a power failure.
 pub fn sync_name(path: &Path) {
     sync(folder_of(path));
@@ -88,7 +104,7 @@ fn sync(folder: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::cell::RefCell;
     use std::path::PathBuf;
 
@@ -96,7 +112,7 @@ mod tests {
 
     thread_local! {
         /// The folders that this thread has synced.
-        pub(super) static SYNCED: RefCell<Vec<PathBuf>> = RefCell::default();
+        pub(crate) static SYNCED: RefCell<Vec<PathBuf>> = RefCell::default();
     }
 
     #[test]
@@ -106,7 +122,11 @@ mod tests {
         create_folder(&inner).unwrap();
         create_folder(&inner).unwrap();
         write_whole(&inner.join("file"), b"content").unwrap();
-        let expected = [folder.path(), &folder.path().join("a"), &inner].map(Path::to_owned);
+        for _ in 0..2 {
+            open_to_append(&inner.join("log")).unwrap();
+        }
+        let expected = [folder.path(), &folder.path().join("a"), &inner, &inner];
+        let expected = expected.map(Path::to_owned);
         assert_eq!(SYNCED.take(), expected);
         assert_eq!(folder_of(Path::new("file")), Path::new("."));
     }

@@ -2,7 +2,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::{PARTIAL_PREFIX, create_private_folder, private_file, sync_name};
+use crate::files::sync_name;
+use crate::{PARTIAL_PREFIX, create_private_folder, private_file};
 
 /// A secret of this user on this machine: 32 random bytes, kept in the file `key` of a cache folder and
 /// readable by the user alone. What has a digest keyed with it was written by this user's own programs. The first
@@ -58,6 +59,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::files::tests::SYNCED;
 
     #[test]
     fn a_key_is_created_once_and_only_its_user_can_read_it() {
@@ -72,7 +74,10 @@ mod tests {
         });
         assert!(keys.iter().all(|key| *key == keys[0] && *key != [0; 32]));
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
-        assert_ne!(user_key(&folder.path().join("c")).unwrap(), keys[0]);
+        SYNCED.take();
+        let other = folder.path().join("c");
+        assert_ne!(user_key(&other).unwrap(), keys[0]);
+        assert_eq!(SYNCED.take().pop(), Some(other.canonicalize().unwrap()));
         #[cfg(unix)]
         for (path, mode) in [(cache.join("key"), 0o600), (cache.clone(), 0o700)] {
             let metadata = fs::metadata(path).unwrap();

@@ -17,11 +17,11 @@ mod signals;
 pub use cache::{cache_folder, cache_folder_by};
 pub use checksum::{has_checksum, with_checksum};
 pub use digest::fnv1a;
-pub use files::{PARTIAL_PREFIX, create_folder, sync_name, write_new, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, sync_name, write_new, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;
-pub use log::{log_error, write_log_line};
+pub use log::{flush_log, log_error, write_log_line};
 pub use private::{
     NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
 };

@@ -1,13 +1,21 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use faa_op::text::clean_lines;
 
+/// How long a line may take to be written before its writer goes on without it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Writes a line to standard error, like `eprintln!`, which would panic where that fails. A message that
-/// nobody can read, because the disk is full or the terminal was closed, is no reason to stop the work.
-/// Names in it cannot control the terminal: it goes through
-/// [`clean_lines`](faa_op::text::clean_lines).
+/// nobody can read, because the disk is full or the terminal was closed, is no reason to stop the work;
+/// nor is a reader that has paused, so a line that cannot be written now is written later, in order.
+/// Before a program ends, it calls [`flush_log`](crate::flush_log). Names in the line cannot control the
+/// terminal: it goes through [`clean_lines`](faa_op::text::clean_lines).
 #[macro_export]
 macro_rules! log_line {
     ($($text:tt)*) => { $crate::write_log_line(format_args!($($text)*)) };
@@ -23,10 +31,53 @@ pub fn log_error(error: &(dyn Error + 'static)) {
     }
 }
 
+/// A thread writes the lines, since a write to a full pipe lasts until somebody reads.
+static WRITER: LazyLock<Option<Sender<String>>> = LazyLock::new(|| {
+    let (sender, lines) = mpsc::channel::<String>();
+    let write = move || {
+        for line in lines {
+            write(&line);
+            *unwritten() -= 1;
+            WRITTEN.notify_all();
+        }
+    };
+    thread::Builder::new().spawn(write).ok().map(|_| sender)
+});
+
+/// The number of lines that the thread has not written.
+static UNWRITTEN: Mutex<usize> = Mutex::new(0);
+static WRITTEN: Condvar = Condvar::new();
+
 /// The function of [`log_line!`](crate::log_line).
 #[doc(hidden)]
 pub fn write_log_line(text: fmt::Arguments<'_>) {
     // One write per line, so that lines of several programs do not mix.
     let line = clean_lines(&format!("{text}\n"));
+    let Some(writer) = &*WRITER else {
+        return write(&line);
+    };
+    let mut count = unwritten();
+    let is_behind = *count > 0;
+    *count += 1;
+    // The thread ends with the program.
+    let _ = writer.send(line);
+    if !is_behind {
+        // As a rule it is written at once, and what is printed otherwise comes after it.
+        let waited = WRITTEN.wait_timeout_while(count, PATIENCE, |count| *count > 0);
+        drop(waited);
+    }
+}
+
+/// Waits until all lines of [`log_line!`](crate::log_line) are written, or cannot be.
+pub fn flush_log() {
+    let all = WRITTEN.wait_while(unwritten(), |count| *count > 0);
+    drop(all);
+}
+
+fn write(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+fn unwritten() -> MutexGuard<'static, usize> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,12 @@
 //! Finds and runs other programs. Files of the working folder cannot affect it, and a program that hangs is
-//! ended.
+//! ended, with those that it has started.
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,13 +33,45 @@ pub fn python(python: &Path) -> Command {
 
 /// The first of these Pythons on a `PATH` in which a script succeeds, and the last line that it prints:
 /// modules that Python imports by itself may print others.
-pub fn find_python(path: &OsStr, names: &[&str], script: &str) -> Option<(PathBuf, String)> {
-    let mut pythons = names.iter().filter_map(|name| find_program(path, name));
-    pythons.find_map(|file| {
-        let printed = answer(python(&file).args(["-c", script]), ANSWER_TIME).ok()?;
-        let last = printed.trim_end().lines().next_back();
-        Some((file, last.unwrap_or_default().to_owned()))
-    })
+///
+/// # Errors
+///
+/// [`NoPython`], with what happened in each of them.
+pub fn find_python(
+    path: &OsStr,
+    names: &[&str],
+    script: &str,
+) -> Result<(PathBuf, String), NoPython> {
+    let mut failed = Vec::new();
+    for file in names.iter().filter_map(|name| find_program(path, name)) {
+        match answer(python(&file).args(["-c", script]), ANSWER_TIME) {
+            Ok(printed) => {
+                let last = printed.trim_end().lines().next_back();
+                return Ok((file, last.unwrap_or_default().to_owned()));
+            }
+            Err(error) => failed.push((file, error)),
+        }
+    }
+    Err(NoPython { failed })
+}
+
+/// No Python on a `PATH` in which a script succeeds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub struct NoPython {
+    /// The Pythons in which it failed, and why.
+    pub failed: Vec<(PathBuf, io::Error)>,
+}
+
+impl fmt::Display for NoPython {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.failed.is_empty() {
+            return f.write_str("none on PATH");
+        }
+        let failed = self.failed.iter();
+        let failed = failed.map(|(file, error)| format!("{}: {error}", file.display()));
+        f.write_str(&failed.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// The standard output of a command that succeeds within a time. It has no standard input, and its standard
@@ -46,11 +79,14 @@ pub fn find_python(path: &OsStr, names: &[&str], script: &str) -> Option<(PathBu
 ///
 /// # Errors
 ///
-/// Those of the operating system; [`io::ErrorKind::TimedOut`], after which the program was ended;
-/// [`io::ErrorKind::Other`] if it fails.
+/// Those of the operating system; [`io::ErrorKind::TimedOut`], after which the program was ended with those
+/// that it had started; [`io::ErrorKind::Other`] if it fails.
 pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::null());
     let piped = piped.stdin(Stdio::null());
+    // A group of its own, which can be ended as a whole.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(piped, 0);
     let started = Instant::now();
     let mut child = piped.spawn()?;
     let mut output = child.stdout.take().expect("standard output is piped");
@@ -63,22 +99,34 @@ pub fn answer(command: &mut Command, time: Duration) -> io::Result<String> {
     });
     let printed = receiver.recv_timeout(time);
     if printed.is_err() {
-        // It may have ended meanwhile.
-        let _ = child.kill();
+        kill_all(&mut child);
     }
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
             // It has closed its output, and goes on.
-            None if started.elapsed() > time => child.kill()?,
+            None if started.elapsed() > time => kill_all(&mut child),
             None => thread::sleep(Duration::from_millis(5)),
         }
     };
-    let printed = printed.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let printed = printed.map_err(|_| {
+        let message = format!("it did not answer within {} s", time.as_secs_f64());
+        io::Error::new(io::ErrorKind::TimedOut, message)
+    })??;
     match status.success() {
         true => Ok(String::from_utf8_lossy(&printed).into_owned()),
         false => Err(io::Error::other(format!("it ended with {status}"))),
     }
+}
+
+/// Ends a program, which may have ended meanwhile, and those that it has started.
+fn kill_all(child: &mut Child) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 #[cfg(unix)]
@@ -144,8 +192,12 @@ mod tests {
                 "a script",
             )
         };
-        assert_eq!(find(), None);
+        let error = |found: Result<_, NoPython>| found.unwrap_err().to_string();
+        assert_eq!(error(find()), "none on PATH");
         script(folder.path(), "python3", "echo 1; exit 1");
+        let python3 = folder.path().join("python3");
+        let expected = format!("{}: it ended with exit status: 1", python3.display());
+        assert_eq!(error(find()), expected);
         // It prints its arguments and its working folder.
         script(folder.path(), "python", "echo noise; echo \"$@ in $PWD\"");
         let (python, printed) = find().unwrap();
@@ -156,10 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_is_ended() {
-        let mut sleep = Command::new("sh");
-        sleep.args(["-c", "echo $$; exec sleep 1000"]);
-        let error = answer(&mut sleep, Duration::from_millis(50)).unwrap_err();
+    fn a_program_that_hangs_is_ended_with_those_that_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        let made = Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.unwrap().success());
+        // While it is open for both, nobody waits to open it.
+        let both = fs::File::options().read(true).write(true).open(&fifo);
+        let mut hangs = Command::new("sh");
+        hangs.args(["-c", "exec 3> \"$0\"; sleep 1000 & sleep 1000"]);
+        let error = answer(hangs.arg(&fifo), Duration::from_millis(500)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "it did not answer within 0.5 s");
+        let reader = fs::File::open(&fifo).unwrap();
+        drop(both);
+        // It ends when no process has it open for writing any more.
+        assert_eq!(io::read_to_string(reader).unwrap(), "");
     }
 }

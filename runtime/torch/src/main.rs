@@ -30,6 +30,14 @@ use faa_torch::device::{self, CudaSupport};
 use crate::session::{Jobs, Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
+    let code = serve();
+    // Warnings that could not be written yet.
+    faa_system::flush_log();
+    code
+}
+
+/// Reads one request and answers it.
+fn serve() -> ExitCode {
     let stop = StopFlag::new();
     // Before anything is read, so that a caller of a different version gets it.
     send(&Hello::current(), &stop);

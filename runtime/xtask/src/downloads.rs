@@ -361,6 +361,32 @@ mod tests {
         }
     }
 
+    /// Python runs here as it would if somebody had planted modules in its working folder and elsewhere.
+    #[test]
+    fn pip_is_not_imported_from_the_working_folder_or_the_environment() {
+        let root = tempfile::tempdir().unwrap();
+        let planted = root.path().join("planted");
+        fs::create_dir(&planted).unwrap();
+        let ran = root.path().join("ran");
+        for module in ["pip.py", "zipfile.py"] {
+            fs::write(planted.join(module), format!("open({ran:?}, 'w')")).unwrap();
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let Some(python) = programs::find_program(&path, "python3") else {
+            return; // Without a Python there is nothing that could be run.
+        };
+        let variables = format!("PYTHONPATH={planted:?} PYTHONUSERBASE={planted:?}");
+        let lines = format!("cd {planted:?} && {variables} exec {python:?} \"$@\"");
+        script(root.path(), "python3", &lines);
+        let machine = host(root.path(), &[("PATH", root.path())]);
+        // It may have no pip of its own.
+        let _ = find_python(&machine, "");
+        assert!(!ran.exists());
+        let mut control = Command::new(root.path().join("python3"));
+        steps::complete(control.args(["-c", "import pip"])).unwrap();
+        assert!(ran.exists());
+    }
+
     #[test]
     fn requirements_are_pinned_by_version_and_hash() {
         for ([_, version, _], file) in [

@@ -19,7 +19,7 @@ mod words;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use faa_system::{log_error, log_line};
+use faa_system::{flush_log, log_error, log_line};
 
 use crate::host::Host;
 
@@ -123,10 +123,12 @@ fn main() -> ExitCode {
         Command::Python(options) => python::run(&host, &options),
         Command::Test(options) => Ok(checks::run(&host, &options)),
     };
-    done.unwrap_or_else(|error| {
+    let code = done.unwrap_or_else(|error| {
         log_error(error.as_ref());
         ExitCode::FAILURE
-    })
+    });
+    flush_log();
+    code
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub(crate) struct Search {
 #[derive(Args)]
 #[command(next_help_heading = "Search (default: the preset's)")]
 struct SearchOptions {
-    /// What policies are searched for by.
+    /// Search objective.
     #[arg(long, default_value = "density", value_parser = one_of(OBJECTIVES))]
     objective: Objective,
     /// Number of folds (K).
@@ -138,7 +138,7 @@ struct HalvingOptions {
     /// Skip the audit; its policy is then not among the fixed ones.
     #[arg(long)]
     no_audit: bool,
-    /// Skip the search by density matching, whose policy is one of the fixed ones.
+    /// Skip the search by density matching; its policy is then not among the fixed ones.
     #[arg(long)]
     no_density: bool,
 }
@@ -147,7 +147,8 @@ struct HalvingOptions {
 #[command(next_help_heading = "Final trainings (default: the preset's)")]
 struct FinalOptions {
     /// Augmentations of the final trainings, separated by commas; the base augmentation is crop, flip and
-    /// Cutout [default: all but randaugment].
+    /// Cutout [default: all but randaugment; with --preset demo --objective train, cutout,
+    /// trivialaugment,policy].
     #[arg(long = "final-trainings", value_name = "LIST", value_delimiter = ',',
           value_parser = one_of(Augmentation::ALL.map(described)), conflicts_with = "no_final_trainings")]
     augmentations: Option<Vec<Augmentation>>,
@@ -163,7 +164,7 @@ struct FinalOptions {
     final_seeds: Option<NonZeroUsize>,
 }
 
-/// What policies are searched for by.
+/// Search objective.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Objective {
     Density,
@@ -229,14 +230,38 @@ impl Search {
         self.execution.execute(config, &self.run.out, known, text)
     }
 
-    /// Rejects options of short trainings where there are none.
-    fn check_objective(&self) -> Result<()> {
-        match self.halving.first_given() {
-            Some(option) if self.search.objective == Objective::Density => bail!(Usage(format!(
-                "{option} is an option of short trainings: add --objective train"
-            ))),
-            _ => Ok(()),
+    /// Rejects options of parts that the search does not have.
+    fn check_parts(&self) -> Result<()> {
+        let has_halving = self.search.objective == Objective::Train;
+        let has_density = !has_halving || !self.halving.no_density;
+        let has_audit = has_halving && !self.halving.no_audit;
+        let epochs = vec![("--epochs", self.run.has_epochs())];
+        for (has_part, options, part, advice) in [
+            (
+                has_halving,
+                self.halving.given(),
+                "short trainings",
+                "add --objective train",
+            ),
+            (
+                has_density,
+                self.search.given(),
+                "the search by density matching",
+                "omit it, or --no-density",
+            ),
+            (
+                has_density || has_audit,
+                epochs,
+                "the audit and the search by density matching",
+                "omit it, or use --rung-epochs and --early-epochs",
+            ),
+        ] {
+            let mut options = options.into_iter();
+            if let Some((option, _)) = options.find(|(_, is_given)| *is_given && !has_part) {
+                bail!(Usage(format!("{option} is an option of {part}: {advice}")));
+            }
         }
+        Ok(())
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {
@@ -244,7 +269,7 @@ impl Search {
         if self.search.ops.is_none() {
             known.check_complete("search")?;
         }
-        self.check_objective()?;
+        self.check_parts()?;
         let preset = self.run.preset(Preset::Default);
         let new = match self.search.objective {
             Objective::Density => RunConfig::for_search,
@@ -384,6 +409,9 @@ fn halving_text(result: &HalvingResult) -> String {
         };
         text += &format!("no searched policy had a lower validation loss than {name}\n\n");
     }
+    if let Some(why) = result.why_unknown() {
+        text += &format!("{why}\n\n");
+    }
     for sentence in &result.explanation {
         text += &format!("{sentence}\n");
     }
@@ -418,6 +446,26 @@ impl SearchOptions {
         set(&mut sampler.candidates, self.candidates);
         set(&mut search.reward, self.reward);
     }
+
+    /// The options that only the search by density matching has, and whether they are given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
+            ("--folds", self.folds.is_some()),
+            ("--rounds", self.rounds.is_some()),
+            ("--trials", self.trials.is_some()),
+            ("--top-n", self.top_n.is_some()),
+            ("--finalists", self.finalists.is_some()),
+            ("--sub-policies", self.sub_policies.is_some()),
+            ("--ops-per-sub-policy", self.ops_per_sub_policy.is_some()),
+            ("--draws", self.draws.is_some()),
+            ("--trial-draws", self.trial_draws.is_some()),
+            ("--fold-augment", self.fold_augment.is_some()),
+            ("--start-up-trials", self.start_up_trials.is_some()),
+            ("--gamma", self.gamma.is_some()),
+            ("--candidates", self.candidates.is_some()),
+            ("--reward", self.reward.is_some()),
+        ]
+    }
 }
 
 impl HalvingOptions {
@@ -431,9 +479,9 @@ impl HalvingOptions {
         set(&mut halving.seeds, self.rung_seeds);
     }
 
-    /// An option that is given.
-    fn first_given(&self) -> Option<&'static str> {
-        let options = [
+    /// The options, and whether they are given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
             ("--entrants", self.entrants.is_some()),
             ("--rungs", self.rungs.is_some()),
             ("--reduction", self.reduction.is_some()),
@@ -442,8 +490,6 @@ impl HalvingOptions {
             ("--rung-seeds", self.rung_seeds.is_some()),
             ("--no-audit", self.no_audit),
             ("--no-density", self.no_density),
-        ];
-        let given = options.into_iter().find(|(_, given)| *given);
-        given.map(|(option, _)| option)
+        ]
     }
 }

@@ -127,6 +127,11 @@ impl RunOptions {
         self.preset.unwrap_or(default)
     }
 
+    /// Whether `--epochs` is given.
+    pub(crate) fn has_epochs(&self) -> bool {
+        self.training.epochs.is_some()
+    }
+
     /// The configuration that `new` makes for the preset and the data set, with the options that are
     /// given applied to it.
     pub(crate) fn config(

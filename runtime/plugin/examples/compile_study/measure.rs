@@ -6,7 +6,7 @@ use std::process::{self, Command, Stdio};
 
 use faa_plugin::{Host, PluginError, PluginErrorKind, inspect};
 
-use crate::processor::processor_seconds;
+use crate::processor::{peak_megabytes, processor_seconds};
 use crate::program::Compilation;
 
 /// What compiling a module took.
@@ -59,10 +59,7 @@ pub(crate) fn measure_here(compilation: Compilation, file: &str) {
         assert!(compiled, "{error}");
     }
     let seconds = processor_seconds() - before;
-    let status = fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|text| text.trim().split(' ').next()?.parse::<f64>().ok());
-    println!("{seconds} {}", kilobytes.expect("Linux knows it") / 1e3);
+    println!("{seconds} {}", peak_megabytes());
 }
 
 /// The effort of a module that is within the other limits.

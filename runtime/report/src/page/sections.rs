@@ -90,6 +90,14 @@ fn legend(entries: &[(Swatch, &str)]) -> Markup {
     }
 }
 
+/// Headings of columns: first those of words, then those of numbers.
+fn columns(words: &[&str], numbers: &[&str]) -> Markup {
+    html! {
+        @for heading in words { th scope="col" { (heading) } }
+        @for heading in numbers { th.number scope="col" { (heading) } }
+    }
+}
+
 /// A table in a box that scrolls, also with the keyboard.
 fn scrolling(label: &str, tall: bool, table: &Markup) -> Markup {
     html! {

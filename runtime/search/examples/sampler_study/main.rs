@@ -15,6 +15,7 @@ mod objectives;
 use std::error::Error;
 
 use faa_search::sampler::{Sampler, TpeConfig};
+use faa_search::statistics::welch_interval;
 use objectives::{Objective, SplitMix64};
 use serde_json::{Value, json};
 
@@ -107,7 +108,6 @@ fn search(objective: &dyn Objective, seed: u64, trials: u64, learning: bool) -> 
 struct Summary {
     mean: f64,
     variance: f64,
-    count: f64,
 }
 
 impl Summary {
@@ -118,7 +118,6 @@ impl Summary {
         Self {
             mean,
             variance: squares / (count - 1.0),
-            count,
         }
     }
 }
@@ -132,21 +131,11 @@ impl std::fmt::Display for Summary {
 /// The difference of the means, with its 95 % interval by Welch's t-test (1947), which allows different
 /// variances.
 fn difference(a: &[f64], b: &[f64]) -> String {
-    let (a, b) = (Summary::of(a), Summary::of(b));
-    let (va, vb) = (a.variance / a.count, b.variance / b.count);
-    let freedom = (va + vb) * (va + vb) / (va * va / (a.count - 1.0) + vb * vb / (b.count - 1.0));
-    let (mean, half) = (a.mean - b.mean, t_quantile(freedom) * (va + vb).sqrt());
-    format!("{mean:+.3} [{:+.3}, {:+.3}]", mean - half, mean + half)
-}
-
-/// The 97.5 % quantile of Student's t, by the expansion in 1/ν of Abramowitz
-/// and Stegun 26.7.5; its error is below 0.001 for ν of at least 8.
-fn t_quantile(freedom: f64) -> f64 {
-    let z: f64 = 1.959964;
-    z + (z.powi(3) + z) / (4.0 * freedom)
-        + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * freedom.powi(2))
-        + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z)
-            / (384.0 * freedom.powi(3))
+    let mean = Summary::of(a).mean - Summary::of(b).mean;
+    match welch_interval(a, b) {
+        Some([low, high]) => format!("{mean:+.3} [{low:+.3}, {high:+.3}]"),
+        None => format!("{mean:+.3}"),
+    }
 }
 
 fn floats(value: &Value) -> Result<Vec<f64>, &'static str> {

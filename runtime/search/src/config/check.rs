@@ -131,7 +131,11 @@ impl RunConfig {
             return Ok(Vec::new());
         };
         let split = |labels: Labels<'_>| stratified_folds(labels, &search.folds, self.common.seed);
-        self.split_searched(labels, split)
+        self.split_searched(
+            labels,
+            ("search by density matching", "--no-density"),
+            split,
+        )
     }
 
     /// Splits images with these classes into those that the audit's network is trained on and those that
@@ -151,7 +155,7 @@ impl RunConfig {
             let fold = held_out_fold(labels, audit.held_out, audit.images, self.common.seed);
             fold.map(|fold| vec![fold])
         };
-        let folds = self.split_searched(labels.into(), split)?;
+        let folds = self.split_searched(labels.into(), ("audit", "--no-audit"), split)?;
         Ok(folds.into_iter().next())
     }
 
@@ -176,10 +180,12 @@ impl RunConfig {
     }
 
     /// Splits the images that are searched on: all, or those that halving trains on. So the images that it
-    /// holds out are new to every policy that it compares.
+    /// holds out are new to every policy that it compares. The part of halving that needs the split can be
+    /// skipped with an option.
     fn split_searched(
         &self,
         labels: Labels<'_>,
+        (part, option): (&str, &str),
         split: impl Fn(Labels<'_>) -> Result<Vec<Fold>, ConfigError>,
     ) -> Result<Vec<Fold>, ConfigError> {
         let Some(Fold { train, .. }) = self.halving_fold(labels)? else {
@@ -188,7 +194,12 @@ impl RunConfig {
         let classes: Vec<u32> = train.iter().map(|image| labels.classes[*image]).collect();
         let groups = train.iter().filter_map(|image| labels.groups.get(*image));
         let groups: Vec<u32> = groups.copied().collect();
-        let mut folds = split(Labels::new(&classes, &groups))?;
+        let mut folds = split(Labels::new(&classes, &groups)).map_err(|error| {
+            ConfigError::new(
+                error.kind(),
+                format!("{error}; or skip the {part} with {option}"),
+            )
+        })?;
         for fold in &mut folds {
             let images = fold.train.iter_mut().chain(&mut fold.validation);
             images.for_each(|image| *image = train[*image]);

@@ -3,7 +3,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use faa_system::{
-    PARTIAL_PREFIX, has_checksum, open_regular, sync_name, with_checksum, write_whole,
+    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, with_checksum, write_whole,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,11 +79,7 @@ impl Files {
     /// Appends to a file, and syncs it to disk.
     pub(super) fn append(&self, path: &Path, line: &[u8]) -> Result<(), FileError> {
         let append = || {
-            let is_new = !path.exists();
-            let mut file = open(path, File::options().append(true).create(true))?;
-            if is_new {
-                sync_name(path);
-            }
+            let mut file = open_to_append(path)?;
             self.fault
                 .pass(|| file.write_all(&line[..line.len() / 2]))?;
             file.write_all(line)?;

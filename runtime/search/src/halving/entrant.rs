@@ -79,6 +79,17 @@ impl Entrant {
         }
     }
 
+    /// Whether both are the same policy in the same rung. What a policy says of itself besides, its name and
+    /// provenance, names the data set, which may have moved since one of them was recorded.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let decides = |it: &Self| {
+            let rule = it.policy.as_ref().map(|policy| policy.rule.clone());
+            let (origin, point) = (it.origin.clone(), it.point.clone());
+            (it.rung, it.entrant, origin, point, rule)
+        };
+        decides(self) == decides(other)
+    }
+
     /// Whether it takes part in any case.
     pub fn is_fixed(&self) -> bool {
         matches!(self.origin, Origin::Fixed(_))

@@ -91,13 +91,14 @@ impl fmt::Display for Change {
 }
 
 impl Effect {
-    /// What the change costs or saves, as a sentence; `None` if neither error nor loss differs from 0 by
-    /// more than two standard errors.
+    /// What the change costs or saves, as a sentence; `None` if neither the error nor the loss is clear of
+    /// noise ([`Estimate::is_clear`]).
     pub fn sentence(&self) -> Option<String> {
         let (estimate, amount) = if self.error.is_clear() {
             let Estimate {
                 value,
                 standard_error,
+                ..
             } = self.error;
             let points = [value.abs(), standard_error].map(|it| 100.0 * it);
             let words = format!(
@@ -109,6 +110,7 @@ impl Effect {
             let Estimate {
                 value,
                 standard_error,
+                ..
             } = self.loss;
             let words = format!(
                 "{:.3} ± {standard_error:.3} of validation loss",
@@ -291,7 +293,9 @@ mod tests {
     use super::*;
 
     fn effect(change: Change, error: [f64; 2], loss: [f64; 2]) -> Effect {
-        let estimate = |[value, standard_error]: [f64; 2]| Estimate::new(value, standard_error);
+        // The interval reaches 2.0003 standard errors.
+        let estimate =
+            |[value, standard_error]: [f64; 2]| Estimate::new(value, standard_error, 60.0);
         Effect {
             change,
             entrants: 3,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::t_quantile;
+
 /// One training, as an observation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -38,20 +40,28 @@ pub struct Estimate {
     pub value: f64,
     /// Its standard error.
     pub standard_error: f64,
+    /// The degrees of freedom with which that was estimated.
+    pub freedom: f64,
 }
 
 impl Estimate {
-    /// A number with this standard error.
-    pub fn new(value: f64, standard_error: f64) -> Self {
+    /// A number with this standard error, which was estimated with so many degrees of freedom.
+    pub fn new(value: f64, standard_error: f64, freedom: f64) -> Self {
         Self {
             value,
             standard_error,
+            freedom,
         }
     }
 
-    /// Whether it differs from 0 by more than two standard errors.
+    /// How far its 95 % interval reaches to either side, by Student's *t*.
+    pub fn margin(&self) -> f64 {
+        t_quantile(self.freedom).unwrap_or(f64::INFINITY) * self.standard_error
+    }
+
+    /// Whether its 95 % interval excludes 0.
     pub fn is_clear(&self) -> bool {
-        self.value.abs() > 2.0 * self.standard_error
+        self.value.abs() > self.margin()
     }
 }
 
@@ -67,6 +77,8 @@ pub struct Ridge {
     covariance: Vec<Vec<f64>>,
     /// The residual variance s² of an observation of weight 1.
     variance: f64,
+    /// The degrees of freedom that it was estimated with.
+    freedom: f64,
 }
 
 impl Ridge {
@@ -93,7 +105,8 @@ impl Ridge {
     pub fn effect(&self, change: &[f64]) -> Estimate {
         let times_covariance = self.covariance.iter().map(|row| dot(row, change));
         let variance = dot(&times_covariance.collect::<Vec<_>>(), change);
-        Estimate::new(self.predict(change), variance.max(0.0).sqrt())
+        let standard_error = variance.max(0.0).sqrt();
+        Estimate::new(self.predict(change), standard_error, self.freedom)
     }
 
     /// The chosen penalty, and the residual standard deviation of an observation of weight 1.
@@ -202,6 +215,7 @@ impl System {
             coefficients,
             covariance: inverse.into_iter().map(scaled).collect(),
             variance,
+            freedom,
         };
         Some((residual / (freedom * freedom), ridge))
     }
@@ -292,6 +306,8 @@ mod tests {
             close(effect.standard_error, 0.19361740564700594),
             "{effect:?}"
         );
+        assert!(close(effect.freedom, 14.901_495_236_803_34), "{effect:?}");
+        // It is 3.04 standard errors, and the interval reaches 2.13.
         assert!(effect.is_clear());
     }
 

@@ -73,7 +73,8 @@ impl Standing {
         (!self.errors.is_empty()).then(|| mean(&self.errors))
     }
 
-    /// Whether the mean loss is within two standard errors of the first policy's, if that is known.
+    /// Whether the 95 % interval of the difference from the first policy's mean loss includes 0, if that is
+    /// known.
     pub fn is_equal(&self) -> Option<bool> {
         self.difference.map(|it| !it.is_clear())
     }
@@ -112,10 +113,22 @@ impl HalvingResult {
         self.standings.first().filter(|it| it.mean_loss().is_some())
     }
 
-    /// The policies, other than the first, whose losses are equal to its within noise.
-    pub fn equals(&self) -> impl Iterator<Item = &Standing> {
+    /// The policies, other than the first, whose losses are equal to its within noise; `None` if that is
+    /// not known ([`why_unknown`](Self::why_unknown)).
+    pub fn equals(&self) -> Option<Vec<&Standing>> {
+        self.winner()?.difference?;
         let others = self.standings.iter().skip(1);
-        others.filter(|it| it.is_equal() == Some(true))
+        Some(others.filter(|it| it.is_equal() == Some(true)).collect())
+    }
+
+    /// Why it is not known which policies are equal within noise, for people; `None` if it is known, or if
+    /// all have diverged.
+    pub fn why_unknown(&self) -> Option<&'static str> {
+        let winner = self.winner().filter(|it| it.difference.is_none())?;
+        Some(match winner.losses.len() {
+            1 => "a single seed does not tell which differences are noise",
+            _ => "no other policy has finished all of its trainings",
+        })
     }
 }
 
@@ -147,7 +160,8 @@ fn compare(standings: &mut [Standing]) {
     let freedom = ((complete.len() - 1) * (seeds - 1)) as f64;
     let standard_error = (squares / freedom * 2.0 / seeds as f64).sqrt();
     for (standing, mean) in complete.iter_mut().zip(&of_policy) {
-        standing.difference = Some(Estimate::new(mean - of_policy[0], standard_error));
+        let difference = mean - of_policy[0];
+        standing.difference = Some(Estimate::new(difference, standard_error, freedom));
     }
 }
 
@@ -191,9 +205,26 @@ mod tests {
         let difference = result.standings[3].difference.unwrap();
         assert!((difference.standard_error - expected).abs() < 1e-12);
         assert!((difference.value - 0.2).abs() < 1e-12);
-        let equals: Vec<_> = result.equals().map(|it| it.entrant).collect();
-        assert_eq!(equals, [1]);
+        // With three degrees of freedom, the interval reaches 3.18 standard errors, which are 0.0365. So 0.1
+        // is not clear of noise, although it is more than two of them.
+        assert!((difference.freedom - 3.0).abs() < 1e-12);
+        let equals = result.equals().unwrap();
+        let equals: Vec<_> = equals.iter().map(|it| it.entrant).collect();
+        assert_eq!(equals, [1, 0]);
+        assert_eq!(result.why_unknown(), None);
         assert!(result.effects.is_empty());
+    }
+
+    #[test]
+    fn a_single_seed_does_not_tell_what_is_noise() {
+        let one = result(&[&[Some(0.45)], &[Some(0.39)]]);
+        assert_eq!(one.winner().unwrap().entrant, 1);
+        assert_eq!(one.equals(), None);
+        let why = "a single seed does not tell which differences are noise";
+        assert_eq!(one.why_unknown(), Some(why));
+        let alone = result(&[&[Some(0.45), Some(0.39)], &[None, None]]);
+        let why = "no other policy has finished all of its trainings";
+        assert_eq!((alone.equals(), alone.why_unknown()), (None, Some(why)));
     }
 
     #[test]
@@ -202,8 +233,8 @@ mod tests {
         let order: Vec<_> = result.standings.iter().map(|it| it.entrant).collect();
         assert_eq!(order, [1, 0, 2]);
         assert_eq!(result.standings[1].mean_loss(), None);
-        assert_eq!(result.equals().count(), 0);
+        assert_eq!(result.equals(), None);
         let none = super::tests::result(&[&[None], &[None]]);
-        assert_eq!(none.winner(), None);
+        assert_eq!((none.winner(), none.why_unknown()), (None, None));
     }
 }

@@ -188,7 +188,7 @@ impl Halving<'_> {
         for entrant in entrants {
             let line = progress.entrants.len();
             match recorded.get(line) {
-                Some(found) if found == entrant => {}
+                Some(found) if found.is_same(entrant) => {}
                 Some(_) => {
                     let message = format!(
                         "{}, line {}: expected {} in rung {}, found a different policy: choose a \
@@ -196,7 +196,7 @@ impl Halving<'_> {
                         log.path().display(),
                         line + 1,
                         entrant.name(),
-                        entrant.rung
+                        entrant.rung.saturating_add(1)
                     );
                     return Err(FileError::new(FileErrorKind::Damaged, message).into());
                 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::VERSION;
 use crate::config::{CommonConfig, RunConfig};
-use crate::halving::{HalvingResult, Origin};
+use crate::halving::{HalvingResult, Origin, Standing};
 
 /// The policy of these sub-policies, with its provenance.
 pub(super) fn merged(
@@ -38,12 +38,19 @@ pub(super) fn winner(config: &RunConfig, rule: Rule, result: &HalvingResult) -> 
             Origin::Model => "proposed by the additive model".to_owned(),
             Origin::Random => "drawn at random".to_owned(),
         };
-        let equals: Vec<_> = result.equals().map(|it| &it.name).collect();
+        let names = |equals: Vec<&Standing>| -> Vec<_> {
+            equals.iter().map(|it| it.name.clone()).collect()
+        };
+        // Not an empty list, if it is not known.
+        let equals = match result.equals().map(names) {
+            Some(equals) => json!(equals),
+            None => json!(result.why_unknown()),
+        };
         facts["objective"] = json!("train");
         facts["winner"] = json!(origin);
         facts["validation_losses"] = json!(winner.losses);
         facts["validation_errors"] = json!(winner.errors);
-        facts["equal_within_noise"] = json!(equals);
+        facts["equal_within_noise"] = equals;
     }
     with_facts(&config.common, "", rule, &facts)
 }

@@ -326,6 +326,58 @@ fn halving_that_is_stopped_anywhere_has_the_same_policy_and_repeats_nothing() {
     assert_eq!((plan.images_to_train, plan.images_to_classify), (0, 0));
 }
 
+/// The policies of density matching and of the audit are recorded with the name of the data set.
+#[test]
+fn halving_continues_after_its_data_set_has_moved() {
+    let mut config = audited();
+    config.search = halving().search;
+    let mut whole = backend(rotating_helps);
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &config, &mut whole).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = backend(rotating_helps);
+    // In the last rung, before the final training.
+    first.budget = Some(whole.epochs + whole.scored - 10);
+    let stopped = run(folder.path(), &config, &mut first).unwrap_err();
+    assert_eq!(stopped.kind(), RunErrorKind::Stopped);
+    let recorded = entrants(folder.path());
+    assert!(recorded.iter().any(|it| it.rung == 2), "{recorded:?}");
+    config.common.data = "folder:moved".into();
+    let found = result(folder.path(), &config, &mut backend(rotating_helps));
+    assert_eq!(found.standings.len(), 7);
+    assert_eq!(entrants(folder.path()), recorded);
+}
+
+#[test]
+fn a_single_seed_does_not_tell_what_is_noise() {
+    let (folder, mut config) = (tempfile::tempdir().unwrap(), halving());
+    halving_in(&mut config).seeds = NonZeroUsize::MIN;
+    let found = result(folder.path(), &config, &mut backend(rotating_helps));
+    assert_eq!(found.equals(), None);
+    let policy = Policy::parse(policy_of(folder.path()).as_bytes()).unwrap();
+    let equals: Option<String> = policy.provenance.get("equal_within_noise");
+    assert_eq!(equals.as_deref(), found.why_unknown());
+    assert!(equals.unwrap().contains("single seed"));
+}
+
+/// An image of each class is held out, which leaves one to search on.
+#[test]
+fn parts_that_have_too_few_images_can_be_skipped() {
+    let labels = vec![0, 0, 1, 1];
+    let audit = audited().audit_fold(&labels).unwrap_err().to_string();
+    assert!(audit.contains("too few"), "{audit}");
+    assert!(
+        audit.ends_with("or skip the audit with --no-audit"),
+        "{audit}"
+    );
+    let density = halving().folds(&labels).unwrap_err().to_string();
+    let advice = "or skip the search by density matching with --no-density";
+    assert!(
+        density.contains("too few") && density.ends_with(advice),
+        "{density}"
+    );
+}
+
 #[test]
 fn a_log_of_different_policies_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
@@ -337,7 +389,7 @@ fn a_log_of_different_policies_is_rejected() {
     fs::write(&log, lines.concat()).unwrap();
     let error = run(folder.path(), &halving(), &mut backend(rotating_helps));
     let message = error.unwrap_err().to_string();
-    let expected = "line 3: expected entrant 2 in rung 0, found a different policy";
+    let expected = "line 3: expected entrant 2 in rung 1, found a different policy";
     assert!(message.contains(expected), "{message}");
 }
 

@@ -125,6 +125,8 @@ impl Report {
                 let size = fs::metadata(file).map_or(0, |file| file.len());
                 let mut findings = findings(&plugin, size, deadline);
                 findings.push(names_are_unique(&plugin, others));
+                // The next plugin may need the memory.
+                plugin.drop_instance();
                 (info(&plugin, size), findings)
             }
             Err(error) => {

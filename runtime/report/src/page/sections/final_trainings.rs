@@ -8,7 +8,7 @@ use faa_search::summary::{
 };
 use maud::{Markup, html};
 
-use super::{scrolling, where_it_diverged};
+use super::{columns, scrolling, where_it_diverged};
 use crate::page::chart::{Axis, Plot, Rows};
 use crate::page::record::{FinalRecord, Record};
 use crate::page::text::{count, out_of, percent};
@@ -92,10 +92,7 @@ fn table(results: &[FinalResult], comparisons: &[Comparison], seeds: Option<usiz
             caption { "Test error: mean ± sample standard deviation over seeds" }
             thead {
                 tr {
-                    th scope="col" { "Augmentation" }
-                    th scope="col" { "Trained with" }
-                    th.number scope="col" { "Error" }
-                    th.number scope="col" { "Seeds" }
+                    (columns(&["Augmentation", "Trained with"], &["Error", "Seeds"]))
                     @if !comparisons.is_empty() {
                         th.number scope="col" { "Policy minus this, points (95\u{a0}%)" }
                     }
@@ -152,13 +149,7 @@ fn by_class(results: &[FinalResult]) -> Markup {
         table {
             caption { "Test error by class: means over seeds" }
             thead {
-                tr {
-                    th scope="col" { "Class" }
-                    th.number scope="col" { "Test images" }
-                    th.number scope="col" { (base.name()) }
-                    th.number scope="col" { (Augmentation::Policy.name()) }
-                    th.number scope="col" { "Change, points" }
-                }
+                tr { (columns(&["Class"], &["Test images", base.name(), Augmentation::Policy.name(), "Change, points"])) }
             }
             tbody {
                 @for class in largest_changes(&changes, each) { (class_row(class)) }

@@ -9,7 +9,7 @@ use faa_search::halving::{
 use faa_search::statistics::{mean, sample_deviation};
 use maud::{Markup, html};
 
-use super::{Sign, Swatch, callout, legend, scrolling};
+use super::{Sign, Swatch, callout, columns, legend, scrolling};
 use crate::page::chart::{Axis, Plot, Rows};
 use crate::page::record::Record;
 use crate::page::text::{count, counted, percent};
@@ -23,8 +23,11 @@ pub(in crate::page) fn winner(record: &Record) -> Option<(&'static str, String, 
     record.policy.as_ref()?;
     let result = result(record, config);
     let winner = result.winner()?;
-    let equals = result.equals().count();
-    let more = format!("{}; {equals} others equal within noise", winner.name);
+    let noise = match (result.equals(), result.why_unknown()) {
+        (Some(equals), _) => format!("{} others equal within noise", equals.len()),
+        (None, why) => why.unwrap_or_default().to_owned(),
+    };
+    let more = format!("{}; {noise}", winner.name);
     Some((
         "Lowest validation loss",
         format!("{:.4}", winner.mean_loss()?),
@@ -82,18 +85,17 @@ fn verdict(result: &HalvingResult) -> Markup {
         }
         _ => format!("{} has the lowest validation loss", winner.name),
     };
-    let equals: Vec<_> = result.equals().map(|it| it.name.as_str()).collect();
-    let is_known = winner.difference.is_some();
+    let equals = result.equals();
+    let names =
+        |equals: &[&Standing]| -> Vec<_> { equals.iter().map(|it| it.name.clone()).collect() };
     let body = html! {
-        @if !is_known {
-            "With a single seed or policy in the last rung, it is not known what noise would do."
-        } @else if equals.is_empty() {
-            "All others are worse by more than two standard errors."
-        } @else {
-            "Equal within noise: " (equals.join(", ")) "."
+        @match &equals {
+            None => { "It may be the best by chance: " (result.why_unknown().unwrap_or_default()) "." }
+            Some(equals) if equals.is_empty() => { "All others are worse by more than noise (95\u{a0}%)." }
+            Some(equals) => { "Equal within noise: " (names(equals).join(", ")) "." }
         }
     };
-    let is_sure = is_known && equals.is_empty();
+    let is_sure = equals.is_some_and(|equals| equals.is_empty());
     callout(
         if is_sure { Sign::Good } else { Sign::Open },
         &heading,
@@ -169,11 +171,7 @@ fn standings(standings: &[Standing]) -> Markup {
             caption { "The last rung: mean ± sample standard deviation over seeds" }
             thead {
                 tr {
-                    th scope="col" { "Policy" }
-                    th scope="col" { "Origin" }
-                    th.number scope="col" { "Validation loss" }
-                    th.number scope="col" { "Validation error" }
-                    th.number scope="col" { "Loss above the first" }
+                    (columns(&["Policy", "Origin"], &["Validation loss", "Validation error", "Loss above the first"]))
                     th scope="col" { "Compared with the first" }
                 }
             }
@@ -239,7 +237,7 @@ fn effects_figure(effects: &[Effect]) -> Markup {
     }
     furthest.sort_by(|(_, a), (_, b)| b.error.value.total_cmp(&a.error.value));
     let ends = |it: Estimate| {
-        let margin = 2.0 * it.standard_error;
+        let margin = it.margin();
         [it.value - margin, it.value + margin].map(|end| 100.0 * end)
     };
     let all = furthest
@@ -270,8 +268,8 @@ fn effects_figure(effects: &[Effect]) -> Markup {
             h3 { "What each op does" }
             (rows.svg("The effect of each op on the validation error", "validation error, points", &drawn))
             figcaption {
-                "Up to the furthest end that was trained, compared with off; ± two standard errors. To "
-                "the right of 0, the op costs. A full mark is clear of noise."
+                "Up to the furthest end that was trained, compared with off; 95\u{a0}% intervals. To the "
+                "right of 0, the op costs. A full mark is clear of noise."
             }
         }
     }
@@ -285,12 +283,7 @@ fn explanation(result: &HalvingResult) -> Markup {
         table {
             caption { "What each op does, by an additive model of all short trainings" }
             thead {
-                tr {
-                    th scope="col" { "Change" }
-                    th.number scope="col" { "Policies" }
-                    th.number scope="col" { "Validation error, points" }
-                    th.number scope="col" { "Validation loss, nats" }
-                }
+                tr { (columns(&["Change"], &["Policies", "Validation error, points", "Validation loss, nats"])) }
             }
             tbody {
                 @for effect in result.effects.iter().take(MAX_ROWS) {
@@ -309,7 +302,7 @@ fn explanation(result: &HalvingResult) -> Markup {
     html! {
         h3 { "Explanation" }
         @if result.explanation.is_empty() {
-            p { "No effect differs from 0 by more than two standard errors." }
+            p { "No effect is clear of noise: all 95\u{a0}% intervals include 0." }
         } @else {
             ul { @for sentence in &result.explanation { li { (sentence) "." } } }
         }

@@ -4,7 +4,7 @@ use faa_op::{OpSet, ValueRange};
 use faa_policy::{Policy, Sampler, SamplerOp, Step, Strength};
 use maud::{Markup, html};
 
-use super::scrolling;
+use super::{columns, scrolling};
 use crate::page::evidence::Evidence;
 use crate::page::record::Record;
 use crate::page::text::{count, counted, significant, sub_policies};
@@ -120,9 +120,7 @@ fn sampler_body(policy: &Policy, sampler: &Sampler) -> Markup {
             caption { "Policy " code { (policy.name) } }
             thead {
                 tr {
-                    th scope="col" { "Op" }
-                    th.number scope="col" { "Lowest value" }
-                    th.number scope="col" { "Highest value" }
+                    (columns(&["Op"], &["Lowest value", "Highest value"]))
                     th scope="col" { "Mirrored about" }
                 }
             }

@@ -7,7 +7,7 @@ use faa_search::statistics::mean;
 use faa_search::trial::Trial;
 use maud::{Markup, html};
 
-use super::{Sign, Swatch, callout, legend, scrolling};
+use super::{Sign, Swatch, callout, columns, legend, scrolling};
 use crate::page::chart::{Axis, Plot};
 use crate::page::record::{FoldRecord, Record};
 use crate::page::text::{count, counted};
@@ -149,9 +149,7 @@ fn table<'a>(folds: impl Iterator<Item = &'a FoldRecord>, search: &SearchConfig)
         table {
             thead {
                 tr {
-                    @for heading in ["fold", "round", "candidates", "first", "second", "loss"] {
-                        th scope="col" { (heading) }
-                    }
+                    (columns(&["fold", "round", "candidates", "first", "second", "drop"], &[]))
                 }
             }
             tbody {

@@ -64,7 +64,7 @@ fn halving_is_drawn_and_explained() {
         &[
             "<h2>Successive halving</h2>",
             "No policy had a lower validation loss than the base augmentation alone",
-            "All others are worse by more than two standard errors.",
+            "All others are worse by more than noise (95\u{a0}%).",
             ">trivialaugment</text>",
             "Rotate up to 135 degrees costs ",
             "points of validation error compared with off.</li>",
@@ -78,6 +78,26 @@ fn halving_is_drawn_and_explained() {
     // Losses of 0.6 to 1.2 nats, and two columns.
     assert!(page.contains("class=\"line second dashed\""), "{page}");
     assert!(!page.contains("id=\"reward\""), "{page}");
+}
+
+#[test]
+fn a_single_seed_does_not_tell_what_is_noise() {
+    let run = halved();
+    // Without the second seeds of the last rung.
+    for entrant in [2, 8, 9] {
+        let training = run.0.path().join(format!("halving/rung-1/{entrant}-1"));
+        fs::remove_dir_all(training).unwrap();
+    }
+    let identity = r#"{"format": "faa-policy", "version": 1, "name": "found", "sampler":
+        {"count": 1, "bins": 31, "ops": [{"op": "Identity"}]}}"#;
+    let page = run.put("policy.json", identity).page();
+    let why = "a single seed does not tell which differences are noise";
+    let best = format!("It may be the best by chance: {why}.");
+    assert_has(
+        &page,
+        &[&format!("base; {why}"), &best, "<td>not known</td>"],
+    );
+    assert!(!page.contains("equal within noise"), "{page}");
 }
 
 #[test]
