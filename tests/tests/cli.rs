@@ -239,7 +239,7 @@ fn errors_name_the_problem_and_its_location() {
 
 #[test]
 fn help_has_examples_and_invalid_arguments_exit_with_2() {
-    for command in ["search", "apply", "ops", "doctor", "completions"] {
+    for command in ["search", "apply", "augment", "ops", "doctor", "completions"] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));
         assert_contains(&help, &["Example", &format!("faa-runtime {command}")]);
     }

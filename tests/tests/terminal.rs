@@ -96,6 +96,11 @@ fn names_of_images_and_folders() {
             .arg(format!("{EVIL}.json"))
             .arg(EVIL),
     );
+    folder.write(&format!("pets/{EVIL}/{EVIL}.png"), "no image");
+    for options in ["", "--skip-unreadable", "--skip-unreadable --json"] {
+        let augment = "augment --data folder:pets --policy policy.json --out more";
+        shown(&mut folder.faa_runtime(&format!("{augment} {options}")));
+    }
     shown(folder.faa_runtime("report").arg(EVIL));
     shown(folder.faa_runtime("eval --data glyphs").arg(EVIL));
 }

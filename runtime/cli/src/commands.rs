@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod augment;
 mod bench;
 mod completions;
 mod doctor;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Eval(Box<eval::Eval>),
     Report(report::Report),
     Apply(apply::Apply),
+    Augment(augment::Augment),
     Bench(bench::Bench),
     Ops(ops::Ops),
     #[command(subcommand)]
@@ -54,6 +56,7 @@ impl Command {
             Self::Eval(eval) => eval.run(),
             Self::Report(report) => report.run(),
             Self::Apply(apply) => apply.run(),
+            Self::Augment(augment) => augment.run(),
             Self::Bench(bench) => bench.run(),
             Self::Ops(ops) => ops.run(),
             Self::Policy(policy) => policy.run(),

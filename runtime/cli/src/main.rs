@@ -5,8 +5,10 @@
 
 mod arguments;
 mod commands;
+mod display;
 mod libtorch;
 mod measure;
+mod output_files;
 mod pictures;
 mod plugins;
 mod progress;

@@ -6,8 +6,37 @@ use std::path::Path;
 
 use anyhow::Result;
 use faa_op::{Channels, ImageMut, ImageRef};
+use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, RgbImage};
+
+/// A format of image files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Png,
+    /// Quality from 1 to 100.
+    Jpeg {
+        quality: u8,
+    },
+    /// Without loss.
+    Webp,
+}
+
+impl Encoding {
+    /// The extension of files of this format.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg { .. } => "jpg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// Whether a picture has alpha that this format does not.
+    pub(crate) fn drops_alpha(self, picture: &Picture) -> bool {
+        matches!(self, Self::Jpeg { .. }) && picture.0.color().has_alpha()
+    }
+}
 
 /// An 8-bit image in memory: grey, RGB or RGBA.
 #[derive(Clone)]
@@ -17,13 +46,17 @@ impl Picture {
     /// Reads an image file like those of data sets in folders: the format is detected from the content.
     /// Grey images stay grey, alpha is kept, and samples of more than 8 bits become 8 bits.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let image = faa_data::read_image(path)?;
+        Ok(Self::new(faa_data::read_image(path)?))
+    }
+
+    /// A decoded image: as [`read`](Self::read).
+    pub(crate) fn new(image: DynamicImage) -> Self {
         let color = image.color();
-        Ok(Self(match (color.has_color(), color.has_alpha()) {
+        Self(match (color.has_color(), color.has_alpha()) {
             (false, false) => image.into_luma8().into(),
             (true, false) => image.into_rgb8().into(),
             (_, true) => image.into_rgba8().into(),
-        }))
+        })
     }
 
     pub(crate) fn as_ref(&self) -> ImageRef<'_> {
@@ -52,9 +85,24 @@ impl Picture {
 
     /// The image as a PNG file.
     pub(crate) fn into_png(self) -> Result<Vec<u8>> {
-        let mut png = Cursor::new(Vec::new());
-        self.0.write_to(&mut png, ImageFormat::Png)?;
-        Ok(png.into_inner())
+        self.encoded(Encoding::Png)
+    }
+
+    /// The image as a file. JPEG has no alpha, so it is dropped, as where data sets are read.
+    pub(crate) fn encoded(&self, encoding: Encoding) -> Result<Vec<u8>> {
+        let mut file = Cursor::new(Vec::new());
+        match encoding {
+            Encoding::Png => self.0.write_to(&mut file, ImageFormat::Png)?,
+            Encoding::Webp => self.0.write_to(&mut file, ImageFormat::WebP)?,
+            Encoding::Jpeg { quality } => {
+                let encoder = JpegEncoder::new_with_quality(&mut file, quality);
+                match encoding.drops_alpha(self) {
+                    true => self.0.to_rgb8().write_with_encoder(encoder)?,
+                    false => self.0.write_with_encoder(encoder)?,
+                }
+            }
+        }
+        Ok(file.into_inner())
     }
 }
 

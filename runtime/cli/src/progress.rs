@@ -1,45 +1,35 @@
-//! Display of a run's progress on standard error: a bar on a terminal, otherwise plain lines.
+//! Display of a run's progress on standard error.
 
 use std::time::{Duration, Instant};
 
-use faa_op::text::clean_lines;
 use faa_search::Event;
 use faa_search::environment::Environment;
 use faa_search::event::Plan;
 use faa_search::layout::TrainingId;
 use faa_search::results::{JobRates, Rates};
-use faa_system::log_line;
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration};
 
-/// The minimum time between two lines of progress in plain output.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+use crate::display::Display;
 
 /// The maximum number of policies of a rung that are named.
 const MAX_NAMES: usize = 12;
 
 /// The state of the display.
 pub(crate) struct Progress {
-    bar: ProgressBar,
+    display: Display,
     rates: Rates,
     /// The part of the planned time that is done, in milliseconds at the plan's rates.
     done: u64,
     started: Instant,
-    last_line: Instant,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        bar.set_style(
-            ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}")
-                .expect("the template is valid"),
-        );
         let mut new = Self {
-            bar,
+            display: Display::new(),
             rates: Rates::new(1.0, 1.0),
             done: 0,
             started: Instant::now(),
-            last_line: Instant::now(),
         };
         // The first event takes a while with a large network.
         new.line("loading images and measuring the speed of this machine …");
@@ -211,7 +201,7 @@ impl Progress {
 
     /// Removes the bar.
     pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
+        self.display.end();
     }
 
     fn begin(&mut self, plan: &Plan) {
@@ -253,39 +243,31 @@ impl Progress {
         self.rates = plan.rates;
         // It is less than the estimate if not all jobs work all the time.
         let length = seconds_of(images, plan.rates);
-        self.bar.set_length((length * 1000.0) as u64);
+        self.display.set_length((length * 1000.0) as u64);
         self.started = Instant::now();
     }
 
     fn advance(&mut self, seconds: f64) {
         self.done += (seconds * 1000.0) as u64;
-        self.bar.set_position(self.done);
+        self.display.set_position(self.done);
     }
 
     /// Shows the current step, with the remaining time.
     fn step(&mut self, what: &str) {
         // The time comes first, so that a narrow terminal does not cut it off.
         let text = format!("{} left; {what}", HumanDuration(self.remaining()));
-        if !self.bar.is_hidden() {
-            self.bar.set_message(clean_lines(&text));
-        } else if self.last_line.elapsed() >= PLAIN_INTERVAL {
-            self.line(&text);
-        }
+        self.display.status(&text);
     }
 
     /// The remaining time, at the pace so far.
     fn remaining(&self) -> Duration {
-        let total = self.bar.length().unwrap_or(0).max(self.done);
+        let total = self.display.length().max(self.done);
         let pace = self.started.elapsed().as_secs_f64() / self.done.max(1) as f64;
         seconds((total - self.done) as f64 * pace)
     }
 
     fn line(&mut self, text: &str) {
-        self.last_line = Instant::now();
-        match self.bar.is_hidden() {
-            true => log_line!("{text}"),
-            false => self.bar.suspend(|| log_line!("{text}")),
-        }
+        self.display.line(text);
     }
 }
 

@@ -23,11 +23,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::assembly::{Assembly, Content};
-use crate::error::{DataError, DataErrorKind::Layout, Unreadable, name, shown, text_of};
-use crate::listing::{Classes, Listing, SplitFolder};
+use crate::error::{
+    DataError, DataErrorKind, DataErrorKind::Layout, Unreadable, name, shown, text_of,
+};
+use crate::listing::{ImageFolders, ImageSplit, Listing, SplitFolder};
 use crate::options::{LoadOptions, Preview, Selection};
 use entries::{Entry, Found, LIMITS};
 
@@ -42,18 +46,110 @@ pub(crate) fn load(
     options: &LoadOptions,
     selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
-    let listing = list(file, entries::list(file, LIMITS)?)?;
+    let listing = list(file, &entries::list(file, LIMITS)?)?;
     let path_of = |image: &Image| inside(file, &image.path);
     listing.load(options, selection, path_of, |images, assembly| {
         feed(file, images, assembly)
     })
 }
 
+/// The folders of images in an archive, with splits or without.
+pub(crate) fn image_folders(file: &Path) -> Result<ImageFolders<Image>, DataError> {
+    let entries = entries::list(file, LIMITS)?;
+    let mut unreadable = Vec::new();
+    let mut folders = |folder: &[u8]| class_folders(file, &entries, folder, &mut unreadable);
+    let has_splits = |entry: &Entry| entries::root_and_split(&entry.path).is_some();
+    let found = if entries.iter().any(has_splits) {
+        let root = root_of(file, &entries)?;
+        let mut splits = Vec::new();
+        for split in [ImageSplit::Train, ImageSplit::Test] {
+            let found = folders(&[&root, format!("{split}/").as_bytes()].concat())?;
+            splits.extend(found.map(|found| (Some(split), found)));
+        }
+        let beside = Vec::new();
+        ImageFolders { splits, beside }
+    } else {
+        let root = root_of_classes(&entries);
+        let found = folders(root)?.unwrap_or_default();
+        if found.classes.is_empty() {
+            // They are images without a class, or what is in place of them.
+            unreadable.clear();
+        }
+        ImageFolders::without_splits(found, || files_in(&entries, root))
+    };
+    match unreadable.is_empty() {
+        true => Ok(found),
+        false => Err(DataError::unreadable_files(unreadable)),
+    }
+}
+
+/// The path from the archive's root to its class folders: empty, or ending in `/`. It is the deepest folder
+/// that all files are in; if all of them are directly in that, they are of one class.
+fn root_of_classes(entries: &[Entry]) -> &[u8] {
+    let files = entries
+        .iter()
+        .filter(|it| matches!(it.found, Found::File(_)));
+    let folders = files.map(|file| parent(&file.path));
+    let common = folders.clone().reduce(|common, folder| {
+        let same = iter::zip(common, folder)
+            .take_while(|(a, b)| a == b)
+            .count();
+        parent(&common[..same])
+    });
+    let common = common.unwrap_or_default();
+    match folders.into_iter().all(|folder| folder == common) {
+        true => parent(common.strip_suffix(b"/").unwrap_or_default()),
+        false => common,
+    }
+}
+
+/// The path up to its last `/`, and with it.
+fn parent(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte == b'/');
+    &path[..end.map_or(0, |end| end + 1)]
+}
+
+/// The files directly in a folder, sorted by name.
+fn files_in(entries: &[Entry], folder: &[u8]) -> Vec<Image> {
+    let mut images = Vec::new();
+    for Entry { path, found } in entries {
+        if let (Found::File(entry), true) = (found, parent(path) == folder) {
+            let (path, entry) = (path.clone(), entry.clone());
+            images.push(Image { path, entry });
+        }
+    }
+    images.sort_by(|a, b| a.path.cmp(&b.path));
+    images
+}
+
+/// Passes the images with these numbers of entries to `take`, each with the position beside it, until that breaks.
+pub(crate) fn read(
+    file: &Path,
+    numbers: Vec<(u64, usize)>,
+    mut take: impl FnMut(usize, Content) -> ControlFlow<()>,
+) -> Result<(), DataError> {
+    let mut wanted: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (number, position) in numbers {
+        wanted.entry(number).or_default().push(position);
+    }
+    let mut is_over = false;
+    let read = entries::read(file, LIMITS, &wanted, |images| {
+        let mut images = images.into_iter();
+        is_over = images.any(|(position, content)| take(position, content).is_break());
+        match is_over {
+            // Any error ends the reading.
+            true => Err(DataError::new(DataErrorKind::Usage, String::new())),
+            false => Ok(()),
+        }
+    });
+    if is_over { Ok(()) } else { read }
+}
+
 /// An image, or what is in place of one.
-struct Image {
-    path: Vec<u8>,
+pub(crate) struct Image {
+    pub(crate) path: Vec<u8>,
     /// The number of its entry, or why it is not used.
-    entry: Result<u64, Cow<'static, str>>,
+    pub(crate) entry: Result<u64, Cow<'static, str>>,
 }
 
 fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), DataError> {
@@ -64,89 +160,72 @@ fn feed(file: &Path, images: &[Image], assembly: &mut Assembly) -> Result<(), Da
             Err(reason) => assembly.add(&[(index, Content::Refused(reason.to_string()))])?,
         }
     }
-    entries::read(file, LIMITS, &wanted, |images| assembly.add(images))
+    entries::read(file, LIMITS, &wanted, |images| assembly.add(&images))
 }
 
-/// The images of one split, by class and file name.
-#[derive(Default)]
-struct Files {
-    classes: BTreeMap<String, BTreeMap<Vec<u8>, Image>>,
-    beside: Vec<String>,
-}
-
-fn list(file: &Path, entries: Vec<Entry>) -> Result<Listing<Image>, DataError> {
-    let root = root_of(file, &entries)?;
-    let (mut train, mut test): (Option<Files>, Option<Files>) = (None, None);
+fn list(file: &Path, entries: &[Entry]) -> Result<Listing<Image>, DataError> {
+    let root = root_of(file, entries)?;
+    let mut splits = [None, None];
     let mut unreadable = Vec::new();
-    for Entry { path, found } in entries {
-        let Some(inner) = path.strip_prefix(root.as_slice()) else {
-            continue;
-        };
-        let parts: Vec<&[u8]> = inner.split(|&byte| byte == b'/').collect();
-        let split = match parts[0] {
-            b"train" => &mut train,
-            b"test" => &mut test,
-            _ => continue,
-        };
-        match (parts.as_slice(), found) {
-            ([_], Found::Folder) => {
-                split.get_or_insert_default();
-            }
-            ([_, class], Found::Folder) => {
-                let class = class_name(file, &path, class)?;
-                split
-                    .get_or_insert_default()
-                    .classes
-                    .entry(class)
-                    .or_default();
-            }
-            ([_, _], Found::File(Err(reason))) => {
-                let path = inside(file, &path);
-                unreadable.push(Unreadable {
-                    path,
-                    reason: reason.into(),
-                });
-            }
-            ([_, file], Found::File(Ok(_))) => {
-                let file = String::from_utf8_lossy(file).into_owned();
-                split.get_or_insert_default().beside.push(file);
-            }
-            ([_, class, image], Found::File(entry)) => {
-                let (name, folder) = (image.to_vec(), &path[..path.len() - image.len() - 1]);
-                let class = class_name(file, folder, class)?;
-                let images = split
-                    .get_or_insert_default()
-                    .classes
-                    .entry(class)
-                    .or_default();
-                if let Some(first) = images.insert(name, Image { path, entry }) {
-                    let words = "is in the archive twice; create an archive that has it once";
-                    return Err(DataError::of(Layout, &inside(file, &first.path), words));
-                }
-            }
-            ([_, _, _, deeper @ ..], _) => {
-                let below: usize = deeper.iter().map(|part| part.len() + 1).sum();
-                let folder = &path[..path.len() - below];
-                return Err(DataError::nested_folder(&inside(file, folder)));
-            }
-            // In place of a split.
-            _ => {}
-        }
+    for (split, name) in splits.iter_mut().zip(["train/", "test/"]) {
+        let folder = [root.as_slice(), name.as_bytes()].concat();
+        *split = class_folders(file, entries, &folder, &mut unreadable)?;
     }
     if !unreadable.is_empty() {
         return Err(DataError::unreadable_files(unreadable));
     }
     let locate = |inner: &str| inside(file, &[root.as_slice(), inner.as_bytes()].concat());
-    let sorted = |files: Files| {
-        let classes = files.classes.into_iter();
-        let classes: Classes<Image> = classes
-            .map(|(class, images)| (class, images.into_values().collect()))
-            .collect();
-        let mut beside = files.beside;
-        beside.sort_unstable();
-        SplitFolder { classes, beside }
-    };
-    Listing::new(file, locate, [train.map(sorted), test.map(sorted)])
+    Listing::new(file, locate, splits)
+}
+
+/// The class folders in a folder of an archive, whose path is empty or ends in `/`; `None` if there is no such
+/// folder. What is in place of a class folder and not a file goes to `unreadable`.
+fn class_folders(
+    file: &Path,
+    entries: &[Entry],
+    folder: &[u8],
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Option<SplitFolder<Image>>, DataError> {
+    let mut classes: BTreeMap<String, BTreeMap<Vec<u8>, Image>> = BTreeMap::new();
+    let (mut beside, mut exists) = (Vec::new(), false);
+    for Entry { path, found } in entries {
+        exists |= matches!(found, Found::Folder) && folder.strip_suffix(b"/") == Some(path);
+        let Some(inner) = path.strip_prefix(folder) else {
+            continue;
+        };
+        exists = true;
+        let parts: Vec<&[u8]> = inner.split(|&byte| byte == b'/').collect();
+        match (parts.as_slice(), found) {
+            ([class], Found::Folder) => {
+                classes.entry(class_name(file, path, class)?).or_default();
+            }
+            ([_], Found::File(Err(reason))) => unreadable.push(Unreadable {
+                path: inside(file, path),
+                reason: reason.to_string(),
+            }),
+            ([name], Found::File(Ok(_))) => beside.push(String::from_utf8_lossy(name).into_owned()),
+            ([class, image], Found::File(entry)) => {
+                let class = class_name(file, &path[..path.len() - image.len() - 1], class)?;
+                let (path, entry) = (path.clone(), entry.clone());
+                let images = classes.entry(class).or_default();
+                if let Some(first) = images.insert(image.to_vec(), Image { path, entry }) {
+                    let words = "is in the archive twice; create an archive that has it once";
+                    return Err(DataError::of(Layout, &inside(file, &first.path), words));
+                }
+            }
+            ([_, _, deeper @ ..], _) => {
+                let below: usize = deeper.iter().map(|part| part.len() + 1).sum();
+                let folder = &path[..path.len() - below];
+                return Err(DataError::nested_folder(&inside(file, folder)));
+            }
+            ([], _) => unreachable!("a path has a part"),
+        }
+    }
+    let classes = classes.into_iter();
+    let classes = classes.map(|(class, images)| (class, images.into_values().collect()));
+    let classes = classes.collect();
+    beside.sort_unstable();
+    Ok(exists.then_some(SplitFolder { classes, beside }))
 }
 
 /// The path from the archive's root to both splits: empty, or ending in `/`. If they are nowhere
@@ -191,6 +270,6 @@ fn class_name(file: &Path, folder: &[u8], class: &[u8]) -> Result<String, DataEr
 }
 
 /// The name in messages of something within an archive.
-fn inside(file: &Path, inner: &[u8]) -> PathBuf {
+pub(crate) fn inside(file: &Path, inner: &[u8]) -> PathBuf {
     format!("{}: {}", shown(file), text_of(inner)).into()
 }

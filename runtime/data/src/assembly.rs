@@ -32,6 +32,7 @@ pub(crate) fn batch() -> usize {
 }
 
 /// Where the bytes of an image are.
+#[derive(Debug)]
 pub(crate) enum Content {
     /// In the file that the path names.
     OnDisk,

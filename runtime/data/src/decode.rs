@@ -79,7 +79,7 @@ fn scaled(image: DynamicImage, side: Option<u32>) -> RgbImage {
     }
 }
 
-fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
     let (file, length) = open_regular(path, File::options().read(true))?;
     if length > MAX_BYTES {
         return Err(Refusal::file_too_large(length));
@@ -90,7 +90,7 @@ fn content(path: &Path) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Decodes; a panic is a refusal.
-fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
+pub(crate) fn decode_or_refuse(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     // There are many decoders, and their input is hostile. A panic must cost the file, not the run.
     let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes)));
     decoded.unwrap_or_else(|_| Err(Refusal("its decoder failed on it".into())))

@@ -19,7 +19,7 @@ use faa_system::is_litter;
 
 use crate::assembly::{self, Assembly, Content};
 use crate::error::{DataError, DataErrorKind::Layout};
-use crate::listing::{Classes, Listing, SplitFolder};
+use crate::listing::{Classes, ImageFolders, ImageSplit, Listing, SplitFolder};
 use crate::options::{LoadOptions, Preview, Selection};
 
 #[cfg(test)]
@@ -46,6 +46,34 @@ fn feed(images: &[PathBuf], assembly: &mut Assembly) -> Result<(), DataError> {
         .collect();
     let mut batches = images.chunks(assembly::batch());
     batches.try_for_each(|batch| assembly.add(batch))
+}
+
+/// The folders of images in a folder, with splits or without.
+pub(crate) fn image_folders(folder: &Path) -> Result<ImageFolders<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        let words = "is not a folder; a data set is DIR/<class>/*, or DIR/train/<class>/* and \
+                     DIR/test/<class>/*";
+        return Err(DataError::of(Layout, folder, words));
+    }
+    let (mut splits, mut beside) = (Vec::new(), Vec::new());
+    for path in visible_entries(folder)?.iter().filter(|path| path.is_dir()) {
+        let name = path.file_name().unwrap_or_default();
+        let mut known = [ImageSplit::Train, ImageSplit::Test].into_iter();
+        let split = known.find(|split| name == split.to_string().as_str());
+        // A class may be called `train`.
+        if split.is_some() && visible_entries(path)?.iter().any(|path| path.is_dir()) {
+            splits.extend(list(path)?.map(|found| (split, found)));
+        } else {
+            beside.push(name.to_string_lossy().into_owned());
+        }
+    }
+    if !splits.is_empty() {
+        splits.sort_by_key(|(split, _)| *split);
+        return Ok(ImageFolders { splits, beside });
+    }
+    let all = visible_entries(folder)?;
+    let found = list(folder)?.unwrap_or_default();
+    Ok(ImageFolders::without_splits(found, || all))
 }
 
 /// What is in a split; `None` if it does not exist.

@@ -1,6 +1,7 @@
 //! The images of a data set by split and class, wherever its files are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
@@ -18,6 +19,51 @@ pub(crate) struct SplitFolder<T> {
     pub(crate) classes: Classes<T>,
     /// The names of the files beside the class folders.
     pub(crate) beside: Vec<String>,
+}
+
+impl<T> Default for SplitFolder<T> {
+    fn default() -> Self {
+        let (classes, beside) = (Classes::new(), Vec::new());
+        Self { classes, beside }
+    }
+}
+
+/// What a data set has of splits and classes.
+pub(crate) struct ImageFolders<T> {
+    /// Where there are no class folders, the only class has no name.
+    pub(crate) splits: Vec<(Option<ImageSplit>, SplitFolder<T>)>,
+    /// The names of the folders beside the splits.
+    pub(crate) beside: Vec<String>,
+}
+
+impl<T> ImageFolders<T> {
+    /// Those of a data set without splits. If it has no class folders, `all` are its images.
+    pub(crate) fn without_splits(mut found: SplitFolder<T>, all: impl FnOnce() -> Vec<T>) -> Self {
+        if found.classes.is_empty() {
+            found.classes.insert(String::new(), all());
+            found.beside.clear();
+        }
+        let (splits, beside) = (vec![(None, found)], Vec::new());
+        Self { splits, beside }
+    }
+}
+
+/// A split of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ImageSplit {
+    /// The images to train on.
+    Train,
+    /// The images to measure results on.
+    Test,
+}
+
+impl fmt::Display for ImageSplit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
 }
 
 pub(crate) struct Listing<T> {
@@ -131,7 +177,7 @@ impl<T> Listing<T> {
 }
 
 /// That files beside the class folders are not used.
-fn unused(split: &Path, beside: &[String]) -> Option<String> {
+pub(crate) fn unused(split: &Path, beside: &[String]) -> Option<String> {
     const MAX_NAMED: usize = 3;
     let named: Vec<_> = beside
         .iter()

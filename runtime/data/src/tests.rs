@@ -68,7 +68,7 @@ impl Files {
     }
 
     /// The folder, and an archive of it.
-    fn specs(&self) -> [DataSpec; 2] {
+    pub(crate) fn specs(&self) -> [DataSpec; 2] {
         let [folder, archive] = ["set", "set.tar"].map(|name| self.0.path().join(name));
         let mut builder = tar::Builder::new(fs::File::create(&archive).unwrap());
         builder.append_dir_all("", &folder).unwrap();
@@ -77,7 +77,7 @@ impl Files {
     }
 
     /// What the folder and the archive give, which must agree.
-    fn both<T: PartialEq + std::fmt::Debug>(
+    pub(crate) fn both<T: PartialEq + std::fmt::Debug>(
         &self,
         load: impl Fn(&DataSpec) -> Result<T, DataError>,
     ) -> Result<T, DataError> {

@@ -2,6 +2,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::regular::open_regular;
 
 /// The prefix of the names of files that are being written. A kill may leave such a file.
@@ -14,17 +16,37 @@ pub const PARTIAL_PREFIX: &str = ".partial-";
 ///
 /// Those of the operating system; the old content is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = folder_of(path);
+    let file = partial(path, content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_name(path);
+    Ok(())
+}
+
+/// Writes a file that does not exist, as a whole: a kill leaves all of it or nothing under this name. Unlike
+/// [`write_whole`], this does not wait for the disk, for which a program that writes thousands of images
+/// would wait most of its time. So a power cut may leave the file empty.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] if there is something of this name, which is then unchanged; and those
+/// of the operating system.
+pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    partial(path, content)?.persist_noclobber(path)?;
+    Ok(())
+}
+
+/// A file beside the one at `path`, with this content.
+fn partial(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default. This one has the usual permissions, limited by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(PARTIAL_PREFIX).tempfile_in(folder)?;
+    let mut file = builder
+        .prefix(PARTIAL_PREFIX)
+        .tempfile_in(folder_of(path))?;
     file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync(folder);
-    Ok(())
+    Ok(file)
 }
 
 /// Creates a folder and those above it that are missing, so that a power cut does not undo it.
@@ -59,7 +81,7 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 }
 
 /// Syncs the name of a file that was created or renamed, so that it is there after a power failure.
-pub(crate) fn sync_name(path: &Path) {
+pub fn sync_name(path: &Path) {
     sync(folder_of(path));
 }
 
@@ -116,6 +138,17 @@ pub(crate) mod tests {
         write_whole(&path, b"old").unwrap();
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_new(&path, b"first").unwrap();
+        let error = write_new(&path, b"second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

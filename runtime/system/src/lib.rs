@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cache;
+mod checksum;
 mod digest;
 mod files;
 mod home;
@@ -14,8 +15,9 @@ mod regular;
 mod signals;
 
 pub use cache::{cache_folder, cache_folder_by};
+pub use checksum::{has_checksum, with_checksum};
 pub use digest::fnv1a;
-pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, write_whole};
+pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, sync_name, write_new, write_whole};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;

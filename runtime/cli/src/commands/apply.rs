@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,11 +8,11 @@ use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
 use faa_policy::{Executor, Plan, PlannedStep, Workspace};
 use faa_system::{create_folder, log_line, write_whole};
 use serde_json::{Value, json};
-use unicode_normalization::UnicodeNormalization;
 
 use super::one_op::OneOp;
 use super::{Usage, find_policy, print};
 use crate::arguments::in_range;
+use crate::output_files::{folded, has_content};
 use crate::pictures::{ContactSheet, Picture};
 use crate::plugins::PluginOptions;
 
@@ -274,10 +273,9 @@ impl Apply {
                 .ok_or_else(|| anyhow!("{} is not a file", input.display()))?;
             let mut name = stem.to_owned();
             name.push(".png");
-            let key = name.to_string_lossy().nfc().collect::<String>();
+            let key = folded(&name.to_string_lossy());
             let output = self.out.join(name);
-            if let Some((other, same)) = sources.insert(key.to_lowercase(), (input, output.clone()))
-            {
+            if let Some((other, same)) = sources.insert(key, (input, output.clone())) {
                 let differs = match same == output {
                     true => String::new(),
                     false => format!(" or {}, one file on some systems", same.display()),
@@ -293,12 +291,6 @@ impl Apply {
         }
         Ok(outputs)
     }
-}
-
-/// Whether a file has this content.
-fn has_content(file: &Path, content: &[u8]) -> bool {
-    let has_length = |data: Metadata| data.is_file() && data.len() == content.len() as u64;
-    file.metadata().is_ok_and(has_length) && fs::read(file).is_ok_and(|found| found == content)
 }
 
 impl Source {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
@@ -145,7 +146,7 @@ pub(super) fn read(
     file: &Path,
     limits: Limits,
     wanted: &HashMap<u64, Vec<usize>>,
-    mut take: impl FnMut(&[(usize, Content)]) -> Result<(), DataError>,
+    mut take: impl FnMut(Vec<(usize, Content)>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let (mut batch, mut held) = (Vec::new(), 0);
     let mut missing = wanted.len();
@@ -159,8 +160,8 @@ pub(super) fn read(
             held += bytes.len();
             batch.push((index, Content::Held(bytes.clone())));
             if held >= limits.held || batch.len() >= assembly::batch() {
-                take(&batch).map_err(Failure::Set)?;
-                (held, batch) = (0, Vec::new());
+                take(mem::take(&mut batch)).map_err(Failure::Set)?;
+                held = 0;
             }
         }
         Ok(())
@@ -169,7 +170,7 @@ pub(super) fn read(
         let words = "has changed while it was read; try again";
         return Err(DataError::of(DataErrorKind::Damaged, file, words));
     }
-    take(&batch)
+    take(batch)
 }
 
 /// Calls `look` with the number and the content of every entry.

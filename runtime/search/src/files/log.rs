@@ -2,10 +2,10 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use faa_system::with_checksum;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checksum::with_checksum;
 use super::error::{FileError, REPEAT};
 use super::whole::{Files, open, parse, read};
 

@@ -2,11 +2,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use faa_system::{PARTIAL_PREFIX, open_regular, open_to_append, write_whole};
+use faa_system::{
+    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, with_checksum, write_whole,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checksum::{is_intact, with_checksum};
 use super::error::{FileError, MAX_BYTES, REPEAT};
 use super::fault::FaultPoint;
 
@@ -111,7 +112,7 @@ pub(crate) fn parse<T: DeserializeOwned>(
         let line = line.unwrap_or(error.line());
         FileError::damaged(path, line, &error.to_string(), advice)
     })?;
-    match is_intact(json) {
+    match has_checksum(json) {
         true => Ok(value),
         false => {
             let reason = "its checksum does not match its content";

@@ -1,12 +1,19 @@
-use faa_system::fnv1a;
+use crate::fnv1a;
 
 const KEY: &str = "\"checksum\"";
 
 /// A JSON object, on one line or indented, with the digest of its text as the last key, and a newline.
 ///
+/// ```
+/// let line = faa_system::with_checksum(r#"{"copy":1}"#);
+/// assert!(faa_system::has_checksum(line.as_bytes()));
+/// assert!(!faa_system::has_checksum(line.replace('1', "2").as_bytes()));
+/// ```
+///
 /// # Panics
 ///
 /// If it is not an object.
+#[must_use]
 pub fn with_checksum(object: &str) -> String {
     let object = object.trim_end();
     let (comma, colon, end) = match object.contains('\n') {
@@ -21,7 +28,8 @@ pub fn with_checksum(object: &str) -> String {
 }
 
 /// Whether a JSON object has the checksum that [`with_checksum`] has given it.
-pub(super) fn is_intact(object: &[u8]) -> bool {
+#[must_use]
+pub fn has_checksum(object: &[u8]) -> bool {
     let mut windows = object.windows(KEY.len());
     let Some(end) = windows.rposition(|window| window == KEY.as_bytes()) else {
         return false;

@@ -1,0 +1,324 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use faa_data::{DataSpec, ImageFiles};
+use faa_policy::Policy;
+use faa_system::{PARTIAL_PREFIX, create_folder, fnv1a, is_litter, log_line};
+use serde_json::{Value, json};
+
+use self::images::Images;
+use self::manifest::{Header, Manifest};
+use self::outputs::{MANIFEST, Outputs, Splits};
+use self::report::Report;
+use super::{Stopped, Usage, find_policy};
+use crate::arguments::{in_range, one_of};
+use crate::pictures::Encoding;
+use crate::plugins::{KnownOps, PluginOptions};
+
+mod check;
+mod images;
+mod manifest;
+mod outputs;
+mod report;
+mod work;
+
+/// Augment a whole folder or tar file of images, several times, into class folders.
+#[derive(Args)]
+#[command(after_help = "\
+The data set has class folders, in the splits train and test or without splits;
+or only images. Class folders and splits are kept: train/cats/tom.jpg becomes
+train/cats/tom-0.png, tom-1.png and so on. With splits, only train is augmented,
+unless --split says otherwise; --keep copies the files of both, so DIR is a data
+set again. Two images whose outputs would have one name are an error.
+
+Copy C of an image is the draw with epoch C and with the image's index in its
+split, sorted by class and name. The same seed, epoch and index give the same
+pixels in Rust and Python. DIR/manifest.jsonl has a line for every file: its
+input, its key, and what was applied, which can be replayed.
+
+Ctrl-C stops cleanly. The same command continues, also after a crash, and never
+overwrites anything. It refuses to continue with other options, and to begin in
+a folder that is not empty.
+
+Alpha is kept by PNG and WebP. JPEG has none, so it is dropped. Partners of ops
+such as SamplePairing are images of the same split, which must have one size.
+
+Examples:
+  faa-runtime augment --data folder:pets --policy runs/pets/policy.json --copies 5 --out more-pets
+  faa-runtime augment --data tar:pets.tar.zst --policy autoaugment-imagenet --copies 2 \\
+      --format jpeg --quality 95 --keep --out more-pets
+  faa-runtime augment --data folder:pets --policy trivialaugment-wide --skip-unreadable --out more-pets")]
+pub(crate) struct Augment {
+    /// Data set: folder:DIR or tar:FILE.
+    #[arg(long, value_name = "DATA")]
+    data: DataSpec,
+    /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
+    #[arg(long, value_name = "FILE|NAME")]
+    policy: String,
+    /// Number of augmented versions per image (1 to 10000).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range(1..=10_000_u32))]
+    copies: u32,
+    /// Random seed; what is drawn depends on the seed, the copy and the image's index.
+    #[arg(long, default_value_t = 0, value_parser = in_range(0..=u64::MAX))]
+    seed: u64,
+    /// Splits to augment [default: train, if there are splits].
+    #[arg(long, value_name = "SPLIT", value_parser = one_of([
+        ("train", Splits::Train, "the training images"),
+        ("test", Splits::Test, "the test images"),
+        ("all", Splits::All, "both"),
+    ]))]
+    split: Option<Splits>,
+    /// Copy the original files too, byte for byte, those of all splits.
+    #[arg(long)]
+    keep: bool,
+    /// Format of augmented images.
+    #[arg(long, value_name = "FORMAT", default_value = "png", value_parser = one_of([
+        ("png", Format::Png, "without loss"),
+        ("jpeg", Format::Jpeg, "with the quality of --quality"),
+        ("webp", Format::Webp, "without loss"),
+    ]))]
+    format: Format,
+    /// Quality of JPEG files, from 1 to 100 [default: 90].
+    #[arg(long, value_name = "Q", value_parser = in_range(1..=100_u8))]
+    quality: Option<u8>,
+    /// Go on if an image cannot be read; its name is reported.
+    #[arg(long)]
+    skip_unreadable: bool,
+    /// Number of threads, from 1 to 1024 [default: all cores].
+    #[arg(long, value_name = "N", value_parser = in_range(1..=1024_usize))]
+    threads: Option<usize>,
+    /// Print events as JSON, one per line.
+    #[arg(long)]
+    json: bool,
+    /// Output folder; created if missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    plugins: PluginOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Png,
+    Jpeg,
+    Webp,
+}
+
+impl Augment {
+    pub(crate) fn run(self) -> Result<()> {
+        let encoding = self.encoding()?;
+        let policy = find_policy(&self.policy)?;
+        let known = self.plugins.known_ops()?;
+        let executor = known.executor(&policy, &self.policy)?;
+        let files = ImageFiles::list(&self.data)?;
+        for warning in files.warnings() {
+            log_line!("warning: {warning}");
+        }
+        let extension = encoding.extension();
+        let outputs = Outputs::new(&files, self.copies, self.keep, self.split, extension)?;
+        self.check_out()?;
+        if let Some(note) = outputs.note() {
+            log_line!("note: {note}");
+        }
+        create_folder(&self.out)
+            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        let header = self.header(&policy, &known, encoding, &outputs)?;
+        let mut manifest = Manifest::open(&self.out, &header)?;
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = self.threads.unwrap_or_else(cores);
+        let done = manifest.resume(&header, &outputs, &self.out, threads)?;
+        self.prepare_folders(&outputs)?;
+
+        if executor.partner_op().is_some() {
+            files.spool(&self.out)?;
+        }
+        let mut images = Images::new(&outputs, &self.out, &executor, self.seed, encoding)?;
+        images.skip_unreadable = self.skip_unreadable;
+        let wanted = outputs.wanted();
+        let total = (wanted.len(), outputs.count());
+        let stop = stop_on_signal()?;
+        let mut report = Report::new(self.json, total, done.outputs, done.skipped, threads)?;
+        // Their lines are there.
+        work::run(&images, &done.again, threads, &stop, |_, _| Ok(()))?;
+        let worked = work::run(
+            &images,
+            &wanted[done.images..],
+            threads,
+            &stop,
+            |position, lines| {
+                manifest.append(&lines)?;
+                let versions = outputs.versions(&files.files()[position]).count();
+                report.advance(&lines, versions as u64)
+            },
+        );
+        report.end();
+        worked?;
+        manifest.sync()?;
+        if stop.load(Ordering::Relaxed) {
+            bail!(Stopped("stopped; the same command continues".to_owned()));
+        }
+        let without_alpha = images.without_alpha.load(Ordering::Relaxed);
+        report.finish(&self.out.display().to_string(), without_alpha)
+    }
+
+    fn encoding(&self) -> Result<Encoding> {
+        let encoding = match self.format {
+            Format::Jpeg => Encoding::Jpeg {
+                quality: self.quality.unwrap_or(90),
+            },
+            Format::Png => Encoding::Png,
+            Format::Webp => Encoding::Webp,
+        };
+        if self.quality.is_some() && self.format != Format::Jpeg {
+            bail!(Usage(
+                "--quality is that of JPEG; PNG and WebP are written without loss: omit it, or add \
+                 --format jpeg"
+                    .to_owned()
+            ));
+        }
+        Ok(encoding)
+    }
+
+    /// Checks that the output folder is not in the data set, and is empty or has a manifest.
+    fn check_out(&self) -> Result<()> {
+        let out = self.out.display();
+        if let DataSpec::Folder(data) = &self.data
+            && resolved(&self.out)?.starts_with(resolved(data)?)
+        {
+            bail!(Usage(format!(
+                "--out {out} is in the data set, whose images it would add to: choose a different folder"
+            )));
+        }
+        let entries = match fs::read_dir(&self.out) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the folder {out}"));
+            }
+        };
+        // A file that is being written begins with a dot, too.
+        let names: Result<Vec<_>, _> = entries.map(|it| it.map(|it| it.file_name())).collect();
+        let names = names.with_context(|| format!("cannot read the folder {out}"))?;
+        let is_begun = names.iter().any(|name| name == MANIFEST);
+        match is_begun || names.iter().all(|name| is_litter(name)) {
+            true => Ok(()),
+            false => bail!(
+                "{out} is not empty, and was not begun by this command: choose a different --out"
+            ),
+        }
+    }
+
+    /// Creates the folders of all outputs, and removes files that a kill has left incomplete.
+    fn prepare_folders(&self, outputs: &Outputs<'_>) -> Result<()> {
+        let wanted = outputs.wanted();
+        let folders: BTreeSet<String> = wanted
+            .iter()
+            .map(|&it| outputs.files.files()[it].folder())
+            .collect();
+        // Each after those that it is in.
+        let mut all = BTreeSet::from([self.out.clone()]);
+        for folder in folders {
+            let folder = self.out.join(folder);
+            let above = folder.ancestors();
+            all.extend(above.take_while(|it| **it != self.out).map(Path::to_owned));
+        }
+        for folder in all {
+            if folder != self.out && folder.is_symlink() {
+                bail!(
+                    "{} is a link, which may lead elsewhere: remove it",
+                    folder.display()
+                );
+            }
+            let prepare = || {
+                create_folder(&folder)?;
+                for entry in fs::read_dir(&folder)? {
+                    let entry = entry?;
+                    let name = entry.file_name();
+                    if name
+                        .as_encoded_bytes()
+                        .starts_with(PARTIAL_PREFIX.as_bytes())
+                    {
+                        fs::remove_file(entry.path())?;
+                    }
+                }
+                Ok::<_, std::io::Error>(())
+            };
+            prepare().with_context(|| format!("cannot prepare {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// What decides which files are written.
+    fn header(
+        &self,
+        policy: &Policy,
+        known: &KnownOps,
+        encoding: Encoding,
+        outputs: &Outputs<'_>,
+    ) -> Result<Header> {
+        let policy: Value = serde_json::from_str(&policy.to_json())?;
+        let plugins: Vec<Value> = known
+            .of_plugins()
+            .into_iter()
+            .map(|(op, sha256)| json!({"op": op, "sha256": sha256}))
+            .collect();
+        let quality = match encoding {
+            Encoding::Jpeg { quality } => json!(quality),
+            _ => Value::Null,
+        };
+        let names = outputs
+            .files
+            .files()
+            .iter()
+            .map(|file| file.inner_path() + "\0");
+        let listing = fnv1a(names.flat_map(String::into_bytes));
+        let data = self.data.absolute().unwrap_or_else(|_| self.data.clone());
+        Ok(Header::new([
+            ("data", data.to_string().into()),
+            ("images", outputs.wanted().len().into()),
+            ("listing", format!("{listing:016x}").into()),
+            ("split", outputs.splits().into()),
+            ("copies", self.copies.into()),
+            ("keep", self.keep.into()),
+            ("seed", self.seed.into()),
+            ("encoding", encoding.extension().into()),
+            ("quality", quality),
+            ("plugins", plugins.into()),
+            ("policy", policy),
+        ]))
+    }
+}
+
+/// The path without links; of what does not exist, below the folder above it that does.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let resolve = |above: &Path| {
+        let rest = absolute.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    };
+    let resolved = absolute.ancestors().find_map(resolve);
+    Ok(resolved.unwrap_or(absolute))
+}
+
+/// Is set by the first Ctrl-C, SIGTERM or SIGHUP; the second ends the program at once.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    let on_stop = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            process::exit(1);
+        }
+        // On a thread of its own: writing may wait for a reader, and the next signal must be heard.
+        thread::spawn(|| log_line!("\nstopping; press Ctrl-C again to quit immediately"));
+    };
+    faa_system::on_stop(on_stop).context("cannot listen for signals")?;
+    Ok(stop)
+}

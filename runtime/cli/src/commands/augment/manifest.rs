@@ -1,0 +1,334 @@
+//! The manifest: a line for every file that was written, in the order of the images.
+//!
+//! The order makes it a journal: whatever the number of threads, its lines are those of the first images, so
+//! an interrupted command continues behind them. A file is written before its line, so a kill can leave files
+//! without a line. They are written again, and must then be the same.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use faa_data::ImageFile;
+use faa_policy::Plan;
+use faa_system::{has_checksum, log_line, open_regular, sync_name, with_checksum, write_new};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::check::{Check, Finding, Findings};
+use super::outputs::{MANIFEST, Outputs, Version};
+
+/// The form of the manifest.
+const FORMAT: u64 = 1;
+
+/// The longest line that is read, in bytes. The header has the policy, and a plan has at most as many steps as
+/// a policy.
+const MAX_LINE: usize = 8 << 20;
+
+/// The options that decide which files are written, by their names in messages, and with what.
+pub(super) struct Header(Map<String, Value>);
+
+/// A file that was written, or an image that was skipped.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// The image file, in its data set.
+    pub(super) input: String,
+    /// The file that was written, in the output folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) class: Option<String>,
+    /// The key of the draw, and what was applied; omitted for a copy of the image file itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) copy: Option<u32>,
+    pub(super) index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) draw: Option<Plan>,
+    /// Lengths in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_bytes: Option<u64>,
+    /// CRC-32 of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) crc32: Option<u32>,
+    /// Why nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// A manifest that is open for more lines. No other process writes to it.
+pub(super) struct Manifest {
+    file: File,
+    path: PathBuf,
+}
+
+/// What an interrupted command has done.
+#[derive(Default)]
+pub(super) struct Done {
+    /// How many of the wanted image files have all of their lines.
+    pub(super) images: usize,
+    /// How many files they are written to.
+    pub(super) outputs: u64,
+    /// The positions of images whose files are missing and must be written again.
+    pub(super) again: Vec<usize>,
+    /// The inputs that were skipped, and why.
+    pub(super) skipped: Vec<(String, String)>,
+}
+
+impl Header {
+    /// A header of these entries.
+    pub(super) fn new(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let program = env!("CARGO_PKG_VERSION");
+        let mut header = Map::new();
+        header.insert("format".to_owned(), "faa-augment".into());
+        header.insert("version".to_owned(), FORMAT.into());
+        header.insert("program".to_owned(), program.into());
+        let entries = entries.into_iter();
+        header.extend(entries.map(|(name, value)| (name.to_owned(), value)));
+        Self(header)
+    }
+
+    /// Checks that a command continues with the options that it has begun with.
+    fn check_same(&self, recorded: &Self, out: &Path) -> Result<()> {
+        let get = |header: &Self, name: &str| header.0.get(name).cloned().unwrap_or_default();
+        let differs = |name: &&String| get(self, name) != get(recorded, name);
+        let out = out.display();
+        if get(recorded, "version") != FORMAT {
+            bail!(
+                "{out} was written by a different version of this program: choose a different --out"
+            );
+        }
+        // The data set may have moved, and its files are then the same.
+        let free = ["program", "data", "checksum"];
+        let names = self.0.keys().filter(|name| !free.contains(&name.as_str()));
+        let differing: Vec<String> = names
+            .filter(differs)
+            .map(|name| {
+                let (was, now) = (get(recorded, name).to_string(), get(self, name).to_string());
+                let is_short = was.len() + now.len() < 80 && name != "listing";
+                match is_short {
+                    true => format!("{name} was {was} and is {now}"),
+                    false => format!("{name} differs"),
+                }
+            })
+            .collect();
+        if !differing.is_empty() {
+            bail!(
+                "{out} was begun with other options ({}): repeat the command as it was, or choose a different \
+                 --out",
+                differing.join(", ")
+            );
+        }
+        let (was, now) = (get(recorded, "program"), get(self, "program"));
+        if was != now {
+            log_line!(
+                "warning: {out} was begun by version {was} of this program: files may differ from now on"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Begins a manifest in an output folder, or opens the one of an interrupted command.
+    pub(super) fn open(out: &Path, header: &Header) -> Result<Self> {
+        let path = out.join(MANIFEST);
+        let line = with_checksum(&serde_json::to_string(&header.0)?);
+        match write_new(&path, line.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            written => written.with_context(|| format!("cannot write {}", path.display()))?,
+        }
+        let file = open_regular(&path, File::options().read(true).append(true));
+        let (file, _) = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => bail!(
+                "{} is in use by another process: wait for it, or choose a different --out",
+                out.display()
+            ),
+            Err(TryLockError::Error(_)) => log_line!(
+                "warning: the file system of {} has no locks, so do not start a second process on it",
+                out.display()
+            ),
+            Ok(()) => {}
+        }
+        let new = Self { file, path };
+        // After a power cut, too, it is known whose folder this is.
+        new.sync()?;
+        sync_name(&new.path);
+        Ok(new)
+    }
+
+    /// Reads what an interrupted command has done, and compares it with the files that are there. Lines of the
+    /// last image are removed if they are not all there.
+    pub(super) fn resume(
+        &mut self,
+        header: &Header,
+        outputs: &Outputs<'_>,
+        out: &Path,
+        threads: usize,
+    ) -> Result<Done> {
+        let mut lines = Lines {
+            reader: BufReader::new(&self.file),
+            path: &self.path,
+            number: 0,
+            end: 0,
+        };
+        let recorded: Map<String, Value> = lines
+            .next()?
+            .with_context(|| format!("{} is empty", self.path.display()))?;
+        header.check_same(&Header(recorded), out)?;
+        let (mut done, mut findings) = (Done::default(), Findings::new(outputs, out, threads));
+        let mut end = lines.end;
+        for position in outputs.wanted() {
+            let file = &outputs.files.files()[position];
+            let Some(read) = lines.of_image(file, outputs)? else {
+                break;
+            };
+            for line in read {
+                if let Some(error) = line.error {
+                    done.skipped.push((line.input, error));
+                } else if let (Some(output), Some(length), Some(crc32)) =
+                    (line.output, line.output_bytes, line.crc32)
+                {
+                    findings.check(Check {
+                        position,
+                        output,
+                        length,
+                        crc32,
+                        input_bytes: line.input_bytes,
+                    });
+                }
+            }
+            (done.images, end) = (done.images + 1, lines.end);
+            done.outputs += outputs.versions(file).count() as u64;
+        }
+        if done.images == outputs.wanted().len() && lines.next::<Line>()?.is_some() {
+            bail!(
+                "{} has more lines than there are files to write",
+                self.path.display()
+            );
+        }
+        let mut different = Vec::new();
+        for finding in findings.finish() {
+            match finding {
+                Finding::Missing(position) => done.again.push(position),
+                Finding::Different(message) => different.push(message),
+            }
+        }
+        done.again.dedup();
+        if !different.is_empty() {
+            let more = different.len().saturating_sub(MAX_NAMED);
+            different.truncate(MAX_NAMED);
+            let more = if more > 0 {
+                format!("\n  … and {more} more")
+            } else {
+                String::new()
+            };
+            bail!(
+                "{} cannot be continued:\n  {}{more}",
+                out.display(),
+                different.join("\n  ")
+            );
+        }
+        let path = &self.path;
+        self.file
+            .set_len(end)
+            .with_context(|| format!("cannot repair {}", path.display()))?;
+        Ok(done)
+    }
+
+    /// Appends the lines of an image.
+    pub(super) fn append(&mut self, lines: &[Line]) -> Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            text += &with_checksum(&serde_json::to_string(line)?);
+        }
+        let path = &self.path;
+        self.file
+            .write_all(text.as_bytes())
+            .with_context(|| format!("cannot append to {}", path.display()))
+    }
+
+    /// Waits until all lines are on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        let path = &self.path;
+        (self.file.sync_data()).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// How many files a message names.
+const MAX_NAMED: usize = 10;
+
+/// Reads the lines that are complete.
+struct Lines<'a> {
+    reader: BufReader<&'a File>,
+    path: &'a Path,
+    number: usize,
+    /// The offset of the next line.
+    end: u64,
+}
+
+impl Lines<'_> {
+    /// The next line, unless a kill has torn it or it is not there.
+    fn next<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>> {
+        if self.number == 0 {
+            self.reader.seek(SeekFrom::Start(0))?;
+        }
+        let mut line = Vec::new();
+        let mut limited = self.reader.by_ref().take(MAX_LINE as u64);
+        limited
+            .read_until(b'\n', &mut line)
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        self.number += 1;
+        if line.last() != Some(&b'\n') {
+            return match line.len() < MAX_LINE {
+                true => Ok(None),
+                false => Err(self.damaged("is longer than 8 MiB")),
+            };
+        }
+        self.end += line.len() as u64;
+        let value = serde_json::from_slice(&line).ok();
+        match value.filter(|_| has_checksum(&line)) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.damaged("is damaged")),
+        }
+    }
+
+    /// The lines of an image; `None` if they are not all there.
+    fn of_image(&mut self, file: &ImageFile, outputs: &Outputs<'_>) -> Result<Option<Vec<Line>>> {
+        let (input, mut lines) = (file.inner_path(), Vec::new());
+        for version in outputs.versions(file) {
+            let Some(line) = self.next::<Line>()? else {
+                return Ok(None);
+            };
+            let copy = match version {
+                Version::Original => None,
+                Version::Copy(copy) => Some(copy),
+            };
+            let expected = Some(outputs.path(file, version));
+            let is_written = line.copy == copy && line.output == expected;
+            let is_skipped = line.error.is_some() && line.output.is_none();
+            if line.input != input || line.index != file.index || !(is_written || is_skipped) {
+                return Err(self.damaged("is of a different file"));
+            }
+            // An image that cannot be read has a single line.
+            let is_unreadable = is_skipped && line.copy.is_none();
+            lines.push(line);
+            if is_unreadable {
+                break;
+            }
+        }
+        Ok(Some(lines))
+    }
+
+    fn damaged(&self, how: &str) -> anyhow::Error {
+        anyhow!(
+            "{}, line {}, {how}: remove it and the lines after it, and the command continues from there",
+            self.path.display(),
+            self.number
+        )
+    }
+}

@@ -1,0 +1,270 @@
+//! `faa-runtime augment`: interruptions, and what is refused.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use faa_tests::pets::{augment, images, lines, pets, tree};
+use faa_tests::workdir::{POLICY, Workdir};
+use faa_tests::{assert_all_fail, assert_fails, stdout_of, write_image};
+
+/// Whatever a kill has left: files without lines, half a line, half of an image's lines, half a file.
+#[test]
+fn a_command_that_was_cut_anywhere_continues_to_the_same_files() {
+    let folder = pets();
+    let command = "--data folder:pets --copies 2 --keep --out out";
+    stdout_of(&mut augment(&folder, command));
+    let whole = tree(&folder, "out");
+    let manifest = whole["manifest.jsonl"].clone();
+    let header = manifest.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let cuts = (header..manifest.len())
+        .step_by(301)
+        .chain([manifest.len()]);
+    for (number, cut) in cuts.enumerate() {
+        fs::write(folder.join("out/manifest.jsonl"), &manifest[..cut]).unwrap();
+        folder.write("out/train/cats/.partial-x1", "half a");
+        let images = images(&folder, "out");
+        let lost = &images[number % images.len()];
+        match number % 3 {
+            0 => fs::remove_file(folder.join("out").join(lost)).unwrap(),
+            // A power cut.
+            1 => fs::write(folder.join("out").join(lost), "").unwrap(),
+            _ => {}
+        }
+        stdout_of(&mut augment(&folder, command));
+        assert!(tree(&folder, "out") == whole, "cut at {cut}");
+    }
+    // Without a header, nothing was begun.
+    fs::remove_dir_all(folder.join("out")).unwrap();
+    folder.write("out/.partial-x1", "{\"copies\"");
+    stdout_of(&mut augment(&folder, command));
+    assert!(tree(&folder, "out") == whole);
+}
+
+/// A data set whose second half is unreadable: without a reader of its events, the command waits within it.
+fn half_unreadable() -> Workdir {
+    let folder = pets();
+    for number in 0..1200 {
+        folder.write(&format!("pets/train/dogs/z{number:04}.png"), "x");
+    }
+    folder
+}
+
+const HALF: &str = "--data folder:pets --copies 3 --skip-unreadable --json --out";
+
+/// Starts the command on half-unreadable data, and returns once it is within the unreadable half.
+fn start(folder: &Workdir, out: &str) -> Child {
+    let mut command = augment(folder, &format!("{HALF} {out}"));
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let manifest = folder.join(out).join("manifest.jsonl");
+    // The limit is generous, because the machine may be busy.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while fs::read(&manifest)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\n')
+        .count()
+        < 60
+    {
+        assert!(Instant::now() < deadline, "the manifest does not grow");
+        thread::sleep(Duration::from_millis(1));
+    }
+    child
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_command_continues() {
+    let folder = half_unreadable();
+    stdout_of(&mut augment(&folder, &format!("{HALF} whole")));
+    let mut child = start(&folder, "killed");
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None);
+    let count = lines_until_torn(&folder.read("killed/manifest.jsonl"));
+    assert!(count < 1209, "it was not killed in the middle");
+    stdout_of(&mut augment(&folder, &format!("{HALF} killed")));
+    assert!(tree(&folder, "killed") == tree(&folder, "whole"));
+}
+
+fn lines_until_torn(manifest: &str) -> usize {
+    manifest.matches('\n').count() - 1
+}
+
+/// By SIGTERM, which is handled as Ctrl-C is: shells have programs in the background ignore SIGINT.
+#[cfg(unix)]
+#[test]
+fn a_stopped_command_continues() {
+    let folder = half_unreadable();
+    stdout_of(&mut augment(&folder, &format!("{HALF} whole")));
+    let mut child = start(&folder, "out");
+    // A second process is refused.
+    let second = &mut augment(&folder, &format!("{HALF} out"));
+    assert_fails(second, 1, &["out is in use by another process"]);
+    let kill = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let mut errors = child.stderr.take().unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"stopping; press Ctrl-C again to quit immediately\n") {
+        let mut byte = [0];
+        errors.read_exact(&mut byte).unwrap();
+        heard.push(byte[0]);
+    }
+    // Only now are its events read, so that it goes on.
+    let reader = child.stdout.take().unwrap();
+    thread::spawn(move || std::io::copy(&mut { reader }, &mut std::io::sink()));
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.ends_with("stopped; the same command continues\n"),
+        "{rest}"
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(lines(&folder, "out").len() < 1209);
+    stdout_of(&mut augment(&folder, &format!("{HALF} out")));
+    assert!(tree(&folder, "out") == tree(&folder, "whole"));
+}
+
+#[test]
+fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
+    let folder = pets();
+    let command = "--data folder:pets --copies 2 --out out";
+    stdout_of(&mut augment(&folder, command));
+    let whole = tree(&folder, "out");
+    folder.write("strange/file", "a stranger's");
+    let cases = "
+        1 --data folder:pets --copies 3 --out out => copies was 2 and is 3
+        1 --data folder:pets --copies 2 --seed 1 --out out => seed was 0 and is 1
+        1 --data folder:pets --copies 2 --keep --out out => keep was false and is true
+        1 --data folder:pets --copies 2 --split all --out out => split was \"train\" and is \"all\"
+        1 --data folder:pets --copies 2 --format webp --out out => encoding was \"png\" and is \"webp\"
+        1 --data folder:pets/train --copies 2 --out out => listing differs
+        1 --data folder:pets --out strange => strange is not empty, and was not begun by this command
+        2 --data folder:pets --out pets/more => --out pets/more is in the data set
+        2 --data folder:pets --out pets => --out pets is in the data set
+        2 --data folder:pets --quality 5 --out new => --quality is that of JPEG
+        2 --data folder:pets --format webp --quality 5 --out new => without loss
+        2 --data folder:pets --format jpeg --quality 101 --out new => must be a number from 1 to 100
+        2 --data folder:pets --copies 0 --out new => must be a number from 1 to 10000
+        2 --data folder:pets/train --split train --out new => has no splits: omit --split
+        1 --data folder:nowhere --out new => is not a folder
+        1 --data glyphs --out new => has no image files; give `folder:DIR` or `tar:FILE`
+    ";
+    assert_all_fail(|arguments| augment(&folder, arguments), cases);
+    let other = format!("augment --policy trivialaugment-wide {command}");
+    assert_fails(&mut folder.faa_runtime(&other), 1, &["policy differs"]);
+    assert!(tree(&folder, "out") == whole);
+    assert!(!folder.join("new").exists());
+
+    // A file that was edited is not overwritten, whether it has a line or not.
+    folder.write("out/train/cats/tom-1.png", "edited");
+    assert_fails(
+        &mut augment(&folder, command),
+        1,
+        &["tom-1.png is not as it was written"],
+    );
+    let header = String::from_utf8(whole["manifest.jsonl"].clone()).unwrap();
+    let header = header.split_inclusive('\n').next().unwrap();
+    folder.write("out/manifest.jsonl", header);
+    assert_fails(
+        &mut augment(&folder, command),
+        1,
+        &["tom-1.png exists and is different"],
+    );
+    assert_eq!(folder.read("out/train/cats/tom-1.png"), "edited");
+    fs::remove_file(folder.join("out/train/cats/tom-1.png")).unwrap();
+    stdout_of(&mut augment(&folder, command));
+    assert!(tree(&folder, "out") == whole);
+
+    // No link leads out of the folder.
+    #[cfg(unix)]
+    {
+        fs::rename(folder.join("out/train"), folder.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", folder.join("out/train")).unwrap();
+        assert_fails(&mut augment(&folder, command), 1, &["out/train is a link"]);
+        fs::remove_file(folder.join("out/train")).unwrap();
+        fs::rename(folder.join("elsewhere"), folder.join("out/train")).unwrap();
+    }
+
+    // So is an image that has changed, and a damaged line. A data set that has moved is the same.
+    let line = String::from_utf8(whole["manifest.jsonl"].clone()).unwrap();
+    folder.write(
+        "out/manifest.jsonl",
+        line.replacen("\"copy\":1", "\"copy\":0", 1),
+    );
+    assert_fails(
+        &mut augment(&folder, command),
+        1,
+        &["manifest.jsonl, line 3, is damaged"],
+    );
+    folder.write("out/manifest.jsonl", &line);
+    fs::rename(folder.join("pets"), folder.join("moved")).unwrap();
+    stdout_of(&mut augment(
+        &folder,
+        "--data folder:moved --copies 2 --out out",
+    ));
+    write_image(&folder.join("moved/train/cats/tom.png"), 9, 9, 1);
+    let changed = &mut augment(&folder, "--data folder:moved --copies 2 --out out");
+    assert_fails(changed, 1, &["tom.png has changed since it was augmented"]);
+}
+
+#[test]
+fn names_that_clash_are_refused() {
+    for (names, options, parts) in [
+        (
+            ["a/x.png", "a/x.bmp"],
+            "",
+            ["a/x.png", "would both be written to a/x-0.png"],
+        ),
+        (
+            ["a/x.png", "a/X.bmp"],
+            "",
+            ["a/X.bmp", "would both be written to a/"],
+        ),
+        (
+            ["a/x.png", "A/y.png"],
+            "",
+            ["a", "would be one on some systems"],
+        ),
+        (
+            ["a/x.png", "a/x-0.png"],
+            "--keep",
+            ["a/x.png", "would both be written to a/x-0.png"],
+        ),
+        (
+            ["manifest.jsonl/x.png", "a/y.png"],
+            "",
+            ["manifest.jsonl", "the name of the manifest"],
+        ),
+    ] {
+        let folder = Workdir::empty();
+        folder.write("policy.json", POLICY);
+        for name in names {
+            write_image(&folder.join("set").join(name), 4, 4, 1);
+        }
+        if images(&folder, "set").len() < 2 && options.is_empty() && names[0].starts_with("a/") {
+            // A file system that does not distinguish cases.
+            continue;
+        }
+        let clash = format!("--data folder:set {options} --out out");
+        assert_fails(&mut augment(&folder, &clash), 1, &parts);
+        assert!(!folder.join("out").exists());
+    }
+    // These are different.
+    let folder = Workdir::empty();
+    folder.write("policy.json", POLICY);
+    for name in ["x.png", "x-0.png", "x-00.png", "x-9.png"] {
+        write_image(&folder.join("set/a").join(name), 4, 4, 1);
+    }
+    stdout_of(&mut augment(
+        &folder,
+        "--data folder:set --copies 2 --out out",
+    ));
+    assert_eq!(images(&folder, "out").len(), 8);
+}
