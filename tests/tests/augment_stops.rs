@@ -6,9 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use faa_tests::pets::{augment, images, lines, pets, tree};
+use faa_tests::pets::{augment, images, lines, pack, pets, tree};
 use faa_tests::workdir::{POLICY, Workdir};
-use faa_tests::{assert_all_fail, assert_fails, stdout_of, write_image};
+use faa_tests::{
+    assert_all_fail, assert_contains, assert_fails, output_of, stdout_of, write_image,
+};
 
 /// Whatever a kill has left: files without lines, half a line, half of an image's lines, half a file.
 #[test]
@@ -137,7 +139,7 @@ fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
     let command = "--data folder:pets --copies 2 --out out";
     stdout_of(&mut augment(&folder, command));
     let whole = tree(&folder, "out");
-    folder.write("strange/file", "a stranger's");
+    folder.write("strange/file", "untrusted");
     let cases = "
         1 --data folder:pets --copies 3 --out out => copies was 2 and is 3
         1 --data folder:pets --copies 2 --seed 1 --out out => seed was 0 and is 1
@@ -212,6 +214,146 @@ fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
     write_image(&folder.join("moved/train/cats/tom.png"), 9, 9, 1);
     let changed = &mut augment(&folder, "--data folder:moved --copies 2 --out out");
     assert_fails(changed, 1, &["tom.png has changed since it was augmented"]);
+}
+
+/// The file of one class of all.
+const FELIX: &str = "pets/train/cats/felix.bmp";
+
+/// Also if its length is the same, and one of its outputs must be written again.
+#[test]
+fn a_changed_image_is_refused() {
+    for data in ["folder:pets", "tar:pets.tar"] {
+        let folder = pets();
+        pack(&folder);
+        let command = format!("--data {data} --copies 2 --skip-unreadable --out out");
+        stdout_of(&mut augment(&folder, &command));
+        let mut content = fs::read(folder.join(FELIX)).unwrap();
+        *content.last_mut().unwrap() ^= 1;
+        fs::write(folder.join(FELIX), &content).unwrap();
+        pack(&folder);
+        for lost in ["out/train/cats/tom-1.png", "out/train/cats/felix-1.png"] {
+            fs::remove_file(folder.join(lost)).unwrap();
+            let changed = "felix.bmp has changed since it was augmented: choose a different --out";
+            assert_fails(&mut augment(&folder, &command), 1, &[changed]);
+        }
+    }
+}
+
+#[test]
+fn a_skipped_image_is_tried_again_once_it_has_changed() {
+    for data in ["folder:pets", "tar:pets.tar"] {
+        let folder = pets();
+        let content = fs::read(folder.join(FELIX)).unwrap();
+        folder.write(FELIX, "no image");
+        pack(&folder);
+        let command = format!("--data {data} --copies 2 --skip-unreadable --out");
+        stdout_of(&mut augment(&folder, &format!("{command} out")));
+        let [_, errors] = output_of(&mut augment(&folder, &format!("{command} out")));
+        assert_contains(&errors, &["wrote no files to out (4 already there)"]);
+        fs::write(folder.join(FELIX), content).unwrap();
+        pack(&folder);
+        let [_, errors] = output_of(&mut augment(&folder, &format!("{command} out")));
+        assert_contains(&errors, &["felix.bmp was skipped and has changed"]);
+        stdout_of(&mut augment(&folder, &format!("{command} whole")));
+        assert!(tree(&folder, "out") == tree(&folder, "whole"));
+    }
+}
+
+#[test]
+fn files_that_are_written_again_are_counted_as_written() {
+    let folder = pets();
+    let command = "--data folder:pets --copies 2 --out out";
+    stdout_of(&mut augment(&folder, command));
+    fs::remove_file(folder.join("out/train/cats/tom-1.png")).unwrap();
+    // What is not a file is no incomplete file.
+    fs::create_dir(folder.join("out/train/cats/.partial-z")).unwrap();
+    let [_, errors] = output_of(&mut augment(&folder, command));
+    assert_contains(&errors, &["wrote 1 file to out (5 already there)"]);
+}
+
+/// Nothing outside of the output folder is written.
+#[cfg(unix)]
+#[test]
+fn a_manifest_that_is_a_link_is_refused() {
+    let folder = pets();
+    let command = "--data folder:pets --copies 2 --out";
+    stdout_of(&mut augment(&folder, &format!("{command} other")));
+    let manifest = folder.read("other/manifest.jsonl");
+    folder.write("other/manifest.jsonl", &manifest[..manifest.len() - 9]);
+    let other = tree(&folder, "other");
+    fs::create_dir(folder.join("out")).unwrap();
+    std::os::unix::fs::symlink("../other/manifest.jsonl", folder.join("out/manifest.jsonl"))
+        .unwrap();
+    let linked = &mut augment(&folder, &format!("{command} out"));
+    assert_fails(linked, 1, &["out/manifest.jsonl is a link"]);
+    assert!(tree(&folder, "other") == other);
+}
+
+#[test]
+fn without_its_first_line_a_manifest_is_of_no_use() {
+    let folder = pets();
+    let command = "--data folder:pets --out out";
+    stdout_of(&mut augment(&folder, command));
+    let manifest = folder.read("out/manifest.jsonl");
+    assert!(
+        manifest
+            .lines()
+            .next()
+            .unwrap()
+            .contains(&format!("\"program\":\"{}+", env!("CARGO_PKG_VERSION")))
+    );
+    for damaged in ["", &manifest[..99], &manifest.replacen("seed", "sead", 1)] {
+        folder.write("out/manifest.jsonl", damaged);
+        let advice = "choose a different --out";
+        assert_fails(
+            &mut augment(&folder, command),
+            1,
+            &["manifest.jsonl", advice],
+        );
+    }
+}
+
+/// Within the copies of an image, too.
+#[cfg(unix)]
+#[test]
+fn a_stop_does_not_wait_for_all_copies() {
+    let folder = pets();
+    write_image(&folder.join("set/x.png"), 256, 256, 1);
+    let mut command = augment(&folder, "--data folder:set --copies 10000 --out out");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    // The limit is generous, because the machine may be busy.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !folder.join("out/x-9.png").exists() {
+        assert!(Instant::now() < deadline, "nothing is written");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let kill = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut errors).unwrap();
+    assert_contains(&errors, &["stopped; the same command continues"]);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let written = images(&folder, "out").len();
+    assert!(written < 10_000, "all copies were written");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_cannot_be_written_are_told_with_advice() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = pets();
+    write_image(&folder.join("long").join("x".repeat(250) + ".png"), 4, 4, 1);
+    let long = &mut augment(&folder, "--data folder:long --out out");
+    assert_fails(long, 1, &["its name is too long: rename the image"]);
+    let name = std::ffi::OsStr::from_bytes(b"x\xFF.png");
+    fs::create_dir(folder.join("bytes")).unwrap();
+    if fs::write(folder.join("bytes").join(name), "").is_ok() {
+        let bytes = &mut augment(&folder, "--data folder:bytes --out bytes-out");
+        assert_fails(bytes, 1, &["bytes/x", "not UTF-8"]);
+    }
 }
 
 #[test]

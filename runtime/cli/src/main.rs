@@ -12,6 +12,7 @@ mod output_files;
 mod pictures;
 mod plugins;
 mod progress;
+mod stop;
 mod table;
 mod template;
 mod torch_process;

@@ -306,10 +306,7 @@ fn notice(event: &Event) -> Option<String> {
         Event::DataMoved { recorded, current } => Some(format!(
             "the data set has moved from {recorded} to {current}; its images are the same"
         )),
-        Event::NotLocked { run } => Some(format!(
-            "warning: the file system of {} has no locks, so do not start a second process on this run",
-            run.display()
-        )),
+        Event::NotLocked { run } => Some(faa_system::without_locks(run)),
         _ => None,
     }
 }
@@ -387,7 +384,7 @@ mod tests {
             run: "runs/a".into(),
         };
         let expected = "warning: the file system of runs/a has no locks, so do not start a second \
-                        process on this run";
+                        process on this folder";
         assert_eq!(notice(&not_locked).as_deref(), Some(expected));
     }
 

@@ -12,7 +12,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
 use faa_search::device::DeviceName;
 use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
-use faa_system::log_line;
 
 use crate::libtorch::{self, Libtorch};
 
@@ -118,15 +117,11 @@ impl TorchProcess {
     /// The first Ctrl-C, SIGTERM or SIGHUP asks the process to stop, the second ends both programs at once.
     pub(crate) fn stop_on_signal(&self) -> Result<()> {
         let (stdin, child) = (Arc::clone(&self.stdin), Arc::clone(&self.child));
-        let stop = move || {
-            if lock(&stdin).take().is_none() {
-                // Killing a process that has ended is no error here.
-                let _ = lock(&child).kill();
-                std::process::exit(1);
-            }
-            log_line!("\nstopping; press Ctrl-C again to quit immediately");
+        let kill = move || {
+            // Killing a process that has ended is no error here.
+            let _ = lock(&child).kill();
         };
-        faa_system::on_stop(stop).context("cannot listen for signals")
+        crate::stop::stop_on_signal(move || lock(&stdin).take().is_some(), kill)
     }
 
     /// Passes every message to `consume`, until the process ends or `consume` fails. The process has

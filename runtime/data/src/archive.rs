@@ -11,7 +11,7 @@
 //!   same classes, and a class has images and no folders. A path with a component that folders skip
 //!   is skipped here too.
 //! - So are absolute paths, those with `..` in them and those over 4,096 bytes. Nothing is written,
-//!   so they are harmless, but they are not part of a data set.
+//!   so they are harmless, but they are not part of a data set. A warning counts them.
 //! - A hard link to an earlier file has its content. Other links are not followed: a link, a device or
 //!   a sparse file in a class folder, or a link in place of one, is reported together with the files
 //!   that are not images. Elsewhere they are ignored. Two files of one path are an error.
@@ -46,16 +46,21 @@ pub(crate) fn load(
     options: &LoadOptions,
     selection: Selection<'_>,
 ) -> Result<Preview, DataError> {
-    let listing = list(file, &entries::list(file, LIMITS)?)?;
+    let listed = entries::list(file, LIMITS)?;
+    let warning = listed.warning(file);
+    let listing = list(file, &listed.entries)?.with_warning(warning);
     let path_of = |image: &Image| inside(file, &image.path);
     listing.load(options, selection, path_of, |images, assembly| {
         feed(file, images, assembly)
     })
 }
 
-/// The folders of images in an archive, with splits or without.
-pub(crate) fn image_folders(file: &Path) -> Result<ImageFolders<Image>, DataError> {
-    let entries = entries::list(file, LIMITS)?;
+/// The folders of images in an archive, with splits or without; and that entries are not used, in words.
+pub(crate) fn image_folders(
+    file: &Path,
+) -> Result<(ImageFolders<Image>, Option<String>), DataError> {
+    let listed = entries::list(file, LIMITS)?;
+    let (warning, entries) = (listed.warning(file), listed.entries);
     let mut unreadable = Vec::new();
     let mut folders = |folder: &[u8]| class_folders(file, &entries, folder, &mut unreadable);
     let has_splits = |entry: &Entry| entries::root_and_split(&entry.path).is_some();
@@ -78,7 +83,7 @@ pub(crate) fn image_folders(file: &Path) -> Result<ImageFolders<Image>, DataErro
         ImageFolders::without_splits(found, || files_in(&entries, root))
     };
     match unreadable.is_empty() {
-        true => Ok(found),
+        true => Ok((found, warning)),
         false => Err(DataError::unreadable_files(unreadable)),
     }
 }

@@ -6,7 +6,7 @@
 //! class. Within a split, the rules are those of [`Dataset::load`](crate::Dataset::load).
 
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -50,11 +50,11 @@ pub struct ImageFile {
     pub index: u64,
     /// Where it is; of an archive's file, its name in messages.
     path: PathBuf,
-    place: Place,
+    source: Source,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum Source {
     OnDisk,
     /// The number of its entry in the archive.
     Entry(u64),
@@ -96,24 +96,25 @@ impl ImageFiles {
                 let found = folder::image_folders(folder)?;
                 let of_path = |path: PathBuf| {
                     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-                    (text_of(name), path, Place::OnDisk)
+                    (text_of(name), path, Source::OnDisk)
                 };
                 listed.add(folder, found, of_path);
                 folder
             }
             DataSpec::Tar(file) => {
                 listed.archive = Some(file.clone());
-                let found = archive::image_folders(file)?;
+                let (found, unused) = archive::image_folders(file)?;
+                listed.warnings.extend(unused);
                 let of_image = |image: archive::Image| {
                     let name = image.path.rsplit(|byte| *byte == b'/').next();
-                    let place = image.entry.map_or_else(Place::Refused, Place::Entry);
+                    let source = image.entry.map_or_else(Source::Refused, Source::Entry);
                     let path = archive::inside(file, &image.path);
-                    (text_of(name.unwrap_or_default()), path, place)
+                    (text_of(name.unwrap_or_default()), path, source)
                 };
                 listed.add(file, found, of_image);
                 // As they are read.
-                listed.files.sort_by_key(|file| match file.place {
-                    Place::Entry(number) => number,
+                listed.files.sort_by_key(|file| match file.source {
+                    Source::Entry(number) => number,
                     _ => 0,
                 });
                 file
@@ -126,21 +127,23 @@ impl ImageFiles {
                 return Err(DataError::new(DataErrorKind::Usage, message));
             }
         };
-        match listed.files.is_empty() {
-            true => Err(DataError::of(
-                DataErrorKind::Layout,
-                path,
-                "has no images; a data set is DIR/<class>/*, or DIR/train/<class>/* and DIR/test/<class>/*",
-            )),
-            false => Ok(listed),
+        if !listed.files.is_empty() {
+            return Ok(listed);
         }
+        let mut words =
+            "has no images; a data set is DIR/<class>/*, or DIR/train/<class>/* and DIR/test/<class>/*"
+                .to_owned();
+        for warning in &listed.warnings {
+            words += &format!("; {warning}");
+        }
+        Err(DataError::of(DataErrorKind::Layout, path, words))
     }
 
     fn add<T>(
         &mut self,
         path: &Path,
         found: ImageFolders<T>,
-        file: impl Fn(T) -> (String, PathBuf, Place),
+        file: impl Fn(T) -> (String, PathBuf, Source),
     ) {
         self.warnings.extend(beside_splits(path, &found.beside));
         for (split, SplitFolder { classes, beside }) in found.splits {
@@ -153,14 +156,14 @@ impl ImageFiles {
             let images = classes.into_iter().flat_map(of_class);
             self.files
                 .extend((0..).zip(images).map(|(index, (class, image))| {
-                    let (name, path, place) = file(image);
+                    let (name, path, source) = file(image);
                     ImageFile {
                         split,
                         class,
                         name,
                         index,
                         path,
-                        place,
+                        source,
                     }
                 }));
         }
@@ -271,11 +274,11 @@ impl ImageFiles {
 
     /// The content of a file, or the number of its entry, in an archive that is not spooled.
     fn content(&self, position: usize) -> Result<Result<Content, u64>, DataError> {
-        Ok(match (&self.files[position].place, self.spool.get()) {
-            (Place::Refused(reason), _) => Ok(Content::Refused(reason.to_string())),
-            (Place::OnDisk, _) => Ok(Content::OnDisk),
-            (Place::Entry(_), Some(spool)) => Ok(spool.read(position)?),
-            (Place::Entry(number), None) => Err(*number),
+        Ok(match (&self.files[position].source, self.spool.get()) {
+            (Source::Refused(reason), _) => Ok(Content::Refused(reason.to_string())),
+            (Source::OnDisk, _) => Ok(Content::OnDisk),
+            (Source::Entry(_), Some(spool)) => Ok(spool.read(position)?),
+            (Source::Entry(number), None) => Err(*number),
         })
     }
 }
@@ -305,14 +308,6 @@ impl ImageFile {
             self.class.clone(),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join("/")
-    }
-
-    /// The file's length in bytes; `None` in an archive, or if there is no such file any more.
-    #[must_use]
-    pub fn length(&self) -> Option<u64> {
-        let on_disk = matches!(self.place, Place::OnDisk);
-        let metadata = on_disk.then(|| fs::metadata(&self.path).ok()).flatten();
-        metadata.map(|metadata| metadata.len())
     }
 
     /// Decodes the file, by the rules of data sets in folders, but keeps its channels.

@@ -145,6 +145,12 @@ impl<T> Listing<T> {
         })
     }
 
+    /// With a warning more, if there is one.
+    pub(crate) fn with_warning(mut self, warning: Option<String>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
+
     /// Decodes the selected images. `path_of` returns an image's name in messages; `feed` hands the
     /// encoded images to the assembly, each with its index.
     pub(crate) fn load(

@@ -1,11 +1,10 @@
 //! A run directory that a process has locked.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::ops::Deref;
 use std::path::{Display, Path};
 
-use faa_system::create_folder;
+use faa_system::{Lock, create_folder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -239,34 +238,14 @@ fn lock(layout: &Layout) -> Result<(File, bool), FileError> {
     let mut options = File::options();
     let file = open(&path, options.write(true).create(true).truncate(false));
     let file = file.map_err(FileError::io("open", &path))?;
-    let is_locked = is_locked(file.try_lock(), layout)?;
-    Ok((file, is_locked))
-}
-
-fn is_locked(lock: Result<(), TryLockError>, layout: &Layout) -> Result<bool, FileError> {
-    match lock {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => {
-            let message = format!(
-                "{} is in use by another process: wait for it, or choose a different --out",
-                layout.path().display()
-            );
-            Err(FileError::new(FileErrorKind::InUse, message))
-        }
-        Err(TryLockError::Error(error)) => match has_no_locks(&error) {
-            true => Ok(false),
-            false => Err(FileError::io("lock", &layout.lock_file())(error)),
-        },
+    match faa_system::lock(&file).map_err(FileError::io("lock", &path))? {
+        Lock::Locked => Ok((file, true)),
+        Lock::NoLocks => Ok((file, false)),
+        Lock::InUse => Err(FileError::new(
+            FileErrorKind::InUse,
+            faa_system::in_use(layout.path()),
+        )),
     }
-}
-
-/// Whether an error of the operating system means that the file system has no locks.
-fn has_no_locks(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if let Some(libc::ENOLCK | libc::EINVAL | libc::ENOTSUP | libc::ENOSYS) = error.raw_os_error() {
-        return true;
-    }
-    error.kind() == io::ErrorKind::Unsupported
 }
 
 fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
@@ -464,21 +443,6 @@ mod tests {
             assert_eq!(run.notices().filter(|it| *it == event).count(), expected);
             assert_eq!(RunRecord::read(&run).unwrap().unwrap().config, moved);
         }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_system_without_locks_is_reported_and_used() {
-        let layout = Layout::new("run");
-        let lock = |code| {
-            let error = io::Error::from_raw_os_error(code);
-            is_locked(Err(TryLockError::Error(error)), &layout)
-        };
-        for code in [libc::ENOLCK, libc::EINVAL, libc::ENOTSUP, libc::ENOSYS] {
-            assert!(!lock(code).unwrap());
-        }
-        let error = lock(libc::EIO).unwrap_err().to_string();
-        assert_eq!(error, "cannot lock run/lock");
     }
 
     /// Of several processes that start at the same time, one has the directory, and the others report

@@ -1,7 +1,6 @@
 //! The hardware and precision of a run.
 
-use faa_system::fnv1a;
-use std::{fmt, fs};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +70,8 @@ pub struct Environment {
 impl Environment {
     /// An environment of this program, in which nothing else is set.
     pub fn of_this_build() -> Self {
-        // The digest distinguishes builds of one version, also those from a package, which has no commit.
-        let program = std::env::current_exe().and_then(fs::read);
-        let build = match program {
-            Ok(program) => format!("{VERSION}+{:016x}", fnv1a(program)),
-            Err(_) => VERSION.to_owned(),
-        };
         Self {
-            build,
+            build: faa_system::build(VERSION),
             ..Self::default()
         }
     }
@@ -107,19 +100,5 @@ impl fmt::Display for Environment {
             "{}, {} threads, {} jobs, scoring in {}, training in {}, {}",
             self.device, self.threads, self.jobs, self.scoring, self.training, self.processor
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_build_is_the_version_and_a_digest_of_the_program() {
-        let build = Environment::of_this_build().build;
-        let (version, digest) = build.split_once('+').unwrap();
-        assert_eq!(version, VERSION);
-        assert!(digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(Environment::of_this_build().build, build);
     }
 }

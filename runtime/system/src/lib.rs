@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod build;
 mod cache;
 mod checksum;
 mod digest;
@@ -8,12 +9,14 @@ mod home;
 mod key;
 pub mod libtorch;
 mod litter;
+mod lock;
 mod log;
 mod private;
 pub mod programs;
 mod regular;
 mod signals;
 
+pub use build::build;
 pub use cache::{cache_folder, cache_folder_by};
 pub use checksum::{has_checksum, with_checksum};
 pub use digest::fnv1a;
@@ -21,6 +24,7 @@ pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, sync_name, write_
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;
+pub use lock::{Lock, in_use, lock, without_locks};
 pub use log::{flush_log, log_error, write_log_line};
 pub use private::{
     NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,13 +14,14 @@ use faa_system::{PARTIAL_PREFIX, create_folder, fnv1a, is_litter, log_line};
 use serde_json::{Value, json};
 
 use self::images::Images;
-use self::manifest::{Header, Manifest};
+use self::manifest::{Header, Line, Manifest};
 use self::outputs::{MANIFEST, Outputs, Splits};
 use self::report::Report;
 use super::{Stopped, Usage, find_policy};
 use crate::arguments::{in_range, one_of};
 use crate::pictures::Encoding;
 use crate::plugins::{KnownOps, PluginOptions};
+use crate::stop::stop_on_signal;
 
 mod check;
 mod images;
@@ -40,13 +40,16 @@ unless --split says otherwise; --keep copies the files of both, so DIR is a data
 set again. Two images whose outputs would have one name are an error.
 
 Copy C of an image is the draw with epoch C and with the image's index in its
-split, sorted by class and name. The same seed, epoch and index give the same
-pixels in Rust and Python. DIR/manifest.jsonl has a line for every file: its
-input, its key, and what was applied, which can be replayed.
+split, sorted by class and name. The same seed, epoch and index are the same
+draws in Rust, C and Python for the same decoded pixels; decoders of JPEG differ.
+DIR/manifest.jsonl has a line for every file: its input, its key, and what was
+applied. Code can replay that: `Plan::replay` in Rust, `faa_replay` in C,
+`policy.replay` in Python.
 
-Ctrl-C stops cleanly. The same command continues, also after a crash, and never
-overwrites anything. It refuses to continue with other options, and to begin in
-a folder that is not empty.
+Ctrl-C stops cleanly. The same command continues, also after a crash, and
+overwrites no file that has content. It refuses to continue with other options
+or if an image that was augmented has changed, and to begin in a folder that is
+not empty. An image that was skipped is tried again once it has changed.
 
 Alpha is kept by PNG and WebP. JPEG has none, so it is dropped. Partners of ops
 such as SamplePairing are images of the same split, which must have one size.
@@ -76,7 +79,7 @@ pub(crate) struct Augment {
         ("all", Splits::All, "both"),
     ]))]
     split: Option<Splits>,
-    /// Copy the original files too, byte for byte, those of all splits.
+    /// Copy the original files of all splits too, byte for byte.
     #[arg(long)]
     keep: bool,
     /// Format of augmented images.
@@ -115,6 +118,9 @@ enum Format {
 impl Augment {
     pub(crate) fn run(self) -> Result<()> {
         let encoding = self.encoding()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&stop);
+        stop_on_signal(move || !set.swap(true, Ordering::Relaxed), || ())?;
         let policy = find_policy(&self.policy)?;
         let known = self.plugins.known_ops()?;
         let executor = known.executor(&policy, &self.policy)?;
@@ -122,6 +128,7 @@ impl Augment {
         for warning in files.warnings() {
             log_line!("warning: {warning}");
         }
+        check_stop(&stop)?;
         let extension = encoding.extension();
         let outputs = Outputs::new(&files, self.copies, self.keep, self.split, extension)?;
         self.check_out()?;
@@ -134,36 +141,43 @@ impl Augment {
         let mut manifest = Manifest::open(&self.out, &header)?;
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.unwrap_or_else(cores);
-        let done = manifest.resume(&header, &outputs, &self.out, threads)?;
+        let done = manifest.resume(&header, &outputs, &self.out, threads, &stop)?;
+        check_stop(&stop)?;
         self.prepare_folders(&outputs)?;
 
         if executor.partner_op().is_some() {
             files.spool(&self.out)?;
+            check_stop(&stop)?;
         }
         let mut images = Images::new(&outputs, &self.out, &executor, self.seed, encoding)?;
         images.skip_unreadable = self.skip_unreadable;
         let wanted = outputs.wanted();
         let total = (wanted.len(), outputs.count());
-        let stop = stop_on_signal()?;
-        let mut report = Report::new(self.json, total, done.outputs, done.skipped, threads)?;
-        // Their lines are there.
-        work::run(&images, &done.again, threads, &stop, |_, _| Ok(()))?;
-        let worked = work::run(
-            &images,
-            &wanted[done.images..],
-            threads,
-            &stop,
-            |position, lines| {
+        let mut report = Report::new(self.json, total, &done, threads)?;
+        let again: Vec<usize> = done.again.iter().map(|(position, _)| *position).collect();
+        let work = |wanted: &[usize], take: &mut dyn FnMut(usize, Vec<Line>) -> Result<()>| {
+            work::run(&images, wanted, threads, &stop, take)
+        };
+        let restored = work(&again, &mut |position, lines| {
+            // Their lines are there.
+            lines
+                .iter()
+                .try_for_each(|line| done.check_restored(position, line))
+        });
+        let worked = restored.and_then(|()| {
+            report.restored(done.missing);
+            work(&wanted[done.images..], &mut |position, lines| {
                 manifest.append(&lines)?;
                 let versions = outputs.versions(&files.files()[position]).count();
                 report.advance(&lines, versions as u64)
-            },
-        );
+            })
+        });
         report.end();
+        let synced = manifest.sync();
         worked?;
-        manifest.sync()?;
-        if stop.load(Ordering::Relaxed) {
-            bail!(Stopped("stopped; the same command continues".to_owned()));
+        synced?;
+        if !report.is_complete() {
+            bail!(stopped());
         }
         let without_alpha = images.without_alpha.load(Ordering::Relaxed);
         report.finish(&self.out.display().to_string(), without_alpha)
@@ -242,10 +256,10 @@ impl Augment {
                 for entry in fs::read_dir(&folder)? {
                     let entry = entry?;
                     let name = entry.file_name();
-                    if name
+                    let is_partial = name
                         .as_encoded_bytes()
-                        .starts_with(PARTIAL_PREFIX.as_bytes())
-                    {
+                        .starts_with(PARTIAL_PREFIX.as_bytes());
+                    if is_partial && entry.file_type()?.is_file() {
                         fs::remove_file(entry.path())?;
                     }
                 }
@@ -308,17 +322,14 @@ fn resolved(path: &Path) -> Result<PathBuf> {
     Ok(resolved.unwrap_or(absolute))
 }
 
-/// Is set by the first Ctrl-C, SIGTERM or SIGHUP; the second ends the program at once.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&stop);
-    let on_stop = move || {
-        if set.swap(true, Ordering::Relaxed) {
-            process::exit(1);
-        }
-        // On a thread of its own: writing may wait for a reader, and the next signal must be heard.
-        thread::spawn(|| log_line!("\nstopping; press Ctrl-C again to quit immediately"));
-    };
-    faa_system::on_stop(on_stop).context("cannot listen for signals")?;
-    Ok(stop)
+/// Ends the command if it was asked to stop.
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    match stop.load(Ordering::Relaxed) {
+        true => bail!(stopped()),
+        false => Ok(()),
+    }
+}
+
+fn stopped() -> Stopped {
+    Stopped("stopped; the same command continues".to_owned())
 }

@@ -15,7 +15,7 @@ use tar::{Archive, EntryType};
 use super::unpacked::{self, Unpacked};
 use crate::assembly::{self, Content};
 use crate::decode::{self, Refusal};
-use crate::error::{DataError, DataErrorKind};
+use crate::error::{DataError, DataErrorKind, name, shown};
 
 /// The maxima of an archive.
 #[derive(Clone, Copy)]
@@ -46,6 +46,29 @@ pub(super) struct Entry {
     pub(super) found: Found,
 }
 
+/// The entries of an archive, and how many are not among them because of their paths.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) entries: Vec<Entry>,
+    unsafe_paths: u64,
+    first_unsafe: Vec<u8>,
+}
+
+impl Listed {
+    /// That entries are not used, in words.
+    pub(super) fn warning(&self, file: &Path) -> Option<String> {
+        (self.unsafe_paths > 0).then(|| {
+            format!(
+                "{} has entries that are not used, as their paths are absolute, have `..` in them or are over \
+                 4,096 bytes ({}, such as `{}`); create the archive from within the folder, without `-P`",
+                shown(file),
+                self.unsafe_paths,
+                name(&String::from_utf8_lossy(&self.first_unsafe))
+            )
+        })
+    }
+}
+
 /// What is at a path of an archive.
 pub(super) enum Found {
     Folder,
@@ -63,8 +86,8 @@ pub(super) enum Failure {
 }
 
 /// Lists an archive. The content of its files is skipped.
-pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError> {
-    let mut entries: Vec<Entry> = Vec::new();
+pub(super) fn list(file: &Path, limits: Limits) -> Result<Listed, DataError> {
+    let mut listed = Listed::default();
     // By the index of an entry that is a hard link, the path of the file.
     let mut links = HashMap::new();
     let mut room = limits.paths;
@@ -74,7 +97,14 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
             Some(name) if !name.is_empty() => name.clone(),
             _ => entry.path_bytes().into_owned(),
         };
-        let Some(path) = (named.len() <= MAX_PATH).then(|| normal(&named)).flatten() else {
+        if is_unsafe(&named) {
+            if listed.unsafe_paths == 0 {
+                listed.first_unsafe = named[..named.len().min(MAX_PATH)].to_owned();
+            }
+            listed.unsafe_paths += 1;
+            return Ok(());
+        }
+        let Some(path) = normal(&named) else {
             return Ok(());
         };
         let kind = entry.header().entry_type();
@@ -94,7 +124,7 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
             Found::File(Err(reason.into()))
         } else if kind.is_hard_link() {
             if target.len() <= MAX_PATH {
-                links.insert(entries.len(), normal(&target).unwrap_or_default());
+                links.insert(listed.entries.len(), normal(&target).unwrap_or_default());
             }
             let reason = "it is a link to something other than an earlier file of the archive";
             Found::File(Err(reason.into()))
@@ -105,13 +135,13 @@ pub(super) fn list(file: &Path, limits: Limits) -> Result<Vec<Entry>, DataError>
         } else {
             Found::File(Ok(number))
         };
-        entries.push(Entry { path, found });
+        listed.entries.push(Entry { path, found });
         Ok(())
     })?;
     if !links.is_empty() {
-        follow(&links, &mut entries);
+        follow(&links, &mut listed.entries);
     }
-    Ok(entries)
+    Ok(listed)
 }
 
 /// Gives each hard link the content of the earlier file that it names, if there is one.
@@ -303,6 +333,12 @@ fn content(entry: &mut tar::Entry<'_, Unpacked>) -> io::Result<Vec<u8>> {
 
 fn ends_within(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, reason)
+}
+
+/// Whether a path is absolute, leads upwards or is too long.
+fn is_unsafe(path: &[u8]) -> bool {
+    let mut parts = path.split(|&byte| byte == b'/');
+    path.len() > MAX_PATH || path.starts_with(b"/") || parts.any(|part| part == b"..")
 }
 
 /// The path without `.` and doubled slashes; `None` if it is absolute, leads upwards, is empty or

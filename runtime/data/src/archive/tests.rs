@@ -211,7 +211,32 @@ fn what_is_not_part_of_a_data_set_is_skipped() {
             b"11 a=bcdef\n",
         )
         .entry(b"latest", EntryType::Symlink, b"");
-    assert_eq!(tar.load().unwrap(), expected);
+    let mut found = tar.load().unwrap();
+    let warning = found.warnings.pop().unwrap();
+    assert!(warning.contains("(3, such as `/train/cat/2`)"), "{warning}");
+    assert_eq!(found, expected);
+}
+
+/// As `tar -P` writes them.
+#[test]
+fn an_archive_of_absolute_paths_has_an_error_that_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = DataSpec::Tar(folder.path().join("set.tar"));
+    for (safe, expected) in [(false, "has no images"), (true, "without `-P`")] {
+        let mut tar = Tar::new()
+            .file("/pets/cat/1", b"?")
+            .file("/pets/cat/2", b"?");
+        if safe {
+            tar = tar.file("cat/1", b"?");
+        }
+        std::fs::write(folder.path().join("set.tar"), tar.bytes()).unwrap();
+        let message = match crate::ImageFiles::list(&spec) {
+            Ok(files) => files.warnings().join("\n"),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains("(2, such as `/pets/cat/1`)"), "{message}");
+    }
 }
 
 #[test]

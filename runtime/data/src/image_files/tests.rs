@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use crate::tests::Files;
 use crate::{Dataset, LoadOptions};

@@ -1,13 +1,17 @@
-//! Comparison of the files that are there with those that were written.
+//! Comparison of the files that are there with those that were written, and of the images with those that were
+//! read.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use faa_data::{DataError, EncodedImage, ImageFiles};
 use faa_system::open_regular;
-
-use super::outputs::Outputs;
 
 /// How many files are compared at a time.
 const BATCH: usize = 4096;
@@ -20,22 +24,28 @@ pub(super) struct Check {
     pub(super) output: String,
     pub(super) length: u64,
     pub(super) crc32: u32,
-    /// The length of the image file at that time.
-    pub(super) input_bytes: Option<u64>,
+}
+
+/// An image file that was read.
+pub(super) struct Input {
+    pub(super) position: usize,
+    /// Its length and CRC-32; `None` if it could not be read.
+    pub(super) content: Option<(u64, u32)>,
+    /// Whether it was skipped.
+    pub(super) is_skipped: bool,
 }
 
 /// What is not as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// A file of the image at this position is missing, or empty, as after a power cut.
-    Missing(usize),
+    /// This file of the image at this position is missing, or empty, as after a power cut.
+    Missing(usize, String),
     /// A file was changed, which is not overwritten.
     Different(String),
 }
 
 /// Compares files on several threads, and keeps what it finds in their order.
 pub(super) struct Findings<'a> {
-    outputs: &'a Outputs<'a>,
     out: &'a Path,
     threads: usize,
     batch: Vec<Check>,
@@ -43,9 +53,8 @@ pub(super) struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    pub(super) fn new(outputs: &'a Outputs<'a>, out: &'a Path, threads: usize) -> Self {
+    pub(super) fn new(out: &'a Path, threads: usize) -> Self {
         Self {
-            outputs,
             out,
             threads,
             batch: Vec::new(),
@@ -66,16 +75,14 @@ impl<'a> Findings<'a> {
     }
 
     fn compare(&mut self) {
-        let (outputs, out) = (self.outputs, self.out);
+        let out = self.out;
         let parts = self
             .batch
             .chunks(self.batch.len().div_ceil(self.threads).max(1));
         let found = thread::scope(|scope| {
             let started = parts.map(|part| {
                 scope.spawn(move || -> Vec<Finding> {
-                    part.iter()
-                        .filter_map(|it| it.finding(outputs, out))
-                        .collect()
+                    part.iter().filter_map(|it| it.finding(out)).collect()
                 })
             });
             let started: Vec<_> = started.collect();
@@ -89,15 +96,7 @@ impl<'a> Findings<'a> {
 }
 
 impl Check {
-    fn finding(&self, outputs: &Outputs<'_>, out: &Path) -> Option<Finding> {
-        let input = &outputs.files.files()[self.position];
-        let length = input.length();
-        if length.is_some() && length != self.input_bytes {
-            let path = input.path().display();
-            return Some(Finding::Different(format!(
-                "{path} has changed since it was augmented: choose a different --out"
-            )));
-        }
+    fn finding(&self, out: &Path) -> Option<Finding> {
         let path = out.join(&self.output);
         let crc32 = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() && metadata.len() == 0 => None,
@@ -106,7 +105,7 @@ impl Check {
             Err(_) => None,
         };
         match crc32 {
-            None => Some(Finding::Missing(self.position)),
+            None => Some(Finding::Missing(self.position, self.output.clone())),
             Some(crc32) if crc32 == self.crc32 => None,
             Some(_) => Some(Finding::Different(format!(
                 "{} is not as it was written: remove it, and it is written again",
@@ -114,6 +113,53 @@ impl Check {
             ))),
         }
     }
+}
+
+/// Those of these image files that are not as they were, in their ascending order. Ends early if `stop` is set.
+pub(super) fn changed<'i>(
+    files: &ImageFiles,
+    inputs: &'i [Input],
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Vec<&'i Input>, DataError> {
+    let positions: Vec<usize> = inputs.iter().map(|it| it.position).collect();
+    let of = |position| {
+        let index = positions.binary_search(&position);
+        &inputs[index.expect("only these are read")]
+    };
+    let (jobs, queue) = sync_channel::<(usize, EncodedImage<'_>)>(threads);
+    let (queue, found) = (Mutex::new(queue), Mutex::new(Vec::new()));
+    let compare = || {
+        loop {
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((position, content)) = job else {
+                return;
+            };
+            let input = of(position);
+            let bytes = content.into_bytes().ok();
+            let content = bytes.map(|bytes| (bytes.len() as u64, crc32fast::hash(&bytes)));
+            if content != input.content {
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                found.push(input);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(compare);
+        }
+        // The queue ends with it, and so do the threads.
+        let jobs = jobs;
+        files.read(&positions, |position, content| {
+            match stop.load(Ordering::Relaxed) || jobs.send((position, content)).is_err() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })
+    })?;
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.sort_by_key(|input| input.position);
+    Ok(found)
 }
 
 /// The CRC-32 of a file, which is not read as a whole.

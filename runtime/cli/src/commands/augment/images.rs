@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{self, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_data::{DataError, EncodedImage, ImageFile, ImageSplit};
@@ -12,6 +12,7 @@ use faa_op::{DrawKey, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
 use faa_system::{write_new, write_whole};
 
+use super::check_stop;
 use super::manifest::Line;
 use super::outputs::{Outputs, Version};
 use crate::output_files::has_content;
@@ -72,22 +73,31 @@ impl<'a> Images<'a> {
         })
     }
 
-    /// Writes all that is to be written for an image, and returns the lines of the manifest.
+    /// Writes all that is to be written for an image, and passes the lines of the manifest to `take`. Ends with
+    /// [`Stopped`](crate::commands::Stopped) before the next file if `stop` is set, and with the errors of `take`.
     pub(super) fn write(
         &self,
         file: &ImageFile,
         content: EncodedImage<'_>,
         workspace: &mut Workspace<'_>,
-    ) -> Result<Vec<Line>> {
+        stop: &AtomicBool,
+        take: &mut dyn FnMut(Line) -> Result<()>,
+    ) -> Result<()> {
+        let mut unread = self.line(file);
         let read = || -> Result<_, DataError> {
             let bytes = content.into_bytes()?;
+            unread.input_bytes = Some(bytes.len() as u64);
+            unread.input_crc32 = Some(crc32fast::hash(&bytes));
             let augments = self.outputs.augments(file);
             let picture = augments.then(|| file.decode(&bytes)).transpose()?;
             Ok((bytes, picture.map(Picture::new)))
         };
         let (bytes, picture) = match read() {
             Ok(read) => read,
-            Err(error) => return Ok(vec![self.skipped(file, &error)?]),
+            Err(error) => {
+                unread.error = Some(self.skipped(&error)?);
+                return take(unread);
+            }
         };
         if picture
             .as_ref()
@@ -96,10 +106,11 @@ impl<'a> Images<'a> {
             self.without_alpha.fetch_add(1, Ordering::Relaxed);
         }
         let mut result = picture.clone();
-        let mut lines = Vec::new();
         for version in self.outputs.versions(file) {
+            check_stop(stop)?;
             let mut line = Line {
-                input_bytes: Some(bytes.len() as u64),
+                input_bytes: unread.input_bytes,
+                input_crc32: unread.input_crc32,
                 ..self.line(file)
             };
             match (version, &picture, &mut result) {
@@ -108,8 +119,8 @@ impl<'a> Images<'a> {
                     match self.draw(file, copy, (picture, result), workspace)? {
                         Ok(plan) => line.draw = Some(plan),
                         Err(error) => {
-                            line.error = self.skipped(file, &error)?.error;
-                            lines.push(line);
+                            line.error = Some(self.skipped(&error)?);
+                            take(line)?;
                             continue;
                         }
                     }
@@ -120,9 +131,9 @@ impl<'a> Images<'a> {
                 }
                 _ => self.write_file(file, version, &bytes, &mut line)?,
             }
-            lines.push(line);
+            take(line)?;
         }
-        Ok(lines)
+        Ok(())
     }
 
     /// Overwrites `result` with the draw of a copy. The inner error is that of a partner that cannot be read.
@@ -199,7 +210,7 @@ impl<'a> Images<'a> {
     ) -> Result<()> {
         let name = self.outputs.path(file, version);
         let path = self.out.join(&name);
-        let cannot = || format!("cannot write {}", path.display());
+        let cannot = |error: io::Error| cannot_write(&path, error);
         match write_new(&path, content) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // A kill came before its line was written, or a power cut before its content was.
@@ -211,10 +222,10 @@ impl<'a> Images<'a> {
                             path.display()
                         );
                     }
-                    write_whole(&path, content).with_context(cannot)?;
+                    write_whole(&path, content).map_err(cannot)?;
                 }
             }
-            written => written.with_context(cannot)?,
+            written => written.map_err(cannot)?,
         }
         line.output = Some(name);
         line.output_bytes = Some(content.len() as u64);
@@ -222,15 +233,12 @@ impl<'a> Images<'a> {
         Ok(())
     }
 
-    /// The line of an image that cannot be read, if it may be skipped.
-    fn skipped(&self, file: &ImageFile, error: &DataError) -> Result<Line> {
+    /// Why an image cannot be read, if it may be skipped.
+    fn skipped(&self, error: &DataError) -> Result<String> {
         if !self.skip_unreadable {
             bail!("{error}: repair it and repeat the command, or add --skip-unreadable");
         }
-        Ok(Line {
-            error: Some(error.to_string()),
-            ..self.line(file)
-        })
+        Ok(error.to_string())
     }
 
     fn line(&self, file: &ImageFile) -> Line {
@@ -243,6 +251,20 @@ impl<'a> Images<'a> {
     }
 }
 
+/// The error that a file cannot be written, with what to do.
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (make room, and the same command continues)"
+        }
+        io::ErrorKind::InvalidFilename => {
+            " (its name is too long: rename the image, or choose a shorter --out)"
+        }
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("cannot write {}{advice}", path.display()))
+}
+
 impl Partners for Loaded {
     fn count(&self) -> u64 {
         self.count
@@ -250,5 +272,24 @@ impl Partners for Loaded {
 
     fn image(&self, index: u64) -> ImageRef<'_> {
         self.images[&index].as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_has_advice() {
+        for (kind, advice) in [
+            (
+                io::ErrorKind::StorageFull,
+                "make room, and the same command continues",
+            ),
+            (io::ErrorKind::InvalidFilename, "rename the image"),
+        ] {
+            let message = cannot_write(Path::new("x"), kind.into()).to_string();
+            assert!(message.starts_with("cannot write x (") && message.contains(advice));
+        }
     }
 }

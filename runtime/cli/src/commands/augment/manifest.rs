@@ -4,18 +4,24 @@
 //! an interrupted command continues behind them. A file is written before its line, so a kill can leave files
 //! without a line. They are written again, and must then be the same.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_data::ImageFile;
 use faa_policy::Plan;
-use faa_system::{has_checksum, log_line, open_regular, sync_name, with_checksum, write_new};
+use faa_system::{
+    Lock, has_checksum, in_use, lock, log_line, open_regular, sync_name, with_checksum,
+    without_locks, write_new,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::check::{Check, Finding, Findings};
+use super::check::{self, Check, Finding, Findings, Input};
+use super::check_stop;
+use super::images::cannot_write;
 use super::outputs::{MANIFEST, Outputs, Version};
 
 /// The form of the manifest.
@@ -46,12 +52,14 @@ pub(super) struct Line {
     pub(super) index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) draw: Option<Plan>,
-    /// Lengths in bytes.
+    /// The length in bytes and the CRC-32 of the image file; omitted if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input_crc32: Option<u32>,
+    /// The same of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output_bytes: Option<u64>,
-    /// CRC-32 of the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) crc32: Option<u32>,
     /// Why nothing was written.
@@ -70,18 +78,41 @@ pub(super) struct Manifest {
 pub(super) struct Done {
     /// How many of the wanted image files have all of their lines.
     pub(super) images: usize,
-    /// How many files they are written to.
-    pub(super) outputs: u64,
-    /// The positions of images whose files are missing and must be written again.
-    pub(super) again: Vec<usize>,
+    /// How many files were to be written for them.
+    pub(super) handled: u64,
+    /// How many of these were written.
+    pub(super) written: u64,
+    /// How many of these are missing now.
+    pub(super) missing: u64,
+    /// The positions of their images, each with the first of its files that is missing.
+    pub(super) again: Vec<(usize, String)>,
     /// The inputs that were skipped, and why.
     pub(super) skipped: Vec<(String, String)>,
+}
+
+impl Done {
+    /// Checks that a line of an image that is written again has no error that it did not have.
+    pub(super) fn check_restored(&self, position: usize, line: &Line) -> Result<()> {
+        let Some(error) = &line.error else {
+            return Ok(());
+        };
+        if self.skipped.contains(&(line.input.clone(), error.clone())) {
+            return Ok(());
+        }
+        let missing = self.again.iter().find(|(at, _)| *at == position);
+        let output = missing.map_or("", |(_, output)| output);
+        bail!(
+            "{output} is missing and cannot be written again from {}: {error}: repair it, or choose a \
+             different --out",
+            line.input
+        )
+    }
 }
 
 impl Header {
     /// A header of these entries.
     pub(super) fn new(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let program = env!("CARGO_PKG_VERSION");
+        let program = faa_system::build(env!("CARGO_PKG_VERSION"));
         let mut header = Map::new();
         header.insert("format".to_owned(), "faa-augment".into());
         header.insert("version".to_owned(), FORMAT.into());
@@ -101,7 +132,7 @@ impl Header {
                 "{out} was written by a different version of this program: choose a different --out"
             );
         }
-        // The data set may have moved, and its files are then the same.
+        // The data set may have moved: its files are compared with what the lines say.
         let free = ["program", "data", "checksum"];
         let names = self.0.keys().filter(|name| !free.contains(&name.as_str()));
         let differing: Vec<String> = names
@@ -124,8 +155,10 @@ impl Header {
         }
         let (was, now) = (get(recorded, "program"), get(self, "program"));
         if was != now {
+            let [was, now] = [&was, &now].map(|it| it.as_str().unwrap_or_default());
             log_line!(
-                "warning: {out} was begun by version {was} of this program: files may differ from now on"
+                "warning: {out} was begun with build {was} and continues with build {now}; files may differ \
+                 from those of one build"
             );
         }
         Ok(())
@@ -136,23 +169,23 @@ impl Manifest {
     /// Begins a manifest in an output folder, or opens the one of an interrupted command.
     pub(super) fn open(out: &Path, header: &Header) -> Result<Self> {
         let path = out.join(MANIFEST);
+        if path.is_symlink() {
+            bail!(
+                "{} is a link, which may lead elsewhere: choose a different --out",
+                path.display()
+            );
+        }
         let line = with_checksum(&serde_json::to_string(&header.0)?);
         match write_new(&path, line.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            written => written.with_context(|| format!("cannot write {}", path.display()))?,
+            written => written.map_err(|error| cannot_write(&path, error))?,
         }
         let file = open_regular(&path, File::options().read(true).append(true));
         let (file, _) = file.with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => bail!(
-                "{} is in use by another process: wait for it, or choose a different --out",
-                out.display()
-            ),
-            Err(TryLockError::Error(_)) => log_line!(
-                "warning: the file system of {} has no locks, so do not start a second process on it",
-                out.display()
-            ),
-            Ok(()) => {}
+        match lock(&file).with_context(|| format!("cannot lock {}", path.display()))? {
+            Lock::InUse => bail!(in_use(out)),
+            Lock::NoLocks => log_line!("{}", without_locks(out)),
+            Lock::Locked => {}
         }
         let new = Self { file, path };
         // After a power cut, too, it is known whose folder this is.
@@ -162,13 +195,15 @@ impl Manifest {
     }
 
     /// Reads what an interrupted command has done, and compares it with the files that are there. Lines of the
-    /// last image are removed if they are not all there.
+    /// last image are removed if they are not all there, and those from the first image that was skipped if one of
+    /// these has changed. Ends early if `stop` is set.
     pub(super) fn resume(
         &mut self,
         header: &Header,
         outputs: &Outputs<'_>,
         out: &Path,
         threads: usize,
+        stop: &AtomicBool,
     ) -> Result<Done> {
         let mut lines = Lines {
             reader: BufReader::new(&self.file),
@@ -176,19 +211,31 @@ impl Manifest {
             number: 0,
             end: 0,
         };
-        let recorded: Map<String, Value> = lines
-            .next()?
-            .with_context(|| format!("{} is empty", self.path.display()))?;
+        let recorded: Map<String, Value> = lines.next()?.with_context(|| {
+            let path = self.path.display();
+            format!("{path} is empty, or ends within its first line: choose a different --out")
+        })?;
         header.check_same(&Header(recorded), out)?;
-        let (mut done, mut findings) = (Done::default(), Findings::new(outputs, out, threads));
-        let mut end = lines.end;
+        let (mut done, mut findings) = (Done::default(), Findings::new(out, threads));
+        let (mut end, mut inputs, mut first_skipped) = (lines.end, Vec::new(), None);
         for position in outputs.wanted() {
             let file = &outputs.files.files()[position];
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             let Some(read) = lines.of_image(file, outputs)? else {
                 break;
             };
+            if let Some(line) = read.first() {
+                inputs.push(Input {
+                    position,
+                    content: line.input_bytes.zip(line.input_crc32),
+                    is_skipped: line.error.is_some() && line.copy.is_none(),
+                });
+            }
             for line in read {
                 if let Some(error) = line.error {
+                    first_skipped = first_skipped.or(Some(end));
                     done.skipped.push((line.input, error));
                 } else if let (Some(output), Some(length), Some(crc32)) =
                     (line.output, line.output_bytes, line.crc32)
@@ -198,27 +245,41 @@ impl Manifest {
                         output,
                         length,
                         crc32,
-                        input_bytes: line.input_bytes,
                     });
+                    done.written += 1;
                 }
             }
             (done.images, end) = (done.images + 1, lines.end);
-            done.outputs += outputs.versions(file).count() as u64;
+            done.handled += outputs.versions(file).count() as u64;
         }
         if done.images == outputs.wanted().len() && lines.next::<Line>()?.is_some() {
             bail!(
-                "{} has more lines than there are files to write",
+                "{} has more lines than there are files to write: choose a different --out",
                 self.path.display()
             );
         }
-        let mut different = Vec::new();
+        let changed = check::changed(outputs.files, &inputs, threads, stop)?;
+        // What was compared until then is of no use.
+        check_stop(stop)?;
+        let (skipped, changed): (Vec<_>, Vec<_>) =
+            changed.into_iter().partition(|input| input.is_skipped);
+        let mut different: Vec<String> = changed
+            .into_iter()
+            .map(|input| {
+                let path = outputs.files.files()[input.position].path().display();
+                format!("{path} has changed since it was augmented: choose a different --out")
+            })
+            .collect();
         for finding in findings.finish() {
             match finding {
-                Finding::Missing(position) => done.again.push(position),
+                Finding::Missing(position, output) => {
+                    done.missing += 1;
+                    done.again.push((position, output));
+                }
                 Finding::Different(message) => different.push(message),
             }
         }
-        done.again.dedup();
+        done.again.dedup_by_key(|(position, _)| *position);
         if !different.is_empty() {
             let more = different.len().saturating_sub(MAX_NAMED);
             different.truncate(MAX_NAMED);
@@ -234,13 +295,23 @@ impl Manifest {
             );
         }
         let path = &self.path;
-        self.file
-            .set_len(end)
-            .with_context(|| format!("cannot repair {}", path.display()))?;
+        let cut = |end| {
+            (self.file.set_len(end)).with_context(|| format!("cannot repair {}", path.display()))
+        };
+        if let (Some(input), Some(end)) = (skipped.first(), first_skipped) {
+            log_line!(
+                "note: {} was skipped and has changed, so images from the first that was skipped are augmented \
+                 again",
+                outputs.files.files()[input.position].path().display()
+            );
+            cut(end)?;
+            return self.resume(header, outputs, out, threads, stop);
+        }
+        cut(end)?;
         Ok(done)
     }
 
-    /// Appends the lines of an image.
+    /// Appends lines of an image.
     pub(super) fn append(&mut self, lines: &[Line]) -> Result<()> {
         let mut text = String::new();
         for line in lines {
@@ -249,13 +320,13 @@ impl Manifest {
         let path = &self.path;
         self.file
             .write_all(text.as_bytes())
-            .with_context(|| format!("cannot append to {}", path.display()))
+            .map_err(|error| cannot_write(path, error))
     }
 
     /// Waits until all lines are on the disk.
     pub(super) fn sync(&self) -> Result<()> {
         let path = &self.path;
-        (self.file.sync_data()).with_context(|| format!("cannot write {}", path.display()))
+        (self.file.sync_data()).map_err(|error| cannot_write(path, error))
     }
 }
 
@@ -325,10 +396,42 @@ impl Lines<'_> {
     }
 
     fn damaged(&self, how: &str) -> anyhow::Error {
-        anyhow!(
-            "{}, line {}, {how}: remove it and the lines after it, and the command continues from there",
-            self.path.display(),
-            self.number
-        )
+        let advice = match self.number {
+            // It has the options.
+            1 => "choose a different --out",
+            _ => "remove it and the lines after it, and the command continues from there",
+        };
+        let path = self.path.display();
+        anyhow!("{path}, line {}, {how}: {advice}", self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_again_is_an_error() {
+        let line = |input: &str, error: Option<&str>| Line {
+            input: input.to_owned(),
+            error: error.map(str::to_owned),
+            ..Line::default()
+        };
+        let done = Done {
+            again: vec![(3, "a/x-1.png".to_owned())],
+            skipped: vec![("a/x.png".to_owned(), "a partner".to_owned())],
+            ..Done::default()
+        };
+        for known in [None, Some("a partner")] {
+            done.check_restored(3, &line("a/x.png", known)).unwrap();
+        }
+        let error = done.check_restored(3, &line("a/x.png", Some("no image")));
+        let message = error.unwrap_err().to_string();
+        assert!(
+            message.starts_with(
+                "a/x-1.png is missing and cannot be written again from a/x.png: no image"
+            ),
+            "{message}"
+        );
     }
 }

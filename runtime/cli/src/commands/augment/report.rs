@@ -7,7 +7,7 @@ use faa_system::log_line;
 use indicatif::{HumanCount, HumanDuration};
 use serde_json::{Value, json};
 
-use super::manifest::Line;
+use super::manifest::{Done, Line};
 use crate::commands::print;
 use crate::display::Display;
 
@@ -22,8 +22,11 @@ pub(super) struct Report {
     json: bool,
     display: Display,
     total: u64,
-    /// What was done before this command, and what is done now.
+    /// The files that were done before this command and that are done now, with those of images that are
+    /// skipped.
     done: [u64; 2],
+    /// The files that are there from an earlier command.
+    already_there: u64,
     written: u64,
     skipped: Vec<(String, String)>,
     started: Instant,
@@ -31,35 +34,33 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Of a command that has `done` of `total` files; `skipped` are the inputs that it has skipped, with the
-    /// reason.
+    /// Of a command that writes `total` files, of which an earlier one has done a part.
     pub(super) fn new(
         json: bool,
         (images, total): (usize, u64),
-        done: u64,
-        skipped: Vec<(String, String)>,
+        before: &Done,
         threads: usize,
     ) -> Result<Self> {
+        let done = before.handled - before.missing;
         let mut new = Self {
             json,
             display: Display::new(),
             total,
             done: [done; 2],
+            already_there: before.written - before.missing,
             written: 0,
-            skipped,
+            skipped: before.skipped.clone(),
             started: Instant::now(),
             last_event: Instant::now(),
         };
         new.display.set_length(total);
         new.display.set_position(done);
-        let [images_text, total_text, done_text] = [images as u64, total, done].map(HumanCount);
-        let already = match done {
-            0 => String::new(),
-            _ => format!(" ({done_text} already there)"),
-        };
-        let s = if threads == 1 { "" } else { "s" };
         new.display.line(&format!(
-            "{images_text} images, {total_text} files to write{already}, on {threads} thread{s}"
+            "{}, {} to write{}, on {}",
+            counted(images as u64, "image"),
+            counted(total, "file"),
+            new.already(),
+            counted(threads as u64, "thread")
         ));
         new.event(
             &json!({"event": "started", "images": images, "total": total, "done": done,
@@ -68,9 +69,24 @@ impl Report {
         Ok(new)
     }
 
-    /// Counts what was done for an image: the lines of the manifest, and how many files were to be written.
+    /// Counts files that were missing and were written again.
+    pub(super) fn restored(&mut self, files: u64) {
+        self.written += files;
+        self.done[1] += files;
+        self.display.set_position(self.done[1]);
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_complete(&self) -> bool {
+        self.done[1] == self.total
+    }
+
+    /// Counts what was done for an image: lines of the manifest, and how many files are written for it.
     pub(super) fn advance(&mut self, lines: &[Line], versions: u64) -> Result<()> {
         for line in lines {
+            // An image that cannot be read has a single line.
+            let is_image = line.error.is_some() && line.copy.is_none();
+            self.done[1] += if is_image { versions } else { 1 };
             let Some(error) = &line.error else {
                 self.written += 1;
                 continue;
@@ -79,7 +95,6 @@ impl Report {
             self.event(&json!({"event": "skipped", "input": line.input, "error": error}))?;
             self.skipped.push((line.input.clone(), error.clone()));
         }
-        self.done[1] += versions;
         let [before, done] = self.done;
         self.display.set_position(done);
         let rate = (done - before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
@@ -112,21 +127,18 @@ impl Report {
         self.end();
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.written as f64 / seconds.max(1e-9);
-        let [written, already] = [self.written, self.done[0]].map(HumanCount);
-        let already = match self.done[0] {
-            0 => String::new(),
-            _ => format!(" ({already} already there)"),
-        };
+        let already = self.already();
         match self.written {
             0 => log_line!("wrote no files to {out}{already}"),
             _ => log_line!(
-                "wrote {written} files to {out}{already} in {seconds:.1} s ({} files/s)",
+                "wrote {} to {out}{already} in {seconds:.1} s ({} files/s)",
+                counted(self.written, "file"),
                 HumanCount(rate.round() as u64)
             ),
         }
         if without_alpha > 0 {
-            let images = HumanCount(without_alpha);
-            log_line!("note: JPEG has no alpha; that of {images} images was dropped");
+            let images = counted(without_alpha, "image");
+            log_line!("note: JPEG has no alpha; that of {images} was dropped");
         }
         if !self.skipped.is_empty() {
             let count = HumanCount(self.skipped.len() as u64);
@@ -145,9 +157,17 @@ impl Report {
             .collect();
         self.event(
             &json!({"event": "finished", "out": out, "written": self.written,
-            "already_there": self.done[0], "skipped": skipped, "seconds": seconds,
+            "already_there": self.already_there, "skipped": skipped, "seconds": seconds,
             "files_per_second": rate}),
         )
+    }
+
+    /// How many files are there from an earlier command, in words.
+    fn already(&self) -> String {
+        match self.already_there {
+            0 => String::new(),
+            files => format!(" ({} already there)", HumanCount(files)),
+        }
     }
 
     fn event(&self, event: &Value) -> Result<()> {
@@ -156,4 +176,10 @@ impl Report {
             false => Ok(()),
         }
     }
+}
+
+/// A number of things, in words.
+fn counted(number: u64, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", HumanCount(number))
 }

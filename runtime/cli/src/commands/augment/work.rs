@@ -1,5 +1,6 @@
 //! Images are read, augmented and written on all threads, and reported in order.
 
+use std::iter;
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +15,19 @@ use faa_policy::Workspace;
 use super::images::Images;
 use super::manifest::Line;
 
-/// How many images per thread may be done before the one that is reported next. Of these, only lines are in
-/// memory.
+/// How many files per thread may be written before those of the image that is reported next; at least one image.
+/// Of these, only lines are in memory.
 const AHEAD: usize = 16;
 
 struct Job<'a> {
     position: usize,
     content: EncodedImage<'a>,
-    answer: Sender<Result<Vec<Line>>>,
+    answer: Sender<Result<Line>>,
 }
 
-/// Writes the images at these ascending positions, and passes the lines of each to `take`, in this order. Ends
-/// early if `stop` is set, or at the first error.
+/// Writes the images at these ascending positions, and passes their lines to `take`, in this order: those of an
+/// image as they become known, in one or several parts. Ends early if `stop` is set, or at the first error; that
+/// of an image that `stop` has cut is [`Stopped`](crate::commands::Stopped).
 ///
 /// Each image has a channel for its answer. Its receiver goes into a queue, in the order of the images, whose
 /// length bounds how far threads get ahead of a slow one.
@@ -34,15 +36,16 @@ pub(super) fn run(
     wanted: &[usize],
     threads: usize,
     stop: &AtomicBool,
-    mut take: impl FnMut(usize, Vec<Line>) -> Result<()>,
+    take: &mut dyn FnMut(usize, Vec<Line>) -> Result<()>,
 ) -> Result<()> {
-    let (order, answers) = sync_channel(AHEAD * threads);
+    let files_per_image = images.outputs.copies as usize + usize::from(images.outputs.keep);
+    let (order, answers) = sync_channel((AHEAD / files_per_image).max(1) * threads);
     // An encoded image for each thread that becomes idle.
     let (jobs, queue) = sync_channel(threads);
     let queue = Mutex::new(queue);
     thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| work(images, &queue));
+            scope.spawn(|| work(images, stop, &queue));
         }
         let reader = scope.spawn(move || {
             images.outputs.files.read(wanted, |position, content| {
@@ -61,9 +64,15 @@ pub(super) fn run(
                 }
             })
         });
-        let taken = answers
+        let taken: Result<()> = answers
             .into_iter()
-            .try_for_each(|(position, answer): Answer| take(position, answer.recv()??));
+            .try_for_each(|(position, answer): Answer| {
+                while let Ok(first) = answer.recv() {
+                    let lines = iter::once(first).chain(answer.try_iter());
+                    take(position, lines.collect::<Result<_>>()?)?;
+                }
+                Ok(())
+            });
         // An error ends the queue of answers, so the reader, and so the workers.
         let read = reader.join();
         taken?;
@@ -72,9 +81,9 @@ pub(super) fn run(
 }
 
 /// The position of an image, and where its lines come from.
-type Answer = (usize, Receiver<Result<Vec<Line>>>);
+type Answer = (usize, Receiver<Result<Line>>);
 
-fn work<'a>(images: &Images<'_>, queue: &Mutex<Receiver<Job<'a>>>) {
+fn work<'a>(images: &Images<'_>, stop: &AtomicBool, queue: &Mutex<Receiver<Job<'a>>>) {
     let mut workspace = Workspace::new();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -88,12 +97,18 @@ fn work<'a>(images: &Images<'_>, queue: &Mutex<Receiver<Job<'a>>>) {
         };
         let file = &images.outputs.files.files()[position];
         // Images are hostile. A panic must be an error, as other threads wait for this one.
-        let written = AssertUnwindSafe(|| images.write(file, content, &mut workspace));
+        let written = AssertUnwindSafe(|| {
+            // Nobody waits for lines after an error of another image.
+            let over = |_| anyhow!("the command is over");
+            let take = &mut |line| answer.send(Ok(line)).map_err(over);
+            images.write(file, content, &mut workspace, stop, take)
+        });
         let written = panic::catch_unwind(written).unwrap_or_else(|_| {
             workspace = Workspace::new();
             Err(anyhow!("augmenting {} has panicked", file.inner_path()))
         });
-        // Nobody waits for it after an error.
-        let _ = answer.send(written);
+        if let Err(error) = written {
+            let _ = answer.send(Err(error));
+        }
     }
 }
