@@ -216,7 +216,7 @@ fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
     assert_fails(changed, 1, &["tom.png has changed since it was augmented"]);
 }
 
-/// The file of one class of all.
+/// The first image of the training split.
 const FELIX: &str = "pets/train/cats/felix.bmp";
 
 /// Also if its length is the same, and one of its outputs must be written again.
