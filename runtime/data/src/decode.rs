@@ -29,7 +29,7 @@ use crate::error::{DataError, Unreadable};
 use crate::jpeg::jpeg_ends_early;
 
 /// The maximum width and height of an image, in pixels.
-pub(crate) const MAX_SIDE: u32 = 16_384;
+pub(crate) const MAX_SIDE: u32 = crate::jpeg::MAX_SIDE as u32;
 /// The maximum that a decoder may allocate and that a file may have, in bytes.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
 

@@ -13,8 +13,8 @@ const SCAN: u8 = 0xda;
 /// The most that a picture has: CMYK.
 const MAX_COMPONENTS: usize = 4;
 
-/// The largest side, in pixels. The decoder has the same limit, and imports this module.
-const MAX_SIDE: usize = 16_384;
+/// The largest side, in pixels.
+pub(crate) const MAX_SIDE: usize = 16_384;
 
 /// Whether a file is a JPEG whose picture ends early, as after a download that was interrupted.
 ///

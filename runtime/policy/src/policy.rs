@@ -37,7 +37,8 @@ pub const SEARCHED_OPS: [&str; 15] = [
     "Cutout",
 ];
 
-/// How an image's ops are drawn. Version 1 of the format has these two.
+/// How an image's ops are drawn. Version 1 of the format has these two; a third would be a new version, which
+/// no program may pass over.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// At least one sub-policy, of which each image draws one, uniformly.
@@ -73,7 +74,7 @@ impl Step {
     }
 }
 
-/// How strongly an op is applied. Version 1 of the format has these three.
+/// How strongly an op is applied. Version 1 of the format has these three; a fourth would be a new version.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strength {
     /// Not stated: for ops without a value.

@@ -45,7 +45,7 @@ pub fn welch_interval(a: &[f64], b: &[f64]) -> Option<[f64; 2]> {
 }
 
 /// How many standard errors a 95 % interval reaches to either side of an estimate whose variance was
-/// estimated with so many degrees of freedom: a quantile of Student's *t*. `None` unless they are
+/// estimated with `freedom` degrees of freedom: a quantile of Student's *t*. `None` unless they are
 /// finite and above 0.
 pub fn t_quantile(freedom: f64) -> Option<f64> {
     let t = StudentsT::new(0.0, 1.0, freedom).ok();

@@ -1,12 +1,16 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use faa_op::text::clean_lines;
+
+/// The maximum number of lines that wait for a reader that has paused. Later ones are counted.
+const MAX_UNWRITTEN: usize = 100_000;
 
 /// How long a line may take to be written before its writer goes on without it.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -37,16 +41,30 @@ static WRITER: LazyLock<Option<Sender<String>>> = LazyLock::new(|| {
     let write = move || {
         for line in lines {
             write(&line);
-            *unwritten() -= 1;
+            let mut unwritten = unwritten();
+            unwritten.lines -= 1;
+            if unwritten.lines == 0 && unwritten.left_out > 0 {
+                let left_out = mem::take(&mut unwritten.left_out);
+                write(&format!("({left_out} further lines were left out)\n"));
+            }
             WRITTEN.notify_all();
         }
     };
     thread::Builder::new().spawn(write).ok().map(|_| sender)
 });
 
-/// The number of lines that the thread has not written.
-static UNWRITTEN: Mutex<usize> = Mutex::new(0);
+/// The lines that the thread has not written.
+static UNWRITTEN: Mutex<Unwritten> = Mutex::new(Unwritten {
+    lines: 0,
+    left_out: 0,
+});
 static WRITTEN: Condvar = Condvar::new();
+
+struct Unwritten {
+    lines: usize,
+    /// How many more there would be.
+    left_out: usize,
+}
 
 /// The function of [`log_line!`](crate::log_line).
 #[doc(hidden)]
@@ -56,21 +74,26 @@ pub fn write_log_line(text: fmt::Arguments<'_>) {
     let Some(writer) = &*WRITER else {
         return write(&line);
     };
-    let mut count = unwritten();
-    let is_behind = *count > 0;
-    *count += 1;
+    let mut unwritten = unwritten();
+    if unwritten.lines >= MAX_UNWRITTEN {
+        unwritten.left_out += 1;
+        return;
+    }
+    let is_behind = unwritten.lines > 0;
+    unwritten.lines += 1;
     // The thread ends with the program.
     let _ = writer.send(line);
     if !is_behind {
         // As a rule it is written at once, and what is printed otherwise comes after it.
-        let waited = WRITTEN.wait_timeout_while(count, PATIENCE, |count| *count > 0);
+        let waited = WRITTEN.wait_timeout_while(unwritten, PATIENCE, |it| it.lines > 0);
         drop(waited);
     }
 }
 
-/// Waits until all lines of [`log_line!`](crate::log_line) are written, or cannot be.
+/// Waits until all lines of [`log_line!`](crate::log_line) are written, or cannot be: without end if a pipe
+/// is full and its reader neither reads nor closes it.
 pub fn flush_log() {
-    let all = WRITTEN.wait_while(unwritten(), |count| *count > 0);
+    let all = WRITTEN.wait_while(unwritten(), |it| it.lines > 0);
     drop(all);
 }
 
@@ -78,6 +101,6 @@ fn write(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-fn unwritten() -> MutexGuard<'static, usize> {
+fn unwritten() -> MutexGuard<'static, Unwritten> {
     UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }

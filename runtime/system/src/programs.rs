@@ -75,7 +75,8 @@ impl fmt::Display for NoPython {
 }
 
 /// The standard output of a command that succeeds within a time. It has no standard input, and its standard
-/// error is discarded.
+/// error is discarded. Signals of the terminal do not reach it: if this program is ended meanwhile, it goes
+/// on.
 ///
 /// # Errors
 ///

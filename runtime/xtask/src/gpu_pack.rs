@@ -70,7 +70,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
     for name in PROGRAMS.map(|(name, _)| name) {
         strip(host, &out.join(BIN).join(name))?;
     }
-    eprint!("{}", summary(out, &packed)?);
+    log_line!("{}", summary(out, &packed)?.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 

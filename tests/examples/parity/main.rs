@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use faa_op::OpSet;
 use faa_ops_builtin::SimdLevel;
+use faa_system::log_line;
 use faa_tests::ways::builtin_ops_by_level;
 use serde_json::json;
 
@@ -29,7 +30,7 @@ const ALTERED_EVERY: u64 = 500;
 fn main() -> ExitCode {
     let numbers: Option<Vec<u64>> = env::args().skip(1).map(|word| word.parse().ok()).collect();
     let Some([seed, first, count]) = numbers.as_deref() else {
-        eprintln!("usage: parity SEED FIRST COUNT");
+        log_line!("usage: parity SEED FIRST COUNT");
         return ExitCode::from(2);
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         // The reader has stopped at the first difference.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            log_line!("error: {error}");
             ExitCode::FAILURE
         }
         Ok(()) => ExitCode::SUCCESS,

@@ -449,21 +449,43 @@ impl SearchOptions {
 
     /// The options that only the search by density matching has, and whether they are given.
     fn given(&self) -> Vec<(&'static str, bool)> {
+        let Self {
+            folds,
+            rounds,
+            trials,
+            top_n,
+            finalists,
+            sub_policies,
+            ops_per_sub_policy,
+            draws,
+            trial_draws,
+            fold_augment,
+            start_up_trials,
+            gamma,
+            candidates,
+            reward,
+            // Those of any objective.
+            objective: _,
+            held_out: _,
+            groups: _,
+            images: _,
+            ops: _,
+        } = self;
         vec![
-            ("--folds", self.folds.is_some()),
-            ("--rounds", self.rounds.is_some()),
-            ("--trials", self.trials.is_some()),
-            ("--top-n", self.top_n.is_some()),
-            ("--finalists", self.finalists.is_some()),
-            ("--sub-policies", self.sub_policies.is_some()),
-            ("--ops-per-sub-policy", self.ops_per_sub_policy.is_some()),
-            ("--draws", self.draws.is_some()),
-            ("--trial-draws", self.trial_draws.is_some()),
-            ("--fold-augment", self.fold_augment.is_some()),
-            ("--start-up-trials", self.start_up_trials.is_some()),
-            ("--gamma", self.gamma.is_some()),
-            ("--candidates", self.candidates.is_some()),
-            ("--reward", self.reward.is_some()),
+            ("--folds", folds.is_some()),
+            ("--rounds", rounds.is_some()),
+            ("--trials", trials.is_some()),
+            ("--top-n", top_n.is_some()),
+            ("--finalists", finalists.is_some()),
+            ("--sub-policies", sub_policies.is_some()),
+            ("--ops-per-sub-policy", ops_per_sub_policy.is_some()),
+            ("--draws", draws.is_some()),
+            ("--trial-draws", trial_draws.is_some()),
+            ("--fold-augment", fold_augment.is_some()),
+            ("--start-up-trials", start_up_trials.is_some()),
+            ("--gamma", gamma.is_some()),
+            ("--candidates", candidates.is_some()),
+            ("--reward", reward.is_some()),
         ]
     }
 }
@@ -481,15 +503,25 @@ impl HalvingOptions {
 
     /// The options, and whether they are given.
     fn given(&self) -> Vec<(&'static str, bool)> {
+        let Self {
+            entrants,
+            rungs,
+            reduction,
+            rung_epochs,
+            early_epochs,
+            rung_seeds,
+            no_audit,
+            no_density,
+        } = self;
         vec![
-            ("--entrants", self.entrants.is_some()),
-            ("--rungs", self.rungs.is_some()),
-            ("--reduction", self.reduction.is_some()),
-            ("--rung-epochs", self.rung_epochs.is_some()),
-            ("--early-epochs", self.early_epochs.is_some()),
-            ("--rung-seeds", self.rung_seeds.is_some()),
-            ("--no-audit", self.no_audit),
-            ("--no-density", self.no_density),
+            ("--entrants", entrants.is_some()),
+            ("--rungs", rungs.is_some()),
+            ("--reduction", reduction.is_some()),
+            ("--rung-epochs", rung_epochs.is_some()),
+            ("--early-epochs", early_epochs.is_some()),
+            ("--rung-seeds", rung_seeds.is_some()),
+            ("--no-audit", *no_audit),
+            ("--no-density", *no_density),
         ]
     }
 }

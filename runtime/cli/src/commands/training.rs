@@ -28,7 +28,7 @@ const PRESETS: [(&str, Preset, &str); 4] = [
     (
         "default",
         Preset::Default,
-        "cifar10 with less noise in the selection (--trial-draws common, --finalists 3); needs a GPU",
+        "As cifar10; `search` selects with less noise (--trial-draws common, --finalists 3); needs a GPU",
     ),
     (
         "demo",

@@ -16,6 +16,7 @@ use std::error::Error;
 
 use faa_search::sampler::{Sampler, TpeConfig};
 use faa_search::statistics::welch_interval;
+use faa_system::log_line;
 use objectives::{Objective, SplitMix64};
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ fn check(objective: &dyn Objective, theirs: &[f64]) -> Result<(), String> {
         .zip(theirs)
         .map(|(point, loss)| (objective.loss(point) - loss).abs())
         .fold(0.0, f64::max);
-    eprintln!(
+    log_line!(
         "{}: maximum difference from Python at {} points: {max_difference:.1e}",
         objective.name(),
         theirs.len()

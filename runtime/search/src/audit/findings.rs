@@ -143,7 +143,7 @@ impl OpAudit {
         self.nearest_unsafe().or_else(worst)
     }
 
-    /// The safe values in words: `±18°`, `0.4 to 1.9`, `all values`, `none`; for an op without a value
+    /// The safe values in words: `±18°`, `0.4 to 1.9`, `all (up to 10°)`, `none`; for an op without a value
     /// `yes` or `no`.
     pub fn safe_values(&self) -> String {
         match (self.safety, self.start, self.safe) {

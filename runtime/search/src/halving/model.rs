@@ -45,7 +45,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// A number with this standard error, which was estimated with so many degrees of freedom.
+    /// A number with this standard error, which was estimated with `freedom` degrees of freedom.
     pub fn new(value: f64, standard_error: f64, freedom: f64) -> Self {
         Self {
             value,

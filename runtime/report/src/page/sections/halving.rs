@@ -57,7 +57,7 @@ pub(in crate::page) fn body(record: &Record, config: &HalvingConfig) -> Markup {
         @if record.entrants.is_empty() {
             p { "No policy has been trained yet." }
         } @else {
-            @if record.policy.is_some() { (verdict(&result)) }
+            @if record.policy.is_some() { (conclusion(&result)) }
             (legend(&[
                 (Swatch::Dot, "a policy that was not promoted"),
                 (Swatch::Line("accent"), "promoted policies"),
@@ -72,7 +72,7 @@ pub(in crate::page) fn body(record: &Record, config: &HalvingConfig) -> Markup {
     }
 }
 
-fn verdict(result: &HalvingResult) -> Markup {
+fn conclusion(result: &HalvingResult) -> Markup {
     let Some(winner) = result.winner() else {
         return html! {};
     };
