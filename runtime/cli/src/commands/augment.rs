@@ -41,8 +41,9 @@ set again. Two images whose outputs would have one name are an error.
 
 Copy C of an image is the draw with epoch C and with the image's index in its
 split, sorted by class and name. The same seed, epoch and index give the same
-pixels in Rust and Python. DIR/manifest.jsonl has a line for every file: its
-input, its key, and what was applied, which can be replayed.
+pixels in Rust, C and Python for the same decoded image; other programs may
+decode a JPEG to slightly different pixels. DIR/manifest.jsonl has a line for
+every file: its input, its key, and what was applied, which can be replayed.
 
 Ctrl-C stops cleanly. The same command continues, also after a crash, and never
 overwrites anything. It refuses to continue with other options, and to begin in
