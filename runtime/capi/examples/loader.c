@@ -3,7 +3,7 @@
  *
  *     loader [--policy FILE|NAME] [--threads N] [--epochs N] [--seed N] [FILE.ppm ...]
  *
- * Files are PPM or PGM with 8 bits a sample (P6, P5). Without any, it makes 256 pictures itself. */
+ * Files are PPM or PGM with 8 bits per sample (P6, P5). Without any, it makes 256 pictures itself. */
 
 #define _POSIX_C_SOURCE 200809L
 

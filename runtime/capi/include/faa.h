@@ -2,8 +2,8 @@
  *
  * A policy is read once and may then be shared between threads. Each thread has a workspace,
  * and applies the policy to one image at a time. What is drawn for an image depends on its key
- * (seed, epoch, index) alone: the same key gives the same bytes here, in Rust, in Python and on
- * the command line.
+ * (seed, epoch, index) alone: the same key gives the same bytes for the same pixels here, in
+ * Rust, in Python and on the command line.
  *
  *     faa_policy *policy = NULL;
  *     faa_error *error = NULL;
@@ -37,8 +37,8 @@
  * Plugins are an exception, see FAA_PLUGINS below.
  *
  * FAULTS OF THE LIBRARY. A panic of its Rust code, which would be a fault, is caught and
- * becomes FAA_INTERNAL; Rust's runtime writes its message to standard error. If there is no
- * memory left, the process is aborted. */
+ * becomes FAA_INTERNAL, or NULL, 0 or an empty text where no status is returned; Rust's runtime
+ * writes its message to standard error. If there is no memory left, the process is aborted. */
 
 #ifndef FAA_H
 #define FAA_H
@@ -102,7 +102,7 @@ typedef struct faa_error faa_error;
  * text. */
 const char *faa_error_message(const faa_error *error);
 
-/* The place that the message begins with, such as "sub_policies[0][1].magnitude" in a policy,
+/* The path that the message begins with, such as "sub_policies[0][1].magnitude" in a policy,
  * or the name of an argument; an empty text if there is none. It belongs to the error. For
  * NULL, an empty text. */
 const char *faa_error_path(const faa_error *error);
@@ -161,7 +161,7 @@ enum {
     FAA_CHW = 1
 };
 
-/* An image in memory of the caller: 8 bits a sample, rows from the top. */
+/* An image in memory of the caller: 8 bits per sample, rows from the top. */
 typedef struct faa_image {
     /* The first sample. A source is only read, although the pointer is not to const. */
     uint8_t *samples;

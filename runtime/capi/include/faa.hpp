@@ -29,7 +29,7 @@ public:
     // The kind of failure, never FAA_OK.
     faa_status status() const noexcept { return status_; }
 
-    // The place that the message begins with, such as "sub_policies[0][1].magnitude".
+    // The path that the message begins with, such as "sub_policies[0][1].magnitude".
     const std::string &path() const noexcept { return path_; }
 
 private:

@@ -1,13 +1,12 @@
 #![expect(unsafe_code, reason = "the pointers are C's")]
 
 use std::ffi::{CString, c_char};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use faa_op::{DrawKey, ImageRef};
 use faa_policy::Plan;
 
-use crate::error::{Error, Status, items, object, returning};
+use crate::error::{Error, Status, guarded, items, object, returning};
 use crate::image::Image;
 use crate::policy::Policy;
 use crate::workspace::Workspace;
@@ -142,7 +141,7 @@ pub unsafe extern "C" fn faa_string_free(text: *mut c_char) {
     if !text.is_null() {
         // SAFETY: `faa_plan` got it from `into_raw`, and the caller gives it up.
         let text = unsafe { CString::from_raw(text) };
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(text)));
+        guarded((), || drop(text));
     }
 }
 

@@ -109,7 +109,9 @@ impl From<ReplayError> for Error {
 pub unsafe extern "C" fn faa_error_message(error: *const Error) -> *const c_char {
     // SAFETY: the caller's pointer is valid or null.
     let error = unsafe { error.as_ref() };
-    error.map_or(c"", |error| &error.message).as_ptr()
+    guarded(c"".as_ptr(), || {
+        error.map_or(c"", |error| &error.message).as_ptr()
+    })
 }
 
 /// See `faa.h`.
@@ -121,7 +123,9 @@ pub unsafe extern "C" fn faa_error_message(error: *const Error) -> *const c_char
 pub unsafe extern "C" fn faa_error_path(error: *const Error) -> *const c_char {
     // SAFETY: the caller's pointer is valid or null.
     let error = unsafe { error.as_ref() };
-    error.map_or(c"", |error| &error.path).as_ptr()
+    guarded(c"".as_ptr(), || {
+        error.map_or(c"", |error| &error.path).as_ptr()
+    })
 }
 
 /// See `faa.h`.
@@ -187,6 +191,12 @@ pub(crate) unsafe fn creating<T>(
     unsafe { returning(error, work) }
 }
 
+/// Runs the work of an entry that returns no status; returns `default` if it panics.
+pub(crate) fn guarded<T>(default: T, work: impl FnOnce() -> T) -> T {
+    // As in `returning`.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(default)
+}
+
 /// Frees an object; null is none.
 ///
 /// # Safety
@@ -196,7 +206,7 @@ pub(crate) unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
         // SAFETY: `creating` got it from a box, and the caller gives it up.
         let object = unsafe { Box::from_raw(object) };
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(object)));
+        guarded((), || drop(object));
     }
 }
 

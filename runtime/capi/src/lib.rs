@@ -35,7 +35,7 @@ pub use policy::{
 };
 pub use workspace::{Workspace, faa_workspace_free, faa_workspace_new, faa_workspace_set_partners};
 
-// Every entry catches panics, and cannot if they end the process.
+// Every entry that runs more than a constant catches panics, and cannot if they end the process.
 #[cfg(not(panic = "unwind"))]
 compile_error!("libfaa needs a profile with `panic = \"unwind\"`");
 

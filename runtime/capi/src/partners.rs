@@ -6,7 +6,7 @@ use std::sync::Arc;
 use faa_op::Channels;
 use faa_policy::PackedImages;
 
-use crate::error::{Error, Status, creating, free, items};
+use crate::error::{Error, Status, creating, free, guarded, items};
 
 /// `faa_partners`.
 #[derive(Debug)]
@@ -94,9 +94,11 @@ pub unsafe extern "C" fn faa_partners_new(
 pub unsafe extern "C" fn faa_partners_count(partners: *const Partners) -> u64 {
     // SAFETY: the caller's pointer is valid or null.
     let partners = unsafe { partners.as_ref() };
-    partners.map_or(0, |Partners(set)| {
-        let bytes = set.width * set.height * set.channels.count();
-        (set.length / bytes) as u64
+    guarded(0, || {
+        partners.map_or(0, |Partners(set)| {
+            let bytes = set.width * set.height * set.channels.count();
+            (set.length / bytes) as u64
+        })
     })
 }
 

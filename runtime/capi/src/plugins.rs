@@ -9,7 +9,9 @@ use faa_op::{Op, OpSet};
 use faa_ops_builtin::builtin_ops;
 use faa_plugin::Found;
 
-use crate::error::{Error, FAA_PLUGIN_FAILED, Status, creating, free, items, object, text};
+use crate::error::{
+    Error, FAA_PLUGIN_FAILED, Status, creating, free, guarded, items, object, text,
+};
 use crate::policy::Policy;
 
 /// The characters beyond which the line about a file that was not loaded is cut off.
@@ -146,7 +148,8 @@ pub unsafe extern "C" fn faa_plugins_free(plugins: *mut Plugins) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faa_plugins_op_count(plugins: *const Plugins) -> usize {
     // SAFETY: the caller's pointer is valid or null.
-    unsafe { plugins.as_ref() }.map_or(0, |plugins| plugins.names.len())
+    let plugins = unsafe { plugins.as_ref() };
+    guarded(0, || plugins.map_or(0, |plugins| plugins.names.len()))
 }
 
 /// See `faa.h`.
@@ -169,7 +172,8 @@ pub unsafe extern "C" fn faa_plugins_op(plugins: *const Plugins, index: usize) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faa_plugins_broken_count(plugins: *const Plugins) -> usize {
     // SAFETY: the caller's pointer is valid or null.
-    unsafe { plugins.as_ref() }.map_or(0, |plugins| plugins.broken.len())
+    let plugins = unsafe { plugins.as_ref() };
+    guarded(0, || plugins.map_or(0, |plugins| plugins.broken.len()))
 }
 
 /// See `faa.h`.
@@ -188,8 +192,10 @@ pub unsafe extern "C" fn faa_plugins_broken(
 }
 
 fn item(texts: Option<&[CString]>, index: usize) -> *const c_char {
-    let text = texts.and_then(|texts| texts.get(index));
-    text.map_or(ptr::null(), |text| text.as_ptr())
+    guarded(ptr::null(), || {
+        let text = texts.and_then(|texts| texts.get(index));
+        text.map_or(ptr::null(), |text| text.as_ptr())
+    })
 }
 
 /// See `faa.h`.

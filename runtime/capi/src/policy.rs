@@ -7,7 +7,7 @@ use faa_op::OpSet;
 use faa_ops_builtin::builtin_ops;
 use faa_policy::{Executor, PolicyError, nearest_name, shipped};
 
-use crate::error::{Error, FAA_NOT_FOUND, Status, creating, free, items, text};
+use crate::error::{Error, FAA_NOT_FOUND, Status, creating, free, guarded, items, text};
 
 /// `faa_policy`.
 #[derive(Debug)]
@@ -104,14 +104,16 @@ fn unknown(name: &str) -> Error {
 /// See `faa.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn faa_shipped_count() -> usize {
-    shipped().len()
+    guarded(0, || shipped().len())
 }
 
 /// See `faa.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn faa_shipped_name(index: usize) -> *const c_char {
-    let shipped = shipped().get(index);
-    shipped.map_or(ptr::null(), |shipped| shipped.c_name().as_ptr())
+    guarded(ptr::null(), || {
+        let shipped = shipped().get(index);
+        shipped.map_or(ptr::null(), |shipped| shipped.c_name().as_ptr())
+    })
 }
 
 /// See `faa.h`.
@@ -123,8 +125,10 @@ pub extern "C" fn faa_shipped_name(index: usize) -> *const c_char {
 pub unsafe extern "C" fn faa_policy_partner_op(policy: *const Policy) -> *const c_char {
     // SAFETY: the caller's pointer is valid or null.
     let policy = unsafe { policy.as_ref() };
-    let op = policy.and_then(|policy| policy.partner_op.as_ref());
-    op.map_or(ptr::null(), |op| op.as_ptr())
+    guarded(ptr::null(), || {
+        let op = policy.and_then(|policy| policy.partner_op.as_ref());
+        op.map_or(ptr::null(), |op| op.as_ptr())
+    })
 }
 
 /// See `faa.h`.

@@ -1,13 +1,12 @@
 #![expect(unsafe_code, reason = "the pointers are C's")]
 
 use std::mem;
-use std::panic::catch_unwind;
 use std::ptr;
 use std::sync::Arc;
 
 use faa_op::{ImageMut, ImageRef};
 
-use crate::error::{Error, Status, free, object, returning};
+use crate::error::{Error, Status, free, guarded, object, returning};
 use crate::image::{Image, View};
 use crate::partners::{Partners, Set};
 
@@ -124,7 +123,7 @@ fn sized(samples: &mut Vec<u8>, length: usize) -> &mut [u8] {
 /// See `faa.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn faa_workspace_new() -> *mut Workspace {
-    catch_unwind(|| Box::into_raw(Box::default())).unwrap_or(ptr::null_mut())
+    guarded(ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
 /// See `faa.h`.

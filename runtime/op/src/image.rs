@@ -1,6 +1,6 @@
 use crate::{Channels, ShapeError, ShapeErrorKind};
 
-/// A borrowed image: 8 bits a sample, channels interleaved, rows from the top.
+/// A borrowed image: 8 bits per sample, channels interleaved, rows from the top.
 ///
 /// Rows may lie apart, so that a part of a larger image is an image too.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ impl<'a> ImageRef<'a> {
     }
 }
 
-/// A mutably borrowed image: 8 bits a sample, channels interleaved, rows from the top without
+/// A mutably borrowed image: 8 bits per sample, channels interleaved, rows from the top without
 /// padding.
 #[derive(Debug)]
 pub struct ImageMut<'a> {

@@ -28,7 +28,7 @@ macro_rules! lists {
 }
 lists! { [] &[ImageRef<'_>]; [] Vec<ImageRef<'_>>; [const N: usize] [ImageRef<'_>; N]; }
 
-/// Images of one shape that follow each other in one buffer: NHWC, 8 bits a sample.
+/// Images of one shape that follow each other in one buffer: NHWC, 8 bits per sample.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedImages<'a> {
     samples: &'a [u8],

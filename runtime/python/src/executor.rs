@@ -55,10 +55,10 @@ impl Executor {
         self.inner.partner_op()
     }
 
-    /// The process in which the plugins were loaded; they work in no other.
+    /// Whether this is a copy in a forked child, in which plugins do not work.
     #[getter]
-    fn process(&self) -> u32 {
-        self.inner.process()
+    fn is_inherited(&self) -> bool {
+        self.inner.is_inherited()
     }
 
     /// Writes to `result` what the policy makes of `source`, which may be the same: image `i` has index

@@ -12,7 +12,7 @@ use pyo3::types::{PyCapsule, PyTuple};
 
 use crate::arrow;
 
-/// Images of one shape in memory that Python owns: 8 bits a sample, in any layout.
+/// Images of one shape in memory that Python owns: 8 bits per sample, in any layout.
 ///
 /// In Python it is an object with a buffer of bytes, or `(memory, shape, strides)` with strides in bytes,
 /// where the memory is an address or a capsule of Arrow.

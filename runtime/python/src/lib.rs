@@ -11,16 +11,24 @@ mod images;
 mod ops;
 mod owned;
 mod pools;
+mod process;
 
 use pyo3::prelude::*;
 
 /// The module `faa._faa`.
 #[pymodule]
 mod _faa {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::errors::PolicyError;
     #[pymodule_export]
     use crate::executor::{Executor, convert, shipped};
     #[pymodule_export]
     use crate::ops::Ops;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::process::count_forks(module.py())
+    }
 }

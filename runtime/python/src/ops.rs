@@ -69,10 +69,10 @@ impl Ops {
         })
     }
 
-    /// The process in which the plugins were loaded; they work in no other.
+    /// Whether this is a copy in a forked child, in which plugins do not work.
     #[getter]
-    fn process(&self) -> u32 {
-        self.known.process()
+    fn is_inherited(&self) -> bool {
+        self.known.is_inherited()
     }
 
     fn rows(&self) -> Vec<Row> {

@@ -1,14 +1,15 @@
 //! Pools of threads, for batches that ask for them.
 
-use std::process;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+use crate::process::Process;
+
 /// A pool, and the one that was made before it.
 struct Pool {
-    process: u32,
+    process: Process,
     pool: ThreadPool,
     next: Option<&'static Pool>,
 }
@@ -22,7 +23,7 @@ static LATEST: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
 /// This process's pool of this many threads, which is made if there is none.
 #[expect(unsafe_code, reason = "the list has no lock")]
 pub(crate) fn pool(threads: usize) -> Result<&'static ThreadPool, ThreadPoolBuildError> {
-    let process = process::id();
+    let process = Process::current();
     let mut latest = latest();
     let fits = |pool: &&Pool| pool.process == process && pool.pool.current_num_threads() == threads;
     let find =

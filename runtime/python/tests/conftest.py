@@ -2,6 +2,7 @@ import os
 import sys
 from pathlib import Path
 
+import c
 import numpy as np
 import pytest
 
@@ -31,3 +32,9 @@ def batch(count, width=32, height=32, mode="RGB"):
 def command_line():
     """The path of the program `faa-runtime`, which `cargo xtask test` sets."""
     return os.environ["FAA_RUNTIME"]
+
+
+@pytest.fixture(scope="session")
+def c_library():
+    """The C library, whose path `cargo xtask test` sets."""
+    return c.Library(os.environ["FAA_LIBRARY"])

@@ -1,4 +1,7 @@
-"""The same bytes as from the command line, and as Pillow's."""
+"""The same bytes as from the command line and the C library, and as Pillow's.
+
+The tests of the C library compare it with the executor in Rust.
+"""
 
 import json
 import subprocess
@@ -13,7 +16,7 @@ import faa
 
 
 @pytest.mark.parametrize("name", faa.shipped())
-def test_images_are_those_of_the_command_line(name, command_line, tmp_path):
+def test_images_are_those_of_the_command_line_and_of_c(name, command_line, c_library, tmp_path):
     modes = ["L", "RGB", "RGBA"] * 4
     inputs = [image(seed=seed, mode=mode) for seed, mode in enumerate(modes)]
     for index, pixels in enumerate(inputs):
@@ -27,6 +30,8 @@ def test_images_are_those_of_the_command_line(name, command_line, tmp_path):
         expected = np.asarray(Image.open(tmp_path / "out" / f"{index}.png"))
         found = policy(pixels, seed=seed, epoch=0, index=index)
         assert found.tobytes() == expected.tobytes(), index
+        by_c = c_library.augmented(name, pixels, seed, 0, index)
+        assert by_c.tobytes() == expected.tobytes(), index
         changed += found.tobytes() != pixels.tobytes()
     assert changed > len(modes) // 2
 

@@ -177,6 +177,7 @@ def test_type_errors_say_what_to_call():
         (b"\x89PNG", r"PIL\.Image\.open"),
         (("cat.jpg", 3), r"PIL\.Image\.open"),
         ({"pixels": rgb}, "neither an 'image' nor an 'img': its keys are 'pixels'"),
+        (np.ma.masked_array(rgb, rgb > 9), r"its mask would not be moved.*image\.filled\(\)"),
         (7, "int is not an image"),
         ((), "tuple is not an image"),
         (None, "NoneType is not an image"),
@@ -188,6 +189,22 @@ def test_type_errors_say_what_to_call():
     for empty in [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 0), np.uint8)]:
         with pytest.raises(ValueError, match="at least one row"):
             POLICY(empty, **KEY)
+    for size in [(0, 5), (5, 0), (0, 0)]:
+        for mode in ("L", "RGB", "RGBA"):
+            with pytest.raises(ValueError, match="of {}×{} pixels is empty: .* at least one row".format(*size)):
+                POLICY(Image.new(mode, size), **KEY)
+
+
+def test_subclasses_of_arrays_become_arrays(tmp_path):
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=(29, 37, 3))
+    mapped[:] = image()
+    result = POLICY(mapped, **KEY)
+    assert type(result) is np.ndarray and (result == expected(image())).all()
+    masked = np.ma.masked_array(image(), False)
+    with pytest.raises(TypeError, match="`out` must be a NumPy array"):
+        POLICY(image(), out=masked, **KEY)
+    with pytest.raises(TypeError, match="mask would not be moved"):
+        POLICY.batch(np.ma.masked_array(batch(2), False), seed=1)
 
 
 def test_keys_are_checked():

@@ -51,6 +51,52 @@ def test_pools_and_plugins_survive_fork_spawn_and_forkserver(tmp_path):
     assert (process.returncode, printed.split()) == (0, [b"done"])
 
 
+def test_a_child_with_the_id_of_its_parent_has_a_pool_of_its_own():
+    """Both are process 1 of a PID namespace, one within the other."""
+    script = """
+import ctypes, os, sys
+NEW_USER, NEW_PID = 0x1000_0000, 0x2000_0000
+unshare = ctypes.CDLL(None).unshare
+if unshare(NEW_PID) and unshare(NEW_USER | NEW_PID):
+    sys.exit("not permitted")
+
+def in_child(work):
+    if (child := os.fork()) == 0:
+        os._exit(0 if work() else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+def digest():
+    import numpy, faa
+    pixels = numpy.arange(40 * 48, dtype=numpy.uint8).reshape(10, 8, 8, 3)
+    return faa.load("randaugment").batch(pixels, seed=1, threads=2).tobytes()
+
+def parent():
+    own, found = (os.getpid(), digest()), lambda: (os.getpid(), digest())
+    return own[0] == 1 and unshare(NEW_PID) == 0 and in_child(lambda: found() == own)
+
+print("done" if in_child(parent) else "failed")
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    # The first call must find no other thread.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, error = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if error.strip() == "not permitted":
+        pytest.skip("PID namespaces are not permitted here")
+    assert (printed.strip(), error) == ("done", "")
+
+
 def test_threads_of_python_share_a_policy():
     pixels = batch(64, width=80, height=80)
     wanted = POLICY.batch(pixels, seed=6)

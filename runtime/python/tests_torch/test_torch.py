@@ -94,8 +94,24 @@ def test_a_policy_is_a_transform():
     new = v2.Compose([v2.ToImage(), POLICY, v2.ToDtype(torch.float32, scale=True)])
     tensor = new(image)
     assert tensor.shape == (3, 30, 20) and tensor.dtype == torch.float32
-    wanted = by_numpy(images(1)[0], **KEY)
-    assert torch.equal(torch.as_tensor(POLICY(tv_tensors.Image(images(1)[0]), **KEY)), wanted)
+    assert type(tensor) is tv_tensors.Image
+
+
+def test_tv_tensors_stay_tv_tensors():
+    plain = images(1)[0]
+    wanted = by_numpy(plain, **KEY)
+    result = POLICY(tv_tensors.Image(plain), **KEY)
+    assert type(result) is tv_tensors.Image and torch.equal(result.as_subclass(torch.Tensor), wanted)
+    video = tv_tensors.Video(images())
+    frames = POLICY.batch(video, seed=3)
+    assert type(frames) is tv_tensors.Video
+    assert torch.equal(frames.as_subclass(torch.Tensor), POLICY.batch(images(), seed=3))
+    for out in (torch.empty_like(plain), tv_tensors.Image(torch.empty_like(plain))):
+        assert POLICY(tv_tensors.Image(plain), out=out, **KEY) is out
+        assert torch.equal(out.as_subclass(torch.Tensor), wanted)
+    # Of other subclasses, the result is a tensor.
+    parameter = torch.nn.Parameter(plain, requires_grad=False)
+    assert type(POLICY(parameter, **KEY)) is torch.Tensor
 
 
 class Pairs:

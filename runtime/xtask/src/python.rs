@@ -21,13 +21,16 @@ const PACKAGE: &str = "runtime/python";
 /// The program with whose results those of the package are compared.
 const PROGRAM: &str = "faa-runtime";
 
+/// The C library, likewise; it is built with the program.
+const LIBRARY: &str = "faa";
+
 /// The build that the other checks of `cargo xtask test` have made, so only the extension is new. A wheel
 /// would be built with the features of one package, and with them most dependencies again.
 const BUILD_OF_CHECKS: &str =
     "build --release --workspace --features faa-tests/torch,faa-capi/plugins --lib --bins";
 
 /// The build without libtorch.
-const BUILD: &str = "build --release -p faa-runtime -p faa-python --lib --bins";
+const BUILD: &str = "build --release -p faa-runtime -p faa-python -p faa-capi --lib --bins";
 
 /// The largest size of the wheel, in bytes.
 const MAX_WHEEL_BYTES: u64 = 6_000_000;
@@ -156,9 +159,11 @@ fn run_pytest(
     program: &Path,
     tally: &mut Tally,
 ) -> Result<()> {
+    let library = program.with_file_name(format!("{DLL_PREFIX}{LIBRARY}{DLL_SUFFIX}"));
     python
         .args(["-m", "pytest", "-q", tests])
-        .env("FAA_RUNTIME", program);
+        .env("FAA_RUNTIME", program)
+        .env("FAA_LIBRARY", library);
     steps::run(
         python.current_dir(host.root.join(PACKAGE)),
         &mut io::stdout(),

@@ -40,8 +40,9 @@ unless --split says otherwise; --keep copies the files of both, so DIR is a data
 set again. Two images whose outputs would have one name are an error.
 
 Copy C of an image is the draw with epoch C and with the image's index in its
-split, sorted by class and name. The same seed, epoch and index are the same
-draws in Rust, C and Python for the same decoded pixels; decoders of JPEG differ.
+split, sorted by class and name. The same seed, epoch and index give the same
+pixels in Rust, C and Python for the same decoded image; other programs may
+decode a JPEG to slightly different pixels.
 DIR/manifest.jsonl has a line for every file: its input, its key, and what was
 applied. Code can replay that: `Plan::replay` in Rust, `faa_replay` in C,
 `policy.replay` in Python.

@@ -1,7 +1,7 @@
 """Image augmentation policies: exact, keyed by sample, fast.
 
 `Policy` is a policy that is applied to PIL images, NumPy arrays and torch tensors. What it draws depends on
-seed, epoch and index alone, and is the same in Rust and on the command line.
+seed, epoch and index alone, and is the same in Rust, in C and on the command line.
 """
 
 from faa._faa import PolicyError

@@ -29,7 +29,10 @@ def handler_of(kind: type) -> Handler | None:
 
 def _find_handler(kind: type) -> Handler | None:
     for package, name, handler in (
+        # A subclass before its base.
+        ("numpy.ma", "MaskedArray", _masked),
         ("numpy", "ndarray", _array),
+        ("torchvision.tv_tensors", "TVTensor", _tv_tensor),
         ("torch", "Tensor", _tensor),
         ("PIL.Image", "Image", _pil),
     ):
@@ -47,6 +50,13 @@ def _array(image: Any, out: Any, work: Work) -> Any:
         array_layout(out, (layout,), "`out`")
     work(image, out, layout)
     return out
+
+
+def _masked(image: Any, out: Any, work: Work) -> Any:
+    raise TypeError(
+        "a masked array cannot be augmented, since its mask would not be moved with it: call "
+        "`image.filled()`, or pass `image.data`"
+    )
 
 
 def array_layout(image: Any, layouts: tuple[str, ...], name: str = "an array") -> str:
@@ -82,9 +92,17 @@ def _tensor(image: Any, out: Any, work: Work) -> Any:
     return out
 
 
+def _tv_tensor(image: Any, out: Any, work: Work) -> Any:
+    result = _tensor(image, out, work)
+    if out is not None:
+        return out
+    # A plain tensor would mean something else to the transforms that follow.
+    return sys.modules["torchvision.tv_tensors"].wrap(result, like=image)
+
+
 def tensor_layout(image: Any, layouts: tuple[str, ...], name: str = "a tensor") -> str:
     """Checks a tensor, and returns which of the layouts it has."""
-    if handler_of(type(image)) is not _tensor:
+    if handler_of(type(image)) not in (_tensor, _tv_tensor):
         raise TypeError(f"{name} must be a tensor, like the images, and not {_kind(image)}")
     torch = sys.modules["torch"]
     if image.device.type != "cpu":
@@ -136,10 +154,15 @@ def _pil(image: Any, out: Any, work: Work) -> Any:
             f"call `image.convert({mode!r})`"
         )
     width, height = image.size
+    if width == 0 or height == 0:
+        raise ValueError(
+            f"a PIL image of {width}×{height} pixels is empty: an image needs at least one row and one column"
+        )
     shape = (height, width, channels)
     pillow = sys.modules["PIL.Image"]
     try:
-        # Without copies. Pillow has four bytes for a pixel of RGB.
+        # From Pillow's memory to Pillow's memory, which has four bytes for a pixel of RGB: the native part
+        # copies such pixels into three bytes for the ops, and back.
         result = pillow.new(image.mode, image.size, None)
         step = 1 if channels == 1 else 4
         source, target = (

@@ -57,7 +57,7 @@ class Plugins:
         return {Path(path): reason for path, reason in self._ops().broken()}
 
     def _ops(self) -> _faa.Ops:
-        if self._native.process != os.getpid():
+        if self._native.is_inherited:
             # A fork has copied the plugins' host without its thread.
             object.__setattr__(self, "_native", self._again()._native)
         return self._native

@@ -27,7 +27,9 @@ class Policy:
     """A policy, ready to be applied: frozen, hashable and picklable, for any number of threads.
 
     Made by `Policy.load`, `Policy.loads` and `Policy.convert`. Called with an image, it returns an
-    augmented one of the same type and shape.
+    augmented one of the same shape: a PIL image of the same mode, a NumPy array, a tensor, or the tv_tensor
+    that torchvision has for it. For other subclasses of these, such as `numpy.memmap`, it returns the plain
+    type.
     """
 
     __slots__ = ("__weakref__", "_native", "_plugins")
@@ -217,7 +219,7 @@ class Policy:
         return cast(Sample, _apply(sample, out, work))
 
     def _executor(self) -> _faa.Executor:
-        if self._plugins is not None and self._native.process != os.getpid():
+        if self._plugins is not None and self._native.is_inherited:
             # After a fork: the plugins are loaded again.
             again = _faa.Executor(self._native.json.encode(), native(self._plugins))
             object.__setattr__(self, "_native", again)
