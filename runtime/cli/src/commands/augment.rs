@@ -17,7 +17,8 @@ use self::images::Images;
 use self::manifest::{Header, Line, Manifest};
 use self::outputs::{MANIFEST, Outputs, Splits};
 use self::report::Report;
-use super::{Stopped, Usage, find_policy};
+use self::stopping::{check_stop, stopped};
+use super::{Usage, find_policy};
 use crate::arguments::{in_range, one_of};
 use crate::pictures::Encoding;
 use crate::plugins::{KnownOps, PluginOptions};
@@ -28,6 +29,7 @@ mod images;
 mod manifest;
 mod outputs;
 mod report;
+mod stopping;
 mod work;
 
 /// Augment a whole folder or tar file of images, several times, into class folders.
@@ -321,16 +323,4 @@ fn resolved(path: &Path) -> Result<PathBuf> {
     };
     let resolved = absolute.ancestors().find_map(resolve);
     Ok(resolved.unwrap_or(absolute))
-}
-
-/// Ends the command if it was asked to stop.
-fn check_stop(stop: &AtomicBool) -> Result<()> {
-    match stop.load(Ordering::Relaxed) {
-        true => bail!(stopped()),
-        false => Ok(()),
-    }
-}
-
-fn stopped() -> Stopped {
-    Stopped("stopped; the same command continues".to_owned())
 }

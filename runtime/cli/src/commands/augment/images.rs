@@ -12,9 +12,9 @@ use faa_op::{DrawKey, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
 use faa_system::{write_new, write_whole};
 
-use super::check_stop;
 use super::manifest::Line;
-use super::outputs::{Outputs, Version};
+use super::outputs::{Outputs, Version, cannot_write};
+use super::stopping::check_stop;
 use crate::output_files::has_content;
 use crate::pictures::{Encoding, Picture};
 
@@ -249,20 +249,6 @@ impl<'a> Images<'a> {
             ..Line::default()
         }
     }
-}
-
-/// The error that a file cannot be written, with what to do.
-pub(super) fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
-    let advice = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            " (make room, and the same command continues)"
-        }
-        io::ErrorKind::InvalidFilename => {
-            " (its name is too long: rename the image, or choose a shorter --out)"
-        }
-        _ => "",
-    };
-    anyhow::Error::new(error).context(format!("cannot write {}{advice}", path.display()))
 }
 
 impl Partners for Loaded {

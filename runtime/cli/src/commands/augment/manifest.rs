@@ -20,9 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::check::{self, Check, Finding, Findings, Input};
-use super::check_stop;
-use super::images::cannot_write;
-use super::outputs::{MANIFEST, Outputs, Version};
+use super::outputs::{MANIFEST, Outputs, Version, cannot_write};
+use super::stopping::check_stop;
 
 /// The form of the manifest.
 const FORMAT: u64 = 1;

@@ -1,6 +1,7 @@
 //! Which files are written, and their names.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -243,6 +244,20 @@ fn stem(name: &str) -> &str {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => name,
     }
+}
+
+/// The error that a file cannot be written, with what to do.
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (make room, and the same command continues)"
+        }
+        io::ErrorKind::InvalidFilename => {
+            " (its name is too long: rename the image, or choose a shorter --out)"
+        }
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("cannot write {}{advice}", path.display()))
 }
 
 #[cfg(test)]
