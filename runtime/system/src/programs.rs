@@ -55,7 +55,8 @@ pub fn find_python(
     Err(NoPython { failed })
 }
 
-/// No Python on a `PATH` in which a script succeeds.
+/// No Python on a `PATH` in which a script succeeds. It has no `kind()`: there is one way to fail, once for each
+/// Python that there is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub struct NoPython {
