@@ -292,7 +292,7 @@ void faa_string_free(char *text);
 /* The built-in ops, and those of plugins. They never change. */
 typedef struct faa_plugins faa_plugins;
 
-/* What plugins may do. Each 0 stands for the default. */
+/* What plugins may do. 0 in any field means its default. */
 typedef struct faa_plugin_options {
     /* Memory per plugin and thread, in MiB, from 1 to 4096; by default 256. */
     uint32_t memory_mib;

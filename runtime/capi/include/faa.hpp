@@ -63,7 +63,7 @@ void check(Call call) {
 
 }  // namespace detail
 
-// An image that a result is written to, or that is changed in place. A `row_stride` of 0 stands for rows
+// An image that a result is written to, or that is changed in place. A `row_stride` of 0 means rows
 // without gaps.
 inline faa_image image(std::uint8_t *samples, std::size_t length, std::size_t width,
                        std::size_t height, std::size_t channels, faa_layout layout = FAA_HWC,

@@ -43,7 +43,7 @@ pub(super) enum Splits {
 }
 
 impl Splits {
-    /// The word that stands for it.
+    /// Its word on the command line.
     fn word(self) -> &'static str {
         match self {
             Self::Train => "train",
