@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
 
@@ -44,6 +45,23 @@ pub fn pack(folder: &Workdir) {
     tar.append_dir_all("pets", folder.join("pets"))
         .expect("it is there");
     tar.finish().expect("it is there");
+}
+
+/// The files of an archive, by their paths.
+///
+/// # Panics
+///
+/// If it is no whole archive.
+pub fn unpacked(folder: &Workdir, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(File::open(folder.join(name)).expect("it is there"));
+    let entries = archive.entries().expect("it is an archive");
+    let content = |entry: io::Result<tar::Entry<'_, File>>| {
+        let (mut entry, mut content) = (entry.expect("it is whole"), Vec::new());
+        entry.read_to_end(&mut content).expect("it is whole");
+        let path = entry.path().expect("it is a path").display().to_string();
+        (path, content)
+    };
+    entries.map(content).collect()
 }
 
 /// `faa-runtime augment` with the policy and these arguments.

@@ -17,6 +17,13 @@ pub(crate) fn has_content(file: &Path, content: &[u8]) -> bool {
     file.metadata().is_ok_and(has_length) && fs::read(file).is_ok_and(|found| found == content)
 }
 
+/// Whether a file has a beginning of this content, or nothing, as a kill or a power cut may leave it.
+pub(crate) fn is_begun(file: &Path, content: &[u8]) -> bool {
+    let has_length = |data: Metadata| data.is_file() && data.len() <= content.len() as u64;
+    file.symlink_metadata().is_ok_and(has_length)
+        && fs::read(file).is_ok_and(|found| content.starts_with(&found))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

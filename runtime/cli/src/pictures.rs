@@ -77,6 +77,14 @@ impl Picture {
             .expect("decoded images have the length of their shape")
     }
 
+    /// This picture, to be overwritten by one of the shape of `other`; or a copy of `other`.
+    pub(crate) fn reuse(self, other: &Self) -> Self {
+        match self.shape() == other.shape() {
+            true => self,
+            false => other.clone(),
+        }
+    }
+
     fn shape(&self) -> (usize, usize, Channels) {
         let channels = Channels::from_count(self.0.color().channel_count().into());
         let channels = channels.expect("`read` returns images of 1, 3 or 4 channels");
@@ -90,7 +98,13 @@ impl Picture {
 
     /// The image as a file. JPEG has no alpha, so it is dropped, as where data sets are read.
     pub(crate) fn encoded(&self, encoding: Encoding) -> Result<Vec<u8>> {
-        let mut file = Cursor::new(Vec::new());
+        self.encoded_into(encoding, Vec::new())
+    }
+
+    /// As [`encoded`](Self::encoded), in the memory of a file that is no longer needed.
+    pub(crate) fn encoded_into(&self, encoding: Encoding, mut file: Vec<u8>) -> Result<Vec<u8>> {
+        file.clear();
+        let mut file = Cursor::new(file);
         match encoding {
             Encoding::Png => self.0.write_to(&mut file, ImageFormat::Png)?,
             Encoding::Webp => self.0.write_to(&mut file, ImageFormat::WebP)?,

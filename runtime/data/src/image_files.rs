@@ -326,6 +326,15 @@ impl ImageFile {
 }
 
 impl EncodedImage<'_> {
+    /// How many bytes of it are in memory: all of a file in an archive, none of others.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.content {
+            Content::Held(bytes) => bytes.len(),
+            Content::OnDisk | Content::Refused(_) => 0,
+        }
+    }
+
     /// The content of the file.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -31,13 +31,28 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// [`io::ErrorKind::AlreadyExists`] if there is something of this name, which is then unchanged; and those
 /// of the operating system.
-pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_new(path: &Path, content: impl Read) -> io::Result<()> {
     partial(path, content)?.persist_noclobber(path)?;
     Ok(())
 }
 
+/// Writes a file that does not exist, in place, which costs a file system the least. So a kill or a power cut may
+/// leave any beginning of it: this is for programs that record the file afterwards, and then know it for whole.
+///
+/// # Errors
+///
+/// As [`write_new`]. What was begun is removed.
+pub fn create_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    let written = file.write_all(content);
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
 /// A file beside the one at `path`, with this content.
-fn partial(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+fn partial(path: &Path, mut content: impl Read) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default. This one has the usual permissions, limited by the umask.
     #[cfg(unix)]
@@ -45,7 +60,7 @@ fn partial(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = builder
         .prefix(PARTIAL_PREFIX)
         .tempfile_in(folder_of(path))?;
-    file.write_all(content)?;
+    io::copy(&mut content, &mut file)?;
     Ok(file)
 }
 
@@ -143,13 +158,16 @@ pub(crate) mod tests {
 
     #[test]
     fn a_new_file_replaces_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        write_new(&path, b"first").unwrap();
-        let error = write_new(&path, b"second").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&path).unwrap(), b"first");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let new: fn(&Path, &[u8]) -> io::Result<()> = |path, content| write_new(path, content);
+        for write in [new, create_new] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            write(&path, b"first").unwrap();
+            let error = write(&path, b"second").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&path).unwrap(), b"first");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]

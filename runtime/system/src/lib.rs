@@ -20,7 +20,9 @@ pub use build::build;
 pub use cache::{cache_folder, cache_folder_by};
 pub use checksum::{has_checksum, with_checksum};
 pub use digest::fnv1a;
-pub use files::{PARTIAL_PREFIX, create_folder, open_to_append, sync_name, write_new, write_whole};
+pub use files::{
+    PARTIAL_PREFIX, create_folder, create_new, open_to_append, sync_name, write_new, write_whole,
+};
 pub use home::expand_home;
 pub use key::user_key;
 pub use litter::is_litter;

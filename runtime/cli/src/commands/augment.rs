@@ -1,21 +1,21 @@
-use std::collections::BTreeSet;
-use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use faa_data::{DataSpec, ImageFiles};
 use faa_policy::Policy;
-use faa_system::{PARTIAL_PREFIX, create_folder, fnv1a, is_litter, log_line};
+use faa_system::{create_folder, fnv1a, log_line};
 use serde_json::{Value, json};
 
-use self::images::Images;
-use self::manifest::{Header, Line, Manifest};
-use self::outputs::{MANIFEST, Outputs, Splits};
+use self::archive::Archive;
+use self::destination::Destination;
+use self::images::{Images, Written};
+use self::manifest::{Header, Manifest};
+use self::outputs::{Outputs, Splits};
 use self::report::Report;
 use self::stopping::{check_stop, stopped};
 use super::{Usage, find_policy};
@@ -24,7 +24,10 @@ use crate::pictures::Encoding;
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::stop::stop_on_signal;
 
+mod archive;
 mod check;
+mod destination;
+mod held;
 mod images;
 mod manifest;
 mod outputs;
@@ -45,12 +48,16 @@ Copy C of an image is the draw with epoch C and with the image's index in its
 split, sorted by class and name. The same seed, epoch and index give the same
 pixels in Rust, C and Python for the same decoded image; other programs may
 decode a JPEG to slightly different pixels.
-DIR/manifest.jsonl has a line for every file: its input, its key, and what was
+manifest.jsonl in it has a line for every file: its input, its key, and what was
 applied. Code can replay that: `Plan::replay` in Rust, `faa_replay` in C,
 `policy.replay` in Python.
 
+With --out tar:FILE, the same files go into one archive, which is faster where a
+file system creates files slowly, and is a data set: --data tar:FILE. Until it is
+complete, its manifest is beside it, as FILE.manifest.jsonl.
+
 Ctrl-C stops cleanly. The same command continues, also after a crash, and
-overwrites no file that has content. It refuses to continue with other options
+overwrites no file that it has not written. It refuses to continue with other options
 or if an image that was augmented has changed, and to begin in a folder that is
 not empty. An image that was skipped is tried again once it has changed.
 
@@ -61,7 +68,7 @@ Examples:
   faa-runtime augment --data folder:pets --policy runs/pets/policy.json --copies 5 --out more-pets
   faa-runtime augment --data tar:pets.tar.zst --policy autoaugment-imagenet --copies 2 \\
       --format jpeg --quality 95 --keep --out more-pets
-  faa-runtime augment --data folder:pets --policy trivialaugment-wide --skip-unreadable --out more-pets")]
+  faa-runtime augment --data folder:pets --policy trivialaugment-wide --skip-unreadable --out tar:pets-2.tar")]
 pub(crate) struct Augment {
     /// Data set: folder:DIR or tar:FILE.
     #[arg(long, value_name = "DATA")]
@@ -104,9 +111,9 @@ pub(crate) struct Augment {
     /// Print events as JSON, one per line.
     #[arg(long)]
     json: bool,
-    /// Output folder; created if missing.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    /// Output folder, created if missing; or tar:FILE, an archive with the same files.
+    #[arg(long, value_name = "DIR|tar:FILE", value_parser = OsStringValueParser::new().map(Destination::parse))]
+    out: Destination,
     #[command(flatten)]
     plugins: PluginOptions,
 }
@@ -134,45 +141,63 @@ impl Augment {
         check_stop(&stop)?;
         let extension = encoding.extension();
         let outputs = Outputs::new(&files, self.copies, self.keep, self.split, extension)?;
-        self.check_out()?;
+        self.out.check(&self.data)?;
         if let Some(note) = outputs.note() {
             log_line!("note: {note}");
         }
-        create_folder(&self.out)
-            .with_context(|| format!("cannot create the folder {}", self.out.display()))?;
+        let folder = self.out.folder();
+        create_folder(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let header = self.header(&policy, &known, encoding, &outputs)?;
         let mut manifest = Manifest::open(&self.out, &header)?;
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = self.threads.unwrap_or_else(cores);
         let done = manifest.resume(&header, &outputs, &self.out, threads, &stop)?;
         check_stop(&stop)?;
-        self.prepare_folders(&outputs)?;
+        self.out.prepare_folders(&outputs)?;
+        let (out, mut archive) = match &self.out {
+            Destination::Folder(folder) => (Some(folder.as_path()), None),
+            Destination::Archive(file) => (None, Some(Archive::open(file, done.end)?)),
+        };
 
         if executor.partner_op().is_some() {
-            files.spool(&self.out)?;
+            files.spool(folder)?;
             check_stop(&stop)?;
         }
-        let mut images = Images::new(&outputs, &self.out, &executor, self.seed, encoding)?;
+        let mut images = Images::new(&outputs, out, &executor, self.seed, encoding)?;
         images.skip_unreadable = self.skip_unreadable;
         let wanted = outputs.wanted();
         let total = (wanted.len(), outputs.count());
         let mut report = Report::new(self.json, total, &done, threads)?;
         let again: Vec<usize> = done.again.iter().map(|(position, _)| *position).collect();
-        let work = |wanted: &[usize], take: &mut dyn FnMut(usize, Vec<Line>) -> Result<()>| {
+        let work = |wanted: &[usize], take: &mut dyn FnMut(Vec<Written>) -> Result<()>| {
             work::run(&images, wanted, threads, &stop, take)
         };
-        let restored = work(&again, &mut |position, lines| {
+        let restored = work(&again, &mut |written| {
             // Their lines are there.
-            lines
-                .iter()
-                .try_for_each(|line| done.check_restored(position, line))
+            let mut written = written.iter();
+            written.try_for_each(|it| done.check_restored(it.position, &it.line))
         });
         let worked = restored.and_then(|()| {
             report.restored(done.missing);
-            work(&wanted[done.images..], &mut |position, lines| {
-                manifest.append(&lines)?;
-                let versions = outputs.versions(&files.files()[position]).count();
-                report.advance(&lines, versions as u64)
+            work(&wanted[done.images..], &mut |written| {
+                if let Some(archive) = &mut archive {
+                    for Written { line, content, .. } in &written {
+                        if let Some(name) = &line.output {
+                            archive.append(name, content)?;
+                        }
+                    }
+                    archive.flush()?;
+                }
+                manifest.append(written.iter().map(|it| &it.line))?;
+                report.advance(written.iter().map(|it| {
+                    let file = &files.files()[it.position];
+                    let stands_for = it
+                        .line
+                        .is_unreadable()
+                        .then(|| outputs.versions(file).count());
+                    (&it.line, stands_for.unwrap_or(1) as u64)
+                }))
             })
         });
         report.end();
@@ -182,8 +207,11 @@ impl Augment {
         if !report.is_complete() {
             bail!(stopped());
         }
+        if let Some(archive) = archive {
+            archive.finish(&manifest.path)?;
+        }
         let without_alpha = images.without_alpha.load(Ordering::Relaxed);
-        report.finish(&self.out.display().to_string(), without_alpha)
+        report.finish(&self.out.to_string(), without_alpha)
     }
 
     fn encoding(&self) -> Result<Encoding> {
@@ -202,75 +230,6 @@ impl Augment {
             ));
         }
         Ok(encoding)
-    }
-
-    /// Checks that the output folder is not in the data set, and is empty or has a manifest.
-    fn check_out(&self) -> Result<()> {
-        let out = self.out.display();
-        if let DataSpec::Folder(data) = &self.data
-            && resolved(&self.out)?.starts_with(resolved(data)?)
-        {
-            bail!(Usage(format!(
-                "--out {out} is in the data set, whose images it would add to: choose a different folder"
-            )));
-        }
-        let entries = match fs::read_dir(&self.out) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the folder {out}"));
-            }
-        };
-        // A file that is being written begins with a dot, too.
-        let names: Result<Vec<_>, _> = entries.map(|it| it.map(|it| it.file_name())).collect();
-        let names = names.with_context(|| format!("cannot read the folder {out}"))?;
-        let is_begun = names.iter().any(|name| name == MANIFEST);
-        match is_begun || names.iter().all(|name| is_litter(name)) {
-            true => Ok(()),
-            false => bail!(
-                "{out} is not empty, and was not begun by this command: choose a different --out"
-            ),
-        }
-    }
-
-    /// Creates the folders of all outputs, and removes files that a kill has left incomplete.
-    fn prepare_folders(&self, outputs: &Outputs<'_>) -> Result<()> {
-        let wanted = outputs.wanted();
-        let folders: BTreeSet<String> = wanted
-            .iter()
-            .map(|&it| outputs.files.files()[it].folder())
-            .collect();
-        // Each after those that it is in.
-        let mut all = BTreeSet::from([self.out.clone()]);
-        for folder in folders {
-            let folder = self.out.join(folder);
-            let above = folder.ancestors();
-            all.extend(above.take_while(|it| **it != self.out).map(Path::to_owned));
-        }
-        for folder in all {
-            if folder != self.out && folder.is_symlink() {
-                bail!(
-                    "{} is a link, which may lead elsewhere: remove it",
-                    folder.display()
-                );
-            }
-            let prepare = || {
-                create_folder(&folder)?;
-                for entry in fs::read_dir(&folder)? {
-                    let entry = entry?;
-                    let name = entry.file_name();
-                    let is_partial = name
-                        .as_encoded_bytes()
-                        .starts_with(PARTIAL_PREFIX.as_bytes());
-                    if is_partial && entry.file_type()?.is_file() {
-                        fs::remove_file(entry.path())?;
-                    }
-                }
-                Ok::<_, std::io::Error>(())
-            };
-            prepare().with_context(|| format!("cannot prepare {}", folder.display()))?;
-        }
-        Ok(())
     }
 
     /// What decides which files are written.
@@ -312,15 +271,4 @@ impl Augment {
             ("policy", policy),
         ]))
     }
-}
-
-/// The path without links; of what does not exist, below the folder above it that does.
-fn resolved(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path)?;
-    let resolve = |above: &Path| {
-        let rest = absolute.strip_prefix(above).ok()?;
-        Some(above.canonicalize().ok()?.join(rest))
-    };
-    let resolved = absolute.ancestors().find_map(resolve);
-    Ok(resolved.unwrap_or(absolute))
 }

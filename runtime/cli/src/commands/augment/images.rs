@@ -1,28 +1,30 @@
 //! What is done with one image.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::{self, Path, PathBuf};
+use std::mem;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
 use faa_data::{DataError, EncodedImage, ImageFile, ImageSplit};
 use faa_op::{DrawKey, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
-use faa_system::{write_new, write_whole};
+use faa_system::{create_new, write_whole};
 
 use super::manifest::Line;
 use super::outputs::{Outputs, Version, cannot_write};
 use super::stopping::check_stop;
-use crate::output_files::has_content;
+use crate::output_files::{has_content, is_begun};
 use crate::pictures::{Encoding, Picture};
 
 /// Reads, augments and writes images.
 pub(super) struct Images<'a> {
     pub(super) outputs: &'a Outputs<'a>,
-    /// The output folder, as an absolute path.
-    pub(super) out: PathBuf,
+    /// The output folder, as an absolute path; `None` if files go into an archive.
+    pub(super) out: Option<PathBuf>,
     pub(super) executor: &'a Executor,
     pub(super) seed: u64,
     pub(super) encoding: Encoding,
@@ -33,16 +35,56 @@ pub(super) struct Images<'a> {
     splits: BTreeMap<Option<ImageSplit>, Vec<usize>>,
 }
 
+/// An image of the data set, which is read and decoded once, by the first thread that needs it.
+pub(super) struct Source<'a> {
+    pub(super) position: usize,
+    encoded: Mutex<Option<EncodedImage<'a>>>,
+    /// Also what is known of an image that cannot be read.
+    read: OnceLock<(Line, Result<Content, DataError>)>,
+}
+
+struct Content {
+    bytes: Vec<u8>,
+    /// `None` if it is only copied.
+    picture: Option<Picture>,
+}
+
+/// What a thread keeps from file to file, so that it need not be allocated again.
+#[derive(Default)]
+pub(super) struct Memory {
+    workspace: Workspace<'static>,
+    result: Option<Picture>,
+    encoded: Vec<u8>,
+}
+
+/// A file of an image at this position that was written or is to go into an archive, or why there is none.
+pub(super) struct Written {
+    pub(super) position: usize,
+    pub(super) line: Line,
+    /// Empty if it was written.
+    pub(super) content: Vec<u8>,
+}
+
 /// The images of a split, of which those that a plan mixes in are in memory.
 struct Loaded {
     count: u64,
     images: BTreeMap<u64, Picture>,
 }
 
+impl<'a> Source<'a> {
+    pub(super) fn new(position: usize, encoded: EncodedImage<'a>) -> Self {
+        Self {
+            position,
+            encoded: Mutex::new(Some(encoded)),
+            read: OnceLock::new(),
+        }
+    }
+}
+
 impl<'a> Images<'a> {
     pub(super) fn new(
         outputs: &'a Outputs<'a>,
-        out: &Path,
+        out: Option<&Path>,
         executor: &'a Executor,
         seed: u64,
         encoding: Encoding,
@@ -61,9 +103,8 @@ impl<'a> Images<'a> {
         }
         Ok(Self {
             outputs,
-            // With a relative path, the system would be asked for the working folder before every file, which
-            // waits for all renames.
-            out: path::absolute(out)?,
+            // With a relative path, the system would be asked for the working folder before every file.
+            out: out.map(std::path::absolute).transpose()?,
             executor,
             seed,
             encoding,
@@ -73,67 +114,123 @@ impl<'a> Images<'a> {
         })
     }
 
-    /// Writes all that is to be written for an image, and passes the lines of the manifest to `take`. Ends with
-    /// [`Stopped`](crate::commands::Stopped) before the next file if `stop` is set, and with the errors of `take`.
+    /// Writes these versions of an image, or makes what is to go into an archive, and passes them to `take`. Ends
+    /// with [`Stopped`](crate::commands::Stopped) before the next file if `stop` is set, and with the errors of
+    /// `take`.
     pub(super) fn write(
         &self,
-        file: &ImageFile,
-        content: EncodedImage<'_>,
-        workspace: &mut Workspace<'_>,
+        source: &Source<'_>,
+        versions: Range<usize>,
+        memory: &mut Memory,
         stop: &AtomicBool,
-        take: &mut dyn FnMut(Line) -> Result<()>,
+        take: &mut dyn FnMut(Written) -> Result<()>,
     ) -> Result<()> {
-        let mut unread = self.line(file);
-        let read = || -> Result<_, DataError> {
-            let bytes = content.into_bytes()?;
-            unread.input_bytes = Some(bytes.len() as u64);
-            unread.input_crc32 = Some(crc32fast::hash(&bytes));
-            let augments = self.outputs.augments(file);
-            let picture = augments.then(|| file.decode(&bytes)).transpose()?;
-            Ok((bytes, picture.map(Picture::new)))
+        let position = source.position;
+        let file = &self.outputs.files.files()[position];
+        let mut take = |line, content| {
+            take(Written {
+                position,
+                line,
+                content,
+            })
         };
-        let (bytes, picture) = match read() {
-            Ok(read) => read,
+        check_stop(stop)?;
+        let (read, content) = source.read.get_or_init(|| self.read(file, source));
+        let content = match content {
+            Ok(content) => content,
             Err(error) => {
-                unread.error = Some(self.skipped(&error)?);
-                return take(unread);
+                let line = Line {
+                    error: Some(self.skipped(error)?),
+                    ..read.clone()
+                };
+                // An image has one such line.
+                return match versions.start {
+                    0 => take(line, Vec::new()),
+                    _ => Ok(()),
+                };
             }
         };
-        if picture
-            .as_ref()
-            .is_some_and(|it| self.encoding.drops_alpha(it))
-        {
-            self.without_alpha.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut result = picture.clone();
-        for version in self.outputs.versions(file) {
+        let versions = self
+            .outputs
+            .versions(file)
+            .skip(versions.start)
+            .take(versions.len());
+        for version in versions {
             check_stop(stop)?;
-            let mut line = Line {
-                input_bytes: unread.input_bytes,
-                input_crc32: unread.input_crc32,
-                ..self.line(file)
-            };
-            match (version, &picture, &mut result) {
-                (Version::Copy(copy), Some(picture), Some(result)) => {
+            let mut line = read.clone();
+            let encoded = match (version, &content.picture) {
+                (Version::Copy(copy), Some(picture)) => {
                     (line.seed, line.copy) = (Some(self.seed), Some(copy));
-                    match self.draw(file, copy, (picture, result), workspace)? {
+                    let result = memory.result.take();
+                    let mut result = result.map_or_else(|| picture.clone(), |it| it.reuse(picture));
+                    let drawn = self.draw(file, copy, (picture, &mut result), memory)?;
+                    match drawn {
                         Ok(plan) => line.draw = Some(plan),
                         Err(error) => {
                             line.error = Some(self.skipped(&error)?);
-                            take(line)?;
+                            take(line, Vec::new())?;
                             continue;
                         }
                     }
-                    let encoded = result.encoded(self.encoding).with_context(|| {
-                        format!("cannot encode an augmented {}", file.inner_path())
-                    })?;
-                    self.write_file(file, version, &encoded, &mut line)?;
+                    let encoded = mem::take(&mut memory.encoded);
+                    let encoded =
+                        result
+                            .encoded_into(self.encoding, encoded)
+                            .with_context(|| {
+                                format!("cannot encode an augmented {}", file.inner_path())
+                            })?;
+                    memory.result = Some(result);
+                    encoded
                 }
-                _ => self.write_file(file, version, &bytes, &mut line)?,
+                _ => content.bytes.clone(),
+            };
+            let name = self.outputs.path(file, version);
+            line.output_bytes = Some(encoded.len() as u64);
+            line.crc32 = Some(crc32fast::hash(&encoded));
+            let mut content = encoded;
+            if let Some(out) = &self.out {
+                write_file(&out.join(&name), &content)?;
+                memory.encoded = mem::take(&mut content);
             }
-            take(line)?;
+            line.output = Some(name);
+            take(line, content)?;
         }
         Ok(())
+    }
+
+    /// Reads and decodes an image.
+    fn read(&self, file: &ImageFile, source: &Source<'_>) -> (Line, Result<Content, DataError>) {
+        let mut line = Line {
+            input: file.inner_path(),
+            class: file.class.clone(),
+            index: file.index,
+            ..Line::default()
+        };
+        let encoded = source
+            .encoded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let read = || {
+            // Only a panic while it was read has taken it before.
+            let bytes = encoded.expect("it is read once").into_bytes()?;
+            line.input_bytes = Some(bytes.len() as u64);
+            line.input_crc32 = Some(crc32fast::hash(&bytes));
+            let augments = self.outputs.augments(file);
+            let picture = augments.then(|| file.decode(&bytes)).transpose()?;
+            let picture = picture.map(Picture::new);
+            Ok(Content { bytes, picture })
+        };
+        let read = read();
+        if let Ok(Content {
+            picture: Some(picture),
+            ..
+        }) = &read
+            && self.encoding.drops_alpha(picture)
+        {
+            self.without_alpha.fetch_add(1, Ordering::Relaxed);
+        }
+        (line, read)
     }
 
     /// Overwrites `result` with the draw of a copy. The inner error is that of a partner that cannot be read.
@@ -142,7 +239,7 @@ impl<'a> Images<'a> {
         file: &ImageFile,
         copy: u32,
         (picture, result): (&Picture, &mut Picture),
-        workspace: &mut Workspace<'_>,
+        memory: &mut Memory,
     ) -> Result<Result<Plan, DataError>> {
         let key = DrawKey {
             seed: self.seed,
@@ -152,6 +249,7 @@ impl<'a> Images<'a> {
         let applied = |error| anyhow!("cannot augment {}: {error}", file.inner_path());
         let (source, image) = (picture.as_ref(), &mut result.as_mut());
         let Some(positions) = self.splits.get(&file.split) else {
+            let workspace = &mut memory.workspace;
             let plan = self.executor.plan(key, workspace);
             let done = self.executor.apply_to(source, image, key, workspace);
             return done.map(|()| Ok(plan)).map_err(applied);
@@ -201,53 +299,12 @@ impl<'a> Images<'a> {
         Ok(Ok(decoded))
     }
 
-    fn write_file(
-        &self,
-        file: &ImageFile,
-        version: Version,
-        content: &[u8],
-        line: &mut Line,
-    ) -> Result<()> {
-        let name = self.outputs.path(file, version);
-        let path = self.out.join(&name);
-        let cannot = |error: io::Error| cannot_write(&path, error);
-        match write_new(&path, content) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // A kill came before its line was written, or a power cut before its content was.
-                let is_empty = || fs::metadata(&path).is_ok_and(|it| it.is_file() && it.len() == 0);
-                if !has_content(&path, content) {
-                    if !is_empty() {
-                        bail!(
-                            "{} exists and is different: remove it, or choose a different --out",
-                            path.display()
-                        );
-                    }
-                    write_whole(&path, content).map_err(cannot)?;
-                }
-            }
-            written => written.map_err(cannot)?,
-        }
-        line.output = Some(name);
-        line.output_bytes = Some(content.len() as u64);
-        line.crc32 = Some(crc32fast::hash(content));
-        Ok(())
-    }
-
     /// Why an image cannot be read, if it may be skipped.
     fn skipped(&self, error: &DataError) -> Result<String> {
         if !self.skip_unreadable {
             bail!("{error}: repair it and repeat the command, or add --skip-unreadable");
         }
         Ok(error.to_string())
-    }
-
-    fn line(&self, file: &ImageFile) -> Line {
-        Line {
-            input: file.inner_path(),
-            class: file.class.clone(),
-            index: file.index,
-            ..Line::default()
-        }
     }
 }
 
@@ -259,6 +316,25 @@ impl Partners for Loaded {
     fn image(&self, index: u64) -> ImageRef<'_> {
         self.images[&index].as_ref()
     }
+}
+
+/// Writes a file, unless it is there.
+fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    match create_new(path, content) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        written => return written.map_err(|error| cannot_write(path, error)),
+    }
+    // A kill or a power cut came before its line was written, and maybe before all of its content was.
+    if has_content(path, content) {
+        return Ok(());
+    }
+    if !is_begun(path, content) {
+        bail!(
+            "{} exists and is different: remove it, or choose a different --out",
+            path.display()
+        );
+    }
+    write_whole(path, content).map_err(|error| cannot_write(path, error))
 }
 
 #[cfg(test)]

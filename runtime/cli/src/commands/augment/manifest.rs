@@ -2,7 +2,7 @@
 //!
 //! The order makes it a journal: whatever the number of threads, its lines are those of the first images, so
 //! an interrupted command continues behind them. A file is written before its line, so a kill can leave files
-//! without a line. They are written again, and must then be the same.
+//! without a line, of which any part may be there. They are written again, and must then begin with that part.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -19,7 +19,9 @@ use faa_system::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::archive::{self, Confirmed, restore_manifest};
 use super::check::{self, Check, Finding, Findings, Input};
+use super::destination::Destination;
 use super::outputs::{MANIFEST, Outputs, Version, cannot_write};
 use super::stopping::check_stop;
 
@@ -34,7 +36,7 @@ const MAX_LINE: usize = 8 << 20;
 pub(super) struct Header(Map<String, Value>);
 
 /// A file that was written, or an image that was skipped.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Line {
     /// The image file, in its data set.
     pub(super) input: String,
@@ -69,7 +71,7 @@ pub(super) struct Line {
 /// A manifest that is open for more lines. No other process writes to it.
 pub(super) struct Manifest {
     file: File,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// What an interrupted command has done.
@@ -87,6 +89,15 @@ pub(super) struct Done {
     pub(super) again: Vec<(usize, String)>,
     /// The inputs that were skipped, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// Of an archive, the offset behind its files that have lines.
+    pub(super) end: u64,
+}
+
+impl Line {
+    /// Whether its image cannot be read. Then it is the only line of it.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.error.is_some() && self.copy.is_none()
+    }
 }
 
 impl Done {
@@ -122,11 +133,9 @@ impl Header {
     }
 
     /// Checks that a command continues with the options that it has begun with.
-    fn check_same(&self, recorded: &Self, out: &Path) -> Result<()> {
-        let get = |header: &Self, name: &str| header.0.get(name).cloned().unwrap_or_default();
-        let differs = |name: &&String| get(self, name) != get(recorded, name);
-        let out = out.display();
-        if get(recorded, "version") != FORMAT {
+    fn check_same(&self, recorded: &Self, out: &Destination) -> Result<()> {
+        let differs = |name: &&String| self.get(name) != recorded.get(name);
+        if recorded.get("version") != FORMAT {
             bail!(
                 "{out} was written by a different version of this program: choose a different --out"
             );
@@ -137,7 +146,7 @@ impl Header {
         let differing: Vec<String> = names
             .filter(differs)
             .map(|name| {
-                let (was, now) = (get(recorded, name).to_string(), get(self, name).to_string());
+                let (was, now) = (recorded.get(name).to_string(), self.get(name).to_string());
                 let is_short = was.len() + now.len() < 80 && name != "listing";
                 match is_short {
                     true => format!("{name} was {was} and is {now}"),
@@ -152,7 +161,12 @@ impl Header {
                 differing.join(", ")
             );
         }
-        let (was, now) = (get(recorded, "program"), get(self, "program"));
+        Ok(())
+    }
+
+    /// Says that a different build of this program continues.
+    fn warn_of_build(&self, recorded: &Self, out: &Destination) {
+        let [was, now] = [recorded, self].map(|it| it.get("program"));
         if was != now {
             let [was, now] = [&was, &now].map(|it| it.as_str().unwrap_or_default());
             log_line!(
@@ -160,19 +174,28 @@ impl Header {
                  from those of one build"
             );
         }
-        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Value {
+        self.0.get(name).cloned().unwrap_or_default()
     }
 }
 
 impl Manifest {
-    /// Begins a manifest in an output folder, or opens the one of an interrupted command.
-    pub(super) fn open(out: &Path, header: &Header) -> Result<Self> {
-        let path = out.join(MANIFEST);
+    /// Begins a manifest, or opens the one of an interrupted command.
+    pub(super) fn open(out: &Destination, header: &Header) -> Result<Self> {
+        let path = out.manifest();
         if path.is_symlink() {
             bail!(
                 "{} is a link, which may lead elsewhere: choose a different --out",
                 path.display()
             );
+        }
+        if let Destination::Archive(archive) = out {
+            restore_manifest(archive, &path, |line| {
+                let recorded = serde_json::from_slice(line).map(Header);
+                header.check_same(&recorded.unwrap_or_else(|_| Header(Map::new())), out)
+            })?;
         }
         let line = with_checksum(&serde_json::to_string(&header.0)?);
         match write_new(&path, line.as_bytes()) {
@@ -182,8 +205,8 @@ impl Manifest {
         let file = open_regular(&path, File::options().read(true).append(true));
         let (file, _) = file.with_context(|| format!("cannot open {}", path.display()))?;
         match lock(&file).with_context(|| format!("cannot lock {}", path.display()))? {
-            Lock::InUse => bail!(in_use(out)),
-            Lock::NoLocks => log_line!("{}", without_locks(out)),
+            Lock::InUse => bail!(in_use(out.path())),
+            Lock::NoLocks => log_line!("{}", without_locks(out.path())),
             Lock::Locked => {}
         }
         let new = Self { file, path };
@@ -193,14 +216,14 @@ impl Manifest {
         Ok(new)
     }
 
-    /// Reads what an interrupted command has done, and compares it with the files that are there. Lines of the
-    /// last image are removed if they are not all there, and those from the first image that was skipped if one of
-    /// these has changed. Ends early if `stop` is set.
+    /// Reads what an interrupted command has done, and compares it with the files that are there. Lines are removed
+    /// from the first image of which not all are there, or whose files are not in the archive; and from the first
+    /// image that was skipped if one of these has changed. Ends early if `stop` is set.
     pub(super) fn resume(
         &mut self,
         header: &Header,
         outputs: &Outputs<'_>,
-        out: &Path,
+        out: &Destination,
         threads: usize,
         stop: &AtomicBool,
     ) -> Result<Done> {
@@ -214,8 +237,15 @@ impl Manifest {
             let path = self.path.display();
             format!("{path} is empty, or ends within its first line: choose a different --out")
         })?;
-        header.check_same(&Header(recorded), out)?;
-        let (mut done, mut findings) = (Done::default(), Findings::new(out, threads));
+        let recorded = Header(recorded);
+        header.check_same(&recorded, out)?;
+        header.warn_of_build(&recorded, out);
+        let (mut done, mut findings) = (Done::default(), Findings::new(out.folder(), threads));
+        let mut archive = match out {
+            Destination::Folder(_) => None,
+            Destination::Archive(path) => Some(archive::read(path)?),
+        };
+        let mut confirmed = archive.as_mut().map(Confirmed::new).transpose()?;
         let (mut end, mut inputs, mut first_skipped) = (lines.end, Vec::new(), None);
         for position in outputs.wanted() {
             let file = &outputs.files.files()[position];
@@ -225,11 +255,14 @@ impl Manifest {
             let Some(read) = lines.of_image(file, outputs)? else {
                 break;
             };
+            if confirmed.as_mut().is_some_and(|it| !it.has(&read)) {
+                break;
+            }
             if let Some(line) = read.first() {
                 inputs.push(Input {
                     position,
                     content: line.input_bytes.zip(line.input_crc32),
-                    is_skipped: line.error.is_some() && line.copy.is_none(),
+                    is_skipped: line.is_unreadable(),
                 });
             }
             for line in read {
@@ -239,12 +272,14 @@ impl Manifest {
                 } else if let (Some(output), Some(length), Some(crc32)) =
                     (line.output, line.output_bytes, line.crc32)
                 {
-                    findings.check(Check {
-                        position,
-                        output,
-                        length,
-                        crc32,
-                    });
+                    if confirmed.is_none() {
+                        findings.check(Check {
+                            position,
+                            output,
+                            length,
+                            crc32,
+                        });
+                    }
                     done.written += 1;
                 }
             }
@@ -256,6 +291,21 @@ impl Manifest {
                 "{} has more lines than there are files to write: choose a different --out",
                 self.path.display()
             );
+        }
+        if let Some(mut confirmed) = confirmed {
+            confirmed.look_behind();
+            done.end = confirmed.end;
+            // What is behind is cut off, so it must be what this command has written.
+            if let Some(other) = confirmed.other
+                && other != MANIFEST
+                && !outputs.contains(&other)
+            {
+                bail!(
+                    "{out} has {other}, which this command has not written: choose a different --out, or remove \
+                     {} to begin again under a name that is free",
+                    self.path.display()
+                );
+            }
         }
         let changed = check::changed(outputs.files, &inputs, threads, stop)?;
         // What was compared until then is of no use.
@@ -288,8 +338,7 @@ impl Manifest {
                 String::new()
             };
             bail!(
-                "{} cannot be continued:\n  {}{more}",
-                out.display(),
+                "{out} cannot be continued:\n  {}{more}",
                 different.join("\n  ")
             );
         }
@@ -310,8 +359,7 @@ impl Manifest {
         Ok(done)
     }
 
-    /// Appends lines of an image.
-    pub(super) fn append(&mut self, lines: &[Line]) -> Result<()> {
+    pub(super) fn append<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> Result<()> {
         let mut text = String::new();
         for line in lines {
             text += &with_checksum(&serde_json::to_string(line)?);
@@ -332,6 +380,13 @@ impl Manifest {
 /// How many files a message names.
 const MAX_NAMED: usize = 10;
 
+/// The next line, or its beginning if it is too long or was torn.
+pub(super) fn read_line(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
 /// Reads the lines that are complete.
 struct Lines<'a> {
     reader: BufReader<&'a File>,
@@ -347,11 +402,8 @@ impl Lines<'_> {
         if self.number == 0 {
             self.reader.seek(SeekFrom::Start(0))?;
         }
-        let mut line = Vec::new();
-        let mut limited = self.reader.by_ref().take(MAX_LINE as u64);
-        limited
-            .read_until(b'\n', &mut line)
-            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        let line = read_line(&mut self.reader);
+        let line = line.with_context(|| format!("cannot read {}", self.path.display()))?;
         self.number += 1;
         if line.last() != Some(&b'\n') {
             return match line.len() < MAX_LINE {
@@ -384,8 +436,7 @@ impl Lines<'_> {
             if line.input != input || line.index != file.index || !(is_written || is_skipped) {
                 return Err(self.damaged("is of a different file"));
             }
-            // An image that cannot be read has a single line.
-            let is_unreadable = is_skipped && line.copy.is_none();
+            let is_unreadable = line.is_unreadable();
             lines.push(line);
             if is_unreadable {
                 break;

@@ -134,6 +134,15 @@ impl<'a> Outputs<'a> {
         in_folder(&file.folder(), &name)
     }
 
+    /// Whether a path is that of a file that is written.
+    pub(super) fn contains(&self, path: &str) -> bool {
+        let mut files = self.files.files().iter();
+        files.any(|file| {
+            let mut versions = self.versions(file);
+            path.starts_with(&file.folder()) && versions.any(|it| self.path(file, it) == path)
+        })
+    }
+
     /// The positions of the files for which something is written.
     pub(super) fn wanted(&self) -> Vec<usize> {
         let files = self.files.files().iter().enumerate();

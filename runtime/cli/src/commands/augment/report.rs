@@ -81,12 +81,13 @@ impl Report {
         self.done[1] == self.total
     }
 
-    /// Counts what was done for an image: lines of the manifest, and how many files are written for it.
-    pub(super) fn advance(&mut self, lines: &[Line], versions: u64) -> Result<()> {
-        for line in lines {
-            // An image that cannot be read has a single line.
-            let is_image = line.error.is_some() && line.copy.is_none();
-            self.done[1] += if is_image { versions } else { 1 };
+    /// Counts what was done: lines of the manifest, each with how many files it stands for.
+    pub(super) fn advance<'l>(
+        &mut self,
+        lines: impl IntoIterator<Item = (&'l Line, u64)>,
+    ) -> Result<()> {
+        for (line, files) in lines {
+            self.done[1] += files;
             let Some(error) = &line.error else {
                 self.written += 1;
                 continue;
