@@ -3,8 +3,8 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use faa_op::{DrawKey, ImageRef};
-use faa_policy::Plan;
+use faa_op::{DrawKey, ImageRef, OpSet};
+use faa_policy::{Executor, Plan};
 
 use crate::error::{Error, Status, guarded, items, object, returning};
 use crate::image::Image;
@@ -53,18 +53,9 @@ pub unsafe extern "C" fn faa_apply(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
-        returning(error, || {
-            let executor = &object(policy, "policy")?.executor;
-            let key = key.checked()?;
-            let result = object(result, "result")?;
-            object(workspace, "workspace")?;
-            (*workspace).change(source.as_ref(), result, |source, image, own| {
-                match source {
-                    Some(source) => executor.apply_to(source, image, key, own)?,
-                    None => executor.apply(image, key, own)?,
-                }
-                Ok(())
-            })
+        change(source, result, workspace, error, || {
+            let policy = object(policy, "policy")?;
+            Ok(Change::Draw(&policy.executor, key.checked()?))
         })
     }
 }
@@ -115,15 +106,48 @@ pub unsafe extern "C" fn faa_replay(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
+        change(source, result, workspace, error, || {
+            let policy = object(policy, "policy")?;
+            let plan = Plan::parse(items(plan.cast(), length, "plan")?)?;
+            Ok(Change::Replay(&policy.ops, plan))
+        })
+    }
+}
+
+/// What changes an image.
+enum Change<'a> {
+    Draw(&'a Executor, DrawKey),
+    Replay(&'a OpSet, Plan),
+}
+
+/// Changes an image in place, or makes it from a source.
+///
+/// # Safety
+///
+/// As `faa_apply`.
+unsafe fn change<'a>(
+    source: *const Image,
+    result: *mut Image,
+    workspace: *mut Workspace,
+    error: *mut *mut Error,
+    change: impl FnOnce() -> Result<Change<'a>, Error>,
+) -> Status {
+    // SAFETY: the caller vouches for the pointers, and for the memory of the images.
+    unsafe {
         returning(error, || {
-            let ops = &object(policy, "policy")?.ops;
+            let change = change()?;
             let result = object(result, "result")?;
             object(workspace, "workspace")?;
-            let plan = Plan::parse(items(plan.cast(), length, "plan")?)?;
             (*workspace).change(source.as_ref(), result, |source, image, own| {
-                match source {
-                    Some(source) => plan.replay_to(ops, source, image, own)?,
-                    None => plan.replay(ops, image, own)?,
+                match (change, source) {
+                    (Change::Draw(executor, key), Some(source)) => {
+                        executor.apply_to(source, image, key, own)?;
+                    }
+                    (Change::Draw(executor, key), None) => executor.apply(image, key, own)?,
+                    (Change::Replay(ops, plan), Some(source)) => {
+                        plan.replay_to(ops, source, image, own)?;
+                    }
+                    (Change::Replay(ops, plan), None) => plan.replay(ops, image, own)?,
                 }
                 Ok(())
             })
