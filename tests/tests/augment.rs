@@ -165,6 +165,81 @@ fn the_manifest_can_be_replayed() {
     }
 }
 
+/// With one command, to the byte, also where images are mixed in.
+#[test]
+fn a_line_can_be_replayed_from_the_command_line() {
+    let folder = pets();
+    let mix = json!({"op": "SamplePairing", "probability": 1.0, "value": 0.3});
+    let steps = [&mix, &json!({"op": "FlipX", "probability": 1.0}), &mix];
+    let policy =
+        json!({"format": "faa-policy", "version": 1, "name": "mix", "sub_policies": [steps]});
+    folder.write("mix.json", policy.to_string());
+    for number in 0..4 {
+        write_image(&folder.join(format!("set/{number}.png")), 8, 8, number);
+    }
+    folder.write("set/x.png", "no image");
+    stdout_of(&mut augment(
+        &folder,
+        "--data folder:pets --copies 2 --keep --out out",
+    ));
+    let mixed = "augment --policy mix.json --data folder:set --skip-unreadable --out mixed";
+    stdout_of(&mut folder.faa_runtime(mixed));
+    let mut replayed = 0;
+    for (set, out) in [("pets", "out"), ("set", "mixed")] {
+        for (number, line) in lines(&folder, out).iter().enumerate() {
+            folder.write("line.json", line.to_string());
+            let input = line["input"].as_str().unwrap();
+            let again = format!("again/{out}/{number}");
+            let partners = line["partners"].as_array().into_iter().flatten();
+            let partners =
+                partners.map(|it| format!("--partner {set}/{}", it["input"].as_str().unwrap()));
+            let partners: Vec<String> = partners.collect();
+            let replay = &mut folder.faa_runtime(&format!(
+                "apply --replay line.json {} {set}/{input} --out {again}",
+                partners.join(" ")
+            ));
+            if line["draw"].is_null() {
+                assert_fails(replay, 1, &["line.json is a line without a draw"]);
+                continue;
+            }
+            stdout_of(replay);
+            let stem = input.rsplit('/').next().unwrap().split('.').next().unwrap();
+            let again = fs::read(folder.join(format!("{again}/{stem}.png"))).unwrap();
+            let output = line["output"].as_str().unwrap();
+            assert!(
+                again == fs::read(folder.join(out).join(output)).unwrap(),
+                "{line}"
+            );
+            assert_eq!(partners.len(), if set == "set" { 2 } else { 0 });
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= 7, "{replayed}");
+    for (arguments, code, part) in [
+        (
+            "--replay mixed/manifest.jsonl",
+            1,
+            "is neither one line of a manifest nor a plan",
+        ),
+        ("--replay line.json --seed 1", 2, "cannot be used with"),
+        (
+            "--replay line.json --policy randaugment",
+            2,
+            "cannot be used with",
+        ),
+        ("--replay mix.json", 1, "is neither one line"),
+    ] {
+        let command = format!("apply {arguments} set/0.png --out other");
+        assert_fails(&mut folder.faa_runtime(&command), code, &[part]);
+    }
+    let line = lines(&folder, "mixed")
+        .into_iter()
+        .find(|it| it["draw"].is_object());
+    folder.write("line.json", line.unwrap().to_string());
+    let missing = &mut folder.faa_runtime("apply --replay line.json set/0.png --out other");
+    assert_fails(missing, 2, &["mixes in 2 images, and 0 are given"]);
+}
+
 #[test]
 fn formats_and_channels() {
     let folder = Workdir::empty();

@@ -35,8 +35,8 @@ fn a_command_that_was_cut_anywhere_continues_to_the_same_files() {
             1 => fs::write(folder.join("out").join(lost), "").unwrap(),
             // A kill while it was written, which its line would have followed.
             _ if !String::from_utf8_lossy(&manifest[..cut]).contains(lost.as_str()) => {
-                let content = &whole[lost];
-                fs::write(folder.join("out").join(lost), &content[..content.len() / 2]).unwrap();
+                let content = whole.get(lost).map_or(&[][..], |it| &it[..it.len() / 2]);
+                fs::write(folder.join("out").join(lost), content).unwrap();
             }
             _ => {}
         }
@@ -242,6 +242,36 @@ fn a_changed_image_is_refused() {
             assert_fails(&mut augment(&folder, &command), 1, &[changed]);
         }
     }
+}
+
+/// Before its own line is there, too.
+#[test]
+fn a_partner_that_has_changed_is_refused() {
+    let folder = Workdir::empty();
+    let step = serde_json::json!({"op": "SamplePairing", "probability": 1.0, "value": 0.4});
+    let policy = serde_json::json!(
+        {"format": "faa-policy", "version": 1, "name": "mix", "sub_policies": [[step]]});
+    folder.write("policy.json", policy.to_string());
+    for number in 0..6 {
+        write_image(&folder.join(format!("set/{number}.png")), 8, 8, number);
+    }
+    let command = "--data folder:set --copies 3 --out out";
+    stdout_of(&mut augment(&folder, command));
+    let found = lines(&folder, "out");
+    // A kill after the lines of the first image, and a change of an image that it has mixed in.
+    let partners = found[..3]
+        .iter()
+        .map(|it| it["partners"][0]["input"].as_str().unwrap());
+    let other = partners
+        .filter(|&it| it != "0.png")
+        .max()
+        .expect("none has a different partner");
+    let manifest = folder.read("out/manifest.jsonl");
+    let kept: String = manifest.split_inclusive('\n').take(4).collect();
+    folder.write("out/manifest.jsonl", kept);
+    write_image(&folder.join("set").join(other), 8, 8, 9);
+    let changed = format!("{other} has changed since it was augmented: choose a different --out");
+    assert_fails(&mut augment(&folder, command), 1, &[&changed]);
 }
 
 #[test]

@@ -112,10 +112,12 @@ fn find_policy(file_or_name: &str) -> Result<Policy> {
 
 /// Reads a file up to one byte beyond the parsers' limit, at which they refuse it.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    read_bounded_from(File::open(path)?)
+}
+
+fn read_bounded_from(reader: impl Read) -> io::Result<Vec<u8>> {
     let mut json = Vec::new();
-    File::open(path)?
-        .take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut json)?;
+    reader.take(MAX_BYTES as u64 + 1).read_to_end(&mut json)?;
     Ok(json)
 }
 

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use faa_system::{create_folder, log_line, write_whole};
 use serde_json::{Value, json};
 
 use super::one_op::OneOp;
-use super::{Usage, find_policy, print};
+use super::{Usage, find_policy, print, read_bounded, read_bounded_from};
 use crate::arguments::in_range;
 use crate::output_files::{folded, has_content};
 use crate::pictures::{ContactSheet, Picture};
@@ -19,13 +20,17 @@ use crate::plugins::PluginOptions;
 /// Augment image files with a policy or a single op, and write PNG files.
 #[derive(Args)]
 #[command(
-    group = ArgGroup::new("what").required(true).args(["policy", "op"]),
+    group = ArgGroup::new("what").required(true).args(["policy", "op", "replay"]),
     after_help = "\
 Outputs are named after inputs: cat.jpg becomes cat.png. Nothing is written if
 two inputs have the same output, or if an output exists and is different, unless
 --force is given. An input that cannot be read is reported, and the others are
 written; the exit status is then 1. To continue, repeat the same command:
 existing outputs that are identical count as written.
+
+--replay repeats one draw: a line of augment's manifest, or a plan, as --json prints
+it, in a file or, with -, on standard input. Partners that it mixes in are given by
+--partner, in the order of its steps.
 
 Alpha is kept: ops on colours leave it as it is, and geometric ops move it with
 the colours, so pixels from outside of the image are transparent. Contact sheets
@@ -38,6 +43,7 @@ Examples:
   faa-runtime apply --op Rotate --value 30 cat.jpg --out turned
   faa-runtime apply --op SamplePairing --value 0.4 --partner dog.jpg cat.jpg --out mixed
   faa-runtime apply --op Equalize cat.jpg --out equalized
+  sed -n 7p more-pets/manifest.jsonl | faa-runtime apply --replay - pets/train/cats/tom.jpg --out again
   faa-runtime apply --op Vignette --value 0.5 --plugins plugins cat.jpg --out dark"
 )]
 pub(crate) struct Apply {
@@ -46,6 +52,9 @@ pub(crate) struct Apply {
     policy: Option<String>,
     #[command(flatten)]
     op: OneOp,
+    /// Repeat the draw in this file: a line of a manifest, or a plan.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["seed", "grid"])]
+    replay: Option<PathBuf>,
     /// Random seed; what is drawn for an input depends on the seed and on the input's index.
     #[arg(long, default_value_t = 0, value_parser = in_range(0..=u64::MAX))]
     seed: u64,
@@ -81,6 +90,7 @@ struct Augmentation {
 
 enum Source {
     Policy(Executor),
+    Plan(Plan),
     Op { op: Arc<dyn Op>, value: f64 },
 }
 
@@ -215,6 +225,8 @@ impl Apply {
     fn augmentation(&self) -> Result<Augmentation> {
         let (source, ops) = self.source()?;
         match (source.partner_op(), self.partners.is_empty()) {
+            // Its partners were counted.
+            _ if matches!(source, Source::Plan(_)) => {}
             (Some(op), true) => bail!(Usage(format!(
                 "{op} needs a partner image of the input's size: add --partner IMAGE"
             ))),
@@ -253,6 +265,11 @@ impl Apply {
 
     fn source(&self) -> Result<(Source, OpSet)> {
         let known = self.plugins.known_ops()?;
+        if let Some(file) = &self.replay {
+            let mut plan = read_plan(file)?;
+            self.number_partners(&mut plan)?;
+            return Ok((Source::Plan(plan), known.ops));
+        }
         if let Some(policy) = &self.policy {
             let executor = known.executor(&find_policy(policy)?, policy)?;
             return Ok((Source::Policy(executor), known.ops));
@@ -260,6 +277,23 @@ impl Apply {
         let op = self.op.find(&known.ops)?;
         let value = self.op.value(op.as_ref())?;
         Ok((Source::Op { op, value }, known.ops))
+    }
+
+    /// Makes the partners of a plan, whose numbers are those of a data set, the given ones.
+    fn number_partners(&self, plan: &mut Plan) -> Result<()> {
+        let mut partners = 0_u64..;
+        for step in &mut plan.steps {
+            step.partner = step.partner.and_then(|_| partners.next());
+        }
+        let (needed, given) = (partners.start, self.partners.len() as u64);
+        if needed != given {
+            let what = if needed == 1 { "image" } else { "images" };
+            bail!(Usage(format!(
+                "the draw mixes in {needed} {what}, and {given} are given: add --partner IMAGE for each, in the \
+                 order of its steps"
+            )));
+        }
+        Ok(())
     }
 
     /// The output file of each input; fails if two of them are the same, also where a file system does not
@@ -293,10 +327,37 @@ impl Apply {
     }
 }
 
+/// Reads a plan, or that of a line of a manifest.
+fn read_plan(file: &Path) -> Result<Plan> {
+    let name = file.display();
+    let json = match file == Path::new("-") {
+        true => read_bounded_from(io::stdin().lock()),
+        false => read_bounded(file),
+    };
+    let json = json.with_context(|| format!("cannot read the draw {name}"))?;
+    let draw = serde_json::from_slice::<Value>(&json)
+        .ok()
+        .and_then(|line| {
+            let is_line = line.get("input").is_some();
+            is_line.then(|| line.get("draw").cloned().unwrap_or_default())
+        });
+    let plan = match draw {
+        Some(Value::Null) => {
+            bail!("{name} is a line without a draw: of an original, or of what was skipped")
+        }
+        Some(draw) => draw.to_string().into_bytes(),
+        None => json,
+    };
+    Plan::parse(&plan).with_context(|| {
+        format!("{name} is neither one line of a manifest nor a plan (`sed -n 7p manifest.jsonl` prints one line)")
+    })
+}
+
 impl Source {
     fn partner_op(&self) -> Option<&str> {
         match self {
             Self::Policy(executor) => executor.partner_op(),
+            Self::Plan(_) => None,
             Self::Op { op, .. } => op.spec().needs_partner().then(|| op.spec().name()),
         }
     }
@@ -308,7 +369,9 @@ impl Augmentation {
         let workspace = &mut Workspace::with_partners(&partners);
         match &self.source {
             Source::Policy(executor) => executor.apply(image, key, workspace)?,
-            Source::Op { .. } => self.plan(key).replay(&self.ops, image, workspace)?,
+            Source::Plan(_) | Source::Op { .. } => {
+                self.plan(key).replay(&self.ops, image, workspace)?;
+            }
         }
         Ok(())
     }
@@ -320,6 +383,7 @@ impl Augmentation {
             Source::Policy(executor) => {
                 return executor.plan(key, &Workspace::with_partners(&partners));
             }
+            Source::Plan(plan) => return plan.clone(),
             Source::Op { op, value } => (op, *value),
         };
         // A single op draws its seed, the first 64 bits of the image's stream, and its partner.

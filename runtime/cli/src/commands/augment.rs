@@ -49,8 +49,8 @@ split, sorted by class and name. The same seed, epoch and index give the same
 pixels in Rust, C and Python for the same decoded image; other programs may
 decode a JPEG to slightly different pixels.
 manifest.jsonl in it has a line for every file: its input, its key, and what was
-applied. Code can replay that: `Plan::replay` in Rust, `faa_replay` in C,
-`policy.replay` in Python.
+applied. `faa-runtime apply --replay` repeats the draw of a line, as do
+`Plan::replay` in Rust, `faa_replay` in C and `policy.replay` in Python.
 
 With --out tar:FILE, the same files go into one archive, which is faster where a
 file system creates files slowly, and is a data set: --data tar:FILE. Until it is
@@ -164,7 +164,7 @@ impl Augment {
             files.spool(folder)?;
             check_stop(&stop)?;
         }
-        let mut images = Images::new(&outputs, out, &executor, self.seed, encoding)?;
+        let mut images = Images::new(&outputs, out, &executor, self.seed, encoding, &done)?;
         images.skip_unreadable = self.skip_unreadable;
         let wanted = outputs.wanted();
         let total = (wanted.len(), outputs.count());

@@ -14,7 +14,7 @@ use faa_op::{DrawKey, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
 use faa_system::{create_new, write_whole};
 
-use super::manifest::Line;
+use super::manifest::{Done, Line, Partner, has_changed};
 use super::outputs::{Outputs, Version, cannot_write};
 use super::stopping::check_stop;
 use crate::output_files::{has_content, is_begun};
@@ -33,6 +33,8 @@ pub(super) struct Images<'a> {
     pub(super) without_alpha: AtomicU64,
     /// By split, the positions of its images by their indices; empty if the policy mixes no images.
     splits: BTreeMap<Option<ImageSplit>, Vec<usize>>,
+    /// Then, by position, the length and CRC-32 of the image files that were read.
+    read: Vec<OnceLock<(u64, u32)>>,
 }
 
 /// An image of the data set, which is read and decoded once, by the first thread that needs it.
@@ -88,10 +90,16 @@ impl<'a> Images<'a> {
         executor: &'a Executor,
         seed: u64,
         encoding: Encoding,
+        done: &Done,
     ) -> io::Result<Self> {
         let mut splits: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut read = Vec::new();
         if executor.partner_op().is_some() {
             let files = outputs.files.files();
+            let known = |position| done.read.get(&position).copied();
+            read.extend(
+                (0..files.len()).map(|at| known(at).map_or_else(OnceLock::new, OnceLock::from)),
+            );
             let mut positions: Vec<usize> = (0..files.len()).collect();
             positions.sort_by_key(|&position| files[position].index);
             for position in positions {
@@ -111,6 +119,7 @@ impl<'a> Images<'a> {
             skip_unreadable: false,
             without_alpha: AtomicU64::new(0),
             splits,
+            read,
         })
     }
 
@@ -136,6 +145,9 @@ impl<'a> Images<'a> {
         };
         check_stop(stop)?;
         let (read, content) = source.read.get_or_init(|| self.read(file, source));
+        if let Some(content) = read.input_bytes.zip(read.input_crc32) {
+            self.check_unchanged(position, content)?;
+        }
         let content = match content {
             Ok(content) => content,
             Err(error) => {
@@ -165,7 +177,9 @@ impl<'a> Images<'a> {
                     let mut result = result.map_or_else(|| picture.clone(), |it| it.reuse(picture));
                     let drawn = self.draw(file, copy, (picture, &mut result), memory)?;
                     match drawn {
-                        Ok(plan) => line.draw = Some(plan),
+                        Ok((plan, partners)) => {
+                            (line.draw, line.partners) = (Some(plan), partners);
+                        }
                         Err(error) => {
                             line.error = Some(self.skipped(&error)?);
                             take(line, Vec::new())?;
@@ -240,7 +254,7 @@ impl<'a> Images<'a> {
         copy: u32,
         (picture, result): (&Picture, &mut Picture),
         memory: &mut Memory,
-    ) -> Result<Result<Plan, DataError>> {
+    ) -> Result<Result<(Plan, Vec<Partner>), DataError>> {
         let key = DrawKey {
             seed: self.seed,
             epoch: copy,
@@ -252,7 +266,7 @@ impl<'a> Images<'a> {
             let workspace = &mut memory.workspace;
             let plan = self.executor.plan(key, workspace);
             let done = self.executor.apply_to(source, image, key, workspace);
-            return done.map(|()| Ok(plan)).map_err(applied);
+            return done.map(|()| Ok((plan, Vec::new()))).map_err(applied);
         };
         let mut partners = Loaded {
             count: positions.len() as u64,
@@ -261,16 +275,20 @@ impl<'a> Images<'a> {
         let plan = self
             .executor
             .plan(key, &Workspace::with_partners(&partners));
+        let mut mixed = Vec::new();
         for index in plan.steps.iter().filter_map(|step| step.partner) {
             let position = positions[index as usize];
             match self.partner(file, picture, position)? {
-                Ok(partner) => partners.images.insert(index, partner),
+                Ok((partner, image)) => {
+                    mixed.push(partner);
+                    partners.images.insert(index, image);
+                }
                 Err(error) => return Ok(Err(error)),
             };
         }
         let workspace = &mut Workspace::with_partners(&partners);
         let done = self.executor.apply_to(source, image, key, workspace);
-        done.map(|()| Ok(plan)).map_err(applied)
+        done.map(|()| Ok((plan, mixed))).map_err(applied)
     }
 
     fn partner(
@@ -278,13 +296,16 @@ impl<'a> Images<'a> {
         file: &ImageFile,
         picture: &Picture,
         position: usize,
-    ) -> Result<Result<Picture, DataError>> {
+    ) -> Result<Result<(Partner, Picture), DataError>> {
         let files = self.outputs.files;
         let partner = &files.files()[position];
-        let decoded = files
-            .fetch(position)
-            .and_then(|bytes| partner.decode(&bytes));
-        let decoded = match decoded {
+        let bytes = match files.fetch(position) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        let content = (bytes.len() as u64, crc32fast::hash(&bytes));
+        self.check_unchanged(position, content)?;
+        let decoded = match partner.decode(&bytes) {
             Ok(decoded) => Picture::new(decoded),
             Err(error) => return Ok(Err(error)),
         };
@@ -296,7 +317,21 @@ impl<'a> Images<'a> {
                 file.inner_path()
             );
         }
-        Ok(Ok(decoded))
+        let partner = Partner {
+            input: partner.inner_path(),
+            bytes: content.0,
+            crc32: content.1,
+        };
+        Ok(Ok((partner, decoded)))
+    }
+
+    /// Checks that a file that other images may have mixed in has the same content whenever it is read.
+    fn check_unchanged(&self, position: usize, content: (u64, u32)) -> Result<()> {
+        let first = self.read.get(position);
+        match first.is_none_or(|first| *first.get_or_init(|| content) == content) {
+            true => Ok(()),
+            false => bail!(has_changed(&self.outputs.files.files()[position])),
+        }
     }
 
     /// Why an image cannot be read, if it may be skipped.

@@ -4,6 +4,7 @@
 //! an interrupted command continues behind them. A file is written before its line, so a kill can leave files
 //! without a line, of which any part may be there. They are written again, and must then begin with that part.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,9 @@ pub(super) struct Line {
     pub(super) index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) draw: Option<Plan>,
+    /// The image files that the draw has mixed in, in the order of its steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) partners: Vec<Partner>,
     /// The length in bytes and the CRC-32 of the image file; omitted if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) input_bytes: Option<u64>,
@@ -66,6 +70,14 @@ pub(super) struct Line {
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
+}
+
+/// An image file that was mixed into another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Partner {
+    pub(super) input: String,
+    pub(super) bytes: u64,
+    pub(super) crc32: u32,
 }
 
 /// A manifest that is open for more lines. No other process writes to it.
@@ -89,6 +101,8 @@ pub(super) struct Done {
     pub(super) again: Vec<(usize, String)>,
     /// The inputs that were skipped, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// The length and CRC-32 of the image files that were read, by their positions.
+    pub(super) read: BTreeMap<usize, (u64, u32)>,
     /// Of an archive, the offset behind its files that have lines.
     pub(super) end: u64,
 }
@@ -246,7 +260,8 @@ impl Manifest {
             Destination::Archive(path) => Some(archive::read(path)?),
         };
         let mut confirmed = archive.as_mut().map(Confirmed::new).transpose()?;
-        let (mut end, mut inputs, mut first_skipped) = (lines.end, Vec::new(), None);
+        let (mut end, mut inputs, mut first_skipped) = (lines.end, BTreeMap::new(), None);
+        let mut partners = Vec::new();
         for position in outputs.wanted() {
             let file = &outputs.files.files()[position];
             if stop.load(Ordering::Relaxed) {
@@ -259,13 +274,15 @@ impl Manifest {
                 break;
             }
             if let Some(line) = read.first() {
-                inputs.push(Input {
+                let input = Input {
                     position,
                     content: line.input_bytes.zip(line.input_crc32),
                     is_skipped: line.is_unreadable(),
-                });
+                };
+                inputs.insert(position, input);
             }
-            for line in read {
+            for mut line in read {
+                partners.append(&mut line.partners);
                 if let Some(error) = line.error {
                     first_skipped = first_skipped.or(Some(end));
                     done.skipped.push((line.input, error));
@@ -307,17 +324,21 @@ impl Manifest {
                 );
             }
         }
+        let mixed = add_partners(&partners, outputs, &mut inputs);
+        let known = inputs.iter();
+        done.read = known
+            .filter_map(|(&at, it)| Some((at, it.content?)))
+            .collect();
+        let inputs: Vec<Input> = inputs.into_values().collect();
         let changed = check::changed(outputs.files, &inputs, threads, stop)?;
         // What was compared until then is of no use.
         check_stop(stop)?;
         let (skipped, changed): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|input| input.is_skipped);
+        let changed: BTreeSet<usize> = changed.iter().map(|it| it.position).chain(mixed).collect();
         let mut different: Vec<String> = changed
             .into_iter()
-            .map(|input| {
-                let path = outputs.files.files()[input.position].path().display();
-                format!("{path} has changed since it was augmented: choose a different --out")
-            })
+            .map(|position| has_changed(&outputs.files.files()[position]))
             .collect();
         for finding in findings.finish() {
             match finding {
@@ -375,6 +396,43 @@ impl Manifest {
         let path = &self.path;
         (self.file.sync_data()).map_err(|error| cannot_write(path, error))
     }
+}
+
+/// Adds the image files that were mixed in to those that were read, and returns the positions of those that were
+/// read with different contents.
+fn add_partners(
+    partners: &[Partner],
+    outputs: &Outputs<'_>,
+    inputs: &mut BTreeMap<usize, Input>,
+) -> Vec<usize> {
+    if partners.is_empty() {
+        return Vec::new();
+    }
+    let files = outputs.files.files().iter().enumerate();
+    let positions: HashMap<String, usize> = files.map(|(at, it)| (it.inner_path(), at)).collect();
+    let mut changed = Vec::new();
+    for partner in partners {
+        // The listing of the data set is the same.
+        let Some(&position) = positions.get(&partner.input) else {
+            continue;
+        };
+        let content = Some((partner.bytes, partner.crc32));
+        let known = inputs.entry(position).or_insert(Input {
+            position,
+            content,
+            is_skipped: false,
+        });
+        if known.content != content {
+            changed.push(position);
+        }
+    }
+    changed
+}
+
+/// The message that an image file is not what it was when it was read before.
+pub(super) fn has_changed(file: &ImageFile) -> String {
+    let path = file.path().display();
+    format!("{path} has changed since it was augmented: choose a different --out")
 }
 
 /// How many files a message names.
