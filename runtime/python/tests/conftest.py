@@ -35,6 +35,12 @@ def command_line():
 
 
 @pytest.fixture(scope="session")
+def rust_example():
+    """The path of `runtime/policy/examples/keyed.rs` as a program, which `cargo xtask test` sets."""
+    return os.environ["FAA_EXAMPLE"]
+
+
+@pytest.fixture(scope="session")
 def c_library():
     """The C library, whose path `cargo xtask test` sets."""
     return c.Library(os.environ["FAA_LIBRARY"])

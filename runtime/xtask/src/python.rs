@@ -1,7 +1,7 @@
 //! `cargo xtask python`, and the part of `cargo xtask test` that tests the Python package.
 
 use std::env;
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,13 +24,16 @@ const PROGRAM: &str = "faa-runtime";
 /// The C library, likewise; it is built with the program.
 const LIBRARY: &str = "faa";
 
+/// The program that calls the executor from Rust, likewise.
+const EXAMPLE: &str = "keyed";
+
 /// The build that the other checks of `cargo xtask test` have made, so only the extension is new. A wheel
 /// would be built with the features of one package, and with them most dependencies again.
-const BUILD_OF_CHECKS: &str =
-    "build --release --workspace --features faa-tests/torch,faa-capi/plugins --lib --bins";
+const BUILD_OF_CHECKS: &str = "build --release --workspace --features faa-tests/torch,faa-capi/plugins --lib --bins --example keyed";
 
 /// The build without libtorch.
-const BUILD: &str = "build --release -p faa-runtime -p faa-python -p faa-capi --lib --bins";
+const BUILD: &str = "build --release -p faa-runtime -p faa-python -p faa-capi -p faa-policy --lib --bins \
+                     --example keyed";
 
 /// The largest size of the wheel, in bytes.
 const MAX_WHEEL_BYTES: u64 = 6_000_000;
@@ -160,9 +163,12 @@ fn run_pytest(
     tally: &mut Tally,
 ) -> Result<()> {
     let library = program.with_file_name(format!("{DLL_PREFIX}{LIBRARY}{DLL_SUFFIX}"));
+    let example = program.with_file_name("examples");
+    let example = example.join(format!("{EXAMPLE}{EXE_SUFFIX}"));
     python
         .args(["-m", "pytest", "-q", tests])
         .env("FAA_RUNTIME", program)
+        .env("FAA_EXAMPLE", example)
         .env("FAA_LIBRARY", library);
     steps::run(
         python.current_dir(host.root.join(PACKAGE)),
