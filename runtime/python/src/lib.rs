@@ -15,8 +15,8 @@ mod process;
 
 use pyo3::prelude::*;
 
-/// The module `faa._faa`.
-#[pymodule]
+/// The module `faa._faa`. Policies are frozen and everything else is behind locks, so it needs no GIL.
+#[pymodule(gil_used = false)]
 mod _faa {
     use pyo3::prelude::*;
 

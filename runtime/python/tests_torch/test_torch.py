@@ -114,6 +114,24 @@ def test_tv_tensors_stay_tv_tensors():
     assert type(POLICY(parameter, **KEY)) is torch.Tensor
 
 
+def test_targets_are_no_images():
+    plain = images(1)[0]
+    boxes = {"format": "XYXY", "canvas_size": (9, 9)}
+    points = {"canvas_size": (9, 9)}
+    targets = [
+        tv_tensors.Mask(plain),
+        tv_tensors.BoundingBoxes(torch.zeros(1, 4), **boxes),
+        tv_tensors.KeyPoints(torch.zeros(1, 2), **points),
+    ]
+    for target in targets:
+        for call in (lambda it: POLICY(it, **KEY), lambda it: POLICY((it, 3)), lambda it: POLICY(image=it)):
+            with pytest.raises(TypeError, match=f"{type(target).__name__} is not an image.*on the image"):
+                call(target)
+    # Behind an image, one is passed through.
+    assert POLICY((tv_tensors.Image(plain), targets[0]), **KEY)[1] is targets[0]
+
+
+
 class Pairs:
     """A data set of images and labels."""
 

@@ -32,7 +32,9 @@ def _find_handler(kind: type) -> Handler | None:
         # A subclass before its base.
         ("numpy.ma", "MaskedArray", _masked),
         ("numpy", "ndarray", _array),
-        ("torchvision.tv_tensors", "TVTensor", _tv_tensor),
+        ("torchvision.tv_tensors", "Image", _tv_tensor),
+        ("torchvision.tv_tensors", "Video", _tv_tensor),
+        ("torchvision.tv_tensors", "TVTensor", _target),
         ("torch", "Tensor", _tensor),
         ("PIL.Image", "Image", _pil),
     ):
@@ -98,6 +100,13 @@ def _tv_tensor(image: Any, out: Any, work: Work) -> Any:
         return out
     # A plain tensor would mean something else to the transforms that follow.
     return sys.modules["torchvision.tv_tensors"].wrap(result, like=image)
+
+
+def _target(image: Any, out: Any, work: Work) -> Any:
+    raise TypeError(
+        f"{_kind(image)} is not an image, but says where something is in one, and is not moved with it: call "
+        "the policy on the image, or on a sample that begins with it, and use ops that move no pixels"
+    )
 
 
 def tensor_layout(image: Any, layouts: tuple[str, ...], name: str = "a tensor") -> str:

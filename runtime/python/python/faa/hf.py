@@ -21,10 +21,8 @@ class Transform:
             raise TypeError("`seed` and `index` belong together: a key has both")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        images = batch[self.image]
-        indices = [0] * len(images) if self.index is None else batch[self.index]
-        images = [
-            self.policy(image, seed=self.seed, epoch=self.epoch, index=int(index))
-            for image, index in zip(images, indices, strict=True)
-        ]
-        return {**batch, self.image: images}
+        def augmented(image: Any, index: Any = 0) -> Any:
+            return self.policy(image, seed=self.seed, epoch=self.epoch, index=int(index))
+
+        columns = [batch[name] for name in (self.image, self.index) if name is not None]
+        return {**batch, self.image: list(map(augmented, *columns))}

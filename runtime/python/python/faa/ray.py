@@ -24,7 +24,7 @@ class Augment:
             images = self.policy.batch(images, seed=self.seed, epoch=self.epoch, indices=indices)
             return {**batch, self.image: images}
         # Images of several sizes.
-        result = np.empty(len(images), object)
+        result = np.empty_like(images)
         for at, (image, index) in enumerate(zip(images, indices, strict=True)):
             result[at] = self.policy(image, seed=self.seed, epoch=self.epoch, index=int(index))
         return {**batch, self.image: result}
