@@ -53,8 +53,7 @@ pub unsafe extern "C" fn faa_apply(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
-        change(source, result, workspace, error, || {
-            let policy = object(policy, "policy")?;
+        change(policy, source, result, workspace, error, |policy| {
             Ok(Change::Draw(&policy.executor, key.checked()?))
         })
     }
@@ -106,8 +105,7 @@ pub unsafe extern "C" fn faa_replay(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
-        change(source, result, workspace, error, || {
-            let policy = object(policy, "policy")?;
+        change(policy, source, result, workspace, error, |policy| {
             let plan = Plan::parse(items(plan.cast(), length, "plan")?)?;
             Ok(Change::Replay(&policy.ops, plan))
         })
@@ -126,18 +124,20 @@ enum Change<'a> {
 ///
 /// As `faa_apply`.
 unsafe fn change<'a>(
+    policy: *const Policy,
     source: *const Image,
     result: *mut Image,
     workspace: *mut Workspace,
     error: *mut *mut Error,
-    change: impl FnOnce() -> Result<Change<'a>, Error>,
+    change: impl FnOnce(&'a Policy) -> Result<Change<'a>, Error>,
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
         returning(error, || {
-            let change = change()?;
+            let policy = object(policy, "policy")?;
             let result = object(result, "result")?;
             object(workspace, "workspace")?;
+            let change = change(policy)?;
             (*workspace).change(source.as_ref(), result, |source, image, own| {
                 match (change, source) {
                     (Change::Draw(executor, key), Some(source)) => {
