@@ -1,6 +1,7 @@
 use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
+use crate::blend::{Blend, Blending, blend};
 use crate::builtin::builtin;
 #[cfg(target_arch = "x86_64")]
 use crate::color::avx512::InVectors;
@@ -49,41 +50,41 @@ builtin! {
     tables brightness_tables
 }
 
-/// A level on the line from `base` at factor 0 to `level` at factor 1: Pillow's `Image.blend`, which
-/// computes in single precision, truncates, and clips outside 0 … 1.
-///
-/// A factor that overflows an `f32` makes NaN of equal levels and so 0, here as there; but there it
-/// does that to alpha too.
-#[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "a checked conversion to an integer is not vectorised"
-)]
-pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
-    let (base, level) = (f32::from(base), f32::from(level));
-    let blended = base + factor * (level - base);
-    // Written so that each comparison is one instruction, and NaN becomes 0.
-    let blended = if blended > 0.0 { blended } else { 0.0 };
-    let blended = if blended < 255.0 { blended } else { 255.0 };
-    // SAFETY: it is a number from 0 to 255.
-    unsafe { blended.to_int_unchecked::<i32>() as u8 }
-}
-
 fn brightness(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
-    look_up(level, pixels, &brightness_tables(value));
+    blend_with(level, pixels, 0, value as f32);
 }
 
 fn brightness_tables(value: f64) -> LookupTables {
-    blend_tables(0, value)
+    blend_tables(0, value as f32)
 }
 
 fn contrast(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     let mean = mean_luma(level, pixels.source());
-    look_up(level, pixels, &blend_tables(mean, value));
+    blend_with(level, pixels, mean, value as f32);
 }
 
-fn blend_tables(base: u8, value: f64) -> LookupTables {
-    LookupTables::uniform(|level| blend(base, level, value as f32))
+/// Moves all levels away from `base`.
+fn blend_with(level: SimdLevel, pixels: Pixels<'_, '_>, base: u8, factor: f32) {
+    each_level! {
+        fn compute(pixels: Pixels<'_, '_>, base: u8, blending: Blending) {
+            match blending {
+                Blending::InIntegers(way) => {
+                    let way = way.about(base);
+                    pixels.map_levels(|level| way.blend(0, level.into()));
+                }
+                Blending::InFloats(way) => pixels.map_levels(|level| way.blend(base.into(), level.into())),
+            }
+        }
+    }
+    if level.looks_up_fast() {
+        return look_up(level, pixels, &blend_tables(base, factor));
+    }
+    let blending = Blending::new(level, factor, base..=base, pixels.sample_count());
+    compute(level, pixels, base, blending);
+}
+
+fn blend_tables(base: u8, factor: f32) -> LookupTables {
+    LookupTables::uniform(|level| blend(base, level, factor))
 }
 
 /// The mean luminance, rounded to a level.
@@ -94,49 +95,57 @@ fn mean_luma(level: SimdLevel, image: ImageRef<'_>) -> u8 {
 
 fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     each_level! {
-        fn in_plain_code(pixels: Pixels<'_, '_>, factor: f32) {
-            recolor(pixels, factor, Plain);
+        fn in_plain_code(pixels: Pixels<'_, '_>, blending: Blending) {
+            recolor(pixels, blending, Plain);
         }
     }
-    let factor = value as f32;
+    let blending = Blending::new(level, value as f32, 0..=255, pixels.sample_count());
     #[cfg(target_arch = "x86_64")]
     #[expect(unsafe_code, reason = "the features were found at run time")]
     if level.level() == Level::Avx512 {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-        fn in_vectors(pixels: Pixels<'_, '_>, factor: f32) {
-            recolor(pixels, factor, InVectors::new());
+        fn in_vectors(pixels: Pixels<'_, '_>, blending: Blending) {
+            recolor(pixels, blending, InVectors::new());
         }
         // SAFETY: there is a `SimdLevel` only for features that the CPU has.
-        return unsafe { in_vectors(pixels, factor) };
+        return unsafe { in_vectors(pixels, blending) };
     }
-    in_plain_code(level, pixels, factor);
+    in_plain_code(level, pixels, blending);
 }
 
 #[inline(always)]
-fn recolor(pixels: Pixels<'_, '_>, factor: f32, luma: impl Luma) {
+fn recolor(pixels: Pixels<'_, '_>, blending: Blending, luma: impl Luma) {
+    match blending {
+        Blending::InFloats(blend) => recolor_with(pixels, blend, luma),
+        Blending::InIntegers(blend) => recolor_with(pixels, blend, luma),
+    }
+}
+
+#[inline(always)]
+fn recolor_with(pixels: Pixels<'_, '_>, blend: impl Blend, luma: impl Luma) {
     match pixels.channels() {
         // Every pixel is its own luminance.
         Channels::L => pixels.keep(),
-        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, 3> { factor, luma }),
-        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, 4> { factor, luma }),
+        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, _, 3> { blend, luma }),
+        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, _, 4> { blend, luma }),
     }
 }
 
 /// Moves pixels of `N` channels away from their luminance.
 #[derive(Clone, Copy)]
-struct Recolor<L, const N: usize> {
-    factor: f32,
+struct Recolor<W, L, const N: usize> {
+    blend: W,
     luma: L,
 }
 
-impl<L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<L, N> {
+impl<W: Blend, L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<W, L, N> {
     #[inline(always)]
     fn map(self, block: &[u8; B]) -> [u8; B] {
         let bases = self.luma.spread::<N, B>(block);
         let mut result = *block;
         for part in (0..B).step_by(PART) {
             for index in part..part + PART {
-                let blended = blend(bases[index], block[index], self.factor);
+                let blended = self.blend.blend(bases[index].into(), block[index].into());
                 let is_alpha = N == 4 && index % 4 == 3;
                 result[index] = if is_alpha { block[index] } else { blended };
             }

@@ -69,6 +69,13 @@ impl<'a, 'b> Pixels<'a, 'b> {
         self.source().channels()
     }
 
+    /// How many samples the image has.
+    pub(crate) fn sample_count(&self) -> usize {
+        match self {
+            Self::InPlace(image) | Self::Between(_, image) => image.samples().len(),
+        }
+    }
+
     pub(crate) fn have_shape_of(&self, other: ImageRef<'_>) -> bool {
         match self {
             Self::InPlace(image) | Self::Between(_, image) => image.has_shape_of(other),

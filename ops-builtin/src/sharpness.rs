@@ -1,10 +1,8 @@
-use core::array;
-
 use faa_op::{ImageMut, ImageRef, OpSpec};
 
 use crate::SimdLevel;
+use crate::blend::{Blend, Blending, blend};
 use crate::builtin::builtin;
-use crate::enhance::blend;
 use crate::pixels::by_channels;
 use crate::simd::each_level;
 
@@ -25,29 +23,53 @@ builtin! {
 
 fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     let factor = value as f32;
-    by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor));
+    let blending = Blending::new(level, factor, 0..=255, image.samples().len());
+    by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor, blending));
 }
 
 each_level! {
-    fn sharpen<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
-        let height = image.height();
-        let length = image.width() * N;
-        let samples = source.strided_samples();
-        let row_at = |y: usize| &samples[y * source.stride()..][..length];
-        for y in 0..height {
-            let row = image.row_mut(y);
-            // The border is blended with itself, which changes it only where the factor overflows.
-            if y == 0 || y == height - 1 || length < 3 * N {
-                sharpen_border::<N>(row, row_at(y), factor);
-                continue;
-            }
-            let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
-            let (first, rest) = row.split_at_mut(N);
-            let (inner, last) = rest.split_at_mut(length - 2 * N);
-            sharpen_border::<N>(first, &around[1][..N], factor);
-            sharpen_inner::<N>(inner, around, factor);
-            sharpen_border::<N>(last, &around[1][length - N..], factor);
+    fn sharpen<const N: usize>(
+        source: ImageRef<'_>,
+        image: &mut ImageMut<'_>,
+        factor: f32,
+        blending: Blending,
+    ) {
+        match blending {
+            Blending::InFloats(way) => sharpen_with::<N>(source, image, factor, way),
+            Blending::InIntegers(way) => sharpen_with::<N>(source, image, factor, way),
         }
+    }
+}
+
+#[inline(always)]
+fn sharpen_with<const N: usize>(
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    factor: f32,
+    way: impl Blend,
+) {
+    let height = image.height();
+    let length = image.width() * N;
+    let samples = source.strided_samples();
+    let row_at = |y: usize| &samples[y * source.stride()..][..length];
+    let mut sums = [0; SEGMENT + 2 * 4];
+    for y in 0..height {
+        let row = image.row_mut(y);
+        // The border is blended with itself, which changes it only where the factor overflows.
+        if y == 0 || y == height - 1 || length < 3 * N {
+            sharpen_border::<N>(row, row_at(y), factor);
+            continue;
+        }
+        let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
+        let (first, rest) = row.split_at_mut(N);
+        let (inner, last) = rest.split_at_mut(length - 2 * N);
+        sharpen_border::<N>(first, &around[1][..N], factor);
+        for (index, segment) in inner.chunks_mut(SEGMENT).enumerate() {
+            let end = segment.len() + 2 * N;
+            let around = around.map(|row| &row[index * SEGMENT..][..end]);
+            sharpen_segment::<N>(segment, around, &mut sums[..end], way);
+        }
+        sharpen_border::<N>(last, &around[1][length - N..], factor);
     }
 }
 
@@ -63,78 +85,64 @@ fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32)
     }
 }
 
-/// How many samples are sharpened at once: a few vectors, which stay in registers.
-const BLOCK: usize = 64;
+/// How many samples of a row are sharpened before the next, a multiple of the number of channels: few
+/// enough for their sums to stay in the innermost cache.
+const SEGMENT: usize = 3072;
 
-/// Sharpens a row without its outermost pixels; `around` are the three rows about it, whole.
+/// Sharpens a part of a row; `around` are the parts of the three rows about it, and a pixel more on both
+/// sides, and `sums` takes as many sums.
 #[inline(always)]
-fn sharpen_inner<const N: usize>(inner: &mut [u8], around: [&[u8]; 3], factor: f32) {
-    let mut start = 0;
-    while start < inner.len() {
-        let length = BLOCK.min(inner.len() - start);
-        // The last block begins earlier and does some samples again, where there are enough.
-        let from = if length < BLOCK && inner.len() >= BLOCK {
-            inner.len() - BLOCK
-        } else {
-            start
-        };
-        let to = start + length;
-        let neighbours: [[u8; BLOCK]; 9] = array::from_fn(|index| {
-            let row = &around[index / 3][index % 3 * N..][..inner.len()];
-            match row[from..].first_chunk() {
-                Some(block) => *block,
-                None => padded(&row[from..]),
-            }
-        });
-        let sharp = sharpen_block(&neighbours, factor);
-        let inner = &mut inner[from..to];
-        match inner.first_chunk_mut() {
-            Some(block) => *block = sharp,
-            None => inner.copy_from_slice(&sharp[..inner.len()]),
+fn sharpen_segment<const N: usize>(
+    segment: &mut [u8],
+    around: [&[u8]; 3],
+    sums: &mut [u16],
+    way: impl Blend,
+) {
+    let [above, levels, below] = around;
+    by_blocks(sums.len(), |start, length| {
+        let [above, levels, below] = [above, levels, below].map(|row| &row[start..][..length]);
+        for (index, sum) in sums[start..][..length].iter_mut().enumerate() {
+            *sum = u16::from(above[index]) + u16::from(levels[index]) + u16::from(below[index]);
         }
-        start = to;
-    }
+    });
+    let levels = &levels[N..];
+    by_blocks(segment.len(), |start, length| {
+        let [left, middle, right] = [0, N, 2 * N].map(|side| &sums[start + side..][..length]);
+        let levels = &levels[start..][..length];
+        for (index, sharp) in segment[start..][..length].iter_mut().enumerate() {
+            let level = u16::from(levels[index]);
+            let sum = left[index] + middle[index] + right[index] + 4 * level;
+            // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
+            // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
+            *sharp = way.blend((sum + 6) / 13, level);
+        }
+    });
     if N == 4 {
-        let levels = &around[1][N..][..inner.len()];
-        for (sharp, level) in inner.chunks_exact_mut(N).zip(levels.chunks_exact(N)) {
+        for (sharp, level) in segment.chunks_exact_mut(N).zip(levels.chunks_exact(N)) {
             sharp[3] = level[3];
         }
     }
 }
 
+/// Calls with the start and the length of each block of `count` indices. The last block begins earlier and
+/// does some indices again, where there are enough, so that all blocks have a length that is a constant.
 #[inline(always)]
-fn padded(samples: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    block[..samples.len()].copy_from_slice(samples);
-    block
-}
-
-/// The middle of each 3 × 3 samples, sharpened.
-#[inline(always)]
-fn sharpen_block(neighbours: &[[u8; BLOCK]; 9], factor: f32) -> [u8; BLOCK] {
-    let mut sums = [0_u16; BLOCK];
-    for row in neighbours {
-        for (sum, &level) in sums.iter_mut().zip(row) {
-            *sum += u16::from(level);
-        }
+fn by_blocks(count: usize, mut each: impl FnMut(usize, usize)) {
+    const BLOCK: usize = 64;
+    if count < BLOCK {
+        return each(0, count);
     }
-    let levels = &neighbours[4];
-    let mut result = [0; BLOCK];
-    for index in 0..BLOCK {
-        let sum = sums[index] + 4 * u16::from(levels[index]);
-        // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
-        // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
-        let smooth = ((2 * sum + 13) / 26) as u8;
-        result[index] = blend(smooth, levels[index], factor);
+    for start in (0..count).step_by(BLOCK) {
+        each(start.min(count - BLOCK), BLOCK);
     }
-    result
 }
 
 #[cfg(test)]
 mod tests {
+    use core::array;
+
     use faa_op::Channels;
 
-    use super::*;
     use crate::testing::{apply, noise};
 
     /// What Pillow 13.0 makes of two small images; only what is not at the border changes.
