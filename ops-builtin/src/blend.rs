@@ -5,6 +5,10 @@ use core::ops::RangeInclusive;
 
 use crate::SimdLevel;
 use crate::simd::each_level;
+use crate::simd::sets::Compiled;
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// A level on the line from `base` at factor 0 to `level` at factor 1: Pillow's `Image.blend`, which
 /// computes in single precision, truncates, and clips outside 0 … 1.
@@ -28,8 +32,13 @@ pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
 
 /// A way to compute [`blend`] with one factor.
 pub(crate) trait Blend: Copy {
-    /// The blended level of two levels of 0 … 255.
-    fn blend(self, base: u16, level: u16) -> u8;
+    /// Blends bases with as many levels, a multiple of 64.
+    fn blend<const B: usize>(
+        self,
+        set: impl BlendIntegers,
+        bases: &[u8; B],
+        levels: &[u8; B],
+    ) -> [u8; B];
 }
 
 /// The way that suits a factor and an image.
@@ -62,8 +71,13 @@ pub(crate) struct InFloats(f32);
 
 impl Blend for InFloats {
     #[inline(always)]
-    fn blend(self, base: u16, level: u16) -> u8 {
-        blend(base as u8, level as u8, self.0)
+    fn blend<const B: usize>(
+        self,
+        _: impl BlendIntegers,
+        bases: &[u8; B],
+        levels: &[u8; B],
+    ) -> [u8; B] {
+        in_parts(bases, levels, |base, level| blend(base, level, self.0))
     }
 }
 
@@ -85,13 +99,63 @@ pub(crate) struct InIntegers {
 
 impl Blend for InIntegers {
     #[inline(always)]
-    fn blend(self, base: u16, level: u16) -> u8 {
-        let difference = level.wrapping_sub(base) ^ self.turn;
-        let shifted = difference.wrapping_add(self.shift);
-        let product = (u32::from(shifted) * u32::from(self.slope)) >> 16;
-        let blended = level.wrapping_add(product as u16).wrapping_sub(self.excess);
-        (blended as i16).clamp(0, 255) as u8
+    fn blend<const B: usize>(
+        self,
+        set: impl BlendIntegers,
+        bases: &[u8; B],
+        levels: &[u8; B],
+    ) -> [u8; B] {
+        set.blend_integers(self, bases, levels)
     }
+}
+
+/// The instructions of a level, by which integers are blended.
+pub(crate) trait BlendIntegers: Copy {
+    /// [`Blend::blend`] with these constants.
+    fn blend_integers<const B: usize>(
+        self,
+        constants: InIntegers,
+        bases: &[u8; B],
+        levels: &[u8; B],
+    ) -> [u8; B];
+}
+
+impl BlendIntegers for Compiled {
+    #[inline(always)]
+    fn blend_integers<const B: usize>(
+        self,
+        constants: InIntegers,
+        bases: &[u8; B],
+        levels: &[u8; B],
+    ) -> [u8; B] {
+        in_parts(bases, levels, |base, level| {
+            let (base, level) = (u16::from(base), u16::from(level));
+            let difference = level.wrapping_sub(base) ^ constants.turn;
+            let shifted = u32::from(difference.wrapping_add(constants.shift));
+            let product = (shifted * u32::from(constants.slope)) >> 16;
+            let blended = level
+                .wrapping_add(product as u16)
+                .wrapping_sub(constants.excess);
+            blended.cast_signed().clamp(0, 255) as u8
+        })
+    }
+}
+
+/// Blends levels one by one, but in parts of a length of which the compiler makes vectors.
+#[inline(always)]
+fn in_parts<const B: usize>(
+    bases: &[u8; B],
+    levels: &[u8; B],
+    blend: impl Fn(u8, u8) -> u8,
+) -> [u8; B] {
+    const PART: usize = 64;
+    let mut result = [0; B];
+    for part in (0..B).step_by(PART) {
+        for index in part..part + PART {
+            result[index] = blend(bases[index], levels[index]);
+        }
+    }
+    result
 }
 
 /// What is kept free on both sides of a shift, so that no difference leaves 16 bits.
@@ -191,6 +255,36 @@ mod tests {
     use faa_op::Stream;
 
     use super::*;
+    use crate::simd::sets::each_set;
+
+    each_set! {
+        fn blend_all(set: impl BlendIntegers, constants: InIntegers, bases: &[u8; 256], levels: &[u8; 256]) -> [u8; 256] {
+            constants.blend(set, bases, levels)
+        }
+    }
+
+    /// Every level.
+    const LEVELS: [u8; 256] = {
+        let mut levels = [0; 256];
+        let mut level = 0;
+        while level < 256 {
+            levels[level] = level as u8;
+            level += 1;
+        }
+        levels
+    };
+
+    /// What floats make of every level, and what integers do at each level of vector instructions, given the
+    /// base or as constants about it.
+    fn check(integers: InIntegers, base: u8, factor: f32) {
+        let expected = LEVELS.map(|level| blend(base, level, factor));
+        for level in SimdLevel::available() {
+            let result = blend_all(level, integers, &[base; 256], &LEVELS);
+            assert_eq!(result, expected, "{level} {factor} {base}");
+            let result = blend_all(level, integers.about(base), &[0; 256], &LEVELS);
+            assert_eq!(result, expected, "{level} {factor} about {base}");
+        }
+    }
 
     /// The factors of a policy, and those at which a way to compute may fail.
     fn factors() -> impl Iterator<Item = f32> {
@@ -213,17 +307,7 @@ mod tests {
             };
             found += 1;
             for base in (0..=255).step_by(if cfg!(miri) { 51 } else { 1 }) {
-                let about = integers.about(base);
-                for level in 0..=255 {
-                    let expected = blend(base, level, factor);
-                    let result = integers.blend(base.into(), level.into());
-                    assert_eq!(result, expected, "{factor} {base} {level}");
-                    assert_eq!(
-                        about.blend(0, level.into()),
-                        expected,
-                        "{factor} {base} {level}"
-                    );
-                }
+                check(integers, base, factor);
             }
         }
         // There is a search only because it nearly always succeeds.
@@ -239,13 +323,7 @@ mod tests {
             let Some(integers) = InIntegers::find(SimdLevel::best(), factor, base..=base) else {
                 continue;
             };
-            for level in 0..=255 {
-                let (result, expected) = (
-                    integers.blend(base.into(), level.into()),
-                    blend(base, level, factor),
-                );
-                assert_eq!(result, expected, "{factor} {base} {level}");
-            }
+            check(integers, base, factor);
         }
     }
 

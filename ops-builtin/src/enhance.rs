@@ -1,16 +1,12 @@
 use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
-use crate::blend::{Blend, Blending, blend};
+use crate::blend::{Blend, BlendIntegers, Blending, blend};
 use crate::builtin::builtin;
-#[cfg(target_arch = "x86_64")]
-use crate::color::avx512::InVectors;
-use crate::color::{Luma, Plain, luma_sum};
+use crate::color::{Luma, luma_sum};
 use crate::lookup::look_up;
 use crate::pixels::{BlockMap, Pixels};
-#[cfg(target_arch = "x86_64")]
-use crate::simd::Level;
-use crate::simd::each_level;
+use crate::simd::sets::each_set;
 
 builtin! {
     /// Moves all levels towards or away from the image's mean luminance.
@@ -65,14 +61,11 @@ fn contrast(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
 
 /// Moves all levels away from `base`.
 fn blend_with(level: SimdLevel, pixels: Pixels<'_, '_>, base: u8, factor: f32) {
-    each_level! {
-        fn compute(pixels: Pixels<'_, '_>, base: u8, blending: Blending) {
+    each_set! {
+        fn compute(set: impl BlendIntegers, pixels: Pixels<'_, '_>, base: u8, blending: Blending) {
             match blending {
-                Blending::InIntegers(way) => {
-                    let way = way.about(base);
-                    pixels.map_levels(|level| way.blend(0, level.into()));
-                }
-                Blending::InFloats(way) => pixels.map_levels(|level| way.blend(base.into(), level.into())),
+                Blending::InIntegers(way) => map_about(pixels, set, 0, way.about(base)),
+                Blending::InFloats(way) => map_about(pixels, set, base, way),
             }
         }
     }
@@ -81,6 +74,45 @@ fn blend_with(level: SimdLevel, pixels: Pixels<'_, '_>, base: u8, factor: f32) {
     }
     let blending = Blending::new(level, factor, base..=base, pixels.sample_count());
     compute(level, pixels, base, blending);
+}
+
+#[inline(always)]
+fn map_about(pixels: Pixels<'_, '_>, set: impl BlendIntegers, base: u8, way: impl Blend) {
+    match pixels.channels() {
+        Channels::L | Channels::Rgb => pixels.map_blocks(1, About::<_, _, 1> { set, base, way }),
+        Channels::Rgba => pixels.map_blocks(4, About::<_, _, 4> { set, base, way }),
+    }
+}
+
+/// Moves levels away from a base; with `N` = 4, all but every fourth.
+#[derive(Clone, Copy)]
+struct About<S, W, const N: usize> {
+    set: S,
+    base: u8,
+    way: W,
+}
+
+impl<S: BlendIntegers, W: Blend, const N: usize> BlockMap<64> for About<S, W, N> {
+    #[inline(always)]
+    fn map(self, block: &[u8; 64]) -> [u8; 64] {
+        let blended = self.way.blend(self.set, &[self.base; 64], block);
+        match N {
+            4 => with_alpha_of(block, blended),
+            _ => blended,
+        }
+    }
+}
+
+/// Pixels of four channels, with the last of others.
+#[inline(always)]
+fn with_alpha_of<const B: usize>(others: &[u8; B], mut pixels: [u8; B]) -> [u8; B] {
+    let alpha = u32::from_le_bytes([0, 0, 0, 0xff]);
+    let others = others.as_chunks::<4>().0;
+    for (pixel, other) in pixels.as_chunks_mut::<4>().0.iter_mut().zip(others) {
+        let [colors, other] = [*pixel, *other].map(u32::from_le_bytes);
+        *pixel = (colors & !alpha | other & alpha).to_le_bytes();
+    }
+    pixels
 }
 
 fn blend_tables(base: u8, factor: f32) -> LookupTables {
@@ -94,68 +126,46 @@ fn mean_luma(level: SimdLevel, image: ImageRef<'_>) -> u8 {
 }
 
 fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
-    each_level! {
-        fn in_plain_code(pixels: Pixels<'_, '_>, blending: Blending) {
-            recolor(pixels, blending, Plain);
+    each_set! {
+        fn recolor(set: impl Luma, pixels: Pixels<'_, '_>, blending: Blending) {
+            match blending {
+                Blending::InFloats(way) => recolor_with(pixels, set, way),
+                Blending::InIntegers(way) => recolor_with(pixels, set, way),
+            }
         }
     }
     let blending = Blending::new(level, value as f32, 0..=255, pixels.sample_count());
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "the features were found at run time")]
-    if level.level() == Level::Avx512 {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-        fn in_vectors(pixels: Pixels<'_, '_>, blending: Blending) {
-            recolor(pixels, blending, InVectors::new());
-        }
-        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
-        return unsafe { in_vectors(pixels, blending) };
-    }
-    in_plain_code(level, pixels, blending);
+    recolor(level, pixels, blending);
 }
 
 #[inline(always)]
-fn recolor(pixels: Pixels<'_, '_>, blending: Blending, luma: impl Luma) {
-    match blending {
-        Blending::InFloats(blend) => recolor_with(pixels, blend, luma),
-        Blending::InIntegers(blend) => recolor_with(pixels, blend, luma),
-    }
-}
-
-#[inline(always)]
-fn recolor_with(pixels: Pixels<'_, '_>, blend: impl Blend, luma: impl Luma) {
+fn recolor_with(pixels: Pixels<'_, '_>, set: impl Luma, way: impl Blend) {
     match pixels.channels() {
         // Every pixel is its own luminance.
         Channels::L => pixels.keep(),
-        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, _, 3> { blend, luma }),
-        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, _, 4> { blend, luma }),
+        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, _, 3> { set, way }),
+        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, _, 4> { set, way }),
     }
 }
 
 /// Moves pixels of `N` channels away from their luminance.
 #[derive(Clone, Copy)]
-struct Recolor<W, L, const N: usize> {
-    blend: W,
-    luma: L,
+struct Recolor<S, W, const N: usize> {
+    set: S,
+    way: W,
 }
 
-impl<W: Blend, L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<W, L, N> {
+impl<S: Luma, W: Blend, const N: usize, const B: usize> BlockMap<B> for Recolor<S, W, N> {
     #[inline(always)]
     fn map(self, block: &[u8; B]) -> [u8; B] {
-        let bases = self.luma.spread::<N, B>(block);
-        let mut result = *block;
-        for part in (0..B).step_by(PART) {
-            for index in part..part + PART {
-                let blended = self.blend.blend(bases[index].into(), block[index].into());
-                let is_alpha = N == 4 && index % 4 == 3;
-                result[index] = if is_alpha { block[index] } else { blended };
-            }
+        let bases = self.set.spread::<N, B>(block);
+        let blended = self.way.blend(self.set, &bases, block);
+        match N {
+            4 => with_alpha_of(block, blended),
+            _ => blended,
         }
-        result
     }
 }
-
-/// How many levels are blended in one go, so that the compiler makes vectors of the loop.
-const PART: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -196,15 +196,15 @@ mod avx512 {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_blendv_epi8, _mm256_broadcastsi128_si256,
-        _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
-        _mm256_subs_epi8, _mm256_xor_si256,
+        __m256i, _mm256_blendv_epi8, _mm256_broadcastsi128_si256, _mm256_set1_epi8,
+        _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_subs_epi8,
+        _mm256_xor_si256,
     };
 
     use faa_op::Channels;
 
     use crate::pixels::Pixels;
-    use crate::simd::x86::{bytes_32, load_32};
+    use crate::simd::x86::{bytes_32, load_16, load_32};
 
     /// One table for all colour channels.
     #[target_feature(enable = "avx2")]
@@ -265,13 +265,5 @@ mod avx2 {
             found = _mm256_xor_si256(found, _mm256_shuffle_epi8(*row, levels));
         }
         found
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    #[expect(unsafe_code, reason = "vectors are loaded through pointers")]
-    fn load_16(bytes: &[u8; 16]) -> __m128i {
-        // SAFETY: the reference is to 16 readable bytes, and the load needs no alignment.
-        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }
 }

@@ -1,10 +1,10 @@
 use faa_op::{ImageMut, ImageRef, OpSpec};
 
 use crate::SimdLevel;
-use crate::blend::{Blend, Blending, blend};
+use crate::blend::{Blend, BlendIntegers, Blending, blend};
 use crate::builtin::builtin;
 use crate::pixels::by_channels;
-use crate::simd::each_level;
+use crate::simd::sets::each_set;
 
 builtin! {
     /// Moves the image towards or away from a smoothed copy of itself.
@@ -27,16 +27,17 @@ fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, v
     by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor, blending));
 }
 
-each_level! {
+each_set! {
     fn sharpen<const N: usize>(
+        set: impl BlendIntegers,
         source: ImageRef<'_>,
         image: &mut ImageMut<'_>,
         factor: f32,
         blending: Blending,
     ) {
         match blending {
-            Blending::InFloats(way) => sharpen_with::<N>(source, image, factor, way),
-            Blending::InIntegers(way) => sharpen_with::<N>(source, image, factor, way),
+            Blending::InFloats(way) => sharpen_with::<N>(source, image, factor, set, way),
+            Blending::InIntegers(way) => sharpen_with::<N>(source, image, factor, set, way),
         }
     }
 }
@@ -46,6 +47,7 @@ fn sharpen_with<const N: usize>(
     source: ImageRef<'_>,
     image: &mut ImageMut<'_>,
     factor: f32,
+    set: impl BlendIntegers,
     way: impl Blend,
 ) {
     let height = image.height();
@@ -55,7 +57,6 @@ fn sharpen_with<const N: usize>(
     let mut sums = [0; SEGMENT + 2 * 4];
     for y in 0..height {
         let row = image.row_mut(y);
-        // The border is blended with itself, which changes it only where the factor overflows.
         if y == 0 || y == height - 1 || length < 3 * N {
             sharpen_border::<N>(row, row_at(y), factor);
             continue;
@@ -64,23 +65,45 @@ fn sharpen_with<const N: usize>(
         let (first, rest) = row.split_at_mut(N);
         let (inner, last) = rest.split_at_mut(length - 2 * N);
         sharpen_border::<N>(first, &around[1][..N], factor);
-        for (index, segment) in inner.chunks_mut(SEGMENT).enumerate() {
-            let end = segment.len() + 2 * N;
-            let around = around.map(|row| &row[index * SEGMENT..][..end]);
-            sharpen_segment::<N>(segment, around, &mut sums[..end], way);
+        // Less than a block is done as a part of one.
+        let blocks;
+        let mut block = [0; BLOCK];
+        let (target, around) = if inner.len() < BLOCK {
+            blocks = around.map(padded);
+            let rows = blocks.each_ref().map(|row| &row[..BLOCK + 2 * N]);
+            (&mut block[..], rows)
+        } else {
+            (&mut *inner, around)
+        };
+        for start in starts(target.len(), SEGMENT) {
+            let length = SEGMENT.min(target.len());
+            let segment = &mut target[start..][..length];
+            let around = around.map(|row| &row[start..][..length + 2 * N]);
+            add_columns(&mut sums[..length + 2 * N], around);
+            sharpen_segment::<N>(segment, &around[1][N..], &sums, set, way);
         }
-        sharpen_border::<N>(last, &around[1][length - N..], factor);
+        if inner.len() < BLOCK {
+            inner.copy_from_slice(&block[..inner.len()]);
+        }
+        if N == 4 {
+            let levels = row_at(y)[N..].chunks_exact(N);
+            for (sharp, level) in inner.chunks_exact_mut(N).zip(levels) {
+                sharp[3] = level[3];
+            }
+        }
+        sharpen_border::<N>(last, &row_at(y)[length - N..], factor);
     }
 }
 
+/// The border is blended with itself, which changes it only where the factor overflows.
 #[inline(always)]
 fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32) {
-    for (to, from) in target.chunks_exact_mut(N).zip(source.chunks_exact(N)) {
-        for channel in 0..N {
-            to[channel] = match channel {
-                3 => from[channel],
-                _ => blend(from[channel], from[channel], factor),
-            };
+    target.copy_from_slice(source);
+    if !factor.is_finite() {
+        for pixel in target.as_chunks_mut::<N>().0 {
+            for level in &mut pixel[..N.min(3)] {
+                *level = blend(*level, *level, factor);
+            }
         }
     }
 }
@@ -89,52 +112,63 @@ fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32)
 /// enough for their sums to stay in the innermost cache.
 const SEGMENT: usize = 3072;
 
-/// Sharpens a part of a row; `around` are the parts of the three rows about it, and a pixel more on both
-/// sides, and `sums` takes as many sums.
+/// How many samples are sharpened at once.
+const BLOCK: usize = 64;
+
+/// Where the parts of so many samples start. The last one begins earlier and does some samples again,
+/// where there are enough for a part.
+fn starts(count: usize, part: usize) -> impl Iterator<Item = usize> {
+    let last = count.saturating_sub(part);
+    (0..count).step_by(part).map(move |start| start.min(last))
+}
+
+/// The samples, followed by zeros up to a block and a pixel on both sides of it, if they are fewer.
+fn padded(samples: &[u8]) -> [u8; BLOCK + 2 * 4] {
+    let mut block = [0; BLOCK + 2 * 4];
+    let length = samples.len().min(block.len());
+    block[..length].copy_from_slice(&samples[..length]);
+    block
+}
+
+/// The sums of the samples above each other in three rows of at least a block.
 #[inline(always)]
-fn sharpen_segment<const N: usize>(
-    segment: &mut [u8],
-    around: [&[u8]; 3],
-    sums: &mut [u16],
-    way: impl Blend,
-) {
-    let [above, levels, below] = around;
-    by_blocks(sums.len(), |start, length| {
-        let [above, levels, below] = [above, levels, below].map(|row| &row[start..][..length]);
-        for (index, sum) in sums[start..][..length].iter_mut().enumerate() {
-            *sum = u16::from(above[index]) + u16::from(levels[index]) + u16::from(below[index]);
-        }
-    });
-    let levels = &levels[N..];
-    by_blocks(segment.len(), |start, length| {
-        let [left, middle, right] = [0, N, 2 * N].map(|side| &sums[start + side..][..length]);
-        let levels = &levels[start..][..length];
-        for (index, sharp) in segment[start..][..length].iter_mut().enumerate() {
-            let level = u16::from(levels[index]);
-            let sum = left[index] + middle[index] + right[index] + 4 * level;
-            // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
-            // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
-            *sharp = way.blend((sum + 6) / 13, level);
-        }
-    });
-    if N == 4 {
-        for (sharp, level) in segment.chunks_exact_mut(N).zip(levels.chunks_exact(N)) {
-            sharp[3] = level[3];
+fn add_columns(sums: &mut [u16], rows: [&[u8]; 3]) {
+    for start in starts(sums.len(), BLOCK) {
+        let [above, middle, below] = rows.map(|row| block_at(row, start));
+        let sums = sums[start..].first_chunk_mut::<BLOCK>();
+        for (index, sum) in sums.expect("a block is there").iter_mut().enumerate() {
+            *sum = u16::from(above[index]) + u16::from(middle[index]) + u16::from(below[index]);
         }
     }
 }
 
-/// Calls with the start and the length of each block of `count` indices. The last block begins earlier and
-/// does some indices again, where there are enough, so that all blocks have a length that is a constant.
+/// Sharpens levels, at least a block; the sums of their columns begin a pixel earlier.
 #[inline(always)]
-fn by_blocks(count: usize, mut each: impl FnMut(usize, usize)) {
-    const BLOCK: usize = 64;
-    if count < BLOCK {
-        return each(0, count);
+fn sharpen_segment<const N: usize>(
+    segment: &mut [u8],
+    levels: &[u8],
+    sums: &[u16],
+    set: impl BlendIntegers,
+    way: impl Blend,
+) {
+    for start in starts(segment.len(), BLOCK) {
+        let [left, middle, right] = [0, N, 2 * N].map(|column| block_at(sums, start + column));
+        let levels = block_at(levels, start);
+        let mut smooth = [0; BLOCK];
+        for (index, smooth) in smooth.iter_mut().enumerate() {
+            let sum = left[index] + middle[index] + right[index] + 4 * u16::from(levels[index]);
+            // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
+            // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
+            *smooth = ((sum + 6) / 13) as u8;
+        }
+        let sharp = segment[start..].first_chunk_mut();
+        *sharp.expect("a block is there") = way.blend(set, &smooth, levels);
     }
-    for start in (0..count).step_by(BLOCK) {
-        each(start.min(count - BLOCK), BLOCK);
-    }
+}
+
+#[inline(always)]
+fn block_at<T>(samples: &[T], start: usize) -> &[T; BLOCK] {
+    samples[start..].first_chunk().expect("a block is there")
 }
 
 #[cfg(test)]
