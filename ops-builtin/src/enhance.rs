@@ -169,8 +169,13 @@ impl<S: Luma, W: Blend, const N: usize, const B: usize> BlockMap<B> for Recolor<
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use faa_op::Op;
+
     use super::*;
-    use crate::testing::apply;
+    use crate::color::luma;
+    use crate::testing::{apply, noise, try_apply};
 
     /// What Pillow 13.0 makes of an image of four pixels.
     #[test]
@@ -195,5 +200,38 @@ mod tests {
         assert_eq!(gray("Contrast"), [0, 30, 106, 255]);
         assert_eq!(gray("Brightness"), [19, 114, 190, 255]);
         assert_eq!(gray("Color"), source);
+    }
+
+    /// Images that are large enough for integers, and levels with every constant.
+    #[test]
+    fn every_level_blends_as_single_precision_does() {
+        // Miri takes a thousand times as long.
+        let factors = if cfg!(miri) { 1 } else { 60 };
+        let factors = (1..=factors)
+            .map(|step| f64::from(step) * 0.0337)
+            .chain([-0.5, 0.0, 2.5]);
+        for (channels, factor) in factors.flat_map(|f| [(Channels::Rgb, f), (Channels::Rgba, f)]) {
+            let (shape, count) = ((70, 11), channels.count());
+            let source = noise(shape, channels);
+            let image = ImageRef::new(&source, shape.0, shape.1, channels).unwrap();
+            let mean = mean_luma(SimdLevel::best(), image);
+            for level in SimdLevel::available() {
+                let check = |op: &dyn Op, base: &dyn Fn(&[u8]) -> u8| {
+                    let result = try_apply(op, factor, 0, shape, channels, &source).unwrap();
+                    let pixels = result.chunks_exact(count).zip(source.chunks_exact(count));
+                    for (result, pixel) in pixels {
+                        let blended = |&level: &u8| blend(base(pixel), level, factor as f32);
+                        let mut expected: Vec<u8> = pixel[..3].iter().map(blended).collect();
+                        expected.extend(&pixel[3..]);
+                        assert_eq!(result, expected, "{op:?} {factor}", op = op.spec().name());
+                    }
+                };
+                check(&Brightness::at(level), &|_| 0);
+                check(&Contrast::at(level), &|_| mean);
+                check(&Color::at(level), &|pixel| {
+                    luma([pixel[0], pixel[1], pixel[2]])
+                });
+            }
+        }
     }
 }

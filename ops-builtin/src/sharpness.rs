@@ -177,7 +177,8 @@ mod tests {
 
     use faa_op::Channels;
 
-    use crate::testing::{apply, noise};
+    use super::*;
+    use crate::testing::{apply, noise, try_apply};
 
     /// What Pillow 13.0 makes of two small images; only what is not at the border changes.
     #[test]
@@ -213,6 +214,43 @@ mod tests {
             let source = noise(shape, Channels::Rgba);
             let result = apply("Sharpness", 0.1, 0, shape, Channels::Rgba, &source);
             assert_eq!(result, source, "{shape:?}");
+        }
+    }
+
+    /// Rows shorter than a block, of a few, and of more than a segment.
+    #[test]
+    fn every_level_sharpens_as_single_precision_does() {
+        let widths: &[usize] = if cfg!(miri) {
+            &[24]
+        } else {
+            &[3, 20, 24, 61, 90, 1100]
+        };
+        let factors = if cfg!(miri) { 1 } else { 20 };
+        let factors = (1..=factors)
+            .map(|step| f64::from(step) * 0.097)
+            .chain([-0.5, 2.5]);
+        for (factor, &width) in factors.flat_map(|f| widths.iter().map(move |width| (f, width))) {
+            for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
+                let (shape, count) = ((width, 40), channels.count());
+                let source = noise(shape, channels);
+                let at = |x: usize, y: usize, c: usize| source[(y * width + x) * count + c];
+                let mut expected = source.clone();
+                for (y, x, c) in (1..shape.1 - 1).flat_map(|y| {
+                    (1..width - 1).flat_map(move |x| (0..count.min(3)).map(move |c| (y, x, c)))
+                }) {
+                    let around = (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y)));
+                    let sum: u32 = around.map(|(x, y)| u32::from(at(x, y, c))).sum();
+                    let sum = (sum + 4 * u32::from(at(x, y, c))) as f32;
+                    let smooth = (sum / 13.0 + 0.5) as u8;
+                    expected[(y * width + x) * count + c] =
+                        blend(smooth, at(x, y, c), factor as f32);
+                }
+                for level in SimdLevel::available() {
+                    let op = Sharpness::at(level);
+                    let result = try_apply(&op, factor, 0, shape, channels, &source).unwrap();
+                    assert!(result == expected, "{level} {factor} {width} {channels:?}");
+                }
+            }
         }
     }
 }

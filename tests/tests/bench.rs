@@ -92,25 +92,25 @@ fn all_ops_are_measured_and_compared_with_an_earlier_measurement() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), before.to_string()).unwrap();
     let compare = |arguments: &str| {
-        let mut command = bench(&format!("--all --size 32 --seconds 0 {arguments}"));
+        let mut command = bench(&format!("--all --size 32 --seconds {arguments}"));
         command.arg("--compare").arg(file.path());
         command
     };
-    let now = json_of(&mut compare("--json"));
+    let now = json_of(&mut compare("0 --json"));
     for result in now["results"].as_array().unwrap() {
         assert!(result["before"]["changed"].is_boolean(), "{result}");
     }
-    let text = stdout_of(&mut compare(""));
+    let text = stdout_of(&mut compare("0"));
     assert!(
         text.contains("before") && text.contains("autoaugment-cifar10"),
         "{text}"
     );
     assert!(!text.contains("other conditions"), "{text}");
-    let text = stdout_of(&mut compare("--simd compiled --channels 1"));
+    let text = stdout_of(&mut compare("0 --simd compiled --channels 1"));
     assert!(text.contains("other conditions"), "{text}");
 
     fs::write(file.path(), "[]").unwrap();
-    assert_fails(&mut compare(""), 1, &["is not the output of"]);
+    assert_fails(&mut compare("0"), 1, &["is not the output of"]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn invalid_arguments_are_explained() {
         bench,
         "2 --size 8 => --policy <FILE|NAME>|--op <NAME>|--all
          2 --op Rotate => --size
-         2 --op Rotate --size 8 --compare x.json => --all
+         2 --op Rotate --size 8 --compare x.json => cannot be used with
          1 --all --compare /no/such/file => cannot read
          2 --op Rotate --policy randaugment --size 8 => cannot be used with
          2 --op Rotate --size 0 => --size

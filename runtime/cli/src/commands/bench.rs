@@ -49,7 +49,7 @@ pub(crate) struct Bench {
     #[arg(long)]
     all: bool,
     /// JSON of an earlier `bench --all` to compare with.
-    #[arg(long, value_name = "FILE", requires = "all")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "op"])]
     compare: Option<PathBuf>,
     /// Width and height of the images, in pixels, from 1 to 4096.
     #[arg(long, value_name = "N", required_unless_present = "all", value_parser = in_range(1..=MAX_SIDE))]
