@@ -1,8 +1,14 @@
 """How fast the built-in ops are beside those of other libraries, as a table in Markdown.
 
     pip install pillow numpy opencv-python-headless albumentations torch torchvision timm
-    cargo build --release -p faa-runtime
-    python3 ops-builtin/benches/compare.py target/release/faa-runtime [SECONDS]
+    cargo xtask tables
+
+builds the program, runs this script as
+
+    python3 ops-builtin/benches/compare.py target/release/faa-runtime [SECONDS] [--write FILE]
+
+and so replaces this processor's section of ops-builtin/BENCHMARKS.md. Without --write the section is only
+printed.
 
 Everything runs on one thread, in one run, op by op, the libraries and ours in turn. All do the same
 work: 64 different smooth images of low contrast (levels about 30 to 210, so that no op leaves them
@@ -193,53 +199,67 @@ def ours(runtime, seconds, size, *what):
 
 
 def levels(runtime):
-    """The vector instructions that this CPU has, from the error that names them."""
+    """The vector instructions that this CPU has, best first, from the error that names them."""
     command = [runtime, "bench", "--op", "Invert", "--size", "1", "--simd", "?"]
     answer = subprocess.run(command, stderr=subprocess.PIPE, text=True).stderr
-    return [level for level in ("compiled", "avx2", "avx512") if level in answer]
+    return [level for level in ("avx512", "avx2", "compiled") if level in answer]
+
+
+LINES = []
+
+
+def line(text=""):
+    LINES.append(text)
+    print(text, flush=True)
 
 
 def cells(*values):
-    print("| " + " | ".join(values) + " |", flush=True)
+    line("| " + " | ".join(values) + " |")
 
 
-def table_of_ops(runtime, seconds, size, libraries, lower):
-    print(f"\n## {size}×{size} RGB, images per second on one thread\n")
-    best_of_ours = "faa-runtime"
-    cells("op", *libraries, best_of_ours, "× the best", *(f"ours, {level}" for level in lower))
-    cells(":--", *(["--:"] * (len(libraries) + 2 + len(lower))))
+def heading_of_levels(all_levels):
+    return [cell for level in all_levels for cell in (level, "× the best")]
+
+
+def cells_of_levels(rates, best):
+    return [cell for rate in rates for cell in (f"{rate:,.0f}", f"**{rate / best:.1f}**")]
+
+
+def table_of_ops(runtime, seconds, size, libraries, all_levels):
+    line(f"\n### {size}×{size} RGB, images per second on one thread\n")
+    cells("op", *libraries, *heading_of_levels(all_levels))
+    cells(":--", *(["--:"] * (len(libraries) + 2 * len(all_levels))))
     images = forms(size)
     for op in pillow(size):
-        others = {
-            name: rate(ops(size)[op], images[name], seconds) for name, ops in libraries.items()
-        }
-        mine = ours(runtime, seconds, size, "--op", op)
-        less = [ours(runtime, seconds, size, "--op", op, "--simd", level) for level in lower]
-        times = mine / max(others.values())
-        rates = [f"{value:,.0f}" for value in (*others.values(), mine)]
-        cells(op, *rates, f"**{times:.1f}**", *(f"{value:,.0f}" for value in less))
+        others = [rate(ops(size)[op], images[name], seconds) for name, ops in libraries.items()]
+        mine = [ours(runtime, seconds, size, "--op", op, "--simd", level) for level in all_levels]
+        cells(op, *(f"{value:,.0f}" for value in others), *cells_of_levels(mine, max(others)))
 
 
-def table_of_policies(runtime, seconds):
+def table_of_policies(runtime, seconds, all_levels):
     if not any(name.startswith("torchvision") for name in policies(32)):
         return
-    print("\n## AutoAugment's policy for CIFAR-10, images per second on one thread\n")
-    cells("size", *policies(32), "faa-runtime", "× torchvision")
-    cells(*["--:"] * (len(policies(32)) + 3))
+    line("\n### AutoAugment's policy for CIFAR-10, images per second on one thread\n")
+    cells("size", *policies(32), *heading_of_levels(all_levels))
+    cells(*["--:"] * (len(policies(32)) + 1 + 2 * len(all_levels)))
+    policy = ("--policy", "autoaugment-cifar10")
     for size in SIZES:
         images = forms(size)
         others = {
             name: rate(policy, images[form], 5 * seconds)
             for name, (policy, form) in policies(size).items()
         }
-        mine = ours(runtime, 5 * seconds, size, "--policy", "autoaugment-cifar10")
+        mine = [
+            ours(runtime, 5 * seconds, size, *policy, "--simd", level) for level in all_levels
+        ]
+        # timm has a different policy, so it is beside the comparison.
         best = max(value for name, value in others.items() if name.startswith("torchvision"))
-        rates = [f"{value:,.0f}" for value in (*others.values(), mine)]
-        cells(str(size), *rates, f"**{mine / best:.1f}**")
+        rates = [f"{value:,.0f}" for value in others.values()]
+        cells(str(size), *rates, *cells_of_levels(mine, best))
 
 
 def table_of_threads(runtime, seconds):
-    print("\n## The same policy on several threads, images per second\n")
+    line("\n### The same policy on several threads, images per second\n")
     threads = [1, os.cpu_count()]
     cells("size", *(f"{count} thread(s)" for count in threads), "of linear")
     cells(*["--:"] * (len(threads) + 2))
@@ -304,18 +324,36 @@ def processor():
     return f"{facts['model name']} (family {facts['cpu family']}, model {facts['model']})"
 
 
+def write(path):
+    """Replaces the section of this processor, or adds one before the last section."""
+    with open(path) as file:
+        first, *sections = file.read().split("\n## ")
+    section = "\n".join(LINES).removeprefix("## ") + "\n"
+    name = section.split("\n")[0]
+    named = [index for index, old in enumerate(sections) if old.split("\n")[0] == name]
+    start = named[0] if named else len(sections) - 1
+    sections[start : start + len(named)] = [section]
+    with open(path, "w") as file:
+        file.write("\n## ".join([first, *sections]))
+
+
 def main():
-    runtime = sys.argv[1]
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.3
+    arguments = sys.argv[1:]
+    path = arguments[arguments.index("--write") + 1] if "--write" in arguments else None
+    runtime = arguments[0]
+    seconds = float(arguments[1]) if arguments[1:] and arguments[1][0].isdigit() else 0.3
     all_levels = levels(runtime)
-    print(f"- CPU: {processor()}, {os.cpu_count()} cores, vector instructions: {all_levels[-1]}")
-    print(f"- Versions: {', '.join(versions())}")
-    print(f"- Date: {time.strftime('%Y-%m-%d')}")
+    line(f"## {processor()}\n")
+    line(f"- {os.cpu_count()} cores, vector instructions: {all_levels[0]}")
+    line(f"- Versions: {', '.join(versions())}")
+    line(f"- Date: {time.strftime('%Y-%m-%d')}; seconds per rate: {seconds}")
     libraries = installed()
     for size in SIZES:
-        table_of_ops(runtime, seconds, size, libraries, all_levels[-2::-1])
-    table_of_policies(runtime, seconds)
+        table_of_ops(runtime, seconds, size, libraries, all_levels)
+    table_of_policies(runtime, seconds, all_levels)
     table_of_threads(runtime, seconds)
+    if path:
+        write(path)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ use crate::SimdLevel;
 use crate::pixels::by_channels;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
+use crate::simd::each_level;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -257,6 +258,8 @@ fn sample_inside<const N: usize>(
     // A pixel of three bytes is moved as four where one more can be read and is written later: not
     // from the last row of the source, and not to the last pixel.
     let wide = match N {
+        // Offsets are found in 32 bits.
+        _ if u32::try_from(samples.len()).is_err() => 0..0,
         3 => y.inside(pixels.len() - 1, source.height() - 1),
         4 => 0..pixels.len(),
         _ => 0..0,
@@ -284,17 +287,50 @@ fn sample_inside<const N: usize>(
     };
     let rest = wide.start + done..wide.end;
     let mut target = pixels[rest.start..].as_mut_ptr();
-    for offset in offsets::<N>(stride, from(rest.start)).take(rest.len()) {
-        debug_assert!(offset + 4 <= samples.len());
-        // SAFETY: four bytes are there, as above. `target` points to a pixel of four bytes, or to
-        // one of three that is not the last, so a byte follows it.
-        unsafe {
-            let pixel = samples.as_ptr().add(offset).cast::<[u8; 4]>().read();
-            target.cast::<[u8; 4]>().write(pixel);
-            target = target.add(1);
+    let mut offsets = [0; OFFSETS];
+    for start in rest.clone().step_by(OFFSETS) {
+        let (x, y) = from(start);
+        let count = OFFSETS.min(rest.end - start);
+        let offsets = &mut offsets[..count.next_multiple_of(AT_ONCE)];
+        fill_offsets(level, offsets, stride as u32, N as u32, x, y);
+        for &offset in &offsets[..count] {
+            debug_assert!(offset as usize + 4 <= samples.len());
+            // SAFETY: four bytes are there, as above. `target` points to a pixel of four bytes, or to
+            // one of three that is not the last, so a byte follows it.
+            unsafe {
+                let pixel = samples.as_ptr().add(offset as usize).cast::<[u8; 4]>();
+                target.cast::<[u8; 4]>().write(pixel.read());
+                target = target.add(1);
+            }
         }
     }
     narrow(&mut pixels[wide.end..], wide.end);
+}
+
+/// How many offsets are found before their pixels are moved.
+const OFFSETS: usize = 256;
+
+/// How many offsets are found at once.
+const AT_ONCE: usize = 16;
+
+each_level! {
+    /// Where the samples of one pixel after the other are; there are a multiple of 16 offsets, and only those
+    /// of pixels that lie within the source are right.
+    fn fill_offsets(offsets: &mut [u32], stride: u32, channels: u32, x: Line, y: Line) {
+        let (mut x, mut y) = (x, y);
+        for offsets in offsets.as_chunks_mut::<AT_ONCE>().0 {
+            for (index, offset) in offsets.iter_mut().enumerate() {
+                let whole = |line: Line| {
+                    let steps = line.step.wrapping_mul(index as i32);
+                    line.start.wrapping_add(steps).cast_unsigned() >> 16
+                };
+                *offset = (whole(y).wrapping_mul(stride)).wrapping_add(whole(x) * channels);
+            }
+            for line in [&mut x, &mut y] {
+                line.start = line.start.wrapping_add(line.step.wrapping_mul(AT_ONCE as i32));
+            }
+        }
+    }
 }
 
 /// Where the samples of one pixel after the other are.
@@ -416,6 +452,8 @@ mod tests {
             (9, 3),
             (40, 3),
             (37, 18),
+            // More pixels in a row than offsets are found for at once.
+            (if cfg!(miri) { 33 } else { 2 * OFFSETS + 5 }, 3),
         ];
         for (width, height) in shapes {
             for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {

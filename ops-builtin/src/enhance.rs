@@ -1,15 +1,12 @@
 use faa_op::{Channels, ImageRef, LookupTables, OpSpec};
 
 use crate::SimdLevel;
+use crate::blend::{Blend, BlendIntegers, Blending, blend};
 use crate::builtin::builtin;
-#[cfg(target_arch = "x86_64")]
-use crate::color::avx512::InVectors;
-use crate::color::{Luma, Plain, luma_sum};
+use crate::color::{Luma, luma_sum};
 use crate::lookup::look_up;
 use crate::pixels::{BlockMap, Pixels};
-#[cfg(target_arch = "x86_64")]
-use crate::simd::Level;
-use crate::simd::each_level;
+use crate::simd::sets::each_set;
 
 builtin! {
     /// Moves all levels towards or away from the image's mean luminance.
@@ -49,41 +46,77 @@ builtin! {
     tables brightness_tables
 }
 
-/// A level on the line from `base` at factor 0 to `level` at factor 1: Pillow's `Image.blend`, which
-/// computes in single precision, truncates, and clips outside 0 … 1.
-///
-/// A factor that overflows an `f32` makes NaN of equal levels and so 0, here as there; but there it
-/// does that to alpha too.
-#[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "a checked conversion to an integer is not vectorised"
-)]
-pub(crate) fn blend(base: u8, level: u8, factor: f32) -> u8 {
-    let (base, level) = (f32::from(base), f32::from(level));
-    let blended = base + factor * (level - base);
-    // Written so that each comparison is one instruction, and NaN becomes 0.
-    let blended = if blended > 0.0 { blended } else { 0.0 };
-    let blended = if blended < 255.0 { blended } else { 255.0 };
-    // SAFETY: it is a number from 0 to 255.
-    unsafe { blended.to_int_unchecked::<i32>() as u8 }
-}
-
 fn brightness(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
-    look_up(level, pixels, &brightness_tables(value));
+    blend_with(level, pixels, 0, value as f32);
 }
 
 fn brightness_tables(value: f64) -> LookupTables {
-    blend_tables(0, value)
+    blend_tables(0, value as f32)
 }
 
 fn contrast(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
     let mean = mean_luma(level, pixels.source());
-    look_up(level, pixels, &blend_tables(mean, value));
+    blend_with(level, pixels, mean, value as f32);
 }
 
-fn blend_tables(base: u8, value: f64) -> LookupTables {
-    LookupTables::uniform(|level| blend(base, level, value as f32))
+/// Moves all levels away from `base`.
+fn blend_with(level: SimdLevel, pixels: Pixels<'_, '_>, base: u8, factor: f32) {
+    each_set! {
+        fn compute(set: impl BlendIntegers, pixels: Pixels<'_, '_>, base: u8, blending: Blending) {
+            match blending {
+                Blending::InIntegers(way) => map_about(pixels, set, 0, way.about(base)),
+                Blending::InFloats(way) => map_about(pixels, set, base, way),
+            }
+        }
+    }
+    if level.looks_up_fast() {
+        return look_up(level, pixels, &blend_tables(base, factor));
+    }
+    let blending = Blending::new(level, factor, base..=base, pixels.sample_count());
+    compute(level, pixels, base, blending);
+}
+
+#[inline(always)]
+fn map_about(pixels: Pixels<'_, '_>, set: impl BlendIntegers, base: u8, way: impl Blend) {
+    match pixels.channels() {
+        Channels::L | Channels::Rgb => pixels.map_blocks(1, About::<_, _, 1> { set, base, way }),
+        Channels::Rgba => pixels.map_blocks(4, About::<_, _, 4> { set, base, way }),
+    }
+}
+
+/// Moves levels away from a base; with `N` = 4, all but every fourth.
+#[derive(Clone, Copy)]
+struct About<S, W, const N: usize> {
+    set: S,
+    base: u8,
+    way: W,
+}
+
+impl<S: BlendIntegers, W: Blend, const N: usize> BlockMap<64> for About<S, W, N> {
+    #[inline(always)]
+    fn map(self, block: &[u8; 64]) -> [u8; 64] {
+        let blended = self.way.blend(self.set, &[self.base; 64], block);
+        match N {
+            4 => with_alpha_of(block, blended),
+            _ => blended,
+        }
+    }
+}
+
+/// Pixels of four channels, with the last of others.
+#[inline(always)]
+fn with_alpha_of<const B: usize>(others: &[u8; B], mut pixels: [u8; B]) -> [u8; B] {
+    let alpha = u32::from_le_bytes([0, 0, 0, 0xff]);
+    let others = others.as_chunks::<4>().0;
+    for (pixel, other) in pixels.as_chunks_mut::<4>().0.iter_mut().zip(others) {
+        let [colors, other] = [*pixel, *other].map(u32::from_le_bytes);
+        *pixel = (colors & !alpha | other & alpha).to_le_bytes();
+    }
+    pixels
+}
+
+fn blend_tables(base: u8, factor: f32) -> LookupTables {
+    LookupTables::uniform(|level| blend(base, level, factor))
 }
 
 /// The mean luminance, rounded to a level.
@@ -93,65 +126,56 @@ fn mean_luma(level: SimdLevel, image: ImageRef<'_>) -> u8 {
 }
 
 fn color(level: SimdLevel, pixels: Pixels<'_, '_>, value: f64) {
-    each_level! {
-        fn in_plain_code(pixels: Pixels<'_, '_>, factor: f32) {
-            recolor(pixels, factor, Plain);
+    each_set! {
+        fn recolor(set: impl Luma, pixels: Pixels<'_, '_>, blending: Blending) {
+            match blending {
+                Blending::InFloats(way) => recolor_with(pixels, set, way),
+                Blending::InIntegers(way) => recolor_with(pixels, set, way),
+            }
         }
     }
-    let factor = value as f32;
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "the features were found at run time")]
-    if level.level() == Level::Avx512 {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-        fn in_vectors(pixels: Pixels<'_, '_>, factor: f32) {
-            recolor(pixels, factor, InVectors::new());
-        }
-        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
-        return unsafe { in_vectors(pixels, factor) };
-    }
-    in_plain_code(level, pixels, factor);
+    let blending = Blending::new(level, value as f32, 0..=255, pixels.sample_count());
+    recolor(level, pixels, blending);
 }
 
 #[inline(always)]
-fn recolor(pixels: Pixels<'_, '_>, factor: f32, luma: impl Luma) {
+fn recolor_with(pixels: Pixels<'_, '_>, set: impl Luma, way: impl Blend) {
     match pixels.channels() {
         // Every pixel is its own luminance.
         Channels::L => pixels.keep(),
-        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, 3> { factor, luma }),
-        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, 4> { factor, luma }),
+        Channels::Rgb => pixels.map_blocks::<192>(3, Recolor::<_, _, 3> { set, way }),
+        Channels::Rgba => pixels.map_blocks::<256>(4, Recolor::<_, _, 4> { set, way }),
     }
 }
 
 /// Moves pixels of `N` channels away from their luminance.
 #[derive(Clone, Copy)]
-struct Recolor<L, const N: usize> {
-    factor: f32,
-    luma: L,
+struct Recolor<S, W, const N: usize> {
+    set: S,
+    way: W,
 }
 
-impl<L: Luma, const N: usize, const B: usize> BlockMap<B> for Recolor<L, N> {
+impl<S: Luma, W: Blend, const N: usize, const B: usize> BlockMap<B> for Recolor<S, W, N> {
     #[inline(always)]
     fn map(self, block: &[u8; B]) -> [u8; B] {
-        let bases = self.luma.spread::<N, B>(block);
-        let mut result = *block;
-        for part in (0..B).step_by(PART) {
-            for index in part..part + PART {
-                let blended = blend(bases[index], block[index], self.factor);
-                let is_alpha = N == 4 && index % 4 == 3;
-                result[index] = if is_alpha { block[index] } else { blended };
-            }
+        let bases = self.set.spread::<N, B>(block);
+        let blended = self.way.blend(self.set, &bases, block);
+        match N {
+            4 => with_alpha_of(block, blended),
+            _ => blended,
         }
-        result
     }
 }
 
-/// How many levels are blended in one go, so that the compiler makes vectors of the loop.
-const PART: usize = 64;
-
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use faa_op::Op;
+
     use super::*;
-    use crate::testing::apply;
+    use crate::color::luma;
+    use crate::testing::{apply, noise, try_apply};
 
     /// What Pillow 13.0 makes of an image of four pixels.
     #[test]
@@ -176,5 +200,38 @@ mod tests {
         assert_eq!(gray("Contrast"), [0, 30, 106, 255]);
         assert_eq!(gray("Brightness"), [19, 114, 190, 255]);
         assert_eq!(gray("Color"), source);
+    }
+
+    /// Images that are large enough for integers, and levels with every constant.
+    #[test]
+    fn every_level_blends_as_single_precision_does() {
+        // Miri takes a thousand times as long.
+        let factors = if cfg!(miri) { 1 } else { 60 };
+        let factors = (1..=factors)
+            .map(|step| f64::from(step) * 0.0337)
+            .chain([-0.5, 0.0, 2.5]);
+        for (channels, factor) in factors.flat_map(|f| [(Channels::Rgb, f), (Channels::Rgba, f)]) {
+            let (shape, count) = ((70, 11), channels.count());
+            let source = noise(shape, channels);
+            let image = ImageRef::new(&source, shape.0, shape.1, channels).unwrap();
+            let mean = mean_luma(SimdLevel::best(), image);
+            for level in SimdLevel::available() {
+                let check = |op: &dyn Op, base: &dyn Fn(&[u8]) -> u8| {
+                    let result = try_apply(op, factor, 0, shape, channels, &source).unwrap();
+                    let pixels = result.chunks_exact(count).zip(source.chunks_exact(count));
+                    for (result, pixel) in pixels {
+                        let blended = |&level: &u8| blend(base(pixel), level, factor as f32);
+                        let mut expected: Vec<u8> = pixel[..3].iter().map(blended).collect();
+                        expected.extend(&pixel[3..]);
+                        assert_eq!(result, expected, "{op:?} {factor}", op = op.spec().name());
+                    }
+                };
+                check(&Brightness::at(level), &|_| 0);
+                check(&Contrast::at(level), &|_| mean);
+                check(&Color::at(level), &|pixel| {
+                    luma([pixel[0], pixel[1], pixel[2]])
+                });
+            }
+        }
     }
 }

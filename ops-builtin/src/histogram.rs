@@ -136,7 +136,8 @@ fn equalized(level: SimdLevel, histogram: &Histogram, pixels: usize) -> Option<T
 /// The histograms of the colour channels; those that the image lacks are empty.
 fn histograms<const N: usize>(image: ImageRef<'_>) -> [Histogram; 3] {
     // Neighbouring pixels are often of one level, and to count into an entry again at once is to
-    // wait for the first time to be done. So they count into tables of their own.
+    // wait for the first time to be done. So they count into tables of their own. Two are enough: what
+    // then limits is one store per sample, which more tables and wider loads do not change.
     let mut even: [Histogram; 3] = [[0; 256]; 3];
     let mut odd = even;
     for row in image.rows() {

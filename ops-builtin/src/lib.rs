@@ -32,6 +32,7 @@
 extern crate alloc;
 
 mod affine;
+mod blend;
 mod builtin;
 mod color;
 mod enhance;

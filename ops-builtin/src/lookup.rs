@@ -53,9 +53,9 @@ pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupT
 
 fn look_up_one_by_one(pixels: Pixels<'_, '_>, tables: &LookupTables) {
     match pixels.channels() {
-        Channels::L => pixels_one_by_one::<1, 64>(pixels, tables),
-        Channels::Rgb => pixels_one_by_one::<3, 192>(pixels, tables),
-        Channels::Rgba => pixels_one_by_one::<4, 64>(pixels, tables),
+        Channels::L => pixels_one_by_one::<1, 24>(pixels, tables),
+        Channels::Rgb => pixels_one_by_one::<3, 24>(pixels, tables),
+        Channels::Rgba => pixels_one_by_one::<4, 32>(pixels, tables),
     }
 }
 
@@ -66,11 +66,18 @@ fn pixels_one_by_one<const N: usize, const B: usize>(
     let tables = tables.tables();
     pixels.map_blocks::<B>(N, |block: &[u8; B]| {
         let mut block = *block;
-        for pixel in block.as_chunks_mut::<N>().0 {
-            // There is no fourth table, so alpha falls out of the pairs.
-            for (sample, table) in pixel.iter_mut().zip(tables) {
-                *sample = table[usize::from(*sample)];
+        // Eight samples are read and written at once: a store for each would take longer than its lookup.
+        for (word, samples) in block.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let levels = u64::from_le_bytes(*samples);
+            let mut found = 0;
+            for byte in 0..8 {
+                let level = (levels >> (8 * byte)) as u8;
+                // There is no fourth table: alpha stays.
+                let table = tables.get((8 * word + byte) % N);
+                let level = table.map_or(level, |table| table[usize::from(level)]);
+                found |= u64::from(level) << (8 * byte);
             }
+            *samples = found.to_le_bytes();
         }
         block
     });
@@ -196,15 +203,15 @@ mod avx512 {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use core::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_blendv_epi8, _mm256_broadcastsi128_si256,
-        _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
-        _mm256_subs_epi8, _mm256_xor_si256,
+        __m256i, _mm256_blendv_epi8, _mm256_broadcastsi128_si256, _mm256_set1_epi8,
+        _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_subs_epi8,
+        _mm256_xor_si256,
     };
 
     use faa_op::Channels;
 
     use crate::pixels::Pixels;
-    use crate::simd::x86::{bytes_32, load_32};
+    use crate::simd::x86::{bytes_32, load_16, load_32};
 
     /// One table for all colour channels.
     #[target_feature(enable = "avx2")]
@@ -265,13 +272,5 @@ mod avx2 {
             found = _mm256_xor_si256(found, _mm256_shuffle_epi8(*row, levels));
         }
         found
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    #[expect(unsafe_code, reason = "vectors are loaded through pointers")]
-    fn load_16(bytes: &[u8; 16]) -> __m128i {
-        // SAFETY: the reference is to 16 readable bytes, and the load needs no alignment.
-        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
     }
 }

@@ -1,7 +1,7 @@
 use faa_op::{OpErrorKind, OpSpec};
 
+use crate::blend::blend;
 use crate::builtin::{declare, implement};
-use crate::enhance::blend;
 use crate::pixels::Pixels;
 use crate::simd::each_level;
 

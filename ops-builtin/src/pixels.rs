@@ -69,6 +69,13 @@ impl<'a, 'b> Pixels<'a, 'b> {
         self.source().channels()
     }
 
+    /// How many samples the image has.
+    pub(crate) fn sample_count(&self) -> usize {
+        match self {
+            Self::InPlace(image) | Self::Between(_, image) => image.samples().len(),
+        }
+    }
+
     pub(crate) fn have_shape_of(&self, other: ImageRef<'_>) -> bool {
         match self {
             Self::InPlace(image) | Self::Between(_, image) => image.has_shape_of(other),
@@ -137,14 +144,18 @@ impl<'a, 'b> Pixels<'a, 'b> {
     pub(crate) fn map_blocks<const B: usize>(self, phase: usize, map: impl BlockMap<B>) {
         match self {
             Self::InPlace(image) => change(image.samples_mut(), phase, map),
-            Self::Between(source, image) => match source.contiguous() {
-                Some(samples) => transfer(samples, image.samples_mut(), phase, map),
-                None => {
-                    for (y, row) in source.rows().enumerate() {
-                        transfer(row, image.row_mut(y), phase, map);
-                    }
+            Self::Between(source, image) => {
+                // Rows without gaps are one long row.
+                let (rows, stride) = match source.contiguous() {
+                    Some(samples) => (1, samples.len()),
+                    None => (image.height(), source.stride()),
+                };
+                let length = image.samples().len() / rows;
+                for (y, row) in image.samples_mut().chunks_exact_mut(length).enumerate() {
+                    let from = &source.strided_samples()[y * stride..][..length];
+                    transfer(from, row, phase, map);
                 }
-            },
+            }
         }
     }
 }
@@ -153,22 +164,19 @@ impl<'a, 'b> Pixels<'a, 'b> {
 fn change<const B: usize>(samples: &mut [u8], phase: usize, map: impl BlockMap<B>) {
     let (head, rest) = samples.split_at_mut(unaligned::<B>(samples, phase));
     let (blocks, tail) = rest.as_chunks_mut::<B>();
-    change_part(head, map);
-    for block in blocks {
-        *block = map.map(block);
+    let (mut first, mut last) = (padded(head), padded(tail));
+    // One loop, so that the map is there once in the program.
+    for blocks in [
+        occupied(&mut first, head),
+        blocks,
+        occupied(&mut last, tail),
+    ] {
+        for block in blocks {
+            *block = map.map(block);
+        }
     }
-    change_part(tail, map);
-}
-
-/// Less than a block.
-#[inline(always)]
-fn change_part<const B: usize>(samples: &mut [u8], map: impl BlockMap<B>) {
-    if samples.is_empty() {
-        return;
-    }
-    let mut block = [0; B];
-    block[..samples.len()].copy_from_slice(samples);
-    samples.copy_from_slice(&map.map(&block)[..samples.len()]);
+    head.copy_from_slice(&first[0][..head.len()]);
+    tail.copy_from_slice(&last[0][..tail.len()]);
 }
 
 #[inline(always)]
@@ -178,22 +186,38 @@ fn transfer<const B: usize>(source: &[u8], target: &mut [u8], phase: usize, map:
     let (head, target) = target.split_at_mut(lead);
     let (source_blocks, source_tail) = source.as_chunks::<B>();
     let (blocks, tail) = target.as_chunks_mut::<B>();
-    transfer_part(source_head, head, map);
-    for (from, to) in source_blocks.iter().zip(blocks) {
-        *to = map.map(from);
+    let (source_first, source_last) = (padded(source_head), padded(source_tail));
+    let (mut first, mut last) = ([[0; B]], [[0; B]]);
+    let parts = [
+        (&source_first[..], occupied(&mut first, head)),
+        (source_blocks, blocks),
+        (&source_last[..], occupied(&mut last, tail)),
+    ];
+    for (from, to) in parts {
+        for (from, to) in from.iter().zip(to) {
+            map_block(from, to, map);
+        }
     }
-    transfer_part(source_tail, tail, map);
+    head.copy_from_slice(&first[0][..head.len()]);
+    tail.copy_from_slice(&last[0][..tail.len()]);
 }
 
-/// Less than a block.
+/// A function of its own, so that the compiler knows that the blocks do not overlap.
 #[inline(always)]
-fn transfer_part<const B: usize>(source: &[u8], target: &mut [u8], map: impl BlockMap<B>) {
-    if source.is_empty() {
-        return;
-    }
+fn map_block<const B: usize>(from: &[u8; B], to: &mut [u8; B], map: impl BlockMap<B>) {
+    *to = map.map(from);
+}
+
+/// Less than a block of samples as a block.
+fn padded<const B: usize>(samples: &[u8]) -> [[u8; B]; 1] {
     let mut block = [0; B];
-    block[..source.len()].copy_from_slice(source);
-    target.copy_from_slice(&map.map(&block)[..source.len()]);
+    block[..samples.len()].copy_from_slice(samples);
+    [block]
+}
+
+/// The block, unless it is to hold no samples.
+fn occupied<'a, const B: usize>(block: &'a mut [[u8; B]; 1], samples: &[u8]) -> &'a mut [[u8; B]] {
+    &mut block[..samples.len().min(1)]
 }
 
 /// The length of a cache line.

@@ -1,12 +1,10 @@
-use core::array;
-
 use faa_op::{ImageMut, ImageRef, OpSpec};
 
 use crate::SimdLevel;
+use crate::blend::{Blend, BlendIntegers, Blending, blend};
 use crate::builtin::builtin;
-use crate::enhance::blend;
 use crate::pixels::by_channels;
-use crate::simd::each_level;
+use crate::simd::sets::each_set;
 
 builtin! {
     /// Moves the image towards or away from a smoothed copy of itself.
@@ -25,117 +23,162 @@ builtin! {
 
 fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
     let factor = value as f32;
-    by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor));
+    let blending = Blending::new(level, factor, 0..=255, image.samples().len());
+    by_channels!(image.channels(), N => sharpen::<N>(level, source, image, factor, blending));
 }
 
-each_level! {
-    fn sharpen<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, factor: f32) {
-        let height = image.height();
-        let length = image.width() * N;
-        let samples = source.strided_samples();
-        let row_at = |y: usize| &samples[y * source.stride()..][..length];
-        for y in 0..height {
-            let row = image.row_mut(y);
-            // The border is blended with itself, which changes it only where the factor overflows.
-            if y == 0 || y == height - 1 || length < 3 * N {
-                sharpen_border::<N>(row, row_at(y), factor);
-                continue;
-            }
-            let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
-            let (first, rest) = row.split_at_mut(N);
-            let (inner, last) = rest.split_at_mut(length - 2 * N);
-            sharpen_border::<N>(first, &around[1][..N], factor);
-            sharpen_inner::<N>(inner, around, factor);
-            sharpen_border::<N>(last, &around[1][length - N..], factor);
+each_set! {
+    fn sharpen<const N: usize>(
+        set: impl BlendIntegers,
+        source: ImageRef<'_>,
+        image: &mut ImageMut<'_>,
+        factor: f32,
+        blending: Blending,
+    ) {
+        match blending {
+            Blending::InFloats(way) => sharpen_with::<N>(source, image, factor, set, way),
+            Blending::InIntegers(way) => sharpen_with::<N>(source, image, factor, set, way),
         }
     }
 }
 
+#[inline(always)]
+fn sharpen_with<const N: usize>(
+    source: ImageRef<'_>,
+    image: &mut ImageMut<'_>,
+    factor: f32,
+    set: impl BlendIntegers,
+    way: impl Blend,
+) {
+    let height = image.height();
+    let length = image.width() * N;
+    let samples = source.strided_samples();
+    let row_at = |y: usize| &samples[y * source.stride()..][..length];
+    let mut sums = [0; SEGMENT + 2 * 4];
+    for y in 0..height {
+        let row = image.row_mut(y);
+        if y == 0 || y == height - 1 || length < 3 * N {
+            sharpen_border::<N>(row, row_at(y), factor);
+            continue;
+        }
+        let around = [row_at(y - 1), row_at(y), row_at(y + 1)];
+        let (first, rest) = row.split_at_mut(N);
+        let (inner, last) = rest.split_at_mut(length - 2 * N);
+        sharpen_border::<N>(first, &around[1][..N], factor);
+        // Less than a block is done as a part of one.
+        let blocks;
+        let mut block = [0; BLOCK];
+        let (target, around) = if inner.len() < BLOCK {
+            blocks = around.map(padded);
+            let rows = blocks.each_ref().map(|row| &row[..BLOCK + 2 * N]);
+            (&mut block[..], rows)
+        } else {
+            (&mut *inner, around)
+        };
+        for start in starts(target.len(), SEGMENT) {
+            let length = SEGMENT.min(target.len());
+            let segment = &mut target[start..][..length];
+            let around = around.map(|row| &row[start..][..length + 2 * N]);
+            add_columns(&mut sums[..length + 2 * N], around);
+            sharpen_segment::<N>(segment, &around[1][N..], &sums, set, way);
+        }
+        if inner.len() < BLOCK {
+            inner.copy_from_slice(&block[..inner.len()]);
+        }
+        if N == 4 {
+            let levels = row_at(y)[N..].chunks_exact(N);
+            for (sharp, level) in inner.chunks_exact_mut(N).zip(levels) {
+                sharp[3] = level[3];
+            }
+        }
+        sharpen_border::<N>(last, &row_at(y)[length - N..], factor);
+    }
+}
+
+/// The border is blended with itself, which changes it only where the factor overflows.
 #[inline(always)]
 fn sharpen_border<const N: usize>(target: &mut [u8], source: &[u8], factor: f32) {
-    for (to, from) in target.chunks_exact_mut(N).zip(source.chunks_exact(N)) {
-        for channel in 0..N {
-            to[channel] = match channel {
-                3 => from[channel],
-                _ => blend(from[channel], from[channel], factor),
-            };
+    target.copy_from_slice(source);
+    if !factor.is_finite() {
+        for pixel in target.as_chunks_mut::<N>().0 {
+            for level in &mut pixel[..N.min(3)] {
+                *level = blend(*level, *level, factor);
+            }
         }
     }
 }
 
-/// How many samples are sharpened at once: a few vectors, which stay in registers.
+/// How many samples of a row are sharpened before the next, a multiple of the number of channels: few
+/// enough for their sums to stay in the innermost cache.
+const SEGMENT: usize = 3072;
+
+/// How many samples are sharpened at once.
 const BLOCK: usize = 64;
 
-/// Sharpens a row without its outermost pixels; `around` are the three rows about it, whole.
-#[inline(always)]
-fn sharpen_inner<const N: usize>(inner: &mut [u8], around: [&[u8]; 3], factor: f32) {
-    let mut start = 0;
-    while start < inner.len() {
-        let length = BLOCK.min(inner.len() - start);
-        // The last block begins earlier and does some samples again, where there are enough.
-        let from = if length < BLOCK && inner.len() >= BLOCK {
-            inner.len() - BLOCK
-        } else {
-            start
-        };
-        let to = start + length;
-        let neighbours: [[u8; BLOCK]; 9] = array::from_fn(|index| {
-            let row = &around[index / 3][index % 3 * N..][..inner.len()];
-            match row[from..].first_chunk() {
-                Some(block) => *block,
-                None => padded(&row[from..]),
-            }
-        });
-        let sharp = sharpen_block(&neighbours, factor);
-        let inner = &mut inner[from..to];
-        match inner.first_chunk_mut() {
-            Some(block) => *block = sharp,
-            None => inner.copy_from_slice(&sharp[..inner.len()]),
-        }
-        start = to;
-    }
-    if N == 4 {
-        let levels = &around[1][N..][..inner.len()];
-        for (sharp, level) in inner.chunks_exact_mut(N).zip(levels.chunks_exact(N)) {
-            sharp[3] = level[3];
-        }
-    }
+/// Where the parts of so many samples start. The last one begins earlier and does some samples again,
+/// where there are enough for a part.
+fn starts(count: usize, part: usize) -> impl Iterator<Item = usize> {
+    let last = count.saturating_sub(part);
+    (0..count).step_by(part).map(move |start| start.min(last))
 }
 
-#[inline(always)]
-fn padded(samples: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    block[..samples.len()].copy_from_slice(samples);
+/// The samples, followed by zeros up to a block and a pixel on both sides of it, if they are fewer.
+fn padded(samples: &[u8]) -> [u8; BLOCK + 2 * 4] {
+    let mut block = [0; BLOCK + 2 * 4];
+    let length = samples.len().min(block.len());
+    block[..length].copy_from_slice(&samples[..length]);
     block
 }
 
-/// The middle of each 3 × 3 samples, sharpened.
+/// The sums of the samples above each other in three rows of at least a block.
 #[inline(always)]
-fn sharpen_block(neighbours: &[[u8; BLOCK]; 9], factor: f32) -> [u8; BLOCK] {
-    let mut sums = [0_u16; BLOCK];
-    for row in neighbours {
-        for (sum, &level) in sums.iter_mut().zip(row) {
-            *sum += u16::from(level);
+fn add_columns(sums: &mut [u16], rows: [&[u8]; 3]) {
+    for start in starts(sums.len(), BLOCK) {
+        let [above, middle, below] = rows.map(|row| block_at(row, start));
+        let sums = sums[start..].first_chunk_mut::<BLOCK>();
+        for (index, sum) in sums.expect("a block is there").iter_mut().enumerate() {
+            *sum = u16::from(above[index]) + u16::from(middle[index]) + u16::from(below[index]);
         }
     }
-    let levels = &neighbours[4];
-    let mut result = [0; BLOCK];
-    for index in 0..BLOCK {
-        let sum = sums[index] + 4 * u16::from(levels[index]);
-        // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
-        // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
-        let smooth = ((2 * sum + 13) / 26) as u8;
-        result[index] = blend(smooth, levels[index], factor);
+}
+
+/// Sharpens levels, at least a block; the sums of their columns begin a pixel earlier.
+#[inline(always)]
+fn sharpen_segment<const N: usize>(
+    segment: &mut [u8],
+    levels: &[u8],
+    sums: &[u16],
+    set: impl BlendIntegers,
+    way: impl Blend,
+) {
+    for start in starts(segment.len(), BLOCK) {
+        let [left, middle, right] = [0, N, 2 * N].map(|column| block_at(sums, start + column));
+        let levels = block_at(levels, start);
+        let mut smooth = [0; BLOCK];
+        for (index, smooth) in smooth.iter_mut().enumerate() {
+            let sum = left[index] + middle[index] + right[index] + 4 * u16::from(levels[index]);
+            // Pillow adds up thirteenths in single precision, plus one half, and truncates. A sum of
+            // thirteenths is never closer than 1/26 to where that jumps, so integers give the same.
+            *smooth = ((sum + 6) / 13) as u8;
+        }
+        let sharp = segment[start..].first_chunk_mut();
+        *sharp.expect("a block is there") = way.blend(set, &smooth, levels);
     }
-    result
+}
+
+#[inline(always)]
+fn block_at<T>(samples: &[T], start: usize) -> &[T; BLOCK] {
+    samples[start..].first_chunk().expect("a block is there")
 }
 
 #[cfg(test)]
 mod tests {
+    use core::array;
+
     use faa_op::Channels;
 
     use super::*;
-    use crate::testing::{apply, noise};
+    use crate::testing::{apply, noise, try_apply};
 
     /// What Pillow 13.0 makes of two small images; only what is not at the border changes.
     #[test]
@@ -171,6 +214,43 @@ mod tests {
             let source = noise(shape, Channels::Rgba);
             let result = apply("Sharpness", 0.1, 0, shape, Channels::Rgba, &source);
             assert_eq!(result, source, "{shape:?}");
+        }
+    }
+
+    /// Rows shorter than a block, of a few, and of more than a segment.
+    #[test]
+    fn every_level_sharpens_as_single_precision_does() {
+        let widths: &[usize] = if cfg!(miri) {
+            &[24]
+        } else {
+            &[3, 20, 24, 61, 90, 1100]
+        };
+        let factors = if cfg!(miri) { 1 } else { 20 };
+        let factors = (1..=factors)
+            .map(|step| f64::from(step) * 0.097)
+            .chain([-0.5, 2.5]);
+        for (factor, &width) in factors.flat_map(|f| widths.iter().map(move |width| (f, width))) {
+            for channels in [Channels::L, Channels::Rgb, Channels::Rgba] {
+                let (shape, count) = ((width, 40), channels.count());
+                let source = noise(shape, channels);
+                let at = |x: usize, y: usize, c: usize| source[(y * width + x) * count + c];
+                let mut expected = source.clone();
+                for (y, x, c) in (1..shape.1 - 1).flat_map(|y| {
+                    (1..width - 1).flat_map(move |x| (0..count.min(3)).map(move |c| (y, x, c)))
+                }) {
+                    let around = (y - 1..=y + 1).flat_map(|y| (x - 1..=x + 1).map(move |x| (x, y)));
+                    let sum: u32 = around.map(|(x, y)| u32::from(at(x, y, c))).sum();
+                    let sum = (sum + 4 * u32::from(at(x, y, c))) as f32;
+                    let smooth = (sum / 13.0 + 0.5) as u8;
+                    expected[(y * width + x) * count + c] =
+                        blend(smooth, at(x, y, c), factor as f32);
+                }
+                for level in SimdLevel::available() {
+                    let op = Sharpness::at(level);
+                    let result = try_apply(&op, factor, 0, shape, channels, &source).unwrap();
+                    assert!(result == expected, "{level} {factor} {width} {channels:?}");
+                }
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+pub(crate) mod sets;
+
 /// Loads and stores of whole vectors.
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

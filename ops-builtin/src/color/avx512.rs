@@ -6,43 +6,34 @@ use core::arch::x86_64::{
     _mm512_reduce_add_epi64, _mm512_sad_epu8, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
-use super::{Luma, PIXELS, luma};
+use super::{Luma, PIXELS};
+use crate::simd::sets::Avx512;
 use crate::simd::x86::{bytes, bytes_64, load_64};
 
-/// Proof that the CPU has AVX-512 with VBMI: created only by code that is compiled for it.
-#[derive(Clone, Copy)]
-pub(crate) struct InVectors(());
-
-impl InVectors {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-}
-
-impl Luma for InVectors {
+#[expect(unsafe_code, reason = "`self` proves that the instructions are there")]
+impl Luma for Avx512 {
     #[inline(always)]
-    #[expect(unsafe_code, reason = "`self` proves that the instructions are there")]
     fn spread<const N: usize, const B: usize>(self, block: &[u8; B]) -> [u8; B] {
         // SAFETY: `self` was created by code that is compiled for these instructions.
         unsafe { spread::<N, B>(block) }
     }
+
+    #[inline(always)]
+    fn sum<const N: usize, const B: usize>(self, blocks: &[[u8; B]]) -> u64 {
+        // SAFETY: as above.
+        unsafe { sum::<N, B>(blocks) }
+    }
 }
 
-/// The sum of the luminance of pixels of `N` channels.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(crate) fn sum<const N: usize, const B: usize>(samples: &[u8]) -> u64 {
-    let (blocks, rest) = samples.as_chunks::<B>();
+#[inline]
+fn sum<const N: usize, const B: usize>(blocks: &[[u8; B]]) -> u64 {
     let mut sums = _mm512_setzero_si512();
     for block in blocks {
         let levels = luma_plane::<N, B>(block);
         sums = _mm512_add_epi64(sums, _mm512_sad_epu8(levels, _mm512_setzero_si512()));
     }
-    let rest = rest.as_chunks::<N>().0.iter();
     _mm512_reduce_add_epi64(sums) as u64
-        + rest
-            .map(|pixel| u64::from(luma([pixel[0], pixel[1], pixel[2]])))
-            .sum::<u64>()
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]

@@ -2,9 +2,16 @@
 #![expect(unsafe_code, reason = "vectors are loaded and stored through pointers")]
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
-    _mm512_storeu_si512,
+    __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_loadu_si512, _mm512_storeu_si512,
 };
+
+#[target_feature(enable = "sse2")]
+#[inline]
+pub(crate) fn load_16(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: the reference is to 16 readable bytes, and the load needs no alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
 
 #[target_feature(enable = "avx2")]
 #[inline]

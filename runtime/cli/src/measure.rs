@@ -15,19 +15,32 @@ use serde_json::{Value, json};
 
 /// The number of different images.
 const IMAGES: usize = 64;
-/// The number of rounds, of which the fastest counts, as in the comparison with other libraries.
+/// The number of rounds of [`rate`], as in the comparison with other libraries.
 const ROUNDS: u32 = 3;
 
-/// Images per second, of all threads together.
+/// Images per second of the fastest of three rounds, of all threads together.
 pub(crate) fn rate(
     workload: &Workload,
     pictures: &Pictures,
     threads: u32,
     seconds: f64,
 ) -> Result<f64> {
-    let round = Duration::from_secs_f64(seconds / f64::from(ROUNDS));
-    let mut best = 0.0_f64;
-    for _ in 0..ROUNDS {
+    let rates = rates(workload, pictures, threads, ROUNDS, seconds)?;
+    Ok(rates.last().copied().unwrap_or_default())
+}
+
+/// Images per second of each of some rounds, of all threads together, from the slowest to the fastest.
+/// `seconds` is the duration of all.
+pub(crate) fn rates(
+    workload: &Workload,
+    pictures: &Pictures,
+    threads: u32,
+    rounds: u32,
+    seconds: f64,
+) -> Result<Vec<f64>> {
+    let round = Duration::from_secs_f64(seconds / f64::from(rounds));
+    let mut rates = Vec::new();
+    for _ in 0..rounds {
         let start = Instant::now();
         let counts = thread::scope(|scope| {
             let repeat = || workload.repeat(pictures, start + round);
@@ -42,9 +55,10 @@ pub(crate) fn rate(
             });
             counts.sum::<Result<usize>>()
         })?;
-        best = best.max(counts as f64 / start.elapsed().as_secs_f64());
+        rates.push(counts as f64 / start.elapsed().as_secs_f64());
     }
-    Ok(best)
+    rates.sort_by(f64::total_cmp);
+    Ok(rates)
 }
 
 /// A rate, in images per second, as JSON.
@@ -55,8 +69,13 @@ pub(crate) fn as_json(workload: &Workload, pictures: &Pictures, threads: u32, ra
         "channels": pictures.channels.count(),
         "threads": threads,
         "images_per_second": rate.round() as u64,
-        "ns_per_image": (f64::from(threads) * 1e9 / rate).round() as u64,
+        "ns_per_image": nanoseconds(rate, threads),
     })
+}
+
+/// Nanoseconds per image and thread at a rate of all threads together.
+pub(crate) fn nanoseconds(rate: f64, threads: u32) -> u64 {
+    (f64::from(threads) * 1e9 / rate).round() as u64
 }
 
 /// What is measured.

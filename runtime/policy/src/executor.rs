@@ -32,6 +32,8 @@ use crate::{ApplyError, Partners, Plan, PlannedStep, Policy, PolicyError, Worksp
 pub struct Executor {
     rule: Resolved,
     partner_op: Option<String>,
+    /// Whether there may be passes over several ops at once.
+    fuses: bool,
 }
 
 impl Executor {
@@ -55,7 +57,19 @@ impl Executor {
         Ok(Self {
             partner_op: rule.partner_op().map(ToOwned::to_owned),
             rule,
+            fuses: true,
         })
+    }
+
+    /// The executor as it is on a CPU with no more than these vector instructions, for measurements. The
+    /// ops are limited separately, when they are created
+    /// ([`builtin_ops_at`](faa_ops_builtin::builtin_ops_at)).
+    #[cfg(feature = "builtin")]
+    pub fn limited_to(self, level: faa_ops_builtin::SimdLevel) -> Self {
+        Self {
+            fuses: level.looks_up_fast(),
+            ..self
+        }
     }
 
     /// The name of the first op in the policy that needs a partner image. If there is one, nothing can
@@ -154,7 +168,7 @@ impl Executor {
         }
         let target = Target {
             source,
-            one_pass: one_pass_pays(image.samples().len()),
+            one_pass: self.fuses && one_pass_pays(image.samples().len()),
             image,
             partners,
             scratch,

@@ -133,6 +133,15 @@ pub(crate) fn python_with_torch(host: &Host) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The first Python on `PATH` in which NumPy and Pillow can be imported.
+pub(crate) fn python_with_numpy(host: &Host) -> Result<PathBuf> {
+    let (python, _) = find_python(host, "import numpy, PIL").context(
+        "no Python on PATH has numpy and pillow: create an environment with them and with the libraries to \
+         compare with (torch, torchvision, albumentations, timm), and put it on PATH",
+    )?;
+    Ok(python)
+}
+
 /// A command that runs Python with the packages of some folders.
 pub(crate) fn python_with(python: &Path, packages: &[&Path]) -> Result<Command> {
     let mut command = Command::new(python);

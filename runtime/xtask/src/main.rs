@@ -14,6 +14,7 @@ mod parity;
 mod program;
 mod python;
 mod steps;
+mod tables;
 mod words;
 
 use std::process::ExitCode;
@@ -60,6 +61,16 @@ Examples:
   cargo xtask parity --seed 7 --first 1234 --cases 1
   cargo xtask parity --write-goldens")]
     Parity(parity::Options),
+    /// Measure the ops beside those of other libraries, and write the tables of ops-builtin/BENCHMARKS.md.
+    ///
+    /// Uses the first Python on PATH that has numpy and pillow; of torch, torchvision, albumentations and
+    /// timm, those that are missing are omitted. Takes about five minutes, on a machine that does nothing
+    /// else. The section of this processor is replaced.
+    #[command(after_help = "\
+Examples:
+  cargo xtask tables
+  cargo xtask tables --seconds 0.3")]
+    Tables(tables::Options),
     /// Fuzz the libraries.
     ///
     /// Needs nightly Rust, a C++ compiler and cargo-fuzz. The exit status is 1 at the first finding; the
@@ -117,6 +128,7 @@ fn main() -> ExitCode {
         }),
         Command::Demo { search } => demo::run(&host, &search),
         Command::Parity(options) => parity::run(&host, &options),
+        Command::Tables(options) => tables::run(&host, &options),
         Command::Fuzz(options) => nightly::fuzz(&host, &options),
         Command::Miri => nightly::miri(&host),
         Command::GpuPack(options) => gpu_pack::run(&host, &options),
