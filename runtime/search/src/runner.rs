@@ -12,6 +12,7 @@ mod measure;
 mod plan;
 mod policy;
 mod round;
+mod scoring;
 mod training;
 mod workers;
 
@@ -25,8 +26,8 @@ use self::final_trainings::Trainer;
 use self::fold::FoldSearch;
 use self::halving::{Halving, fixed_policies};
 use self::plan::Planner;
-use self::round::FoldContext;
-use self::workers::Workers;
+use self::scoring::{FoldContext, SharedScorings};
+use self::workers::{Worker, Workers};
 use crate::backend::{NetworkFiles, StopFlag};
 use crate::config::{RunConfig, SearchConfig};
 use crate::directory::RunDirectory;
@@ -217,15 +218,19 @@ fn find_policy<B: NetworkFiles>(
     backends: &mut [B],
 ) -> Result<Option<(Policy, Option<Reliability>)>, RunError> {
     let numbered = folds.iter().enumerate();
-    let outcomes = workers.run_parallel(backends, numbered, |worker, (number, fold)| {
+    let scorings = SharedScorings::new(folds.len());
+    let run = |worker: &mut Worker<'_, '_, B>, (number, fold)| {
         let fold = FoldContext {
             common: &config.common,
             search,
             number,
             fold,
         };
-        FoldSearch(fold).run(worker)
-    })?;
+        let outcome = FoldSearch(fold).run(worker, &scorings)?;
+        scorings.fold_done();
+        Ok(outcome)
+    };
+    let outcomes = workers.run_and_help(backends, numbered, run, |worker| scorings.help(worker))?;
     let (mut sub_policies, mut diverged) = (Vec::new(), Vec::new());
     let mut random_rewards = Vec::new();
     for (number, outcome) in outcomes.into_iter().enumerate() {

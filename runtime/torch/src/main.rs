@@ -148,7 +148,10 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let rungs = config.rung_phases();
     let short_trainings = rungs.iter().map(RungPhase::trainings).max();
     let trainings = config.final_trainings.max_count();
-    let items = folds.max(trainings).max(short_trainings.unwrap_or(0));
+    let batch = config.search.as_ref().map_or(1, |it| it.batch_size());
+    let items = (folds.saturating_mul(batch))
+        .max(trainings)
+        .max(short_trainings.unwrap_or(0));
     let jobs = session.jobs(resources.jobs, items, recorded.as_ref());
     let (Jobs::Fixed(count) | Jobs::UpTo(count)) = jobs;
     let mut backends = session.backends(count);

@@ -75,6 +75,10 @@ struct SearchOptions {
     /// Number of trials per round (B).
     #[arg(long, value_name = "B", value_parser = count)]
     trials: Option<NonZeroUsize>,
+    /// Number of trials per batch (Q), whose candidates are proposed together and scored at the same time by
+    /// up to Q jobs; 1: each is proposed from all trials before it, as published.
+    #[arg(long, value_name = "Q", value_parser = count)]
+    batch_proposals: Option<NonZeroUsize>,
     /// Number of best candidates per round whose sub-policies enter the policy (N).
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
@@ -433,6 +437,7 @@ impl SearchOptions {
         set(&mut search.ops, self.ops.clone());
         set(&mut search.rounds, self.rounds);
         set(&mut search.trials, self.trials);
+        set(&mut search.batch_proposals, self.batch_proposals);
         set(&mut search.top_n, self.top_n);
         set(&mut search.sub_policies, self.sub_policies);
         set(&mut search.ops_per_sub_policy, self.ops_per_sub_policy);
@@ -453,6 +458,7 @@ impl SearchOptions {
             folds,
             rounds,
             trials,
+            batch_proposals,
             top_n,
             finalists,
             sub_policies,
@@ -475,6 +481,7 @@ impl SearchOptions {
             ("--folds", folds.is_some()),
             ("--rounds", rounds.is_some()),
             ("--trials", trials.is_some()),
+            ("--batch-proposals", batch_proposals.is_some()),
             ("--top-n", top_n.is_some()),
             ("--finalists", finalists.is_some()),
             ("--sub-policies", sub_policies.is_some()),

@@ -3,7 +3,8 @@
 use faa_policy::SubPolicy;
 
 use super::error::RunError;
-use super::round::{FoldContext, Round};
+use super::round::Round;
+use super::scoring::{FoldContext, SharedScorings};
 use super::workers::Worker;
 use crate::backend::{Images, NetworkFiles, TrainTask};
 use crate::config::FoldAugment;
@@ -27,11 +28,12 @@ pub(super) struct FoldResult {
     pub(super) random_rewards: Vec<[f64; 2]>,
 }
 
-impl FoldSearch<'_> {
-    /// Trains the fold's network and runs its rounds.
+impl<'a> FoldSearch<'a> {
+    /// Trains the fold's network and runs its rounds. Other workers may help to score candidates.
     pub(super) fn run<B: NetworkFiles>(
         &self,
         worker: &mut Worker<'_, '_, B>,
+        scorings: &'a SharedScorings<'a>,
     ) -> Result<Outcome<FoldResult>, RunError> {
         let FoldContext {
             common,
@@ -65,7 +67,7 @@ impl FoldSearch<'_> {
         let mut result = FoldResult::default();
         for number in 0..search.rounds.get() {
             let recorded = recorded.by_ref().take(search.trials.get());
-            let mut round = Round::new(self.0, number, recorded.collect());
+            let mut round = Round::new(self.0, number, scorings, recorded.collect());
             round.run_trials(worker, &network, &trials)?;
             round.rescore(worker, &network, &rescorings, &mut rescored)?;
             let results = round.results();

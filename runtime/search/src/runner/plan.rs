@@ -9,7 +9,7 @@ use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
 use crate::config::{AuditConfig, RunConfig, RungPhase, SEEDS, SearchConfig, TrainingConfig};
 use crate::directory::RunDirectory;
-use crate::environment::Environment;
+use crate::environment::{Environment, Resources};
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
@@ -215,7 +215,7 @@ impl RemainingWork {
                 classify: classify as f64,
             });
         }
-        remaining.phases.push(folds_left);
+        remaining.add_folds(folds_left, config.search.as_ref());
         for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
@@ -225,6 +225,31 @@ impl RemainingWork {
             remaining.final_trainings.push(Work::training(train));
         }
         Ok(remaining)
+    }
+
+    /// Adds the phase of all folds. With batches, as if all networks were trained before any candidate is
+    /// scored: then a fold's candidates are shared by more workers than its training.
+    fn add_folds(&mut self, folds: Vec<Work>, search: Option<&SearchConfig>) {
+        let batch = search
+            .map_or(1, SearchConfig::batch_size)
+            .min(Resources::MAX_JOBS);
+        if batch == 1 {
+            self.phases.push(folds);
+            return;
+        }
+        let part = |work: &Work| Work {
+            train: 0.0,
+            classify: work.classify / batch as f64,
+        };
+        let parts = folds.iter().map(part);
+        let scorings = parts.flat_map(|part| std::iter::repeat_n(part, batch));
+        let scorings = scorings.collect();
+        let trainings = folds.into_iter().map(|work| Work {
+            classify: 0.0,
+            ..work
+        });
+        self.phases.push(trainings.collect());
+        self.phases.push(scorings);
     }
 
     /// Adds a training, and returns the number of images that remain of it.

@@ -75,6 +75,17 @@ impl<'a> Workers<'a> {
         jobs: impl IntoIterator<Item = T>,
         work: impl Fn(&mut Worker<'_, '_, B>, T) -> Result<R, RunError> + Sync,
     ) -> Result<Vec<R>, RunError> {
+        self.run_and_help(backends, jobs, work, |_| ())
+    }
+
+    /// As [`run_parallel`](Self::run_parallel); a worker for which no job is left helps the others.
+    pub(super) fn run_and_help<B: Backend, T: Send, R: Send>(
+        &self,
+        backends: &mut [B],
+        jobs: impl IntoIterator<Item = T>,
+        work: impl Fn(&mut Worker<'_, '_, B>, T) -> Result<R, RunError> + Sync,
+        help: impl Fn(&mut Worker<'_, '_, B>) + Sync,
+    ) -> Result<Vec<R>, RunError> {
         let jobs: Vec<T> = jobs.into_iter().collect();
         let queue = Mutex::new(jobs.into_iter().enumerate());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -88,6 +99,7 @@ impl<'a> Workers<'a> {
             while let Some((index, job)) = next() {
                 done.push((index, work(&mut worker, job)?));
             }
+            help(&mut worker);
             mem::forget(stop_on_failure);
             Ok(done)
         };

@@ -1,6 +1,7 @@
 //! Complete runs with a fake backend: audits, folds, trials, merging, resuming, trainings.
 
 mod audit;
+mod batches;
 mod config;
 mod cuts;
 mod divergence;

@@ -1,4 +1,4 @@
-"""Ray Data: `dataset.map_batches(faa.ray.Augment(policy, seed))`, in batches of NumPy arrays."""
+"""Ray Data, in batches of NumPy arrays."""
 
 from dataclasses import dataclass
 from typing import Any
