@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from faa._policy import Policy
 
 
@@ -23,7 +21,9 @@ class Augment:
         if images.dtype != object:
             images = self.policy.batch(images, seed=self.seed, epoch=self.epoch, indices=indices)
             return {**batch, self.image: images}
-        # Images of several sizes.
+        # Images of several sizes. Nothing else in this package needs NumPy.
+        import numpy as np
+
         result = np.empty(len(images), object)
         for at, (image, index) in enumerate(zip(images, indices, strict=True)):
             result[at] = self.policy(image, seed=self.seed, epoch=self.epoch, index=int(index))
