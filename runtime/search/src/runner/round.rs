@@ -10,8 +10,9 @@ use super::workers::Worker;
 use crate::backend::{NetworkFiles, ScoringTask};
 use crate::config::{CommonConfig, SearchConfig, TrialDraws};
 use crate::event::Event;
-use crate::files::{FileError, Log};
+use crate::files::Log;
 use crate::folds::Fold;
+use crate::records::check_rescoring;
 use crate::results::Score;
 use crate::sampler::Sampler;
 use crate::seeds::{Purpose, derive};
@@ -43,8 +44,6 @@ pub(super) struct Round<'a> {
     sampler: Sampler,
     /// The trials so far.
     trials: Vec<Trial>,
-    /// The second scorings so far.
-    rescorings: Vec<Rescoring>,
 }
 
 impl<'a> Round<'a> {
@@ -63,13 +62,7 @@ impl<'a> Round<'a> {
             space,
             sampler,
             trials,
-            rescorings: Vec::new(),
         }
-    }
-
-    /// The results so far.
-    pub(super) fn results(&self) -> RoundResults<'_> {
-        RoundResults::new(&self.trials, &self.rescorings)
     }
 
     /// Runs the trials that are not yet recorded.
@@ -108,49 +101,33 @@ impl<'a> Round<'a> {
     /// Scores candidates again, all with the same fresh draws. `recorded` are the second scorings in the
     /// log that are not part of earlier rounds.
     pub(super) fn rescore<B: NetworkFiles>(
-        &mut self,
+        &self,
         worker: &mut Worker<'_, '_, B>,
         network: &B::Network,
         log: &Log<Rescoring>,
         recorded: &mut impl Iterator<Item = (usize, Rescoring)>,
     ) -> Result<(), RunError> {
-        let to_rescore = self.results().to_rescore(self.fold.search);
+        let to_rescore = RoundResults::new(&self.trials, &[]).to_rescore(self.fold.search);
         let candidates = to_rescore.len();
-        for number in to_rescore {
+        for (index, number) in to_rescore.into_iter().enumerate() {
             let trial = &self.trials[number];
-            let rescoring = match recorded.next() {
-                Some((line, recorded)) => {
-                    let expected = (self.number, number, trial.reward);
-                    let found = (recorded.round, recorded.trial, recorded.first);
-                    if expected != found {
-                        let words = |(round, trial, reward)| {
-                            format!("trial {round}.{trial} with the reward {reward}")
-                        };
-                        let (expected, found) = (words(expected), words(found));
-                        let path = log.path();
-                        let error = FileError::different_trial(path, line, &expected, &found);
-                        return Err(error.into());
-                    }
-                    recorded
-                }
-                None => {
-                    let rescoring = self.run_rescoring(worker, network, trial)?;
-                    log.append(worker.files(), &rescoring)?;
-                    worker.report(Event::TrialRescored {
-                        fold: self.fold.number,
-                        round: self.number,
-                        trial: number,
-                        first: trial.reward,
-                        reward: rescoring.reward,
-                        done: self.rescorings.len() + 1,
-                        candidates,
-                        images: self.fold.images_per_scoring(),
-                        seconds: rescoring.seconds,
-                    });
-                    rescoring
-                }
-            };
-            self.rescorings.push(rescoring);
+            if let Some((line, recorded)) = recorded.next() {
+                check_rescoring(log, line, trial, &recorded)?;
+                continue;
+            }
+            let rescoring = self.run_rescoring(worker, network, trial)?;
+            log.append(worker.files(), &rescoring)?;
+            worker.report(Event::TrialRescored {
+                fold: self.fold.number,
+                round: self.number,
+                trial: number,
+                first: trial.reward,
+                reward: rescoring.reward,
+                done: index + 1,
+                candidates,
+                images: self.fold.images_per_scoring(),
+                seconds: rescoring.seconds,
+            });
         }
         Ok(())
     }
