@@ -115,6 +115,15 @@ impl CommonConfig {
 }
 
 impl FinalTrainings {
+    /// Every augmentation with every seed, starting with all augmentations of the first seed.
+    pub(crate) fn trainings(
+        &self,
+        seeds: NonZeroUsize,
+    ) -> impl Iterator<Item = (Augmentation, usize)> {
+        let augmentations = || self.augmentations.iter();
+        (0..seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
+    }
+
     /// The number of trainings: every augmentation with every seed. If the number of seeds is left open,
     /// the largest that it can become.
     pub fn max_count(&self) -> usize {

@@ -3,7 +3,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use faa_system::{
-    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, with_checksum, write_whole,
+    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, sync_name, with_checksum,
+    write_new, write_whole,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +59,56 @@ impl Files {
     pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
         let json = serde_json::to_string_pretty(value).expect("our types can be written as JSON");
         self.write(path, with_checksum(&json).as_bytes())
+    }
+
+    /// As [`write_json`](Self::write_json), if there is no such file yet. Of several processes that create it at
+    /// the same time, one does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub(crate) fn create_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+        let json = serde_json::to_string_pretty(value).expect("our types can be written as JSON");
+        let content = with_checksum(&json);
+        let half = path.with_file_name(format!("{PARTIAL_PREFIX}cut"));
+        let tear = || fs::write(half, &content[..content.len() / 2]);
+        let create = || {
+            self.fault.pass(tear)?;
+            match write_new(path, content.as_bytes()) {
+                Ok(()) => {
+                    File::open(path)?.sync_all()?;
+                    sync_name(path);
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                // Not every file system can create a whole file under a name that must be free.
+                Err(_) => write_whole(path, content.as_bytes()),
+            }
+        };
+        create().map_err(FileError::io("write", path))
+    }
+
+    /// Copies a file, if there is one; it appears as a whole. Two processes do not copy to one folder.
+    ///
+    /// # Errors
+    ///
+    /// [`FileErrorKind::Io`](super::FileErrorKind::Io).
+    pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let mut source = match open(from, File::options().read(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            source => source.map_err(FileError::io("read", from))?,
+        };
+        let partial = to.with_file_name(format!("{PARTIAL_PREFIX}copy"));
+        let mut copy = || {
+            self.fault.pass(|| fs::write(&partial, "half a file"))?;
+            let mut file = File::create(&partial)?;
+            io::copy(&mut source, &mut file)?;
+            file.sync_all()?;
+            fs::rename(&partial, to)?;
+            sync_name(to);
+            Ok(())
+        };
+        copy().map_err(FileError::io("write", to))
     }
 
     /// Removes a file, if there is one.

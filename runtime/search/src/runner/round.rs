@@ -8,7 +8,8 @@ use super::workers::Worker;
 use crate::backend::NetworkFiles;
 use crate::config::TrialDraws;
 use crate::event::Event;
-use crate::files::{FileError, Log};
+use crate::files::Log;
+use crate::records::check_rescoring;
 use crate::sampler::Sampler;
 use crate::seeds::{Purpose, derive};
 use crate::selection::RoundResults;
@@ -25,8 +26,6 @@ pub(super) struct Round<'a> {
     sampler: Sampler,
     /// The trials so far.
     trials: Vec<Trial>,
-    /// The second scorings so far.
-    rescorings: Vec<Rescoring>,
 }
 
 impl<'a> Round<'a> {
@@ -46,13 +45,7 @@ impl<'a> Round<'a> {
             scorings,
             sampler,
             trials,
-            rescorings: Vec::new(),
         }
-    }
-
-    /// The results so far.
-    pub(super) fn results(&self) -> RoundResults<'_> {
-        RoundResults::new(&self.trials, &self.rescorings)
     }
 
     /// Runs the trials that are not yet recorded.
@@ -140,60 +133,50 @@ impl<'a> Round<'a> {
     /// Scores candidates again, all with the same fresh draws. `recorded` are the second scorings in the
     /// log that are not part of earlier rounds.
     pub(super) fn rescore<B: NetworkFiles>(
-        &mut self,
+        &self,
         worker: &mut Worker<'_, '_, B>,
         network: &B::Network,
         log: &Log<Rescoring>,
         recorded: &mut impl Iterator<Item = (usize, Rescoring)>,
     ) -> Result<(), RunError> {
-        let to_rescore = self.results().to_rescore(self.fold.search);
-        let to_rescore: Vec<usize> = to_rescore.into_iter().collect();
+        let to_rescore = RoundResults::new(&self.trials, &[]).to_rescore(self.fold.search);
         let candidates = to_rescore.len();
-        for &number in &to_rescore {
-            let Some((line, rescoring)) = recorded.next() else {
-                break;
-            };
-            let expected = (self.number, number, self.trials[number].reward);
-            let found = (rescoring.round, rescoring.trial, rescoring.first);
-            if expected != found {
-                let words = |(round, trial, reward)| {
-                    format!("trial {round}.{trial} with the reward {reward}")
-                };
-                let (expected, found) = (words(expected), words(found));
-                let error = FileError::different_trial(log.path(), line, &expected, &found);
-                return Err(error.into());
+        let mut missing = Vec::new();
+        for number in to_rescore {
+            match recorded.next() {
+                Some((line, recorded)) => {
+                    check_rescoring(log, line, &self.trials[number], &recorded)?;
+                }
+                None => missing.push(number),
             }
-            self.rescorings.push(rescoring);
         }
-        let missing = &to_rescore[self.rescorings.len()..];
         let scorings = missing.iter().map(|&number| Scoring {
             fold: self.fold,
             candidate: self.trials[number].candidate.clone(),
             seed: self.seed(Purpose::Rescoring, None),
             stage: format!("the second scoring of trial {number} of {self}"),
         });
-        let (scorings, mut missing) = (scorings.collect(), missing.iter());
+        let (scorings, recorded) = (scorings.collect(), candidates - missing.len());
         let (fold, round, shared) = (self.fold, self.number, self.scorings);
-        let (trials, rescorings) = (&self.trials, &mut self.rescorings);
+        let mut numbered = (recorded + 1..).zip(&missing);
         shared.score_all(worker, network, scorings, |worker, scored| {
-            let &number = missing.next().expect("there is one per score");
+            let (done, &number) = numbered.next().expect("there is one per score");
             let rescoring = Rescoring {
                 round,
                 trial: number,
-                first: trials[number].reward,
+                first: self.trials[number].reward,
                 reward: scored.score.reward(fold.search.reward),
                 score: scored.score,
                 seconds: scored.seconds,
             };
             log.append(worker.files(), &rescoring)?;
-            rescorings.push(rescoring);
             worker.report(Event::TrialRescored {
                 fold: fold.number,
                 round,
                 trial: number,
                 first: rescoring.first,
                 reward: rescoring.reward,
-                done: rescorings.len(),
+                done,
                 candidates,
                 images: fold.images_per_scoring(),
                 seconds: rescoring.seconds,

@@ -9,6 +9,7 @@ mod fake_backend;
 mod halving;
 mod jobs;
 mod noise;
+mod parts;
 mod resume;
 mod seeds;
 mod trainings;
