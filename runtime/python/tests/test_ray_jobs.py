@@ -40,14 +40,25 @@ def test_arguments_need_a_run_directory(command_line, monkeypatch):
 
 def test_networks_are_packed_before_logs(tmp_path):
     run = tmp_path / "run"
-    for name in ["run.json", "fold-0/epochs.jsonl", "fold-0/network.safetensors", "fold-1/epochs.jsonl"]:
+    for name in [
+        "run.json",
+        "fold-0/epochs.jsonl",
+        "fold-0/network.safetensors",
+        "fold-1/epochs.jsonl",
+    ]:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(name)
     data = pack(run, ["run.json", "fold-0", "missing"])
     assert data.index(b"network.safetensors") < data.index(b"epochs.jsonl")
     unpack(data, tmp_path / "copy")
-    files = {it.relative_to(tmp_path / "copy") for it in (tmp_path / "copy").rglob("*") if it.is_file()}
-    assert {str(it) for it in files} == {"run.json", "fold-0/epochs.jsonl", "fold-0/network.safetensors"}
+    files = {
+        it.relative_to(tmp_path / "copy") for it in (tmp_path / "copy").rglob("*") if it.is_file()
+    }
+    assert {str(it) for it in files} == {
+        "run.json",
+        "fold-0/epochs.jsonl",
+        "fold-0/network.safetensors",
+    }
     assert (tmp_path / "copy/run.json").read_text() == "run.json"
 
 

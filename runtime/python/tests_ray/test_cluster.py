@@ -26,7 +26,9 @@ OPTIONS = """--data glyphs --preset demo --device cpu --threads 1 --model wrn-10
 def expected(tmp_path_factory):
     """The policy of a single process."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    subprocess.run([PROGRAM, "search", *OPTIONS, "--out", out], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [PROGRAM, "search", *OPTIONS, "--out", out], check=True, stdout=subprocess.DEVNULL
+    )
     return (out / "policy.json").read_bytes()
 
 

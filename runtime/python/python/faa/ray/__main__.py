@@ -16,11 +16,19 @@ def main() -> int:
         epilog="Options after -- are those of faa-runtime; $NAME in them is the node's environment variable.",
     )
     parser.add_argument("command", choices=["search", "train"])
-    parser.add_argument("--address", help="address of the cluster, or auto [default: start one here]")
-    parser.add_argument("--gpus-per-task", type=float, default=1.0, help="fractions share a GPU [%(default)s]")
+    parser.add_argument(
+        "--address", help="address of the cluster, or auto [default: start one here]"
+    )
+    parser.add_argument(
+        "--gpus-per-task", type=float, default=1.0, help="fractions share a GPU [%(default)s]"
+    )
     parser.add_argument("--cpus-per-task", type=int, default=4, help="also --threads [%(default)s]")
-    parser.add_argument("--retries", type=int, default=3, help="attempts per job beyond the first [%(default)s]")
-    parser.add_argument("--object-store", action="store_true", help="nodes share no folder with --out")
+    parser.add_argument(
+        "--retries", type=int, default=3, help="attempts per job beyond the first [%(default)s]"
+    )
+    parser.add_argument(
+        "--object-store", action="store_true", help="nodes share no folder with --out"
+    )
     options = vars(parser.parse_args(sys.argv[1:at]))
     run = {"search": search, "train": train}[options.pop("command")]
     try:

@@ -58,6 +58,9 @@ class _Run:
     object_store: bool = False
     report: Callable[[str], None] = _print
     running: dict[Any, dict[str, Any]] = field(default_factory=dict, init=False)
+    # How many attempts were reported, and when the next report is due.
+    reported: int = field(default=0, init=False)
+    report_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         """Takes `--out` from the arguments, and checks them."""
@@ -83,9 +86,10 @@ class _Run:
         if not self.object_store:
             self.out.mkdir(parents=True, exist_ok=True)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        board = ray.remote(_job.Board).options(num_cpus=0, scheduling_strategy=here).remote()
-        self.board, self.reported = board, 0.0
-        self.task = ray.remote(_job.run).options(
+        board: Any = ray.remote(_job.Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        self.board = board
+        run: Any = ray.remote(_job.run)
+        self.task = run.options(
             num_gpus=self.gpus_per_task,
             num_cpus=self.cpus_per_task,
             max_retries=self.retries,
@@ -144,7 +148,9 @@ class _Run:
             self.listing = self._list()
             state = next(it["state"] for it in self.listing["jobs"] if it["id"] == job["id"])
             if state != "done":
-                raise JobFailed(f"{job['id']} ended, but {self.out} does not have it: is it shared?")
+                raise JobFailed(
+                    f"{job['id']} ended, but {self.out} does not have it: is it shared?"
+                )
         self._report(ended=len(ended) > 0)
 
     def _finish(self, task: Any) -> str:
@@ -210,8 +216,6 @@ class _Run:
         words = f", about {_in_words(left)} left" if estimates else ""
         for line in [*lines, f"{done} of {total} jobs done{words}"]:
             self.report(line)
-
-    report_at = 0.0
 
     def _cancel(self) -> None:
         """Ends all tasks; their programs stop after the step under way, and the records stay."""

@@ -59,7 +59,9 @@ def find_program(version: str | None = None) -> tuple[str, str]:
     done = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, check=True)
     found = done.stdout.strip().rpartition(" ")[2]
     if version is not None and found != version:
-        raise SetUpError(f"{socket.gethostname()} has faa-runtime {found}, the driver {version}: {install}")
+        raise SetUpError(
+            f"{socket.gethostname()} has faa-runtime {found}, the driver {version}: {install}"
+        )
     return path, found
 
 
@@ -72,7 +74,9 @@ def run(call: Call, board: Any, given: bytes | None) -> tuple[str, bytes | None]
     board.start.remote(call.name, socket.gethostname())
     if call.shared:
         if not call.out.is_dir():
-            message = f"{socket.gethostname()} has no {call.out}: use a shared folder, or --object-store"
+            message = (
+                f"{socket.gethostname()} has no {call.out}: use a shared folder, or --object-store"
+            )
             raise SetUpError(message)
         return _run(program, call, call.out, board), None
     with tempfile.TemporaryDirectory(prefix="faa-ray-") as folder:
