@@ -128,12 +128,16 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             .filter_map(|number| parts.search(config, number))
             .collect();
         let scorings = SharedScorings::new(folds.len());
-        let run = |worker: &mut Worker<'_, '_, B>, fold: FoldSearch<'_>| {
-            let done = fold.run(worker, &scorings);
-            scorings.fold_done();
-            done
-        };
-        workers.run_and_help(backends, folds, run, |worker| scorings.help(worker))?;
+        workers.run_and_help(
+            backends,
+            folds,
+            |worker, fold| {
+                let done = fold.run(worker, &scorings);
+                scorings.fold_done();
+                done
+            },
+            |worker| scorings.help(worker),
+        )?;
         let (audited, density) = (records.audited()?.made(), records.density()?.made());
         let (density, reliability) = density.unzip();
         if let Some(Some(reliability)) = &reliability {
