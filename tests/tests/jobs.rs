@@ -47,7 +47,7 @@ fn short_trainings(folder: &Path, arguments: &[&str]) -> Command {
 fn in_state(list: &str, state: &str) -> Vec<Vec<String>> {
     let lines = list
         .lines()
-        .filter_map(|line| line.strip_prefix(state)?.strip_prefix('\t'));
+        .filter_map(|line| line.strip_prefix(state)?.strip_prefix(' '));
     lines
         .map(|job| job.split(' ').map(str::to_owned).collect())
         .collect()
@@ -61,10 +61,7 @@ fn run_jobs(folder: &Path, command: fn(&Path, &[&str]) -> Command) -> usize {
         let list = stdout_of(&mut command(folder, &["--list-jobs"]));
         let ready = in_state(&list, "ready");
         if ready.is_empty() {
-            assert!(
-                list.lines().all(|line| line.starts_with("done\t")),
-                "{list}"
-            );
+            assert!(list.lines().all(|line| line.starts_with("done ")), "{list}");
             return count;
         }
         let start = |job: &Vec<String>| {
@@ -255,8 +252,8 @@ fn trainings_are_jobs_too() {
     stdout_of(&mut command(&one, &[]));
     stdout_of(&mut command(&folder, &["--final", "random:1"]));
     let list = stdout_of(&mut command(&folder, &["--list-jobs"]));
-    let expected = "ready\t--final random:0\nready\t--final cutout:0\ndone\t--final random:1\n\
-                    ready\t--final cutout:1\n";
+    let expected = "ready --final random:0\nready --final cutout:0\ndone --final random:1\n\
+                    ready --final cutout:1\n";
     assert_eq!(list, expected);
     stdout_of(&mut command(&folder, &[]));
     let [found, expected] = [&folder, &one].map(|it| json_in(&it.join("run/summary.json")));

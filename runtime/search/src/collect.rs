@@ -8,9 +8,10 @@ use faa_system::create_folder;
 
 use crate::attempt::Inputs;
 use crate::config::RunConfig;
-use crate::directory::{RunDirectory, RunRecord, hold, is_held};
+use crate::directory::{RunDirectory, RunRecord, check_part};
 use crate::files::{FileError, FileErrorKind};
 use crate::layout::{Layout, TrainingFiles, TrainingId};
+use crate::locks::{hold, is_held};
 use crate::records::Records;
 
 /// The files of a job, in the order in which a run writes them. Copied in it, they are at every moment what an
@@ -56,7 +57,7 @@ pub fn collect(
     for part in parts {
         let record = RunRecord::read(&Layout::new(part))?.ok_or_else(|| no_run(part))?;
         let (path, before) = first.get_or_insert_with(|| (part, record.clone()));
-        record.check_part(part, before, path)?;
+        check_part((part, &record), (path, before))?;
     }
     let Some((_, record)) = first else {
         return Ok(Collected::default());

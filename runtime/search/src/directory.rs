@@ -1,27 +1,26 @@
 //! A run directory that a process has locked.
 
 mod compare;
-mod job;
+mod record;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::Deref;
 use std::path::Path;
 
 use faa_system::{Lock, create_folder};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use self::compare::{check_same, difference};
-use crate::VERSION;
+use self::compare::check_same;
 use crate::attempt::Inputs;
 use crate::config::RunConfig;
 use crate::environment::Environment;
 use crate::event::Event;
-use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log, open, parse, read};
+use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log};
 use crate::halving::Entrant;
 use crate::layout::{Layout, TrainingId, names_in};
+use crate::locks::{is_held, is_partial, lock, remove_partial_files, repair};
 
-pub(crate) use self::job::{JobLock, hold, is_held};
+pub(crate) use self::compare::check_part;
+pub use self::record::{FORMAT, RunRecord};
 
 /// The directory of one run, in which this process works until the value is dropped: on the run as a whole, or
 /// on some of its jobs. A lock keeps other processes from the same.
@@ -33,92 +32,8 @@ pub struct RunDirectory {
     inputs: Inputs,
     /// What there is to know about the directory before the run begins.
     notices: Vec<Event>,
-    // Closing the file releases the lock.
-    _lock: Option<File>,
-}
-
-/// The format of run directories. A directory of a different format is refused.
-///
-/// It is raised whenever a run could not be continued from the files of the format before.
-pub const FORMAT: u64 = 2;
-
-/// `run.json`: the run that a directory belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RunRecord {
-    format: u64,
-    /// The version of the program that began the run.
-    pub version: String,
-    /// The configuration.
-    pub config: RunConfig,
-    /// A digest of the images, as 16 hexadecimal digits.
-    pub data_digest: String,
-}
-
-impl RunRecord {
-    fn new(config: &RunConfig, data_digest: String) -> Self {
-        Self {
-            format: FORMAT,
-            version: VERSION.to_owned(),
-            config: config.clone(),
-            data_digest,
-        }
-    }
-
-    /// Checks that this is the record of the same run as `other`: of a part at `path`, which is brought together
-    /// with that in `other_path`.
-    pub(crate) fn check_part(
-        &self,
-        path: &Path,
-        other: &Self,
-        other_path: &Path,
-    ) -> Result<(), FileError> {
-        let Some((key, found, expected)) = difference(self, other) else {
-            return Ok(());
-        };
-        let message = format!(
-            "{} and {} are of different runs: `{key}` is {found} in the one and {expected} in the other",
-            path.display(),
-            other_path.display()
-        );
-        Err(FileError::new(FileErrorKind::DifferentRun, message))
-    }
-
-    /// The digest of the images.
-    pub(crate) fn digest(&self) -> Result<u64, FileError> {
-        u64::from_str_radix(&self.data_digest, 16).map_err(|_| {
-            let message = format!("`{}` is not a digest of images", self.data_digest);
-            FileError::new(FileErrorKind::Damaged, message)
-        })
-    }
-
-    /// Reads the record of a run; `None` if the directory holds no run.
-    ///
-    /// # Errors
-    ///
-    /// [`FileError`] if it cannot be read, is damaged, or was written by a version with a different
-    /// format.
-    pub fn read(layout: &Layout) -> Result<Option<Self>, FileError> {
-        let path = layout.run_file();
-        let Some(content) = read(&path)? else {
-            return Ok(None);
-        };
-        let advice = "restore it, or choose a different --out";
-        let any = serde_json::from_slice::<Value>(&content).unwrap_or_default();
-        // The record of a different format may have a different form.
-        match (any["format"].as_u64(), any["version"].as_str()) {
-            (format, Some(version)) if format != Some(FORMAT) => {
-                let message = format!(
-                    "{} was written by version {version}, in format {}; this is version {VERSION}, \
-                     for format {FORMAT}: choose a different --out, or use that version",
-                    path.display(),
-                    format.unwrap_or(1)
-                );
-                Err(FileError::new(FileErrorKind::DifferentVersion, message))
-            }
-            _ => parse(&content, &path, None, advice).map(Some),
-        }
-    }
+    /// Of the run as a whole; `None` for a job alone. Closing the file releases it.
+    lock: Option<File>,
 }
 
 impl RunDirectory {
@@ -161,11 +76,11 @@ impl RunDirectory {
                 return Err(FileError::new(FileErrorKind::InUse, message));
             }
         }
+        let [recorded, current] = claim(&layout, &files, config, data_digest)?;
         if !is_held(&layout, TrainingId::Audit) {
             // Otherwise one of them may become `audit.json`.
             remove_partial_files(path)?;
         }
-        let [recorded, current] = claim(&layout, &files, config, data_digest)?;
         let inputs = Inputs::new(config, &current.data_digest);
         let (was, now) = (&recorded.config.common.data, &config.common.data);
         if was != now {
@@ -180,9 +95,11 @@ impl RunDirectory {
         remove_partial_files(&layout.halving_folder())?;
         layout.entrants().repair()?;
         for id in layout.trainings()? {
+            let training = layout.training(id);
+            let (_lock, locked) = lock(&training.lock_file())?;
             // Whoever works on a job has repaired its files.
-            if !is_held(&layout, id) {
-                job::repair(&layout.training(id))?;
+            if locked != Lock::InUse {
+                repair(&training)?;
             }
         }
         Ok(Self {
@@ -190,7 +107,7 @@ impl RunDirectory {
             files,
             inputs,
             notices,
-            _lock: Some(lock),
+            lock: Some(lock),
         })
     }
 
@@ -215,7 +132,7 @@ impl RunDirectory {
             files,
             inputs,
             notices: Vec::new(),
-            _lock: None,
+            lock: None,
         })
     }
 
@@ -248,6 +165,16 @@ impl RunDirectory {
     /// What there is to know about the directory before the run begins.
     pub(crate) fn notices(&self) -> impl Iterator<Item = Event> {
         self.notices.iter().cloned()
+    }
+
+    /// What the results of every job depend on.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// Whether this process works on a job alone, and other processes may work on others.
+    pub(crate) fn is_for_job(&self) -> bool {
+        self.lock.is_none()
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -321,30 +248,9 @@ fn is_free(path: &Path) -> Result<bool, FileError> {
     Ok(names_in(path)?.iter().all(ours))
 }
 
-/// Removes files that were not completely written before a kill.
-fn remove_partial_files(path: &Path) -> Result<(), FileError> {
-    for name in names_in(path)?.iter().filter(|name| is_partial(name)) {
-        let file = path.join(name);
-        fs::remove_file(&file).map_err(FileError::io("remove", &file))?;
-    }
-    Ok(())
-}
-
-fn is_partial(name: &str) -> bool {
-    name.starts_with(faa_system::PARTIAL_PREFIX)
-}
-
-/// Tries to lock this file, which is created if it is missing.
-fn lock(path: &Path) -> Result<(File, Lock), FileError> {
-    let mut options = File::options();
-    let file = open(path, options.write(true).create(true).truncate(false));
-    let file = file.map_err(FileError::io("open", path))?;
-    let locked = faa_system::lock(&file).map_err(FileError::io("lock", path))?;
-    Ok((file, locked))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::num::NonZeroUsize;
     use std::sync::Barrier;
     use std::thread;

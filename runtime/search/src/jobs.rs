@@ -9,9 +9,10 @@ use faa_op::OpSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Augmentation, RunConfig, RungPhase};
-use crate::directory::{check_configuration, is_held};
+use crate::directory::check_configuration;
 use crate::files::FileError;
 use crate::layout::{Layout, TrainingId};
+use crate::locks::is_held;
 use crate::records::{Phases, Records};
 use crate::seed_count::SeedCount;
 

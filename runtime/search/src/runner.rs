@@ -119,7 +119,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             ..
         } = prepared;
         let backends = prepared.backends;
-        let workers = Workers::new(directory, stop, (&prepared.environment, false), observe);
+        let workers = Workers::new(
+            directory,
+            stop,
+            (&prepared.environment, !prepared.is_reported),
+            observe,
+        );
         if let Some(stage) = parts.audit(config) {
             workers.run_parallel(backends, [stage], |worker, stage| stage.run(worker))?;
         }
@@ -208,7 +213,12 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             records,
             ..
         } = prepared;
-        let workers = Workers::new(directory, stop, (&prepared.environment, true), observe);
+        let workers = Workers::new(
+            directory,
+            stop,
+            (&prepared.environment, !prepared.is_reported),
+            observe,
+        );
         let scorings = SharedScorings::new(usize::from(matches!(job, TrainingId::Fold(_))));
         let run = |worker: &mut Worker<'_, '_, B>, job| match job {
             TrainingId::Audit => {
@@ -295,12 +305,14 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
         let (plan, seeds) = planner.plan(self.backends, stop)?;
         let backends = &mut self.backends[..plan.jobs];
         let environment = environment.map(|it| it.with_jobs(plan.jobs));
+        let mut is_reported = false;
         // What a job is done in, is recorded with the job.
         if let Some(current) = environment.as_ref().filter(|_| job.is_none())
             && let Some(recorded) = directory.record_environment(current)?
         {
             let (recorded, current) = (Box::new(recorded), Box::new(current.clone()));
             observe(Event::EnvironmentChanged { recorded, current });
+            is_reported = true;
         }
         observe(Event::Planned(plan));
         Ok(Prepared {
@@ -310,6 +322,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             records,
             seeds,
             environment: environment.unwrap_or_default(),
+            is_reported,
             backends,
         })
     }
@@ -324,6 +337,8 @@ struct Prepared<'a, B> {
     /// The number of seeds of final trainings.
     seeds: NonZeroUsize,
     environment: Environment,
+    /// Whether it was reported that this is a different environment than the run's last one.
+    is_reported: bool,
     backends: &'a mut [B],
 }
 

@@ -249,7 +249,10 @@ pub(crate) fn send(
         } => Err(chained(causes)),
         Message::Ended {
             ended: End::InUse(message),
-        } => bail!(InUse(message)),
+        } => match request {
+            Request::Run(run) if run.job.is_some() => bail!(InUse(message)),
+            _ => bail!(message),
+        },
         Message::Ended {
             ended: End::Stopped,
         } => bail!(Stopped(match out {

@@ -117,10 +117,10 @@ pub(crate) fn list(config: &RunConfig, known: &KnownOps, out: &Path, json: bool)
             JobState::Ready => "ready",
             _ => "waiting",
         };
-        text += &format!("{state}\t{}\n", job.arguments.join(" "));
+        text += &format!("{state} {}\n", job.arguments.join(" "));
     }
     if list.later > 0 {
-        text += &format!("later\t{}\n", list.later);
+        text += &format!("later {}\n", list.later);
     }
     print(&text)
 }

@@ -4,7 +4,7 @@ use std::path::{Display, Path};
 
 use serde_json::{Map, Value};
 
-use super::RunRecord;
+use super::record::RunRecord;
 use crate::config::RunConfig;
 use crate::files::{FileError, FileErrorKind};
 
@@ -42,8 +42,24 @@ pub(super) fn check_same(
     Err(FileError::new(FileErrorKind::DifferentRun, message))
 }
 
+/// Checks that two directories are parts of one run.
+pub(crate) fn check_part(
+    (path, record): (&Path, &RunRecord),
+    (other_path, other): (&Path, &RunRecord),
+) -> Result<(), FileError> {
+    let Some((key, found, expected)) = difference(record, other) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} and {} are of different runs: `{key}` is {found} in the one and {expected} in the other",
+        path.display(),
+        other_path.display()
+    );
+    Err(FileError::new(FileErrorKind::DifferentRun, message))
+}
+
 /// In what two runs differ, and the values of both: a setting, or their images.
-pub(super) fn difference(one: &RunRecord, other: &RunRecord) -> Option<(String, String, String)> {
+fn difference(one: &RunRecord, other: &RunRecord) -> Option<(String, String, String)> {
     different_setting(one, other).or_else(|| {
         let digests = [one, other].map(|run| run.data_digest.clone());
         let [one, other] = digests;

@@ -80,9 +80,10 @@ impl Files {
                     sync_name(path);
                     Ok(())
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Err(_) if path.exists() => Ok(()),
                 // Not every file system can create a whole file under a name that must be free.
-                Err(_) => write_whole(path, content.as_bytes()),
+                Err(error) if cannot_create(&error) => write_whole(path, content.as_bytes()),
+                Err(error) => Err(error),
             }
         };
         create().map_err(FileError::io("write", path))
@@ -138,6 +139,12 @@ impl Files {
         };
         append().map_err(FileError::io("append to", path))
     }
+}
+
+/// Whether the reason may be that the file system has no hard links.
+fn cannot_create(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Reads a JSON file that a run has written; `None` if it does not exist.

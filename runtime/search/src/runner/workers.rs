@@ -8,10 +8,11 @@ use faa_policy::Policy;
 
 use super::error::{RunError, RunErrorKind};
 use crate::backend::{Backend, StopFlag};
-use crate::directory::{JobLock, RunDirectory};
+use crate::directory::RunDirectory;
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::files::{FileError, Files};
+use crate::job_lock::JobLock;
 use crate::layout::TrainingId;
 
 /// The state that all workers of a run share.
@@ -57,7 +58,7 @@ impl<'w, 'a, B> Worker<'w, 'a, B> {
     ) -> Result<JobLock<'a>, FileError> {
         let (directory, environment) = (self.directory(), self.shared.environment);
         let (lock, before) = directory.begin(job, policy, environment)?;
-        if !lock.is_locked() && self.shared.reports_environments {
+        if !lock.is_locked() && directory.is_for_job() {
             let run = directory.path().to_owned();
             self.report(Event::NotLocked { run });
         }

@@ -111,7 +111,8 @@ fn run_jobs(out: &Path, config: &RunConfig, folder: impl Fn(&str) -> PathBuf) ->
             .0
             .unwrap();
         if part != out {
-            let collected = collect(config, &builtin_ops(), out, &[part.clone()]).unwrap();
+            let collected =
+                collect(config, &builtin_ops(), out, std::slice::from_ref(&part)).unwrap();
             assert_eq!(collected.jobs, [(ready.id.clone(), part)]);
         }
         count += 1;
@@ -456,7 +457,7 @@ fn parts_of_different_runs_are_refused_and_both_are_named() {
     // The images may be in a different folder, and what is done stays.
     let elsewhere = part(&at("moved"), &moved, 1);
     assert_eq!(
-        collect(&[elsewhere.clone()]).unwrap().jobs,
+        collect(std::slice::from_ref(&elsewhere)).unwrap().jobs,
         [("fold-0".to_owned(), elsewhere)]
     );
     assert_eq!(collect(&[same]).unwrap().jobs, []);
