@@ -193,15 +193,17 @@ class _Run:
         known = ray.get(self.board.jobs.remote())
         lines, left, estimates = [], 0.0, []
         for job in self.running.values():
-            if (it := known.get(job["id"])) is not None:
+            if (it := known.get(job["id"])) is None:
+                continue
+            again = f", attempt {it['attempts']}" if it["attempts"] > 1 else ""
+            words = "starting"
+            if it["seconds"] > 0:
                 seconds = max(it["seconds"] - it["done"], 0.0)
                 left += seconds
                 estimates.append(it["seconds"])
-                percent = 100 * min(it["done"] / max(it["seconds"], 1e-9), 1.0)
-                again = f", attempt {it['attempts']}" if it["attempts"] > 1 else ""
-                lines.append(
-                    f"{job['id']:<24} {percent:3.0f} %  {_in_words(seconds)} left  on {it['host']}{again}"
-                )
+                percent = 100 * min(it["done"] / it["seconds"], 1.0)
+                words = f"{percent:3.0f} %, {_in_words(seconds)} left"
+            lines.append(f"{job['id']:<24} {words:<18} on {it['host']}{again}")
         started = sum(it["attempts"] for it in known.values())
         if not ended and started == self.reported and time.monotonic() < self.report_at:
             return
