@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log};
 use crate::halving::Entrant;
 use crate::layout::{Layout, TrainingId, names_in};
-use crate::locks::{is_held, is_partial, lock, remove_partial_files, repair};
+use crate::locks::{is_held, is_partial, remove_partial_files, repair, try_lock};
 
 pub(crate) use self::compare::check_part;
 pub use self::record::{FORMAT, RunRecord};
@@ -63,7 +63,7 @@ impl RunDirectory {
     ) -> Result<Self, FileError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
         prepare_folder(&layout)?;
-        let (lock, locked) = lock(&layout.lock_file())?;
+        let (lock, locked) = try_lock(&layout.lock_file())?;
         let mut notices = Vec::new();
         match locked {
             Lock::Locked => {}
@@ -76,7 +76,7 @@ impl RunDirectory {
                 return Err(FileError::new(FileErrorKind::InUse, message));
             }
         }
-        let [recorded, current] = claim(&layout, &files, config, data_digest)?;
+        let [recorded, mut current] = claim(&layout, &files, config, data_digest)?;
         if !is_held(&layout, TrainingId::Audit) {
             // Otherwise one of them may become `audit.json`.
             remove_partial_files(path)?;
@@ -84,8 +84,8 @@ impl RunDirectory {
         let inputs = Inputs::new(config, &current.data_digest);
         let (was, now) = (&recorded.config.common.data, &config.common.data);
         if was != now {
-            let version = recorded.version.clone();
-            files.write_json(&layout.run_file(), &RunRecord { version, ..current })?;
+            current.version.clone_from(&recorded.version);
+            files.write_json(&layout.run_file(), &current)?;
             notices.push(Event::DataMoved {
                 recorded: was.clone(),
                 current: now.clone(),
@@ -96,7 +96,7 @@ impl RunDirectory {
         layout.entrants().repair()?;
         for id in layout.trainings()? {
             let training = layout.training(id);
-            let (_lock, locked) = lock(&training.lock_file())?;
+            let (_lock, locked) = try_lock(&training.lock_file())?;
             // Whoever works on a job has repaired its files.
             if locked != Lock::InUse {
                 repair(&training)?;

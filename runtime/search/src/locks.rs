@@ -24,7 +24,7 @@ pub(crate) fn is_held(layout: &Layout, job: TrainingId) -> bool {
 /// Locks a job, whose folder exists; `false` if its file system has no locks.
 pub(crate) fn hold(training: &TrainingFiles) -> Result<(File, bool), FileError> {
     for _ in 0..TRIES {
-        match lock(&training.lock_file())? {
+        match try_lock(&training.lock_file())? {
             (file, Lock::Locked) => return Ok((file, true)),
             (file, Lock::NoLocks) => return Ok((file, false)),
             (_, Lock::InUse) => thread::sleep(BETWEEN_TRIES),
@@ -48,7 +48,7 @@ pub(crate) fn repair(training: &TrainingFiles) -> Result<(), FileError> {
 }
 
 /// Tries to lock this file, which is created if it is missing.
-pub(crate) fn lock(path: &Path) -> Result<(File, Lock), FileError> {
+pub(crate) fn try_lock(path: &Path) -> Result<(File, Lock), FileError> {
     let mut options = File::options();
     let file = open(path, options.write(true).create(true).truncate(false));
     let file = file.map_err(FileError::io("open", path))?;
