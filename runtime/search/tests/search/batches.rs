@@ -5,12 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use faa_ops_builtin::builtin_ops;
 use faa_search::backend::{ScoringTask, StopFlag};
-use faa_search::{Event, RunConfig, RunDirectory, RunErrorKind};
+use faa_search::layout::TrainingId;
+use faa_search::{Event, Run, RunConfig, RunDirectory, RunErrorKind};
 use serde_json::Value;
 
 use crate::fake_backend::{
-    FakeBackend, config, policy_of, run, run_in, run_on, search_in, true_reward,
+    FakeBackend, config, labels, policy_of, run, run_in, run_on, search_in, true_reward,
 };
 
 fn in_batches(of: usize) -> RunConfig {
@@ -21,20 +23,23 @@ fn in_batches(of: usize) -> RunConfig {
 
 /// The lines of both folds' trials and second scorings, without durations and checksums.
 fn records(run: &Path) -> Vec<Value> {
+    let records = [0, 1].map(|fold| records_of(run, fold)).concat();
+    assert!(records.len() > 120);
+    records
+}
+
+fn records_of(run: &Path, fold: usize) -> Vec<Value> {
     let mut records = Vec::new();
     for file in ["trials", "rescorings"] {
-        for fold in 0..2 {
-            let log = run.join(format!("fold-{fold}/{file}.jsonl"));
-            for line in fs::read_to_string(log).unwrap().lines() {
-                let mut record: Value = serde_json::from_str(line).unwrap();
-                let fields = record.as_object_mut().unwrap();
-                fields.remove("seconds").unwrap();
-                fields.remove("checksum").unwrap();
-                records.push(record);
-            }
+        let log = run.join(format!("fold-{fold}/{file}.jsonl"));
+        for line in fs::read_to_string(log).unwrap().lines() {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            let fields = record.as_object_mut().unwrap();
+            fields.remove("seconds").unwrap();
+            fields.remove("checksum").unwrap();
+            records.push(record);
         }
     }
-    assert!(records.len() > 120);
     records
 }
 
@@ -137,6 +142,22 @@ fn workers_without_a_fold_score_candidates_of_a_batch() {
     let expected = (0..2).flat_map(|round| (0..30).map(move |trial| (round, trial)));
     assert!(trials.eq(expected), "trials are reported in order");
     assert!(backends.iter().all(|it| it.scored > 0));
+}
+
+#[test]
+fn a_fold_that_is_a_process_of_its_own_is_helped_too() {
+    let config = in_batches(4);
+    let (whole, part) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(whole.path(), &config, &mut FakeBackend::default()).unwrap();
+    let directory = RunDirectory::open_for_job(part.path(), &config, 1).unwrap();
+    let (labels, ops) = (labels(), builtin_ops());
+    let mut backends = vec![FakeBackend::default(); 3];
+    let run = Run::new(&config, &labels, &ops, &mut backends, &directory);
+    let fold = TrainingId::Fold(1);
+    run.run_job(fold, &StopFlag::new(), &mut |_| ()).unwrap();
+    assert_eq!(records_of(part.path(), 1), records_of(whole.path(), 1));
+    // Only one has trained.
+    assert_eq!(backends.iter().filter(|it| it.epochs > 0).count(), 1);
 }
 
 #[test]
