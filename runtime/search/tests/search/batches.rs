@@ -44,12 +44,11 @@ fn records_of(run: &Path, fold: usize) -> Vec<Value> {
 }
 
 /// A run of the configuration on this many backends.
-fn records_with(config: &RunConfig, backends: usize) -> (Vec<Value>, String, Vec<usize>) {
+fn records_with(config: &RunConfig, backends: usize) -> (Vec<Value>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut backends: Vec<_> = (0..backends).map(|_| FakeBackend::default()).collect();
     run_on(folder.path(), config, &mut backends).0.unwrap();
-    let scored = backends.iter().map(|it| it.scored).collect();
-    (records(folder.path()), policy_of(folder.path()), scored)
+    (records(folder.path()), policy_of(folder.path()))
 }
 
 #[test]
@@ -57,9 +56,9 @@ fn results_depend_on_the_size_of_a_batch_and_not_on_the_number_of_workers() {
     let mut policies = BTreeSet::new();
     for size in [1, 4, 7, 1000] {
         let config = in_batches(size);
-        let (expected, policy, _) = records_with(&config, 1);
+        let (expected, policy) = records_with(&config, 1);
         for backends in [2, 3, 6] {
-            let (found, same, _) = records_with(&config, backends);
+            let (found, same) = records_with(&config, backends);
             assert_eq!(found, expected, "{backends} backends, batches of {size}");
             assert_eq!(same, policy);
         }
