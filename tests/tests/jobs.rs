@@ -31,7 +31,12 @@ const SHORT_TRAININGS: [(&str, &str); 13] = [
 ];
 
 fn search(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = search_with(folder, &SEARCH);
+    changed(folder, &[], arguments)
+}
+
+/// A search with these options changed.
+fn changed(folder: &Path, changed: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = search_with(folder, &[&SEARCH, changed].concat());
     command.args(arguments);
     command
 }
@@ -104,7 +109,7 @@ fn jobs_in_separate_folders_are_brought_together() {
     let folder = data_set();
     let at = folder.path();
     for (fold, part) in [("0", "part-0"), ("1", "part-1")] {
-        stdout_of(&mut search(at, &["--fold", fold, "--out", part]));
+        stdout_of(&mut changed(at, &[("--out", part)], &["--fold", fold]));
     }
     let collected = &mut search(at, &["--json", "--collect", "part-0", "part-1"]);
     let list = json_of(collected);
@@ -122,9 +127,10 @@ fn jobs_in_separate_folders_are_brought_together() {
     // The folder of the data set is the same by another name, and networks of folds are not needed.
     fs::remove_file(folder.join("run/fold-0/network.safetensors")).unwrap();
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();
-    stdout_of(&mut search(
+    stdout_of(&mut changed(
         at,
-        &["--final", "policy:0", "--data", "folder:moved"],
+        &[("--data", "folder:moved")],
+        &["--final", "policy:0"],
     ));
     fs::rename(folder.join("moved"), folder.join("data")).unwrap();
     stdout_of(&mut search(at, &[]));
@@ -132,10 +138,8 @@ fn jobs_in_separate_folders_are_brought_together() {
     let [found, expected] = [&folder, &one].map(|it| json_in(&it.join("run/summary.json")));
     assert_eq!(found, expected);
 
-    stdout_of(&mut search(
-        at,
-        &["--fold", "0", "--seed", "5", "--out", "seeded"],
-    ));
+    let other = [("--seed", "5"), ("--out", "seeded")];
+    stdout_of(&mut changed(at, &other, &["--fold", "0"]));
     let parts =
         ["seeded and run are of different runs: `common.seed` is 5 in the one and 0 in the other"];
     assert_fails(&mut search(at, &["--collect", "seeded"]), 1, &parts);
@@ -176,10 +180,7 @@ fn a_job_says_by_its_exit_status_why_it_is_not_done() {
         ),
         (&["--fold", "0", "--list-jobs"], "cannot be used with"),
         (&["--fold", "0", "--jobs", "2"], "omit --jobs"),
-        (
-            &["--fold", "0", "--device", "cpu,cpu"],
-            "the argument '--device",
-        ),
+        (&["--fold", "0", "--device", "cpu"], "give one --device"),
     ] {
         assert_fails(&mut search(at, arguments), 2, &[part]);
     }
