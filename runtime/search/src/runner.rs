@@ -254,7 +254,7 @@ impl<'a, B: NetworkFiles> Run<'a, B> {
             }
         };
         workers.run_and_help(prepared.backends, [job], run, |worker| {
-            scorings.help(worker)
+            scorings.help(worker);
         })?;
         Ok(())
     }

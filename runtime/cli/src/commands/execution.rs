@@ -9,7 +9,7 @@ use faa_data::DataSpec;
 use faa_op::text::clean;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
-use faa_search::config::RunConfig;
+use faa_search::config::{RunConfig, SearchConfig};
 use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
 use faa_search::event::Event;
@@ -169,9 +169,13 @@ impl ExecutionOptions {
         job: TrainingId,
     ) -> Result<()> {
         let has_jobs = matches!(self.jobs, Jobs::Count(jobs) if jobs.get() > 1);
-        if has_jobs || self.hardware.device.len() > 1 {
+        let batch = config.search.as_ref().map_or(1, SearchConfig::batch_size);
+        let is_shared = matches!(job, TrainingId::Fold(_)) && batch > 1;
+        if !is_shared && (has_jobs || self.hardware.device.len() > 1) {
             bail!(Usage(
-                "one job uses one device: omit --jobs, and give one --device".into()
+                "one job uses one device: omit --jobs, and give one --device (but a fold with \
+                 --batch-proposals uses several)"
+                    .into()
             ));
         }
         if !jobs::is_done(&config, known, out, job)? {
