@@ -50,6 +50,7 @@ def test_networks_are_packed_before_logs(tmp_path):
         (run / name).write_text(name)
     data = pack(run, ["run.json", "fold-0", "missing"])
     assert data.index(b"network.safetensors") < data.index(b"epochs.jsonl")
+    assert b"network" not in pack(run, ["fold-0"], networks=False)
     unpack(data, tmp_path / "copy")
     files = {
         it.relative_to(tmp_path / "copy") for it in (tmp_path / "copy").rglob("*") if it.is_file()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from faa.ray import _job
 from faa.ray._job import Call, JobError, SetUpError
@@ -23,7 +23,18 @@ class JobFailed(Exception):
     """The run cannot go on; the message says which job failed, and why. The same call continues the run."""
 
 
-def search(arguments: Sequence[str], **options: Any) -> Path:
+class Options(TypedDict, total=False):
+    """The keywords of `search` and `train`."""
+
+    address: str | None
+    gpus_per_task: float
+    cpus_per_task: int
+    retries: int
+    object_store: bool
+    report: Callable[[str], None]
+
+
+def search(arguments: Sequence[str], **options: Unpack[Options]) -> Path:
     """Runs `faa-runtime search` with these arguments, one Ray task per job; returns the run directory.
 
     Each task gets `gpus_per_task` GPUs (1.0; fractions share one) and `cpus_per_task` CPUs (4), which is also
@@ -38,7 +49,7 @@ def search(arguments: Sequence[str], **options: Any) -> Path:
     return _Run("search", arguments, **options).complete()
 
 
-def train(arguments: Sequence[str], **options: Any) -> Path:
+def train(arguments: Sequence[str], **options: Unpack[Options]) -> Path:
     """As `search`, for `faa-runtime train`."""
     return _Run("train", arguments, **options).complete()
 
@@ -128,7 +139,9 @@ class _Run:
         if self.object_store and self.out.exists():
             files = {it["id"]: it["files"] for it in self.listing["jobs"]}
             needs = files if job["needs"] is None else job["needs"]
-            given = _job.pack(self.out, [file for it in needs for file in files[it]])
+            # Of jobs that are done, nobody needs the networks.
+            names = [file for it in needs for file in files[it]]
+            given = _job.pack(self.out, names, networks=False)
         # The results of the whole run are for people.
         json_lines = ["--json"] if job["arguments"] else []
         arguments = (*self.own, *job["arguments"], *json_lines)

@@ -147,13 +147,14 @@ def _next(lines: "queue.SimpleQueue[str | None]") -> str | None:
         return ""
 
 
-def pack(out: Path, names: Iterable[str]) -> bytes:
+def pack(out: Path, names: Iterable[str], *, networks: bool = True) -> bytes:
     """These files and folders of a run directory that is being written, as a tar file.
 
     Networks come before logs, since a log may be longer than its checkpoint, and not shorter.
     """
     found = [file for name in names for file in [out / name, *(out / name).rglob("*")]]
-    files = sorted({it for it in found if it.is_file()}, key=lambda it: it.suffix != ".safetensors")
+    files = sorted({it for it in found if it.is_file()}, key=lambda it: not _is_network(it))
+    files = [file for file in files if networks or not _is_network(file)]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in files:
@@ -165,6 +166,10 @@ def pack(out: Path, names: Iterable[str]) -> bytes:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def _is_network(file: Path) -> bool:
+    return file.suffix == ".safetensors"
 
 
 def unpack(data: bytes, out: Path) -> None:
