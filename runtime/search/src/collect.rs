@@ -39,7 +39,7 @@ pub struct Collected {
 }
 
 /// Copies jobs from the run directories `parts` to `out`, which is created if it is missing. What is done in
-/// `out` stays; what is begun there gives way to what is done in a part.
+/// `out` stays; what is begun there gives way to what is done in a part, or further.
 ///
 /// # Errors
 ///
@@ -90,8 +90,11 @@ fn copy(
     job: TrainingId,
 ) -> Result<bool, FileError> {
     let [source, target] = [from, into].map(|it| it.layout.training(job));
-    let is_done = from.is_done(job)?;
-    if !is_begun(&source) || (!is_done && is_begun(&target)) || into.is_done(job)? {
+    let brings_further = || -> Result<bool, FileError> {
+        let is_further = from.is_done(job)? || recorded(&source)? > recorded(&target)?;
+        Ok(is_further && !into.is_done(job)?)
+    };
+    if !brings_further()? {
         return Ok(false);
     }
     if is_held(from.layout, job) {
@@ -104,6 +107,10 @@ fn copy(
     let folder = target.folder();
     create_folder(folder).map_err(FileError::io("create the folder", folder))?;
     let _lock = hold(&target)?;
+    // A different process may have finished it meanwhile.
+    if !brings_further()? {
+        return Ok(false);
+    }
     let files = directory.files();
     for name in FILES.iter().rev() {
         files.remove(&target.folder().join(name))?;
@@ -117,11 +124,10 @@ fn copy(
     Ok(true)
 }
 
-/// Whether any work on a job is recorded.
-fn is_begun(files: &TrainingFiles) -> bool {
-    FILES[1..]
-        .iter()
-        .any(|name| files.folder().join(name).exists())
+/// How much work on a job is recorded: the number of its epochs, trials, second scorings and measurements.
+fn recorded(files: &TrainingFiles) -> Result<usize, FileError> {
+    let scorings = files.trials().read()?.len() + files.rescorings().read()?.len();
+    Ok(files.epochs().read()?.len() + scorings + files.points().read()?.len())
 }
 
 /// Checks that a job was made with what the run depends on. With which policy is compared when the run

@@ -16,11 +16,11 @@ use crate::plugins::KnownOps;
 
 /// About jobs, for `after_help`.
 pub(crate) const JOBS: &str = "\
-A run consists of jobs, which may run in processes of their own, at the same time and on several machines:
-add the options that --list-jobs prints to the command. The command without them does what is missing and
-merges, with the same result as one process, byte for byte on the CPU with the same --threads per job. The
-exit status of a single job is 0 if it is done, 75 (EX_TEMPFAIL) if a different process works on it, 1 for a
-failure and 2 for wrong usage.";
+A run consists of jobs, which may run in processes of their own, at the same time and on several
+machines: add the options that --list-jobs prints to the command. The command without them does
+what is missing and merges, with the same result as one process; on the CPU byte for byte, with the
+same --threads for every job. A single job ends with the exit status 0 if it is done, 75
+(EX_TEMPFAIL) if a different process works on it, 1 for a failure and 2 for wrong usage.";
 
 /// What is done of a run.
 #[derive(Clone, Debug)]

@@ -532,3 +532,39 @@ fn a_different_build_and_different_hardware_are_warnings() {
     );
     assert_merges_rest(&at("out"), &config);
 }
+
+/// A part may be a copy of a job that was lost with its machine.
+#[test]
+fn what_is_further_is_collected() {
+    let [config, _] = kinds();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let part = |budget: usize| {
+        let part = folder.path().join(format!("after-{budget}"));
+        let (labels, ops, mut backend) = (labels(), builtin_ops(), backend());
+        backend.budget = Some(budget);
+        let directory = RunDirectory::open_for_job(&part, &config, 1).unwrap();
+        let backends = std::slice::from_mut(&mut backend);
+        let run = Run::new(&config, &labels, &ops, backends, &directory);
+        let stopped = run.run_job(TrainingId::Fold(0), &StopFlag::new(), &mut drop);
+        assert_eq!(stopped.unwrap_err().kind(), RunErrorKind::Stopped);
+        part
+    };
+    for (budget, is_further) in [(1, true), (5, true), (3, false), (9, true)] {
+        let collected = collect(&config, &builtin_ops(), &out, &[part(budget)]).unwrap();
+        assert_eq!(!collected.jobs.is_empty(), is_further, "{budget}");
+    }
+    let mut rest = backend();
+    let (done, _) = run_job(&out, &config, TrainingId::Fold(0), &mut rest);
+    done.unwrap();
+    let all = {
+        let mut all = backend();
+        let alone = folder.path().join("alone");
+        run_job(&alone, &config, TrainingId::Fold(0), &mut all)
+            .0
+            .unwrap();
+        all.epochs + all.scored
+    };
+    assert_eq!(rest.epochs + rest.scored, all - 9);
+    assert_merges_rest(&out, &config);
+}
