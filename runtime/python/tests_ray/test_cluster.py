@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,18 +18,33 @@ import faa.ray
 
 PROGRAM = os.environ["FAA_RUNTIME"]
 # So many and so slow trials that a node can be lost between two of them.
-OPTIONS = """--data glyphs --preset demo --device cpu --threads 1 --model wrn-10-1 --epochs 2 --warmup-epochs 0
-    --batch 50 --folds 2 --rounds 2 --trials 12 --top-n 2 --draws 10 --final-epochs 1 --final-seeds 1
+OPTIONS = """--data folder:$IMAGES --preset demo --device cpu --threads 1 --model wrn-10-1 --epochs 2 --warmup-epochs 0
+    --batch 20 --folds 2 --rounds 2 --trials 12 --top-n 2 --draws 12 --final-epochs 1 --final-seeds 1
     --final-trainings cutout,policy""".split()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def images(tmp_path_factory):
+    """A data set in a folder that only the nodes' environment names."""
+    folder = tmp_path_factory.mktemp("data") / "images"
+    noise = random.Random(1)
+    for split, count in [("train", 150), ("test", 30)]:
+        for image in range(count):
+            file = folder / split / f"class-{image % 3}" / f"{image}.ppm"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pixels = bytes(noise.randrange(128) + 60 * (image % 3) for _ in range(16 * 16 * 3))
+            file.write_bytes(b"P6 16 16 255\n" + pixels)
+    os.environ["IMAGES"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def expected(tmp_path_factory):
+def expected(tmp_path_factory, images):
     """The policy of a single process."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    subprocess.run(
-        [PROGRAM, "search", *OPTIONS, "--out", out], check=True, stdout=subprocess.DEVNULL
-    )
+    options = [option.replace("$IMAGES", str(images)) for option in OPTIONS]
+    command = [PROGRAM, "search", *options, "--out", out]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return (out / "policy.json").read_bytes()
 
 
