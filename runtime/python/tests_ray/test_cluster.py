@@ -19,7 +19,7 @@ import faa.ray
 PROGRAM = os.environ["FAA_RUNTIME"]
 # So many and so slow trials that a node can be lost between two of them.
 OPTIONS = """--data folder:$IMAGES --preset demo --device cpu --threads 1 --model wrn-10-1 --epochs 2 --warmup-epochs 0
-    --batch 20 --folds 2 --rounds 2 --trials 12 --top-n 2 --draws 12 --final-epochs 1 --final-seeds 1
+    --batch 20 --folds 2 --rounds 2 --trials 12 --top-n 2 --draws 60 --final-epochs 1 --final-seeds 1
     --final-trainings cutout,policy""".split()
 
 
