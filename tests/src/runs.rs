@@ -175,18 +175,7 @@ impl Running {
     ///
     /// If none is started within half a minute.
     pub fn worker(&self) -> u32 {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < deadline {
-            // Processes start and end meanwhile, so errors are skipped.
-            let processes = fs::read_dir("/proc").expect("Linux has /proc").flatten();
-            let mut stats = processes
-                .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
-            if let Some(worker) = stats.find_map(|stat| worker_in(&stat, self.id())) {
-                return worker;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        panic!("process {} has started no `faa-runtime-torch`", self.id())
+        worker_of(self.id())
     }
 
     /// Reads events up to a wanted one, and interrupts the command as Ctrl-C does. On Linux, the worker is
@@ -255,6 +244,27 @@ impl Running {
             .expect("programs print UTF-8");
         self.errors.clone()
     }
+}
+
+/// Waits for the `faa-runtime-torch` that a `faa-runtime` starts, which is given by its process ID, and returns
+/// its process ID. Linux only.
+///
+/// # Panics
+///
+/// If none is started within half a minute.
+pub fn worker_of(program: u32) -> u32 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        // Processes start and end meanwhile, so errors are skipped.
+        let processes = fs::read_dir("/proc").expect("Linux has /proc").flatten();
+        let mut stats =
+            processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+        if let Some(worker) = stats.find_map(|stat| worker_in(&stat, program)) {
+            return worker;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("process {program} has started no `faa-runtime-torch`")
 }
 
 /// Whether a process ignores SIGINT, as far as Linux says.

@@ -310,10 +310,37 @@ fn the_help_says_what_becomes_of_alpha() {
         ("train", "alpha is dropped"),
         ("audit", "alpha is dropped"),
         ("eval", "alpha is dropped"),
+        (
+            "search",
+            "75 (EX_TEMPFAIL) if a different process works on it",
+        ),
+        ("search", "SEARCH --collect parts/*"),
+        ("train", "--final <NAME:SEED>"),
     ] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));
         assert_contains(&help, &[words]);
     }
+}
+
+#[test]
+fn the_help_explains_jobs() {
+    let parts = [
+        "--final <NAME:SEED>",
+        "--list-jobs",
+        "--collect <DIR>",
+        "--end-with-stdin",
+        "(EX_TEMPFAIL) if a different process works on it",
+    ];
+    for command in ["search", "train"] {
+        assert_contains(&stdout_of(faa_runtime().args([command, "--help"])), &parts);
+    }
+    let parts = [
+        "--fold <K>",
+        "--entrant <RUNG:ENTRANT:SEED>",
+        "--only-audit",
+        "SEARCH --collect",
+    ];
+    assert_contains(&stdout_of(faa_runtime().args(["search", "--help"])), &parts);
 }
 
 #[test]
@@ -328,6 +355,16 @@ fn a_missing_libtorch_is_reported_by_search_and_doctor() {
     let mut search = folder.faa_runtime("search --data glyphs --out run");
     without_libtorch(&mut search);
     assert_fails(&mut search, 1, &["run `cargo xtask libtorch`"]);
+    // Jobs are listed without it.
+    let mut list = folder.faa_runtime("search --data glyphs --out run --final-seeds 1 --list-jobs");
+    without_libtorch(&mut list);
+    let words = [
+        "ready --fold 4",
+        "ready --final cutout:0",
+        "waiting --final policy:0",
+    ];
+    assert_contains(&stdout_of(&mut list), &words);
+    assert!(!folder.join("run").exists());
 
     let mut doctor = faa_runtime();
     without_libtorch(doctor.arg("doctor"));

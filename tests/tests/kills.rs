@@ -5,9 +5,11 @@
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use faa_tests::runs::{
     PreparedSignal, Running, data_set, files_in, json_lines_in, search_with, wait_until_ended,
+    worker_of,
 };
 use faa_tests::stdout_of;
 use serde_json::Value;
@@ -43,6 +45,63 @@ fn a_search_whose_processes_are_killed_ends_with_the_same_files() {
     assert_same_run(&uninterrupted.join("run"), &folder.join("run"));
 }
 
+/// The events of a program that another one has started, which holds its standard input: bash, as an engine would.
+/// The first event is its process ID.
+fn started_by_another(command: &Command) -> Running {
+    let script = "exec 4>&1; coproc JOB { exec \"$0\" \"$@\" >&4; }; echo \"$JOB_PID\"; wait";
+    let mut engine = Command::new("bash");
+    engine.args(["-c", script]).arg(command.get_program());
+    engine.args(command.get_args()).arg("--end-with-stdin");
+    if let Some(folder) = command.get_current_dir() {
+        engine.current_dir(folder);
+    }
+    Running::start(&mut engine)
+}
+
+/// An engine is killed, which tells nobody. Neither program remains, so no GPU is kept, and the job continues.
+#[test]
+fn nothing_remains_when_the_program_is_killed_that_started_a_job() {
+    let changed = [("--final-trainings", "cutout,policy")];
+    let fold = |folder: &Path, fold| {
+        let mut command = search_with(folder, &changed);
+        command.args(["--fold", fold]);
+        command
+    };
+    let uninterrupted = data_set();
+    stdout_of(&mut search_with(uninterrupted.path(), &changed));
+
+    let folder = data_set();
+    let mut running = started_by_another(&fold(folder.path(), "0"));
+    let program = running.wait_for(Value::is_u64).as_u64().unwrap() as u32;
+    let worker = worker_of(program);
+    running.wait_for(|event| event["event"] == "trial_done" && event["trial"] == 1);
+    running.signal("KILL");
+    wait_until_ended(program);
+    wait_until_ended(worker);
+
+    // Even a worker that cannot stop, such as one that waits for a device, is ended.
+    let mut running = started_by_another(&fold(folder.path(), "1"));
+    let program = running.wait_for(Value::is_u64).as_u64().unwrap() as u32;
+    let worker = worker_of(program);
+    running.wait_for(|event| event["event"] == "epoch_done");
+    PreparedSignal::new("STOP", worker).send();
+    running.signal("KILL");
+    wait_until_ended(worker);
+    wait_until_ended(program);
+
+    // A kill of a job's own program is one, too.
+    let mut running = Running::start(&mut fold(folder.path(), "0"));
+    let worker = running.worker();
+    running.wait_for(|event| event["event"] == "round_started" && event["round"] == 1);
+    running.signal("KILL");
+    assert_eq!(running.finish().0, None);
+    wait_until_ended(worker);
+
+    stdout_of(&mut fold(folder.path(), "0"));
+    stdout_of(&mut search_with(folder.path(), &changed));
+    assert_same_run(&uninterrupted.join("run"), &folder.join("run"));
+}
+
 /// Asserts that all files have the same bytes, except for measured times.
 fn assert_same_run(expected: &Path, found: &Path) {
     let (expected, found) = (files_in(expected), files_in(found));
@@ -50,8 +109,9 @@ fn assert_same_run(expected: &Path, found: &Path) {
     assert_eq!(found.keys().collect::<Vec<_>>(), names);
     for (name, content) in &expected {
         let found = &found[name];
-        if name.ends_with("report.html") || name.ends_with("origin") {
-            // The one contains measured times, the other depends on the folder of the data set.
+        let differs = ["report.html", "origin", "attempts.jsonl"];
+        if differs.iter().any(|it| name.ends_with(it)) {
+            // Measured times, the folder of the data set, and a line per attempt.
             continue;
         }
         if name.ends_with("run.json") {

@@ -289,6 +289,34 @@ fn names_of_classes_do_not_control_the_terminal() {
     assert_contains(&text, &["(]0;owned   2J, class-1, class-2)"]);
 }
 
+/// Four jobs of two folds: two of them help to score candidates. Alone, a fold is helped too.
+#[test]
+fn the_number_of_jobs_does_not_change_what_batches_find() {
+    let run = |jobs: &str, more: &[&str]| {
+        let folder = data_set();
+        let options = [
+            ("--batch-proposals", "4"),
+            ("--threads", jobs),
+            ("--jobs", jobs),
+        ];
+        let mut search = search_with(folder.path(), &options);
+        stdout_of(search.arg("--no-final-trainings").args(more));
+        folder
+    };
+    let (one, four) = (run("1", &[]), run("4", &[]));
+    assert_eq!(policy_of(four.path()), policy_of(one.path()));
+    let alone = run("3", &["--fold", "1"]);
+    let trials = |folder: &Workdir| {
+        let log = fs::read_to_string(folder.join("run/fold-1/trials.jsonl")).unwrap();
+        let candidates = log.lines().map(|line| {
+            let trial: Value = serde_json::from_str(line).unwrap();
+            (trial["candidate"].clone(), trial["reward"].clone())
+        });
+        candidates.collect::<Vec<_>>()
+    };
+    assert_eq!(trials(&alone), trials(&one));
+}
+
 #[test]
 fn parallel_jobs_and_tensorboard_do_not_change_the_policy() {
     let (one, two) = (data_set(), data_set());

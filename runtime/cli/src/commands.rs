@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod eval;
 mod execution;
+mod jobs;
 mod one_op;
 mod ops;
 mod plugin;
@@ -76,6 +77,12 @@ pub(crate) struct Usage(pub(crate) String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Stopped(String);
+
+/// A different process works on the job that was asked for. The exit status is 75, EX_TEMPFAIL of `sysexits.h`: it
+/// may be tried again later.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct InUse(String);
 
 /// Writes text or JSON to standard output, whatever names are in it. This is an error, and not a panic, if
 /// the reader is gone.

@@ -60,8 +60,11 @@ fn run() -> ExitCode {
         return ExitCode::FAILURE;
     }
     log_error(error.as_ref());
-    let wrong_usage = error.is::<commands::Usage>();
-    ExitCode::from(if wrong_usage { 2 } else { 1 })
+    ExitCode::from(match () {
+        () if error.is::<commands::Usage>() => 2,
+        () if error.is::<commands::InUse>() => 75,
+        () => 1,
+    })
 }
 
 /// Prints help or an error of the option parser, and exits.

@@ -180,9 +180,9 @@ impl Progress {
                 if more > 0 {
                     names += &format!(" and {more} more");
                 }
-                let plural = if *seeds == 1 { "" } else { "s" };
+                let seeds = counted(*seeds, "seed");
                 self.line(&format!(
-                    "rung {} of {rungs}: {names}; {epochs} epochs, {seeds} seed{plural}",
+                    "rung {} of {rungs}: {names}; {epochs} epochs, {seeds}",
                     rung + 1,
                 ));
             }
@@ -217,14 +217,19 @@ impl Progress {
         }
         if plan.folds > 0 {
             parts.push(format!(
-                "{} folds, {} trials, up to {} candidates scored again",
-                plan.folds, plan.trials, plan.rescorings
+                "{}, {} trials, up to {} candidates scored again",
+                counted(plan.folds, "fold"),
+                plan.trials,
+                plan.rescorings
             ));
         }
         if plan.rung_trainings > 0 {
-            parts.push(format!("{} short trainings", plan.rung_trainings));
+            parts.push(counted(plan.rung_trainings, "short training"));
         }
-        parts.push(format!("{} final trainings", plan.final_trainings));
+        // A single job has none, unless it is one.
+        if plan.final_trainings > 0 || parts.is_empty() {
+            parts.push(counted(plan.final_trainings, "final training"));
+        }
         let (parts, run) = (parts.join(", "), plan.run.display());
         self.line(&format!("{parts}; run directory {run}"));
         let images = [plan.images_to_train, plan.images_to_classify];
@@ -269,6 +274,12 @@ impl Progress {
     fn line(&mut self, text: &str) {
         self.display.line(text);
     }
+}
+
+/// A number of things, such as `2 folds`.
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// The number of jobs, and how fast other numbers of them are at the work that remains; `None` if there is

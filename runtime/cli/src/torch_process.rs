@@ -12,10 +12,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use faa_plugin::PluginOptions;
 use faa_search::device::DeviceName;
 use faa_search::protocol::{End, Hello, Message, Request, read_line, write_line};
+use faa_system::log_line;
 
 use crate::libtorch::{self, Libtorch};
 
 const NAME: &str = "faa-runtime-torch";
+
+/// How long the process may take to stop when standard input has ended: enough for a batch and a checkpoint.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A running `faa-runtime-torch`.
 pub(crate) struct TorchProcess {
@@ -122,6 +126,21 @@ impl TorchProcess {
             let _ = lock(&child).kill();
         };
         crate::stop::stop_on_signal(move || lock(&stdin).take().is_some(), kill)
+    }
+
+    /// The end of this program's standard input asks the process to stop, and ends both programs a moment later
+    /// in any case. Whoever started this one may have been killed, and waits for nothing.
+    pub(crate) fn stop_at_end_of_stdin(&self) {
+        let (stdin, child) = (Arc::clone(&self.stdin), Arc::clone(&self.child));
+        thread::spawn(move || {
+            // An error also means that nobody is there.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            lock(&stdin).take();
+            thread::spawn(|| log_line!("standard input has ended: stopping"));
+            thread::sleep(GRACE);
+            let _ = lock(&child).kill();
+            std::process::exit(1);
+        });
     }
 
     /// Passes every message to `consume`, until the process ends or `consume` fails. The process has

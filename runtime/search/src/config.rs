@@ -115,6 +115,15 @@ impl CommonConfig {
 }
 
 impl FinalTrainings {
+    /// Every augmentation with every seed, starting with all augmentations of the first seed.
+    pub(crate) fn trainings(
+        &self,
+        seeds: NonZeroUsize,
+    ) -> impl Iterator<Item = (Augmentation, usize)> {
+        let augmentations = || self.augmentations.iter();
+        (0..seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
+    }
+
     /// The number of trainings: every augmentation with every seed. If the number of seeds is left open,
     /// the largest that it can become.
     pub fn max_count(&self) -> usize {
@@ -184,6 +193,11 @@ pub struct SearchConfig {
     pub rounds: NonZeroUsize,
     /// B, the trials per round.
     pub trials: NonZeroUsize,
+    /// Q, the number of trials per batch, whose candidates are proposed together and may be scored at the same
+    /// time; 1 proposes each from all trials before it, as published and as in records without this number.
+    /// What a search finds depends on it, and not on how many trials do run at the same time.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub batch_proposals: NonZeroUsize,
     /// N, the number of candidates per round that enter the policy.
     pub top_n: NonZeroUsize,
     /// The number of finalists per round, as a multiple of N: the candidates with the highest rewards,
@@ -207,6 +221,21 @@ pub struct SearchConfig {
     pub reward: Reward,
     /// The sampler that proposes candidates.
     pub sampler: TpeConfig,
+}
+
+impl SearchConfig {
+    /// The number of candidates of a fold that can be scored at the same time.
+    pub fn batch_size(&self) -> usize {
+        self.batch_proposals.min(self.trials).get()
+    }
+}
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+fn is_one(count: &NonZeroUsize) -> bool {
+    *count == one()
 }
 
 /// How the training images are split into D_M, on which a network is trained, and D_A, on which

@@ -1,78 +1,39 @@
 //! A run directory that a process has locked.
 
-use std::fs::{self, File};
+mod compare;
+mod record;
+
+use std::fs::File;
 use std::ops::Deref;
-use std::path::{Display, Path};
+use std::path::Path;
 
 use faa_system::{Lock, create_folder};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::VERSION;
+use self::compare::check_same;
+use crate::attempt::Inputs;
 use crate::config::RunConfig;
 use crate::environment::Environment;
 use crate::event::Event;
-use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log, open, parse, read};
+use crate::files::{FaultPoint, FileError, FileErrorKind, Files, Log};
 use crate::halving::Entrant;
-use crate::layout::{Layout, TrainingFiles, TrainingId, names_in};
+use crate::layout::{Layout, TrainingId, names_in};
+use crate::locks::{is_held, is_partial, remove_partial_files, repair, try_lock};
 
-/// The directory of one run, locked by this process until the value is dropped.
+pub(crate) use self::compare::check_part;
+pub use self::record::{FORMAT, RunRecord};
+
+/// The directory of one run, in which this process works until the value is dropped: on the run as a whole, or
+/// on some of its jobs. A lock keeps other processes from the same.
 #[derive(Debug)]
 pub struct RunDirectory {
     layout: Layout,
     files: Files,
+    /// What the results of every job depend on.
+    inputs: Inputs,
     /// What there is to know about the directory before the run begins.
     notices: Vec<Event>,
-    // Closing the file releases the lock.
-    _lock: File,
-}
-
-/// The format of run directories. A directory of a different format is refused.
-///
-/// It is raised whenever a run could not be continued from the files of the format before.
-pub const FORMAT: u64 = 2;
-
-/// `run.json`: the run that a directory belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RunRecord {
-    format: u64,
-    /// The version of the program that began the run.
-    pub version: String,
-    /// The configuration.
-    pub config: RunConfig,
-    /// A digest of the images, as 16 hexadecimal digits.
-    pub data_digest: String,
-}
-
-impl RunRecord {
-    /// Reads the record of a run; `None` if the directory holds no run.
-    ///
-    /// # Errors
-    ///
-    /// [`FileError`] if it cannot be read, is damaged, or was written by a version with a different
-    /// format.
-    pub fn read(layout: &Layout) -> Result<Option<Self>, FileError> {
-        let path = layout.run_file();
-        let Some(content) = read(&path)? else {
-            return Ok(None);
-        };
-        let advice = "restore it, or choose a different --out";
-        let any = serde_json::from_slice::<Value>(&content).unwrap_or_default();
-        // The record of a different format may have a different form.
-        match (any["format"].as_u64(), any["version"].as_str()) {
-            (format, Some(version)) if format != Some(FORMAT) => {
-                let message = format!(
-                    "{} was written by version {version}, in format {}; this is version {VERSION}, \
-                     for format {FORMAT}: choose a different --out, or use that version",
-                    path.display(),
-                    format.unwrap_or(1)
-                );
-                Err(FileError::new(FileErrorKind::DifferentVersion, message))
-            }
-            _ => parse(&content, &path, None, advice).map(Some),
-        }
-    }
+    /// Of the run as a whole; `None` for a job alone. Closing the file releases it.
+    lock: Option<File>,
 }
 
 impl RunDirectory {
@@ -101,61 +62,77 @@ impl RunDirectory {
         fault: FaultPoint,
     ) -> Result<Self, FileError> {
         let (layout, files) = (Layout::new(path), Files::new(fault));
-        create_folder(path).map_err(FileError::io("create the folder", path))?;
-        // In this order: a process that begins a run here now writes run.json before other files.
-        if !is_free(path)? && !layout.run_file().exists() {
-            return Err(FileError::new(
-                FileErrorKind::NotARunDirectory,
-                format!(
-                    "{} is not empty and holds no run: choose a different --out",
-                    path.display()
-                ),
-            ));
-        }
+        prepare_folder(&layout)?;
+        let (lock, locked) = try_lock(&layout.lock_file())?;
         let mut notices = Vec::new();
-        let (lock, is_locked) = lock(&layout)?;
-        if !is_locked {
-            let run = path.to_owned();
-            notices.push(Event::NotLocked { run });
-        }
-        remove_partial_files(path)?;
-        let current = RunRecord {
-            format: FORMAT,
-            version: VERSION.to_owned(),
-            config: config.clone(),
-            data_digest: format!("{data_digest:016x}"),
-        };
-        match RunRecord::read(&layout)? {
-            None => files.write_json(&layout.run_file(), &current)?,
-            Some(recorded) => {
-                check_same(path, &recorded, &current)?;
-                let (was, now) = (&recorded.config.common.data, &config.common.data);
-                if was != now {
-                    let version = recorded.version.clone();
-                    files.write_json(&layout.run_file(), &RunRecord { version, ..current })?;
-                    notices.push(Event::DataMoved {
-                        recorded: was.clone(),
-                        current: now.clone(),
-                    });
-                }
+        match locked {
+            Lock::Locked => {}
+            Lock::NoLocks => {
+                let run = path.to_owned();
+                notices.push(Event::NotLocked { run });
             }
+            Lock::InUse => {
+                let message = faa_system::in_use(path);
+                return Err(FileError::new(FileErrorKind::InUse, message));
+            }
+        }
+        let [recorded, mut current] = claim(&layout, &files, config, data_digest)?;
+        if !is_held(&layout, TrainingId::Audit) {
+            // Otherwise one of them may become `audit.json`.
+            remove_partial_files(path)?;
+        }
+        let inputs = Inputs::new(config, &current.data_digest);
+        let (was, now) = (&recorded.config.common.data, &config.common.data);
+        if was != now {
+            current.version.clone_from(&recorded.version);
+            files.write_json(&layout.run_file(), &current)?;
+            notices.push(Event::DataMoved {
+                recorded: was.clone(),
+                current: now.clone(),
+            });
         }
         layout.environment().repair()?;
         remove_partial_files(&layout.halving_folder())?;
         layout.entrants().repair()?;
         for id in layout.trainings()? {
             let training = layout.training(id);
-            remove_partial_files(training.folder())?;
-            training.epochs().repair()?;
-            training.trials().repair()?;
-            training.rescorings().repair()?;
-            training.points().repair()?;
+            let (_lock, locked) = try_lock(&training.lock_file())?;
+            // Whoever works on a job has repaired its files.
+            if locked != Lock::InUse {
+                repair(&training)?;
+            }
         }
         Ok(Self {
             layout,
             files,
+            inputs,
             notices,
-            _lock: lock,
+            lock: Some(lock),
+        })
+    }
+
+    /// Opens a directory to work on one job of a new run, or of one that was begun. Other processes may do so
+    /// at the same time, or work on the run as a whole: each job has its own lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for_job(
+        path: &Path,
+        config: &RunConfig,
+        data_digest: u64,
+    ) -> Result<Self, FileError> {
+        let (layout, files) = (Layout::new(path), Files::default());
+        prepare_folder(&layout)?;
+        // On a different machine, the images may be in a different folder, which is not worth a word.
+        let [_, current] = claim(&layout, &files, config, data_digest)?;
+        let inputs = Inputs::new(config, &current.data_digest);
+        Ok(Self {
+            layout,
+            files,
+            inputs,
+            notices: Vec::new(),
+            lock: None,
         })
     }
 
@@ -178,14 +155,6 @@ impl RunDirectory {
         Ok(recorded)
     }
 
-    /// The files of a training, whose folder is created if it is missing.
-    pub(crate) fn create_training(&self, id: TrainingId) -> Result<TrainingFiles, FileError> {
-        let training = self.layout.training(id);
-        let folder = training.folder();
-        create_folder(folder).map_err(FileError::io("create the folder", folder))?;
-        Ok(training)
-    }
-
     /// The log of the policies of successive halving, whose folder is created if it is missing.
     pub(crate) fn create_entrants(&self) -> Result<Log<Entrant>, FileError> {
         let folder = self.layout.halving_folder();
@@ -196,6 +165,16 @@ impl RunDirectory {
     /// What there is to know about the directory before the run begins.
     pub(crate) fn notices(&self) -> impl Iterator<Item = Event> {
         self.notices.iter().cloned()
+    }
+
+    /// What the results of every job depend on.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// Whether this process works on a job alone, and other processes may work on others.
+    pub(crate) fn is_for_job(&self) -> bool {
+        self.lock.is_none()
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -211,6 +190,56 @@ impl Deref for RunDirectory {
     }
 }
 
+/// Checks that this configuration is that of the run in a directory, if there is one.
+pub(crate) fn check_configuration(layout: &Layout, config: &RunConfig) -> Result<(), FileError> {
+    let Some(recorded) = RunRecord::read(layout)? else {
+        return match is_free(layout.path())? {
+            true => Ok(()),
+            false => Err(not_a_run(layout.path())),
+        };
+    };
+    let data_digest = recorded.data_digest.clone();
+    let current = RunRecord::new(config, data_digest);
+    check_same(layout.path(), &recorded, &current)
+}
+
+/// Creates the folder of a run, and checks that it holds nothing else.
+fn prepare_folder(layout: &Layout) -> Result<(), FileError> {
+    let path = layout.path();
+    create_folder(path).map_err(FileError::io("create the folder", path))?;
+    // In this order: a process that begins a run here now writes run.json before other files.
+    match !is_free(path)? && !layout.run_file().exists() {
+        true => Err(not_a_run(path)),
+        false => Ok(()),
+    }
+}
+
+fn not_a_run(path: &Path) -> FileError {
+    let message = format!(
+        "{} is not empty and holds no run: choose a different --out",
+        path.display()
+    );
+    FileError::new(FileErrorKind::NotARunDirectory, message)
+}
+
+/// Begins a run, unless the directory has one, which must be the same. Returns what is recorded, and what this
+/// process would record.
+fn claim(
+    layout: &Layout,
+    files: &Files,
+    config: &RunConfig,
+    data_digest: u64,
+) -> Result<[RunRecord; 2], FileError> {
+    let current = RunRecord::new(config, format!("{data_digest:016x}"));
+    if RunRecord::read(layout)?.is_none() {
+        files.create_json(&layout.run_file(), &current)?;
+    }
+    // A different process may have been the first.
+    let recorded = RunRecord::read(layout)?.unwrap_or_else(|| current.clone());
+    check_same(layout.path(), &recorded, &current)?;
+    Ok([recorded, current])
+}
+
 /// Whether a new run may start here: there are no files but those of a run that was killed at its
 /// start, and what operating systems leave.
 fn is_free(path: &Path) -> Result<bool, FileError> {
@@ -219,121 +248,9 @@ fn is_free(path: &Path) -> Result<bool, FileError> {
     Ok(names_in(path)?.iter().all(ours))
 }
 
-/// Removes files that were not completely written before a kill.
-fn remove_partial_files(path: &Path) -> Result<(), FileError> {
-    for name in names_in(path)?.iter().filter(|name| is_partial(name)) {
-        let file = path.join(name);
-        fs::remove_file(&file).map_err(FileError::io("remove", &file))?;
-    }
-    Ok(())
-}
-
-fn is_partial(name: &str) -> bool {
-    name.starts_with(faa_system::PARTIAL_PREFIX)
-}
-
-/// Locks the directory; `false` if its file system has no locks.
-fn lock(layout: &Layout) -> Result<(File, bool), FileError> {
-    let path = layout.lock_file();
-    let mut options = File::options();
-    let file = open(&path, options.write(true).create(true).truncate(false));
-    let file = file.map_err(FileError::io("open", &path))?;
-    match faa_system::lock(&file).map_err(FileError::io("lock", &path))? {
-        Lock::Locked => Ok((file, true)),
-        Lock::NoLocks => Ok((file, false)),
-        Lock::InUse => Err(FileError::new(
-            FileErrorKind::InUse,
-            faa_system::in_use(layout.path()),
-        )),
-    }
-}
-
-fn check_same(path: &Path, recorded: &RunRecord, current: &RunRecord) -> Result<(), FileError> {
-    let path = path.display();
-    let command = |run: &RunRecord| match &run.config {
-        config if config.is_search() => "search",
-        RunConfig { audit: Some(_), .. } => "audit",
-        _ => "train",
-    };
-    let config = |run: &RunRecord| {
-        let mut config = run.config.clone();
-        config.common.data.clear();
-        serde_json::to_value(config).expect("a configuration can be written as JSON")
-    };
-    let message = if command(recorded) != command(current) {
-        let (recorded, current) = (command(recorded), command(current));
-        format!("{path} was created by `{recorded}`, not by `{current}`: choose a different --out")
-    } else if let Some(message) = different_seeds(&path, recorded, current) {
-        message
-    } else if let Some((key, recorded, current)) =
-        first_difference("", &config(recorded), &config(current))
-    {
-        format!(
-            "{path} holds a run with a different `{key}` (recorded {recorded}, now {current}): use \
-             the recorded settings to continue it, or choose a different --out"
-        )
-    } else if recorded.data_digest != current.data_digest {
-        format!(
-            "the images of {} are not those that the run in {path} began with, which were in {}: \
-             restore them to continue it, or choose a different --out",
-            current.config.common.data, recorded.config.common.data
-        )
-    } else {
-        return Ok(());
-    };
-    Err(FileError::new(FileErrorKind::DifferentRun, message))
-}
-
-/// Why a run cannot be continued with this number of seeds, if that is so. A number that was left open is no
-/// setting that could be given, so the message names the option to add or to omit.
-fn different_seeds(
-    path: &Display<'_>,
-    recorded: &RunRecord,
-    current: &RunRecord,
-) -> Option<String> {
-    let option = match current.config.is_search() {
-        true => "--final-seeds",
-        false => "--seeds",
-    };
-    let seeds = |run: &RunRecord| run.config.final_trainings.seeds;
-    match (seeds(recorded), seeds(current)) {
-        (None, Some(_)) => Some(format!(
-            "the run in {path} was started with an automatic number of seeds: omit {option} to continue it, or choose a \
-             different --out"
-        )),
-        (Some(seeds), None) => Some(format!(
-            "the run in {path} was started with {option} {seeds}: add it to continue, or choose a different --out"
-        )),
-        _ => None,
-    }
-}
-
-/// The innermost key whose values differ.
-fn first_difference(
-    path: &str,
-    recorded: &Value,
-    current: &Value,
-) -> Option<(String, String, String)> {
-    if let (Value::Object(recorded), Value::Object(current)) = (recorded, current) {
-        let mut keys = recorded.keys().chain(current.keys());
-        return keys.find_map(|key| {
-            let dot = if path.is_empty() { "" } else { "." };
-            let path = format!("{path}{dot}{key}");
-            let value = |map: &'_ Map<_, _>| map.get(key).cloned().unwrap_or_default();
-            first_difference(&path, &value(recorded), &value(current))
-        });
-    }
-    let differ = recorded != current;
-    // An option that is not given has no text that could be.
-    let text = |value: &Value| match value {
-        Value::Null => "none".to_owned(),
-        value => value.to_string(),
-    };
-    differ.then(|| (path.to_owned(), text(recorded), text(current)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::num::NonZeroUsize;
     use std::sync::Barrier;
     use std::thread;

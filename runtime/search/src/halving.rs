@@ -3,6 +3,7 @@
 //! Everything here is a pure function of the configuration and the records of a run; the runner trains,
 //! and a report reads.
 
+mod bracket;
 mod entrant;
 mod explanation;
 mod model;
@@ -17,4 +18,4 @@ pub use self::result::{HalvingResult, Standing};
 pub use self::space::{Point, PolicySpace};
 pub use self::training::{RungTraining, mean_losses};
 
-pub(crate) use self::explanation::observations;
+pub(crate) use self::bracket::{Bracket, Progress, fixed_policies};

@@ -11,6 +11,8 @@
 //! fold-0/diverged.json            replaces these three if its loss became infinite or NaN
 //! fold-0/trials.jsonl             a line per trial on the fold
 //! fold-0/rescorings.jsonl         a line per candidate that was scored again
+//! fold-0/attempts.jsonl           a line per attempt at the fold: the machine, the times, and digests
+//! fold-0/lock                     locked while a process works on the fold
 //! audit/…                         the network of an audit, like a fold's, and:
 //! audit/points.jsonl              a line per op and value
 //! audit.json                      which ops are safe
@@ -21,8 +23,11 @@
 //! summary.json                    the test errors of all final trainings; written last
 //! origin                          a keyed digest, by which the command line knows its user's data set
 //! report.html, tensorboard/       generated from these files, for people
-//! lock                            locked while a process uses the directory
+//! lock                            locked while a process works on the run as a whole
 //! ```
+//!
+//! A fold, an audit, a short and a final training are jobs. Each has a folder of its own, and different
+//! processes may work on different jobs at the same time.
 
 use std::fmt;
 use std::fs;
@@ -31,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::Attempt;
 use crate::audit::Point;
 use crate::config::Augmentation;
 use crate::environment::Environment;
@@ -45,7 +51,7 @@ pub struct Layout {
     path: PathBuf,
 }
 
-/// A training of a run.
+/// A training of a run, and the job that it is a part of: a fold, for example, is a training and trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainingId {
@@ -98,8 +104,8 @@ impl fmt::Display for TrainingId {
 }
 
 impl TrainingId {
-    /// The path of its folder in the run directory.
-    fn folder(self) -> String {
+    /// The path of its folder in the run directory, with `/` between names.
+    pub fn folder(self) -> String {
         match self {
             Self::Audit => "audit".to_owned(),
             Self::Fold(fold) => format!("fold-{fold}"),
@@ -283,6 +289,25 @@ impl TrainingFiles {
     /// The epoch in which the loss became infinite or NaN, if it did.
     pub fn diverged(&self) -> PathBuf {
         self.folder.join("diverged.json")
+    }
+
+    /// The attempts at this job.
+    pub fn attempts(&self) -> Log<Attempt> {
+        Log::new(self.folder.join("attempts.jsonl"))
+    }
+
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    /// Whether the training has diverged, and what it leaves was removed.
+    pub(crate) fn has_diverged(&self) -> bool {
+        self.diverged().exists() && !self.checkpoint().exists() && !self.network().exists()
+    }
+
+    /// Whether the result of the training is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.evaluation().exists() || self.has_diverged()
     }
 
     /// Whether no epoch remains of a training whose network is needed afterwards.

@@ -7,8 +7,10 @@
 //! seconds with a fake backend.
 
 mod as_string;
+pub mod attempt;
 pub mod audit;
 pub mod backend;
+pub mod collect;
 pub mod config;
 pub mod device;
 pub mod directory;
@@ -17,11 +19,16 @@ pub mod error;
 pub mod event;
 pub mod files;
 pub mod folds;
+mod found;
 pub mod halving;
+mod job_lock;
+pub mod jobs;
 pub mod layout;
+mod locks;
 pub mod model;
 pub mod pipeline;
 pub mod protocol;
+mod records;
 pub mod reliability;
 pub mod results;
 pub mod runner;

@@ -15,9 +15,10 @@ use crate::VERSION;
 use crate::config::RunConfig;
 use crate::environment::Resources;
 use crate::event::Event;
+use crate::layout::TrainingId;
 
 /// The version of [`Request`] and [`Message`].
-const PROTOCOL: u32 = 7;
+const PROTOCOL: u32 = 8;
 
 /// The first line of each program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,16 +137,19 @@ pub struct RunRequest<P> {
     pub resources: Resources,
     /// The plugins whose ops the configuration names.
     pub plugins: Option<P>,
+    /// The only job that is done; `None` for all that is missing.
+    pub job: Option<TrainingId>,
 }
 
 impl<P> RunRequest<P> {
-    /// A run without plugins.
+    /// All of a run without plugins.
     pub fn new(config: RunConfig, out: PathBuf, resources: Resources) -> Self {
         Self {
             config,
             out,
             resources,
             plugins: None,
+            job: None,
         }
     }
 }
@@ -188,6 +192,8 @@ pub struct TorchReport {
 pub enum End {
     /// On request.
     Stopped,
+    /// A different process works on the job: the message.
+    InUse(String),
     /// Because of an error: its message, and those of its causes.
     Failed(Vec<String>),
 }

@@ -9,6 +9,11 @@
 //! Densities are adaptive Parzen estimators for continuous dimensions, and
 //! re-weighted counts for choices (section 4.2).
 //!
+//! Proposals of a batch, whose trials run at the same time, are made by the constant liar of Ginsbourger, Le
+//! Riche and Carraro, "Kriging is well-suited to parallelize optimization" (2010), section 4.2, with the worst
+//! loss as the lie: each counts the proposals before it in its batch as failed trials, so they differ. Optuna
+//! does the same (`TPESampler`, `constant_liar`).
+//!
 //! The estimators are those of the crate `tpe`. This module adds the start-up
 //! trials, several dimensions, and proposals that depend on nothing but the
 //! history and a seed. The crate's `SAMPLER.md` has the measurements by which `tpe` and the
@@ -75,9 +80,9 @@ pub enum Dimension {
 #[derive(Debug)]
 pub struct Sampler {
     dimensions: Vec<Dimension>,
+    config: TpeConfig,
     /// One per dimension, all of which observe every trial.
     optimizers: Vec<TpeOptimizer>,
-    start_up_trials: usize,
     observed: usize,
 }
 
@@ -91,8 +96,8 @@ impl Sampler {
         let optimizer = |dimension: &Dimension| dimension.optimizer(config);
         Self {
             dimensions: dimensions.to_vec(),
+            config: *config,
             optimizers: dimensions.iter().map(optimizer).collect(),
-            start_up_trials: config.start_up_trials,
             observed: 0,
         }
     }
@@ -109,7 +114,7 @@ impl Sampler {
         // `StdRng` may become a different generator in a later release of `rand`,
         // and recorded searches could then not be reproduced. ChaCha8 is fixed.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        if self.observed < self.start_up_trials {
+        if self.observed < self.config.start_up_trials {
             let dimensions = self.dimensions.iter();
             return dimensions.map(|it| it.uniform(&mut rng)).collect();
         }
@@ -121,6 +126,46 @@ impl Sampler {
                     .unwrap_or_else(|never| match never {})
             })
             .collect()
+    }
+
+    /// Proposes the points of trials that run at the same time, one per seed. They depend on the history and
+    /// the seeds alone, and so not on how many of the trials do run at the same time. For a single seed, the
+    /// proposal is that of [`propose`](Self::propose).
+    ///
+    /// A point is drawn uniformly while the trials of the history and the points before it are fewer than the
+    /// start-up trials, and in a batch without any history.
+    pub fn propose_batch(&mut self, seeds: &[u64]) -> Vec<Vec<f64>> {
+        let Some((&first, others)) = seeds.split_first() else {
+            return Vec::new();
+        };
+        let mut points = vec![self.propose(first)];
+        if others.is_empty() {
+            return points;
+        }
+        let mut with_pending = self.copy();
+        for &seed in others {
+            // Without history, failed trials are all that could be taken for good ones.
+            if self.observed > 0 {
+                let pending = points.last().expect("there is the first");
+                let observed = with_pending.observe(pending, f64::INFINITY);
+                observed.expect("a proposal is in the space");
+            }
+            points.push(with_pending.propose(seed));
+        }
+        points
+    }
+
+    /// A sampler with the same history.
+    fn copy(&self) -> Self {
+        let mut copy = Self::new(&self.dimensions, &self.config);
+        copy.observed = self.observed;
+        for (copy, optimizer) in copy.optimizers.iter_mut().zip(&self.optimizers) {
+            for (value, loss) in optimizer.trials() {
+                let observed = copy.tell(value, loss);
+                observed.expect("the original has observed it");
+            }
+        }
+        copy
     }
 
     /// Adds a trial to the history: a point, proposed or not, and its loss.
@@ -289,6 +334,37 @@ mod tests {
             }
             assert_eq!(search(&mut resumed, 3, 60), whole[stop..]);
         }
+    }
+
+    #[test]
+    fn a_batch_depends_on_history_and_seeds_only() {
+        for observed in [0, 10, 40] {
+            let (mut first, mut second) = (sampler(), sampler());
+            search(&mut first, 0, observed);
+            search(&mut second, 0, observed);
+            assert_eq!(first.propose_batch(&[]), Vec::<Vec<f64>>::new());
+            assert_eq!(first.propose_batch(&[7]), [second.propose(7)]);
+            let batch = first.propose_batch(&[7, 8, 9]);
+            assert_eq!(second.propose_batch(&[7, 8, 9]), batch);
+            assert!(batch.iter().all(|point| is_in_space(point)));
+            // A longer one begins with the shorter one, and leaves nothing behind.
+            assert_eq!(second.propose_batch(&[7, 8, 9, 10])[..3], batch);
+            assert_eq!(second.propose(8), first.propose(8));
+            assert_eq!(first.observed(), observed);
+        }
+    }
+
+    #[test]
+    fn points_of_a_batch_avoid_each_other() {
+        // Of two seeds that are equal, the second proposal takes the first for a failed trial.
+        let mut sampler = sampler();
+        search(&mut sampler, 0, 40);
+        let batch = sampler.propose_batch(&[7, 7]);
+        assert_ne!(batch[0], batch[1]);
+        // Start-up draws are uniform whatever is pending.
+        let mut without_history = self::sampler();
+        let batch = without_history.propose_batch(&[7; 30]);
+        assert!(batch.iter().all(|point| *point == batch[0]));
     }
 
     #[test]

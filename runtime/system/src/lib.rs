@@ -11,6 +11,7 @@ pub mod libtorch;
 mod litter;
 mod lock;
 mod log;
+mod machine;
 mod private;
 pub mod programs;
 mod regular;
@@ -28,11 +29,12 @@ pub use key::user_key;
 pub use litter::is_litter;
 pub use lock::{Lock, in_use, lock, without_locks};
 pub use log::{flush_log, log_error, write_log_line};
+pub use machine::{host_name, utc_now};
 pub use private::{
     NotPrivate, NotPrivateKind, create_private_folder, private_file, private_folder,
 };
 pub use regular::open_regular;
-pub use signals::{is_stopped, on_stop};
+pub use signals::{is_stopped, kill_this_process, on_stop, parent_id};
 
 /// There is no cache folder, or a folder is not a suitable libtorch; the message says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

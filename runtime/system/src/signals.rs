@@ -41,6 +41,26 @@ pub fn is_stopped(status: ExitStatus) -> bool {
     }
 }
 
+/// The process that started this one, or the one that has taken its place after its end; 0 on systems other
+/// than Unix, where this is not known.
+pub fn parent_id() -> u32 {
+    #[cfg(unix)]
+    {
+        std::os::unix::process::parent_id()
+    }
+    #[cfg(not(unix))]
+    {
+        0
+    }
+}
+
+/// Ends this process at once, as a kill does: nothing is written, and no destructor of a library can block.
+pub fn kill_this_process() -> ! {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}
+
 #[cfg(unix)]
 mod unix {
     /// Whether a signal is ignored.

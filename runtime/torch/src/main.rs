@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use faa_data::LoadOptions;
@@ -18,9 +19,10 @@ use faa_plugin::PluginOptions;
 use faa_search::backend::{
     Backend, BackendError, BackendErrorKind, Images, NetworkFiles, StopFlag,
 };
-use faa_search::config::{Precision, RungPhase};
+use faa_search::config::{Precision, RungPhase, SearchConfig};
 use faa_search::environment::{Environment, Resources};
 use faa_search::folds::Labels;
+use faa_search::layout::TrainingId;
 use faa_search::protocol::{
     End, Hello, Message, Request, RunRequest, TorchReport, read_line, write_line,
 };
@@ -28,6 +30,9 @@ use faa_search::{Event, Run, RunDirectory, RunError, RunErrorKind};
 use faa_torch::device::{self, CudaSupport};
 
 use crate::session::{Jobs, Session, load_ops, set_threads};
+
+/// How long the work may take to stop after the caller was killed: enough for a batch and a checkpoint.
+const GRACE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let code = serve();
@@ -47,10 +52,10 @@ fn serve() -> ExitCode {
     let run = error.downcast_ref().map(RunError::kind);
     let backend = error.downcast_ref().map(BackendError::kind);
     let stopped = run == Some(RunErrorKind::Stopped) || backend == Some(BackendErrorKind::Stopped);
-    let ended = if stopped {
-        End::Stopped
-    } else {
-        End::Failed(error.chain().map(ToString::to_string).collect())
+    let ended = match run {
+        _ if stopped => End::Stopped,
+        Some(RunErrorKind::InUse) => End::InUse(error.to_string()),
+        _ => End::Failed(error.chain().map(ToString::to_string).collect()),
     };
     send(&Message::Ended { ended }, &stop);
     ExitCode::FAILURE
@@ -68,13 +73,25 @@ fn read_request(stop: &StopFlag) -> Result<Request<PluginOptions>> {
     Hello::check(&line()?, Path::new(&caller))?;
     let request = serde_json::from_str(&line()?).context("the request is invalid")?;
     let (at_end, on_signal) = (stop.clone(), stop.clone());
+    let caller_id = faa_system::parent_id();
     thread::spawn(move || {
         // An error also means that the caller is gone.
         let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
         at_end.set();
+        end_without(caller_id);
     });
     faa_system::on_stop(move || on_signal.set()).context("cannot listen for signals")?;
     Ok(request)
+}
+
+/// Ends this process a moment after its caller was killed, if it has not stopped by then: a GPU is not kept for
+/// work that nobody waits for. A caller that has only asked to stop waits for the end, or kills this process.
+fn end_without(caller: u32) {
+    while faa_system::parent_id() == caller {
+        thread::sleep(Duration::from_secs(1));
+    }
+    thread::sleep(GRACE);
+    faa_system::kill_this_process();
 }
 
 fn answer(request: Request<PluginOptions>, stop: &StopFlag) -> Result<()> {
@@ -127,6 +144,7 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         out,
         resources,
         plugins,
+        job,
         ..
     } = request;
     let common = &config.common;
@@ -143,13 +161,24 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
     let folds = config.folds(labels)?.len();
     config.audit_fold(labels)?;
     config.halving_fold(labels)?;
-    let directory = RunDirectory::open(out, config, digest)?;
-    let recorded = directory.environment().read()?.pop();
-    let rungs = config.rung_phases();
-    let short_trainings = rungs.iter().map(RungPhase::trainings).max();
-    let trainings = config.final_trainings.max_count();
-    let items = folds.max(trainings).max(short_trainings.unwrap_or(0));
-    let jobs = session.jobs(resources.jobs, items, recorded.as_ref());
+    let directory = match job {
+        Some(_) => RunDirectory::open_for_job(out, config, digest)?,
+        None => RunDirectory::open(out, config, digest)?,
+    };
+    let batch = config.search.as_ref().map_or(1, SearchConfig::batch_size);
+    let jobs = match job {
+        Some(TrainingId::Fold(_)) if batch > 1 => session.jobs(resources.jobs, batch, None),
+        Some(_) => Jobs::Fixed(1),
+        None => {
+            let recorded = directory.environment().read()?.pop();
+            let rungs = config.rung_phases();
+            let short_trainings = rungs.iter().map(RungPhase::trainings).max();
+            let trainings = config.final_trainings.max_count();
+            let scorings = folds.saturating_mul(batch);
+            let items = scorings.max(trainings).max(short_trainings.unwrap_or(0));
+            session.jobs(resources.jobs, items, recorded.as_ref())
+        }
+    };
     let (Jobs::Fixed(count) | Jobs::UpTo(count)) = jobs;
     let mut backends = session.backends(count);
     let [scoring, training] = backends[0].precisions().map(str::to_owned);
@@ -163,7 +192,11 @@ fn run(request: &RunRequest<PluginOptions>, stop: &StopFlag) -> Result<()> {
         Jobs::Fixed(_) => run,
         Jobs::UpTo(_) => run.choosing_jobs(),
     };
-    run.run(stop, &mut |event| send(&Message::Event(event), stop))?;
+    let mut observe = |event| send(&Message::Event(event), stop);
+    match *job {
+        Some(job) => run.run_job(job, stop, &mut observe)?,
+        None => drop(run.run(stop, &mut observe)?),
+    }
     Ok(())
 }
 

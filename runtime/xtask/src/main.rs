@@ -13,6 +13,7 @@ mod packages;
 mod parity;
 mod program;
 mod python;
+mod ray;
 mod steps;
 mod tables;
 mod words;
@@ -105,6 +106,14 @@ Examples:
   cargo xtask python --wheel
   cargo xtask python --torch")]
     Python(python::Options),
+    /// Run searches on clusters of Ray, with nodes that are lost.
+    ///
+    /// Needs a Python of version 3.11 or later that has ray and pytest (`pip install ray pytest`).
+    #[command(after_help = "\
+Examples:
+  cargo xtask ray
+  cargo xtask ray --python venv-3.11/bin/python --python venv-3.13/bin/python")]
+    Ray(ray::Options),
     /// Run all checks of continuous integration, up to the first that fails.
     #[command(after_help = "\
 Examples:
@@ -133,6 +142,7 @@ fn main() -> ExitCode {
         Command::Miri => nightly::miri(&host),
         Command::GpuPack(options) => gpu_pack::run(&host, &options),
         Command::Python(options) => python::run(&host, &options),
+        Command::Ray(options) => ray::run(&host, &options),
         Command::Test(options) => Ok(checks::run(&host, &options)),
     };
     let code = done.unwrap_or_else(|error| {

@@ -88,20 +88,29 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
 
 /// Puts the package's files and its extension, which was built with the program, into a folder, as a wheel
 /// has them.
-fn lay_out(host: &Host, program: &Path) -> Result<PathBuf> {
+pub(crate) fn lay_out(host: &Host, program: &Path) -> Result<PathBuf> {
     let folder = empty_folder(program)?;
     let package = folder.join("faa");
-    fs::create_dir(&package)?;
-    for file in fs::read_dir(host.root.join(PACKAGE).join("python/faa"))? {
-        let file = file?;
-        if file.file_type()?.is_file() {
-            fs::copy(file.path(), package.join(file.file_name()))?;
-        }
-    }
+    copy_sources(&host.root.join(PACKAGE).join("python/faa"), &package)?;
     let library = program.with_file_name(format!("{DLL_PREFIX}_faa{DLL_SUFFIX}"));
     fs::copy(&library, package.join("_faa.abi3.so"))
         .with_context(|| format!("cannot copy {}", library.display()))?;
     Ok(folder)
+}
+
+/// Copies a folder with the folders in it, but not what Python has compiled.
+fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        let (path, copy) = (file.path(), to.join(file.file_name()));
+        if file.file_type()?.is_file() {
+            fs::copy(path, copy)?;
+        } else if file.file_name() != "__pycache__" {
+            copy_sources(&path, &copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// An empty folder beside a program, for the package.
@@ -155,7 +164,7 @@ fn test(host: &Host, folder: &Path, program: &Path, tally: &mut Tally) -> Result
     run_pytest(host, pytest, "tests", program, tally)
 }
 
-fn run_pytest(
+pub(crate) fn run_pytest(
     host: &Host,
     mut python: Command,
     tests: &str,

@@ -11,6 +11,7 @@ use faa_search::statistics::percent;
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program};
+use super::jobs::Task;
 use super::training::{DATA_SETS, GroupOptions, RunOptions, plugin_ops, set};
 use super::{Usage, unknown_op};
 use crate::arguments::{check_utf8, count, in_range};
@@ -86,7 +87,7 @@ impl Audited {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        self.execution.execute(config, &self.run.out, known, text)
+        (self.execution).execute(config, &self.run.out, known, Task::All, text)
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {

@@ -59,7 +59,7 @@ impl Eval {
             resources: self.hardware.resources(Jobs::Auto)?,
         };
         let mut table = table(&["network", "test error", "loss"]);
-        send(&request, None, |event| {
+        send(&request, None, false, |event| {
             let Event::Evaluated { file, evaluation } = event else {
                 return Ok(());
             };

@@ -9,10 +9,11 @@ use faa_data::DataSpec;
 use faa_op::text::clean;
 use faa_report::page::{self, ReportOptions};
 use faa_report::tensorboard::TensorBoard;
-use faa_search::config::RunConfig;
+use faa_search::config::{RunConfig, SearchConfig};
 use faa_search::device::DeviceName;
 use faa_search::environment::Resources;
 use faa_search::event::Event;
+use faa_search::layout::TrainingId;
 use faa_search::protocol::{End, Message, Request, RunRequest};
 use faa_search::statistics::percent;
 use faa_search::summary::{
@@ -20,7 +21,8 @@ use faa_search::summary::{
 };
 use faa_system::log_line;
 
-use super::{Stopped, Usage, print};
+use super::jobs::{self, Task};
+use super::{InUse, Stopped, Usage, print};
 use crate::arguments::{check_utf8, count};
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::progress::Progress;
@@ -69,7 +71,7 @@ pub(crate) struct ExecutionOptions {
         value_name = "N",
         help_heading = "Hardware",
         default_value = "auto",
-        value_parser = jobs
+        value_parser = jobs_option
     )]
     jobs: Jobs,
     /// Print events as JSON, one per line.
@@ -78,6 +80,10 @@ pub(crate) struct ExecutionOptions {
     /// Write TensorBoard event files to OUT/tensorboard.
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
+    /// End when standard input ends, and with it everything that was started: for programs that start this
+    /// one, and may be killed. Standard input must be a pipe that they hold open.
+    #[arg(long, help_heading = "Jobs, each in a process of its own")]
+    end_with_stdin: bool,
     #[command(flatten)]
     pub(crate) plugins: PluginOptions,
 }
@@ -99,9 +105,26 @@ impl HardwareOptions {
 }
 
 impl ExecutionOptions {
-    /// Executes a run, shows its progress, writes its report, and prints its results; with `--json`, its
-    /// events.
+    /// Does this of a run. Work is shown as progress, and its results are printed, after a report was written;
+    /// with `--json`, its events.
     pub(crate) fn execute(
+        &self,
+        config: RunConfig,
+        out: &Path,
+        known: KnownOps,
+        task: Task,
+        text: impl Fn(&Summary) -> String,
+    ) -> Result<()> {
+        match task {
+            Task::All => self.run(config, out, known, text),
+            Task::One(job) => self.run_job(config, out, &known, job),
+            Task::List => jobs::list(&config, &known, out, self.json),
+            Task::Collect(parts) => jobs::bring_together(&config, &known, out, &parts, self.json),
+        }
+    }
+
+    /// Does all that is missing of a run.
+    fn run(
         &self,
         config: RunConfig,
         out: &Path,
@@ -109,37 +132,16 @@ impl ExecutionOptions {
         text: impl Fn(&Summary) -> String,
     ) -> Result<()> {
         let data = config.common.data.parse::<DataSpec>();
-        let resources = self.hardware.resources(self.jobs)?;
-        let mut request = RunRequest::new(config, out.to_owned(), resources);
-        request.plugins = self.plugins.request()?;
-        check_utf8("--out", out)?;
-        let request = Request::Run(Box::new(request));
-        let mut progress = Progress::new();
-        let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
         let mut summary = None;
-        let result = send(&request, Some(out), |event| {
-            progress.show(&event);
+        self.work(config, out, None, |event| {
             if let (Event::Planned(_), Ok(data)) = (&event, &data) {
                 // Without it, reports show images only on request.
                 let _ = page::name_data(out, data);
             }
-            if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
-                // The run is worth more than its curves.
-                progress.warn(&format!(
-                    "cannot write TensorBoard files, so the run continues without them: {error}"
-                ));
-                curves = None;
-            }
-            if self.json {
-                print(&format!("{}\n", serde_json::to_string(&event)?))?;
-            }
             if let Event::Finished(finished) = event {
                 summary = Some(finished);
             }
-            Ok(())
-        });
-        progress.end();
-        result?;
+        })?;
         let mut options = ReportOptions::default();
         options.ops = known.ops;
         options.images = Some(page::IMAGES);
@@ -157,9 +159,71 @@ impl ExecutionOptions {
             false => print(&text(&summary)),
         }
     }
+
+    /// Does one job of a run.
+    fn run_job(
+        &self,
+        config: RunConfig,
+        out: &Path,
+        known: &KnownOps,
+        job: TrainingId,
+    ) -> Result<()> {
+        let has_jobs = matches!(self.jobs, Jobs::Count(jobs) if jobs.get() > 1);
+        let batch = config.search.as_ref().map_or(1, SearchConfig::batch_size);
+        let is_shared = matches!(job, TrainingId::Fold(_)) && batch > 1;
+        if !is_shared && (has_jobs || self.hardware.device.len() > 1) {
+            bail!(Usage(
+                "one job uses one device: omit --jobs, and give one --device (but a fold with \
+                 --batch-proposals uses several)"
+                    .into()
+            ));
+        }
+        if !jobs::is_done(&config, known, out, job)? {
+            self.work(config, out, Some(job), drop)?;
+        }
+        match self.json {
+            true => Ok(()),
+            false => print(&format!("{} is done\n", job.folder())),
+        }
+    }
+
+    /// Works on a run, or on one job of it, and shows the progress. Every event goes to `observe`, too.
+    fn work(
+        &self,
+        config: RunConfig,
+        out: &Path,
+        job: Option<TrainingId>,
+        mut observe: impl FnMut(Event),
+    ) -> Result<()> {
+        let resources = self.hardware.resources(self.jobs)?;
+        let mut request = RunRequest::new(config, out.to_owned(), resources);
+        request.plugins = self.plugins.request()?;
+        request.job = job;
+        check_utf8("--out", out)?;
+        let request = Request::Run(Box::new(request));
+        let mut progress = Progress::new();
+        let mut curves = self.tensorboard.then(|| TensorBoard::new(out));
+        let result = send(&request, Some(out), self.end_with_stdin, |event| {
+            progress.show(&event);
+            if let Some(Err(error)) = curves.as_mut().map(|curves| curves.record(&event)) {
+                // The run is worth more than its curves.
+                progress.warn(&format!(
+                    "cannot write TensorBoard files, so the run continues without them: {error}"
+                ));
+                curves = None;
+            }
+            if self.json {
+                print(&format!("{}\n", serde_json::to_string(&event)?))?;
+            }
+            observe(event);
+            Ok(())
+        });
+        progress.end();
+        result
+    }
 }
 
-fn jobs(text: &str) -> Result<Jobs, String> {
+fn jobs_option(text: &str) -> Result<Jobs, String> {
     match text {
         "auto" => Ok(Jobs::Auto),
         _ => count(text)
@@ -170,18 +234,29 @@ fn jobs(text: &str) -> Result<Jobs, String> {
 
 /// Sends a request to `faa-runtime-torch`, and passes its events to `consume`. If a signal stops a run,
 /// the error names `out`, in which it can be continued.
+/// With `ends_with_stdin`, so does the end of standard input.
 pub(crate) fn send(
     request: &Request<faa_plugin::PluginOptions>,
     out: Option<&Path>,
+    ends_with_stdin: bool,
     mut consume: impl FnMut(Event) -> Result<()>,
 ) -> Result<()> {
     let process = TorchProcess::find_and_start(request)?;
     process.stop_on_signal()?;
+    if ends_with_stdin {
+        process.stop_at_end_of_stdin();
+    }
     process.messages(|message| match message {
         Message::Event(event) => consume(event),
         Message::Ended {
             ended: End::Failed(causes),
         } => Err(chained(causes)),
+        Message::Ended {
+            ended: End::InUse(message),
+        } => match request {
+            Request::Run(run) if run.job.is_some() => bail!(InUse(message)),
+            _ => bail!(message),
+        },
         Message::Ended {
             ended: End::Stopped,
         } => bail!(Stopped(match out {
@@ -299,11 +374,14 @@ mod tests {
 
     #[test]
     fn jobs_are_a_positive_number_or_automatic() {
-        assert_eq!(jobs("auto"), Ok(Jobs::Auto));
-        assert_eq!(jobs("3"), Ok(Jobs::Count(NonZeroUsize::new(3).unwrap())));
+        assert_eq!(jobs_option("auto"), Ok(Jobs::Auto));
+        assert_eq!(
+            jobs_option("3"),
+            Ok(Jobs::Count(NonZeroUsize::new(3).unwrap()))
+        );
         for text in ["0", "x", "", "-1", "1.5", "Auto"] {
             let expected = "must be a whole number of at least 1, or auto";
-            assert_eq!(jobs(text), Err(expected.to_owned()));
+            assert_eq!(jobs_option(text), Err(expected.to_owned()));
         }
     }
 

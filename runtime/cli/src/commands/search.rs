@@ -12,6 +12,7 @@ use faa_search::statistics::percent;
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, program, results};
+use super::jobs::{JOBS, JobOptions, SearchJobOptions};
 use super::training::{DATA_SETS, GroupOptions, RunOptions, described, plugin_ops, set};
 use super::{Usage, unknown_op};
 use crate::arguments::{count, count_or_zero, one_of};
@@ -23,6 +24,8 @@ use crate::table::{render, table};
 #[command(after_help = format!("\
 To continue an interrupted search where it stopped, run the same command again.
 
+{JOBS}
+
 {DATA_SETS}
 
 Examples:
@@ -31,7 +34,14 @@ Examples:
   faa-runtime search --data folder:pets --image-size 32 --model wrn-16-2 --out runs/pets
   faa-runtime search --data cifar10:cifar-10-batches-bin --preset cifar10-reduced --out runs/reduced
   faa-runtime search --data tar:pets.tar --device cuda:0,cuda:1 --jobs 4 --out runs/pets
-  faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins"))]
+  faa-runtime search --data folder:pets --plugins plugins --out runs/pets-with-plugins
+
+Examples of jobs (SEARCH stands for `faa-runtime search` with all its options):
+  SEARCH --list-jobs --json
+  SEARCH --fold 0 --device cuda:0 &  SEARCH --fold 1 --device cuda:1 &  wait
+  SEARCH --final policy:0
+  SEARCH --collect parts/*
+  SEARCH"))]
 pub(crate) struct Search {
     #[command(flatten)]
     run: RunOptions,
@@ -41,6 +51,10 @@ pub(crate) struct Search {
     halving: HalvingOptions,
     #[command(flatten)]
     final_trainings: FinalOptions,
+    #[command(flatten)]
+    search_jobs: SearchJobOptions,
+    #[command(flatten)]
+    jobs: JobOptions,
     #[command(flatten)]
     execution: ExecutionOptions,
 }
@@ -75,6 +89,10 @@ struct SearchOptions {
     /// Number of trials per round (B).
     #[arg(long, value_name = "B", value_parser = count)]
     trials: Option<NonZeroUsize>,
+    /// Number of trials per batch (Q), whose candidates are proposed together and scored at the same time by
+    /// up to Q jobs; 1: each is proposed from all trials before it, as published.
+    #[arg(long, value_name = "Q", value_parser = count)]
+    batch_proposals: Option<NonZeroUsize>,
     /// Number of best candidates per round whose sub-policies enter the policy (N).
     #[arg(long, value_name = "N", value_parser = count)]
     top_n: Option<NonZeroUsize>,
@@ -227,7 +245,8 @@ impl Search {
     pub(crate) fn run(self) -> Result<()> {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
-        self.execution.execute(config, &self.run.out, known, text)
+        let task = self.search_jobs.task(self.jobs.task());
+        (self.execution).execute(config, &self.run.out, known, task, text)
     }
 
     /// Rejects options of parts that the search does not have.
@@ -433,6 +452,7 @@ impl SearchOptions {
         set(&mut search.ops, self.ops.clone());
         set(&mut search.rounds, self.rounds);
         set(&mut search.trials, self.trials);
+        set(&mut search.batch_proposals, self.batch_proposals);
         set(&mut search.top_n, self.top_n);
         set(&mut search.sub_policies, self.sub_policies);
         set(&mut search.ops_per_sub_policy, self.ops_per_sub_policy);
@@ -453,6 +473,7 @@ impl SearchOptions {
             folds,
             rounds,
             trials,
+            batch_proposals,
             top_n,
             finalists,
             sub_policies,
@@ -475,6 +496,7 @@ impl SearchOptions {
             ("--folds", folds.is_some()),
             ("--rounds", rounds.is_some()),
             ("--trials", trials.is_some()),
+            ("--batch-proposals", batch_proposals.is_some()),
             ("--top-n", top_n.is_some()),
             ("--finalists", finalists.is_some()),
             ("--sub-policies", sub_policies.is_some()),

@@ -7,6 +7,7 @@ use faa_search::config::{Augmentation, FinalTrainings, Preset, RandomPolicy, Run
 use faa_search::summary::Summary;
 
 use super::execution::{ExecutionOptions, results};
+use super::jobs::{JOBS, JobOptions};
 use super::training::{DATA_SETS, RunOptions, described, plugin_ops};
 use super::{Usage, find_policy};
 use crate::arguments::{count, one_of};
@@ -17,6 +18,8 @@ use crate::plugins::KnownOps;
 #[command(after_help = format!("\
 The test error is measured after the last epoch. To continue interrupted trainings where they
 stopped, run the same command again.
+
+{JOBS}
 
 {DATA_SETS}
 
@@ -43,6 +46,8 @@ pub(crate) struct Train {
     #[command(flatten)]
     run: RunOptions,
     #[command(flatten)]
+    jobs: JobOptions,
+    #[command(flatten)]
     execution: ExecutionOptions,
 }
 
@@ -51,7 +56,8 @@ impl Train {
         let known = self.execution.plugins.known_ops()?;
         let config = self.config(&known)?;
         let text = |it: &Summary| format!("{}\n", results(it).trim_end());
-        self.execution.execute(config, &self.run.out, known, text)
+        let task = self.jobs.task();
+        (self.execution).execute(config, &self.run.out, known, task, text)
     }
 
     fn config(&self, known: &KnownOps) -> Result<RunConfig> {

@@ -128,6 +128,7 @@ impl SearchConfig {
             ops: SEARCHED_OPS.map(str::to_owned).to_vec(),
             rounds: count(rounds),
             trials: count(trials),
+            batch_proposals: NonZeroUsize::MIN,
             top_n: count(top_n),
             finalists,
             sub_policies: count(5),

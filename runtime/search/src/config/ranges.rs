@@ -55,6 +55,7 @@ pub(super) fn check(run: &RunConfig) -> Result<(), ConfigError> {
         }
         in_range("--rounds", it.rounds, 1.0..=1e3)?;
         in_range("--trials", it.trials, 1.0..=1e6)?;
+        in_range("--batch-proposals", it.batch_proposals, 1.0..=1e6)?;
         in_range("--top-n", it.top_n, 1.0..=1e6)?;
         in_range("--finalists", it.finalists, 0.0..=100.0)?;
         in_range("--sub-policies", it.sub_policies, 1.0..=1e3)?;

@@ -26,7 +26,7 @@ pub enum FileErrorKind {
     Damaged,
     /// A file is larger than [`MAX_BYTES`].
     TooLarge,
-    /// A different process uses the run directory.
+    /// A different process uses the run directory, or a job of it.
     InUse,
     /// The run directory belongs to a different command, configuration or data set.
     DifferentRun,

@@ -3,7 +3,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use faa_system::{
-    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, with_checksum, write_whole,
+    PARTIAL_PREFIX, has_checksum, open_regular, open_to_append, sync_name, with_checksum,
+    write_new, write_whole,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,6 +61,57 @@ impl Files {
         self.write(path, with_checksum(&json).as_bytes())
     }
 
+    /// As [`write_json`](Self::write_json), if there is no such file yet. Of several processes that create it at
+    /// the same time, one does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub(crate) fn create_json(&self, path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+        let json = serde_json::to_string_pretty(value).expect("our types can be written as JSON");
+        let content = with_checksum(&json);
+        let half = path.with_file_name(format!("{PARTIAL_PREFIX}cut"));
+        let tear = || fs::write(half, &content[..content.len() / 2]);
+        let create = || {
+            self.fault.pass(tear)?;
+            match write_new(path, content.as_bytes()) {
+                Ok(()) => {
+                    File::open(path)?.sync_all()?;
+                    sync_name(path);
+                    Ok(())
+                }
+                Err(_) if path.exists() => Ok(()),
+                // Not every file system can create a whole file under a name that must be free.
+                Err(error) if cannot_create(&error) => write_whole(path, content.as_bytes()),
+                Err(error) => Err(error),
+            }
+        };
+        create().map_err(FileError::io("write", path))
+    }
+
+    /// Copies a file, if there is one; it appears as a whole. Two processes do not copy to one folder.
+    ///
+    /// # Errors
+    ///
+    /// [`FileErrorKind::Io`](super::FileErrorKind::Io).
+    pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let mut source = match open(from, File::options().read(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            source => source.map_err(FileError::io("read", from))?,
+        };
+        let partial = to.with_file_name(format!("{PARTIAL_PREFIX}copy"));
+        let mut copy = || {
+            self.fault.pass(|| fs::write(&partial, "half a file"))?;
+            let mut file = File::create(&partial)?;
+            io::copy(&mut source, &mut file)?;
+            file.sync_all()?;
+            fs::rename(&partial, to)?;
+            sync_name(to);
+            Ok(())
+        };
+        copy().map_err(FileError::io("write", to))
+    }
+
     /// Removes a file, if there is one.
     ///
     /// # Errors
@@ -87,6 +139,12 @@ impl Files {
         };
         append().map_err(FileError::io("append to", path))
     }
+}
+
+/// Whether the reason may be that the file system has no hard links.
+fn cannot_create(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Reads a JSON file that a run has written; `None` if it does not exist.

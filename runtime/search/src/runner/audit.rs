@@ -2,39 +2,17 @@
 
 use std::time::Instant;
 
-use faa_op::OpSet;
-use faa_policy::Policy;
-
 use super::error::{RunError, failed};
-use super::policy;
-use super::workers::{Worker, Workers};
-use crate::audit::{
-    Audit, Point, analyse, augmentation_seed, policy_at, sampler, without_base_augmentation,
-};
+use super::workers::Worker;
+use crate::audit::{Point, analyse, augmentation_seed, policy_at, without_base_augmentation};
 use crate::backend::{Images, NetworkFiles, ScoringTask, TrainTask};
-use crate::config::{AuditConfig, CommonConfig, RunConfig, TrainingConfig};
+use crate::config::{AuditConfig, CommonConfig, TrainingConfig};
 use crate::event::Event;
 use crate::files::{FileError, FileErrorKind, Log};
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{Outcome, Prediction};
 use crate::seeds::{Purpose, derive};
-
-/// Audits ops, and makes a policy of those that are safe; `None` if the training of the network has
-/// diverged.
-pub(super) fn safe_policy<B: NetworkFiles>(
-    config: &RunConfig,
-    stage: AuditStage<'_>,
-    ops: &OpSet,
-    workers: &Workers<'_>,
-    backends: &mut [B],
-) -> Result<Option<Policy>, RunError> {
-    let mut audits = workers.run_parallel(backends, [stage], |worker, stage| stage.run(worker))?;
-    match audits.swap_remove(0) {
-        Outcome::Done(audit) => Ok(Some(policy::audited(config, sampler(&audit, ops)))),
-        Outcome::Diverged(_) => Ok(None),
-    }
-}
 
 /// An audit of ops.
 #[derive(Clone, Copy)]
@@ -52,17 +30,45 @@ impl AuditStage<'_> {
     pub(super) fn run<B: NetworkFiles>(
         &self,
         worker: &mut Worker<'_, '_, B>,
-    ) -> Result<Outcome<Audit>, RunError> {
-        let files = worker.directory().create_training(TrainingId::Audit)?;
+    ) -> Result<(), RunError> {
+        let id = TrainingId::Audit;
+        let (files, file) = (
+            worker.directory().training(id),
+            worker.directory().audit_file(),
+        );
+        if files.has_diverged() {
+            return worker.recorded(id, None).map(drop);
+        }
+        let classes = worker.backend.dataset().classes;
+        let points = self.recorded(&files)?;
+        if points.len() == self.audit.points().count() && file.exists() {
+            worker.check_inputs(id, None)?;
+            let audit = analyse(self.audit, &points, &classes);
+            worker.report(Event::AuditDone(Box::new(audit)));
+            return Ok(());
+        }
+        let job = worker.begin(id, None)?;
+        if let Some(points) = self.measured(worker, &files)? {
+            let audit = analyse(self.audit, &points, &classes);
+            worker.files().write_json(&file, &audit)?;
+            worker.report(Event::AuditDone(Box::new(audit)));
+        }
+        Ok(job.end()?)
+    }
+
+    /// All points; `None` if the training of the network has diverged.
+    fn measured<B: NetworkFiles>(
+        &self,
+        worker: &mut Worker<'_, '_, B>,
+        files: &TrainingFiles,
+    ) -> Result<Option<Vec<Point>>, RunError> {
         let log = files.points();
-        let mut points = log.read()?;
-        self.check_recorded(&log, &points)?;
+        let mut points = self.recorded(files)?;
         let planned = self.audit.points().count();
         if points.len() < planned {
             // Otherwise the network is not needed any more, and may be gone.
-            let network = match self.network(worker, &files)? {
-                Outcome::Done(network) => network,
-                Outcome::Diverged(divergence) => return Ok(Outcome::Diverged(divergence)),
+            let Outcome::Done(network) = self.network(worker, files)? else {
+                return Ok(None);
             };
             worker.report(Event::AuditStarted {
                 points: planned,
@@ -70,11 +76,7 @@ impl AuditStage<'_> {
             });
             self.measure(worker, &network, &log, &mut points)?;
         }
-        let audit = analyse(self.audit, &points, &worker.backend.dataset().classes);
-        let file = worker.directory().audit_file();
-        worker.files().write_json(&file, &audit)?;
-        worker.report(Event::AuditDone(Box::new(audit.clone())));
-        Ok(Outcome::Done(audit))
+        Ok(Some(points))
     }
 
     /// The network that was given, or else is trained here.
@@ -174,10 +176,12 @@ impl AuditStage<'_> {
         predictions.map_err(failed(&stage))
     }
 
-    /// Checks that the recorded points are the first points of this audit.
-    fn check_recorded(&self, log: &Log<Point>, recorded: &[Point]) -> Result<(), FileError> {
+    /// The recorded points, which must be the first points of this audit.
+    fn recorded(&self, files: &TrainingFiles) -> Result<Vec<Point>, FileError> {
+        let log = files.points();
+        let recorded = log.read()?;
         let mut planned = self.audit.points();
-        for (line, point) in (1..).zip(recorded) {
+        for (line, point) in (1..).zip(&recorded) {
             let expected = planned.next();
             if !expected.is_some_and(|(op, value)| (&op.op, value) == (&point.op, point.value)) {
                 let message = format!(
@@ -188,6 +192,6 @@ impl AuditStage<'_> {
                 return Err(FileError::new(FileErrorKind::Damaged, message));
             }
         }
-        Ok(())
+        Ok(recorded)
     }
 }

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use crate::backend::{BackendError, BackendErrorKind};
 use crate::error::ConfigError;
-use crate::files::FileError;
+use crate::files::{FileError, FileErrorKind};
 
 /// A run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,10 @@ pub enum RunErrorKind {
     Config,
     /// A file of the run could not be read or written, or does not belong to this run.
     File,
+    /// A different process works on a job of the run.
+    InUse,
+    /// Jobs that this one needs are not done.
+    NotReady,
     /// Losses became infinite or NaN, and no network is left to continue with.
     Diverged,
     /// Training or scoring failed.
@@ -68,7 +72,10 @@ impl From<ConfigError> for RunError {
 impl From<FileError> for RunError {
     fn from(error: FileError) -> Self {
         Self {
-            kind: RunErrorKind::File,
+            kind: match error.kind() {
+                FileErrorKind::InUse => RunErrorKind::InUse,
+                _ => RunErrorKind::File,
+            },
             message: error.to_string(),
             source: error.source.map(Into::into),
         }

@@ -7,7 +7,7 @@ use faa_policy::Policy;
 use super::error::RunError;
 use super::workers::{Worker, Workers};
 use crate::backend::{Images, NetworkFiles, TrainTask};
-use crate::config::{Augmentation, FinalTrainings, RunConfig, TrainingConfig};
+use crate::config::{Augmentation, RunConfig, TrainingConfig};
 use crate::layout::TrainingId;
 use crate::results::{Evaluation, Outcome};
 use crate::seeds::{Purpose, derive};
@@ -19,30 +19,20 @@ pub(super) struct Trainer<'a> {
     pub(super) config: &'a RunConfig,
     /// The number of images in the training split.
     pub(super) images: usize,
-    /// The number of seeds per augmentation.
-    pub(super) seeds: NonZeroUsize,
     /// The policy of [`Augmentation::Policy`].
     pub(super) policy: Option<&'a Policy>,
-}
-
-/// Every augmentation with every seed, starting with all augmentations of the first seed.
-pub(super) fn all_trainings(
-    config: &FinalTrainings,
-    seeds: NonZeroUsize,
-) -> impl Iterator<Item = (Augmentation, usize)> {
-    let augmentations = || config.augmentations.iter();
-    (0..seeds.get()).flat_map(move |seed| augmentations().map(move |it| (*it, seed)))
 }
 
 impl Trainer<'_> {
     /// Does all trainings that are not yet recorded.
     pub(super) fn train<B: NetworkFiles>(
         &self,
+        seeds: NonZeroUsize,
         workers: &Workers<'_>,
         backends: &mut [B],
     ) -> Result<Vec<FinalResult>, RunError> {
         let config = &self.config.final_trainings;
-        let all: Vec<_> = all_trainings(config, self.seeds).collect();
+        let all: Vec<_> = config.trainings(seeds).collect();
         let outcomes =
             workers.run_parallel(backends, all.iter(), |worker, (augmentation, seed)| {
                 self.train_one(worker, *augmentation, *seed)
@@ -62,7 +52,7 @@ impl Trainer<'_> {
     }
 
     /// Does one training, and evaluates its network on the test split.
-    fn train_one<B: NetworkFiles>(
+    pub(super) fn train_one<B: NetworkFiles>(
         &self,
         worker: &mut Worker<'_, '_, B>,
         augmentation: Augmentation,

@@ -4,12 +4,11 @@ use std::num::NonZeroUsize;
 
 use super::error::{RunError, failed};
 use super::estimate::{Speeds, Work};
-use super::final_trainings::all_trainings;
 use super::measure::{rates_of, rates_while_faster};
 use crate::backend::{Backend, BackendError, StopFlag};
 use crate::config::{AuditConfig, RunConfig, RungPhase, SEEDS, SearchConfig, TrainingConfig};
 use crate::directory::RunDirectory;
-use crate::environment::Environment;
+use crate::environment::{Environment, Resources};
 use crate::event::Plan;
 use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
@@ -32,6 +31,8 @@ pub(super) struct Planner<'a> {
     pub(super) environment: Option<&'a Environment>,
     /// Whether the number of backends that will work is still to be chosen.
     pub(super) chooses_jobs: bool,
+    /// The only job that is planned; `None` for the whole run.
+    pub(super) job: Option<TrainingId>,
 }
 
 impl Planner<'_> {
@@ -78,7 +79,7 @@ impl Planner<'_> {
             let fastest = measured.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
             fastest.filter(|_| self.chooses_jobs).unwrap_or(all)
         };
-        if known.is_none() && !remaining.final_trainings.is_empty() {
+        if known.is_none() && self.job.is_none() && !remaining.final_trainings.is_empty() {
             // All of them count, whatever is recorded, with as many jobs as would do them.
             let all = vec![self.final_training(); remaining.final_trainings.len()];
             let choice = SeedCount::choose(speeds.seconds(&all, fastest(&remaining)));
@@ -92,6 +93,14 @@ impl Planner<'_> {
         let trials = search.map_or(0, |it| it.rounds.get() * it.trials.get());
         let rescorings = search.map_or(0, all_rescorings);
         let rungs = config.rung_phases();
+        let counts = |wanted: fn(TrainingId) -> bool, all: usize| match self.job {
+            Some(job) => usize::from(wanted(job)),
+            None => all,
+        };
+        let folds = counts(|it| matches!(it, TrainingId::Fold(_)), self.folds.len());
+        let audits = counts(|it| it == TrainingId::Audit, 1);
+        let rung_trainings = rungs.iter().map(RungPhase::trainings).sum();
+        let is_short = |it| matches!(it, TrainingId::Halving { .. });
         let dataset = backends[0].dataset();
         let plan = Plan {
             run: self.directory.path().to_owned(),
@@ -99,11 +108,11 @@ impl Planner<'_> {
             images: dataset.images,
             size: dataset.size,
             classes: dataset.classes.len(),
-            folds: self.folds.len(),
-            trials: self.folds.len().saturating_mul(trials),
-            rescorings: self.folds.len().saturating_mul(rescorings),
-            points: config.audit.as_ref().map_or(0, |it| it.points().count()),
-            rung_trainings: rungs.iter().map(RungPhase::trainings).sum(),
+            folds,
+            trials: folds.saturating_mul(trials),
+            rescorings: folds.saturating_mul(rescorings),
+            points: audits * config.audit.as_ref().map_or(0, |it| it.points().count()),
+            rung_trainings: counts(is_short, rung_trainings),
             final_trainings: remaining.final_trainings.len(),
             seed_count,
             images_to_train: remaining.train,
@@ -118,6 +127,9 @@ impl Planner<'_> {
 
     fn remaining(&self, seeds: NonZeroUsize) -> Result<RemainingWork, RunError> {
         let (config, directory) = (self.config, self.directory);
+        if let Some(job) = self.job {
+            return self.remaining_of(job);
+        }
         let mut remaining = RemainingWork::of(config, self.folds, self.images, directory, seeds)?;
         if let Some((fold, audit)) = self.audit.zip(config.audit.as_ref()) {
             let files = directory.training(TrainingId::Audit);
@@ -125,6 +137,39 @@ impl Planner<'_> {
         }
         if let Some(fold) = self.halving {
             remaining.add_rungs(config, fold, directory)?;
+        }
+        Ok(remaining)
+    }
+
+    /// The work of one job.
+    fn remaining_of(&self, job: TrainingId) -> Result<RemainingWork, RunError> {
+        let (config, mut remaining) = (self.config, RemainingWork::default());
+        let (training, files) = (&config.common.training, self.directory.training(job));
+        let is_done = files.is_evaluated();
+        match job {
+            TrainingId::Audit => {
+                if let Some((fold, audit)) = self.audit.zip(config.audit.as_ref()) {
+                    remaining.add_audit(&files, fold, audit, training)?;
+                }
+            }
+            TrainingId::Fold(number) => {
+                let work = remaining.add_fold(config, &self.folds[number], &files)?;
+                remaining.add_folds(vec![work], config.search.as_ref());
+            }
+            TrainingId::Halving { rung, .. } => {
+                let epochs = config
+                    .halving
+                    .as_ref()
+                    .map_or(0, |it| it.epochs_in(rung).get());
+                let images = self.halving.map_or(0, |fold| fold.train.len());
+                let left = remaining.add_training(&files, training, images, epochs, is_done)?;
+                remaining.phases.push(vec![Work::training(left)]);
+            }
+            TrainingId::Final { .. } => {
+                let (images, epochs) = (self.images, config.final_epochs().get());
+                let left = remaining.add_training(&files, training, images, epochs, is_done)?;
+                remaining.final_trainings.push(Work::training(left));
+            }
         }
         Ok(remaining)
     }
@@ -144,7 +189,13 @@ impl Planner<'_> {
         if self.chooses_jobs {
             return Ok(false);
         }
-        let recorded = self.directory.environment().read()?;
+        let recorded = match self.job {
+            None => self.directory.environment().read()?,
+            Some(job) => {
+                let attempts = self.directory.training(job).attempts().read()?;
+                attempts.into_iter().map(|it| it.environment).collect()
+            }
+        };
         let is_same = |current| (recorded.iter()).all(|it| it.is_same_hardware(current));
         Ok(self.environment.is_none_or(is_same))
     }
@@ -200,23 +251,10 @@ impl RemainingWork {
         let mut folds_left = Vec::new();
         for (number, fold) in folds.iter().enumerate() {
             let files = directory.training(TrainingId::Fold(number));
-            let epochs = config.common.training.epochs.get();
-            let (images, is_done) = (fold.train.len(), files.is_trained());
-            let train = remaining.add_training(&files, training, images, epochs, is_done)?;
-            let mut classify = 0;
-            if let Some(search) = &config.search
-                && !files.diverged().exists()
-            {
-                let images = fold.validation.len().saturating_mul(search.draws.get());
-                classify = remaining.add_scorings(search, &files, images)?;
-            }
-            folds_left.push(Work {
-                train: train as f64,
-                classify: classify as f64,
-            });
+            folds_left.push(remaining.add_fold(config, fold, &files)?);
         }
-        remaining.phases.push(folds_left);
-        for (augmentation, seed) in all_trainings(&config.final_trainings, seeds) {
+        remaining.add_folds(folds_left, config.search.as_ref());
+        for (augmentation, seed) in config.final_trainings.trainings(seeds) {
             let id = TrainingId::Final { augmentation, seed };
             let epochs = config.final_epochs().get();
             let files = directory.training(id);
@@ -225,6 +263,56 @@ impl RemainingWork {
             remaining.final_trainings.push(Work::training(train));
         }
         Ok(remaining)
+    }
+
+    /// Adds a fold, and returns what remains of it.
+    fn add_fold(
+        &mut self,
+        config: &RunConfig,
+        fold: &Fold,
+        files: &TrainingFiles,
+    ) -> Result<Work, RunError> {
+        let training = &config.common.training;
+        let mut classify = 0;
+        if let Some(search) = &config.search
+            && !files.diverged().exists()
+        {
+            let images = fold.validation.len().saturating_mul(search.draws.get());
+            classify = self.add_scorings(search, files, images)?;
+        }
+        // The network is needed for as long as candidates are scored.
+        let is_done = files.is_trained() || (classify == 0 && files.is_evaluated());
+        let (images, epochs) = (fold.train.len(), training.epochs.get());
+        let train = self.add_training(files, training, images, epochs, is_done)?;
+        Ok(Work {
+            train: train as f64,
+            classify: classify as f64,
+        })
+    }
+
+    /// Adds the phase of all folds. With batches, as if all networks were trained before any candidate is
+    /// scored: then a fold's candidates are shared by more workers than its training.
+    fn add_folds(&mut self, folds: Vec<Work>, search: Option<&SearchConfig>) {
+        let batch = search
+            .map_or(1, SearchConfig::batch_size)
+            .min(Resources::MAX_JOBS);
+        if batch == 1 {
+            self.phases.push(folds);
+            return;
+        }
+        let part = |work: &Work| Work {
+            train: 0.0,
+            classify: work.classify / batch as f64,
+        };
+        let parts = folds.iter().map(part);
+        let scorings = parts.flat_map(|part| std::iter::repeat_n(part, batch));
+        let scorings = scorings.collect();
+        let trainings = folds.into_iter().map(|work| Work {
+            classify: 0.0,
+            ..work
+        });
+        self.phases.push(trainings.collect());
+        self.phases.push(scorings);
     }
 
     /// Adds a training, and returns the number of images that remain of it.

@@ -1,75 +1,51 @@
 //! A round on one fold: its trials, and the second scoring of some of their candidates.
 
 use std::fmt;
-use std::time::Instant;
 
-use faa_policy::{Policy, SubPolicy};
-
-use super::error::{RunError, failed};
+use super::error::RunError;
+use super::scoring::{FoldContext, Scoring, SharedScorings};
 use super::workers::Worker;
-use crate::backend::{NetworkFiles, ScoringTask};
-use crate::config::{CommonConfig, SearchConfig, TrialDraws};
+use crate::backend::NetworkFiles;
+use crate::config::TrialDraws;
 use crate::event::Event;
-use crate::files::{FileError, Log};
-use crate::folds::Fold;
-use crate::results::Score;
+use crate::files::Log;
+use crate::records::check_rescoring;
 use crate::sampler::Sampler;
 use crate::seeds::{Purpose, derive};
 use crate::selection::RoundResults;
 use crate::space::Space;
 use crate::trial::{Rescoring, Trial};
 
-/// What a search works on in one fold.
-#[derive(Clone, Copy)]
-pub(super) struct FoldContext<'a> {
-    pub(super) common: &'a CommonConfig,
-    pub(super) search: &'a SearchConfig,
-    pub(super) number: usize,
-    pub(super) fold: &'a Fold,
-}
-
-impl FoldContext<'_> {
-    /// The number of images that are classified to score a candidate, counting every draw.
-    fn images_per_scoring(&self) -> usize {
-        self.fold.validation.len() * self.search.draws.get()
-    }
-}
-
 /// A round on one fold.
 pub(super) struct Round<'a> {
     fold: FoldContext<'a>,
     number: usize,
     space: Space,
+    scorings: &'a SharedScorings<'a>,
+    /// Has observed the trials of all batches that are complete.
     sampler: Sampler,
     /// The trials so far.
     trials: Vec<Trial>,
-    /// The second scorings so far.
-    rescorings: Vec<Rescoring>,
 }
 
 impl<'a> Round<'a> {
     /// A round with these recorded trials.
-    pub(super) fn new(fold: FoldContext<'a>, number: usize, trials: Vec<Trial>) -> Self {
+    pub(super) fn new(
+        fold: FoldContext<'a>,
+        number: usize,
+        scorings: &'a SharedScorings<'a>,
+        trials: Vec<Trial>,
+    ) -> Self {
         let space = Space::new(fold.search);
-        let mut sampler = Sampler::new(&space.dimensions(), &fold.search.sampler);
-        for trial in &trials {
-            let point = space.point(&trial.candidate);
-            let point = point.expect("recorded trials were checked");
-            observe(&mut sampler, &point, trial);
-        }
+        let sampler = Sampler::new(&space.dimensions(), &fold.search.sampler);
         Self {
             fold,
             number,
             space,
+            scorings,
             sampler,
             trials,
-            rescorings: Vec::new(),
         }
-    }
-
-    /// The results so far.
-    pub(super) fn results(&self) -> RoundResults<'_> {
-        RoundResults::new(&self.trials, &self.rescorings)
     }
 
     /// Runs the trials that are not yet recorded.
@@ -86,21 +62,70 @@ impl<'a> Round<'a> {
             trials: count,
             resumed: self.trials.len(),
         });
-        let rewards = self.trials.iter().map(|trial| trial.reward);
-        let mut best = rewards.fold(f64::NEG_INFINITY, f64::max);
-        for number in self.trials.len()..count {
-            let trial = self.run_trial(worker, network, log, number)?;
-            best = best.max(trial.reward);
-            worker.report(Event::TrialDone {
-                fold: fold.number,
-                round,
-                trial: number,
-                reward: trial.reward,
-                best,
-                images: fold.images_per_scoring(),
-                seconds: trial.seconds,
+        for first in (0..count).step_by(fold.search.batch_proposals.get()) {
+            self.run_batch(worker, network, log, first)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the trials of a batch that are not yet recorded. All candidates are proposed before the first of
+    /// them is scored, from the trials of the batches before.
+    fn run_batch<B: NetworkFiles>(
+        &mut self,
+        worker: &mut Worker<'_, '_, B>,
+        network: &B::Network,
+        log: &Log<Trial>,
+        first: usize,
+    ) -> Result<(), RunError> {
+        let (fold, search) = (self.fold, self.fold.search);
+        let end = (first + search.batch_proposals.get()).min(search.trials.get());
+        if self.trials.len() < end {
+            let seed = |trial| self.seed(Purpose::Sampler, Some(trial as u64));
+            let seeds: Vec<u64> = (first..end).map(seed).collect();
+            let points = self.sampler.propose_batch(&seeds);
+            let missing = (first..end).zip(points).skip(self.trials.len() - first);
+            let scorings = missing.map(|(trial, point)| Scoring {
+                fold,
+                candidate: self.space.candidate(&point),
+                seed: match search.trial_draws {
+                    TrialDraws::Fresh => self.seed(Purpose::Trial, Some(trial as u64)),
+                    TrialDraws::Common => self.seed(Purpose::Round, None),
+                },
+                stage: format!("trial {trial} of {self}"),
             });
-            self.trials.push(trial);
+            let (scorings, shared, round) = (scorings.collect(), self.scorings, self.number);
+            let trials = &mut self.trials;
+            let rewards = trials.iter().map(|trial| trial.reward);
+            let mut best = rewards.fold(f64::NEG_INFINITY, f64::max);
+            shared.score_all(worker, network, scorings, |worker, scored| {
+                let trial = Trial {
+                    round,
+                    trial: trials.len(),
+                    reward: scored.score.reward(search.reward),
+                    score: scored.score,
+                    seconds: scored.seconds,
+                    candidate: scored.candidate,
+                };
+                log.append(worker.files(), &trial)?;
+                best = best.max(trial.reward);
+                worker.report(Event::TrialDone {
+                    fold: fold.number,
+                    round,
+                    trial: trial.trial,
+                    reward: trial.reward,
+                    best,
+                    images: fold.images_per_scoring(),
+                    seconds: trial.seconds,
+                });
+                trials.push(trial);
+                Ok(())
+            })?;
+        }
+        for trial in &self.trials[first..end] {
+            let point = self.space.point(&trial.candidate);
+            let point = point.expect("recorded trials were checked");
+            let observed = self.sampler.observe(&point, -trial.reward);
+            observed.expect("the point is in the space, and the reward is a finite number");
         }
         Ok(())
     }
@@ -108,131 +133,56 @@ impl<'a> Round<'a> {
     /// Scores candidates again, all with the same fresh draws. `recorded` are the second scorings in the
     /// log that are not part of earlier rounds.
     pub(super) fn rescore<B: NetworkFiles>(
-        &mut self,
+        &self,
         worker: &mut Worker<'_, '_, B>,
         network: &B::Network,
         log: &Log<Rescoring>,
         recorded: &mut impl Iterator<Item = (usize, Rescoring)>,
     ) -> Result<(), RunError> {
-        let to_rescore = self.results().to_rescore(self.fold.search);
+        let to_rescore = RoundResults::new(&self.trials, &[]).to_rescore(self.fold.search);
         let candidates = to_rescore.len();
+        let mut missing = Vec::new();
         for number in to_rescore {
-            let trial = &self.trials[number];
-            let rescoring = match recorded.next() {
+            match recorded.next() {
                 Some((line, recorded)) => {
-                    let expected = (self.number, number, trial.reward);
-                    let found = (recorded.round, recorded.trial, recorded.first);
-                    if expected != found {
-                        let words = |(round, trial, reward)| {
-                            format!("trial {round}.{trial} with the reward {reward}")
-                        };
-                        let (expected, found) = (words(expected), words(found));
-                        let path = log.path();
-                        let error = FileError::different_trial(path, line, &expected, &found);
-                        return Err(error.into());
-                    }
-                    recorded
+                    check_rescoring(log, line, &self.trials[number], &recorded)?;
                 }
-                None => {
-                    let rescoring = self.run_rescoring(worker, network, trial)?;
-                    log.append(worker.files(), &rescoring)?;
-                    worker.report(Event::TrialRescored {
-                        fold: self.fold.number,
-                        round: self.number,
-                        trial: number,
-                        first: trial.reward,
-                        reward: rescoring.reward,
-                        done: self.rescorings.len() + 1,
-                        candidates,
-                        images: self.fold.images_per_scoring(),
-                        seconds: rescoring.seconds,
-                    });
-                    rescoring
-                }
+                None => missing.push(number),
+            }
+        }
+        let scorings = missing.iter().map(|&number| Scoring {
+            fold: self.fold,
+            candidate: self.trials[number].candidate.clone(),
+            seed: self.seed(Purpose::Rescoring, None),
+            stage: format!("the second scoring of trial {number} of {self}"),
+        });
+        let (scorings, recorded) = (scorings.collect(), candidates - missing.len());
+        let (fold, round, shared) = (self.fold, self.number, self.scorings);
+        let mut numbered = (recorded + 1..).zip(&missing);
+        shared.score_all(worker, network, scorings, |worker, scored| {
+            let (done, &number) = numbered.next().expect("there is one per score");
+            let rescoring = Rescoring {
+                round,
+                trial: number,
+                first: self.trials[number].reward,
+                reward: scored.score.reward(fold.search.reward),
+                score: scored.score,
+                seconds: scored.seconds,
             };
-            self.rescorings.push(rescoring);
-        }
-        Ok(())
-    }
-
-    /// Proposes a candidate, has it scored, and records the trial.
-    fn run_trial<B: NetworkFiles>(
-        &mut self,
-        worker: &mut Worker<'_, '_, B>,
-        network: &B::Network,
-        log: &Log<Trial>,
-        number: usize,
-    ) -> Result<Trial, RunError> {
-        let stage = format!("trial {number} of {self}");
-        worker.stop().check().map_err(failed(&stage))?;
-        let number_of_trial = Some(number as u64);
-        let point = (self.sampler).propose(self.seed(Purpose::Sampler, number_of_trial));
-        let candidate = self.space.candidate(&point);
-        let seed = match self.fold.search.trial_draws {
-            TrialDraws::Fresh => self.seed(Purpose::Trial, number_of_trial),
-            TrialDraws::Common => self.seed(Purpose::Round, None),
-        };
-        let (score, seconds) = self.score(worker, network, &candidate, seed, &stage)?;
-        let trial = Trial {
-            round: self.number,
-            trial: number,
-            reward: score.reward(self.fold.search.reward),
-            score,
-            seconds,
-            candidate,
-        };
-        log.append(worker.files(), &trial)?;
-        observe(&mut self.sampler, &point, &trial);
-        Ok(trial)
-    }
-
-    fn run_rescoring<B: NetworkFiles>(
-        &self,
-        worker: &mut Worker<'_, '_, B>,
-        network: &B::Network,
-        trial: &Trial,
-    ) -> Result<Rescoring, RunError> {
-        let stage = format!("the second scoring of trial {} of {self}", trial.trial);
-        worker.stop().check().map_err(failed(&stage))?;
-        let seed = self.seed(Purpose::Rescoring, None);
-        let (score, seconds) = self.score(worker, network, &trial.candidate, seed, &stage)?;
-        Ok(Rescoring {
-            round: self.number,
-            trial: trial.trial,
-            first: trial.reward,
-            reward: score.reward(self.fold.search.reward),
-            score,
-            seconds,
+            log.append(worker.files(), &rescoring)?;
+            worker.report(Event::TrialRescored {
+                fold: fold.number,
+                round,
+                trial: number,
+                first: rescoring.first,
+                reward: rescoring.reward,
+                done,
+                candidates,
+                images: fold.images_per_scoring(),
+                seconds: rescoring.seconds,
+            });
+            Ok(())
         })
-    }
-
-    /// Has a candidate scored, which takes the returned number of seconds.
-    fn score<B: NetworkFiles>(
-        &self,
-        worker: &mut Worker<'_, '_, B>,
-        network: &B::Network,
-        candidate: &[SubPolicy],
-        seed: u64,
-        stage: &str,
-    ) -> Result<(Score, f64), RunError> {
-        let candidate = Policy::of_sub_policies("candidate", candidate.to_vec());
-        let task = ScoringTask {
-            images: &self.fold.fold.validation,
-            training: &self.fold.common.training,
-            candidate: &candidate,
-            draws: self.fold.search.draws.get(),
-            seed,
-        };
-        let started = Instant::now();
-        let stop = worker.stop();
-        let score = worker.backend.score(network, &task, stop);
-        let score = score.map_err(failed(stage))?;
-        // JSON cannot represent infinity and NaN, and the search could not be resumed from them.
-        let mut values = [score.any, score.mean, score.loss].into_iter();
-        match values.all(f64::is_finite) {
-            true => Ok((score, started.elapsed().as_secs_f64())),
-            false => Err(RunError::not_finite(stage)),
-        }
     }
 
     /// A seed for this round, or for one of its trials.
@@ -247,9 +197,4 @@ impl fmt::Display for Round<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "round {} on fold {}", self.number, self.fold.number)
     }
-}
-
-fn observe(sampler: &mut Sampler, point: &[f64], trial: &Trial) {
-    let observed = sampler.observe(point, -trial.reward);
-    observed.expect("the point is in the space, and the reward is a finite number");
 }

@@ -1,5 +1,7 @@
 //! One training, from initial weights or a checkpoint to a network in a file.
 
+use faa_policy::Policy;
+
 use super::error::{RunError, failed};
 use super::workers::Worker;
 use crate::backend::{BackendErrorKind, Images, NetworkFiles, TrainTask};
@@ -9,8 +11,8 @@ use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{Divergence, Evaluation, Outcome};
 
 impl<B: NetworkFiles> Worker<'_, '_, B> {
-    /// Trains and evaluates a network. Continues an interrupted training, and loads a network that is
-    /// already trained.
+    /// Trains and evaluates a network, as a part of a job that was begun. Continues an interrupted training,
+    /// and loads a network that is already trained.
     ///
     /// A training whose loss is infinite or NaN is not repeated, since the same seed would diverge again.
     pub(super) fn train(
@@ -19,7 +21,7 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         task: &TrainTask<'_>,
         images: Images<'_>,
     ) -> Result<Outcome<(B::Network, Evaluation)>, RunError> {
-        let files = self.directory().create_training(id)?;
+        let files = self.directory().training(id);
         if let Some(divergence) = read_json::<Divergence>(&files.diverged())? {
             return self.diverged(id, &files, divergence);
         }
@@ -50,27 +52,21 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         Ok(Outcome::Done((network, evaluation)))
     }
 
-    /// As [`train`](Self::train), for a network of which only the evaluation is needed afterwards. If that
-    /// is recorded, the network may be gone.
+    /// The job of training and evaluating a network that is not needed afterwards. If its evaluation is
+    /// recorded, the network may be gone.
     pub(super) fn train_and_evaluate(
         &mut self,
         id: TrainingId,
         task: &TrainTask<'_>,
         images: Images<'_>,
     ) -> Result<Outcome<Evaluation>, RunError> {
-        let files = self.directory().create_training(id)?;
-        if let Some(evaluation) = read_json::<Evaluation>(&files.evaluation())? {
-            self.report(Event::TrainingDone {
-                training: id,
-                evaluation: evaluation.clone(),
-                resumed: true,
-            });
-            return Ok(Outcome::Done(evaluation));
+        if let Some(outcome) = self.recorded(id, task.policy)? {
+            return Ok(outcome);
         }
-        Ok(match self.train(id, task, images)? {
-            Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
-            Outcome::Diverged(divergence) => Outcome::Diverged(divergence),
-        })
+        let job = self.begin(id, task.policy)?;
+        let outcome = self.evaluated(id, task, images)?;
+        job.end()?;
+        Ok(outcome)
     }
 
     /// As [`train_and_evaluate`](Self::train_and_evaluate), and removes the network.
@@ -80,10 +76,59 @@ impl<B: NetworkFiles> Worker<'_, '_, B> {
         task: &TrainTask<'_>,
         images: Images<'_>,
     ) -> Result<Outcome<Evaluation>, RunError> {
-        let outcome = self.train_and_evaluate(id, task, images)?;
         let network = self.directory().training(id).network();
+        if !network.exists()
+            && let Some(outcome) = self.recorded(id, task.policy)?
+        {
+            return Ok(outcome);
+        }
+        let job = self.begin(id, task.policy)?;
+        let outcome = self.evaluated(id, task, images)?;
         self.files().remove(&network)?;
+        job.end()?;
         Ok(outcome)
+    }
+
+    /// The result of a training that is done, which is then reported; `None` if something of it remains.
+    pub(super) fn recorded(
+        &mut self,
+        id: TrainingId,
+        policy: Option<&Policy>,
+    ) -> Result<Option<Outcome<Evaluation>>, RunError> {
+        let files = self.directory().training(id);
+        if files.has_diverged()
+            && let Some(divergence) = read_json::<Divergence>(&files.diverged())?
+        {
+            self.check_inputs(id, policy)?;
+            return self.diverged(id, &files, divergence).map(Some);
+        }
+        let Some(evaluation) = read_json::<Evaluation>(&files.evaluation())? else {
+            return Ok(None);
+        };
+        self.check_inputs(id, policy)?;
+        self.report(Event::TrainingDone {
+            training: id,
+            evaluation: evaluation.clone(),
+            resumed: true,
+        });
+        Ok(Some(Outcome::Done(evaluation)))
+    }
+
+    /// The recorded evaluation, or that of the network that is then trained.
+    fn evaluated(
+        &mut self,
+        id: TrainingId,
+        task: &TrainTask<'_>,
+        images: Images<'_>,
+    ) -> Result<Outcome<Evaluation>, RunError> {
+        // A different process may have finished it while this one waited for the lock.
+        if let Some(outcome) = self.recorded(id, task.policy)? {
+            return Ok(outcome);
+        }
+        Ok(match self.train(id, task, images)? {
+            Outcome::Done((_, evaluation)) => Outcome::Done(evaluation),
+            Outcome::Diverged(divergence) => Outcome::Diverged(divergence),
+        })
     }
 
     fn load(

@@ -134,8 +134,12 @@ fn files_in(run: &Path, folder: &Path) -> BTreeMap<PathBuf, String> {
         let content = fs::read_to_string(&path).unwrap();
         // `summary.json` names the policy's path, which differs from run to run.
         let content = content.replace(&run.display().to_string(), "");
-        let lines: Vec<String> = content.lines().map(without_seconds).collect();
+        let mut lines: Vec<String> = content.lines().map(without_seconds).collect();
         let name = path.strip_prefix(run).unwrap().to_owned();
+        if name.ends_with("attempts.jsonl") {
+            // Each interruption adds an attempt, with its times. All have the same inputs.
+            lines.dedup();
+        }
         files.insert(name, lines.join("\n"));
     }
     files
@@ -143,6 +147,7 @@ fn files_in(run: &Path, folder: &Path) -> BTreeMap<PathBuf, String> {
 
 fn without_seconds(line: &str) -> String {
     let line = line.split("\"checksum\":").next().unwrap_or_default();
+    let line = line.split("\"started\":").next().unwrap_or_default();
     let Some((before, after)) = line.split_once("\"seconds\":") else {
         return line.to_owned();
     };

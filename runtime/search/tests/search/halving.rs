@@ -36,7 +36,7 @@ pub(crate) fn halving_in(config: &mut RunConfig) -> &mut HalvingConfig {
 }
 
 /// Rotating helps and inverting hurts, whatever else is done. Noise depends on the seed and the policy.
-fn rotating_helps(task: &TrainTask<'_>) -> f64 {
+pub(crate) fn rotating_helps(task: &TrainTask<'_>) -> f64 {
     let policy = task.policy.map_or_else(String::new, Policy::to_json);
     let bytes = policy.bytes().chain(task.seed.to_le_bytes());
     // FNV-1a.

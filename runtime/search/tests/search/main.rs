@@ -1,6 +1,7 @@
 //! Complete runs with a fake backend: audits, folds, trials, merging, resuming, trainings.
 
 mod audit;
+mod batches;
 mod config;
 mod cuts;
 mod divergence;
@@ -8,6 +9,7 @@ mod fake_backend;
 mod halving;
 mod jobs;
 mod noise;
+mod parts;
 mod resume;
 mod seeds;
 mod trainings;

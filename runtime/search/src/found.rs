@@ -10,7 +10,7 @@ use crate::config::{CommonConfig, RunConfig};
 use crate::halving::{HalvingResult, Origin, Standing};
 
 /// The policy of these sub-policies, with its provenance.
-pub(super) fn merged(
+pub(crate) fn merged(
     config: &RunConfig,
     sub_policies: Vec<SubPolicy>,
     diverged: &[usize],
@@ -24,13 +24,13 @@ pub(super) fn merged(
 }
 
 /// The policy of the ops that an audit found safe, with its provenance.
-pub(super) fn audited(config: &RunConfig, sampler: Sampler) -> Policy {
+pub(crate) fn audited(config: &RunConfig, sampler: Sampler) -> Policy {
     let facts = facts(config, "audit of ops");
     with_facts(&config.common, "-safe", Rule::Sampler(sampler), &facts)
 }
 
 /// The policy that won successive halving, with its provenance.
-pub(super) fn winner(config: &RunConfig, rule: Rule, result: &HalvingResult) -> Policy {
+pub(crate) fn winner(config: &RunConfig, rule: Rule, result: &HalvingResult) -> Policy {
     let mut facts = facts(config, "successive halving over short trainings");
     if let Some(winner) = result.winner() {
         let origin = match &winner.origin {

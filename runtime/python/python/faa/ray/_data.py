@@ -1,9 +1,7 @@
-"""Ray Data: `dataset.map_batches(faa.ray.Augment(policy, seed))`, in batches of NumPy arrays."""
+"""Ray Data, in batches of NumPy arrays."""
 
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from faa._policy import Policy
 
@@ -24,7 +22,7 @@ class Augment:
             images = self.policy.batch(images, seed=self.seed, epoch=self.epoch, indices=indices)
             return {**batch, self.image: images}
         # Images of several sizes.
-        result = np.empty_like(images)
+        result = images.copy()
         for at, (image, index) in enumerate(zip(images, indices, strict=True)):
             result[at] = self.policy(image, seed=self.seed, epoch=self.epoch, index=int(index))
         return {**batch, self.image: result}
