@@ -310,12 +310,6 @@ fn the_help_says_what_becomes_of_alpha() {
         ("train", "alpha is dropped"),
         ("audit", "alpha is dropped"),
         ("eval", "alpha is dropped"),
-        (
-            "search",
-            "75 (EX_TEMPFAIL) if a different process works on it",
-        ),
-        ("search", "SEARCH --collect parts/*"),
-        ("train", "--final <NAME:SEED>"),
     ] {
         let help = stdout_of(faa_runtime().args([command, "--help"]));
         assert_contains(&help, &[words]);
