@@ -340,9 +340,10 @@ fn sample_inside<const N: usize>(
         stride,
         size,
     } = source;
-    // A pixel of three bytes is moved as four where one more can be read and is written later: not
-    // from the last row of the source, and not to the last pixel.
+    // Pixels are moved as four bytes where as many can be read: shorter ones not from the last row of the source,
+    // and not to the last pixel if the next one is to overwrite what was written too much.
     let wide = match N {
+        1 | 2 if stride >= 4 => y.inside(pixels.len(), size.height - 1),
         3 => y.inside(pixels.len() - 1, size.height - 1),
         4 => 0..pixels.len(),
         _ => 0..0,
@@ -358,7 +359,7 @@ fn sample_inside<const N: usize>(
     };
     narrow(&mut pixels[..wide.start], 0);
     // SAFETY: the offsets are within the source, as above, and four bytes are there: they are the
-    // pixel itself, or a pixel of three bytes above the last row and what follows it.
+    // pixel itself, or a shorter pixel above the last row, which is four bytes long, and what follows it.
     let done = unsafe {
         sample_vectors(
             level,
@@ -369,6 +370,9 @@ fn sample_inside<const N: usize>(
         )
     };
     let rest = wide.start + done..wide.end;
+    if N < 3 {
+        return narrow(&mut pixels[rest.start..], rest.start);
+    }
     let mut target = pixels[rest.start..].as_mut_ptr();
     for offset in offsets::<N>(stride, from(rest.start)).take(rest.len()) {
         debug_assert!(offset + 4 <= samples.len());

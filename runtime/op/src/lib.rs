@@ -24,7 +24,7 @@ pub use shape::{Channels, ShapeError, ShapeErrorKind};
 pub use spec::{OpSpec, ValueRange};
 pub use stream::{DrawKey, Stream};
 pub use tables::LookupTables;
-pub use warp::{Affine, Point, Rectangle, Size, Warp};
+pub use warp::{Affine, FIELD_ONE, Point, Rectangle, Size, Warp};
 
 /// One image transformation.
 ///
@@ -86,5 +86,21 @@ pub trait Op: Send + Sync {
     fn warp(&self, value: f64, size: Size, seed: u64) -> Warp {
         let _ = (value, size, seed);
         Warp::Unknown
+    }
+
+    /// Where each pixel of the result is taken from, if [`Op::warp`] says [`Warp::Field`] for these arguments.
+    ///
+    /// Overwrites `sources`, one [position](Point) x, y for each pixel of an image of this size, in rows from the top,
+    /// in units of 1/256 pixel ([`FIELD_ONE`]), rounded down. `Op::apply` makes every pixel of the result the pixel
+    /// of the source in which its position lies, and a position outside the image means that nothing is taken from it.
+    /// Positions of neighbours are expected to be close to each other, as points and boxes follow what lies between
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// By default [`OpErrorKind::UnknownWarp`], and whatever the op cannot do.
+    fn field(&self, value: f64, size: Size, seed: u64, sources: &mut [[i32; 2]]) -> OpResult {
+        let _ = (value, size, seed, sources);
+        Err(OpErrorKind::UnknownWarp.into())
     }
 }

@@ -1,7 +1,7 @@
 use crate::{ImageMut, ImageRef};
 
 /// Width and height of an image in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Size {
     /// Columns.
     pub width: usize,
@@ -27,7 +27,12 @@ pub enum Warp {
     Affine(Affine),
     /// A rectangle is painted over; every other pixel stays in its place.
     Erase(Rectangle),
+    /// Every pixel is taken from where [`Op::field`](crate::Op::field) leads.
+    Field,
 }
+
+/// One pixel in the numbers of [`Op::field`](crate::Op::field): they have eight bits of fraction.
+pub const FIELD_ONE: i32 = 256;
 
 /// Pixels from `left` to below `right` and from `top` to below `bottom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
