@@ -2,10 +2,14 @@
 //! a library that is malicious.
 #![expect(unsafe_code, reason = "a native library is called through pointers")]
 
+use std::mem::MaybeUninit;
 use std::slice;
 
-use faa_op::abi::{self, AbiVersion, NativeApply, NativeHeader, NativeLookupTables, NativeTable};
-use faa_op::{Channels, ImageMut, LookupTables, OpSpec};
+use faa_op::abi::{
+    self, AbiVersion, NativeApply, NativeField, NativeHeader, NativeLookupTables, NativeTable,
+    NativeWarp,
+};
+use faa_op::{Channels, ImageMut, LookupTables, OpSpec, Size, Warp};
 use libloading::Library;
 
 use crate::copy::PrivateCopy;
@@ -42,6 +46,8 @@ impl NativePermission {
 pub(crate) struct NativePlugin {
     apply: NativeApply,
     lookup_tables: Option<NativeLookupTables>,
+    warp: Option<NativeWarp>,
+    field: Option<NativeField>,
     _library: Library,
     /// Dropped after the library.
     _copy: PrivateCopy,
@@ -69,12 +75,21 @@ impl NativePlugin {
         if !version.is_supported() {
             return Err(PluginErrorKind::WrongVersion(version).into());
         }
-        if (size as usize) < size_of::<NativeTable>() {
+        if (size as usize) < abi::NATIVE_SIZE_1_0 {
             let found = format!("a table of {size} bytes");
             return Err(wrong_table("a table of at least the size of version 1.0", found).into());
         }
-        // SAFETY: a table of this major version and of at least this size begins with these fields.
-        let table = unsafe { table.cast::<NativeTable>().read() };
+        // Fields that an older version does not have are null.
+        let mut known = MaybeUninit::<NativeTable>::zeroed();
+        let pointer = size_of::<usize>();
+        let whole = (size as usize).min(size_of::<NativeTable>()) / pointer * pointer;
+        // SAFETY: a table of this major version and of at least this size begins with the fields of ours, as far
+        // as it goes; zeros are a header and null pointers.
+        let table = unsafe {
+            let bytes = known.as_mut_ptr().cast::<u8>();
+            bytes.copy_from_nonoverlapping(table.cast::<u8>(), whole);
+            known.assume_init()
+        };
         let (Some(spec), Some(apply)) = (table.spec, table.apply) else {
             let expected = "a table in which `spec` and `apply` are functions";
             return Err(wrong_table(expected, "a null pointer".to_owned()).into());
@@ -93,6 +108,8 @@ impl NativePlugin {
         let plugin = Self {
             apply,
             lookup_tables: table.lookup_tables,
+            warp: table.warp,
+            field: table.field,
             _library: library,
             _copy: copy,
         };
@@ -145,6 +162,53 @@ impl NativePlugin {
         // written to.
         let has_tables = unsafe { lookup_tables(op, channels.count() as u32, value, bytes) };
         (has_tables == 1).then(|| LookupTables::per_channel(tables))
+    }
+
+    pub(crate) fn warp(
+        &self,
+        op: u32,
+        value: f64,
+        (width, height): (u32, u32),
+        seed: u64,
+    ) -> Result<Warp, CallError> {
+        let Some(warp) = self.warp else {
+            return Ok(Warp::Unknown);
+        };
+        let mut numbers = abi::WarpNumbers::default();
+        // SAFETY: whoever had the library loaded vouches for its functions, and the numbers can be written to.
+        let known = unsafe { warp(op, width, height, value, seed, numbers.as_mut_ptr()) };
+        match known {
+            0 => Ok(Warp::Unknown),
+            1 => {
+                let (width, height) = (width as usize, height as usize);
+                let warp = abi::warp_of(numbers, Size { width, height });
+                warp.ok_or_else(|| CallErrorKind::Warp.into())
+            }
+            status => Err(CallErrorKind::Status(status).into()),
+        }
+    }
+
+    pub(crate) fn field(
+        &self,
+        op: u32,
+        value: f64,
+        (width, height): (u32, u32),
+        seed: u64,
+        sources: &mut [[i32; 2]],
+    ) -> Result<(), CallError> {
+        let pixels = u64::from(width) * u64::from(height);
+        let fits = pixels == sources.len() as u64;
+        let Some(field) = self.field.filter(|_| fits) else {
+            let expected = size_of_val(sources);
+            return Err(CallErrorKind::Field { found: 0, expected }.into());
+        };
+        // SAFETY: whoever had the library loaded vouches for its functions, and there is a position per pixel.
+        let status = unsafe { field(op, width, height, value, seed, sources.as_mut_ptr()) };
+        match status {
+            1 => Ok(()),
+            0 => Err(CallErrorKind::Failed.into()),
+            status => Err(CallErrorKind::Status(status).into()),
+        }
     }
 }
 
