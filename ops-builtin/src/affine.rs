@@ -11,6 +11,7 @@ use faa_op::{ImageMut, ImageRef, Size, math};
 
 use crate::SimdLevel;
 use crate::pixels::by_channels;
+use crate::reverse::reverse;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
 
@@ -61,7 +62,7 @@ pub(crate) fn sample<const N: usize>(
         fill,
     };
     if b == 0.0 && d == 0.0 {
-        scale(source, image, matrix);
+        scale(level, source, image, matrix);
     } else if fits_fixed_point(source.size, matrix) {
         sample_fixed(level, source, image, matrix);
     } else {
@@ -98,7 +99,12 @@ fn paint<const N: usize>(pixels: &mut [[u8; N]], fill: [u8; N]) {
 
 /// Columns and rows do not depend on each other: each is found by adding up steps in double
 /// precision.
-fn scale<const N: usize>(source: Source<'_>, mut image: Target<'_, N>, matrix: Matrix) {
+fn scale<const N: usize>(
+    level: SimdLevel,
+    source: Source<'_>,
+    mut image: Target<'_, N>,
+    matrix: Matrix,
+) {
     let [a, _, c, _, e, f] = matrix;
     let (Size { width, height }, fill) = (source.size, image.fill);
     let rows = || positions(f + e * 0.5, e, height).enumerate();
@@ -112,7 +118,7 @@ fn scale<const N: usize>(source: Source<'_>, mut image: Target<'_, N>, matrix: M
             paint(&mut row[filled..run.to], fill);
             let to = &mut row[run.to..end];
             if run.mirrored {
-                reverse(from, to);
+                reverse(level, from, to);
             } else {
                 to.copy_from_slice(from);
             }
@@ -122,13 +128,6 @@ fn scale<const N: usize>(source: Source<'_>, mut image: Target<'_, N>, matrix: M
     for (y, from) in rows() {
         let outside = if from < height { filled } else { 0 };
         paint(&mut image.row_mut(y)[outside..], fill);
-    }
-}
-
-/// A function of its own, so that the compiler knows that the rows do not overlap.
-fn reverse<const N: usize>(from: &[[u8; N]], to: &mut [[u8; N]]) {
-    for (to, from) in to.iter_mut().zip(from.iter().rev()) {
-        *to = *from;
     }
 }
 

@@ -3,6 +3,7 @@ use faa_op::{Affine, ImageMut, ImageRef, OpSpec, Size, Stream, Warp};
 use crate::SimdLevel;
 use crate::builtin::{builtin, stay};
 use crate::pixels::by_channels;
+use crate::reverse::reverse;
 
 builtin! {
     /// Leaves the image as it is.
@@ -61,16 +62,9 @@ builtin! {
 
 fn identity(_: &mut ImageMut<'_>, _: f64, _: u64) {}
 
-fn flip_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
-    /// A function of its own, so that the compiler knows that the rows do not overlap.
-    fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
-        let pixels = from.as_chunks::<N>().0.iter().rev();
-        for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
-            *to = *from;
-        }
-    }
+fn flip_x(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
     by_channels!(image.channels(), N => for (y, row) in source.rows().enumerate() {
-        reverse::<N>(row, image.row_mut(y));
+        reverse::<N>(level, row.as_chunks().0, image.row_mut(y).as_chunks_mut().0);
     });
 }
 

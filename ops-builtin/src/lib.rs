@@ -44,6 +44,7 @@ mod mask;
 mod mixing;
 mod pixels;
 mod planes;
+mod reverse;
 mod sharpness;
 mod simd;
 #[cfg(test)]

@@ -45,9 +45,14 @@ impl Polygon {
 
     /// Cuts off what is not in an area, and returns the fraction that is left; 1 if nothing was cut off.
     pub(crate) fn clip(&mut self, area: &Rectangle) -> f64 {
+        let edges = Self::edges(area);
+        let inside = |point: &Point| edges.iter().all(|edge| edge.has_inside(point));
+        if self.points.iter().all(inside) {
+            return 1.0;
+        }
         let before = self.area();
-        let changed = self.cut(area);
-        if changed { self.area() / before } else { 1.0 }
+        edges.iter().for_each(|edge| self.cut(edge));
+        self.area() / before
     }
 
     /// The fraction of the polygon that is in an area.
@@ -71,43 +76,41 @@ impl Polygon {
         )
     }
 
-    /// Cuts off what is not in an area (Sutherland and Hodgman, *Reentrant polygon clipping*, 1974), and returns
-    /// whether there was anything.
-    fn cut(&mut self, area: &Rectangle) -> bool {
-        let mut changed = false;
-        let edges = [
-            (0, area.left, 1.0),
-            (1, area.top, 1.0),
-            (0, area.right, -1.0),
-            (1, area.bottom, -1.0),
-        ];
-        for (axis, edge, direction) in edges {
-            let edge = edge as f64;
-            let is_inside = |point: &Point| (point[axis] - edge) * direction >= 0.0;
-            if self.points.iter().all(is_inside) {
-                continue;
+    /// Cuts off what is outside of an edge (Sutherland and Hodgman, *Reentrant polygon clipping*, 1974).
+    fn cut(&mut self, edge: &Edge) {
+        mem::swap(&mut self.points, &mut self.previous);
+        self.points.clear();
+        let Some(mut from) = self.previous.last() else {
+            return;
+        };
+        for to in &self.previous {
+            if edge.has_inside(from) != edge.has_inside(to) {
+                let axis = edge.axis;
+                let part = (edge.position - from[axis]) / (to[axis] - from[axis]);
+                let mut crossing = between(*from, *to, part);
+                // Without rounding, so that it is inside.
+                crossing[axis] = edge.position;
+                self.points.push(crossing);
             }
-            changed = true;
-            mem::swap(&mut self.points, &mut self.previous);
-            self.points.clear();
-            let Some(mut from) = self.previous.last() else {
-                return true;
-            };
-            for to in &self.previous {
-                if is_inside(from) != is_inside(to) {
-                    let mut crossing =
-                        between(*from, *to, (edge - from[axis]) / (to[axis] - from[axis]));
-                    // Without rounding, so that nothing is outside.
-                    crossing[axis] = edge;
-                    self.points.push(crossing);
-                }
-                if is_inside(to) {
-                    self.points.push(*to);
-                }
-                from = to;
+            if edge.has_inside(to) {
+                self.points.push(*to);
             }
+            from = to;
         }
-        changed
+    }
+
+    fn edges(area: &Rectangle) -> [Edge; 4] {
+        let edge = |axis, position: usize, direction| Edge {
+            axis,
+            position: position as f64,
+            direction,
+        };
+        [
+            edge(0, area.left, 1.0),
+            edge(1, area.top, 1.0),
+            edge(0, area.right, -1.0),
+            edge(1, area.bottom, -1.0),
+        ]
     }
 
     fn area(&self) -> f64 {
@@ -119,6 +122,20 @@ impl Polygon {
             (side[0][0] - x0) * (side[1][1] - y0) - (side[1][0] - x0) * (side[0][1] - y0)
         });
         (doubled.sum::<f64>() / 2.0).abs()
+    }
+}
+
+/// An edge of an area: its position along an axis, and in which direction the area is.
+struct Edge {
+    axis: usize,
+    position: f64,
+    direction: f64,
+}
+
+impl Edge {
+    /// False for a number that is none.
+    fn has_inside(&self, point: &Point) -> bool {
+        (point[self.axis] - self.position) * self.direction >= 0.0
     }
 }
 
