@@ -263,6 +263,8 @@ impl Movement {
         let polygon = &mut self.polygon;
         polygon.begin(&corners);
         let mut visible = polygon.clip(&image);
+        // Of the polygon.
+        let mut gone = 0.0;
         for step in &self.steps {
             match step {
                 Movements::Affine(_, Some(inverse)) => polygon.map(|point| inverse.map(point)),
@@ -272,12 +274,13 @@ impl Movement {
                     polygon.map(|point| self.fields[*index].result_of(point).0);
                 }
                 Movements::Erase(area) if erased == Erased::Removed => {
-                    visible *= 1.0 - polygon.fraction_within(area);
+                    gone += polygon.fraction_within(area);
                 }
                 Movements::Erase(_) => {}
             }
             visible *= polygon.clip(&image);
         }
+        visible *= 1.0 - gone;
         // Also false for numbers that are not finite.
         (visible > 0.0 && visible >= limits.min_visible).then_some(visible.min(1.0))
     }

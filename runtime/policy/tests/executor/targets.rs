@@ -236,6 +236,47 @@ fn the_caller_chooses_what_cutout_means() {
 }
 
 #[test]
+fn erased_areas_add_up() {
+    // Where they overlap too.
+    let erase = || Step::new("CutoutAbs", 1.0, Strength::Value(24.0));
+    let policy = Policy::of_sub_policies("twice", vec![vec![erase(), erase()]]);
+    let executor = Executor::builtin(&policy).unwrap();
+    let size = Size {
+        width: 32,
+        height: 32,
+    };
+    let ops = builtin_ops();
+    let op = ops.get("CutoutAbs").unwrap();
+    let mut apart = 0;
+    for index in 0..200 {
+        let own = &mut Workspace::new();
+        let plan = executor.plan(key(1, 0, index), own);
+        let areas = [0, 1].map(|step| match op.warp(24.0, size, plan.steps[step].seed) {
+            Warp::Erase(area) => area,
+            other => panic!("{other:?}"),
+        });
+        let area = |it: faa_op::Rectangle| ((it.right - it.left) * (it.bottom - it.top)) as f64;
+        let [a, b] = areas;
+        let overlap = a.right.min(b.right).saturating_sub(a.left.max(b.left))
+            * a.bottom.min(b.bottom).saturating_sub(a.top.max(b.top));
+        let mut pixels = vec![0; 1024];
+        let mut image = ImageMut::new(&mut pixels, 32, 32, Channels::L).unwrap();
+        let mut boxes = [BoundingBox::new(0.0, 0.0, 32.0, 32.0)];
+        let mut targets = Targets::new();
+        targets.boxes = &mut boxes;
+        targets.erased = Erased::Removed;
+        (executor.apply_with_targets(&mut image, &mut targets, key(1, 0, index), own)).unwrap();
+        let left = (1.0 - (area(a) + area(b)) / 1024.0).max(0.0);
+        assert!(
+            (boxes[0].visible - left).abs() < 1e-9,
+            "{boxes:?} {areas:?}"
+        );
+        apart += usize::from(overlap == 0);
+    }
+    assert!(apart > 5, "{apart}");
+}
+
+#[test]
 fn numbers_that_are_no_boxes_are_dropped_without_harm() {
     let bad = [
         f64::NAN,
