@@ -52,7 +52,7 @@ def main(program, *sides):
         for line in map(json.loads, ours.splitlines()):
             peer = PEERS.get(line["what"])
             if peer is None:
-                print(row(line), "| |")
+                print(row(line), "| | |")
                 continue
             theirs = nanoseconds(peer, int(side))
             print(row(line), f"| {theirs / 1000:.1f} | {theirs / line['with_both']:.1f} |")
@@ -68,7 +68,7 @@ def nanoseconds(peer, side):
     mask = (np.arange(side * side) // 999 % 256).astype("uint8").reshape(side, side)
     at = side / 40
     boxes = [
-        [at * i, at * (20 - i), at * (i + 12), at * (30 - i) + (at * 0.001)] for i in range(BOXES)
+        [at * i, at * (20 - i), at * (i + 12), at * (30 - i)] for i in range(BOXES)
     ]
     parameters = A.BboxParams(format="pascal_voc", label_fields=["labels"])
     transform = A.Compose([peer], bbox_params=parameters)

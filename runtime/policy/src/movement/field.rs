@@ -36,8 +36,8 @@ impl Field {
         }
     }
 
-    /// The position of the result that is taken from a position of the source, and whether there is one; if there
-    /// are several, one of them.
+    /// The position of the result that is taken from a position of the source, and whether there is one in the
+    /// image; if there are several, one of them.
     pub(crate) fn result_of(&self, source: Point) -> (Point, bool) {
         // What is displaced by d at r comes from r + d: so r is the source minus what displaces r.
         let mut result = source;
@@ -51,13 +51,11 @@ impl Field {
             }
         }
         // Beyond the border a displacement is a guess, so what seems to have left may be inside.
-        let found = self.leads(result, source);
-        let searched = if found && self.is_inside(result) {
-            None
-        } else {
-            self.searched(source)
-        };
-        searched.map_or((result, found), |position| (position, true))
+        if self.leads(result, source) && self.is_inside(result) {
+            return (result, true);
+        }
+        let searched = self.searched(source);
+        searched.map_or((result, false), |position| (position, true))
     }
 
     fn leads(&self, [x, y]: Point, source: Point) -> bool {
