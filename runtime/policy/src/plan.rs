@@ -107,7 +107,7 @@ impl Plan {
         Ok(applied.map_err(ReplayErrorKind::Apply)?)
     }
 
-    /// The steps with their ops looked up, to be applied with so many partners.
+    /// The steps with their ops looked up, to be applied with this number of partners.
     pub(crate) fn resolve<'a>(
         &self,
         ops: &'a OpSet,

@@ -118,7 +118,7 @@ pub struct Keypoint {
     pub visible: bool,
 }
 
-/// Which boxes are dropped; those of which nothing is visible always are.
+/// Which boxes are dropped, besides those that are not visible at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BoxLimits {
