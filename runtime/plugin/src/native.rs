@@ -79,17 +79,8 @@ impl NativePlugin {
             let found = format!("a table of {size} bytes");
             return Err(wrong_table("a table of at least the size of version 1.0", found).into());
         }
-        // Fields that an older version does not have are null.
-        let mut known = MaybeUninit::<NativeTable>::zeroed();
-        let pointer = size_of::<usize>();
-        let whole = (size as usize).min(size_of::<NativeTable>()) / pointer * pointer;
-        // SAFETY: a table of this major version and of at least this size begins with the fields of ours, as far
-        // as it goes; zeros are a header and null pointers.
-        let table = unsafe {
-            let bytes = known.as_mut_ptr().cast::<u8>();
-            bytes.copy_from_nonoverlapping(table.cast::<u8>(), whole);
-            known.assume_init()
-        };
+        // SAFETY: a table of this major version begins with the fields of ours, as far as it goes.
+        let table = unsafe { read_table(table.cast(), size as usize) };
         let (Some(spec), Some(apply)) = (table.spec, table.apply) else {
             let expected = "a table in which `spec` and `apply` are functions";
             return Err(wrong_table(expected, "a null pointer".to_owned()).into());
@@ -212,11 +203,70 @@ impl NativePlugin {
     }
 }
 
+/// A table of which this many bytes are there. Fields that it does not have, or not as a whole, are null.
+///
+/// # Safety
+///
+/// That many bytes can be read, and are the first ones of a table.
+unsafe fn read_table(table: *const u8, size: usize) -> NativeTable {
+    let mut known = MaybeUninit::<NativeTable>::zeroed();
+    let pointer = size_of::<usize>();
+    let whole = size.min(size_of::<NativeTable>()) / pointer * pointer;
+    // SAFETY: the caller vouches for the bytes, of which no more are copied than a table has; zeros are a header
+    // and null pointers.
+    unsafe {
+        known
+            .as_mut_ptr()
+            .cast::<u8>()
+            .copy_from_nonoverlapping(table, whole);
+        known.assume_init()
+    }
+}
+
 fn wrong_table(expected: &'static str, found: String) -> PluginErrorKind {
     let name = abi::NATIVE_SYMBOL;
     PluginErrorKind::WrongExport {
         name,
         expected,
         found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a table that another table follows in memory, nothing of that is taken for a field.
+    #[test]
+    fn tables_of_older_versions_lack_the_newer_fields() {
+        unsafe extern "C" fn spec(_: *mut usize) -> *const u8 {
+            std::ptr::null()
+        }
+        unsafe extern "C" fn warp(_: u32, _: u32, _: u32, _: f64, _: u64, _: *mut f64) -> i32 {
+            0
+        }
+        let table = NativeTable {
+            header: NativeHeader {
+                version: abi::VERSION,
+                size: 0,
+            },
+            spec: Some(spec),
+            apply: None,
+            lookup_tables: None,
+            warp: Some(warp),
+            field: None,
+        };
+        let pointer = size_of::<usize>();
+        let fields = |size: usize| {
+            // SAFETY: a table is there, and no more than a whole one is read.
+            let read = unsafe { read_table((&raw const table).cast(), size) };
+            [read.spec.is_some(), read.warp.is_some()]
+        };
+        for size in [abi::NATIVE_SIZE_1_0, abi::NATIVE_SIZE_1_0 + pointer - 1] {
+            assert_eq!(fields(size), [true, false], "{size}");
+        }
+        for size in [abi::NATIVE_SIZE_1_0 + pointer, usize::MAX] {
+            assert_eq!(fields(size), [true, true], "{size}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Movement {
             let movements = match step.op.warp(step.value, size, step.seed) {
                 Warp::Identity => continue,
                 Warp::Affine(map) => Movements::Affine(map, map.inverse()),
-                Warp::Erase(area) => Movements::Erase(area),
+                Warp::Erase(area) => Movements::Erase(within(area, size)),
                 Warp::Field => {
                     if fields == self.fields.len() {
                         self.fields.push(Field::default());
@@ -152,11 +152,11 @@ impl Movement {
         let corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
         let visible = self.visible(corners, limits, erased)?;
         // Where the border cuts a side, rounding can lead beyond it.
-        let within = |edge: f64, length: usize| edge.max(0.0).min(length as f64);
+        let cut = |edge: f64, length: usize| edge.max(0.0).min(length as f64);
         let across = self.polygon.extent([1.0, 0.0]);
-        let [left, right] = across.map(|edge| within(edge, self.size.width));
+        let [left, right] = across.map(|edge| cut(edge, self.size.width));
         let down = self.polygon.extent([0.0, 1.0]);
-        let [top, bottom] = down.map(|edge| within(edge, self.size.height));
+        let [top, bottom] = down.map(|edge| cut(edge, self.size.height));
         let large = (right - left).min(bottom - top) >= limits.min_size;
         large.then_some(BoundingBox {
             left,
@@ -298,6 +298,17 @@ fn whole(size: Size) -> Rectangle {
         top: 0,
         right: size.width,
         bottom: size.height,
+    }
+}
+
+/// The part of an area that is in an image: an op may state more.
+fn within(area: Rectangle, size: Size) -> Rectangle {
+    let (right, bottom) = (area.right.min(size.width), area.bottom.min(size.height));
+    Rectangle {
+        left: area.left.min(right),
+        top: area.top.min(bottom),
+        right,
+        bottom,
     }
 }
 

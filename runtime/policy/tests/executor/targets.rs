@@ -361,7 +361,18 @@ impl Op for Moving {
 fn an_op_that_does_not_say_where_pixels_go_is_refused_by_name() {
     let singular = Warp::Affine(Affine([1.0, 1.0, 0.0, 1.0, 1.0, 0.0]));
     let mut ops = builtin_ops();
-    for (name, warp) in [("Silent", Warp::Unknown), ("Flat", singular)] {
+    let beyond = Warp::Erase(faa_op::Rectangle {
+        left: 2,
+        top: 7,
+        right: 9,
+        bottom: 8,
+    });
+    let warps = [
+        ("Silent", Warp::Unknown),
+        ("Flat", singular),
+        ("Beyond", beyond),
+    ];
+    for (name, warp) in warps {
         ops.insert(Arc::new(Moving(OpSpec::new(name, ""), warp)))
             .unwrap();
     }
@@ -411,6 +422,11 @@ fn an_op_that_does_not_say_where_pixels_go_is_refused_by_name() {
         .apply_with_targets(&mut image, &mut targets, key(1, 0, 0), own)
         .unwrap();
     assert!(!targets.boxes[0].is_kept() && !targets.keypoints[0].visible);
+    let executor = Executor::new(&policy("Beyond", 1.0), &ops).unwrap();
+    targets.erased = Erased::Removed;
+    executor
+        .apply_with_targets(&mut image, &mut targets, key(1, 0, 0), own)
+        .unwrap();
 
     let mut wrong = [0; 12];
     let other = Size {
