@@ -7,10 +7,11 @@ use core::cmp::Ordering;
 use core::hint::black_box;
 use core::ops::Range;
 
-use faa_op::{ImageMut, ImageRef, math};
+use faa_op::{ImageMut, ImageRef, Size, math};
 
 use crate::SimdLevel;
 use crate::pixels::by_channels;
+use crate::reverse::reverse;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
 use crate::simd::each_level;
@@ -30,37 +31,104 @@ pub(crate) fn transform(
     image: &mut ImageMut<'_>,
     matrix: Matrix,
 ) {
+    let size = image.size();
+    by_channels!(image.channels(), N => {
+        let source = Source { samples: source.strided_samples(), stride: source.stride(), size };
+        sample::<N>(level, source, image.samples_mut().as_chunks_mut().0, matrix, [0; N]);
+    });
+}
+
+/// Pixels to be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) samples: &'a [u8],
+    /// From the start of a row to that of the next, in bytes.
+    pub(crate) stride: usize,
+    pub(crate) size: Size,
+}
+
+/// Fills `pixels`, of the size of `source`, with those of `source` that lie where `matrix` says, or with `fill`
+/// where that is outside.
+pub(crate) fn sample<const N: usize>(
+    level: SimdLevel,
+    source: Source<'_>,
+    pixels: &mut [[u8; N]],
+    matrix: Matrix,
+    fill: [u8; N],
+) {
     let [_, b, _, d, _, _] = matrix;
+    let image = Target {
+        pixels,
+        width: source.size.width,
+        fill,
+    };
     if b == 0.0 && d == 0.0 {
-        by_channels!(image.channels(), N => scale::<N>(source, image, matrix));
-    } else if fits_fixed_point(source, matrix) {
-        by_channels!(image.channels(), N => sample_fixed::<N>(level, source, image, matrix));
+        scale(level, source, image, matrix);
+    } else if fits_fixed_point(source.size, matrix) {
+        sample_fixed(level, source, image, matrix);
     } else {
-        by_channels!(image.channels(), N => sample_double::<N>(source, image, matrix));
+        sample_double(source, image, matrix);
+    }
+}
+
+/// Pixels to be written, row by row, and what those become that come from outside.
+struct Target<'a, const N: usize> {
+    pixels: &'a mut [[u8; N]],
+    width: usize,
+    fill: [u8; N],
+}
+
+impl<const N: usize> Target<'_, N> {
+    fn row_mut(&mut self, y: usize) -> &mut [[u8; N]] {
+        &mut self.pixels[y * self.width..][..self.width]
+    }
+
+    fn rows_mut(&mut self) -> impl Iterator<Item = &mut [[u8; N]]> {
+        self.pixels.chunks_exact_mut(self.width)
+    }
+}
+
+/// Fills a row, or a part of it.
+fn paint<const N: usize>(pixels: &mut [[u8; N]], fill: [u8; N]) {
+    // Bytes that are all alike are filled much faster.
+    if fill == [fill[0]; N] {
+        pixels.as_flattened_mut().fill(fill[0]);
+    } else {
+        pixels.fill(fill);
     }
 }
 
 /// Columns and rows do not depend on each other: each is found by adding up steps in double
 /// precision.
-fn scale<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix: Matrix) {
+fn scale<const N: usize>(
+    level: SimdLevel,
+    source: Source<'_>,
+    mut image: Target<'_, N>,
+    matrix: Matrix,
+) {
     let [a, _, c, _, e, f] = matrix;
-    let (width, height) = (image.width(), image.height());
+    let (Size { width, height }, fill) = (source.size, image.fill);
     let rows = || positions(f + e * 0.5, e, height).enumerate();
     let mut filled = 0;
     for run in runs(positions(c + a * 0.5, a, width), width) {
-        let start = run.to * N;
-        let end = start + run.length * N;
+        let end = run.to + run.length;
         for (y, from) in rows().filter(|&(_, from)| from < height) {
             let row = image.row_mut(y);
-            let from = from * source.stride() + run.from * N;
-            row[filled..start].fill(0);
-            row[start..end].copy_from_slice(&source.strided_samples()[from..][..end - start]);
+            let from = from * source.stride + run.from * N;
+            let from = source.samples[from..][..run.length * N].as_chunks().0;
+            paint(&mut row[filled..run.to], fill);
+            let to = &mut row[run.to..end];
+            if run.mirrored {
+                reverse(level, from, to);
+            } else {
+                to.copy_from_slice(from);
+            }
         }
         filled = end;
     }
     for (y, from) in rows() {
         let outside = if from < height { filled } else { 0 };
-        image.row_mut(y)[outside..].fill(0);
+        paint(&mut image.row_mut(y)[outside..], fill);
     }
 }
 
@@ -75,8 +143,8 @@ fn positions(mut next: f64, step: f64, count: usize) -> impl Iterator<Item = usi
     })
 }
 
-/// The positions below `limit`, in runs of neighbours that come from neighbours, so that a run can
-/// be copied as one piece.
+/// The positions below `limit`, in runs of neighbours that come from neighbours, in their order or in the
+/// opposite one, so that a run can be copied as one piece.
 ///
 /// A translation has one run, or two where rounding skips a column: from −10⁻¹⁶ a step of 1 leads
 /// to just below 1, which is column 0, and the next one to 2.
@@ -84,19 +152,34 @@ fn runs(positions: impl Iterator<Item = usize>, limit: usize) -> impl Iterator<I
     let inside = positions.enumerate().filter(move |&(_, from)| from < limit);
     let mut positions = inside.peekable();
     core::iter::from_fn(move || {
-        let (to, from) = positions.next()?;
+        let (to, first) = positions.next()?;
         let mut length = 1;
-        while (positions.next_if_eq(&(to + length, from + length))).is_some() {
+        while (positions.next_if_eq(&(to + length, first + length))).is_some() {
             length += 1;
         }
-        Some(Run { to, from, length })
+        let mirrored = length == 1;
+        while mirrored
+            && length <= first
+            && (positions.next_if_eq(&(to + length, first - length))).is_some()
+        {
+            length += 1;
+        }
+        let from = if mirrored { first + 1 - length } else { first };
+        Some(Run {
+            to,
+            from,
+            length,
+            mirrored,
+        })
     })
 }
 
 struct Run {
     to: usize,
+    /// The first column that is read, of those from left to right.
     from: usize,
     length: usize,
+    mirrored: bool,
 }
 
 /// The whole part of a coordinate; `usize::MAX`, which is outside every image, for a negative one.
@@ -109,9 +192,9 @@ fn whole(coordinate: f64) -> usize {
 }
 
 /// Whether the four corners stay where 16.16 fixed point reaches.
-fn fits_fixed_point(source: ImageRef<'_>, matrix: Matrix) -> bool {
+fn fits_fixed_point(size: Size, matrix: Matrix) -> bool {
     let [a, b, c, d, e, f] = matrix;
-    let (width, height) = (source.width() as f64, source.height() as f64);
+    let (width, height) = (size.width as f64, size.height as f64);
     let fits = |coordinate: f64| coordinate > -32768.0 && coordinate < 32768.0;
     [(0.0, 0.0), (width, height), (0.0, height), (width, 0.0)]
         .iter()
@@ -120,8 +203,8 @@ fn fits_fixed_point(source: ImageRef<'_>, matrix: Matrix) -> bool {
 
 fn sample_fixed<const N: usize>(
     level: SimdLevel,
-    source: ImageRef<'_>,
-    image: &mut ImageMut<'_>,
+    source: Source<'_>,
+    mut image: Target<'_, N>,
     matrix: Matrix,
 ) {
     let [a, b, c, d, e, f] = matrix;
@@ -140,8 +223,9 @@ fn sample_fixed<const N: usize>(
     if y.step != 0 {
         fetch(source);
     }
-    for row in 0..image.height() {
-        sample_row::<N>(level, source, image.row_mut(row), x, y);
+    let fill = image.fill;
+    for row in image.rows_mut() {
+        sample_row(level, source, row, fill, (x, y));
         x.start = x.start.wrapping_add(down_x);
         y.start = y.start.wrapping_add(down_y);
     }
@@ -150,12 +234,11 @@ fn sample_fixed<const N: usize>(
 /// Reads a byte of every cache line of the source in order, before it is read across the rows: an
 /// outer cache is fast in order and slow out of it (with prefetch instructions, too many of which
 /// are dropped). A source that does not fit the inner caches would only push itself out.
-fn fetch(source: ImageRef<'_>) {
+fn fetch(source: Source<'_>) {
     const LINE: usize = 64;
     const MOST: usize = 512 << 10;
-    let samples = source.strided_samples();
-    if samples.len() <= MOST {
-        let all = samples
+    if source.samples.len() <= MOST {
+        let all = (source.samples)
             .iter()
             .step_by(LINE)
             .fold(0, |all, &sample| all ^ sample);
@@ -172,27 +255,26 @@ struct Line {
 
 fn sample_row<const N: usize>(
     level: SimdLevel,
-    source: ImageRef<'_>,
-    row: &mut [u8],
-    x: Line,
-    y: Line,
+    source: Source<'_>,
+    pixels: &mut [[u8; N]],
+    fill: [u8; N],
+    (x, y): (Line, Line),
 ) {
-    let pixels = row.as_chunks_mut::<N>().0;
-    let columns = x.inside(pixels.len(), source.width());
-    let rows = y.inside(pixels.len(), source.height());
+    let columns = x.inside(pixels.len(), source.size.width);
+    let rows = y.inside(pixels.len(), source.size.height);
     let (start, end) = (columns.start.max(rows.start), columns.end.min(rows.end));
     if start >= end {
-        return row.fill(0);
+        return paint(pixels, fill);
     }
     let (before, rest) = pixels.split_at_mut(start);
     let (inside, after) = rest.split_at_mut(end - start);
-    before.fill([0; N]);
-    after.fill([0; N]);
+    paint(before, fill);
+    paint(after, fill);
     let (x, y) = (x.from(start), y.from(start));
     if x.step == ONE && y.step == 0 {
-        let first = (y.start >> 16) as usize * source.stride() + (x.start >> 16) as usize * N;
+        let first = (y.start >> 16) as usize * source.stride + (x.start >> 16) as usize * N;
         let samples = inside.as_flattened_mut();
-        samples.copy_from_slice(&source.strided_samples()[first..][..samples.len()]);
+        samples.copy_from_slice(&source.samples[first..][..samples.len()]);
         return;
     }
     sample_inside(level, source, inside, x, y);
@@ -248,19 +330,23 @@ fn rise(start: i64, step: i64, bound: i64) -> i64 {
 )]
 fn sample_inside<const N: usize>(
     level: SimdLevel,
-    source: ImageRef<'_>,
+    source: Source<'_>,
     pixels: &mut [[u8; N]],
     x: Line,
     y: Line,
 ) {
-    let samples = source.strided_samples();
-    let stride = source.stride();
-    // A pixel of three bytes is moved as four where one more can be read and is written later: not
-    // from the last row of the source, and not to the last pixel.
+    let Source {
+        samples,
+        stride,
+        size,
+    } = source;
+    // Pixels are moved as four bytes where as many can be read: shorter ones not from the last row of the source,
+    // and not to the last pixel if the next one is to overwrite what was written too much.
     let wide = match N {
         // Offsets are found in 32 bits.
         _ if u32::try_from(samples.len()).is_err() => 0..0,
-        3 => y.inside(pixels.len() - 1, source.height() - 1),
+        1 | 2 if stride >= 4 => y.inside(pixels.len(), size.height - 1),
+        3 => y.inside(pixels.len() - 1, size.height - 1),
         4 => 0..pixels.len(),
         _ => 0..0,
     };
@@ -275,7 +361,7 @@ fn sample_inside<const N: usize>(
     };
     narrow(&mut pixels[..wide.start], 0);
     // SAFETY: the offsets are within the source, as above, and four bytes are there: they are the
-    // pixel itself, or a pixel of three bytes above the last row and what follows it.
+    // pixel itself, or a shorter pixel above the last row, which is four bytes long, and what follows it.
     let done = unsafe {
         sample_vectors(
             level,
@@ -286,6 +372,9 @@ fn sample_inside<const N: usize>(
         )
     };
     let rest = wide.start + done..wide.end;
+    if N < 3 {
+        return narrow(&mut pixels[rest.start..], rest.start);
+    }
     let mut target = pixels[rest.start..].as_mut_ptr();
     let mut offsets = [0; OFFSETS];
     for start in rest.clone().step_by(OFFSETS) {
@@ -368,19 +457,19 @@ unsafe fn sample_vectors<const N: usize>(
     }
 }
 
-fn sample_double<const N: usize>(source: ImageRef<'_>, image: &mut ImageMut<'_>, matrix: Matrix) {
+fn sample_double<const N: usize>(source: Source<'_>, mut image: Target<'_, N>, matrix: Matrix) {
     let [a, b, c, d, e, f] = matrix;
-    let (width, height) = (source.width(), source.height());
+    let (Size { width, height }, fill) = (source.size, image.fill);
     let mut row_start = (c + b * 0.5 + a * 0.5, f + e * 0.5 + d * 0.5);
-    for row in 0..height {
+    for pixels in image.rows_mut() {
         let (mut x, mut y) = row_start;
-        for pixel in image.row_mut(row).as_chunks_mut::<N>().0 {
+        for pixel in pixels {
             let (column, row) = (whole(x), whole(y));
             *pixel = if column < width && row < height {
-                let offset = row * source.stride() + column * N;
-                array::from_fn(|channel| source.strided_samples()[offset + channel])
+                let offset = row * source.stride + column * N;
+                array::from_fn(|channel| source.samples[offset + channel])
             } else {
-                [0; N]
+                fill
             };
             x += a;
             y += d;
@@ -466,7 +555,7 @@ mod tests {
                     let source =
                         ImageRef::with_stride(&samples, width, height, channels, stride).unwrap();
                     for matrix in matrices((width - 1) as f64, (height - 1) as f64) {
-                        assert!(fits_fixed_point(source, matrix));
+                        assert!(fits_fixed_point(source.size(), matrix));
                         for level in SimdLevel::available() {
                             let mut found = vec![77; row * height].into_boxed_slice();
                             let mut image =

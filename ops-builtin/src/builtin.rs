@@ -1,3 +1,5 @@
+use faa_op::{Size, Warp};
+
 /// Declares a built-in op: its public type, and the trait on top of a plain function.
 ///
 /// What the function is given depends on how it works:
@@ -9,23 +11,25 @@
 ///   seed)`.
 /// - `transforms`: pixels are taken from where a matrix says; `fn(value, width, height) -> Matrix`.
 /// - `paints`: parts of the image are overwritten; `fn(&mut image, value, seed)`.
+///
+/// What `moves` or `paints` also states where pixels go, after `warp`: `fn(value, Size, seed) -> Warp`.
 macro_rules! builtin {
     ($(#[$docs:meta])* $name:ident, $spec:expr, maps $map:path $(, tables $tables:path)?) => {
         $crate::builtin::declare!($(#[$docs])* $name, $spec);
         $crate::builtin::implement!($name, |op, pixels, value, _call| {
             $map(op.level, pixels, value);
             Ok(())
-        } $(, tables $tables)?);
+        }, warp $crate::builtin::stay $(, tables $tables)?);
     };
 
-    ($(#[$docs:meta])* $name:ident, $spec:expr, moves $move:path) => {
+    ($(#[$docs:meta])* $name:ident, $spec:expr, moves $move:path, warp $warp:path) => {
         $crate::builtin::declare!($(#[$docs])* $name, $spec);
         $crate::builtin::implement!($name, |op, pixels, value, call| {
             let seed = call.seed;
             let (source, image) = pixels.apart(call.scratch);
             $move(op.level, source, image, value, seed);
             Ok(())
-        });
+        }, warp $warp);
     };
 
     ($(#[$docs:meta])* $name:ident, $spec:expr, transforms $matrix:expr) => {
@@ -38,19 +42,25 @@ macro_rules! builtin {
         );
         $crate::builtin::implement!($name, |op, pixels, value, call| {
             let (source, image) = pixels.apart(call.scratch);
-            let matrix: fn(f64, f64, f64) -> $crate::affine::Matrix = $matrix;
-            let matrix = matrix(value, image.width() as f64, image.height() as f64);
+            let matrix = Self::matrix(value, image.size());
             $crate::affine::transform(op.level, source, image, matrix);
             Ok(())
-        });
+        }, warp |value, size, _| Warp::Affine(::faa_op::Affine(Self::matrix(value, size))));
+
+        impl $name {
+            fn matrix(value: f64, size: ::faa_op::Size) -> $crate::affine::Matrix {
+                let matrix: fn(f64, f64, f64) -> $crate::affine::Matrix = $matrix;
+                matrix(value, size.width as f64, size.height as f64)
+            }
+        }
     };
 
-    ($(#[$docs:meta])* $name:ident, $spec:expr, paints $paint:path) => {
+    ($(#[$docs:meta])* $name:ident, $spec:expr, paints $paint:path, warp $warp:path) => {
         $crate::builtin::declare!($(#[$docs])* $name, $spec);
         $crate::builtin::implement!($name, |_op, pixels, value, call| {
             $paint(pixels.copied(), value, call.seed);
             Ok(())
-        });
+        }, warp $warp);
     };
 }
 pub(crate) use builtin;
@@ -60,11 +70,12 @@ pub(crate) use builtin;
 macro_rules! implement {
     (
         $name:ident,
-        |$op:ident, $pixels:ident, $value:ident, $call:ident| $body:block
+        |$op:ident, $pixels:ident, $value:ident, $call:ident| $body:block,
+        warp $warp:expr
         $(, tables $tables:path)?
     ) => {
         const _: () = {
-            use ::faa_op::{Call, ImageMut, ImageRef, Op, OpResult, OpSpec};
+            use ::faa_op::{Call, ImageMut, ImageRef, Op, OpResult, OpSpec, Size, Warp};
             use $crate::pixels;
 
             impl $name {
@@ -96,6 +107,14 @@ macro_rules! implement {
                     self.run(pixels::Pixels::between(source, image)?, value, call)
                 }
 
+                fn warp(&self, value: f64, size: Size, seed: u64) -> Warp {
+                    let warp: fn(f64, Size, u64) -> Warp = $warp;
+                    match self.spec.check_value(value) {
+                        Ok(()) => warp(value, size, seed),
+                        Err(_) => Warp::Unknown,
+                    }
+                }
+
                 $(fn lookup_tables(
                     &self,
                     value: f64,
@@ -109,6 +128,11 @@ macro_rules! implement {
     };
 }
 pub(crate) use implement;
+
+/// The warp of an op that moves no pixel.
+pub(crate) fn stay(_: f64, _: Size, _: u64) -> Warp {
+    Warp::Identity
+}
 
 macro_rules! declare {
     ($(#[$docs:meta])* $name:ident, $spec:expr) => {

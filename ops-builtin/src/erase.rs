@@ -1,6 +1,6 @@
 use core::ops::Range;
 
-use faa_op::{Channels, ImageMut, OpSpec, Stream};
+use faa_op::{Channels, ImageMut, OpSpec, Rectangle, Size, Stream, Warp};
 
 use crate::SimdLevel;
 use crate::builtin::{builtin, implement};
@@ -25,18 +25,30 @@ builtin! {
     /// Source: the `Cutout` of Fast AutoAugment's public code, with Pillow's `ImageDraw.rectangle`.
     Cutout,
     OpSpec::new("Cutout", "erases a square at a random position").range(0.0, 0.2, "fraction of width"),
-    paints cutout
+    paints cutout,
+    warp erase_square
 }
 
 fn cutout(image: &mut ImageMut<'_>, value: f64, seed: u64) {
-    if value <= 0.0 {
-        return;
+    if value > 0.0 {
+        fill(image, drawn_square(value, image.size(), seed), FILL);
     }
-    let side = value * image.width() as f64;
+}
+
+fn erase_square(value: f64, size: Size, seed: u64) -> Warp {
+    if value > 0.0 {
+        Warp::erase(drawn_square(value, size, seed))
+    } else {
+        Warp::Identity
+    }
+}
+
+fn drawn_square(value: f64, size: Size, seed: u64) -> Rectangle {
+    let side = value * size.width as f64;
     let mut stream = Stream::for_op(seed);
-    let columns = drawn_span(stream.unit(), side, image.width());
-    let rows = drawn_span(stream.unit(), side, image.height());
-    fill(image, columns, rows, FILL);
+    let columns = drawn_span(stream.unit(), side, size.width);
+    let rows = drawn_span(stream.unit(), side, size.height);
+    rectangle(columns, rows)
 }
 
 /// The pixels of one dimension that a side about `unit · length` covers when Pillow draws it.
@@ -84,23 +96,46 @@ impl Default for CutoutAbs {
     }
 }
 
-implement!(CutoutAbs, |op, pixels, value, call| {
-    let image = pixels.copied();
+implement!(
+    CutoutAbs,
+    |op, pixels, value, call| {
+        let image = pixels.copied();
+        fill(
+            image,
+            square_about_pixel(value, image.size(), call.seed),
+            op.fill,
+        );
+        Ok(())
+    },
+    warp | value,
+    size,
+    seed | Warp::erase(square_about_pixel(value, size, seed))
+);
+
+fn square_about_pixel(value: f64, size: Size, seed: u64) -> Rectangle {
     let half = value as usize / 2;
-    let mut stream = call.stream();
+    let mut stream = Stream::for_op(seed);
     let mut span = |length: usize| {
         let centre = stream.below(length as u64) as usize;
         centre.saturating_sub(half)..centre.saturating_add(half).min(length)
     };
-    let (columns, rows) = (span(image.width()), span(image.height()));
-    fill(image, columns, rows, op.fill);
-    Ok(())
-});
+    let (columns, rows) = (span(size.width), span(size.height));
+    rectangle(columns, rows)
+}
 
-fn fill(image: &mut ImageMut<'_>, columns: Range<usize>, rows: Range<usize>, color: [u8; 3]) {
+fn rectangle(columns: Range<usize>, rows: Range<usize>) -> Rectangle {
+    Rectangle {
+        left: columns.start,
+        top: rows.start,
+        right: columns.end,
+        bottom: rows.end,
+    }
+}
+
+fn fill(image: &mut ImageMut<'_>, area: Rectangle, color: [u8; 3]) {
     let channels = image.channels();
-    let samples = columns.start * channels.count()..columns.end * channels.count();
-    for y in rows {
+    let samples = area.left * channels.count()..area.right * channels.count();
+    for y in area.top..area.bottom {
         let row = &mut image.row_mut(y)[samples.clone()];
         match channels {
             Channels::L => row.fill(luma(color)),

@@ -1,8 +1,9 @@
-use faa_op::{ImageMut, ImageRef, OpSpec, Stream};
+use faa_op::{Affine, ImageMut, ImageRef, OpSpec, Size, Stream, Warp};
 
 use crate::SimdLevel;
-use crate::builtin::builtin;
+use crate::builtin::{builtin, stay};
 use crate::pixels::by_channels;
+use crate::reverse::reverse;
 
 builtin! {
     /// Leaves the image as it is.
@@ -10,7 +11,8 @@ builtin! {
     /// It has no value and draws nothing from its seed.
     Identity,
     OpSpec::new("Identity", "leaves the image as it is"),
-    paints identity
+    paints identity,
+    warp stay
 }
 
 builtin! {
@@ -22,7 +24,8 @@ builtin! {
     /// Source: Pillow's `ImageOps.mirror`.
     FlipX,
     OpSpec::new("FlipX", "mirrors the image left to right"),
-    moves flip_x
+    moves flip_x,
+    warp mirror_columns
 }
 
 builtin! {
@@ -34,7 +37,8 @@ builtin! {
     /// Source: Pillow's `ImageOps.flip`.
     FlipY,
     OpSpec::new("FlipY", "mirrors the image top to bottom"),
-    moves flip_y
+    moves flip_y,
+    warp mirror_rows
 }
 
 builtin! {
@@ -52,22 +56,20 @@ builtin! {
     CropPad,
     OpSpec::new("CropPad", "pads with zeros and crops back at a random position")
         .range(0.0, 16.0, "pixels"),
-    moves crop_pad
+    moves crop_pad,
+    warp crop
 }
 
 fn identity(_: &mut ImageMut<'_>, _: f64, _: u64) {}
 
-fn flip_x(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
-    /// A function of its own, so that the compiler knows that the rows do not overlap.
-    fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
-        let pixels = from.as_chunks::<N>().0.iter().rev();
-        for (to, from) in to.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
-            *to = *from;
-        }
-    }
+fn flip_x(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
     by_channels!(image.channels(), N => for (y, row) in source.rows().enumerate() {
-        reverse::<N>(row, image.row_mut(y));
+        reverse::<N>(level, row.as_chunks().0, image.row_mut(y).as_chunks_mut().0);
     });
+}
+
+fn mirror_columns(_: f64, size: Size, _: u64) -> Warp {
+    Warp::Affine(Affine([-1.0, 0.0, size.width as f64, 0.0, 1.0, 0.0]))
 }
 
 fn flip_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, _: u64) {
@@ -77,13 +79,14 @@ fn flip_y(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, _: f64, 
     }
 }
 
+fn mirror_rows(_: f64, size: Size, _: u64) -> Warp {
+    Warp::Affine(Affine([1.0, 0.0, 0.0, 0.0, -1.0, size.height as f64]))
+}
+
 fn crop_pad(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, seed: u64) {
-    // Far less than 2³² pixels of padding move any image out of sight.
-    let padding = value as u32;
-    let mut stream = Stream::for_op(seed);
-    let mut distance = || stream.below(2 * u64::from(padding) + 1) as i64 - i64::from(padding);
-    let columns = overlap(distance(), image.width());
-    let rows = overlap(distance(), image.height());
+    let [right, down] = crop_offsets(value, seed);
+    let columns = overlap(right, image.width());
+    let rows = overlap(down, image.height());
     let channels = image.channels().count();
     let start = columns.to * channels;
     let end = start + columns.length * channels;
@@ -98,6 +101,19 @@ fn crop_pad(_: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value:
             row[end..].fill(0);
         }
     }
+}
+
+/// How far to the right and down of its own place a pixel is taken from.
+fn crop_offsets(value: f64, seed: u64) -> [i64; 2] {
+    // Far less than 2³² pixels of padding move any image out of sight.
+    let padding = value as u32;
+    let mut stream = Stream::for_op(seed);
+    [(); 2].map(|()| stream.below(2 * u64::from(padding) + 1) as i64 - i64::from(padding))
+}
+
+fn crop(value: f64, _: Size, seed: u64) -> Warp {
+    let [right, down] = crop_offsets(value, seed);
+    Warp::Affine(Affine([1.0, 0.0, right as f64, 0.0, 1.0, down as f64]))
 }
 
 /// The part of a row or column that is still there when index `to` is taken from `to + distance`.

@@ -1,6 +1,6 @@
 use core::f64::consts::PI;
 
-use faa_op::{ImageMut, ImageRef, OpSpec, math};
+use faa_op::{Affine, ImageMut, ImageRef, OpSpec, Size, Warp, math};
 
 use crate::SimdLevel;
 use crate::affine;
@@ -101,17 +101,12 @@ builtin! {
     OpSpec::new("Rotate", "rotates the image about its centre")
         .range(-30.0, 30.0, "degrees")
         .mirrored(),
-    moves rotate
+    moves rotate,
+    warp turn
 }
 
 fn rotate(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {
-    // The remainder is exact, so it is the same on every platform.
-    let mut angle = value % 360.0;
-    if angle < 0.0 {
-        // Rounding makes 360 of the tiniest negative angles. That is no multiple of 90° below, and
-        // its matrix is the identity all the same.
-        angle += 360.0;
-    }
+    let angle = angle(value);
     let (width, height) = (image.width(), image.height());
     let (right, bottom) = (width - 1, height - 1);
     let square = width == height;
@@ -126,6 +121,37 @@ fn rotate(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, valu
     } else {
         affine::transform(level, source, image, rotation(angle, width, height));
     }
+}
+
+/// From 0 to 360 degrees.
+fn angle(value: f64) -> f64 {
+    // The remainder is exact, so it is the same on every platform.
+    let angle = value % 360.0;
+    if angle < 0.0 {
+        // Rounding makes 360 of the tiniest negative angles. That is no multiple of 90° above or below, and
+        // its matrix is the identity all the same.
+        angle + 360.0
+    } else {
+        angle
+    }
+}
+
+/// The map of `rotate`. Where that moves pixels exactly, its numbers are integers, and so exact too.
+fn turn(value: f64, size: Size, _: u64) -> Warp {
+    let (width, height) = (size.width as f64, size.height as f64);
+    let square = size.width == size.height;
+    let angle = angle(value);
+    Warp::Affine(Affine(if angle == 0.0 {
+        Affine::IDENTITY.0
+    } else if angle == 180.0 {
+        [-1.0, 0.0, width, 0.0, -1.0, height]
+    } else if square && angle == 90.0 {
+        [0.0, -1.0, width, 1.0, 0.0, 0.0]
+    } else if square && angle == 270.0 {
+        [0.0, 1.0, 0.0, -1.0, 0.0, width]
+    } else {
+        rotation(angle, size.width, size.height)
+    }))
 }
 
 /// The matrix of a turn about the centre, its sines rounded to 15 decimal places as Pillow does.

@@ -13,6 +13,8 @@
 //!   drawn by the op but by its caller, such as a policy's executor.
 //! - [`Op::apply_from`] writes from one image into another without copying first, except for ops that
 //!   paint over a part of the image; the source may be a part of a larger image.
+//! - Every op says where it takes pixels from ([`Op::warp`](faa_op::Op::warp)), and [`move_labels`] moves a mask there
+//!   exactly as the op moves an image.
 //! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
 //!   pixels are the same at every level: the tests force each.
 //!
@@ -41,9 +43,11 @@ mod flip_crop;
 mod geometry;
 mod histogram;
 mod lookup;
+mod mask;
 mod mixing;
 mod pixels;
 mod planes;
+mod reverse;
 mod sharpness;
 mod simd;
 #[cfg(test)]
@@ -60,6 +64,7 @@ pub use flip_crop::{CropPad, FlipX, FlipY, Identity};
 pub use geometry::{Rotate, ShearX, ShearY, TranslateX, TranslateXAbs, TranslateY, TranslateYAbs};
 pub use histogram::{AutoContrast, Equalize};
 pub use lookup::{map_levels, map_levels_from};
+pub use mask::{Label, move_labels};
 pub use mixing::SamplePairing;
 pub use planes::{interleave, separate};
 pub use sharpness::Sharpness;

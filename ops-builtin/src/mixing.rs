@@ -1,7 +1,7 @@
 use faa_op::{OpErrorKind, OpSpec};
 
 use crate::blend::blend;
-use crate::builtin::{declare, implement};
+use crate::builtin::{declare, implement, stay};
 use crate::pixels::Pixels;
 use crate::simd::each_level;
 
@@ -39,7 +39,7 @@ implement!(SamplePairing, |op, pixels, value, call| {
         }
     }
     Ok(())
-});
+}, warp stay);
 
 each_level! {
     fn mix_in(target: &mut [u8], partner: &[u8], weight: f32) {

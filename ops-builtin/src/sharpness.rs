@@ -2,7 +2,7 @@ use faa_op::{ImageMut, ImageRef, OpSpec};
 
 use crate::SimdLevel;
 use crate::blend::{Blend, BlendIntegers, Blending, blend};
-use crate::builtin::builtin;
+use crate::builtin::{builtin, stay};
 use crate::pixels::by_channels;
 use crate::simd::sets::each_set;
 
@@ -18,7 +18,8 @@ builtin! {
     /// Source: Pillow's `ImageEnhance.Sharpness`, with `ImageFilter.SMOOTH`.
     Sharpness,
     OpSpec::new("Sharpness", "sharpens above 1, blurs below 1").range(0.1, 1.9, "factor"),
-    moves sharpness
+    moves sharpness,
+    warp stay
 }
 
 fn sharpness(level: SimdLevel, source: ImageRef<'_>, image: &mut ImageMut<'_>, value: f64, _: u64) {

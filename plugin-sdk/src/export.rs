@@ -67,6 +67,16 @@ macro_rules! __wasm_exports {
         extern "C" fn faa_lookup_tables(op: u32, channels: u32, value: f64) -> u64 {
             PLUGIN.lookup_tables(op, channels, value)
         }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn faa_warp(op: u32, width: u32, height: u32, value: f64, seed: u64) -> u64 {
+            PLUGIN.warp(op, (width, height), value, seed)
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn faa_field(op: u32, width: u32, height: u32, value: f64, seed: u64) -> u64 {
+            PLUGIN.field(op, (width, height), value, seed)
+        }
     };
 }
 

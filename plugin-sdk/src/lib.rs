@@ -11,6 +11,10 @@
 //! feature is on, which `faa-runtime plugin build` does. An op that maps every sample by itself can
 //! also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
 //!
+//! **Masks, boxes and keypoints** follow an op that says where it moves pixels ([`Op::warp`]). One that only
+//! changes colours returns [`Warp::Identity`]; one that says nothing is refused where there are any.
+//! `examples/plugins/elastic` has a [field](Op::field).
+//!
 //! **Without the standard library**, turn the default feature `std` off, add an allocator, and call
 //! [`panic_handler!`]. `examples/plugins/fade` does.
 //!

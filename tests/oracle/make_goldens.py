@@ -1,14 +1,16 @@
-"""Writes tests/goldens/ops.txt: Pillow's results of thousands of cases, one per line.
+"""Writes tests/goldens/ops.txt, Pillow's results of thousands of cases, one per line, and markers.txt beside it.
 
 Usage: make_goldens.py FILE, or `cargo xtask parity --write-goldens`, which provides the right version of
-Pillow. The cases are always the same: the file changes only with Pillow's version or with this script.
+Pillow. The cases are always the same: the files change only with Pillow's version or with these scripts.
 """
 
+import pathlib
 import sys
 
 import PIL
 from PIL import Image
 
+import markers
 import ops
 import pictures
 
@@ -65,6 +67,11 @@ def main(path):
         file.write(HEADER.format(pillow=PIL.__version__))
         file.writelines(lines)
     print(f"{len(lines)} cases of {len(ops.OPS)} ops, Pillow {PIL.__version__}: {path}")
+    path = pathlib.Path(path).with_name("markers.txt")
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(markers.HEADER.format(pillow=PIL.__version__))
+        file.writelines(markers.lines())
+    print(f"{markers.CASES} markers: {path}")
 
 
 def golden(case):

@@ -10,6 +10,7 @@ mod image;
 mod input;
 mod module;
 mod op;
+mod targets;
 mod text;
 
 pub use dataset::dataset;
@@ -17,6 +18,7 @@ pub use executor::executor;
 pub use image::image;
 pub use module::{module, smith, spec};
 pub use op::op;
+pub use targets::targets;
 pub use text::{convert, plan, policy};
 
 /// A fuzz target.
@@ -31,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     target("policy", policy, 4000),
     target("convert", convert, 4000),
     target("plan", plan, 4000),
@@ -43,6 +45,7 @@ pub const TARGETS: [Target; 10] = [
     target("dataset", dataset, 1500),
     target("image", image, 4000),
     target("executor", executor, 4000),
+    target("targets", targets, 4000),
     target("op", op, 4000),
 ];
 

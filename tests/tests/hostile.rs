@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use faa_op::{Channels, ImageMut};
+use faa_op::{Channels, ImageMut, Size, Warp};
 use faa_plugin::{Host, HostConfig, Plugin};
 use faa_tests::plugins::abi_example;
 
@@ -75,20 +75,36 @@ fn outcome(host: &Host, module: &[u8]) -> Expected {
     if tables.is_some() {
         assert_eq!(op.try_lookup_tables(0.5, Channels::Rgb), Ok(None));
     }
+    let size = Size {
+        width: 8,
+        height: 8,
+    };
+    let warp = op.try_warp(0.5, size, 1);
+    let mut sources = [[0; 2]; 64];
+    let field = match warp {
+        Ok(Warp::Field) => op.try_field(0.5, size, 1, &mut sources),
+        _ => Ok(()),
+    };
+    let moving = [("warp", warp.err()), ("field", field.err())];
+    let moving = moving
+        .into_iter()
+        .find_map(|(fails, error)| Some((fails, error?.code())));
+    let asked = u64::from(tables.is_some()) + u64::from(moving.is_some());
     let first = op.try_apply(&mut image, 0.5, 1);
     // After a failure, this is a call in a new instance, which must fail too.
     let second = op.try_apply(&mut image, 0.5, 1);
     match (first, second) {
-        (Ok(()), Ok(())) => match tables {
-            Some(kind) => failed("lookup-tables", kind),
-            None => Expected {
+        (Ok(()), Ok(())) => match (tables, moving) {
+            (Some(kind), _) => failed("lookup-tables", kind),
+            (None, Some((fails, kind))) => failed(fails, kind),
+            (None, None) => Expected {
                 fails: "never".to_owned(),
                 kind: None,
             },
         },
         (Err(first), Err(second)) => {
             assert_eq!(first.code(), second.code());
-            assert_eq!(op.failures(), 2 + u64::from(tables.is_some()));
+            assert_eq!(op.failures(), 2 + asked);
             let unchanged = pixels == [100; 8 * 8 * 3];
             assert!(unchanged, "a failure leaves the image as it was");
             failed("apply", first.code())
@@ -120,7 +136,7 @@ fn hostile_plugins_fail_as_expected() {
         if found != expected {
             wrong.push(format!("{name}: expected {expected:?}, found {found:?}"));
         }
-        // There is at most a start, a specification, and two calls, each with an error message.
+        // There is at most a start, a specification, and four calls, each with an error message.
         let took = start.elapsed();
         assert!(took < Duration::from_secs(60), "{name} took {took:?}");
         works(&good);

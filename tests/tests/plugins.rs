@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use faa_op::{Call, Channels, ImageMut, Op, OpError, OpErrorKind, OpSet, Scratch};
+use faa_op::{Call, Channels, ImageMut, Op, OpError, OpErrorKind, OpSet, Scratch, Size, Warp};
 use faa_plugin::{Host, HostConfig, OnFailure, Plugin};
 use faa_tests::plugins::{
     RUST_EXAMPLES, abi_example, build_in, library_of, module_in_c, module_in_text, module_of,
@@ -107,6 +107,23 @@ fn one_source_gives_the_same_bytes_in_all_builds() {
                         assert_eq!(by_optimised, expected, "{context:?}");
                         assert_eq!(by_library, expected, "{context:?}");
                         changed += usize::from(expected.unwrap() != picture(shape, channels));
+                    }
+                }
+            }
+            for &(width, height) in SHAPES {
+                let size = Size { width, height };
+                for seed in [0, 1, u64::MAX] {
+                    let warp = own.warp(value, size, seed);
+                    let field = |op: &dyn Op| {
+                        let mut sources = vec![[7; 2]; width * height];
+                        op.field(value, size, seed, &mut sources).map(|()| sources)
+                    };
+                    assert_eq!(warp == Warp::Field, name == "Elastic" && value != 0.0);
+                    for op in [module, optimised, library] {
+                        assert_eq!(op.warp(value, size, seed), warp, "{name} {value} {size:?}");
+                        if warp == Warp::Field {
+                            assert_eq!(field(op), field(own), "{value} {size:?} {seed}");
+                        }
                     }
                 }
             }

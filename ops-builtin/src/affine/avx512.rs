@@ -34,7 +34,7 @@ pub(super) unsafe fn sample<const N: usize>(
     y: Line,
 ) -> usize {
     let reachable = i32::try_from(samples.len()).is_ok();
-    if N == 1 || stride > LONGEST_STRIDE || !reachable {
+    if stride > LONGEST_STRIDE || !reachable {
         return 0;
     }
     // The first `N` bytes of every four, one pixel after the other.
@@ -55,10 +55,10 @@ pub(super) unsafe fn sample<const N: usize>(
         match N {
             // SAFETY: a group of four-byte pixels is 64 bytes.
             4 => unsafe { _mm512_storeu_si512(target.cast(), found) },
-            // SAFETY: a group of three-byte pixels is 48 bytes, and no more are stored.
+            // SAFETY: a group is `N` times as many bytes as it has pixels, and no more are stored.
             _ => unsafe {
                 let pixels = _mm512_permutexvar_epi8(packed, found);
-                _mm512_mask_storeu_epi8(target.cast(), (1 << (3 * LANES)) - 1, pixels);
+                _mm512_mask_storeu_epi8(target.cast(), (1 << (N * LANES)) - 1, pixels);
             },
         }
         x = _mm512_add_epi32(x, step_x);

@@ -42,7 +42,13 @@ pub trait NativeLibrary: 'static {
 
 /// The table of a library.
 pub const fn native_table<L: NativeLibrary>() -> NativeTable {
-    NativeTable::new(spec::<L>, apply::<L>, lookup_tables::<L>)
+    NativeTable::new(
+        spec::<L>,
+        apply::<L>,
+        lookup_tables::<L>,
+        warp::<L>,
+        field::<L>,
+    )
 }
 
 std::thread_local! {
@@ -134,6 +140,48 @@ unsafe extern "C" fn lookup_tables<L: NativeLibrary>(
         }
         None => 0,
     }
+}
+
+/// # Safety
+///
+/// As `NativeWarp` requires.
+unsafe extern "C" fn warp<L: NativeLibrary>(
+    op: u32,
+    width: u32,
+    height: u32,
+    value: f64,
+    seed: u64,
+    numbers: *mut f64,
+) -> i32 {
+    match caught(|| L::state().registry().warp(op, (width, height), value, seed)).flatten() {
+        Some(found) => {
+            // SAFETY: by the ABI, the numbers of a warp can be written to.
+            unsafe { numbers.copy_from_nonoverlapping(found.as_ptr(), found.len()) };
+            1
+        }
+        None => 0,
+    }
+}
+
+/// # Safety
+///
+/// As `NativeField` requires.
+unsafe extern "C" fn field<L: NativeLibrary>(
+    op: u32,
+    width: u32,
+    height: u32,
+    value: f64,
+    seed: u64,
+    sources: *mut [i32; 2],
+) -> i32 {
+    // SAFETY: by the ABI, a position per pixel is there.
+    let sources = unsafe { slice::from_raw_parts_mut(sources, width as usize * height as usize) };
+    let field = || {
+        L::state()
+            .registry()
+            .field(op, (width, height), value, seed, sources)
+    };
+    i32::from(matches!(caught(field), Some(Ok(()))))
 }
 
 /// Runs something, and records the message if it panics.

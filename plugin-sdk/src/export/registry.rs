@@ -2,8 +2,10 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::abi::{STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES};
-use crate::{Call, Channels, ImageMut, Op, OpError, OpErrorKind};
+use crate::abi::{
+    STATUS_FAILED, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, WarpNumbers, warp_numbers,
+};
+use crate::{Call, Channels, ImageMut, Op, OpError, OpErrorKind, Size};
 
 /// The ops of a plugin. An op's number is its index.
 pub struct Registry(pub Vec<Box<dyn Op>>);
@@ -59,6 +61,37 @@ impl Registry {
         let mut bytes = [0; TABLES_BYTES];
         bytes.copy_from_slice(tables.tables().as_flattened());
         Some(bytes)
+    }
+
+    /// The numbers of an op's warp.
+    pub fn warp(
+        &self,
+        op: u32,
+        (width, height): (u32, u32),
+        value: f64,
+        seed: u64,
+    ) -> Option<WarpNumbers> {
+        let size = Size {
+            width: width as usize,
+            height: height as usize,
+        };
+        warp_numbers(self.op(op).ok()?.warp(value, size, seed))
+    }
+
+    /// Overwrites the field of an op, which has as many positions as the image has pixels.
+    pub fn field(
+        &self,
+        op: u32,
+        (width, height): (u32, u32),
+        value: f64,
+        seed: u64,
+        sources: &mut [[i32; 2]],
+    ) -> Result<(), OpError> {
+        let size = Size {
+            width: width as usize,
+            height: height as usize,
+        };
+        self.op(op)?.field(value, size, seed, sources)
     }
 
     fn op(&self, op: u32) -> Result<&dyn Op, OpError> {

@@ -12,8 +12,8 @@ use core::slice;
 
 use super::message::Message;
 use super::registry::{Registry, Shape, status};
-use crate::abi::{STATUS_DONE, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, pack_span};
-use crate::{Call, Scratch};
+use crate::abi::{STATUS_DONE, STATUS_UNSUPPORTED_SHAPE, TABLES_BYTES, WarpNumbers, pack_span};
+use crate::{Call, OpError, Scratch};
 
 /// The ops of a module, its exported functions, and the state of an instance.
 pub struct WasmExports {
@@ -27,6 +27,8 @@ struct State {
     buffer: Vec<u8>,
     scratch: Scratch,
     tables: [u8; TABLES_BYTES],
+    warp: WarpNumbers,
+    field: Vec<[i32; 2]>,
 }
 
 static MESSAGE: SingleThreaded<Message> = SingleThreaded(UnsafeCell::new(Message::new()));
@@ -63,6 +65,8 @@ impl WasmExports {
                 buffer: Vec::new(),
                 scratch: Scratch::new(),
                 tables: [0; TABLES_BYTES],
+                warp: [0.0; 7],
+                field: Vec::new(),
             })),
         }
     }
@@ -137,6 +141,53 @@ impl WasmExports {
             None => 0,
         }
     }
+
+    /// `faa_warp`.
+    pub fn warp(&self, op: u32, size: (u32, u32), value: f64, seed: u64) -> u64 {
+        record_panics();
+        // SAFETY: the only reference in this export.
+        let state = unsafe { self.state.get() };
+        let registry = state.registry.get_or_init(self.make);
+        match registry.warp(op, size, value, seed) {
+            Some(numbers) => {
+                state.warp = numbers;
+                pack_span(state.warp.as_ptr() as u32, size_of_val(&state.warp) as u32)
+            }
+            None => 0,
+        }
+    }
+
+    /// `faa_field`.
+    pub fn field(&self, op: u32, size: (u32, u32), value: f64, seed: u64) -> u64 {
+        record_panics();
+        // SAFETY: the only reference in this export.
+        let state = unsafe { self.state.get() };
+        let registry = state.registry.get_or_init(self.make);
+        let result = match resized(&mut state.field, size) {
+            Some(sources) => registry.field(op, size, value, seed, sources),
+            None => Err(OpError::failed("there is not enough memory")),
+        };
+        match result {
+            Ok(()) => {
+                let field = state.field.as_slice();
+                pack_span(field.as_ptr() as u32, size_of_val(field) as u32)
+            }
+            Err(error) => {
+                // SAFETY: the op has returned, and nothing panics while the message is written.
+                unsafe { MESSAGE.get() }.set(&error);
+                0
+            }
+        }
+    }
+}
+
+/// The positions of as many pixels as an image of this size has, if there is memory for them.
+fn resized(field: &mut Vec<[i32; 2]>, (width, height): (u32, u32)) -> Option<&mut [[i32; 2]]> {
+    let pixels = (width as usize).checked_mul(height as usize)?;
+    field.clear();
+    field.try_reserve_exact(pixels).ok()?;
+    field.resize(pixels, [0; 2]);
+    Some(field)
 }
 
 /// Records the message of a panic for the host.

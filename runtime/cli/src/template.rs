@@ -44,7 +44,7 @@ macro_rules! sources {
 #[rustfmt::skip]
 const FAA_OP: &[(&str, &str)] = sources!("faa-op/src/", "../../op/src/",
     "abi.rs" "call.rs" "error.rs" "image.rs" "lib.rs" "math.rs" "set.rs" "shape.rs" "spec.rs"
-    "stream.rs" "tables.rs" "text.rs"
+    "stream.rs" "tables.rs" "text.rs" "warp.rs"
 );
 
 #[rustfmt::skip]

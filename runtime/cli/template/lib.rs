@@ -2,7 +2,7 @@
 //!
 //! `{{Op}}` darkens the image towards its corners. Replace it with your own op.
 
-use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, export_ops};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, Size, Warp, export_ops};
 
 export_ops!({{Op}}::default());
 
@@ -49,6 +49,11 @@ impl Op for {{Op}} {
             }
         }
         Ok(())
+    }
+
+    /// Pixels stay in their places, so masks, boxes and keypoints do too. An op that moves pixels says where to.
+    fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
+        Warp::Identity
     }
 }
 

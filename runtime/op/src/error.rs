@@ -49,6 +49,11 @@ pub enum OpErrorKind {
     PartnerShape,
     /// The source has a different shape than the image that its result is written to.
     SourceShape,
+    /// The op does not say where it moves pixels ([`Warp::Unknown`](crate::Warp::Unknown)), so nothing can move
+    /// along with them.
+    UnknownWarp,
+    /// A mask has a different size than the image that it moves along with.
+    MaskSize,
     /// Anything else, in the op's own words.
     Failed(String),
 }
@@ -101,6 +106,10 @@ impl fmt::Display for OpError {
             OpErrorKind::SourceShape => {
                 f.write_str("the source has a different size or different channels than the result")
             }
+            OpErrorKind::UnknownWarp => f.write_str(
+                "the op does not say where it moves pixels, so masks, boxes and keypoints cannot follow",
+            ),
+            OpErrorKind::MaskSize => f.write_str("a mask has a different size than its image"),
             OpErrorKind::Failed(message) => f.write_str(message),
         }
     }

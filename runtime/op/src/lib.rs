@@ -14,6 +14,7 @@ mod spec;
 mod stream;
 mod tables;
 pub mod text;
+mod warp;
 
 pub use call::{Call, Scratch};
 pub use error::{OpError, OpErrorKind, OpResult};
@@ -23,6 +24,7 @@ pub use shape::{Channels, ShapeError, ShapeErrorKind};
 pub use spec::{OpSpec, ValueRange};
 pub use stream::{DrawKey, Stream};
 pub use tables::LookupTables;
+pub use warp::{Affine, FIELD_ONE, Point, Rectangle, Size, Warp};
 
 /// One image transformation.
 ///
@@ -72,5 +74,33 @@ pub trait Op: Send + Sync {
     fn lookup_tables(&self, value: f64, channels: Channels) -> Option<LookupTables> {
         let _ = (value, channels);
         None
+    }
+
+    /// Where the op takes the pixels of its result from, for an image of this size, so that masks, boxes and
+    /// keypoints can follow ([`Warp`]).
+    ///
+    /// What it says holds for every image of the size, whatever it shows, and for [`Op::apply`] with the same
+    /// value and seed. By default nothing is known, and an executor refuses to move anything along with such an
+    /// op. An op that only changes colours, or mixes them with those of a partner, is [`Warp::Identity`].
+    /// [`Warp::Unknown`] also for a value that `apply` would refuse.
+    fn warp(&self, value: f64, size: Size, seed: u64) -> Warp {
+        let _ = (value, size, seed);
+        Warp::Unknown
+    }
+
+    /// Where each pixel of the result is taken from, if [`Op::warp`] says [`Warp::Field`] for these arguments.
+    ///
+    /// Overwrites `sources`, one [position](Point) x, y for each pixel of an image of this size, in rows from the top,
+    /// in units of 1/256 pixel ([`FIELD_ONE`]), rounded down. `Op::apply` makes every pixel of the result the pixel
+    /// of the source in which its position lies, and a position outside the image means that nothing is taken from it.
+    /// Positions of neighbours are expected to be close to each other, as points and boxes follow what lies between
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// By default [`OpErrorKind::UnknownWarp`], and whatever the op cannot do.
+    fn field(&self, value: f64, size: Size, seed: u64, sources: &mut [[i32; 2]]) -> OpResult {
+        let _ = (value, size, seed, sources);
+        Err(OpErrorKind::UnknownWarp.into())
     }
 }

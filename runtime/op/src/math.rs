@@ -3,4 +3,4 @@
 //! The platform's own `sin` differs from one C library to the next, and WebAssembly has none; ops
 //! use these instead.
 
-pub use libm::{ceil, cos, floor, log, round, sin, sqrt};
+pub use libm::{atan2, ceil, cos, floor, log, round, sin, sqrt};

@@ -14,6 +14,15 @@ impl DrawKey {
     pub const fn new(seed: u64, epoch: u32, index: u64) -> Self {
         Self { seed, epoch, index }
     }
+
+    /// The key of one of several frames of this image, if each is to have a draw of its own: the same epoch and
+    /// index, and for the seed the first 64 bits of the stream that has this key's seed as the key, 2³² − 1 for the
+    /// epoch and `1 + frame` for the index.
+    #[must_use]
+    pub fn for_frame(self, frame: u32) -> Self {
+        let seed = Stream::at(self.seed, OP_EPOCH, 1 + u64::from(frame)).next_u64();
+        Self { seed, ..self }
+    }
 }
 
 /// A random stream: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, *Parallel random numbers: as
@@ -129,6 +138,8 @@ fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     /// The known answers that the authors publish with their Random123 library.
@@ -169,6 +180,25 @@ mod tests {
         assert_eq!(integers, [9, 2, 1, 3, 6, 0]);
         // Half of all draws for this count fall into the uneven rest.
         assert_eq!(stream.below((1 << 63) + 1), 5_418_314_175_974_406_166);
+    }
+
+    #[test]
+    fn each_frame_has_a_draw_of_its_own() {
+        let key = DrawKey::new(3, 5, 7);
+        let frames: Vec<u64> = [
+            key,
+            key.for_frame(0),
+            key.for_frame(1),
+            key.for_frame(u32::MAX),
+        ]
+        .map(|key| Stream::for_image(key).next_u64())
+        .into();
+        for (index, draw) in frames.iter().enumerate() {
+            assert!(!frames[..index].contains(draw));
+        }
+        let [low, high, ..] = philox4x32_10([0, OP_EPOCH, 3, 0], [3, 0]);
+        let seed = u64::from(low) | u64::from(high) << 32;
+        assert_eq!(key.for_frame(2), DrawKey::new(seed, 5, 7));
     }
 
     #[test]

@@ -149,6 +149,7 @@ pub enum OnFailure {
     #[default]
     Error,
     /// The image stays as it was before the op, the failure is
-    /// [counted](crate::PluginOp::failures), and the policy continues.
+    /// [counted](crate::PluginOp::failures), and the policy continues. Masks, boxes and keypoints could not tell
+    /// whether to move, so where there are any, the op is refused ([`Op::warp`](faa_op::Op::warp) is unknown).
     Skip,
 }

@@ -305,6 +305,18 @@ pub enum CallErrorKind {
         expected = abi::TABLES_BYTES
     )]
     LookupTables(usize),
+    /// What was returned as the numbers of a warp is none: another number of bytes than theirs, an unknown kind, a
+    /// coefficient that is not finite, or a rectangle that is not made of whole pixels of the image.
+    #[error("`{export}` returned something that is no warp", export = abi::WARP)]
+    Warp,
+    /// The returned field does not have a position per pixel.
+    #[error("`{export}` returned {found} bytes instead of {expected}", export = abi::FIELD)]
+    Field {
+        /// The number of bytes returned.
+        found: usize,
+        /// The number of bytes that the positions take.
+        expected: usize,
+    },
     /// A new instance could not be created.
     #[error("no new instance could be created: {0}")]
     Instance(String),
@@ -378,6 +390,8 @@ impl CallError {
             Kind::HostMemory(_) => "host-memory",
             Kind::Outside { .. } => "outside",
             Kind::LookupTables(_) => "lookup-tables",
+            Kind::Warp => "warp",
+            Kind::Field { .. } => "field",
             Kind::Instance(_) => "instance",
         }
     }

@@ -8,7 +8,7 @@ use crate::error::PluginErrorKind;
 const MEMORY: &str = "a 32-bit memory that is not shared";
 
 /// The exports: their names, whether they are required, and their types.
-const EXPORTS: [(&str, bool, &str); 6] = [
+const EXPORTS: [(&str, bool, &str); 8] = [
     (abi::MEMORY, true, MEMORY),
     (abi::SPEC, true, "() -> i64"),
     (abi::RESERVE, true, "(i32) -> i32"),
@@ -19,6 +19,8 @@ const EXPORTS: [(&str, bool, &str); 6] = [
     ),
     (abi::ERROR, false, "() -> i64"),
     (abi::LOOKUP_TABLES, false, "(i32, i32, f64) -> i64"),
+    (abi::WARP, false, "(i32, i32, i32, f64, i64) -> i64"),
+    (abi::FIELD, false, "(i32, i32, i32, f64, i64) -> i64"),
 ];
 
 pub(crate) fn check_exports(module: &Module) -> Result<(), PluginErrorKind> {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use faa_op::abi::AbiVersion;
 use faa_op::{
     Call, Channels, DuplicateOp, ImageMut, ImageRef, LookupTables, Op, OpError, OpErrorKind,
-    OpResult, OpSet, OpSpec,
+    OpResult, OpSet, OpSpec, Size, Warp,
 };
 
 use crate::config::OnFailure;
 use crate::digest::{Sha256Digest, hex};
-use crate::error::CallError;
+use crate::error::{CallError, CallErrorKind};
 use crate::message::clean_message;
 use crate::native::NativePlugin;
 use crate::wasm::WasmPlugin;
@@ -197,6 +197,53 @@ impl PluginOp {
         })
     }
 
+    /// [`Op::warp`] with the reason if the plugin fails.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    ///
+    /// # Panics
+    ///
+    /// If the op has a value, and `value` is not finite.
+    pub fn try_warp(&self, value: f64, size: Size, seed: u64) -> Result<Warp, CallError> {
+        let value = self.passed_value(value);
+        let Some(size) = dimensions(size) else {
+            return Ok(Warp::Unknown);
+        };
+        self.count_failure(match &*self.code {
+            Code::Wasm(plugin) => plugin.warp(self.number, value, size, seed),
+            Code::Native(plugin) => plugin.warp(self.number, value, size, seed),
+        })
+    }
+
+    /// [`Op::field`] with a more detailed error.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]; [`CallErrorKind::Field`](crate::CallErrorKind::Field) if `sources` does not have a position
+    /// per pixel, or the plugin has no fields.
+    ///
+    /// # Panics
+    ///
+    /// If the op has a value, and `value` is not finite.
+    pub fn try_field(
+        &self,
+        value: f64,
+        size: Size,
+        seed: u64,
+        sources: &mut [[i32; 2]],
+    ) -> Result<(), CallError> {
+        let value = self.passed_value(value);
+        let Some(size) = dimensions(size) else {
+            return Err(CallErrorKind::NoBuffer(size_of_val(sources)).into());
+        };
+        self.count_failure(match &*self.code {
+            Code::Wasm(plugin) => plugin.field(self.number, value, size, seed, sources),
+            Code::Native(plugin) => plugin.field(self.number, value, size, seed, sources),
+        })
+    }
+
     /// Applies the op to the source, which has the image's shape, or to the image itself if there is
     /// none.
     fn run(
@@ -286,6 +333,26 @@ impl Op for PluginOp {
         self.spec.check_value(value).ok()?;
         self.try_lookup_tables(value, channels).ok()?
     }
+
+    /// Unknown also if the plugin fails, and if failures are skipped: the image then stays as it is, and what moves
+    /// along with it must too.
+    fn warp(&self, value: f64, size: Size, seed: u64) -> Warp {
+        if self.spec.check_value(value).is_err() || self.on_failure == OnFailure::Skip {
+            return Warp::Unknown;
+        }
+        self.try_warp(value, size, seed).unwrap_or(Warp::Unknown)
+    }
+
+    fn field(&self, value: f64, size: Size, seed: u64, sources: &mut [[i32; 2]]) -> OpResult {
+        self.spec.check_value(value)?;
+        Ok(self.try_field(value, size, seed, sources)?)
+    }
+}
+
+/// Width and height as a plugin is given them, if it can be.
+fn dimensions(size: Size) -> Option<(u32, u32)> {
+    let (width, height) = (u32::try_from(size.width), u32::try_from(size.height));
+    width.ok().zip(height.ok())
 }
 
 impl fmt::Debug for PluginOp {

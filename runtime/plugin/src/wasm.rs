@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use faa_op::abi::{self, pack_span, unpack_span};
-use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec};
+use faa_op::{Channels, ImageMut, ImageRef, LookupTables, OpSpec, Size, Warp};
 use thread_local::ThreadLocal;
 use wasmtime::{
     Instance as WasmInstance, Memory, Module, Store, Trap, TypedFunc, WasmParams, WasmResults,
@@ -110,6 +110,32 @@ impl WasmPlugin {
         result
     }
 
+    /// Where an op moves pixels; unknown if the module does not say.
+    pub(crate) fn warp(
+        &self,
+        op: u32,
+        value: f64,
+        size: (u32, u32),
+        seed: u64,
+    ) -> Result<Warp, CallError> {
+        if self.module.get_export(abi::WARP).is_none() {
+            return Ok(Warp::Unknown);
+        }
+        self.with_instance(|instance| instance.warp(op, value, size, seed))
+    }
+
+    /// Overwrites the field of an op, which has as many positions as an image of this size has pixels.
+    pub(crate) fn field(
+        &self,
+        op: u32,
+        value: f64,
+        size: (u32, u32),
+        seed: u64,
+        sources: &mut [[i32; 2]],
+    ) -> Result<(), CallError> {
+        self.with_instance(|instance| instance.field(op, value, size, seed, sources))
+    }
+
     pub(crate) fn exports(&self) -> Vec<String> {
         let exports = self.module.exports();
         exports.map(|export| clean_name(export.name())).collect()
@@ -176,6 +202,9 @@ fn copy_in(buffer: &mut [u8], source: Option<ImageRef<'_>>, image: &ImageMut<'_>
 
 type Apply = TypedFunc<(u32, u32, u32, u32, u32, f64, u64), i32>;
 
+/// An export that is given an op, a size, a value and a seed, and returns a span.
+type OfSize = TypedFunc<(u32, u32, u32, f64, u64), u64>;
+
 struct Instance {
     store: Store<Quota>,
     limits: Limits,
@@ -185,6 +214,8 @@ struct Instance {
     apply: Apply,
     error: Option<TypedFunc<(), u64>>,
     lookup_tables: Option<TypedFunc<(u32, u32, f64), u64>>,
+    warp: Option<OfSize>,
+    field: Option<OfSize>,
     buffer: Buffer,
 }
 
@@ -224,6 +255,8 @@ impl Instance {
             apply: instance.get_typed_func(&mut store, abi::APPLY)?,
             error: instance.get_typed_func(&mut store, abi::ERROR).ok(),
             lookup_tables: instance.get_typed_func(&mut store, abi::LOOKUP_TABLES).ok(),
+            warp: instance.get_typed_func(&mut store, abi::WARP).ok(),
+            field: instance.get_typed_func(&mut store, abi::FIELD).ok(),
             buffer: Buffer::default(),
             store,
         })
@@ -304,6 +337,60 @@ impl Instance {
             (&[red, green, blue], []) => Ok(Some(LookupTables::per_channel([red, green, blue]))),
             _ => Err(CallErrorKind::LookupTables(bytes.len()).into()),
         }
+    }
+
+    fn warp(
+        &mut self,
+        op: u32,
+        value: f64,
+        (width, height): (u32, u32),
+        seed: u64,
+    ) -> Result<Warp, CallError> {
+        let Some(warp) = self.warp.clone() else {
+            return Ok(Warp::Unknown);
+        };
+        let arguments = (op, width, height, value, seed);
+        let span = self.call(&warp, arguments, self.limits.call_time)?;
+        if span == 0 {
+            return Ok(Warp::Unknown);
+        }
+        let (numbers, rest) = self.bytes_at(abi::WARP, span)?.as_chunks::<8>();
+        let numbers = <[[u8; 8]; 7]>::try_from(numbers).ok();
+        let numbers = numbers.filter(|_| rest.is_empty());
+        let (width, height) = (width as usize, height as usize);
+        let size = Size { width, height };
+        let warp = numbers.and_then(|numbers| abi::warp_of(numbers.map(f64::from_le_bytes), size));
+        warp.ok_or_else(|| CallErrorKind::Warp.into())
+    }
+
+    fn field(
+        &mut self,
+        op: u32,
+        value: f64,
+        (width, height): (u32, u32),
+        seed: u64,
+        sources: &mut [[i32; 2]],
+    ) -> Result<(), CallError> {
+        let expected = size_of_val(sources);
+        let Some(field) = self.field.clone() else {
+            return Err(CallErrorKind::Field { found: 0, expected }.into());
+        };
+        let arguments = (op, width, height, value, seed);
+        let span = self.call(&field, arguments, self.limits.call_time)?;
+        if span == 0 {
+            return Err(CallError::new(CallErrorKind::Failed, self.last_message()));
+        }
+        let bytes = self.bytes_at(abi::FIELD, span)?;
+        let found = bytes.len();
+        if found != expected {
+            return Err(CallErrorKind::Field { found, expected }.into());
+        }
+        let numbers = bytes.as_chunks::<4>().0.iter();
+        let numbers = numbers.map(|bytes| i32::from_le_bytes(*bytes));
+        for (number, found) in sources.as_flattened_mut().iter_mut().zip(numbers) {
+            *number = found;
+        }
+        Ok(())
     }
 
     /// The plugin's message about a failure, if it has one. The instance must not be used afterwards.

@@ -30,8 +30,9 @@ use crate::{ApplyError, Partners, Plan, PlannedStep, Policy, PolicyError, Worksp
 ///
 /// **Memory.** Once a [`Workspace`] has grown to the largest image, nothing is allocated for an image.
 pub struct Executor {
-    rule: Resolved,
+    pub(crate) rule: Resolved,
     partner_op: Option<String>,
+    op_without_warp: Option<String>,
     /// Whether there may be passes over several ops at once.
     fuses: bool,
 }
@@ -56,6 +57,7 @@ impl Executor {
         let rule = policy.resolve(ops)?;
         Ok(Self {
             partner_op: rule.partner_op().map(ToOwned::to_owned),
+            op_without_warp: rule.op_without_warp().map(ToOwned::to_owned),
             rule,
             fuses: true,
         })
@@ -76,6 +78,12 @@ impl Executor {
     /// be applied without partners: see [`Workspace::with_partners`].
     pub fn partner_op(&self) -> Option<&str> {
         self.partner_op.as_deref()
+    }
+
+    /// The name of the first op in the policy that does not say where it moves pixels
+    /// ([`Op::warp`](faa_op::Op::warp)). If there is one, masks, boxes and keypoints are refused.
+    pub fn op_without_warp(&self) -> Option<&str> {
+        self.op_without_warp.as_deref()
     }
 
     /// What [`Executor::apply`] will do with this key and this workspace, without doing it.
@@ -181,6 +189,7 @@ impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("partner_op", &self.partner_op)
+            .field("op_without_warp", &self.op_without_warp)
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,12 @@
 //! and safe to print to a terminal. A policy can ask for as many ops per image as fit into a file of
 //! that size, so the time per image is bounded by the file, not by the format.
 //!
-//! **Features.** `builtin` (on by default): the built-in ops, for [`Executor::builtin`]. `rayon`:
+//! **Masks, boxes and keypoints** ([`Targets`]) move along with the pixels, with the same draw
+//! ([`Executor::apply_with_targets`]). Masks are exactly what the ops would make of them as images. An op that
+//! does not say where it moves pixels ([`Op::warp`](faa_op::Op::warp)) is refused by name.
+//!
+//! **Features.** `builtin` (on by default): the built-in ops, for [`Executor::builtin`], and targets, since masks
+//! are moved by the code of these ops. `rayon`:
 //! [`Executor::apply_batch`] uses all threads of the current pool. `image`: views of the crate
 //! `image`'s buffers (the module `interop`).
 
@@ -25,6 +30,8 @@ mod executor;
 #[cfg(feature = "image")]
 pub mod interop;
 mod misread;
+#[cfg(feature = "builtin")]
+mod movement;
 mod object;
 mod one_pass;
 mod parse;
@@ -36,7 +43,11 @@ mod resolve;
 mod sampler;
 mod shipped;
 mod steps;
+#[cfg(feature = "builtin")]
+mod targets;
 mod tree;
+#[cfg(feature = "builtin")]
+mod with_targets;
 mod workspace;
 mod write;
 
@@ -51,4 +62,6 @@ pub use policy::{Policy, Rule, SEARCHED_OPS, Step, Strength, SubPolicy, nearest_
 pub use provenance::Provenance;
 pub use sampler::{Sampler, SamplerOp, SamplerValues};
 pub use shipped::{Shipped, shipped};
+#[cfg(feature = "builtin")]
+pub use targets::{BoundingBox, BoxLimits, Erased, Keypoint, Mask, RotatedBox, Targets};
 pub use workspace::Workspace;

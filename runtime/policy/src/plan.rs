@@ -94,12 +94,7 @@ impl Plan {
         image: &mut ImageMut<'_>,
         workspace: &mut Workspace<'_>,
     ) -> Result<(), ReplayError> {
-        let count = workspace.partner_count();
-        let mut drawn = Vec::with_capacity(self.steps.len());
-        for (index, step) in self.steps.iter().enumerate() {
-            let path = JsonPath::root().key("steps").item(index);
-            drawn.push((step.resolve(ops, count, &path)).map_err(ReplayErrorKind::Plan)?);
-        }
+        let drawn = self.resolve(ops, workspace.partner_count())?;
         let one_pass = one_pass_pays(image.samples().len());
         let target = Target {
             source,
@@ -110,6 +105,20 @@ impl Plan {
         };
         let applied = target.apply(drawn.into_iter());
         Ok(applied.map_err(ReplayErrorKind::Apply)?)
+    }
+
+    /// The steps with their ops looked up, to be applied with this number of partners.
+    pub(crate) fn resolve<'a>(
+        &self,
+        ops: &'a OpSet,
+        partners: u64,
+    ) -> Result<Vec<Drawn<'a>>, ReplayError> {
+        let path = JsonPath::root().key("steps");
+        let resolve = |(index, step): (usize, &PlannedStep)| {
+            let resolved = step.resolve(ops, partners, &path.item(index));
+            resolved.map_err(|error| ReplayErrorKind::Plan(error).into())
+        };
+        self.steps.iter().enumerate().map(resolve).collect()
     }
 
     /// Reads a plan.

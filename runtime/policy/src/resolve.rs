@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use faa_op::{Channels, Op, OpSet};
+use faa_op::{Channels, Op, OpSet, Size, Warp};
 
 use crate::object::JsonPath;
 use crate::policy::nearest_name;
@@ -68,16 +68,27 @@ impl Fusing {
 impl Resolved {
     /// The name of the first op that needs a partner.
     pub(crate) fn partner_op(&self) -> Option<&str> {
-        let needs_partner = |op: &&Arc<dyn Op>| op.spec().needs_partner();
+        self.find(|op, _| op.spec().needs_partner())
+    }
+
+    /// The name of the first op that does not say where it moves pixels.
+    pub(crate) fn op_without_warp(&self) -> Option<&str> {
+        // It says so for a value that the policy has, and does for all images or for none.
+        let (width, height) = (32, 32);
+        self.find(|op, value| op.warp(value, Size { width, height }, 0) == Warp::Unknown)
+    }
+
+    /// The name of the first op for which something holds, with one of its values.
+    fn find(&self, mut holds: impl FnMut(&dyn Op, f64) -> bool) -> Option<&str> {
         let op = match self {
-            Self::SubPolicies(all) => all
-                .iter()
-                .flatten()
-                .map(|step| &step.op)
-                .find(needs_partner),
-            Self::Sampler(sampler) => sampler.ops.iter().map(|op| &op.op).find(needs_partner),
+            Self::SubPolicies(all) => (all.iter().flatten())
+                .map(|step| (&step.op, step.value))
+                .find(|(op, value)| holds(op.as_ref(), *value)),
+            Self::Sampler(sampler) => (sampler.ops.iter())
+                .map(|op| (&op.op, op.values.map_or(0.0, |values| values.low)))
+                .find(|(op, value)| holds(op.as_ref(), *value)),
         };
-        op.map(|op| op.spec().name())
+        op.map(|(op, _)| op.spec().name())
     }
 }
 

@@ -53,6 +53,7 @@ const SHIPPED: &[Shipped] = shipped![
     "autoaugment-imagenet",
     "randaugment",
     "trivialaugment-wide",
+    "trivialaugment-detection",
     "glyphs-wrn-10-1",
     "cifar10-jpeg-wrn-40-2",
 ];

@@ -3,6 +3,8 @@ use std::fmt;
 use faa_op::Scratch;
 
 use crate::Partners;
+#[cfg(feature = "builtin")]
+use crate::movement::Movement;
 
 /// What one thread applies policies with: working memory, which is kept from image to image, and the
 /// partner images, if there are any.
@@ -13,6 +15,8 @@ use crate::Partners;
 pub struct Workspace<'a> {
     pub(crate) scratch: Scratch,
     pub(crate) partners: Option<&'a dyn Partners>,
+    #[cfg(feature = "builtin")]
+    pub(crate) movement: Movement,
     #[cfg(feature = "rayon")]
     pub(crate) pool: pool::Pool,
 }
@@ -37,6 +41,8 @@ impl<'a> Workspace<'a> {
         Workspace {
             scratch: self.scratch,
             partners,
+            #[cfg(feature = "builtin")]
+            movement: self.movement,
             #[cfg(feature = "rayon")]
             pool: self.pool,
         }

@@ -7,8 +7,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use faa_op::{Channels, DrawKey, ImageMut, ImageRef};
-use faa_policy::{Executor, Policy, Workspace};
+use faa_op::{Channels, DrawKey, ImageMut, ImageRef, Size};
+use faa_policy::{
+    BoundingBox, Erased, Executor, Keypoint, Mask, Policy, RotatedBox, Targets, Workspace,
+};
 
 struct Counting;
 
@@ -83,6 +85,50 @@ fn single_images_allocate_nothing() {
                         .apply_to(source, &mut image, key(index), own)
                         .unwrap();
                     executor.apply(&mut image, key(index + 1), own).unwrap();
+                }
+            };
+            pass();
+            let before = OWN.get();
+            pass();
+            assert_eq!(OWN.get() - before, 0, "at {side}×{side}");
+        }
+    }
+}
+
+#[test]
+fn targets_allocate_nothing() {
+    for executor in executors() {
+        for side in SIDES {
+            let size = Size {
+                width: side,
+                height: side,
+            };
+            let mut pixels: Vec<u8> = (0..side * side * 3).map(|index| index as u8).collect();
+            let mut other = pixels.clone();
+            let (mut narrow, mut wide) = (vec![1; side * side], vec![2; side * side]);
+            let own = &mut Workspace::new();
+            let mut pass = || {
+                for index in 0..400 {
+                    let mut masks = [
+                        Mask::u8(&mut narrow, size, 0).unwrap(),
+                        Mask::u16(&mut wide, size, 0).unwrap(),
+                    ];
+                    let other = ImageMut::new(&mut other, side, side, Channels::Rgb);
+                    let mut images = [other.unwrap()];
+                    let mut boxes = [BoundingBox::new(2.0, 3.0, 25.0, 17.0)];
+                    let mut rotated = [RotatedBox::new([9.0, 9.0], 11.0, 7.0, 45.0)];
+                    let mut points = [Keypoint::new(2.0, 3.0)];
+                    let mut targets = Targets::new();
+                    targets.images = &mut images;
+                    targets.masks = &mut masks;
+                    targets.boxes = &mut boxes;
+                    targets.rotated_boxes = &mut rotated;
+                    targets.keypoints = &mut points;
+                    targets.erased = Erased::Removed;
+                    let mut image = ImageMut::new(&mut pixels, side, side, Channels::Rgb).unwrap();
+                    executor
+                        .apply_with_targets(&mut image, &mut targets, key(index), own)
+                        .unwrap();
                 }
             };
             pass();

@@ -35,6 +35,8 @@ pub(crate) fn of_apply(error: &ApplyError) -> PyErr {
         )),
         OpErrorKind::PartnerShape
         | OpErrorKind::SourceShape
+        | OpErrorKind::MaskSize
+        | OpErrorKind::UnknownWarp
         | OpErrorKind::UnsupportedShape { .. } => PyValueError::new_err(message),
         _ => PyRuntimeError::new_err(message),
     }

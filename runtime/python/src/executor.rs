@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use faa_op::text::chain;
 use faa_op::{DrawKey, ImageMut, ImageRef};
 use faa_policy::{PackedImages, Partners, Plan, Policy, Workspace};
-use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
@@ -12,6 +12,7 @@ use crate::images::{Copies, Images, of_shape};
 use crate::ops::Ops;
 use crate::owned::Owned;
 use crate::pools::pool;
+use crate::targets::{Draw, Given, Moved, Moving};
 
 /// Calls on this many bytes or more let Python's other threads run meanwhile. On fewer, this would take
 /// longer than what it could save.
@@ -134,6 +135,47 @@ impl Executor {
             };
         call.run(py, 1, self.has_plugins, replay)?
             .map_err(|error| of_replay(py, &error))
+    }
+
+    /// Writes to `result` what the policy makes of `source`, an image, with a key or by a plan, and moves what
+    /// moves along: masks in place, and boxes and points as they are returned.
+    #[pyo3(signature = (source, result, layout, targets, key=None, plan=None, partners=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python has keywords")]
+    fn apply_with_targets(
+        &self,
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        result: &Bound<'_, PyAny>,
+        layout: &str,
+        targets: Given,
+        key: Option<(u64, u32, u64)>,
+        plan: Option<&[u8]>,
+        partners: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Moved> {
+        let call = Call::new(source, result, layout, partners)?;
+        if call.source.count() != 1 {
+            return Err(PyValueError::new_err(
+                "masks, boxes and keypoints move along with a single image, and not with a batch",
+            ));
+        }
+        let plan = plan.map(Plan::parse).transpose();
+        let plan = plan.map_err(|error| of_policy(py, &error))?;
+        let draw = match (&plan, key) {
+            (Some(plan), None) => Draw::Plan(plan, self.ops.get().set()),
+            (None, Some((seed, epoch, index))) => {
+                check_epoch(epoch)?;
+                Draw::Key(&self.inner, DrawKey::new(seed, epoch, index))
+            }
+            _ => return Err(PyTypeError::new_err("either a key or a plan is needed")),
+        };
+        let moving = Moving::new(targets)?;
+        let apply =
+            |_, source: Option<ImageRef<'_>>, image: &mut ImageMut<'_>, own: &mut Workspace<'_>| {
+                Moving::apply(&moving, &draw, source, image, own)
+            };
+        call.run(py, 1, self.has_plugins, apply)?
+            .map_err(|error| of_replay(py, &error))?;
+        Ok(Moving::moved(moving))
     }
 }
 

@@ -12,6 +12,7 @@ mod ops;
 mod owned;
 mod pools;
 mod process;
+mod targets;
 
 use pyo3::prelude::*;
 

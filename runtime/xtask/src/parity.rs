@@ -18,7 +18,7 @@ const PROGRAM: &str = "parity";
 const COMPARE: &str = "tests/oracle/parity.py";
 const MAKE_GOLDENS: &str = "tests/oracle/make_goldens.py";
 
-/// The goldens, from the root of the checkout.
+/// The goldens, from the root of the checkout. Those of markers are written beside them.
 const GOLDENS: &str = "tests/goldens/ops.txt";
 
 /// The options of `cargo xtask parity`.
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// Index of the first case, to repeat a case that differs.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// Write tests/goldens/ops.txt instead of comparing.
+    /// Write tests/goldens/ops.txt and markers.txt instead of comparing.
     #[arg(long, conflicts_with_all = ["cases", "seed", "first"])]
     write_goldens: bool,
 }

@@ -50,7 +50,7 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-fn rule(input: &mut Unstructured<'_>) -> Result<Rule> {
+pub(super) fn rule(input: &mut Unstructured<'_>) -> Result<Rule> {
     if input.arbitrary()? {
         return Ok(Rule::Sampler(sampler(input)?));
     }

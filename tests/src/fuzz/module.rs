@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
 use faa_op::abi::MAX_OPS;
-use faa_op::{Channels, ImageMut, Op};
+use faa_op::{Channels, ImageMut, Op, Size, Warp};
 use faa_plugin::{Host, HostConfig, parse_spec};
 
-/// The maximum time for a module: compilation, start, specification, lookup tables, and two calls, each with
-/// an error message, on a machine whose cores are all busy.
+/// The maximum time for a module: compilation, start, specification, lookup tables, warp and field, and two calls, each
+/// with an error message, on a machine whose cores are all busy.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
 /// A host with low limits, so that many modules can be tried.
@@ -50,6 +50,8 @@ pub fn smith(bytes: &[u8]) {
             (func (export "faa_spec") (result i64) (i64.const 0))
             (func (export "faa_error") (result i64) (i64.const 0))
             (func (export "faa_lookup_tables") (param i32 i32 f64) (result i64) (i64.const 0))
+            (func (export "faa_warp") (param i32 i32 i32 f64 i64) (result i64) (i64.const 0))
+            (func (export "faa_field") (param i32 i32 i32 f64 i64) (result i64) (i64.const 0))
             (func (export "faa_reserve") (param i32) (result i32) (i32.const 0))
             (func (export "faa_apply") (param i32 i32 i32 i32 i32 f64 i64) (result i32)
               (i32.const 0)))"#;
@@ -113,6 +115,16 @@ fn use_module(module: &[u8]) {
         Ok(plugin) => {
             for op in plugin.ops().iter().take(2) {
                 let _ = op.lookup_tables(0.5, Channels::Rgb);
+                let size = Size {
+                    width: 5,
+                    height: 4,
+                };
+                match op.warp(0.5, size, 1) {
+                    Warp::Affine(map) => assert!(map.0.iter().all(|number| number.is_finite())),
+                    Warp::Erase(area) => assert!(area.right <= 5 && area.bottom <= 4),
+                    _ => {}
+                }
+                let _ = op.field(0.5, size, 1, &mut [[0; 2]; 20]);
                 let mut pixels = [100; 5 * 4 * 3];
                 let mut image = ImageMut::new(&mut pixels, 5, 4, Channels::Rgb)
                     .expect("the pixels have that shape");

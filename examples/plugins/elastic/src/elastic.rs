@@ -1,7 +1,9 @@
 use core::array;
 use core::ops::Range;
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, Op, OpResult, OpSpec, Stream};
+use faa_plugin_sdk::{
+    Call, Channels, FIELD_ONE, ImageMut, Op, OpResult, OpSpec, Size, Stream, Warp,
+};
 
 /// The number of grid cells in each direction.
 const CELLS: usize = 4;
@@ -26,7 +28,8 @@ type Grid = [[Offset; CELLS + 1]; CELLS + 1];
 /// A grid of 4×4 cells covers the image. For each of its 25 corners, row by row, two offsets are
 /// drawn, to the right and then down, as `(2 · unit() − 1) · value` times the shorter side. Between
 /// the corners they are interpolated linearly in both directions. Each pixel is then copied from the
-/// pixel nearest to the position that its offset leads to, clamped to the image.
+/// pixel nearest to the position that its offset leads to, clamped to the image. Masks, boxes and keypoints follow
+/// the same offsets (`Op::field`).
 ///
 /// Source: Simard, Steinkraus and Platt, *Best practices for convolutional neural networks applied
 /// to visual document analysis* (ICDAR 2003). They draw an offset for every pixel and smooth the
@@ -54,8 +57,7 @@ impl Op for Elastic {
         if value == 0.0 {
             return Ok(());
         }
-        let side = image.width().min(image.height());
-        let grid = draw_grid(call.stream(), value.clamp(-1.0, 1.0) * side as f64);
+        let grid = draw_grid(value, image.size(), call.seed);
         let source = call.scratch.copy_of(image.samples());
         match image.channels() {
             Channels::L => warp::<1>(source, image, &grid),
@@ -64,48 +66,100 @@ impl Op for Elastic {
         }
         Ok(())
     }
+
+    fn warp(&self, value: f64, _: Size, _: u64) -> Warp {
+        match self.0.check_value(value) {
+            Ok(()) if value == 0.0 => Warp::Identity,
+            Ok(()) => Warp::Field,
+            Err(_) => Warp::Unknown,
+        }
+    }
+
+    fn field(&self, value: f64, size: Size, seed: u64, sources: &mut [[i32; 2]]) -> OpResult {
+        self.0.check_value(value)?;
+        // The pixels at the border reach to its outer edge, and are as far as an offset leads.
+        let end = [size.width, size.height].map(|length| length as i64 * ONE - 1);
+        each_run(
+            &draw_grid(value, size, seed),
+            size,
+            |y, columns, mut line| {
+                for source in &mut sources[y * size.width..][columns] {
+                    *source = array::from_fn(|axis| {
+                        let position = line.position[axis].clamp(0, end[axis]);
+                        (position / (ONE / i64::from(FIELD_ONE))) as i32
+                    });
+                    line.advance();
+                }
+            },
+        );
+        Ok(())
+    }
 }
 
-/// Offsets of up to `reach` pixels.
-fn draw_grid(mut stream: Stream, reach: f64) -> Grid {
+fn draw_grid(value: f64, size: Size, seed: u64) -> Grid {
+    let mut stream = Stream::for_op(seed);
+    let reach = value.clamp(-1.0, 1.0) * size.width.min(size.height) as f64;
     let mut draw = || ((2.0 * stream.unit() - 1.0) * reach * ONE as f64) as i64;
     array::from_fn(|_| array::from_fn(|_| [draw(), draw()]))
 }
 
 fn warp<const N: usize>(source: &[u8], image: &mut ImageMut<'_>, grid: &Grid) {
-    let (width, height) = (image.width(), image.height());
+    let size = image.size();
     let source = source.as_chunks::<N>().0;
-    let last = [width as i64 - 1, height as i64 - 1];
+    let last = [size.width as i64 - 1, size.height as i64 - 1];
+    each_run(grid, size, |y, columns, mut line| {
+        let mut next = || {
+            let [x, y] = line.position.map(|at| at >> FRACTION_BITS);
+            let (x, y) = (x.clamp(0, last[0]) as usize, y.clamp(0, last[1]) as usize);
+            line.advance();
+            source[y * size.width + x]
+        };
+        // Several at a time, because a host checks the time in each iteration of a loop.
+        let target = &mut image.row_mut(y).as_chunks_mut::<N>().0[columns];
+        let (groups, remainder) = target.as_chunks_mut::<4>();
+        for group in groups {
+            for pixel in group {
+                *pixel = next();
+            }
+        }
+        remainder.fill_with(next);
+    });
+}
+
+/// Where a pixel is read, and by how much further the one to its right.
+struct Line {
+    position: Offset,
+    step: Offset,
+}
+
+impl Line {
+    fn advance(&mut self) {
+        self.position[0] += self.step[0];
+        self.position[1] += self.step[1];
+    }
+}
+
+/// Calls `run` with the rows and columns of pixels that are read along a line.
+fn each_run(grid: &Grid, size: Size, mut run: impl FnMut(usize, Range<usize>, Line)) {
     for (cell, [top, bottom]) in grid.array_windows().enumerate() {
-        let rows = pixels_of(cell, height);
+        let rows = pixels_of(cell, size.height);
         for y in rows.clone() {
             let part = (y - rows.start) as i64;
             let line: [Offset; CELLS + 1] = array::from_fn(|corner| {
                 let slope = slope(top[corner], bottom[corner], rows.len());
                 array::from_fn(|axis| top[corner][axis] + slope[axis] * part)
             });
-            let target = image.row_mut(y).as_chunks_mut::<N>().0;
             for (cell, &[left, right]) in line.array_windows().enumerate() {
-                let columns = pixels_of(cell, width);
-                // Half a pixel is added, so that dropping the fraction rounds to the nearest.
-                let mut from_x = columns.start as i64 * ONE + ONE / 2 + left[0];
-                let mut from_y = y as i64 * ONE + ONE / 2 + left[1];
+                let columns = pixels_of(cell, size.width);
+                // The centre of the pixel, so that dropping the fraction rounds to the nearest.
+                let x = columns.start as i64 * ONE + ONE / 2 + left[0];
+                let y_read = y as i64 * ONE + ONE / 2 + left[1];
                 let slope = slope(left, right, columns.len());
-                let mut next = || {
-                    let x = (from_x >> FRACTION_BITS).clamp(0, last[0]) as usize;
-                    let y = (from_y >> FRACTION_BITS).clamp(0, last[1]) as usize;
-                    from_x += ONE + slope[0];
-                    from_y += slope[1];
-                    source[y * width + x]
+                let line = Line {
+                    position: [x, y_read],
+                    step: [ONE + slope[0], slope[1]],
                 };
-                // Several at a time, because a host checks the time in each iteration of a loop.
-                let (groups, remainder) = target[columns].as_chunks_mut::<4>();
-                for group in groups {
-                    for pixel in group {
-                        *pixel = next();
-                    }
-                }
-                remainder.fill_with(next);
+                run(y, columns, line);
             }
         }
     }
@@ -178,6 +232,33 @@ mod tests {
                 assert!((index / width).abs_diff(from / width) <= 2, "{index}");
             }
         }
+    }
+
+    #[test]
+    fn the_field_leads_to_the_pixels_that_are_copied() {
+        for (width, height) in [(16, 12), (5, 3), (1, 7), (15, 16)] {
+            let size = Size { width, height };
+            let source = indices(width * height, 1);
+            for (seed, value) in [(1, 0.2), (2, -0.2), (3, 3.0), (4, 0.01), (5, f64::MAX)] {
+                let op = Elastic::default();
+                assert_eq!(op.warp(value, size, seed), Warp::Field);
+                let mut sources = [[0; 2]; 16 * 16];
+                let sources = &mut sources[..width * height];
+                op.field(value, size, seed, sources).unwrap();
+                let found = sources.iter().map(|source| {
+                    let [x, y] = source.map(|at| (at / FIELD_ONE) as usize);
+                    (y * width + x) as u8
+                });
+                let result = warped(value, seed, (width, height), Channels::L, &source);
+                assert!(found.eq(result), "{width}×{height} {value}");
+            }
+        }
+        let size = Size {
+            width: 3,
+            height: 3,
+        };
+        assert_eq!(Elastic::default().warp(0.0, size, 1), Warp::Identity);
+        assert_eq!(Elastic::default().warp(f64::NAN, size, 1), Warp::Unknown);
     }
 
     #[test]

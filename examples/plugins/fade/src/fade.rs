@@ -1,6 +1,6 @@
 use core::array;
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpResult, OpSpec};
+use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpResult, OpSpec, Size, Warp};
 
 /// The number of samples that are processed at once: the bytes of a SIMD register of WebAssembly, and
 /// a whole number of RGBA pixels.
@@ -38,6 +38,10 @@ impl Op for Fade {
     fn lookup_tables(&self, value: f64, _: Channels) -> Option<LookupTables> {
         let weight = value.is_finite().then(|| weight(value))?;
         Some(LookupTables::uniform(|level| faded(level, weight)))
+    }
+
+    fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
+        Warp::Identity
     }
 }
 

@@ -1,4 +1,4 @@
-use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec, Size, Warp};
 
 use crate::blend::{ONE, blend};
 
@@ -51,6 +51,10 @@ impl Op for Fog {
             }
         }
         Ok(())
+    }
+
+    fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
+        Warp::Identity
     }
 }
 

@@ -1,4 +1,4 @@
-use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec, Size, Warp};
 
 use crate::blend::{ONE, blend};
 
@@ -52,6 +52,10 @@ impl Op for Rain {
             draw(image, column, top, streak as i64, slant);
         }
         Ok(())
+    }
+
+    fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
+        Warp::Identity
     }
 }
 

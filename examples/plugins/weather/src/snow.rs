@@ -1,6 +1,6 @@
 use core::ops::RangeInclusive;
 
-use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec, Size, Warp};
 
 use crate::blend::{ONE, blend};
 
@@ -48,6 +48,10 @@ impl Op for Snow {
             draw(image, x, y, radius);
         }
         Ok(())
+    }
+
+    fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
+        Warp::Identity
     }
 }
 

@@ -5,4 +5,6 @@ mod determinism;
 mod doubles;
 mod draws;
 mod partners;
+mod random_targets;
 mod refusals;
+mod targets;

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use faa_op::DrawKey;
+use faa_op::{Channels, DrawKey, ImageMut};
 use faa_ops_builtin::builtin_ops;
-use faa_policy::{Executor, Policy, Sampler, SamplerValues, Step, Strength, Workspace, shipped};
+use faa_policy::{
+    BoundingBox, Executor, Policy, Sampler, SamplerValues, Step, Strength, Targets, Workspace,
+    shipped,
+};
 
 fn policy(name: &str) -> Policy {
     let found = shipped().iter().find(|policy| policy.name == name);
@@ -237,4 +240,40 @@ fn trivialaugment_has_its_wide_ranges() {
         Posterize                           | 8…2    | integer
         Solarize                            | 255…0  |";
     assert_values(&sampler, expected);
+}
+
+/// What `policies/README.md` says about the box about a square.
+#[test]
+fn trivialaugment_for_detection_keeps_boxes() {
+    let policy = policy("trivialaugment-detection");
+    let ops = builtin_ops();
+    let executor = Executor::builtin(&policy).unwrap();
+    let own = &mut Workspace::new();
+    let (mut largest, mut farthest) = (1.0_f64, 0.0_f64);
+    for index in 0..3_000 {
+        let key = DrawKey::new(1, 0, index);
+        let plan = executor.plan(key, own);
+        let step = &plan.steps[0];
+        let mut pixels = [0; 100];
+        let mut image = ImageMut::new(&mut pixels, 10, 10, Channels::L).unwrap();
+        let mut boxes = [BoundingBox::new(3.0, 3.0, 7.0, 7.0)];
+        let mut targets = Targets::new();
+        targets.boxes = &mut boxes;
+        plan.replay_with_targets(&ops, &mut image, &mut targets, own)
+            .unwrap();
+        let found = boxes[0];
+        assert_eq!(found.visible, 1.0, "{step:?}");
+        let area = (found.right - found.left) * (found.bottom - found.top) / 16.0;
+        assert!((0.999..1.31).contains(&area), "{step:?} {found:?}");
+        largest = largest.max(area);
+        if step.op.starts_with("Translate") {
+            assert!((area - 1.0).abs() < 1e-9, "{step:?}");
+            let moved = (found.left - 3.0).abs() + (found.top - 3.0).abs();
+            farthest = farthest.max(moved);
+        }
+    }
+    assert!(
+        largest > 1.3 && (farthest - 2.0).abs() < 1e-9,
+        "{largest} {farthest}"
+    );
 }

@@ -7,12 +7,14 @@ seed, epoch and index alone, and is the same in Rust, in C and on the command li
 from faa._faa import PolicyError
 from faa._ops import Op, Plugins, load_plugins, ops
 from faa._policy import Policy, convert, load, loads, shipped
+from faa._targets import TargetOptions
 
 __all__ = [
     "Op",
     "Plugins",
     "Policy",
     "PolicyError",
+    "TargetOptions",
     "convert",
     "load",
     "load_plugins",

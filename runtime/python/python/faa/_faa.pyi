@@ -6,6 +6,8 @@ from typing import TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
+from faa._targets import Native
+
 __all__ = ["Executor", "Ops", "PolicyError", "convert", "shipped"]
 
 # An object with a buffer of bytes; or an address or a capsule of Arrow, a shape, and strides in bytes.
@@ -56,6 +58,18 @@ class Executor:
         threads: int = 1,
         partners: _Memory | None = None,
     ) -> None: ...
+    def apply_with_targets(
+        self,
+        source: _Memory,
+        result: _Memory,
+        layout: str,
+        targets: Native,
+        key: tuple[int, int, int] | None = None,
+        plan: bytes | None = None,
+        partners: _Memory | None = None,
+    ) -> tuple[
+        list[tuple[float, float, float, float, float]], list[tuple[float, float, bool]]
+    ]: ...
     def plan(self, seed: int, epoch: int, index: int, partners: int) -> str: ...
     def replay(
         self,

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, cast, overload
 from faa import _faa
 from faa._images import Work, array_layout, handler_of, no_image
 from faa._ops import Plugins, native
+from faa._targets import Move, Moving, Native, TargetOptions
 
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
@@ -103,6 +104,7 @@ class Policy:
         index: int = 0,
         out: Any = None,
         partners: Any = None,
+        target_options: TargetOptions | None = None,
     ) -> Sample: ...
     @overload
     def __call__(
@@ -113,6 +115,7 @@ class Policy:
         index: int = 0,
         out: Any = None,
         partners: Any = None,
+        target_options: TargetOptions | None = None,
         **entries: Any,
     ) -> dict[str, Any]: ...
     def __call__(
@@ -123,6 +126,7 @@ class Policy:
         index: int = 0,
         out: Any = None,
         partners: Any = None,
+        target_options: TargetOptions | None = None,
         **entries: Any,
     ) -> Any:
         """Augments an image, or the image of a sample.
@@ -130,8 +134,14 @@ class Policy:
         - A PIL image of mode L, RGB or RGBA; a NumPy array of uint8, HW or HWC; a tensor of uint8 on the
           CPU, HW or CHW. The result is new, or `out`, which may be the image itself.
         - NHWC or NCHW: image `i` has the index `index + i`.
-        - A tuple whose first entry is an image, or a dict with an `image` (or `img`): other entries are
-          passed through. Keywords are such a dict: `policy(image=x)["image"]`.
+        - A tuple whose first entry is an image, or a dict with an `image` (or `img`). Keywords are such a dict:
+          `policy(image=x)["image"]`. What moves along with the image is moved; other entries are passed through.
+
+        These move: torchvision's `Mask`, `BoundingBoxes` and `KeyPoints`, also within dicts, tuples and lists, and in
+        a dict NumPy arrays under the keys `mask` (HW or NHW, of uint8, uint16 or bool), `masks` (likewise, or a list of
+        them), `bboxes` (N×4: left, top, right, bottom) and `keypoints` (N×2 or N×3: x, y, and whether it is visible).
+        Positions are in pixels from the edges of the image, so the centre of its first pixel is (½, ½). Boxes that
+        are dropped become 0. `target_options` has the rest, such as the label of what comes from outside the image.
 
         With a `seed`, the result depends on seed (0 to 2⁶⁴ − 1), epoch (0 to 2³² − 2), index
         (0 to 2⁶⁴ − 1) and image alone. Without, the seed is drawn from torch's generator where torch is
@@ -152,14 +162,20 @@ class Policy:
         _check_partners(partners)
         apply = self._executor().apply
         key = seed
+        moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
             try:
-                apply(source, result, layout, key, epoch, index, None, 1, partners)
+                if moving:
+                    own = (key, epoch, index)
+                    moving.move(*_move(self._native, source, result, layout, own, None, partners))
+                else:
+                    apply(source, result, layout, key, epoch, index, None, 1, partners)
             except OverflowError:
                 raise _range_error(key, epoch, [index]) from None
 
-        return _apply(sample, out, work)
+        applied = _apply(sample, out, work)
+        return moving.result(applied) if moving else applied
 
     def batch(
         self,
@@ -207,16 +223,27 @@ class Policy:
         return plan
 
     def replay(
-        self, sample: Sample, plan: Mapping[str, Any], *, out: Any = None, partners: Any = None
+        self,
+        sample: Sample,
+        plan: Mapping[str, Any],
+        *,
+        out: Any = None,
+        partners: Any = None,
+        target_options: TargetOptions | None = None,
     ) -> Sample:
-        """Applies a plan: the same bytes as from the policy that made it, for the same image."""
+        """Applies a plan: the same bytes as from the policy that made it, for the same image and targets."""
         _check_partners(partners)
         replay, data = self._executor().replay, json.dumps(plan).encode()
+        moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
-            replay(data, source, result, layout, partners)
+            if moving:
+                moving.move(*_move(self._native, source, result, layout, None, data, partners))
+            else:
+                replay(data, source, result, layout, partners)
 
-        return cast(Sample, _apply(sample, out, work))
+        applied = _apply(sample, out, work)
+        return cast(Sample, moving.result(applied) if moving else applied)
 
     def _executor(self) -> _faa.Executor:
         if self._plugins is not None and self._native.is_inherited:
@@ -261,6 +288,33 @@ def shipped() -> list[str]:
 @cache
 def _shipped() -> dict[str, str]:
     return dict(_faa.shipped())
+
+
+def _moving(sample: Any, options: TargetOptions | None) -> Moving | None:
+    """What moves along with the image of a sample; `None` if nothing does."""
+    if not isinstance(sample, tuple | Mapping):
+        return None
+    moving = Moving(options or TargetOptions())
+    moving.find(sample)
+    return moving or None
+
+
+def _move(
+    executor: _faa.Executor,
+    source: Any,
+    result: Any,
+    layout: str,
+    key: tuple[int, int, int] | None,
+    plan: bytes | None,
+    partners: Any,
+) -> tuple[Move, tuple[int, int]]:
+    """How targets are moved along with an image, and the image's height and width."""
+
+    def move(targets: Native) -> Any:
+        return executor.apply_with_targets(source, result, layout, targets, key, plan, partners)
+
+    shape = source.shape
+    return move, (shape[layout.index("H")], shape[layout.index("W")])
 
 
 def _apply(sample: Any, out: Any, work: Work) -> Any:
