@@ -30,6 +30,7 @@ use faa_torch::device::{self, CudaSupport};
 use crate::session::{Jobs, Session, load_ops, set_threads};
 
 fn main() -> ExitCode {
+    faa_torch::keep_memory();
     let code = serve();
     // Warnings that could not be written yet.
     faa_system::flush_log();
