@@ -89,7 +89,6 @@ impl TorchProcess {
             .env("FAA_RUNTIME", env::current_exe().unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        share_one_heap(&mut command);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
@@ -216,15 +215,6 @@ const LIBRARY_PATH: &str = match cfg!(target_os = "macos") {
     true => "DYLD_LIBRARY_PATH",
     false => "LD_LIBRARY_PATH",
 };
-
-/// Lets all threads of the process allocate from one heap. By default, glibc gives each thread its own
-/// arena in pieces of 64 MiB, into which a training's tensors fit badly: it takes 50 % more memory.
-fn share_one_heap(command: &mut Command) {
-    const ARENAS: &str = "MALLOC_ARENA_MAX";
-    if env::var_os(ARENAS).is_none() {
-        command.env(ARENAS, "1");
-    }
-}
 
 #[cfg(all(test, unix))]
 mod tests {

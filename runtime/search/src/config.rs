@@ -299,7 +299,8 @@ pub enum FoldAugment {
 #[non_exhaustive]
 pub enum Precision {
     /// [`Bf16`](Self::Bf16) if the device multiplies bf16 matrices much faster: on CUDA for
-    /// everything, on a CPU with AMX for scoring candidates. [`Float32`](Self::Float32) elsewhere.
+    /// everything, on a CPU with AMX, or of AMD with AVX512-BF16, for scoring candidates.
+    /// [`Float32`](Self::Float32) elsewhere.
     #[default]
     Auto,
     /// 32-bit floats.

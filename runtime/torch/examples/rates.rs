@@ -50,6 +50,7 @@ const NETWORK_BATCH: usize = 2_000;
 const COMPARED: usize = 64;
 
 fn main() -> Result<()> {
+    faa_torch::keep_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [
         data,

@@ -107,7 +107,10 @@ impl TorchBackend {
     pub fn new(dataset: Arc<Dataset>, ops: OpSet, config: BackendConfig) -> Self {
         let device = config.device;
         let bf16 = match config.precision {
-            Precision::Auto => [device.is_cuda() || device::has_amx(), device.is_cuda()],
+            Precision::Auto => [
+                device.is_cuda() || device::multiplies_bf16_fast(),
+                device.is_cuda(),
+            ],
             Precision::Bf16 => [true; 2],
             _ => [false; 2],
         };

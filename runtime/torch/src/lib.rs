@@ -18,3 +18,4 @@ mod shim;
 
 pub use backend::{BackendConfig, TorchBackend, TorchNetwork};
 pub use init::he_normal;
+pub use shim::keep_memory;

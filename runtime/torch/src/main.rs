@@ -35,6 +35,7 @@ use crate::session::{Jobs, Session, load_ops, set_threads};
 const GRACE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
+    faa_torch::keep_memory();
     let code = serve();
     // Warnings that could not be written yet.
     faa_system::flush_log();

@@ -14,6 +14,9 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <dlfcn.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <array>
 #include <cstddef>
@@ -152,6 +155,19 @@ extern "C" {
 
 void faa_free(char* message) {
     if (message != no_memory) free(message);
+}
+
+// Sets glibc's parameters of `malloc`, except those that the environment sets. The values of
+// `mallopt` have no other type than int.
+void faa_keep_memory() {
+#ifdef __GLIBC__
+    const auto set = [](const char* variable, int parameter, int value) {
+        if (!std::getenv(variable)) mallopt(parameter, value);
+    };
+    set("MALLOC_ARENA_MAX", M_ARENA_MAX, 1);
+    set("MALLOC_MMAP_MAX_", M_MMAP_MAX, 0);
+    set("MALLOC_TRIM_THRESHOLD_", M_TRIM_THRESHOLD, 1 << 30);
+#endif
 }
 
 // oneDNN's convolution, fused with bias and ReLU. `bias` may be null.

@@ -20,6 +20,7 @@ type Handle = *const c_void;
 
 unsafe extern "C" {
     fn faa_free(message: *mut c_char);
+    fn faa_keep_memory();
     fn faa_convolution(
         out: *mut *mut c_void,
         x: Handle,
@@ -236,6 +237,16 @@ pub(crate) fn set_stream(device: usize) -> Result<(), TchError> {
         STREAM_DEVICE.set(Some(device));
     }
     Ok(())
+}
+
+/// Makes the process keep the memory that it frees, for its next tensors. With glibc's defaults, a training's
+/// tensors are given back to the system and taken again, zeroed, in every step, and each thread has its own
+/// arenas, into which tensors fit badly. Variables of the environment such as `MALLOC_ARENA_MAX` win. To be
+/// called before other threads start. Does nothing without glibc.
+pub fn keep_memory() {
+    // SAFETY: No pointer is passed. `mallopt` sets variables of the allocator, and it is called before other
+    // threads allocate.
+    unsafe { faa_keep_memory() }
 }
 
 /// Makes float32 convolutions on CUDA compute in full precision, in the whole process. By default

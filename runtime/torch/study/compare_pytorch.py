@@ -1,13 +1,14 @@
 """Compares the rates of scoring and training with plain PyTorch on the same machine.
 
-    python runtime/torch/study/compare_pytorch.py DATA wrn-D-K [IMAGES [THREADS [DEVICE]]]
+    python runtime/torch/study/compare_pytorch.py DATA wrn-D-K [IMAGES [THREADS [DEVICE [BATCH]]]]
 
 DATA is a folder with `train/<class>/*` and `test/<class>/*`. Needs PyTorch 2.11, NumPy and Pillow
-13, and `cargo build --release -p faa-torch --example rates`. PyTorch's part is what public
-implementations do. For scoring, they apply Pillow's ops to one image after the other, five draws per
-image, and classify 128 images at a time in float32, in eval mode and PyTorch's default layout. For
-training, they run forward and backward passes, clipping and SGD with momentum, here without any
-augmentation.
+13, and `cargo build --release -p faa-torch --example rates`. For scoring, PyTorch's part is what
+public implementations do: they apply Pillow's ops to one image after the other, five draws per
+image, and classify BATCH images at a time in float32. For training, it runs forward and backward
+passes, clipping and SGD with momentum, here without any augmentation. PyTorch's rate is that of its
+fastest configuration: its own layout or channels last, each as it is (eager) or with
+`torch.compile`, which needs a C++ compiler. All are printed.
 
 First the script checks that both have the same network: PyTorch reads the weights that the Rust
 program wrote, and logits are compared. Then everything is measured in turns, so that changes of the
@@ -36,8 +37,8 @@ import ops  # noqa: E402
 from wrn_golden import WideResNet  # noqa: E402
 
 ROUNDS = 3
-BATCH = 128
 DRAWS = 5
+LAYOUTS = {"own layout": torch.contiguous_format, "channels last": torch.channels_last}
 
 # Function and range. Cutout is omitted, since it also draws a position.
 OPS = [
@@ -54,23 +55,29 @@ def main():
     images = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
     threads = int(sys.argv[4]) if len(sys.argv) > 4 else len(os.sched_getaffinity(0))
     device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
+    batch = int(sys.argv[6]) if len(sys.argv) > 6 else 128
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        ours = lambda precision: run_ours(data, model, images, device, precision, threads, folder)
+        ours = lambda precision: run_ours(
+            data, model, images, batch, device, precision, threads, folder)
         ours("float32")
         net = load(Path(folder), model).to(device)
         compare_logits(net, Path(folder), device)
         pictures = [Image.open(file).convert("RGB").copy() for file in files(data, images)]
+        theirs = configurations(net, batch, device)
         measured = {}
         for _ in range(ROUNDS):
             for precision in ["float32", "auto", "bf16"]:
                 rates = ours(precision)
                 measured.setdefault(("search", precision), []).append(rates["scoring_policy"])
                 measured.setdefault(("train", precision), []).append(rates["train_base"])
-            measured.setdefault(("search", "pytorch"), []).append(search(net, pictures, device))
-            measured.setdefault(("train", "pytorch"), []).append(train(net, device))
+            for name, (eval_net, train_step, layout) in theirs.items():
+                rate = search(eval_net, pictures, batch, device, layout)
+                measured.setdefault(("search", name), []).append(rate)
+                measured.setdefault(("train", name), []).append(train(train_step, batch, device))
             measured.setdefault(("matmul", ""), []).append(matrix_product(device))
-    report(model, device, threads, {key: statistics.median(all) for key, all in measured.items()})
+    rates = {key: statistics.median(all) for key, all in measured.items()}
+    report(model, batch, device, threads, list(theirs), rates)
 
 
 def files(data, count):
@@ -79,12 +86,12 @@ def files(data, count):
     return found[:count]
 
 
-def run_ours(data, model, images, device, precision, threads, folder):
+def run_ours(data, model, images, batch, device, precision, threads, folder):
     program = ROOT / "target/release/examples/rates"
     library = os.environ.get("LIBTORCH", str(ROOT / ".libtorch")) + "/lib"
     if device != "cpu":
         library = str(Path(torch.__file__).parent / "lib")
-    arguments = [f"folder:{data}", model, images, BATCH, device, precision, threads, folder]
+    arguments = [f"folder:{data}", model, images, batch, device, precision, threads, folder]
     output = subprocess.run(
         [program, *map(str, arguments)],
         env={**os.environ, "LD_LIBRARY_PATH": library}, check=True, stdout=subprocess.PIPE,
@@ -133,35 +140,70 @@ def augmented(picture, policy):
     return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255).sub(0.47).div(0.2)
 
 
-def search(net, pictures, device):
+def configurations(net, batch, device):
+    """By name: the network in eval mode, a step of training, and the layout of images."""
+    found = {}
+    for layout_name, layout in LAYOUTS.items():
+        eval_net = WideResNet(*shape_of(net)).to(device, memory_format=layout).eval()
+        eval_net.load_state_dict(net.state_dict())
+        step = training_step(net, batch, device, layout)
+        found[f"{layout_name}, eager"] = eval_net, step(lambda net: net), layout
+        compiled = torch.compile(eval_net), step(torch.compile), layout
+        try:
+            with torch.no_grad():
+                compiled[0](torch.randn(batch, 3, 32, 32, device=device))
+            compiled[1]()
+        except Exception as error:
+            print(f"torch.compile does not work here: {error}", file=sys.stderr)
+            continue
+        found[f"{layout_name}, compiled"] = compiled
+    return found
+
+
+def training_step(net, batch, device, layout):
+    """A function that builds a step of training, for a wrapper of the network."""
+    def build(wrap):
+        trained = WideResNet(*shape_of(net)).to(device, memory_format=layout).train()
+        forward = wrap(trained)
+        optimizer = torch.optim.SGD(
+            trained.parameters(), 1e-12, 0.9, weight_decay=2e-4, nesterov=True)
+        images = torch.randn(batch, 3, 32, 32, device=device).to(memory_format=layout)
+        labels = torch.randint(10, (batch,), device=device)
+
+        def step():
+            optimizer.zero_grad()
+            F.cross_entropy(forward(images), labels).backward()
+            torch.nn.utils.clip_grad_norm_(trained.parameters(), 5.0)
+            optimizer.step()
+        return step
+    return build
+
+
+def search(net, pictures, batch, device, layout):
     draw = lambda: (random.choice(OPS), random.random(), random.random())
     policy = [[draw() for _ in range(2)] for _ in range(5)]
+    # Whole batches, since a compiled network is compiled for one size.
+    pictures = pictures[:len(pictures) // batch * batch] or pictures
     labels = torch.randint(10, (len(pictures),), device=device)
     started = time.perf_counter()
     with torch.no_grad():
         for _ in range(DRAWS):
-            for first in range(0, len(pictures), BATCH):
-                batch = [augmented(one, policy) for one in pictures[first:first + BATCH]]
-                logits = net(torch.stack(batch).to(device))
-                F.cross_entropy(logits, labels[first:first + BATCH], reduction="none").cpu()
+            for first in range(0, len(pictures), batch):
+                drawn = [augmented(one, policy) for one in pictures[first:first + batch]]
+                logits = net(torch.stack(drawn).to(device, memory_format=layout))
+                F.cross_entropy(logits, labels[first:first + batch], reduction="none").cpu()
     return DRAWS * len(pictures) / (time.perf_counter() - started)
 
 
-def train(net, device, steps=6):
-    net = WideResNet(*shape_of(net)).to(device).train()
-    optimizer = torch.optim.SGD(net.parameters(), 1e-12, 0.9, weight_decay=2e-4, nesterov=True)
-    images = torch.randn(BATCH, 3, 32, 32, device=device)
-    labels = torch.randint(10, (BATCH,), device=device)
-    for step in range(steps + 2):
-        if step == 2:
+def train(step, batch, device):
+    steps = max(4, 1024 // batch)
+    for turn in range(steps + 2):
+        if turn == 2:
             synchronise(device)
             started = time.perf_counter()
-        optimizer.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
+        step()
     synchronise(device)
-    return steps * BATCH / (time.perf_counter() - started)
+    return steps * batch / (time.perf_counter() - started)
 
 
 def shape_of(net):
@@ -206,16 +248,20 @@ def operations(model):
     return counted / 1e9
 
 
-def report(model, device, threads, rates):
+def report(model, batch, device, threads, theirs, rates):
     limit = rates["matmul", ""] / operations(model)
-    print(f"{model}, {device}, {threads} threads; matrix product {rates['matmul', '']:.0f} GFLOP/s, "
-          f"which is {limit:.0f} images/s of {operations(model):.3f} GFLOP")
-    print("| stage | PyTorch | ours, float32 | ours, auto | ours, bf16 |\n|---|---:|---:|---:|---:|")
+    print(f"{model}, batches of {batch}, {device}, {threads} threads; matrix product "
+          f"{rates['matmul', '']:.0f} GFLOP/s, which is {limit:.0f} images/s of "
+          f"{operations(model):.3f} GFLOP")
+    columns = [f"PyTorch, {name}" for name in theirs] + ["float32", "auto", "bf16"]
+    print("| stage | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
     for stage in ["search", "train"]:
-        peer = rates[stage, "pytorch"]
-        ours = [rates[stage, precision] for precision in ["float32", "auto", "bf16"]]
-        cells = " | ".join(f"{rate:,.0f} ({rate / peer:.2f}x)" for rate in ours)
-        print(f"| {stage} | {peer:,.0f} | {cells} |")
+        peers = [rates[stage, name] for name in theirs]
+        cells = [f"{rate:,.0f}" for rate in peers]
+        for precision in ["float32", "auto", "bf16"]:
+            rate = rates[stage, precision]
+            cells.append(f"{rate:,.0f} ({rate / max(peers):.2f}x)")
+        print(f"| {stage} | {' | '.join(cells)} |")
     part = rates["search", "float32"] / limit
     print(f"search in float32 is {100 * part:.0f} % of the matrix product's rate")
 

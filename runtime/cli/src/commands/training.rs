@@ -51,7 +51,7 @@ const PRECISIONS: [(&str, Precision, &str); 3] = [
     (
         "auto",
         Precision::Auto,
-        "bf16 on CUDA, and for scoring on CPUs with AMX; otherwise float32",
+        "bf16 on CUDA, and for scoring on CPUs that multiply it faster (Intel with AMX, AMD with AVX512-BF16); otherwise float32",
     ),
     ("float32", Precision::Float32, "32-bit floats"),
     ("bf16", Precision::Bf16, "bfloat16"),
