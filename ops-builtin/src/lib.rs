@@ -13,7 +13,7 @@
 //!   drawn by the op but by its caller, such as a policy's executor.
 //! - [`Op::apply_from`] writes from one image into another without copying first, except for ops that
 //!   paint over a part of the image; the source may be a part of a larger image.
-//! - Every op says where it takes pixels from ([`Op::warp`](faa_op::Op::warp)), and [`move_labels`] moves a mask there
+//! - Every op says where it takes pixels from ([`Op::warp`]), and [`move_labels`] moves a mask there
 //!   exactly as the op moves an image.
 //! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
 //!   pixels are the same at every level: the tests force each.
