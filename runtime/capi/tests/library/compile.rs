@@ -85,6 +85,8 @@ impl Program {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.folder.path().join("program"));
         command.args(arguments).current_dir(self.folder.path());
+        // Cargo's has a folder before the program's own, in which an earlier build may have left a library.
+        command.env_remove("LD_LIBRARY_PATH");
         command
     }
 
