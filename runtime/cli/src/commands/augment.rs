@@ -29,6 +29,7 @@ mod check;
 mod destination;
 mod held;
 mod images;
+mod lines;
 mod manifest;
 mod outputs;
 mod report;

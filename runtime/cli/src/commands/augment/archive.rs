@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use faa_system::{open_regular, sync_name, write_new};
 use tar::{Builder, Entry, Header};
 
-use super::manifest::{Line, read_line};
+use super::lines::{Line, read_line};
 use super::outputs::{MANIFEST, cannot_write};
 
 /// A time that all entries have, so that the same files make the same archive. Programs complain about the one

@@ -14,7 +14,8 @@ use faa_op::{DrawKey, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
 use faa_system::{create_new, write_whole};
 
-use super::manifest::{Done, Line, Partner, has_changed};
+use super::lines::{Line, Partner};
+use super::manifest::{Done, has_changed};
 use super::outputs::{Outputs, Version, cannot_write};
 use super::stopping::check_stop;
 use crate::output_files::{has_content, is_begun};

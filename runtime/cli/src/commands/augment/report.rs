@@ -7,7 +7,8 @@ use faa_system::log_line;
 use indicatif::{HumanCount, HumanDuration};
 use serde_json::{Value, json};
 
-use super::manifest::{Done, Line};
+use super::lines::Line;
+use super::manifest::Done;
 use crate::commands::print;
 use crate::display::Display;
 
