@@ -20,8 +20,9 @@ class Augment:
         name = next((name for name in self.images if name in sample), None)
         if name is None:
             raise TypeError(f"the sample has none of {self.images}: its entries are {tuple(sample)}")
-        key = {"seed": self.seed, "epoch": self.epoch, "index": index_of(sample["__key__"])}
-        return {**sample, name: self.policy(sample[name], **key)}
+        index = index_of(sample["__key__"])
+        image = self.policy(sample[name], seed=self.seed, epoch=self.epoch, index=index)
+        return {**sample, name: image}
 
 
 def index_of(key: str) -> int:
