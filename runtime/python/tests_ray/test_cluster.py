@@ -52,6 +52,8 @@ def expected(tmp_path_factory, images):
 def cluster():
     """A node for the driver, without GPUs."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    # Before there are other nodes: all have one address here, and a driver on a node that is lost ends with it.
+    cluster.connect()
     yield cluster
     ray.shutdown()
     cluster.shutdown()
