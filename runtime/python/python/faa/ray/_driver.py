@@ -96,7 +96,8 @@ class _Run:
             ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False)
         if not self.object_store:
             self.out.mkdir(parents=True, exist_ok=True)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        # Not soft: that may choose a node that can be lost.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         board: Any = ray.remote(_job.Board).options(num_cpus=0, scheduling_strategy=here).remote()
         self.board = board
         run: Any = ray.remote(_job.run)
