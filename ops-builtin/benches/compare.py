@@ -68,6 +68,7 @@ def rate(transform, images, seconds):
 def pillow(size):
     affine = PIL.Image.Transform.AFFINE
     enhance = PIL.ImageEnhance
+    partner = pictures(size)[0]
 
     def cutout(image):
         image = image.copy()
@@ -95,6 +96,8 @@ def pillow(size):
         "Brightness": lambda image: enhance.Brightness(image).enhance(1.4),
         "Sharpness": lambda image: enhance.Sharpness(image).enhance(1.4),
         "Cutout": cutout,
+        "FlipX": PIL.ImageOps.mirror,
+        "SamplePairing": lambda image: PIL.Image.blend(image, partner, 0.3),
     }
 
 
@@ -124,6 +127,7 @@ def torchvision(size):
         "Brightness": lambda image: ops.adjust_brightness(image, 1.4),
         "Sharpness": lambda image: ops.adjust_sharpness(image, 1.4),
         "Cutout": lambda image: ops.erase(image, 3, 3, side, side, black),
+        "FlipX": ops.horizontal_flip,
     }
 
 
@@ -168,6 +172,7 @@ def albumentations(size):
             hole_height_range=(0.2, 0.2),
             hole_width_range=(0.2, 0.2),
         ),
+        "FlipX": op("HorizontalFlip"),
     }
 
 
@@ -202,7 +207,7 @@ def levels(runtime):
     """The vector instructions that this CPU has, best first, from the error that names them."""
     command = [runtime, "bench", "--op", "Invert", "--size", "1", "--simd", "?"]
     answer = subprocess.run(command, stderr=subprocess.PIPE, text=True).stderr
-    return [level for level in ("avx512", "avx2", "compiled") if level in answer]
+    return [level for level in ("avx512", "avx2", "neon", "compiled") if level in answer]
 
 
 LINES = []
@@ -230,10 +235,16 @@ def table_of_ops(runtime, seconds, size, libraries, all_levels):
     cells("op", *libraries, *heading_of_levels(all_levels))
     cells(":--", *(["--:"] * (len(libraries) + 2 * len(all_levels))))
     images = forms(size)
-    for op in pillow(size):
-        others = [rate(ops(size)[op], images[name], seconds) for name, ops in libraries.items()]
+    libraries = {name: ops(size) for name, ops in libraries.items()}
+    for op in libraries["Pillow"]:
+        # Only Pillow has every op.
+        others = [
+            rate(ops[op], images[name], seconds) if op in ops else 0
+            for name, ops in libraries.items()
+        ]
         mine = [ours(runtime, seconds, size, "--op", op, "--simd", level) for level in all_levels]
-        cells(op, *(f"{value:,.0f}" for value in others), *cells_of_levels(mine, max(others)))
+        rates = [f"{value:,.0f}" if value else "–" for value in others]
+        cells(op, *rates, *cells_of_levels(mine, max(others)))
 
 
 def table_of_policies(runtime, seconds, all_levels):

@@ -441,6 +441,10 @@ fn offsets<const N: usize>(
 ///
 /// All pixels are taken from within the source, and four bytes are there.
 #[expect(unsafe_code, reason = "pixels are sampled without checks of bounds")]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "AVX-512 alone gathers pixels")
+)]
 unsafe fn sample_vectors<const N: usize>(
     level: SimdLevel,
     samples: &[u8],

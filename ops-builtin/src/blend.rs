@@ -7,6 +7,8 @@ use crate::SimdLevel;
 use crate::simd::each_level;
 use crate::simd::sets::Compiled;
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

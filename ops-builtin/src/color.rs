@@ -11,6 +11,8 @@ use crate::simd::sets::{Compiled, each_set};
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 /// How many pixels are worked on at once.
 const PIXELS: usize = 64;

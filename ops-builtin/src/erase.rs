@@ -133,13 +133,18 @@ fn rectangle(columns: Range<usize>, rows: Range<usize>) -> Rectangle {
 }
 
 fn fill(image: &mut ImageMut<'_>, area: Rectangle, color: [u8; 3]) {
-    let channels = image.channels();
-    let samples = area.left * channels.count()..area.right * channels.count();
-    for y in area.top..area.bottom {
-        let row = &mut image.row_mut(y)[samples.clone()];
+    let (channels, count) = (image.channels(), image.channels().count());
+    let stride = image.width() * count;
+    let first = area.top * stride + area.left * count;
+    let first = first..first + (area.right - area.left) * count;
+    for y in 0..area.bottom - area.top {
+        let start = first.start + y * stride;
+        let row = &mut image.samples_mut()[start..][..first.len()];
         match channels {
             Channels::L => row.fill(luma(color)),
-            Channels::Rgb => row.as_chunks_mut().0.fill(color),
+            Channels::Rgb if y == 0 => row.as_chunks_mut().0.fill(color),
+            // Copied, because the pixels of three bytes are written one by one.
+            Channels::Rgb => image.samples_mut().copy_within(first.clone(), start),
             Channels::Rgba => {
                 for pixel in row.as_chunks_mut::<4>().0 {
                     pixel[..3].copy_from_slice(&color);

@@ -6,6 +6,9 @@ use crate::SimdLevel;
 use crate::pixels::Pixels;
 use crate::simd::Level;
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 /// Sends every sample of an image through the table of its channel: [`LookupTables::apply`] with
 /// vector instructions. Alpha stays.
 pub fn map_levels(level: SimdLevel, tables: &LookupTables, image: &mut ImageMut<'_>) {
@@ -31,7 +34,7 @@ pub fn map_levels_from(
 }
 
 #[cfg_attr(
-    target_arch = "x86_64",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
     expect(unsafe_code, reason = "the features were found at run time")
 )]
 pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupTables) {
@@ -45,6 +48,14 @@ pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupT
             (Channels::L, _) => unsafe { avx2::look_up(pixels, &tables.tables()[0]) },
             // SAFETY: as above.
             (_, Some(table)) => unsafe { avx2::look_up(pixels, table) },
+            (_, None) => look_up_one_by_one(pixels, tables),
+        },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => match (pixels.channels(), tables.as_uniform()) {
+            // SAFETY: as above.
+            (Channels::L, _) => unsafe { neon::look_up(pixels, &tables.tables()[0]) },
+            // SAFETY: as above.
+            (_, Some(table)) => unsafe { neon::look_up(pixels, table) },
             (_, None) => look_up_one_by_one(pixels, tables),
         },
         Level::Compiled => look_up_one_by_one(pixels, tables),

@@ -1,9 +1,9 @@
 use faa_op::{OpErrorKind, OpSpec};
 
-use crate::blend::blend;
+use crate::blend::{Blend, BlendIntegers, Blending};
 use crate::builtin::{declare, implement, stay};
 use crate::pixels::Pixels;
-use crate::simd::each_level;
+use crate::simd::sets::each_set;
 
 declare! {
     /// Blends a partner image in.
@@ -26,35 +26,51 @@ implement!(SamplePairing, |op, pixels, value, call| {
     if !pixels.have_shape_of(partner) {
         return Err(OpErrorKind::PartnerShape.into());
     }
-    match pixels {
-        Pixels::InPlace(image) => {
-            for (y, partner) in partner.rows().enumerate() {
-                mix_in(op.level, image.row_mut(y), partner, weight);
-            }
+    let blending = Blending::new(op.level, weight, 0..=255, pixels.sample_count());
+    let (source, image) = match pixels {
+        Pixels::InPlace(image) => (None, image),
+        Pixels::Between(source, image) => (Some(source), image),
+    };
+    let mut source = source.iter().flat_map(|source| source.rows());
+    for (y, partner) in partner.rows().enumerate() {
+        let row = image.row_mut(y);
+        if let Some(source) = source.next() {
+            row.copy_from_slice(source);
         }
-        Pixels::Between(source, image) => {
-            for (y, (source, partner)) in source.rows().zip(partner.rows()).enumerate() {
-                mix(op.level, image.row_mut(y), source, partner, weight);
-            }
-        }
+        mix_in(op.level, row, partner, blending);
     }
     Ok(())
 }, warp stay);
 
-each_level! {
-    fn mix_in(target: &mut [u8], partner: &[u8], weight: f32) {
-        for (level, &partner) in target.iter_mut().zip(partner) {
-            *level = blend(*level, partner, weight);
+// Blends a row of as many samples into `row`.
+each_set! {
+    fn mix_in(set: impl BlendIntegers, row: &mut [u8], partner: &[u8], blending: Blending) {
+        match blending {
+            Blending::InFloats(way) => mix_with(row, partner, set, way),
+            Blending::InIntegers(way) => mix_with(row, partner, set, way),
         }
     }
 }
 
-each_level! {
-    fn mix(target: &mut [u8], source: &[u8], partner: &[u8], weight: f32) {
-        for ((result, &level), &partner) in target.iter_mut().zip(source).zip(partner) {
-            *result = blend(level, partner, weight);
-        }
+/// How many samples are blended at once.
+const BLOCK: usize = 64;
+
+#[inline(always)]
+fn mix_with(row: &mut [u8], partner: &[u8], set: impl BlendIntegers, way: impl Blend) {
+    let (blocks, rest) = row.as_chunks_mut::<BLOCK>();
+    let (partners, partners_rest) = partner.as_chunks();
+    for (block, partners) in blocks.iter_mut().zip(partners) {
+        *block = way.blend(set, block, partners);
     }
+    let blended = way.blend(set, &padded(rest), &padded(partners_rest));
+    rest.copy_from_slice(&blended[..rest.len()]);
+}
+
+/// Less than a block of samples as a block.
+fn padded(samples: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..samples.len()].copy_from_slice(samples);
+    block
 }
 
 #[cfg(test)]
@@ -62,6 +78,9 @@ mod tests {
     use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, Scratch};
 
     use super::*;
+    use crate::SimdLevel;
+    use crate::blend::blend;
+    use crate::testing::noise;
 
     fn mixed(value: f64, partner: Option<ImageRef<'_>>) -> Result<[u8; 4], OpError> {
         let mut samples = [0, 50, 100, 255];
@@ -92,5 +111,41 @@ mod tests {
             mixed(0.2, Some(partner)),
             Err(OpErrorKind::PartnerShape.into())
         );
+    }
+
+    /// Rows of less than a block and of several, in place and from a source, with weights for integers and
+    /// for floats.
+    #[test]
+    fn every_level_blends_as_single_precision_does() {
+        let weights = [-0.5, 0.0, 0.1, 0.25, 1.0 / 3.0, 0.4, 1.0, 1.7, 2.5];
+        for (width, weight) in [(5, 0.3), (90, 0.3)]
+            .into_iter()
+            .chain(weights.map(|weight| (43, weight)))
+        {
+            let shape = (width, 24);
+            let samples = noise(shape, Channels::Rgba);
+            let partner: alloc::vec::Vec<u8> = samples.iter().rev().copied().collect();
+            let view = |samples| ImageRef::new(samples, shape.0, shape.1, Channels::Rgba).unwrap();
+            let blended = |(&level, &partner)| blend(level, partner, weight as f32);
+            let expected: alloc::vec::Vec<u8> = samples.iter().zip(&partner).map(blended).collect();
+            for level in SimdLevel::available() {
+                let op = SamplePairing::at(level);
+                let mut scratch = Scratch::new();
+                let mut call = Call::new(0, &mut scratch);
+                call.partner = Some(view(&partner));
+                let (mut changed, mut written) = (samples.clone(), partner.clone());
+                let mut image =
+                    ImageMut::new(&mut changed, shape.0, shape.1, Channels::Rgba).unwrap();
+                op.apply(&mut image, weight, &mut call).unwrap();
+                let mut image =
+                    ImageMut::new(&mut written, shape.0, shape.1, Channels::Rgba).unwrap();
+                op.apply_from(view(&samples), &mut image, weight, &mut call)
+                    .unwrap();
+                assert!(
+                    changed == expected && written == expected,
+                    "{level} {width} {weight}"
+                );
+            }
+        }
     }
 }

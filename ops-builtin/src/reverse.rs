@@ -1,20 +1,103 @@
 //! Pixels in the opposite order.
 
 use crate::SimdLevel;
-#[cfg(target_arch = "x86_64")]
 use crate::simd::Level;
 
 /// Overwrites `to` with the pixels of `from`, of which there are as many, from the last to the first.
+#[cfg_attr(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    expect(unsafe_code, reason = "the features were found at run time")
+)]
 pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &mut [[u8; N]]) {
     let (from, to) = match level.level() {
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "the features were found at run time")]
         // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+        #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { avx512::reverse_blocks(from, to) },
-        _ => (from, to),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::reverse_blocks(from, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => unsafe { neon::reverse_blocks(from, to) },
+        Level::Compiled => (from, to),
     };
     for (to, from) in to.iter_mut().zip(from.iter().rev()) {
         *to = *from;
+    }
+}
+
+/// The pixels that are left of two slices.
+type Left<'a, 'b, const N: usize> = (&'a [[u8; N]], &'b mut [[u8; N]]);
+
+/// Reverses as many pixels as fill blocks of 16 bytes, from the first of `to` on, and returns those that are
+/// left. `reversed` orders the bytes of a block by [`order`].
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn in_blocks<'a, 'b, const N: usize>(
+    from: &'a [[u8; N]],
+    to: &'b mut [[u8; N]],
+    reversed: impl Fn(&[u8; 16]) -> [u8; 16],
+) -> Left<'a, 'b, N> {
+    let mut done = 0;
+    let (source, target) = (from.as_flattened(), to.as_flattened_mut());
+    while let Some(last) = source[..source.len() - done].last_chunk()
+        && let Some(next) = target[done..].first_chunk_mut()
+    {
+        *next = reversed(last);
+        // Of three bytes each, pixels leave one byte, which is written again.
+        done += 16 / N * N;
+    }
+    let done = done / N;
+    (&from[..from.len() - done], &mut to[done..])
+}
+
+/// The bytes of a block's last pixel, then those of the one before it, and so on.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const fn order<const N: usize>() -> [u8; 16] {
+    let mut order = [0; 16];
+    let mut i = 0;
+    while i < 16 / N * N {
+        order[i] = (16 - N - i / N * N + i % N) as u8;
+        i += 1;
+    }
+    order
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use core::arch::aarch64::vqtbl1q_u8;
+
+    use super::{Left, in_blocks, order};
+    use crate::simd::neon::{bytes_16, load_16};
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn reverse_blocks<'a, 'b, const N: usize>(
+        from: &'a [[u8; N]],
+        to: &'b mut [[u8; N]],
+    ) -> Left<'a, 'b, N> {
+        let order = load_16(const { &order::<N>() });
+        in_blocks(from, to, |block| {
+            bytes_16(vqtbl1q_u8(load_16(block), order))
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use core::arch::x86_64::_mm_shuffle_epi8;
+
+    use super::{Left, in_blocks, order};
+    use crate::simd::x86::{bytes_16, load_16};
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn reverse_blocks<'a, 'b, const N: usize>(
+        from: &'a [[u8; N]],
+        to: &'b mut [[u8; N]],
+    ) -> Left<'a, 'b, N> {
+        let order = load_16(const { &order::<N>() });
+        in_blocks(from, to, |block| {
+            bytes_16(_mm_shuffle_epi8(load_16(block), order))
+        })
     }
 }
 
@@ -25,6 +108,7 @@ mod avx512 {
     };
     use core::mem;
 
+    use super::Left;
     use crate::simd::x86::{bytes, load_64};
 
     /// Reverses as many pixels as fill whole vectors, from the first of `to` on, and returns those that are left.
@@ -33,7 +117,7 @@ mod avx512 {
     pub(super) fn reverse_blocks<'a, 'b, const N: usize>(
         mut from: &'a [[u8; N]],
         mut to: &'b mut [[u8; N]],
-    ) -> (&'a [[u8; N]], &'b mut [[u8; N]]) {
+    ) -> Left<'a, 'b, N> {
         // Those that fit a vector; of three bytes each, they leave one byte.
         let pixels = const { 64 / N };
         let mask = u64::MAX >> const { 64 % N };

@@ -5,6 +5,9 @@ use core::fmt;
 pub(crate) mod sets;
 
 /// Loads and stores of whole vectors.
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+/// Loads and stores of whole vectors.
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
@@ -20,6 +23,9 @@ pub struct SimdLevel(Level);
 pub(crate) enum Level {
     /// What the program was compiled for, such as SSE2 on x86-64.
     Compiled,
+    /// NEON, which programs for aarch64 are compiled for too, with code written for it.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 with byte permutations (VBMI): Intel since Ice Lake, AMD since Zen 4.
@@ -39,6 +45,8 @@ impl SimdLevel {
     pub fn available() -> impl Iterator<Item = Self> {
         let levels = [
             Some(Level::Compiled),
+            #[cfg(target_arch = "aarch64")]
+            Some(Level::Neon),
             #[cfg(target_arch = "x86_64")]
             has_avx2::get().then_some(Level::Avx2),
             #[cfg(target_arch = "x86_64")]
@@ -78,6 +86,8 @@ impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Level::Compiled => "compiled",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -120,6 +130,9 @@ macro_rules! each_level {
 
             match level.level() {
                 $crate::simd::Level::Compiled => compiled $(::<$constant>)? ($($argument),*),
+                // There the compiler uses NEON by itself.
+                #[cfg(target_arch = "aarch64")]
+                $crate::simd::Level::Neon => compiled $(::<$constant>)? ($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "the features were found at run time")]
                 $crate::simd::Level::Avx2 => {

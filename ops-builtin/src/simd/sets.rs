@@ -5,7 +5,7 @@
 pub(crate) struct Compiled;
 
 /// A type for the instructions of a level, of which there is a value only where they can run.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! set {
     ($(#[$docs:meta])* $name:ident, $features:literal) => {
         $(#[$docs])*
@@ -21,6 +21,12 @@ macro_rules! set {
             }
         }
     };
+}
+
+#[cfg(target_arch = "aarch64")]
+set! {
+    /// NEON.
+    Neon, "neon"
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -53,6 +59,12 @@ macro_rules! each_set {
                 $($argument: $type),*
             ) $(-> $result)? $body
 
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            fn neon $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? {
+                run::<_ $(, $constant)?>($crate::simd::sets::Neon::new(), $($argument),*)
+            }
+
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
             fn avx2 $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? {
@@ -68,6 +80,12 @@ macro_rules! each_set {
             match level.level() {
                 $crate::simd::Level::Compiled => {
                     run::<_ $(, $constant)?>($crate::simd::sets::Compiled, $($argument),*)
+                }
+                #[cfg(target_arch = "aarch64")]
+                #[expect(unsafe_code, reason = "every such CPU has the features")]
+                $crate::simd::Level::Neon => {
+                    // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+                    unsafe { neon $(::<$constant>)? ($($argument),*) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "the features were found at run time")]

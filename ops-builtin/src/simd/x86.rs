@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "vectors are loaded and stored through pointers")]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_loadu_si256, _mm256_storeu_si256,
-    _mm512_loadu_si512, _mm512_storeu_si512,
+    __m128i, __m256i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256,
+    _mm256_storeu_si256, _mm512_loadu_si512, _mm512_storeu_si512,
 };
 
 #[target_feature(enable = "sse2")]
@@ -11,6 +11,15 @@ use core::arch::x86_64::{
 pub(crate) fn load_16(bytes: &[u8; 16]) -> __m128i {
     // SAFETY: the reference is to 16 readable bytes, and the load needs no alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+pub(crate) fn bytes_16(vector: __m128i) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // SAFETY: the array has 16 bytes, and the store needs no alignment.
+    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), vector) };
+    bytes
 }
 
 #[target_feature(enable = "avx2")]

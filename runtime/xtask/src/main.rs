@@ -3,6 +3,7 @@
 //! Everything that a checkout needs beyond a Rust toolchain is done here, so that no step depends on a
 //! shell, a start-up file or a folder created by hand.
 
+mod arm;
 mod checks;
 mod demo;
 mod downloads;
@@ -11,11 +12,13 @@ mod host;
 mod nightly;
 mod packages;
 mod parity;
+mod platforms;
 mod program;
 mod python;
 mod ray;
 mod steps;
 mod tables;
+mod toolchain;
 mod words;
 
 use std::process::ExitCode;
@@ -62,6 +65,20 @@ Examples:
   cargo xtask parity --seed 7 --first 1234 --cases 1
   cargo xtask parity --write-goldens")]
     Parity(parity::Options),
+    /// Build for aarch64, and run the tests of the ops and the executor there, in QEMU.
+    ///
+    /// Needs QEMU, a linker and the C library for aarch64, and a Rust toolchain for it: cargo's, or else that
+    /// of Debian. Which one is used is printed. Takes about ten minutes.
+    #[command(after_help = "\
+Examples:
+  cargo xtask arm
+  cargo xtask arm --cases 20000")]
+    Arm(arm::Options),
+    /// Check that the libraries compile for Windows and macOS.
+    ///
+    /// Needs cargo's toolchains for them, for which rustup is asked. Nothing is linked or run.
+    #[command(after_help = "Example:\n  cargo xtask platforms")]
+    Platforms,
     /// Measure the ops beside those of other libraries, and write the tables of ops-builtin/BENCHMARKS.md.
     ///
     /// Uses the first Python on PATH that has numpy and pillow; of torch, torchvision, albumentations and
@@ -136,6 +153,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Demo { search } => demo::run(&host, &search),
+        Command::Arm(options) => arm::run(&host, &options),
+        Command::Platforms => platforms::run(&host),
         Command::Parity(options) => parity::run(&host, &options),
         Command::Tables(options) => tables::run(&host, &options),
         Command::Fuzz(options) => nightly::fuzz(&host, &options),

@@ -11,8 +11,9 @@ use faa_system::log_line;
 use crate::host::Host;
 use crate::{downloads, program, steps};
 
-/// The program that generates cases, an example of `faa-tests`.
-const PROGRAM: &str = "parity";
+/// The program that generates cases, an example of `faa-tests`, and cargo's arguments that build it.
+pub(crate) const PROGRAM: &str = "parity";
+pub(crate) const BUILD: &str = "build --release -p faa-tests --example parity";
 
 /// The scripts that run Pillow, from the root of the checkout.
 const COMPARE: &str = "tests/oracle/parity.py";
@@ -41,37 +42,68 @@ pub(crate) struct Options {
 /// Generates cases with the built-in ops and passes them to a script that compares them with Pillow, up to
 /// the first that differs.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<ExitCode> {
-    let mut python = downloads::python_with_pillow(host)?;
     if options.write_goldens {
-        return write_goldens(host, &mut python);
+        return write_goldens(host);
     }
+    // Before the build: it may be missing.
+    downloads::python_with_pillow(host)?;
     log_line!("building {PROGRAM} …");
-    let build = "build --release -p faa-tests --example parity";
-    let program = program::build(host, build, PROGRAM, "example")?;
+    let program = program::build(host, BUILD, PROGRAM, "example")?;
+    let cases = Cases {
+        seed: options.seed.unwrap_or_else(random_seed),
+        first: options.first,
+        count: options.cases,
+    };
+    Ok(match compare(host, Command::new(program), &cases)? {
+        true => ExitCode::SUCCESS,
+        // The script itself has printed the difference.
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Which cases are compared.
+pub(crate) struct Cases {
+    seed: u64,
+    first: u64,
+    count: u64,
+}
+
+impl Cases {
+    /// New ones.
+    pub(crate) fn random(count: u64) -> Self {
+        let seed = random_seed();
+        Self {
+            seed,
+            first: 0,
+            count,
+        }
+    }
+}
+
+fn random_seed() -> u64 {
     // The standard library's hash keys are random; half of the bits are easier to type.
-    let random = || RandomState::new().hash_one(0) >> 32;
-    let seed = options.seed.unwrap_or_else(random);
-    let mut ours = Command::new(&program);
-    ours.args([seed, options.first, options.cases].map(|number| number.to_string()))
+    RandomState::new().hash_one(0) >> 32
+}
+
+/// Whether the cases that a command of the program generates have Pillow's results.
+pub(crate) fn compare(host: &Host, mut ours: Command, cases: &Cases) -> Result<bool> {
+    let mut python = downloads::python_with_pillow(host)?;
+    ours.args([cases.seed, cases.first, cases.count].map(|number| number.to_string()))
         .stdout(Stdio::piped());
-    let mut ours = ours
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
+    let mut ours = ours.spawn().context("cannot run the program")?;
     let cases = ours.stdout.take().context("standard output is not piped")?;
     let compared = python.arg(host.root.join(COMPARE)).stdin(cases).status();
     // The script has ended, so the pipe is closed and the generator ends too.
     let status = ours.wait()?;
-    if compared.context("cannot run Python")?.success() {
-        ensure!(status.success(), "{PROGRAM} ended with {status}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    // The script itself has printed the difference.
-    Ok(ExitCode::FAILURE)
+    let equal = compared.context("cannot run Python")?.success();
+    ensure!(!equal || status.success(), "{PROGRAM} ended with {status}");
+    Ok(equal)
 }
 
 /// Writes the goldens with Pillow.
-fn write_goldens(host: &Host, python: &mut Command) -> Result<ExitCode> {
-    let python = python.args([MAKE_GOLDENS, GOLDENS]).current_dir(&host.root);
-    steps::complete(python)?;
+fn write_goldens(host: &Host) -> Result<ExitCode> {
+    let mut python = downloads::python_with_pillow(host)?;
+    let python = python.args([MAKE_GOLDENS, GOLDENS]);
+    steps::complete(python.current_dir(&host.root))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -12,7 +12,11 @@ use crate::host::Host;
 /// Builds with cargo, and returns the path of the program with this name and kind (`bin`, `example`). Cargo
 /// reports it: it depends on the target folder, the target and the profile.
 pub(crate) fn build(host: &Host, arguments: &str, name: &str, kind: &str) -> Result<PathBuf> {
-    let mut command = host.cargo(arguments);
+    build_by(host.cargo(arguments), name, kind)
+}
+
+/// The same with a command of cargo.
+pub(crate) fn build_by(mut command: Command, name: &str, kind: &str) -> Result<PathBuf> {
     command
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());

@@ -63,7 +63,8 @@ pub(crate) struct Bench {
     /// Duration of the measurement, with --all of each, in seconds, from 0 to 3600.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = in_range(0.0..=3600.0))]
     seconds: f64,
-    /// SIMD instructions that built-in ops use: compiled, avx2 or avx512 [default: best available].
+    /// SIMD instructions that built-in ops use: compiled, and avx2 or avx512, or neon on Arm [default: best
+    /// available].
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     simd: Option<SimdLevel>,
     /// Print JSON.
