@@ -1,4 +1,4 @@
-use faa_op::{OpErrorKind, OpSpec};
+use faa_op::{ImageRef, OpErrorKind, OpSpec};
 
 use crate::blend::{Blend, BlendIntegers, Blending};
 use crate::builtin::{declare, implement, stay};
@@ -31,7 +31,7 @@ implement!(SamplePairing, |op, pixels, value, call| {
         Pixels::InPlace(image) => (None, image),
         Pixels::Between(source, image) => (Some(source), image),
     };
-    let mut source = source.iter().flat_map(|source| source.rows());
+    let mut source = source.iter().flat_map(ImageRef::rows);
     for (y, partner) in partner.rows().enumerate() {
         let row = image.row_mut(y);
         if let Some(source) = source.next() {
@@ -75,7 +75,7 @@ fn padded(samples: &[u8]) -> [u8; BLOCK] {
 
 #[cfg(test)]
 mod tests {
-    use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, Scratch};
+    use faa_op::{Call, Channels, ImageMut, Op, OpError, Scratch};
 
     use super::*;
     use crate::SimdLevel;

@@ -2,6 +2,7 @@
 #![cfg(feature = "builtin")]
 
 mod determinism;
+mod digests;
 mod doubles;
 mod draws;
 mod partners;
