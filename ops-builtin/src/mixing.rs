@@ -1,4 +1,4 @@
-use faa_op::{ImageRef, OpErrorKind, OpSpec};
+use faa_op::{OpErrorKind, OpSpec};
 
 use crate::blend::{Blend, BlendIntegers, Blending};
 use crate::builtin::{declare, implement, stay};
@@ -75,7 +75,7 @@ fn padded(samples: &[u8]) -> [u8; BLOCK] {
 
 #[cfg(test)]
 mod tests {
-    use faa_op::{Call, Channels, ImageMut, Op, OpError, Scratch};
+    use faa_op::{Call, Channels, ImageMut, ImageRef, Op, OpError, Scratch};
 
     use super::*;
     use crate::SimdLevel;
