@@ -5,6 +5,7 @@ mod determinism;
 mod doubles;
 mod draws;
 mod partners;
+mod properties;
 mod random_targets;
 mod refusals;
 mod targets;
