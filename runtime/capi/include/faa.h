@@ -60,7 +60,7 @@ extern "C" {
  *
  *     faa_abi_version() >> 16 == FAA_ABI_MAJOR && faa_abi_version() >= FAA_ABI_VERSION */
 #define FAA_ABI_MAJOR 1
-#define FAA_ABI_MINOR 0
+#define FAA_ABI_MINOR 1
 #define FAA_ABI_VERSION ((uint32_t)FAA_ABI_MAJOR << 16 | FAA_ABI_MINOR)
 
 /* The version of the interface that the library has: the major version in the upper 16 bits,
@@ -78,8 +78,8 @@ enum {
     FAA_OK = 0,
     /* An argument is NULL, out of range, or not an image; nothing was changed. */
     FAA_INVALID_ARGUMENT = 1,
-    /* A policy or a plan is malformed, or does not fit the ops or partners that there are;
-     * nothing was changed. */
+    /* A policy or a plan is malformed, or does not fit the ops or partners that there are, or
+     * has an op that cannot move targets; nothing was changed. */
     FAA_INVALID_POLICY = 2,
     /* No shipped policy has this name. */
     FAA_NOT_FOUND = 3,
@@ -141,6 +141,12 @@ const char *faa_shipped_name(size_t index);
  * faa_workspace_set_partners. The name belongs to the policy. For NULL, NULL. */
 const char *faa_policy_partner_op(const faa_policy *policy);
 
+/* The name of the first op in the policy that does not say where it moves pixels, or NULL if
+ * every op does. If there is one, faa_apply_with_targets refuses the policy. All built-in ops
+ * say it; an op of a plugin may not. The name belongs to the policy. For NULL, NULL. Since
+ * version 1.1. */
+const char *faa_policy_op_without_warp(const faa_policy *policy);
+
 /* Frees a policy. */
 void faa_policy_free(faa_policy *policy);
 
@@ -192,6 +198,10 @@ typedef struct faa_key {
     /* The index of the image in the data set, not in a batch. */
     uint64_t index;
 } faa_key;
+
+/* The key of one of several frames of the image that `key` names, if each is to have a draw of
+ * its own; calls with `key` itself give all of them the same. Never fails. Since version 1.1. */
+faa_key faa_key_for_frame(faa_key key, uint32_t frame);
 
 /* ---- Workspaces and partners ------------------------------------------------------------ */
 
@@ -275,6 +285,148 @@ faa_status faa_replay(const faa_policy *policy, const char *plan, size_t length,
 
 /* Frees a text that faa_plan made. */
 void faa_string_free(char *text);
+
+/* ---- Targets ---------------------------------------------------------------------------- */
+
+/* What moves along with an image: masks, boxes, keypoints and further images. Since version
+ * 1.1.
+ *
+ * Positions are in pixels from the left and top edges of the image, so the centre of its first
+ * pixel is (0.5, 0.5) and its lower right corner is (width, height), as in COCO's boxes. Masks
+ * move pixel by pixel, exactly as the image does; boxes and points follow the map that pixels
+ * are taken from, so a pixel of theirs lies within half a pixel of it.
+ *
+ *     faa_box boxes[] = {{4, 8, 20, 32, 0}};
+ *     faa_mask masks[] = {{labels, 224 * 224, 224, 224, 1, 0, 255}};
+ *     faa_targets targets = {.boxes = boxes, .box_count = 1, .masks = masks, .mask_count = 1,
+ *                            .min_size = 1};
+ *     faa_apply_with_targets(policy, key, NULL, &image, &targets, workspace, &error);
+ *     if (boxes[0].visible > 0) ... */
+
+/* One label per pixel, such as its class or its object, or a depth, in memory of the caller:
+ * rows from the top. Labels are moved and never mixed. */
+typedef struct faa_mask {
+    /* The first label: a uint8_t, or a uint16_t, which is aligned for its type. */
+    void *labels;
+    /* How many bytes from `labels` on belong to the mask: at least those up to its last label.
+     * Nothing beyond is read or written. */
+    size_t length;
+    /* Columns and rows: those of the image. */
+    size_t width;
+    size_t height;
+    /* 1 for labels of type uint8_t, 2 for uint16_t. */
+    size_t label_bytes;
+    /* Bytes from the start of a row to that of the next: at least width * label_bytes and a
+     * multiple of label_bytes, or 0 for rows that follow each other without a gap. Gaps are
+     * neither read nor written; masks with gaps are copied, which takes longer. */
+    size_t row_stride;
+    /* The label of pixels that come from outside the image; one that fits. */
+    uint32_t fill;
+} faa_mask;
+
+/* A box with its sides along those of the image. It becomes the smallest such box about all
+ * that is still visible of it: its corners are moved, what left the image with any op is cut
+ * off, and the edges of the rest are taken. */
+typedef struct faa_box {
+    /* The positions of its edges, left below right and top below bottom; a box that is none is
+     * dropped. */
+    double left;
+    double top;
+    double right;
+    double bottom;
+    /* Written: the fraction of the box's area that is visible, above 0 and at most 1; or 0 if
+     * the box is dropped, and then its edges become 0 too. Boxes keep their places in the
+     * array, so labels that belong to them do too. */
+    double visible;
+} faa_box;
+
+/* A box at any angle. It becomes the smallest box at the moved box's angle about all that is
+ * still visible of it; if an op shears it, that is the angle of the longer of its moved
+ * sides. */
+typedef struct faa_rotated_box {
+    /* The position of its centre. */
+    double x;
+    double y;
+    /* The lengths of the sides that are horizontal at angle 0, and of the others; above 0. */
+    double width;
+    double height;
+    /* By how much it is turned, in degrees, counter-clockwise as one looks at the image. After
+     * a draw it is from -180 to 180. */
+    double angle;
+    /* As in faa_box. */
+    double visible;
+} faa_rotated_box;
+
+/* A point. */
+typedef struct faa_keypoint {
+    /* Its position. It is moved even if the point is not visible. */
+    double x;
+    double y;
+    /* Other than 0 if the point is visible. It becomes 0 if the point leaves the image with any
+     * op, and stays what it is otherwise, such as COCO's 1 and 2. */
+    uint32_t visible;
+} faa_keypoint;
+
+/* What becomes of targets where an op such as Cutout erases a rectangle of the image: one of
+ * the constants below. */
+typedef uint32_t faa_erased;
+
+enum {
+    /* Nothing: the objects are behind the rectangle. */
+    FAA_OCCLUDED = 0,
+    /* They are gone: labels become the mask's fill, points in the rectangle invisible, and its
+     * area is not part of what is visible of a box, whose edges stay. */
+    FAA_REMOVED = 1
+};
+
+/* All targets of a call. With all fields 0 there are none. */
+typedef struct faa_targets {
+    /* Further images that the same draw is applied to, in place, such as those of a second
+     * camera, a depth map, or the other frames of a clip. They may differ from the image and
+     * from each other in everything. */
+    const faa_image *images;
+    size_t image_count;
+    const faa_mask *masks;
+    size_t mask_count;
+    faa_box *boxes;
+    size_t box_count;
+    faa_rotated_box *rotated_boxes;
+    size_t rotated_box_count;
+    faa_keypoint *keypoints;
+    size_t keypoint_count;
+    /* The smallest fraction of a box's area that has to be visible, from 0 to 1, or else the
+     * box is dropped. */
+    double min_visible;
+    /* The shortest side that a moved box may have, in pixels, 0 or more; in Rust and in Python
+     * it is 1 unless something else is said. */
+    double min_size;
+    /* FAA_OCCLUDED or FAA_REMOVED. */
+    faa_erased erased;
+} faa_targets;
+
+/* As faa_apply, and what is in `targets` is moved along by the same draw, in place. No byte
+ * from the first to the last of a mask or an image of the targets may belong to a different
+ * one, to the source, the result, or a partner; nor may the arrays.
+ *
+ * Allocates no memory once the workspace has grown to the largest image and the most targets,
+ * except for errors and in ops of plugins.
+ *
+ * Errors: those of faa_apply, whose path is such as "targets.masks[1].fill"; FAA_INVALID_POLICY
+ * if an op of the policy does not say where it moves pixels. After FAA_PARTNER and
+ * FAA_OP_FAILED, images and masks may hold anything; boxes and keypoints have not changed. */
+faa_status faa_apply_with_targets(const faa_policy *policy, faa_key key, const faa_image *source,
+                                  faa_image *result, const faa_targets *targets,
+                                  faa_workspace *workspace, faa_error **error);
+
+/* As faa_replay, and moves targets as faa_apply_with_targets does.
+ *
+ * Safe for plans of unknown origin.
+ *
+ * Errors: those of faa_replay and of faa_apply_with_targets. */
+faa_status faa_replay_with_targets(const faa_policy *policy, const char *plan, size_t length,
+                                   const faa_image *source, faa_image *result,
+                                   const faa_targets *targets, faa_workspace *workspace,
+                                   faa_error **error);
 
 /* ---- Plugins ---------------------------------------------------------------------------- */
 

@@ -80,6 +80,58 @@ inline const faa_image source(const std::uint8_t *samples, std::size_t length, s
                  row_stride);
 }
 
+// A mask with labels of one byte. A `row_stride` of 0 means rows without gaps; it and `length` are in
+// bytes.
+inline faa_mask mask(std::uint8_t *labels, std::size_t length, std::size_t width,
+                     std::size_t height, std::uint8_t fill = 0,
+                     std::size_t row_stride = 0) noexcept {
+    return {labels, length, width, height, sizeof *labels, row_stride, fill};
+}
+
+// A mask with labels of two bytes.
+inline faa_mask mask(std::uint16_t *labels, std::size_t length, std::size_t width,
+                     std::size_t height, std::uint16_t fill = 0,
+                     std::size_t row_stride = 0) noexcept {
+    return {labels, length, width, height, sizeof *labels, row_stride, fill};
+}
+
+// A box with its sides along those of the image.
+inline faa_box box(double left, double top, double right, double bottom) noexcept {
+    return {left, top, right, bottom, 1};
+}
+
+// Whether a draw kept a box.
+inline bool is_kept(const faa_box &box) noexcept { return box.visible > 0; }
+inline bool is_kept(const faa_rotated_box &box) noexcept { return box.visible > 0; }
+
+// What moves along with an image, in place. Memory of images and masks stays the caller's.
+struct Targets {
+    std::vector<faa_image> images;
+    std::vector<faa_mask> masks;
+    std::vector<faa_box> boxes;
+    std::vector<faa_rotated_box> rotated_boxes;
+    std::vector<faa_keypoint> keypoints;
+    // Which boxes are dropped.
+    double min_visible = 0;
+    double min_size = 1;
+    // What becomes of targets where an op erases the image.
+    faa_erased erased = FAA_OCCLUDED;
+
+    // As the library takes them, as long as no vector changes.
+    faa_targets get() noexcept {
+        return {images.data(),        images.size(),        masks.data(),
+                masks.size(),         boxes.data(),         boxes.size(),
+                rotated_boxes.data(), rotated_boxes.size(), keypoints.data(),
+                keypoints.size(),     min_visible,          min_size,
+                erased};
+    }
+};
+
+// The key of one of several frames, if each is to have a draw of its own.
+inline Key for_frame(Key key, std::uint32_t frame) noexcept {
+    return faa_key_for_frame(key, frame);
+}
+
 // Images that ops such as SamplePairing may mix in. The samples must outlive the workspaces that have them.
 class Partners {
 public:
@@ -192,6 +244,13 @@ public:
         return op ? std::string_view(op) : std::string_view();
     }
 
+    // The first op that does not say where it moves pixels, for which targets are refused; empty if
+    // there is none.
+    std::string_view op_without_warp() const noexcept {
+        const char *op = faa_policy_op_without_warp(get());
+        return op ? std::string_view(op) : std::string_view();
+    }
+
     // Changes an image in place.
     void apply(Key key, faa_image image, Workspace &workspace) const {
         detail::check([&](faa_error **error) {
@@ -203,6 +262,23 @@ public:
     void apply(Key key, const faa_image &source, faa_image result, Workspace &workspace) const {
         detail::check([&](faa_error **error) {
             return faa_apply(get(), key, &source, &result, workspace.get(), error);
+        });
+    }
+
+    // The same, and moves targets along.
+    void apply(Key key, faa_image image, Targets &targets, Workspace &workspace) const {
+        const faa_targets all = targets.get();
+        detail::check([&](faa_error **error) {
+            return faa_apply_with_targets(get(), key, nullptr, &image, &all, workspace.get(), error);
+        });
+    }
+
+    void apply(Key key, const faa_image &source, faa_image result, Targets &targets,
+               Workspace &workspace) const {
+        const faa_targets all = targets.get();
+        detail::check([&](faa_error **error) {
+            return faa_apply_with_targets(get(), key, &source, &result, &all, workspace.get(),
+                                          error);
         });
     }
 
@@ -230,6 +306,25 @@ public:
         detail::check([&](faa_error **error) {
             return faa_replay(get(), plan.data(), plan.size(), &source, &result, workspace.get(),
                               error);
+        });
+    }
+
+    // The same, and moves targets along.
+    void replay(std::string_view plan, faa_image image, Targets &targets,
+                Workspace &workspace) const {
+        const faa_targets all = targets.get();
+        detail::check([&](faa_error **error) {
+            return faa_replay_with_targets(get(), plan.data(), plan.size(), nullptr, &image, &all,
+                                           workspace.get(), error);
+        });
+    }
+
+    void replay(std::string_view plan, const faa_image &source, faa_image result, Targets &targets,
+                Workspace &workspace) const {
+        const faa_targets all = targets.get();
+        detail::check([&](faa_error **error) {
+            return faa_replay_with_targets(get(), plan.data(), plan.size(), &source, &result, &all,
+                                           workspace.get(), error);
         });
     }
 

@@ -3,12 +3,13 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use faa_op::{DrawKey, ImageRef, OpSet};
+use faa_op::{DrawKey, ImageMut, ImageRef, OpSet};
 use faa_policy::{Executor, Plan};
 
 use crate::error::{Error, Status, guarded, items, object, returning};
 use crate::image::Image;
 use crate::policy::Policy;
+use crate::targets::Targets;
 use crate::workspace::Workspace;
 
 /// `faa_key`.
@@ -38,6 +39,16 @@ impl Key {
 }
 
 /// See `faa.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn faa_key_for_frame(key: Key, frame: u32) -> Key {
+    // Of the key, a frame's depends on the seed alone.
+    guarded(key, || Key {
+        seed: DrawKey::new(key.seed, 0, key.index).for_frame(frame).seed,
+        ..key
+    })
+}
+
+/// See `faa.h`.
 ///
 /// # Safety
 ///
@@ -53,9 +64,39 @@ pub unsafe extern "C" fn faa_apply(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
-        change(policy, source, result, workspace, error, |policy| {
+        run(policy, source, result, workspace, error, None, |policy| {
             Ok(Change::Draw(&policy.executor, key.checked()?))
         })
+    }
+}
+
+/// See `faa.h`.
+///
+/// # Safety
+///
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faa_apply_with_targets(
+    policy: *const Policy,
+    key: Key,
+    source: *const Image,
+    result: *mut Image,
+    targets: *const Targets,
+    workspace: *mut Workspace,
+    error: *mut *mut Error,
+) -> Status {
+    let targets = Some(targets);
+    // SAFETY: the caller vouches for the pointers, and for the memory of images and targets.
+    unsafe {
+        run(
+            policy,
+            source,
+            result,
+            workspace,
+            error,
+            targets,
+            |policy| Ok(Change::Draw(&policy.executor, key.checked()?)),
+        )
     }
 }
 
@@ -105,10 +146,40 @@ pub unsafe extern "C" fn faa_replay(
 ) -> Status {
     // SAFETY: the caller vouches for the pointers, and for the memory of the images.
     unsafe {
-        change(policy, source, result, workspace, error, |policy| {
-            let plan = Plan::parse(items(plan.cast(), length, "plan")?)?;
-            Ok(Change::Replay(&policy.ops, plan))
+        run(policy, source, result, workspace, error, None, |policy| {
+            Change::replay(policy, plan, length)
         })
+    }
+}
+
+/// See `faa.h`.
+///
+/// # Safety
+///
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faa_replay_with_targets(
+    policy: *const Policy,
+    plan: *const c_char,
+    length: usize,
+    source: *const Image,
+    result: *mut Image,
+    targets: *const Targets,
+    workspace: *mut Workspace,
+    error: *mut *mut Error,
+) -> Status {
+    let targets = Some(targets);
+    // SAFETY: the caller vouches for the pointers, and for the memory of images and targets.
+    unsafe {
+        run(
+            policy,
+            source,
+            result,
+            workspace,
+            error,
+            targets,
+            |policy| Change::replay(policy, plan, length),
+        )
     }
 }
 
@@ -118,39 +189,86 @@ enum Change<'a> {
     Replay(&'a OpSet, Plan),
 }
 
-/// Changes an image in place, or makes it from a source.
+impl<'a> Change<'a> {
+    /// A plan, over the ops of a policy.
+    ///
+    /// # Safety
+    ///
+    /// As `items`.
+    unsafe fn replay(
+        policy: &'a Policy,
+        plan: *const c_char,
+        length: usize,
+    ) -> Result<Self, Error> {
+        // SAFETY: passed on.
+        let plan = unsafe { items(plan.cast(), length, "plan")? };
+        Ok(Self::Replay(&policy.ops, Plan::parse(plan)?))
+    }
+
+    fn apply(
+        &self,
+        source: Option<ImageRef<'_>>,
+        image: &mut ImageMut<'_>,
+        targets: Option<&mut faa_policy::Targets<'_, '_>>,
+        own: &mut faa_policy::Workspace<'_>,
+    ) -> Result<(), Error> {
+        match self {
+            &Self::Draw(executor, key) => match (source, targets) {
+                (None, None) => executor.apply(image, key, own)?,
+                (None, Some(targets)) => executor.apply_with_targets(image, targets, key, own)?,
+                (Some(source), None) => executor.apply_to(source, image, key, own)?,
+                (Some(source), Some(targets)) => {
+                    executor.apply_to_with_targets(source, image, targets, key, own)?;
+                }
+            },
+            Self::Replay(ops, plan) => match (source, targets) {
+                (None, None) => plan.replay(ops, image, own)?,
+                (None, Some(targets)) => plan.replay_with_targets(ops, image, targets, own)?,
+                (Some(source), None) => plan.replay_to(ops, source, image, own)?,
+                (Some(source), Some(targets)) => {
+                    plan.replay_to_with_targets(ops, source, image, targets, own)?;
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Changes an image in place, or makes it from a source, and moves targets along if the call has them.
 ///
 /// # Safety
 ///
-/// As `faa_apply`.
-unsafe fn change<'a>(
+/// As `faa_apply_with_targets`.
+unsafe fn run<'a>(
     policy: *const Policy,
     source: *const Image,
     result: *mut Image,
     workspace: *mut Workspace,
     error: *mut *mut Error,
+    targets: Option<*const Targets>,
     change: impl FnOnce(&'a Policy) -> Result<Change<'a>, Error>,
 ) -> Status {
-    // SAFETY: the caller vouches for the pointers, and for the memory of the images.
+    // SAFETY: the caller vouches for the pointers, and for the memory of images and targets.
     unsafe {
         returning(error, || {
             let policy = object(policy, "policy")?;
             let result = object(result, "result")?;
+            let targets = targets.map(|targets| object(targets, "targets"));
+            let targets = targets.transpose()?;
             object(workspace, "workspace")?;
             let change = change(policy)?;
-            (*workspace).change(source.as_ref(), result, |source, image, own| {
-                match (change, source) {
-                    (Change::Draw(executor, key), Some(source)) => {
-                        executor.apply_to(source, image, key, own)?;
-                    }
-                    (Change::Draw(executor, key), None) => executor.apply(image, key, own)?,
-                    (Change::Replay(ops, plan), Some(source)) => {
-                        plan.replay_to(ops, source, image, own)?;
-                    }
-                    (Change::Replay(ops, plan), None) => plan.replay(ops, image, own)?,
+            let workspace = &mut *workspace;
+            let views = workspace.views(source.as_ref(), result)?;
+            match targets {
+                None => workspace.change(views, |source, image, own| {
+                    change.apply(source, image, None, own)
+                }),
+                Some(targets) => {
+                    workspace.change_with_targets(views, targets, |source, image, targets, own| {
+                        change.apply(source, image, targets, own)
+                    })
                 }
-                Ok(())
-            })
+            }
         })
     }
 }

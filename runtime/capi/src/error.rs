@@ -85,6 +85,7 @@ impl From<ApplyError> for Error {
                 &format!("{message}: give the workspace some by faa_workspace_set_partners"),
             ),
             OpErrorKind::PartnerShape => Self::new(FAA_PARTNER, "", &message),
+            OpErrorKind::UnknownWarp => Self::new(FAA_INVALID_POLICY, "", &message),
             _ => Self::new(FAA_OP_FAILED, "", &message),
         }
     }

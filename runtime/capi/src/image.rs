@@ -1,10 +1,11 @@
 #![expect(unsafe_code, reason = "the memory is the caller's")]
 
 use std::array;
+use std::fmt::Display;
 use std::ops::Range;
 use std::slice;
 
-use faa_op::{Channels, ShapeErrorKind};
+use faa_op::{Channels, ShapeErrorKind, Size};
 use faa_ops_builtin::{SimdLevel, interleave, separate};
 
 use crate::error::Error;
@@ -49,8 +50,9 @@ pub(crate) struct View {
 
 impl View {
     /// Checks an image, the argument `name`.
-    pub(crate) fn new(image: &Image, name: &str) -> Result<Self, Error> {
+    pub(crate) fn new(image: &Image, name: &dyn Display) -> Result<Self, Error> {
         let field = |field| format!("{name}.{field}");
+
         let channels = Channels::from_count(image.channels).ok_or_else(|| {
             let message = format!("images have 1, 3 or 4 channels, not {}", image.channels);
             Error::argument(&field("channels"), &message)
@@ -65,7 +67,7 @@ impl View {
         };
         // Then no product below overflows, except with the stride.
         let bytes = channels.image_bytes(image.width, image.height);
-        bytes.map_err(|error| Error::shape(name, error))?;
+        bytes.map_err(|error| Error::shape(&name.to_string(), error))?;
         let mut view = Self {
             start: image.samples,
             width: image.width,
@@ -86,7 +88,7 @@ impl View {
         }
         let above = view.stride.checked_mul(rows - 1);
         let expected = above.and_then(|above| above.checked_add(row));
-        let too_large = || Error::shape(name, ShapeErrorKind::TooLarge);
+        let too_large = || Error::shape(&name.to_string(), ShapeErrorKind::TooLarge);
         let expected = expected.ok_or_else(too_large)?;
         let found = image.length;
         if found < expected {
@@ -108,6 +110,13 @@ impl View {
         match self.is_planar {
             true => (self.width, self.height * self.channels.count()),
             false => (self.width * self.channels.count(), self.height),
+        }
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        Size {
+            width: self.width,
+            height: self.height,
         }
     }
 

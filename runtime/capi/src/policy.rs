@@ -15,6 +15,7 @@ pub struct Policy {
     pub(crate) executor: Executor,
     pub(crate) ops: OpSet,
     partner_op: Option<CString>,
+    op_without_warp: Option<CString>,
 }
 
 // Threads share it.
@@ -28,13 +29,12 @@ impl Policy {
     pub(crate) fn new(policy: &faa_policy::Policy, ops: OpSet) -> Result<Self, Error> {
         let executor = Executor::new(policy, &ops)?;
         // No name of an op has a zero byte.
-        let name = executor
-            .partner_op()
-            .map(|op| CString::new(op).unwrap_or_default());
+        let name = |op: Option<&str>| op.map(|op| CString::new(op).unwrap_or_default());
         Ok(Self {
+            partner_op: name(executor.partner_op()),
+            op_without_warp: name(executor.op_without_warp()),
             executor,
             ops,
-            partner_op: name,
         })
     }
 
@@ -127,6 +127,21 @@ pub unsafe extern "C" fn faa_policy_partner_op(policy: *const Policy) -> *const 
     let policy = unsafe { policy.as_ref() };
     guarded(ptr::null(), || {
         let op = policy.and_then(|policy| policy.partner_op.as_ref());
+        op.map_or(ptr::null(), |op| op.as_ptr())
+    })
+}
+
+/// See `faa.h`.
+///
+/// # Safety
+///
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faa_policy_op_without_warp(policy: *const Policy) -> *const c_char {
+    // SAFETY: the caller's pointer is valid or null.
+    let policy = unsafe { policy.as_ref() };
+    guarded(ptr::null(), || {
+        let op = policy.and_then(|policy| policy.op_without_warp.as_ref());
         op.map_or(ptr::null(), |op| op.as_ptr())
     })
 }

@@ -96,3 +96,59 @@ fn a_panic_is_a_status_and_everything_can_be_used_again() {
     // SAFETY: it is not used again.
     unsafe { faa_workspace_free(workspace) };
 }
+
+/// It also does not say where it moves pixels.
+#[test]
+fn targets_of_an_op_that_does_not_say_where_pixels_go_are_refused() {
+    let key = Key {
+        seed: 1,
+        epoch: 0,
+        index: 0,
+    };
+    let (policy, workspace, samples) = (faulty(), faa_workspace_new(), &mut [1; 3]);
+    let mut result = Image {
+        samples: samples.as_mut_ptr(),
+        length: 3,
+        width: 1,
+        height: 1,
+        channels: 3,
+        row_stride: 0,
+        layout: FAA_HWC,
+    };
+    let targets = Targets {
+        images: ptr::null(),
+        image_count: 0,
+        masks: ptr::null(),
+        mask_count: 0,
+        boxes: ptr::null_mut(),
+        box_count: 0,
+        rotated_boxes: ptr::null_mut(),
+        rotated_box_count: 0,
+        keypoints: ptr::null_mut(),
+        keypoint_count: 0,
+        min_visible: 0.0,
+        min_size: 0.0,
+        erased: FAA_OCCLUDED,
+    };
+    let mut error = ptr::null_mut();
+    // SAFETY: all pointers are valid, and the image is as long as it says.
+    let (status, message) = unsafe {
+        let name = CStr::from_ptr(faa_policy_op_without_warp(&policy));
+        assert_eq!(name, c"Faulty");
+        let status = faa_apply_with_targets(
+            &policy,
+            key,
+            ptr::null(),
+            &mut result,
+            &targets,
+            workspace,
+            &mut error,
+        );
+        let message = CStr::from_ptr(faa_error_message(error)).to_owned();
+        faa_error_free(error);
+        faa_workspace_free(workspace);
+        (status, message.into_string().unwrap())
+    };
+    assert_eq!((status, *samples), (FAA_INVALID_POLICY, [1; 3]));
+    assert!(message.contains("`Faulty`"), "{message}");
+}

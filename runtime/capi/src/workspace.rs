@@ -9,6 +9,7 @@ use faa_op::{ImageMut, ImageRef};
 use crate::error::{Error, Status, free, guarded, object, returning};
 use crate::image::{Image, View};
 use crate::partners::{Partners, Set};
+use crate::targets::{Moving, Targets};
 
 /// `faa_workspace`.
 #[derive(Debug, Default)]
@@ -17,30 +18,37 @@ pub struct Workspace {
     partners: Option<Arc<Set>>,
     /// Copies of a source and of a result that ops cannot work on as they are.
     copies: [Vec<u8>; 2],
+    moving: Moving,
 }
 
+/// A source, unless the image is changed in place, and a result, which fit each other.
+pub(crate) type Views = (Option<View>, View);
+
 impl Workspace {
-    /// Makes the image in `result` from that in `source`, or from itself. `change` is given the image to be
-    /// changed, which either holds the source already or is to be overwritten with it.
+    /// Checks the images of a call.
+    pub(crate) fn views(&self, source: Option<&Image>, result: &Image) -> Result<Views, Error> {
+        let result = View::new(result, &"result")?;
+        let source = source.map(|source| View::new(source, &"source"));
+        let source = source.transpose()?.filter(|source| *source != result);
+        self.check(source.as_ref(), &result)?;
+        Ok((source, result))
+    }
+
+    /// Makes the result from the source, or from itself. `change` is given the image to be changed, which either
+    /// holds the source already or is to be overwritten with it.
     ///
     /// # Safety
     ///
     /// The images' memory and that of the partners is as `faa_apply` demands.
     pub(crate) unsafe fn change(
         &mut self,
-        source: Option<&Image>,
-        result: &Image,
+        (source, result): Views,
         change: impl FnOnce(
             Option<ImageRef<'_>>,
             &mut ImageMut<'_>,
             &mut faa_policy::Workspace<'_>,
         ) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let result = View::new(result, "result")?;
-        let source = source.map(|source| View::new(source, "source"));
-        let source = source.transpose()?.filter(|source| *source != result);
-        self.check(source.as_ref(), &result)?;
-
         let bytes = result.packed_bytes();
         let [source_copy, result_copy] = &mut self.copies;
         // SAFETY: the caller vouches for the memory, and the source does not overlap the result.
@@ -85,6 +93,46 @@ impl Workspace {
             unsafe { result.scatter(samples) };
         }
         Ok(())
+    }
+
+    /// `change`, and moves targets along; those that are images come last, with none of their own.
+    ///
+    /// # Safety
+    ///
+    /// As `faa_apply_with_targets`.
+    pub(crate) unsafe fn change_with_targets(
+        &mut self,
+        (source, result): Views,
+        targets: &Targets,
+        change: impl Fn(
+            Option<ImageRef<'_>>,
+            &mut ImageMut<'_>,
+            Option<&mut faa_policy::Targets<'_, '_>>,
+            &mut faa_policy::Workspace<'_>,
+        ) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut moving = mem::take(&mut self.moving);
+        // SAFETY: the caller vouches for the arrays, and for the memory, of which no part belongs to two.
+        let done = unsafe {
+            moving.read(targets, result.size()).and_then(|()| {
+                let partners = self.partners.as_ref().map(|partners| partners.addresses());
+                moving.check_overlaps(&result, source.as_ref(), partners)?;
+                moving.apply(|targets| {
+                    self.change((source, result), |source, image, own| {
+                        change(source, image, Some(targets), own)
+                    })
+                })?;
+                for image in moving.images() {
+                    self.change((None, *image), |_, image, own| {
+                        change(None, image, None, own)
+                    })?;
+                }
+                moving.write(targets);
+                Ok(())
+            })
+        };
+        self.moving = moving;
+        done
     }
 
     fn check(&self, source: Option<&View>, result: &View) -> Result<(), Error> {

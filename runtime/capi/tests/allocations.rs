@@ -70,6 +70,94 @@ fn pass(policy: *const Policy, workspace: *mut Workspace, from: &mut [u8], to: &
     }
 }
 
+/// The same with targets of all kinds, masks with gaps and without.
+fn pass_with_targets(
+    policy: *const Policy,
+    workspace: *mut Workspace,
+    from: &mut [u8],
+    to: &mut [u8],
+    more: &mut [u8],
+    labels: &mut [u16],
+) {
+    let [first, second] = labels.split_at_mut(SIDE * (SIDE + 1)).into();
+    let mask = |labels: &mut [u16], label_bytes, row_stride| Mask {
+        labels: labels.as_mut_ptr().cast(),
+        length: size_of_val(labels),
+        width: SIDE,
+        height: SIDE,
+        label_bytes,
+        row_stride,
+        fill: 9,
+    };
+    for index in 0..300 {
+        let key = Key {
+            seed: 1,
+            epoch: 2,
+            index,
+        };
+        for (layout, gap) in [(FAA_HWC, 0), (FAA_CHW, 2)] {
+            let masks = [
+                mask(first, 2, (SIDE * 2 + gap) * usize::from(gap > 0)),
+                mask(second, 1, (SIDE + gap) * usize::from(gap > 0)),
+            ];
+            let images = [image(more, layout, 0)];
+            let edge = index as f64 / 10.0;
+            let mut boxes = [BoundingBox {
+                left: edge,
+                top: 1.0,
+                right: edge + 20.0,
+                bottom: 50.0,
+                visible: 0.0,
+            }; 3];
+            let mut rotated_boxes = [RotatedBox {
+                x: 30.0,
+                y: edge,
+                width: 20.0,
+                height: 9.0,
+                angle: edge,
+                visible: 0.0,
+            }; 2];
+            let mut keypoints = [Keypoint {
+                x: edge,
+                y: 2.0,
+                visible: 1,
+            }; 5];
+            let targets = Targets {
+                images: images.as_ptr(),
+                image_count: images.len(),
+                masks: masks.as_ptr(),
+                mask_count: masks.len(),
+                boxes: boxes.as_mut_ptr(),
+                box_count: boxes.len(),
+                rotated_boxes: rotated_boxes.as_mut_ptr(),
+                rotated_box_count: rotated_boxes.len(),
+                keypoints: keypoints.as_mut_ptr(),
+                keypoint_count: keypoints.len(),
+                min_visible: 0.1,
+                min_size: 1.0,
+                erased: FAA_REMOVED,
+            };
+            let source = image(from, layout, 0);
+            let mut result = image(to, layout, 0);
+            // SAFETY: all pointers are valid, and images and masks are as long as they say.
+            unsafe {
+                for source in [&raw const source, null()] {
+                    let status = faa_apply_with_targets(
+                        policy,
+                        key,
+                        source,
+                        &mut result,
+                        &targets,
+                        workspace,
+                        null_mut(),
+                    );
+                    assert_eq!(status, FAA_OK);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn calls_allocate_nothing() {
     let mixing =
@@ -77,7 +165,8 @@ fn calls_allocate_nothing() {
         [[{\"op\": \"SamplePairing\", \"probability\": 0.9, \"magnitude\": 0.5},
           {\"op\": \"Rotate\", \"probability\": 0.9, \"magnitude\": 0.5}]]}";
     let set = vec![7; 3 * BYTES];
-    let [from, to] = &mut [0, 1].map(|_| vec![5; BYTES + 2 * SIDE]);
+    let [from, to, more] = &mut [0, 1, 2].map(|_| vec![5; BYTES + 2 * SIDE]);
+    let labels = &mut vec![1; 2 * SIDE * (SIDE + 1)];
     let (mut shipped, mut mixed, mut partners) = (null_mut(), null_mut(), null_mut());
     // SAFETY: all pointers are valid, and the partners' memory outlives the workspace.
     unsafe {
@@ -103,6 +192,10 @@ fn calls_allocate_nothing() {
             assert!(before > 0, "the first images allocate");
             pass(policy, workspace, from, to);
             assert_eq!(COUNT.get() - before, 0);
+            pass_with_targets(policy, workspace, from, to, more, labels);
+            let before = COUNT.get();
+            pass_with_targets(policy, workspace, from, to, more, labels);
+            assert_eq!(COUNT.get() - before, 0, "with targets");
             assert_eq!(
                 faa_workspace_set_partners(workspace, partners, null_mut()),
                 FAA_OK

@@ -63,7 +63,7 @@ impl Executor {
     }
 
     /// Writes to `result` what the policy makes of `source`, which may be the same: image `i` has index
-    /// `indices[i]`, or else `index + i`.
+    /// `indices[i]`, or else `index + i`. All frames of a clip have `index`.
     #[pyo3(signature = (source, result, layout, seed, epoch, index, indices=None, threads=1, partners=None))]
     #[expect(clippy::too_many_arguments, reason = "Python has keywords")]
     fn apply(
@@ -85,6 +85,7 @@ impl Executor {
             epoch,
             first: index,
             indices,
+            is_clip: is_clip(layout),
         };
         keys.check(call.source.count())?;
         let apply = |offset,
@@ -137,8 +138,8 @@ impl Executor {
             .map_err(|error| of_replay(py, &error))
     }
 
-    /// Writes to `result` what the policy makes of `source`, an image, with a key or by a plan, and moves what
-    /// moves along: masks in place, and boxes and points as they are returned.
+    /// Writes to `result` what the policy makes of `source`, an image or a clip, with a key or by a plan, and moves
+    /// what moves along: masks in place, and boxes and points as they are returned.
     #[pyo3(signature = (source, result, layout, targets, key=None, plan=None, partners=None))]
     #[expect(clippy::too_many_arguments, reason = "Python has keywords")]
     fn apply_with_targets(
@@ -153,9 +154,10 @@ impl Executor {
         partners: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Moved> {
         let call = Call::new(source, result, layout, partners)?;
-        if call.source.count() != 1 {
+        let is_single = call.source.count() == 1 || is_clip(layout) && call.source.count() > 0;
+        if !is_single {
             return Err(PyValueError::new_err(
-                "masks, boxes and keypoints move along with a single image, and not with a batch",
+                "masks, boxes and keypoints move along with a single image or a clip, and not with a batch",
             ));
         }
         let plan = plan.map(Plan::parse).transpose();
@@ -169,10 +171,13 @@ impl Executor {
             _ => return Err(PyTypeError::new_err("either a key or a plan is needed")),
         };
         let moving = Moving::new(targets)?;
-        let apply =
-            |_, source: Option<ImageRef<'_>>, image: &mut ImageMut<'_>, own: &mut Workspace<'_>| {
-                Moving::apply(&moving, &draw, source, image, own)
-            };
+        let apply = |frame,
+                     source: Option<ImageRef<'_>>,
+                     image: &mut ImageMut<'_>,
+                     own: &mut Workspace<'_>| match frame {
+            0 => Moving::apply(&moving, &draw, source, image, own),
+            _ => draw.apply(source, image, own),
+        };
         call.run(py, 1, self.has_plugins, apply)?
             .map_err(|error| of_replay(py, &error))?;
         Ok(Moving::moved(moving))
@@ -186,6 +191,13 @@ struct Keys {
     first: u64,
     /// In place of those from `first` on.
     indices: Option<Vec<u64>>,
+    /// Whether all images have the first.
+    is_clip: bool,
+}
+
+/// Whether a layout is that of frames which are drawn for as one.
+fn is_clip(layout: &str) -> bool {
+    layout.starts_with('T')
 }
 
 impl Keys {
@@ -203,6 +215,7 @@ impl Keys {
     fn of(&self, offset: usize) -> DrawKey {
         let index = match &self.indices {
             Some(indices) => indices[offset],
+            None if self.is_clip => self.first,
             None => self.first.wrapping_add(offset as u64),
         };
         DrawKey::new(self.seed, self.epoch, index)
@@ -324,6 +337,13 @@ impl Partners for Counted {
     fn image(&self, _: u64) -> ImageRef<'_> {
         unreachable!("a plan looks at no partner")
     }
+}
+
+/// The seed that a frame of an image has, if each is to have a draw of its own.
+#[pyfunction]
+pub(crate) fn frame_seed(seed: u64, frame: u32) -> u64 {
+    // Of the key, it depends on the seed alone.
+    DrawKey::new(seed, 0, 0).for_frame(frame).seed
 }
 
 /// The shipped policies: name and content of the file.

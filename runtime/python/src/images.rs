@@ -48,7 +48,7 @@ unsafe impl Sync for Images {}
 unsafe impl Send for Images {}
 
 impl Images {
-    /// Views memory; `layout` names its dimensions, such as `HW`, `HWC` or `NCHW`.
+    /// Views memory; `layout` names its dimensions, such as `HW`, `HWC` or `NCHW`, or `TCHW` for a clip.
     pub(crate) fn new(memory: &Bound<'_, PyAny>, layout: &str) -> PyResult<Self> {
         if let Ok(parts) = memory.cast::<PyTuple>() {
             let (source, shape, strides): (Bound<'_, PyAny>, Vec<usize>, Vec<isize>) =
@@ -84,11 +84,12 @@ impl Images {
             return Err(PyTypeError::new_err(message));
         }
         let dimension = |name: char| layout.find(name).map(|at| (shape[at], strides[at]));
-        let [images, rows, columns, channels] = ['N', 'H', 'W', 'C'].map(dimension);
+        let [batch, clip, rows, columns, channels] = ['N', 'T', 'H', 'W', 'C'].map(dimension);
         let (Some(rows), Some(columns)) = (rows, columns) else {
             return Err(PyTypeError::new_err(format!("{layout} is not a layout")));
         };
-        let (images, channels) = (images.unwrap_or((1, 0)), channels.unwrap_or((1, 0)));
+        let images = batch.or(clip).unwrap_or((1, 0));
+        let channels = channels.unwrap_or((1, 0));
         let colors = Channels::from_count(channels.0).ok_or_else(|| {
             PyValueError::new_err(format!(
                 "images have 1, 3 or 4 channels, not {}",

@@ -24,7 +24,7 @@ mod _faa {
     #[pymodule_export]
     use crate::errors::PolicyError;
     #[pymodule_export]
-    use crate::executor::{Executor, convert, shipped};
+    use crate::executor::{Executor, convert, frame_seed, shipped};
     #[pymodule_export]
     use crate::ops::Ops;
 

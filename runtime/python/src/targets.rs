@@ -3,8 +3,8 @@ use std::sync::{Mutex, PoisonError};
 
 use faa_op::{DrawKey, ImageMut, ImageRef, OpSet, ShapeError, Size};
 use faa_policy::{
-    BoundingBox, Erased, Executor, Keypoint, Mask, Plan, ReplayError, ReplayErrorKind, Targets,
-    Workspace,
+    BoundingBox, Erased, Executor, Keypoint, Mask, Plan, ReplayError, ReplayErrorKind, RotatedBox,
+    Targets, Workspace,
 };
 use pyo3::prelude::*;
 
@@ -16,6 +16,8 @@ pub(crate) struct Given {
     masks: Vec<Labels>,
     /// Left, top, right, bottom.
     boxes: Vec<[f64; 4]>,
+    /// Centre, width, height, angle.
+    rotated_boxes: Vec<[f64; 5]>,
     points: Vec<(f64, f64, bool)>,
     min_visible: f64,
     min_size: f64,
@@ -26,8 +28,12 @@ pub(crate) struct Given {
 /// label of what comes from outside the image.
 type Labels = (usize, usize, usize, usize, u16);
 
-/// Boxes with the fraction of each that is visible, and points.
-pub(crate) type Moved = (Vec<(f64, f64, f64, f64, f64)>, Vec<(f64, f64, bool)>);
+/// Boxes, each with the fraction that is visible, and points.
+pub(crate) type Moved = (
+    Vec<(f64, f64, f64, f64, f64)>,
+    Vec<(f64, f64, f64, f64, f64, f64)>,
+    Vec<(f64, f64, bool)>,
+);
 
 /// What a draw is: made from a key, or written down.
 pub(crate) enum Draw<'a> {
@@ -35,10 +41,33 @@ pub(crate) enum Draw<'a> {
     Plan(&'a Plan, &'a OpSet),
 }
 
+impl Draw<'_> {
+    /// Applies the draw to an image alone.
+    pub(crate) fn apply(
+        &self,
+        source: Option<ImageRef<'_>>,
+        image: &mut ImageMut<'_>,
+        workspace: &mut Workspace<'_>,
+    ) -> Result<(), ReplayError> {
+        match (self, source) {
+            (Self::Plan(plan, ops), Some(source)) => plan.replay_to(ops, source, image, workspace),
+            (Self::Plan(plan, ops), None) => plan.replay(ops, image, workspace),
+            (&Self::Key(executor, key), source) => {
+                let applied = match source {
+                    Some(source) => executor.apply_to(source, image, key, workspace),
+                    None => executor.apply(image, key, workspace),
+                };
+                applied.map_err(|error| ReplayErrorKind::Apply(error).into())
+            }
+        }
+    }
+}
+
 /// Masks, boxes and points that a call moves once, from whichever thread.
 pub(crate) struct Moving {
     masks: Vec<Labels>,
     boxes: Vec<BoundingBox>,
+    rotated_boxes: Vec<RotatedBox>,
     points: Vec<Keypoint>,
     min_visible: f64,
     min_size: f64,
@@ -50,6 +79,9 @@ impl Moving {
         let moving = Self {
             boxes: (given.boxes.iter())
                 .map(|&[left, top, right, bottom]| BoundingBox::new(left, top, right, bottom))
+                .collect(),
+            rotated_boxes: (given.rotated_boxes.iter())
+                .map(|&[x, y, width, height, angle]| RotatedBox::new([x, y], width, height, angle))
                 .collect(),
             points: (given.points.iter())
                 .map(|&(x, y, visible)| {
@@ -80,6 +112,7 @@ impl Moving {
         let mut targets = Targets::new();
         targets.masks = &mut masks;
         targets.boxes = &mut own.boxes;
+        targets.rotated_boxes = &mut own.rotated_boxes;
         targets.keypoints = &mut own.points;
         targets.limits.min_visible = own.min_visible;
         targets.limits.min_size = own.min_size;
@@ -109,10 +142,17 @@ impl Moving {
     pub(crate) fn moved(own: Mutex<Self>) -> Moved {
         let own = own.into_inner().unwrap_or_else(PoisonError::into_inner);
         let boxes = own.boxes.iter();
+        let rotated_boxes = own.rotated_boxes.iter();
         let points = own.points.iter();
         (
             boxes
                 .map(|it| (it.left, it.top, it.right, it.bottom, it.visible))
+                .collect(),
+            rotated_boxes
+                .map(|it| {
+                    let [x, y] = it.centre;
+                    (x, y, it.width, it.height, it.angle, it.visible)
+                })
                 .collect(),
             points
                 .map(|it| (it.position[0], it.position[1], it.visible))

@@ -106,6 +106,90 @@ def test_plans_move_the_same():
     assert 0 < changed < len(KEYS)
 
 
+def test_boxes_at_any_angle_turn_with_the_image():
+    boxes = np.array([[18.5, 14.5, 12.0, 5.0, 20.0], [18.0, 12.0, 6.0, 4.0, -75.0]])
+    flipped = policy("FlipX")(image=image(), rotated_bboxes=boxes, seed=1)["rotated_bboxes"]
+    assert np.allclose(flipped[:, :4], np.stack([37 - boxes[:, 0], *boxes[:, 1:4].T], 1))
+    assert np.allclose((flipped[:, 4] + boxes[:, 4]) % 180, 0) and flipped.dtype == "float64"
+    for key in KEYS[:5]:
+        one = policy("Rotate", 25)
+        angle = one.plan(**key)["steps"][0]["value"]
+        moved = one(image=image(), rotated_bboxes=boxes, bboxes=boxes[:, :4], **key)
+        turn = (moved["rotated_bboxes"][:, 4] - boxes[:, 4] - angle) % 180
+        assert np.allclose(np.minimum(turn, 180 - turn), 0, atol=1e-9)
+        assert np.allclose(moved["rotated_bboxes"][:, 2:4], boxes[:, 2:4])
+        points = one(image=image(), keypoints=boxes[:, :2], **key)["keypoints"]
+        assert np.allclose(moved["rotated_bboxes"][:, :2], points)
+        plan = one.plan(**key)
+        again = one.replay({"image": image(), "rotated_bboxes": boxes}, plan)
+        assert (again["rotated_bboxes"] == moved["rotated_bboxes"]).all()
+    gone = policy("TranslateXAbs", 30)(
+        image=image(), rotated_bboxes=np.array([[5.0, 5, 4, 4, 30], [32, 5, 4, 4, 30]]), seed=1
+    )["rotated_bboxes"]
+    assert (gone == 0).all(axis=1).sum() == 1
+    same = boxes.astype("float32")
+    assert (policy("Invert")(image=image(), rotated_bboxes=same, seed=1)["rotated_bboxes"] == same).all()
+
+
+def test_points_of_several_objects_keep_their_shape_and_kind():
+    points = np.array([[[3, 4, 1], [36, 4, 2], [18, 9, 0]], [[3, 9, 2], [5, 9, 2], [30, 9, 1]]])
+    for key in KEYS[:5]:
+        one = policy("TranslateXAbs", 10)
+        flat = one(image=image(), keypoints=points.reshape(-1, 3), **key)["keypoints"]
+        moved = one(image=image(), keypoints=points, **key)["keypoints"]
+        assert moved.shape == points.shape and (moved.reshape(-1, 3) == flat).all()
+        inside = (moved[..., 0] >= 0) & (moved[..., 0] <= 37)
+        assert (moved[..., 2] == np.where(inside, points[..., 2], 0)).all()
+        bare = one(image=image(), keypoints=points[..., :2], **key)["keypoints"]
+        assert (bare == moved[..., :2]).all()
+
+
+def test_further_images_have_the_same_draw():
+    right, depth = 255 - image(), image(mode="L")
+    clip, small = batch(4), image()[:9, :12]
+    for key in KEYS:
+        sample = {"image": image(), "mask": depth, "images": [right, depth, clip, small]}
+        moved = MIXED(sample, **key)
+        assert (moved["image"] == MIXED(image(), **key)).all()
+        second, third, frames, last = moved["images"]
+        assert (second == MIXED(right, **key)).all() and (third == MIXED(depth, **key)).all()
+        assert (last == MIXED(small, **key)).all()
+        for frame, source in zip(frames, clip, strict=True):
+            assert (frame == MIXED(source, **key)).all()
+        again = MIXED.replay(sample, MIXED.plan(**key))
+        assert (again["images"][2] == frames).all() and (again["mask"] == moved["mask"]).all()
+        alone = MIXED(image=image(), images=clip, mode="clip", **key)
+        assert (alone["images"] == frames).all() and alone["mode"] == "clip"
+    assert (clip == batch(4)).all()
+
+
+def test_frames_have_draws_of_their_own():
+    key = {"seed": 5, "epoch": 1, "index": 7}
+    plans = [MIXED.plan(frame=frame, **key) for frame in range(20)]
+    assert len({str(plan) for plan in plans}) > 15
+    for frame, plan in enumerate(plans):
+        moved = MIXED(image=image(), mask=image(mode="L"), frame=frame, **key)
+        again = MIXED.replay({"image": image(), "mask": image(mode="L")}, plan)
+        assert (moved["image"] == again["image"]).all() and (moved["mask"] == again["mask"]).all()
+    # As `DrawKey::for_frame` of Rust has it, whose numbers are tested there.
+    assert MIXED.plan(frame=0, **key) != MIXED.plan(**key)
+    with pytest.raises(ValueError, match="`frame` must be from 0 to 4294967295, and is -1"):
+        MIXED(image(), frame=-1, **key)
+    with pytest.raises(ValueError, match="`frame` must be from 0 to 4294967295"):
+        MIXED.plan(seed=1, frame=1 << 32)
+    with pytest.raises(ValueError, match="`seed` must be from 0"):
+        MIXED.plan(seed=-1, frame=1)
+    with pytest.raises(TypeError, match="give a `seed` too"):
+        MIXED(image(), frame=1)
+
+
+@pytest.mark.parametrize("wrong", [{"min_visible": 1.1}, {"min_visible": float("nan")}, {"min_size": -1}])
+def test_limits_that_are_none_are_errors(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        faa.TargetOptions(**wrong)
+
+
 def test_images_of_pil_have_masks_too():
     array = image()
     moved = policy("FlipX")(image=Image.fromarray(array), mask=array[..., 0], seed=1)
@@ -130,7 +214,11 @@ def test_other_entries_are_passed_through():
         ({"mask": np.zeros((0, 29), "uint8")}, ValueError, "at least one row"),
         ({"bboxes": np.zeros((2, 5))}, TypeError, "are not N×4"),
         ({"bboxes": [[1, 2, 3, 4]]}, TypeError, "boxes must be a NumPy array"),
+        ({"rotated_bboxes": np.zeros((2, 4))}, TypeError, "are not N×5"),
+        ({"rotated_bboxes": [[1, 2, 3, 4, 5]]}, TypeError, "boxes must be a NumPy array"),
         ({"keypoints": np.zeros((2, 4))}, TypeError, "are not N×2 or N×3"),
+        ({"images": [np.zeros((2, 2))]}, TypeError, "only of uint8"),
+        ({"images": ["left.png"]}, TypeError, "str is not an image"),
     ],
 )
 def test_what_cannot_be_moved_is_an_error(entries, error, message):

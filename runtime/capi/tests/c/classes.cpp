@@ -42,6 +42,46 @@ int main() {
         }
     }
 
+    // Targets, by key and by plan.
+    const faa::Policy moving = faa::Policy::shipped("trivialaugment-detection");
+    CHECK(moving.op_without_warp().empty());
+    for (std::uint32_t frame = 0; frame < 20; ++frame) {
+        const faa::Key key = faa::for_frame({1, 2, 3}, frame);
+        std::vector<std::uint8_t> picture(16 * 12 * 3, 7), result(picture.size());
+        const std::vector<std::uint8_t> labels(16 * 12, 1);
+        const std::vector<std::uint16_t> depths(16 * 12, 300);
+        faa::Targets targets[4];
+        for (int way = 0; way < 4; ++way) {
+            std::vector<std::uint8_t> own = labels;
+            std::vector<std::uint16_t> deep = depths;
+            std::vector<std::uint8_t> second = picture, first = picture;
+            targets[way].masks = {faa::mask(own.data(), own.size(), 16, 12, 200),
+                                  faa::mask(deep.data(), 2 * deep.size(), 16, 12, 60000)};
+            targets[way].images = {faa::image(second.data(), second.size(), 16, 12, 3)};
+            targets[way].boxes = {faa::box(2, 3, 9, 11), faa::box(5, 5, 5, 6)};
+            targets[way].rotated_boxes = {{8, 6, 5, 3, 30, 0}};
+            targets[way].keypoints = {{4, 4, 2}};
+            const faa_image source = faa::source(picture.data(), picture.size(), 16, 12, 3);
+            const faa_image target = faa::image(result.data(), result.size(), 16, 12, 3);
+            const faa_image same = faa::image(first.data(), first.size(), 16, 12, 3);
+            switch (way) {
+                case 0: moving.apply(key, source, target, targets[way], workspace); break;
+                case 1: moving.apply(key, same, targets[way], workspace); break;
+                case 2: moving.replay(moving.plan(key), source, target, targets[way], workspace); break;
+                default: moving.replay(moving.plan(key), same, targets[way], workspace);
+            }
+            CHECK(second == (way % 2 ? first : result));
+            CHECK(!faa::is_kept(targets[way].boxes[1]));
+            CHECK(faa::is_kept(targets[way].boxes[0]) == (targets[way].boxes[0].right > 0));
+            CHECK(targets[way].boxes[0].left == targets[0].boxes[0].left);
+            CHECK(targets[way].rotated_boxes[0].angle == targets[0].rotated_boxes[0].angle);
+            CHECK(targets[way].keypoints[0].x == targets[0].keypoints[0].x);
+            for (std::size_t pixel = 0; pixel < own.size(); ++pixel) {
+                CHECK((own[pixel] == 200) == (deep[pixel] == 60000));
+            }
+        }
+    }
+
     const std::string mixing =
         R"({"format": "faa-policy", "version": 1, "name": "mixing", "sub_policies":
             [[{"op": "SamplePairing", "probability": 1, "magnitude": 0.5}]]})";

@@ -7,14 +7,14 @@ use std::ptr::{self, null, null_mut};
 use faa::*;
 
 const NAME: &CStr = c"randaugment";
-const KEY: Key = Key {
+pub(crate) const KEY: Key = Key {
     seed: 1,
     epoch: 0,
     index: 2,
 };
 
 /// The status, path and message of a call.
-fn failed(call: impl FnOnce(*mut *mut Error) -> Status) -> (Status, String, String) {
+pub(crate) fn failed(call: impl FnOnce(*mut *mut Error) -> Status) -> (Status, String, String) {
     let mut error = ptr::dangling_mut();
     let status = call(&mut error);
     // SAFETY: every call stores an error or null.
@@ -27,7 +27,7 @@ fn failed(call: impl FnOnce(*mut *mut Error) -> Status) -> (Status, String, Stri
 }
 
 #[track_caller]
-fn refused(path: &str, part: &str, call: impl FnOnce(*mut *mut Error) -> Status) {
+pub(crate) fn refused(path: &str, part: &str, call: impl FnOnce(*mut *mut Error) -> Status) {
     let (status, found, message) = failed(call);
     assert_eq!(
         (status, found.as_str()),
@@ -40,7 +40,7 @@ fn refused(path: &str, part: &str, call: impl FnOnce(*mut *mut Error) -> Status)
     );
 }
 
-fn policy(json: &CStr) -> *mut Policy {
+pub(crate) fn policy(json: &CStr) -> *mut Policy {
     let mut policy = null_mut();
     let length = json.to_bytes().len();
     // SAFETY: all pointers are valid.
@@ -49,7 +49,7 @@ fn policy(json: &CStr) -> *mut Policy {
     policy
 }
 
-fn image(samples: &mut [u8]) -> Image {
+pub(crate) fn image(samples: &mut [u8]) -> Image {
     Image {
         samples: samples.as_mut_ptr(),
         length: samples.len(),

@@ -5,7 +5,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::process::Command;
 
-use faa::{Image, Key, Status};
+use faa::{BoundingBox, Image, Key, Keypoint, Mask, RotatedBox, Status, Targets};
 
 use crate::compile::{Link, Program, compiler, library_folder, package, successful};
 
@@ -98,10 +98,19 @@ fn constants_and_structures_are_the_header_s() {
     constants! {
         FAA_ABI_MAJOR FAA_ABI_MINOR FAA_OK FAA_INVALID_ARGUMENT FAA_INVALID_POLICY FAA_NOT_FOUND
         FAA_PARTNER FAA_OP_FAILED FAA_PLUGIN_FAILED FAA_INTERNAL FAA_HWC FAA_CHW
+        FAA_OCCLUDED FAA_REMOVED
     }
     structure! { faa_status Status }
     structure! { faa_key Key seed epoch index }
     structure! { faa_image Image samples length width height channels row_stride layout }
+    structure! { faa_mask Mask labels length width height label_bytes row_stride fill }
+    structure! { faa_box BoundingBox left top right bottom visible }
+    structure! { faa_rotated_box RotatedBox x y width height angle visible }
+    structure! { faa_keypoint Keypoint x y visible }
+    structure! {
+        faa_targets Targets images image_count masks mask_count boxes box_count rotated_boxes
+        rotated_box_count keypoints keypoint_count min_visible min_size erased
+    }
     #[cfg(feature = "plugins")]
     {
         use faa::PluginOptions;

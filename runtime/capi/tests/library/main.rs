@@ -8,3 +8,4 @@ mod compile;
 mod header;
 mod programs;
 mod reference;
+mod targets;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::compile::{Link, Program, compiler, package};
-use crate::reference::digests;
+use crate::reference::{digests, target_digests};
 
 #[test]
 fn c_gives_the_digests_of_rust_in_all_layouts_and_two_threads() {
@@ -14,6 +14,14 @@ fn c_gives_the_digests_of_rust_in_all_layouts_and_two_threads() {
         let printed = Program::new("tests/c/digests.c", link, &[]).run(&[]);
         assert!(printed == expected, "{printed}\n\n{expected}");
     }
+}
+
+#[test]
+fn targets_in_c_give_the_digests_of_rust_in_all_kinds_of_memory() {
+    let expected = target_digests();
+    assert!(expected.lines().count() > 50);
+    let printed = Program::new("tests/c/targets.c", Link::Shared, &[]).run(&[]);
+    assert!(printed == expected, "{printed}\n\n{expected}");
 }
 
 #[test]
@@ -36,6 +44,14 @@ fn no_fields_of_images_make_a_call_touch_anything_outside() {
     }
 }
 
+#[test]
+fn no_fields_of_masks_make_a_call_touch_anything_outside() {
+    let program = Program::new("tests/c/mask_bounds.c", Link::Shared, &[]);
+    for seed in 1..=4 {
+        println!("{}", program.run(&[&seed.to_string(), "4000"]));
+    }
+}
+
 /// Leaks of memory are found, too, so what the library gives away is freed by its functions.
 #[test]
 fn sanitizers_find_nothing() {
@@ -52,7 +68,9 @@ fn sanitizers_find_nothing() {
     }
     Program::new("tests/c/digests.c", Link::Shared, FLAGS).run(&[]);
     Program::new("tests/c/classes.cpp", Link::Shared, FLAGS).run(&[]);
+    Program::new("tests/c/targets.c", Link::Shared, FLAGS).run(&[]);
     Program::new("tests/c/bounds.c", Link::Shared, FLAGS).run(&["5", "2000"]);
+    Program::new("tests/c/mask_bounds.c", Link::Shared, FLAGS).run(&["5", "2000"]);
     Program::new("examples/loader.c", Link::Shared, FLAGS).run(&["--threads", "3"]);
 }
 

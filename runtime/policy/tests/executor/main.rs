@@ -6,6 +6,7 @@ mod digests;
 mod doubles;
 mod draws;
 mod partners;
+mod properties;
 mod random_targets;
 mod refusals;
 mod targets;

@@ -14,7 +14,7 @@ use crate::doubles::{key, noise};
 const CASES: u64 = if cfg!(miri) { 10 } else { 3_000 };
 
 /// Sub-policies of up to three steps of any built-in op, all applied.
-fn random_policy(ops: &OpSet, stream: &mut Stream) -> Policy {
+pub(crate) fn random_policy(ops: &OpSet, stream: &mut Stream) -> Policy {
     let names: Vec<&str> = ops.iter().map(|op| op.spec().name()).collect();
     let mut steps = || {
         let count = 1 + stream.below(3);

@@ -6,9 +6,9 @@ from typing import TypeAlias, final
 
 from typing_extensions import Buffer, CapsuleType
 
-from faa._targets import Native
+from faa._targets import Moved, Native
 
-__all__ = ["Executor", "Ops", "PolicyError", "convert", "shipped"]
+__all__ = ["Executor", "Ops", "PolicyError", "convert", "frame_seed", "shipped"]
 
 # An object with a buffer of bytes; or an address or a capsule of Arrow, a shape, and strides in bytes.
 _Memory: TypeAlias = Buffer | tuple[int | CapsuleType, tuple[int, ...], tuple[int, ...]]
@@ -67,9 +67,7 @@ class Executor:
         key: tuple[int, int, int] | None = None,
         plan: bytes | None = None,
         partners: _Memory | None = None,
-    ) -> tuple[
-        list[tuple[float, float, float, float, float]], list[tuple[float, float, bool]]
-    ]: ...
+    ) -> Moved: ...
     def plan(self, seed: int, epoch: int, index: int, partners: int) -> str: ...
     def replay(
         self,
@@ -80,5 +78,6 @@ class Executor:
         partners: _Memory | None = None,
     ) -> None: ...
 
+def frame_seed(seed: int, frame: int) -> int: ...
 def shipped() -> list[tuple[str, str]]: ...
 def convert(json: bytes, name: str, ops: Ops) -> tuple[str, list[str]]: ...

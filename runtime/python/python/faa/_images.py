@@ -33,7 +33,7 @@ def _find_handler(kind: type) -> Handler | None:
         ("numpy.ma", "MaskedArray", _masked),
         ("numpy", "ndarray", _array),
         ("torchvision.tv_tensors", "Image", _tv_tensor),
-        ("torchvision.tv_tensors", "Video", _tv_tensor),
+        ("torchvision.tv_tensors", "Video", _tv_video),
         ("torchvision.tv_tensors", "TVTensor", _target),
         ("torch", "Tensor", _tensor),
         ("PIL.Image", "Image", _pil),
@@ -102,16 +102,25 @@ def _tv_tensor(image: Any, out: Any, work: Work) -> Any:
     return sys.modules["torchvision.tv_tensors"].wrap(result, like=image)
 
 
+def _tv_video(video: Any, out: Any, work: Work) -> Any:
+    return _tv_tensor(video, out, on_clips(work))
+
+
+def on_clips(work: Work) -> Work:
+    """The same work, on the frames of a clip, which have one draw, in place of the images of a batch."""
+    return lambda source, result, layout: work(source, result, layout.replace("N", "T"))
+
+
 def _target(image: Any, out: Any, work: Work) -> Any:
     raise TypeError(
-        f"{_kind(image)} is not an image, but says where something is in one, and is not moved with it: call "
-        "the policy on the image, or on a sample that begins with it, and use ops that move no pixels"
+        f"{_kind(image)} is not an image, but says where something is in one: call the policy on the image, or on "
+        "a sample that begins with it, in which this moves along"
     )
 
 
 def tensor_layout(image: Any, layouts: tuple[str, ...], name: str = "a tensor") -> str:
     """Checks a tensor, and returns which of the layouts it has."""
-    if handler_of(type(image)) not in (_tensor, _tv_tensor):
+    if handler_of(type(image)) not in (_tensor, _tv_tensor, _tv_video):
         raise TypeError(f"{name} must be a tensor, like the images, and not {_kind(image)}")
     torch = sys.modules["torch"]
     if image.device.type != "cpu":

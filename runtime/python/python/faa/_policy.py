@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, cast, overload
 from faa import _faa
 from faa._images import Work, array_layout, handler_of, no_image
 from faa._ops import Plugins, native
-from faa._targets import Move, Moving, Native, TargetOptions
+from faa._targets import Moved, Moving, Native, TargetOptions
 
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
@@ -102,6 +102,7 @@ class Policy:
         seed: int | None = None,
         epoch: int = 0,
         index: int = 0,
+        frame: int | None = None,
         out: Any = None,
         partners: Any = None,
         target_options: TargetOptions | None = None,
@@ -113,6 +114,7 @@ class Policy:
         seed: int | None = None,
         epoch: int = 0,
         index: int = 0,
+        frame: int | None = None,
         out: Any = None,
         partners: Any = None,
         target_options: TargetOptions | None = None,
@@ -124,6 +126,7 @@ class Policy:
         seed: int | None = None,
         epoch: int = 0,
         index: int = 0,
+        frame: int | None = None,
         out: Any = None,
         partners: Any = None,
         target_options: TargetOptions | None = None,
@@ -133,19 +136,23 @@ class Policy:
 
         - A PIL image of mode L, RGB or RGBA; a NumPy array of uint8, HW or HWC; a tensor of uint8 on the
           CPU, HW or CHW. The result is new, or `out`, which may be the image itself.
-        - NHWC or NCHW: image `i` has the index `index + i`.
+        - NHWC or NCHW: image `i` has the index `index + i`. All frames of a `Video` of torchvision have one draw.
         - A tuple whose first entry is an image, or a dict with an `image` (or `img`). Keywords are such a dict:
           `policy(image=x)["image"]`. What moves along with the image is moved; other entries are passed through.
 
-        These move: torchvision's `Mask`, `BoundingBoxes` and `KeyPoints`, also within dicts, tuples and lists, and in
-        a dict NumPy arrays under the keys `mask` (HW or NHW, of uint8, uint16 or bool), `masks` (likewise, or a list of
-        them), `bboxes` (N×4: left, top, right, bottom) and `keypoints` (N×2 or N×3: x, y, and whether it is visible).
+        These move: torchvision's `Mask`, `BoundingBoxes` and `KeyPoints`, and further `Image`s and `Video`s, also
+        within dicts, tuples and lists; and in a dict NumPy arrays under the keys `mask` (HW or NHW, of uint8, uint16 or
+        bool), `masks` (likewise, or a list of them), `bboxes` (N×4: left, top, right, bottom), `rotated_bboxes` (N×5:
+        x and y of the centre, width, height, and the angle in degrees, counter-clockwise) and `keypoints` (N×2 or
+        N×3: x, y, and whether it is visible), and under `images` further images of any kind and size, such as that of
+        a second camera, a depth map or a clip: all of them have the draw of the image.
         Positions are in pixels from the edges of the image, so the centre of its first pixel is (½, ½). Boxes that
         are dropped become 0. `target_options` has the rest, such as the label of what comes from outside the image.
 
         With a `seed`, the result depends on seed (0 to 2⁶⁴ − 1), epoch (0 to 2³² − 2), index
         (0 to 2⁶⁴ − 1) and image alone. Without, the seed is drawn from torch's generator where torch is
-        loaded, and else from `random`'s.
+        loaded, and else from `random`'s. Frames of one index that are to have different draws are calls with
+        different `frame`s (0 to 2³² − 1), which is then part of the key.
 
         `partners` are the images that ops such as SamplePairing mix in: a contiguous NHWC array of uint8.
         """
@@ -156,26 +163,24 @@ class Policy:
             )
         sample = samples[0] if samples else entries
         if seed is None:
-            if epoch or index:
-                raise TypeError("`epoch` and `index` are parts of a key: give a `seed` too")
+            if epoch or index or frame is not None:
+                raise TypeError("`epoch`, `index` and `frame` are parts of a key: give a `seed` too")
             seed = _random_seed()
         _check_partners(partners)
         apply = self._executor().apply
-        key = seed
+        key = _seed_of(seed, frame)
         moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
-            try:
-                if moving:
-                    own = (key, epoch, index)
-                    moving.move(*_move(self._native, source, result, layout, own, None, partners))
-                else:
-                    apply(source, result, layout, key, epoch, index, None, 1, partners)
-            except OverflowError:
-                raise _range_error(key, epoch, [index]) from None
+            apply(source, result, layout, key, epoch, index, None, 1, partners)
 
-        applied = _apply(sample, out, work)
-        return moving.result(applied) if moving else applied
+        try:
+            if moving is None:
+                return _apply(sample, out, work)
+            own = (key, epoch, index)
+            return _apply_moving(moving, sample, out, work, self._native, own, None, partners)
+        except OverflowError:
+            raise _range_error(key, epoch, [index]) from None
 
     def batch(
         self,
@@ -205,6 +210,7 @@ class Policy:
         def work(source: Any, result: Any, layout: str) -> None:
             if len(layout) != 4:
                 raise TypeError(f"these images are {layout}: call the policy itself on a single image")
+            layout = layout.replace("T", "N")
             try:
                 apply(source, result, layout, seed, epoch, 0, indices, threads, partners)
             except OverflowError:
@@ -213,9 +219,16 @@ class Policy:
         return cast(Batch, _apply_to_image(images, out, work))
 
     def plan(
-        self, *, seed: int, epoch: int = 0, index: int = 0, partners: int = 0
+        self,
+        *,
+        seed: int,
+        epoch: int = 0,
+        index: int = 0,
+        frame: int | None = None,
+        partners: int = 0,
     ) -> dict[str, Any]:
         """What will be applied with this key, if there are this many partners: ops, values and seeds."""
+        seed = _seed_of(seed, frame)
         try:
             plan: dict[str, Any] = json.loads(self._executor().plan(seed, epoch, index, partners))
         except OverflowError:
@@ -237,13 +250,12 @@ class Policy:
         moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
-            if moving:
-                moving.move(*_move(self._native, source, result, layout, None, data, partners))
-            else:
-                replay(data, source, result, layout, partners)
+            replay(data, source, result, layout, partners)
 
-        applied = _apply(sample, out, work)
-        return cast(Sample, moving.result(applied) if moving else applied)
+        if moving is None:
+            return cast(Sample, _apply(sample, out, work))
+        applied = _apply_moving(moving, sample, out, work, self._native, None, data, partners)
+        return cast(Sample, applied)
 
     def _executor(self) -> _faa.Executor:
         if self._plugins is not None and self._native.is_inherited:
@@ -292,29 +304,38 @@ def _shipped() -> dict[str, str]:
 
 def _moving(sample: Any, options: TargetOptions | None) -> Moving | None:
     """What moves along with the image of a sample; `None` if nothing does."""
-    if not isinstance(sample, tuple | Mapping):
+    if handler_of(type(sample)) is not None or not isinstance(sample, tuple | Mapping):
         return None
     moving = Moving(options or TargetOptions())
-    moving.find(sample)
-    return moving or None
+    moving.find(sample, None if isinstance(sample, tuple) else _image_key(sample))
+    return moving if moving.has_images() or moving.has_targets() else None
 
 
-def _move(
+def _image_key(sample: Mapping[Any, Any]) -> str | None:
+    return next((key for key in ("image", "img") if key in sample), None)
+
+
+def _apply_moving(
+    moving: Moving,
+    sample: Any,
+    out: Any,
+    plain: Work,
     executor: _faa.Executor,
-    source: Any,
-    result: Any,
-    layout: str,
     key: tuple[int, int, int] | None,
     plan: bytes | None,
     partners: Any,
-) -> tuple[Move, tuple[int, int]]:
-    """How targets are moved along with an image, and the image's height and width."""
+) -> Any:
+    """Augments the image of a sample by a key or a plan, and moves along what moves; images alone by `plain`."""
 
-    def move(targets: Native) -> Any:
-        return executor.apply_with_targets(source, result, layout, targets, key, plan, partners)
+    def work(source: Any, result: Any, layout: str) -> None:
+        def move(targets: Native) -> Moved:
+            return executor.apply_with_targets(source, result, layout, targets, key, plan, partners)
 
-    shape = source.shape
-    return move, (shape[layout.index("H")], shape[layout.index("W")])
+        shape = source.shape
+        moving.move(move, (shape[layout.index("H")], shape[layout.index("W")]))
+
+    applied = _apply(sample, out, work if moving.has_targets() else plain)
+    return moving.result(applied, plain)
 
 
 def _apply(sample: Any, out: Any, work: Work) -> Any:
@@ -326,9 +347,8 @@ def _apply(sample: Any, out: Any, work: Work) -> Any:
         make = getattr(type(sample), "_make", tuple)
         return make(entries)
     if isinstance(sample, Mapping):
-        for key in ("image", "img"):
-            if key in sample:
-                return {**sample, key: _apply_to_image(sample[key], out, work)}
+        if (key := _image_key(sample)) is not None:
+            return {**sample, key: _apply_to_image(sample[key], out, work)}
         keys = ", ".join(map(repr, sample))
         raise TypeError(f"the sample has neither an 'image' nor an 'img': its keys are {keys}")
     no_image(sample)
@@ -349,6 +369,18 @@ def _random_seed() -> int:
     if torch is None:
         return random.getrandbits(63)
     return int(torch.randint(0x7FFF_FFFF_FFFF_FFFF, ()).item())
+
+
+def _seed_of(seed: int, frame: int | None) -> int:
+    """The seed of a key that a frame may be part of."""
+    if frame is None:
+        return seed
+    try:
+        return _faa.frame_seed(seed, frame)
+    except OverflowError:
+        if not 0 <= frame < 1 << 32:
+            raise ValueError(f"`frame` must be from 0 to {(1 << 32) - 1}, and is {frame}") from None
+        raise _range_error(seed, 0, []) from None
 
 
 def _range_error(seed: Any, epoch: Any, indices: Sequence[Any]) -> ValueError:

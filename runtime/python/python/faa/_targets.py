@@ -1,4 +1,4 @@
-"""Masks, boxes and keypoints that move along with an image.
+"""Masks, boxes, keypoints and further images that move along with an image.
 
 As in `_images`, NumPy and torch are never imported here.
 """
@@ -6,14 +6,23 @@ As in `_images`, NumPy and torch are never imported here.
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from math import isfinite, prod
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from faa._images import _kind
+from faa._boxes import FORMATS, Edges, Rotated, Turned
+from faa._images import Work, _kind, handler_of, no_image, on_clips
 
 _SCALARS = (int, float, str, bytes)
 
-#: The keys of a sample whose NumPy arrays move along.
-_KEYS = ("mask", "masks", "bboxes", "keypoints")
+#: The keys of a sample whose images and NumPy arrays move along.
+_KEYS = ("images", "mask", "masks", "bboxes", "rotated_bboxes", "keypoints")
+
+#: NumPy's boxes, by their keys: the format, and what its columns are.
+_ARRAYS = {
+    "bboxes": ("XYXY", 4, "left, top, right, bottom"),
+    "rotated_bboxes": ("CXCYWHR", 5, "x and y of the centre, width, height, angle"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +43,33 @@ class TargetOptions:
     def __post_init__(self) -> None:
         if self.erased not in ("occluded", "removed"):
             raise ValueError(f"`erased` must be 'occluded' or 'removed', and is {self.erased!r}")
+        if not 0 <= self.min_visible <= 1:
+            raise ValueError(f"`min_visible` must be from 0 to 1, and is {self.min_visible}")
+        if not (self.min_size >= 0 and isfinite(self.min_size)):
+            raise ValueError(f"`min_size` must be a length in pixels, and is {self.min_size}")
 
 
 class Native(NamedTuple):
     """Targets as the native part takes them."""
 
     masks: list[tuple[int, int, int, int, int]]
-    boxes: list[tuple[float, float, float, float]]
+    boxes: list[Edges]
+    rotated_boxes: list[Rotated]
     points: list[tuple[float, float, bool]]
     min_visible: float
     min_size: float
     removed: bool
 
 
-#: Moves what `Native` holds, and returns boxes (with how much of each is visible) and points.
-Move = Callable[
-    [Native],
-    tuple[list[tuple[float, float, float, float, float]], list[tuple[float, float, bool]]],
+#: Boxes and rotated boxes, each with how much of it is visible, and points.
+Moved: TypeAlias = tuple[
+    list[tuple[float, float, float, float, float]],
+    list[tuple[float, float, float, float, float, float]],
+    list[tuple[float, float, bool]],
 ]
+
+#: Moves what `Native` holds.
+Move: TypeAlias = Callable[[Native], Moved]
 
 
 class Moving:
@@ -59,58 +77,83 @@ class Moving:
 
     def __init__(self, options: TargetOptions) -> None:
         self._native = Native(
-            [], [], [], options.min_visible, options.min_size, options.erased == "removed"
+            [], [], [], [], options.min_visible, options.min_size, options.erased == "removed"
         )
+        self._images: list[Any] = []
+        self._has_targets = False
         self._fill = options.fill
         self._size: tuple[int, int] | None = None
         # By identity, how each becomes its result.
         self._results: dict[int, Callable[[], Any]] = {}
         self._moved: Any = None
 
-    def __bool__(self) -> bool:
-        return bool(self._results)
+    def has_images(self) -> bool:
+        """Whether there are further images."""
+        return bool(self._images)
 
-    def find(self, sample: Any, *, has_keys: bool = True) -> None:
-        """Finds what moves in a sample: tv_tensors wherever they are, and arrays by their keys."""
-        if isinstance(sample, Mapping):
-            for key, value in sample.items():
-                if has_keys and key in _KEYS and value is not None:
-                    self._add_entry(key, value)
-                else:
-                    self.find(value, has_keys=False)
-        elif isinstance(sample, tuple | list):
+    def has_targets(self) -> bool:
+        """Whether there is anything else."""
+        return self._has_targets
+
+    def find(self, sample: tuple[Any, ...] | Mapping[Any, Any], image_key: Any) -> None:
+        """Finds what moves in a sample besides its image: tv_tensors wherever they are, the rest by its keys."""
+        if isinstance(sample, tuple):
+            self._find(sample[1:])
+            return
+        for key, value in sample.items():
+            if key == image_key or value is None:
+                continue
+            if key in _KEYS:
+                self._add_entry(key, value)
+            else:
+                self._find(value)
+
+    def _find(self, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for entry in value.values():
+                self._find(entry)
+        elif isinstance(value, tuple | list):
             # Long lists of tokens and the like are not searched.
-            if sample and not isinstance(sample[0], _SCALARS):
-                for value in sample:
-                    self.find(value, has_keys=False)
-        elif (add := self._adder(sample)) is not None:
-            add(sample)
+            if value and not isinstance(value[0], _SCALARS):
+                for entry in value:
+                    self._find(entry)
+        elif (add := self._adder(value)) is not None:
+            add(value)
 
     def move(self, move: Move, size: tuple[int, int]) -> None:
-        """Moves all of them along with an image of this height and width."""
+        """Moves all but the images along with an image of this height and width."""
         if self._size not in (None, size):
             raise ValueError(
                 f"the boxes or keypoints are those of an image of {self._size}, and not of {size}"
             )
         self._moved = move(self._native)
 
-    def result(self, sample: Any) -> Any:
-        """The sample with everything that was moved."""
+    def result(self, sample: Any, augment: Work) -> Any:
+        """The sample with everything that was moved, further images by `augment`."""
+        for image in self._images:
+            handler = handler_of(type(image)) or no_image(image)
+            self._results[id(image)] = partial(_itself, handler(image, None, on_clips(augment)))
+        return self._replaced(sample)
+
+    def _replaced(self, sample: Any) -> Any:
         if (make := self._results.get(id(sample))) is not None:
             return make()
         if isinstance(sample, Mapping):
-            moved = {key: self.result(value) for key, value in sample.items()}
+            moved = {key: self._replaced(value) for key, value in sample.items()}
             unchanged = all(moved[key] is value for key, value in sample.items())
             return sample if unchanged else moved
         if isinstance(sample, tuple | list):
-            values = [self.result(value) for value in sample]
+            values = [self._replaced(value) for value in sample]
             if all(new is old for new, old in zip(values, sample, strict=True)):
                 return sample
             return getattr(type(sample), "_make", type(sample))(values)
         return sample
 
     def _add_entry(self, key: str, value: Any) -> None:
-        if (add := self._adder(value)) is not None:
+        if key == "images":
+            for image in value if isinstance(value, tuple | list) else [value]:
+                self._add_image(image)
+        elif (add := self._adder(value)) is not None:
             add(value)
         elif key == "masks" and isinstance(value, tuple | list):
             for mask in value:
@@ -118,34 +161,48 @@ class Moving:
         elif key in ("mask", "masks"):
             self._array(value, "a mask", ("uint8", "uint16", "bool"))
             self._add_mask(value, value.copy("C"))
-        elif key == "bboxes":
+        elif key in _ARRAYS:
             self._array(value, "boxes", None)
-            if value.ndim != 2 or value.shape[1] != 4:
-                raise TypeError(f"boxes of shape {value.shape} are not N×4: left, top, right, bottom")
-            start = self._add_boxes(value.tolist())
-            self._results[id(value)] = lambda: self._array_like(
-                value, [box[:4] for box in self._moved[0][start : start + len(value)]]
-            )
+            name, columns, meaning = _ARRAYS[key]
+            if value.ndim != 2 or value.shape[1] != columns:
+                raise TypeError(f"boxes of shape {value.shape} are not N×{columns}: {meaning}")
+            rows = self._add_boxes(name, value.tolist())
+            self._add(value, lambda: self._array_like(value, rows()))
         else:
             self._array(value, "keypoints", None)
-            if value.ndim != 2 or value.shape[1] not in (2, 3):
-                raise TypeError(f"keypoints of shape {value.shape} are not N×2 or N×3: x, y, visible")
-            start = len(self._native.points)
-            columns = value.shape[1]
-            self._native.points.extend(
-                (float(x), float(y), not rest or rest[0] > 0) for x, y, *rest in value.tolist()
-            )
+            if value.ndim < 2 or value.shape[-1] not in (2, 3):
+                raise TypeError(
+                    f"keypoints of shape {value.shape} are not N×2 or N×3, nor M×N×2 or M×N×3: x, y, visible"
+                )
+            self._add_points(value)
 
-            def points() -> Any:
-                moved = self._moved[1][start : start + len(value)]
-                # What visible points have in the third column stays.
-                rows = [
-                    (x, y, old[2] if seen else 0) if columns == 3 else (x, y)
-                    for (x, y, seen), old in zip(moved, value.tolist(), strict=True)
-                ]
-                return self._array_like(value, rows)
+    def _add(self, value: Any, result: Callable[[], Any]) -> None:
+        self._results[id(value)] = result
+        self._has_targets = True
 
-            self._results[id(value)] = points
+    def _add_points(self, value: Any) -> None:
+        columns = value.shape[-1]
+        given = value.reshape(-1, columns).tolist()
+        start = len(self._native.points)
+        self._native.points.extend(
+            (float(x), float(y), not rest or rest[0] > 0) for x, y, *rest in given
+        )
+
+        def points() -> Any:
+            moved = self._moved[2][start : start + len(given)]
+            # What visible points have in the third column stays.
+            rows = [
+                (x, y, old[2] if seen else 0) if columns == 3 else (x, y)
+                for (x, y, seen), old in zip(moved, given, strict=True)
+            ]
+            return self._array_like(value, rows)
+
+        self._add(value, points)
+
+    def _add_image(self, image: Any) -> None:
+        if handler_of(type(image)) is None:
+            no_image(image)
+        self._images.append(image)
 
     def _adder(self, value: Any) -> Callable[[Any], None] | None:
         tensors = sys.modules.get("torchvision.tv_tensors")
@@ -155,6 +212,8 @@ class Moving:
             ("Mask", self._add_tv_mask),
             ("BoundingBoxes", self._add_tv_boxes),
             ("KeyPoints", self._add_tv_points),
+            ("Image", self._add_image),
+            ("Video", self._add_image),
         ):
             kind = getattr(tensors, name, None)
             if kind is not None and isinstance(value, kind):
@@ -178,11 +237,11 @@ class Moving:
         return numpy.array(rows, dtype).reshape(value.shape)
 
     def _add_mask(self, mask: Any, result: Any) -> None:
-        if mask.ndim not in (2, 3):
+        if mask.ndim < 2:
             raise TypeError(f"a mask of shape {mask.shape} is not HW, nor masks NHW")
         address = result.__array_interface__["data"][0]
         self._add_labels(address, result.itemsize, result.shape, is_bool=result.dtype == "bool")
-        self._results[id(mask)] = lambda: result
+        self._add(mask, lambda: result)
 
     def _add_labels(
         self, address: int, itemsize: int, shape: tuple[int, ...], *, is_bool: bool
@@ -190,7 +249,7 @@ class Moving:
         if not 0 <= self._fill < (2 if is_bool else 1 << 8 * itemsize):
             raise ValueError(f"`fill` must be a label of the mask, and is {self._fill}")
         *count, height, width = shape
-        for index in range(count[0] if count else 1):
+        for index in range(prod(count)):
             offset = index * height * width * itemsize
             self._native.masks.append((address + offset, itemsize, height, width, self._fill))
 
@@ -201,42 +260,24 @@ class Moving:
                 f"a mask of {mask.dtype} on {mask.device} cannot be moved, only of torch.uint8, torch.bool or "
                 "torch.uint16 on the CPU: call `mask.to(torch.uint8)`"
             )
-        if mask.ndim not in (2, 3):
+        if mask.ndim < 2:
             raise TypeError(f"a mask of shape {tuple(mask.shape)} is not HW, nor masks NHW")
         plain = mask.as_subclass(torch.Tensor)
         result = plain.clone(memory_format=torch.contiguous_format)
         shape = tuple(result.shape)
         is_bool = result.dtype == torch.bool
         self._add_labels(result.data_ptr(), result.element_size(), shape, is_bool=is_bool)
-        self._results[id(mask)] = lambda: self._wrapped(result, mask)
+        self._add(mask, lambda: self._wrapped(result, mask))
 
     def _add_tv_boxes(self, boxes: Any) -> None:
         name = boxes.format.name
-        if name not in ("XYXY", "XYWH", "CXCYWH"):
-            raise TypeError(f"boxes of format {name} cannot be moved, only of XYXY, XYWH and CXCYWH")
+        if name not in FORMATS:
+            raise TypeError(
+                f"boxes of format {name} cannot be moved, only of {', '.join(FORMATS)}"
+            )
         self._set_size(boxes)
-        corners = []
-        for a, b, c, d in boxes.tolist():
-            if name == "XYWH":
-                a, b, c, d = a, b, a + c, b + d
-            elif name == "CXCYWH":
-                a, b, c, d = a - c / 2, b - d / 2, a + c / 2, b + d / 2
-            corners.append((a, b, c, d))
-        start = self._add_boxes(corners)
-
-        def moved() -> Any:
-            rows = []
-            for left, top, right, bottom, _ in self._moved[0][start : start + len(corners)]:
-                if name == "XYWH":
-                    rows.append((left, top, right - left, bottom - top))
-                elif name == "CXCYWH":
-                    middle = (left + right) / 2, (top + bottom) / 2
-                    rows.append((*middle, right - left, bottom - top))
-                else:
-                    rows.append((left, top, right, bottom))
-            return self._wrapped(self._tensor_like(boxes, rows), boxes)
-
-        self._results[id(boxes)] = moved
+        rows = self._add_boxes(name, boxes.tolist())
+        self._add(boxes, lambda: self._wrapped(self._tensor_like(boxes, rows()), boxes))
 
     def _add_tv_points(self, points: Any) -> None:
         self._set_size(points)
@@ -244,15 +285,28 @@ class Moving:
         self._native.points.extend((float(x), float(y), True) for x, y in flat)
 
         def moved() -> Any:
-            rows = [(x, y) for x, y, _ in self._moved[1][start : start + len(flat)]]
+            rows = [(x, y) for x, y, _ in self._moved[2][start : start + len(flat)]]
             return self._wrapped(self._tensor_like(points, rows), points)
 
-        self._results[id(points)] = moved
+        self._add(points, moved)
 
-    def _add_boxes(self, boxes: list[Any]) -> int:
-        start = len(self._native.boxes)
-        self._native.boxes.extend((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)
-        return start
+    def _add_boxes(self, name: str, rows: list[Any]) -> Callable[[], list[Any]]:
+        """Adds boxes of a format, and returns how they are got once they were moved."""
+        to_native, of_native = FORMATS[name]
+        part = 1 if isinstance(FORMATS[name], Turned) else 0
+        native: list[Any] = (self._native.boxes, self._native.rotated_boxes)[part]
+        given, start = [to_native(row) for row in rows], len(native)
+        native.extend(given)
+
+        def moved() -> list[Any]:
+            boxes = [box[:-1] for box in self._moved[part][start : start + len(rows)]]
+            # One that was not moved is not rounded either.
+            return [
+                row if box == old else of_native(box)
+                for row, old, box in zip(rows, given, boxes, strict=True)
+            ]
+
+        return moved
 
     def _set_size(self, value: Any) -> None:
         size = tuple(value.canvas_size)
@@ -269,3 +323,7 @@ class Moving:
     @staticmethod
     def _wrapped(result: Any, like: Any) -> Any:
         return sys.modules["torchvision.tv_tensors"].wrap(result, like=like)
+
+
+def _itself(value: Any) -> Any:
+    return value

@@ -6,6 +6,7 @@ from typing import Any
 from grain.transforms import MapWithIndex
 
 from faa._policy import Policy
+from faa._targets import TargetOptions
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,9 @@ class Augment(MapWithIndex):  # type: ignore[misc, unused-ignore]
 
     policy: Policy
     seed: int
+    target_options: TargetOptions | None = None
 
     def map_with_index(self, index: int, element: Any) -> Any:
-        return self.policy(element, seed=self.seed, index=index)
+        return self.policy(
+            element, seed=self.seed, index=index, target_options=self.target_options
+        )

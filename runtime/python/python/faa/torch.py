@@ -6,20 +6,25 @@ import torch
 from torch.utils.data import Dataset
 
 from faa._policy import Policy
+from faa._targets import TargetOptions
 
 
 class Augmented(Dataset[Any]):  # type: ignore[misc, unused-ignore]
     """A map-style data set whose images are augmented by `policy`, under `seed`.
 
-    Sample `i` is `policy(dataset[i], seed=seed, epoch=epoch, index=i)`, whichever worker loads it.
+    Sample `i` is `policy(dataset[i], seed=seed, epoch=epoch, index=i, target_options=target_options)`, whichever
+    worker loads it.
     Call `set_epoch` before each epoch, as for `DistributedSampler`: a training that is resumed at an epoch
     then sees what it would have seen.
     """
 
-    def __init__(self, dataset: Any, policy: Policy, seed: int) -> None:
+    def __init__(
+        self, dataset: Any, policy: Policy, seed: int, target_options: TargetOptions | None = None
+    ) -> None:
         self.dataset = dataset
         self.policy = policy
         self.seed = seed
+        self.target_options = target_options
         # Workers have copies of the data set, and persistent ones keep theirs: memory is shared.
         epoch = torch.zeros((), dtype=torch.int64)
         self._epoch = epoch.share_memory_()  # type: ignore[no-untyped-call, unused-ignore]
@@ -39,4 +44,10 @@ class Augmented(Dataset[Any]):  # type: ignore[misc, unused-ignore]
     def __getitem__(self, index: int) -> Any:
         sample = self.dataset[index]
         index = index + len(self) if index < 0 else index
-        return self.policy(sample, seed=self.seed, epoch=self.epoch, index=int(index))
+        return self.policy(
+            sample,
+            seed=self.seed,
+            epoch=self.epoch,
+            index=int(index),
+            target_options=self.target_options,
+        )
