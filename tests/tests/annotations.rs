@@ -199,6 +199,11 @@ fn misuse_is_refused() {
             "must be a number from 0 to 1",
         ),
         (
+            2,
+            format!("{apply} --boxes a.xml"),
+            "is neither COCO's FILE.json nor YOLO's FILE.txt",
+        ),
+        (
             1,
             format!("{apply} --boxes a.txt"),
             "a.txt: line 1: 3 values, expected",

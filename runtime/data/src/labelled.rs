@@ -117,6 +117,12 @@ pub(crate) fn yolo(folder: &Path) -> Result<Found, DataError> {
         if is_yaml && path.is_file() {
             let content = read(&path, MAX_COPIED)?;
             check_yaml(&path, &content)?;
+            if has_key(&content, "path:") {
+                let path = shown(&path);
+                found.warnings.push(format!(
+                    "{path} has `path`, which may name this data set: change it in the copy"
+                ));
+            }
             found.beside.push((file.to_owned(), content));
         }
     }
@@ -131,16 +137,19 @@ pub(crate) fn masks(folder: &Path) -> Result<Found, DataError> {
 
 /// Refuses poses, whose labels cannot be told from outlines by their numbers.
 fn check_yaml(path: &Path, content: &[u8]) -> Result<(), DataError> {
-    let has_points = content
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.starts_with(b"kpt_shape"));
-    match has_points {
+    match has_key(content, "kpt_shape:") {
         false => Ok(()),
         true => {
             let words = "has `kpt_shape`: labels of poses are not supported; keypoints are in COCO's format";
             Err(DataError::of(DataErrorKind::Usage, path, words))
         }
     }
+}
+
+/// Whether a file has this key, with its colon, at its top level.
+fn has_key(yaml: &[u8], key: &str) -> bool {
+    let mut lines = yaml.split(|byte| *byte == b'\n');
+    lines.any(|line| line.starts_with(key.as_bytes()))
 }
 
 fn pairs_of_files(

@@ -42,6 +42,7 @@ fn splits_are_in_either_order_or_missing() {
         "coco.yaml",
         "README.md",
     ]);
+    fs::write(inside.path().join("coco.yaml"), "path: /data\nnames: [a]\n").unwrap();
     let files = ImageFiles::list(&DataSpec::Yolo(inside.path().into())).unwrap();
     let list = expected(&[
         ("images/train2017/a.png", "labels/train2017/a.txt", 0),
@@ -49,8 +50,9 @@ fn splits_are_in_either_order_or_missing() {
         ("images/val2017/b.jpg", "labels/val2017/b.txt", 0),
     ]);
     assert_eq!(paths(&files), list);
-    assert_eq!(files.beside(), [("coco.yaml".to_owned(), Vec::new())]);
-    assert_eq!(files.warnings().len(), 1);
+    assert_eq!(files.beside()[0].0, "coco.yaml");
+    assert_eq!(files.warnings().len(), 2);
+    assert!(files.warnings()[1].contains("coco.yaml has `path`"));
     assert!(files.warnings()[0].ends_with("files without an image, which are not used (1): c.txt"));
     // One of two has no file, and so no objects.
     assert_eq!(files.read_label(0).unwrap(), Some(Vec::new()));

@@ -74,7 +74,13 @@ impl LabelSources {
                     file: file.to_owned(),
                 }
             }
-            Some(path) => Boxes::Yolo(files(inputs, path, "--boxes", "txt")?),
+            Some(path) if path.is_dir() || path.extension().is_some_and(|it| it == "txt") => {
+                Boxes::Yolo(files(inputs, path, "--boxes", "txt")?)
+            }
+            Some(path) => bail!(Usage(format!(
+                "--boxes {} is neither COCO's FILE.json nor YOLO's FILE.txt, nor a folder of these",
+                path.display()
+            ))),
         };
         let masks = masks.map(|path| files(inputs, path, "--mask", "png"));
         Ok(Self {
