@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Cursor;
+use std::panic;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
 
@@ -46,7 +47,12 @@ impl LabelMask {
     /// [`AnnotationErrorKind::Png`] if it cannot be read, [`AnnotationErrorKind::Unsupported`] if it has several
     /// channels or frames, and [`AnnotationErrorKind::TooLarge`] beyond the limits of images.
     pub fn parse(file: &[u8]) -> Result<Self, AnnotationError> {
-        Self::read(file).map_err(|kind| AnnotationError::new("", kind))
+        // The file is hostile, and a panic of its decoder must cost the file, not the program.
+        let read = panic::catch_unwind(|| Self::read(file)).unwrap_or_else(|_| {
+            let reason = "its decoder failed on it".to_owned();
+            Err(AnnotationErrorKind::Png(reason))
+        });
+        read.map_err(|kind| AnnotationError::new("", kind))
     }
 
     fn read(file: &[u8]) -> Result<Self, AnnotationErrorKind> {
