@@ -4,6 +4,7 @@
 //! former findings and on thousands of generated inputs, without a fuzzer. The targets in `tests/fuzz` only
 //! call them.
 
+mod annotations;
 mod dataset;
 mod executor;
 mod image;
@@ -13,6 +14,7 @@ mod op;
 mod targets;
 mod text;
 
+pub use annotations::{coco, mask, yolo};
 pub use dataset::dataset;
 pub use executor::executor;
 pub use image::image;
@@ -33,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     target("policy", policy, 4000),
     target("convert", convert, 4000),
     target("plan", plan, 4000),
@@ -44,6 +46,9 @@ pub const TARGETS: [Target; 11] = [
     // Each input is written to up to six files.
     target("dataset", dataset, 1500),
     target("image", image, 4000),
+    target("coco", coco, 4000),
+    target("yolo", yolo, 4000),
+    target("mask", mask, 4000),
     target("executor", executor, 4000),
     target("targets", targets, 4000),
     target("op", op, 4000),

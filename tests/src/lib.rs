@@ -13,6 +13,7 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 pub mod fuzz;
+pub mod markers;
 pub mod pets;
 pub mod pictures;
 pub mod plugins;

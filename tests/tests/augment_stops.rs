@@ -161,7 +161,7 @@ fn other_options_are_refused_and_so_is_what_would_be_overwritten() {
         2 --data folder:pets --copies 0 --out new => must be a number from 1 to 10000
         2 --data folder:pets/train --split train --out new => has no splits: omit --split
         1 --data folder:nowhere --out new => is not a folder
-        1 --data glyphs --out new => has no image files; give `folder:DIR` or `tar:FILE`
+        1 --data glyphs --out new => has no image files; give `folder:DIR`, `tar:FILE`
     ";
     assert_all_fail(|arguments| augment(&folder, arguments), cases);
     let other = format!("augment --policy trivialaugment-wide {command}");

@@ -84,7 +84,7 @@ fn commands_without_networks_import_no_search() {
     let search = fs::read_to_string(commands.join("search.rs")).unwrap();
     assert!(needs_search(&search), "the control");
     let mut texts = BTreeMap::new();
-    for folder in ["augment", "policy", "plugin"] {
+    for folder in ["apply", "augment", "policy", "plugin"] {
         read_modules(&commands.join(folder), folder, &mut texts);
     }
     for file in "apply augment bench one_op ops plugin policy ../plugins ../pictures".split(' ') {

@@ -6,9 +6,11 @@
 mod arguments;
 mod commands;
 mod display;
+mod labels;
 mod libtorch;
 mod measure;
 mod output_files;
+mod overlay;
 mod pictures;
 mod plugins;
 mod progress;

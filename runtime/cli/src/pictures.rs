@@ -171,14 +171,20 @@ impl ContactSheet {
         }
     }
 
-    /// Draws the next picture.
-    pub(crate) fn draw(&mut self, picture: &Picture) {
+    /// Draws the next picture. `paint` draws on it, and is given how much larger it is on the sheet.
+    pub(crate) fn draw(&mut self, picture: &Picture, paint: impl FnOnce(&mut RgbImage, [f64; 2])) {
         let (width, height) = self.tile;
         let filter = match width >= picture.0.width() {
             true => FilterType::Nearest,
             false => FilterType::Triangle,
         };
-        let tile = picture.0.resize_exact(width, height, filter).into_rgb8();
+        let mut tile = picture.0.resize_exact(width, height, filter).into_rgb8();
+        let scale = |tile: u32, side: u32| f64::from(tile) / f64::from(side);
+        let (across, down) = (
+            scale(width, picture.0.width()),
+            scale(height, picture.0.height()),
+        );
+        paint(&mut tile, [across, down]);
         let (column, row) = (self.drawn % self.columns, self.drawn / self.columns);
         let x = Self::GAP + column * (width + Self::GAP);
         let y = Self::GAP + row * (height + Self::GAP);

@@ -111,7 +111,8 @@ fn list(split: &Path) -> Result<Option<SplitFolder<PathBuf>>, DataError> {
     Ok(Some(SplitFolder { classes, beside }))
 }
 
-fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+/// What is in a folder, sorted by name, without what operating systems leave behind.
+pub(crate) fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let at_folder = DataError::io(folder);
     let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(at_folder)?.collect();
     let mut names: Vec<_> = entries

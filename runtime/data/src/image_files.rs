@@ -6,6 +6,7 @@
 //! class. Within a split, the rules are those of [`Dataset::load`](crate::Dataset::load).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -14,11 +15,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use image::DynamicImage;
 
+use crate::annotations::{AnnotationError, CocoImage};
 use crate::archive;
 use crate::assembly::Content;
 use crate::decode::{self, Refusal};
 use crate::error::{DataError, DataErrorKind, Unreadable, name, shown, text_of};
 use crate::folder;
+use crate::labelled::{self, Label, Labelled, Labelling};
 use crate::listing::{ImageFolders, ImageSplit, SplitFolder, unused};
 use crate::spec::DataSpec;
 
@@ -33,6 +36,11 @@ pub struct ImageFiles {
     /// The tar file that they are in.
     archive: Option<PathBuf>,
     spool: OnceLock<Spool>,
+    labelling: Option<Labelling>,
+    /// Files beside the images, such as the names of classes, by their names.
+    beside: Vec<(String, Vec<u8>)>,
+    /// The digest of what all images share.
+    digest: u64,
 }
 
 /// An image file of a data set.
@@ -51,6 +59,8 @@ pub struct ImageFile {
     /// Where it is; of an archive's file, its name in messages.
     path: PathBuf,
     source: Source,
+    /// Of data sets with annotations.
+    labelled: Option<Labelled>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +88,8 @@ struct Spool {
 }
 
 impl ImageFiles {
-    /// Lists the images of `folder:DIR` or `tar:FILE`. No image is read; an archive is read to its end.
+    /// Lists the images of `folder:DIR`, `tar:FILE`, or a data set with annotations. No image is read; an archive is
+    /// read to its end, and so is a file of annotations.
     ///
     /// # Errors
     ///
@@ -90,8 +101,26 @@ impl ImageFiles {
             warnings: Vec::new(),
             archive: None,
             spool: OnceLock::new(),
+            labelling: None,
+            beside: Vec::new(),
+            digest: 0,
         };
         let path = match spec {
+            DataSpec::Coco {
+                images,
+                annotations,
+            } => {
+                listed.add_labelled(labelled::coco(images, annotations)?);
+                images
+            }
+            DataSpec::Yolo(folder) => {
+                listed.add_labelled(labelled::yolo(folder)?);
+                folder
+            }
+            DataSpec::Masks(folder) => {
+                listed.add_labelled(labelled::masks(folder)?);
+                folder
+            }
             DataSpec::Folder(folder) => {
                 let found = folder::image_folders(folder)?;
                 let of_path = |path: PathBuf| {
@@ -121,7 +150,8 @@ impl ImageFiles {
             }
             other => {
                 let message = format!(
-                    "`{}` has no image files; give `folder:DIR` or `tar:FILE`",
+                    "`{}` has no image files; give `folder:DIR`, `tar:FILE`, `coco:IMAGES,FILE.json`, `yolo:DIR` \
+                     or `masks:DIR`",
                     name(&other.to_string())
                 );
                 return Err(DataError::new(DataErrorKind::Usage, message));
@@ -164,8 +194,30 @@ impl ImageFiles {
                         index,
                         path,
                         source,
+                        labelled: None,
                     }
                 }));
+        }
+    }
+
+    fn add_labelled(&mut self, found: labelled::Found) {
+        self.labelling = Some(found.labelling);
+        self.beside = found.beside;
+        self.digest = found.digest;
+        self.warnings.extend(found.warnings);
+        let mut next = BTreeMap::new();
+        for (split, name, path, labelled) in found.images {
+            let next: &mut u64 = next.entry(split).or_default();
+            self.files.push(ImageFile {
+                split,
+                class: None,
+                name,
+                index: *next,
+                path,
+                source: Source::OnDisk,
+                labelled: Some(labelled),
+            });
+            *next += 1;
         }
     }
 
@@ -180,6 +232,78 @@ impl ImageFiles {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The form of the annotations; `None` if there are none.
+    #[must_use]
+    pub fn labelling(&self) -> Option<&Labelling> {
+        self.labelling.as_ref()
+    }
+
+    /// The files that belong to the data set as a whole, such as YOLO's `data.yaml`: their names and contents.
+    #[must_use]
+    pub fn beside(&self) -> &[(String, Vec<u8>)] {
+        &self.beside
+    }
+
+    /// A digest of what all images share: a file of annotations, and the files beside the images.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The annotations of an image in a file that has those of all.
+    ///
+    /// # Panics
+    ///
+    /// If `position` is not below the number of files.
+    #[must_use]
+    pub fn coco_image(&self, position: usize) -> Option<&CocoImage> {
+        match (&self.labelling, &self.files[position].labelled) {
+            (
+                Some(Labelling::Coco(coco)),
+                Some(Labelled {
+                    label: Label::Entry(entry),
+                    ..
+                }),
+            ) => Some(&coco.images()[*entry]),
+            _ => None,
+        }
+    }
+
+    /// The content of an image's file of annotations; `None` if it has none, which only YOLO allows.
+    ///
+    /// # Errors
+    ///
+    /// [`DataErrorKind::Unreadable`] if it cannot be read, or is missing, or is too large.
+    ///
+    /// # Panics
+    ///
+    /// If `position` is not below the number of files.
+    pub fn read_label(&self, position: usize) -> Result<Option<Vec<u8>>, DataError> {
+        let Some(path) = self.files[position].label_path() else {
+            return Ok(None);
+        };
+        let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        let may_be_missing = matches!(self.labelling, Some(Labelling::Yolo));
+        if may_be_missing && path.symlink_metadata().is_err_and(is_missing) {
+            return Ok(None);
+        }
+        decode::content(path)
+            .map(Some)
+            .map_err(|refusal| unreadable(path, refusal))
+    }
+
+    /// The error that the annotations of an image cannot be used.
+    ///
+    /// # Panics
+    ///
+    /// If `position` is not below the number of files.
+    #[must_use]
+    pub fn unusable_label(&self, position: usize, error: &AnnotationError) -> DataError {
+        let file = &self.files[position];
+        let path = file.label_path().unwrap_or(&file.path);
+        unreadable(path, Refusal(error.to_string()))
     }
 
     /// Passes files to `take`, given by their ascending positions in [`files`](Self::files), until it breaks.
@@ -300,9 +424,30 @@ impl ImageFile {
         }
     }
 
+    /// The path of its file of annotations on disk, whether or not it exists.
+    #[must_use]
+    pub fn label_path(&self) -> Option<&Path> {
+        match &self.labelled.as_ref()?.label {
+            Label::File { path, .. } => Some(path),
+            Label::Entry(_) => None,
+        }
+    }
+
+    /// The path of its file of annotations within the data set.
+    #[must_use]
+    pub fn label_inner_path(&self) -> Option<&str> {
+        match &self.labelled.as_ref()?.label {
+            Label::File { inner, .. } => Some(inner),
+            Label::Entry(_) => None,
+        }
+    }
+
     /// The folder of [`inner_path`](Self::inner_path); empty if there is none.
     #[must_use]
     pub fn folder(&self) -> String {
+        if let Some(labelled) = &self.labelled {
+            return labelled.folder.clone();
+        }
         let parts = [
             self.split.map(|split| split.to_string()),
             self.class.clone(),
@@ -319,10 +464,14 @@ impl ImageFile {
         decode::decode_or_refuse(content).map_err(|refusal| self.unreadable(refusal))
     }
 
-    fn unreadable(&self, Refusal(reason): Refusal) -> DataError {
-        let path = self.path.clone();
-        DataError::unreadable_image(Unreadable { path, reason })
+    fn unreadable(&self, refusal: Refusal) -> DataError {
+        unreadable(&self.path, refusal)
     }
+}
+
+fn unreadable(path: &Path, Refusal(reason): Refusal) -> DataError {
+    let path = path.to_owned();
+    DataError::unreadable_image(Unreadable { path, reason })
 }
 
 impl EncodedImage<'_> {

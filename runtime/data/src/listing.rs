@@ -53,6 +53,8 @@ impl<T> ImageFolders<T> {
 pub enum ImageSplit {
     /// The images to train on.
     Train,
+    /// The images to choose options with.
+    Val,
     /// The images to measure results on.
     Test,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for ImageSplit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Train => "train",
+            Self::Val => "val",
             Self::Test => "test",
         })
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::dataset::Dataset;
-use crate::error::DataError;
+use crate::error::{DataError, DataErrorKind, name};
 use crate::options::{LoadOptions, Preview, Selection};
 use crate::spec::DataSpec;
 use crate::{archive, cifar, folder, glyphs};
@@ -65,5 +65,12 @@ fn load(
         DataSpec::Tar(file) => archive::load(file, options, selection),
         DataSpec::Cifar10(folder) => cifar::CIFAR_10.load(folder, options, selection),
         DataSpec::Cifar100(folder) => cifar::CIFAR_100.load(folder, options, selection),
+        DataSpec::Coco { .. } | DataSpec::Yolo(_) | DataSpec::Masks(_) => {
+            let message = format!(
+                "`{}` has no classes of images to train with; it can be augmented",
+                name(&spec.to_string())
+            );
+            Err(DataError::new(DataErrorKind::Usage, message))
+        }
     }
 }

@@ -28,6 +28,17 @@ pub enum DataSpec {
     Cifar10(PathBuf),
     /// `cifar100:DIR`: the binary version of CIFAR-100, with its fine labels.
     Cifar100(PathBuf),
+    /// `coco:IMAGES,FILE.json`: a folder of images, and boxes, outlines and keypoints of its objects.
+    Coco {
+        /// The folder of the images.
+        images: PathBuf,
+        /// The annotations.
+        annotations: PathBuf,
+    },
+    /// `yolo:DIR`: `DIR/images/<split>/*` and `DIR/labels/<split>/*.txt`, or `DIR/<split>/images/*` and so on.
+    Yolo(PathBuf),
+    /// `masks:DIR`: the same with masks, `DIR/masks/<split>/*.png`.
+    Masks(PathBuf),
 }
 
 impl DataSpec {
@@ -43,6 +54,15 @@ impl DataSpec {
             Self::Tar(file) => Self::Tar(absolute(file)?),
             Self::Cifar10(folder) => Self::Cifar10(absolute(folder)?),
             Self::Cifar100(folder) => Self::Cifar100(absolute(folder)?),
+            Self::Coco {
+                images,
+                annotations,
+            } => Self::Coco {
+                images: absolute(images)?,
+                annotations: absolute(annotations)?,
+            },
+            Self::Yolo(folder) => Self::Yolo(absolute(folder)?),
+            Self::Masks(folder) => Self::Masks(absolute(folder)?),
         })
     }
 }
@@ -71,6 +91,9 @@ impl FromStr for DataSpec {
             "tar" => path(Self::Tar, "FILE"),
             "cifar10" => path(Self::Cifar10, "DIR"),
             "cifar100" => path(Self::Cifar100, "DIR"),
+            "coco" => coco(value),
+            "yolo" => path(Self::Yolo, "DIR"),
+            "masks" => path(Self::Masks, "DIR"),
             _ => unknown(text),
         }
     }
@@ -100,10 +123,26 @@ fn glyphs(text: &str) -> Result<DataSpec, DataError> {
     })
 }
 
+/// The folder and the file of `coco:IMAGES,FILE.json`; the last comma divides.
+fn coco(value: &str) -> Result<DataSpec, DataError> {
+    let parts = value.rsplit_once(',');
+    match parts.filter(|(images, annotations)| !images.is_empty() && !annotations.is_empty()) {
+        Some((images, annotations)) => Ok(DataSpec::Coco {
+            images: expand_home(Path::new(images)),
+            annotations: expand_home(Path::new(annotations)),
+        }),
+        None => Err(invalid(
+            "a folder of images and a file are needed; give both, as in `coco:IMAGES,FILE.json`"
+                .to_owned(),
+        )),
+    }
+}
+
 fn unknown(text: &str) -> Result<DataSpec, DataError> {
     Err(invalid(format!(
         "`{}` is not a data set; the known forms are `glyphs`, `glyphs:SEED`, `glyphs:shifted`, \
-         `glyphs:shifted:SEED`, `folder:DIR`, `tar:FILE`, `cifar10:DIR` and `cifar100:DIR`",
+         `glyphs:shifted:SEED`, `folder:DIR`, `tar:FILE`, `cifar10:DIR`, `cifar100:DIR`, `coco:IMAGES,FILE.json`, \
+         `yolo:DIR` and `masks:DIR`",
         name(text)
     )))
 }
@@ -126,6 +165,12 @@ impl fmt::Display for DataSpec {
             Self::Tar(file) => write!(f, "tar:{}", file.display()),
             Self::Cifar10(folder) => write!(f, "cifar10:{}", folder.display()),
             Self::Cifar100(folder) => write!(f, "cifar100:{}", folder.display()),
+            Self::Coco {
+                images,
+                annotations,
+            } => write!(f, "coco:{},{}", images.display(), annotations.display()),
+            Self::Yolo(folder) => write!(f, "yolo:{}", folder.display()),
+            Self::Masks(folder) => write!(f, "masks:{}", folder.display()),
         }
     }
 }
@@ -148,6 +193,15 @@ mod tests {
             ("tar:cats.tar", DataSpec::Tar("cats.tar".into())),
             ("cifar10:data", DataSpec::Cifar10("data".into())),
             ("cifar100:a:b", DataSpec::Cifar100("a:b".into())),
+            ("yolo:a:b", DataSpec::Yolo("a:b".into())),
+            ("masks:a:b", DataSpec::Masks("a:b".into())),
+            (
+                "coco:a,b/c,d.json",
+                DataSpec::Coco {
+                    images: "a,b/c".into(),
+                    annotations: "d.json".into(),
+                },
+            ),
         ];
         for (text, spec) in cases {
             assert_eq!(text.parse::<DataSpec>().unwrap(), spec);
@@ -168,7 +222,7 @@ mod tests {
     #[test]
     fn an_absolute_path_is_that_of_the_same_data_set() {
         let working = std::env::current_dir().unwrap();
-        for form in ["folder", "tar", "cifar10", "cifar100"] {
+        for form in ["folder", "tar", "cifar10", "cifar100", "yolo", "masks"] {
             let absolute = |text: String| {
                 let spec: DataSpec = text.parse().unwrap();
                 spec.absolute().unwrap().to_string()
@@ -178,6 +232,9 @@ mod tests {
             assert_eq!(absolute(expected.clone()), expected);
             assert_eq!(absolute(format!("{form}:a:b/")), expected);
         }
+        let coco: DataSpec = "coco:a/,b".parse().unwrap();
+        let expected = format!("coco:{0}/a,{0}/b", working.display());
+        assert_eq!(coco.absolute().unwrap().to_string(), expected);
         let glyphs = DataSpec::Glyphs {
             shifted: true,
             seed: 7,
@@ -200,7 +257,14 @@ mod tests {
             assert_eq!(error.kind(), DataErrorKind::Usage);
             error.to_string()
         };
-        let forms = ["folder:DIR", "tar:FILE", "cifar10:DIR", "cifar100:DIR"];
+        let forms = [
+            "folder:DIR",
+            "tar:FILE",
+            "cifar10:DIR",
+            "cifar100:DIR",
+            "yolo:DIR",
+            "masks:DIR",
+        ];
         for text in [
             "",
             "glyph",
@@ -245,6 +309,13 @@ mod tests {
             let (name, _) = form.split_once(':').unwrap();
             let expected = format!("a path is missing; give one, as in `{form}`");
             assert_eq!(refusal(&format!("{name}:")), expected);
+        }
+        for text in ["coco:", "coco", "coco:a", "coco:a,", "coco:,b"] {
+            let error = refusal(text);
+            assert!(
+                error.contains("give both, as in `coco:IMAGES,FILE.json`"),
+                "{error}"
+            );
         }
     }
 }

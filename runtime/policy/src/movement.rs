@@ -91,6 +91,9 @@ impl Movement {
             let moved = self.moved_rotated_box(target, limits, erased);
             *target = moved.unwrap_or(dropped);
         }
+        for corners in &mut *targets.polygons {
+            self.move_polygon(corners);
+        }
         for point in &mut *targets.keypoints {
             self.move_keypoint(point, erased);
         }
@@ -150,7 +153,7 @@ impl Movement {
             return None;
         }
         let corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
-        let visible = self.visible(corners, limits, erased)?;
+        let visible = self.visible(&corners, limits, erased)?;
         // Where the border cuts a side, rounding can lead beyond it.
         let cut = |edge: f64, length: usize| edge.max(0.0).min(length as f64);
         let across = self.polygon.extent([1.0, 0.0]);
@@ -192,7 +195,7 @@ impl Movement {
             ]
         };
         let corners = [at(-0.5, -0.5), at(0.5, -0.5), at(0.5, 0.5), at(-0.5, 0.5)];
-        let visible = self.visible(corners, limits, erased)?;
+        let visible = self.visible(&corners, limits, erased)?;
         if self.polygon.points() == corners {
             let large = width.min(height) >= limits.min_size;
             return large.then_some(RotatedBox { visible, ..*target });
@@ -224,6 +227,16 @@ impl Movement {
             angle,
             visible,
         })
+    }
+
+    fn move_polygon(&mut self, corners: &mut Vec<Point>) {
+        let left = self.visible(corners, BoxLimits::default(), Erased::Occluded);
+        corners.clear();
+        if left.is_some() {
+            let ends = [self.size.width as f64, self.size.height as f64];
+            let cut = |point: &Point| [0, 1].map(|axis| point[axis].max(0.0).min(ends[axis]));
+            corners.extend(self.polygon.points().iter().map(cut));
+        }
     }
 
     fn move_keypoint(&self, point: &mut Keypoint, erased: Erased) {
@@ -258,10 +271,10 @@ impl Movement {
 
     /// Leaves what is still in the image of a box as the polygon, and returns the fraction of its area that is
     /// visible; `None` if that is too little.
-    fn visible(&mut self, corners: [Point; 4], limits: BoxLimits, erased: Erased) -> Option<f64> {
+    fn visible(&mut self, corners: &[Point], limits: BoxLimits, erased: Erased) -> Option<f64> {
         let image = whole(self.size);
         let polygon = &mut self.polygon;
-        polygon.begin(&corners);
+        polygon.begin(corners);
         let mut visible = polygon.clip(&image);
         // Of the polygon.
         let mut gone = 0.0;

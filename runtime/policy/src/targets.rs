@@ -44,6 +44,10 @@ pub struct Targets<'a, 'data> {
     pub boxes: &'a mut [BoundingBox],
     /// Boxes at any angle.
     pub rotated_boxes: &'a mut [RotatedBox],
+    /// Outlines of regions, each a list of corners of which the last is joined to the first. What left the image
+    /// with any op is cut off, so an outline may get other corners, and has none if nothing is left of it. Erased
+    /// rectangles leave outlines as they are, and no limit applies to them.
+    pub polygons: &'a mut [Vec<Point>],
     /// Points.
     pub keypoints: &'a mut [Keypoint],
     /// Which boxes are dropped.

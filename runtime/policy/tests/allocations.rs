@@ -107,8 +107,11 @@ fn targets_allocate_nothing() {
             let mut other = pixels.clone();
             let (mut narrow, mut wide) = (vec![1; side * side], vec![2; side * side]);
             let own = &mut Workspace::new();
+            let mut polygons = [Vec::new()];
             let mut pass = || {
                 for index in 0..400 {
+                    polygons[0].clear();
+                    polygons[0].extend([[2.0, 3.0], [25.0, 17.0], [2.0, 17.0]]);
                     let mut masks = [
                         Mask::u8(&mut narrow, size, 0).unwrap(),
                         Mask::u16(&mut wide, size, 0).unwrap(),
@@ -123,6 +126,7 @@ fn targets_allocate_nothing() {
                     targets.masks = &mut masks;
                     targets.boxes = &mut boxes;
                     targets.rotated_boxes = &mut rotated;
+                    targets.polygons = &mut polygons;
                     targets.keypoints = &mut points;
                     targets.erased = Erased::Removed;
                     let mut image = ImageMut::new(&mut pixels, side, side, Channels::Rgb).unwrap();

@@ -28,6 +28,7 @@ struct Given {
     wide: Vec<u16>,
     boxes: [BoundingBox; 3],
     rotated: [RotatedBox; 2],
+    polygons: [Vec<[f64; 2]>; 2],
     points: [Keypoint; 2],
 }
 
@@ -74,6 +75,14 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
         wide: (0..area).map(|index| index as u16 | 1).collect(),
         boxes,
         rotated,
+        polygons: [
+            boxes.iter().map(|it| [it.left, it.top]).collect(),
+            boxes
+                .iter()
+                .map(|it| [it.right, it.left])
+                .chain([[0.0, 0.0]])
+                .collect(),
+        ],
         points,
     };
 
@@ -93,6 +102,7 @@ fn apply(input: &mut Unstructured<'_>) -> Result<()> {
         targets.masks = &mut masks;
         targets.boxes = &mut given.boxes;
         targets.rotated_boxes = &mut given.rotated;
+        targets.polygons = &mut given.polygons;
         targets.keypoints = &mut given.points;
         (targets.limits.min_visible, targets.limits.min_size) = (min_visible, min_size);
         targets.erased = erased;
@@ -148,6 +158,10 @@ fn check(found: &Given, size: Size) {
     }
     for it in &found.rotated {
         assert!((0.0..=1.0).contains(&it.visible), "{it:?}");
+    }
+    for [x, y] in found.polygons.iter().flatten() {
+        let inside = (0.0..=width).contains(x) && (0.0..=height).contains(y);
+        assert!(inside, "{:?}", found.polygons);
     }
     for it in found.points.iter().filter(|it| it.visible) {
         let [x, y] = it.position;

@@ -1,21 +1,28 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgGroup, Args};
-use faa_op::{DrawKey, ImageMut, Op, OpSet, Stream};
-use faa_policy::{Executor, Plan, PlannedStep, Workspace};
+use faa_op::{DrawKey, OpSet};
+use faa_policy::{Plan, Targets};
 use faa_system::{create_folder, log_line, write_whole};
 use serde_json::{Value, json};
 
+use self::augmentation::{Augmentation, Source, read_plan};
+use self::made::{Made, Notes, Output, survivors};
+use self::sources::{LabelSources, PictureLabels, WrittenLabels, coco_file};
 use super::one_op::OneOp;
-use super::{Usage, find_policy, print, read_bounded, read_bounded_from};
+use super::{Usage, find_policy, print};
 use crate::arguments::in_range;
+use crate::labels::{LabelOptions, Moved};
 use crate::output_files::{folded, has_content};
+use crate::overlay;
 use crate::pictures::{ContactSheet, Picture};
 use crate::plugins::PluginOptions;
+
+mod augmentation;
+mod made;
+mod sources;
 
 /// Augment image files with a policy or a single op, and write PNG files.
 #[derive(Args)]
@@ -32,6 +39,13 @@ existing outputs that are identical count as written.
 it, in a file or, with -, on standard input. Partners that it mixes in are given by
 --partner, in the order of its steps.
 
+--boxes moves boxes, outlines and keypoints along with the pixels, and --mask moves
+masks. Boxes are in COCO's JSON, of all inputs, or in YOLO's text, and masks are PNG
+files of one channel: grey, or a palette, of which the indices are kept. With a
+folder, the file of cat.jpg is cat.txt or cat.png in it. The moved ones are written
+beside the images: COCO's file under its own name, cat.txt, and cat-mask.png. With
+--grid they are drawn on the sheet. Boxes that are not visible are dropped.
+
 Alpha is kept: ops on colours leave it as it is, and geometric ops move it with
 the colours, so pixels from outside of the image are transparent. Contact sheets
 show colours without alpha.
@@ -44,6 +58,10 @@ Examples:
   faa-runtime apply --op SamplePairing --value 0.4 --partner dog.jpg cat.jpg --out mixed
   faa-runtime apply --op Equalize cat.jpg --out equalized
   sed -n 7p more-pets/manifest.jsonl | faa-runtime apply --replay - pets/train/cats/tom.jpg --out again
+  faa-runtime apply --policy trivialaugment-detection --boxes street.txt street.jpg --out moved
+  faa-runtime apply --policy trivialaugment-detection --boxes instances.json --min-visible 0.25 \\
+      --grid 8 a.jpg b.jpg --out sheets
+  faa-runtime apply --policy autoaugment-imagenet --mask masks --mask-fill 255 a.jpg b.jpg --out moved
   faa-runtime apply --op Vignette --value 0.5 --plugins plugins cat.jpg --out dark"
 )]
 pub(crate) struct Apply {
@@ -65,6 +83,14 @@ pub(crate) struct Apply {
     /// repeated, to draw from several.
     #[arg(long = "partner", value_name = "IMAGE")]
     partners: Vec<PathBuf>,
+    /// Boxes, outlines and keypoints: COCO's FILE.json, YOLO's FILE.txt, or a folder of these.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Boxes and masks")]
+    boxes: Option<PathBuf>,
+    /// Mask, in a PNG of one channel, or a folder of these.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Boxes and masks")]
+    mask: Option<PathBuf>,
+    #[command(flatten)]
+    labels: LabelOptions,
     /// Overwrite existing outputs.
     #[arg(long)]
     force: bool,
@@ -81,41 +107,48 @@ pub(crate) struct Apply {
     plugins: PluginOptions,
 }
 
-/// What is applied to every image, and the images that it may mix in.
-struct Augmentation {
-    source: Source,
-    ops: OpSet,
-    partners: Vec<Picture>,
-}
-
-enum Source {
-    Policy(Executor),
-    Plan(Plan),
-    Op { op: Arc<dyn Op>, value: f64 },
-}
-
 impl Apply {
     pub(crate) fn run(self) -> Result<()> {
         let augmentation = self.augmentation()?;
-        let outputs = self.outputs()?;
+        let sources = self.sources(&augmentation)?;
+        let outputs = self.outputs(&sources)?;
+        let coco = sources.coco().filter(|_| self.grid.is_none());
+        let coco =
+            coco.map(|(file, coco)| (self.out.join(file.file_name().unwrap_or_default()), coco));
         let jobs = || (0_u64..).zip(self.inputs.iter().zip(&outputs));
         let mut failures = BTreeMap::new();
         let mut unchanged = BTreeSet::new();
         let mut different = Vec::new();
+        let mut notes = Notes::default();
+        let exists = |path: &&PathBuf| path.exists();
+        // COCO's file has the annotations of all images.
+        let compares_all = coco.as_ref().is_some_and(|(file, _)| file.exists());
         // Outputs that exist are compared before anything is written.
         for (index, (input, output)) in jobs() {
-            if self.force || !output.exists() {
+            if self.force || !(compares_all || output.files().iter().any(exists)) {
                 continue;
             }
-            match self.png(&augmentation, input, index) {
-                Ok(png) if has_content(output, &png) => {
-                    unchanged.insert(index);
+            match self.made(&augmentation, &sources, input, output, index) {
+                Ok(made) => {
+                    let files = notes.take(index, made);
+                    let there = || files.iter().filter(|(path, _)| path.exists());
+                    let changed = there().filter(|(path, content)| !has_content(path, content));
+                    different.extend(changed.map(|(path, _)| path.display().to_string()));
+                    if there().count() == files.len() {
+                        unchanged.insert(index);
+                    }
                 }
-                Ok(_) => different.push(output.display().to_string()),
                 Err(error) => {
                     failures.insert(index, error);
                 }
             }
+        }
+        if let Some((file, coco)) = &coco
+            && compares_all
+            && !self.force
+            && !has_content(file, &coco_file(coco, notes.rows.values().cloned()))
+        {
+            different.push(file.display().to_string());
         }
         if !different.is_empty() {
             let (s, are) = if different.len() == 1 {
@@ -132,26 +165,38 @@ impl Apply {
             if failures.contains_key(&index) || unchanged.contains(&index) {
                 continue;
             }
-            let png = self.png(&augmentation, input, index);
-            let written = png.and_then(|png| {
-                write_whole(output, &png)
-                    .with_context(|| format!("cannot write {}", output.display()))
+            let made = self.made(&augmentation, &sources, input, output, index);
+            let written = made.and_then(|made| {
+                notes
+                    .take(index, made)
+                    .iter()
+                    .try_for_each(|(path, content)| write(path, content))
             });
             if let Err(error) = written {
                 failures.insert(index, error);
+                notes.rows.remove(&index);
             }
+        }
+        // The same command writes it when no input fails.
+        if let Some((file, coco)) = coco.as_ref().filter(|_| failures.is_empty()) {
+            write(file, &coco_file(coco, notes.rows.into_values()))?;
         }
         let mut printed = Ok(());
         if self.json {
             let rows = jobs().map(|(index, (input, output))| {
                 // JSON cannot represent names that are not UTF-8.
-                let (input, output) = (input.to_string_lossy(), output.to_string_lossy());
+                let (input, output) = (input.to_string_lossy(), output.image.to_string_lossy());
                 if let Some(error) = failures.get(&index) {
                     return json!({"input": input, "error": format!("{error:#}")});
                 }
                 let epochs = 0..self.grid.unwrap_or(1);
                 let plans = epochs.map(|epoch| augmentation.plan(self.key(epoch, index)));
-                json!({"input": input, "output": output, "draws": plans.collect::<Vec<Plan>>()})
+                let plans: Vec<Plan> = plans.collect();
+                let mut row = json!({"input": input, "output": output, "draws": plans});
+                if self.boxes.is_some() {
+                    row["boxes"] = notes.boxes.get(&index).cloned().unwrap_or_default().into();
+                }
+                row
             });
             printed = print(&format!("{:#}\n", rows.collect::<Value>()));
         } else {
@@ -162,6 +207,12 @@ impl Apply {
                 unchanged => format!(" ({unchanged} already there)"),
             };
             log_line!("wrote {count} image{s} to {out}{already}");
+            if self.boxes.is_some() {
+                for (index, (input, _)) in jobs().filter(|(index, _)| !failures.contains_key(index))
+                {
+                    log_line!("{}: {}", input.display(), survivors(&notes.boxes[&index]));
+                }
+            }
         }
         for error in failures.values() {
             log_line!("error: {error:#}");
@@ -175,17 +226,60 @@ impl Apply {
         }
     }
 
-    /// The output of an input, as a PNG file.
-    fn png(&self, augmentation: &Augmentation, input: &Path, index: u64) -> Result<Vec<u8>> {
+    /// The files of an input, as PNG and as what its boxes are in, and what became of these.
+    fn made(
+        &self,
+        augmentation: &Augmentation,
+        sources: &LabelSources,
+        input: &Path,
+        output: &Output,
+        index: u64,
+    ) -> Result<Made> {
         let picture = Picture::read(input)?;
         self.check_partners(augmentation, input, &picture)?;
-        let png = match self.grid {
-            None => self
-                .augmented(augmentation, picture, 0, index)
-                .and_then(Picture::into_png),
-            Some(draws) => self.sheet(augmentation, &picture, draws, index),
+        let labels = match sources.is_empty() {
+            true => None,
+            false => Some(sources.read(index, picture.as_ref().size())?),
         };
-        png.with_context(|| format!("cannot augment {}", input.display()))
+        let made = match self.grid {
+            None => self.single(augmentation, picture, labels.as_ref(), output, index),
+            Some(draws) => self
+                .sheet(augmentation, &picture, labels.as_ref(), draws, index)
+                .map(|(sheet, boxes)| Made {
+                    files: vec![(output.image.clone(), sheet)],
+                    boxes,
+                    coco: None,
+                }),
+        };
+        made.with_context(|| format!("cannot augment {}", input.display()))
+    }
+
+    fn single(
+        &self,
+        augmentation: &Augmentation,
+        picture: Picture,
+        labels: Option<&PictureLabels<'_>>,
+        output: &Output,
+        index: u64,
+    ) -> Result<Made> {
+        let (picture, moved) = self.augmented(augmentation, picture, labels, 0, index)?;
+        let mut made = Made {
+            files: vec![(output.image.clone(), picture.into_png()?)],
+            boxes: Vec::new(),
+            coco: None,
+        };
+        if let (Some(labels), Some(moved)) = (labels, moved) {
+            let name = output
+                .image
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy();
+            let WrittenLabels { yolo, mask, coco } = labels.written(&moved, &name)?;
+            made.files.extend(output.boxes.clone().zip(yolo));
+            made.files.extend(output.mask.clone().zip(mask));
+            (made.boxes, made.coco) = (vec![labels.boxes(&moved)], coco);
+        }
+        Ok(made)
     }
 
     fn key(&self, epoch: u32, index: u64) -> DrawKey {
@@ -200,26 +294,80 @@ impl Apply {
         &self,
         augmentation: &Augmentation,
         mut picture: Picture,
+        labels: Option<&PictureLabels<'_>>,
         epoch: u32,
         index: u64,
-    ) -> Result<Picture> {
-        augmentation.apply(&mut picture.as_mut(), self.key(epoch, index))?;
-        Ok(picture)
+    ) -> Result<(Picture, Option<Moved>)> {
+        let (key, size) = (self.key(epoch, index), picture.as_ref().size());
+        let image = &mut picture.as_mut();
+        let moved = match labels {
+            None => augmentation.apply(image, key, None).map(|()| None)?,
+            Some(labels) => {
+                let coco = labels.coco.map(|(coco, _)| coco);
+                let apply =
+                    |targets: &mut Targets<'_, '_>| augmentation.apply(image, key, Some(targets));
+                Some(self.labels.moved(&labels.labels, size, coco, apply)?)
+            }
+        };
+        Ok((picture, moved))
     }
 
+    /// A sheet with labels drawn on it, and what became of the boxes in each draw.
     fn sheet(
         &self,
         augmentation: &Augmentation,
         picture: &Picture,
+        labels: Option<&PictureLabels<'_>>,
         draws: u32,
         index: u64,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<(Vec<u8>, Vec<Value>)> {
         let mut sheet = ContactSheet::new(picture, draws + 1);
-        sheet.draw(picture);
+        let fill = self.labels.fill();
+        sheet.draw(picture, |tile, scale| {
+            if let Some(PictureLabels { labels, .. }) = labels {
+                let mask = labels.mask.as_ref().map(|mask| (mask, fill));
+                overlay::draw(tile, scale, labels.objects.iter(), mask);
+            }
+        });
+        let mut boxes = Vec::new();
         for epoch in 0..draws {
-            sheet.draw(&self.augmented(augmentation, picture.clone(), epoch, index)?);
+            let (picture, moved) =
+                self.augmented(augmentation, picture.clone(), labels, epoch, index)?;
+            sheet.draw(&picture, |tile, scale| {
+                if let Some(moved) = &moved {
+                    let mask = moved.mask.as_ref().map(|mask| (mask, fill));
+                    overlay::draw(tile, scale, moved.objects.iter().flatten(), mask);
+                }
+            });
+            boxes.extend(
+                labels
+                    .zip(moved)
+                    .map(|(labels, moved)| labels.boxes(&moved)),
+            );
         }
-        sheet.into_png()
+        Ok((sheet.into_png()?, boxes))
+    }
+
+    /// The boxes and masks, if there are any.
+    fn sources(&self, augmentation: &Augmentation) -> Result<LabelSources> {
+        let sources =
+            LabelSources::find(&self.inputs, self.boxes.as_deref(), self.mask.as_deref())?;
+        if sources.is_empty() {
+            if self.labels.is_given() {
+                bail!(Usage(
+                    "options of boxes and masks need --boxes or --mask".to_owned()
+                ));
+            }
+            return Ok(sources);
+        }
+        if let Source::Policy(executor) = &augmentation.source
+            && let Some(op) = executor.op_without_warp()
+        {
+            bail!(
+                "{op} does not say where it moves pixels, so neither boxes nor masks can move with them"
+            );
+        }
+        Ok(sources)
     }
 
     fn augmentation(&self) -> Result<Augmentation> {
@@ -296,30 +444,40 @@ impl Apply {
         Ok(())
     }
 
-    /// The output file of each input; fails if two of them are the same, also where a file system does not
+    /// The output files of each input; fails if two of them are the same, also where a file system does not
     /// distinguish cases or the forms of Unicode.
-    fn outputs(&self) -> Result<Vec<PathBuf>> {
+    fn outputs(&self, labels: &LabelSources) -> Result<Vec<Output>> {
         let mut sources: BTreeMap<String, (&Path, PathBuf)> = BTreeMap::new();
         let mut outputs = Vec::new();
         for input in &self.inputs {
             let stem = input
                 .file_stem()
                 .ok_or_else(|| anyhow!("{} is not a file", input.display()))?;
-            let mut name = stem.to_owned();
-            name.push(".png");
-            let key = folded(&name.to_string_lossy());
-            let output = self.out.join(name);
-            if let Some((other, same)) = sources.insert(key, (input, output.clone())) {
-                let differs = match same == output {
-                    true => String::new(),
-                    false => format!(" or {}, one file on some systems", same.display()),
-                };
-                bail!(
-                    "{} and {} would both be written to {}{differs}",
-                    other.display(),
-                    input.display(),
-                    output.display(),
-                );
+            let path = |end: &str| {
+                let mut name = stem.to_owned();
+                name.push(end);
+                self.out.join(name)
+            };
+            let is_single = self.grid.is_none();
+            let output = Output {
+                image: path(".png"),
+                boxes: (is_single && labels.is_yolo()).then(|| path(".txt")),
+                mask: (is_single && labels.has_masks()).then(|| path("-mask.png")),
+            };
+            for output in output.files() {
+                let key = folded(&output.file_name().unwrap_or_default().to_string_lossy());
+                if let Some((other, same)) = sources.insert(key, (input, output.clone())) {
+                    let differs = match same == *output {
+                        true => String::new(),
+                        false => format!(" or {}, one file on some systems", same.display()),
+                    };
+                    bail!(
+                        "{} and {} would both be written to {}{differs}",
+                        other.display(),
+                        input.display(),
+                        output.display(),
+                    );
+                }
             }
             outputs.push(output);
         }
@@ -327,71 +485,6 @@ impl Apply {
     }
 }
 
-/// Reads a plan, or that of a line of a manifest.
-fn read_plan(file: &Path) -> Result<Plan> {
-    let name = file.display();
-    let json = match file == Path::new("-") {
-        true => read_bounded_from(io::stdin().lock()),
-        false => read_bounded(file),
-    };
-    let json = json.with_context(|| format!("cannot read the draw {name}"))?;
-    let draw = serde_json::from_slice::<Value>(&json)
-        .ok()
-        .and_then(|line| {
-            let is_line = line.get("input").is_some();
-            is_line.then(|| line.get("draw").cloned().unwrap_or_default())
-        });
-    let plan = match draw {
-        Some(Value::Null) => {
-            bail!("{name} is a line without a draw: of an original, or of what was skipped")
-        }
-        Some(draw) => draw.to_string().into_bytes(),
-        None => json,
-    };
-    Plan::parse(&plan).with_context(|| {
-        format!("{name} is neither one line of a manifest nor a plan (`sed -n 7p manifest.jsonl` prints one line)")
-    })
-}
-
-impl Source {
-    fn partner_op(&self) -> Option<&str> {
-        match self {
-            Self::Policy(executor) => executor.partner_op(),
-            Self::Plan(_) => None,
-            Self::Op { op, .. } => op.spec().needs_partner().then(|| op.spec().name()),
-        }
-    }
-}
-
-impl Augmentation {
-    fn apply(&self, image: &mut ImageMut<'_>, key: DrawKey) -> Result<()> {
-        let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
-        let workspace = &mut Workspace::with_partners(&partners);
-        match &self.source {
-            Source::Policy(executor) => executor.apply(image, key, workspace)?,
-            Source::Plan(_) | Source::Op { .. } => {
-                self.plan(key).replay(&self.ops, image, workspace)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The ops that are applied with this key.
-    fn plan(&self, key: DrawKey) -> Plan {
-        let partners: Vec<_> = self.partners.iter().map(Picture::as_ref).collect();
-        let (op, value) = match &self.source {
-            Source::Policy(executor) => {
-                return executor.plan(key, &Workspace::with_partners(&partners));
-            }
-            Source::Plan(plan) => return plan.clone(),
-            Source::Op { op, value } => (op, *value),
-        };
-        // A single op draws its seed, the first 64 bits of the image's stream, and its partner.
-        let mut stream = Stream::for_image(key);
-        let seed = stream.next_u64();
-        let count = partners.len() as u64;
-        let partner = (count > 0).then(|| stream.below(count));
-        let step = PlannedStep::new(0, op.spec().name(), value, seed, partner);
-        Plan::new(None, vec![step])
-    }
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    write_whole(path, content).with_context(|| format!("cannot write {}", path.display()))
 }

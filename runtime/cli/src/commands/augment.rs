@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use faa_data::{DataSpec, ImageFiles};
-use faa_policy::Policy;
+use faa_policy::{Executor, Policy};
 use faa_system::{create_folder, fnv1a, log_line};
 use serde_json::{Value, json};
 
@@ -20,15 +20,18 @@ use self::report::Report;
 use self::stopping::{check_stop, stopped};
 use super::{Usage, find_policy};
 use crate::arguments::{in_range, one_of};
+use crate::labels::LabelOptions;
 use crate::pictures::Encoding;
 use crate::plugins::{KnownOps, PluginOptions};
 use crate::stop::stop_on_signal;
 
+mod annotations;
 mod archive;
 mod check;
 mod destination;
 mod held;
 mod images;
+mod labelling;
 mod lines;
 mod manifest;
 mod outputs;
@@ -36,7 +39,7 @@ mod report;
 mod stopping;
 mod work;
 
-/// Augment a whole folder or tar file of images, several times, into class folders.
+/// Augment a whole data set, several times: images in class folders, or with boxes or masks that move along.
 #[derive(Args)]
 #[command(after_help = "\
 The data set has class folders, in the splits train and test or without splits;
@@ -52,6 +55,16 @@ decode a JPEG to slightly different pixels.
 manifest.jsonl in it has a line for every file: its input, its key, and what was
 applied. `faa-runtime apply --replay` repeats the draw of a line, as do
 `Plan::replay` in Rust, `faa_replay` in C and `policy.replay` in Python.
+
+Boxes, outlines, keypoints and masks move along with the pixels, in data sets of
+  coco:IMAGES,FILE.json   COCO's annotations of the images in a folder
+  yolo:DIR                DIR/images/train and DIR/labels/train, or DIR/train/images
+                          and so on, likewise with val and test; data.yaml is copied
+  masks:DIR               the same with DIR/masks: a PNG of one channel per image,
+                          grey or with a palette, of which the indices are kept
+The result has the same form. That of COCO has the folder images and
+annotations.json, with new ids, and all other keys as they were: it is
+coco:OUT/images,OUT/annotations.json. Boxes that are not visible are dropped.
 
 With --out tar:FILE, the same files go into one archive, which is faster where a
 file system creates files slowly, and is a data set: --data tar:FILE. Until it is
@@ -69,9 +82,13 @@ Examples:
   faa-runtime augment --data folder:pets --policy runs/pets/policy.json --copies 5 --out more-pets
   faa-runtime augment --data tar:pets.tar.zst --policy autoaugment-imagenet --copies 2 \\
       --format jpeg --quality 95 --keep --out more-pets
-  faa-runtime augment --data folder:pets --policy trivialaugment-wide --skip-unreadable --out tar:pets-2.tar")]
+  faa-runtime augment --data folder:pets --policy trivialaugment-wide --skip-unreadable --out tar:pets-2.tar
+  faa-runtime augment --data coco:train2017,annotations/instances_train2017.json \\
+      --policy trivialaugment-detection --min-visible 0.25 --copies 2 --keep --out more-coco
+  faa-runtime augment --data yolo:street --policy trivialaugment-detection --out more-street
+  faa-runtime augment --data masks:cells --policy autoaugment-imagenet --mask-fill 255 --out more-cells")]
 pub(crate) struct Augment {
-    /// Data set: folder:DIR or tar:FILE.
+    /// Data set: folder:DIR, tar:FILE, coco:IMAGES,FILE.json, yolo:DIR or masks:DIR.
     #[arg(long, value_name = "DATA")]
     data: DataSpec,
     /// Policy file, or name of a shipped policy (`faa-runtime policy list`).
@@ -86,8 +103,9 @@ pub(crate) struct Augment {
     /// Splits to augment [default: train, if there are splits].
     #[arg(long, value_name = "SPLIT", value_parser = one_of([
         ("train", Splits::Train, "the training images"),
+        ("val", Splits::Val, "the images of val or valid, in a data set with annotations"),
         ("test", Splits::Test, "the test images"),
-        ("all", Splits::All, "both"),
+        ("all", Splits::All, "all of them"),
     ]))]
     split: Option<Splits>,
     /// Copy the original files of all splits too, byte for byte.
@@ -103,7 +121,9 @@ pub(crate) struct Augment {
     /// Quality of JPEG files, from 1 to 100 [default: 90].
     #[arg(long, value_name = "Q", value_parser = in_range(1..=100_u8))]
     quality: Option<u8>,
-    /// Go on if an image cannot be read; its name is reported.
+    #[command(flatten)]
+    labels: LabelOptions,
+    /// Go on if an image or its annotations cannot be read; its name is reported.
     #[arg(long)]
     skip_unreadable: bool,
     /// Number of threads, from 1 to 1024 [default: all cores].
@@ -140,6 +160,7 @@ impl Augment {
             log_line!("warning: {warning}");
         }
         check_stop(&stop)?;
+        self.check_labels(&files, &executor)?;
         let extension = encoding.extension();
         let outputs = Outputs::new(&files, self.copies, self.keep, self.split, extension)?;
         self.out.check(&self.data)?;
@@ -165,7 +186,8 @@ impl Augment {
             files.spool(folder)?;
             check_stop(&stop)?;
         }
-        let mut images = Images::new(&outputs, out, &executor, self.seed, encoding, &done)?;
+        let labels = &self.labels;
+        let mut images = Images::new(&outputs, out, &executor, self.seed, encoding, labels, &done)?;
         images.skip_unreadable = self.skip_unreadable;
         let wanted = outputs.wanted();
         let total = (wanted.len(), outputs.count());
@@ -183,9 +205,16 @@ impl Augment {
             report.restored(done.missing);
             work(&wanted[done.images..], &mut |written| {
                 if let Some(archive) = &mut archive {
-                    for Written { line, content, .. } in &written {
-                        if let Some(name) = &line.output {
-                            archive.append(name, content)?;
+                    for Written {
+                        line,
+                        content,
+                        label,
+                        ..
+                    } in &written
+                    {
+                        let contents = [content, label].into_iter().map(Vec::as_slice);
+                        for ((name, length, _), content) in line.files().zip(contents) {
+                            archive.append(name, length, content)?;
                         }
                     }
                     archive.flush()?;
@@ -208,11 +237,28 @@ impl Augment {
         if !report.is_complete() {
             bail!(stopped());
         }
+        annotations::finish(&files, &manifest, &self.out, &mut archive)?;
         if let Some(archive) = archive {
             archive.finish(&manifest.path)?;
         }
         let without_alpha = images.without_alpha.load(Ordering::Relaxed);
         report.finish(&self.out.to_string(), without_alpha)
+    }
+
+    /// Checks that annotations can be moved, and that options for them have some.
+    fn check_labels(&self, files: &ImageFiles, executor: &Executor) -> Result<()> {
+        if files.labelling().is_none() {
+            if self.labels.is_given() {
+                bail!(Usage(
+                    "options of boxes and masks need a data set that has some: coco:…, yolo:… or masks:…".to_owned()
+                ));
+            }
+        } else if let Some(op) = executor.op_without_warp() {
+            bail!(
+                "{op} does not say where it moves pixels, so neither boxes nor masks can move with them"
+            );
+        }
+        Ok(())
     }
 
     fn encoding(&self) -> Result<Encoding> {
@@ -256,7 +302,16 @@ impl Augment {
             .files()
             .iter()
             .map(|file| file.inner_path() + "\0");
-        let listing = fnv1a(names.flat_map(String::into_bytes));
+        let shared = outputs.files.digest().to_le_bytes();
+        let shared = shared
+            .into_iter()
+            .filter(|_| outputs.files.labelling().is_some());
+        let listing = fnv1a(names.flat_map(String::into_bytes).chain(shared));
+        let has_labels = outputs.files.labelling().is_some();
+        let labels = match has_labels {
+            true => self.labels.to_json(),
+            false => Value::Null,
+        };
         let data = self.data.absolute().unwrap_or_else(|_| self.data.clone());
         Ok(Header::new([
             ("data", data.to_string().into()),
@@ -269,6 +324,7 @@ impl Augment {
             ("encoding", encoding.extension().into()),
             ("quality", quality),
             ("plugins", plugins.into()),
+            ("labels", labels),
             ("policy", policy),
         ]))
     }

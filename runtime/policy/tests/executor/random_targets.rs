@@ -210,9 +210,34 @@ fn boxes_and_points_are_where_their_pixels_are() {
         let turned = RotatedBox::new(middle, bottom - top, right - left, 90.0);
         let mut rotated = [turned];
         let mut points = [Keypoint::new(x as f64, y as f64)];
-        let mut masks = [Mask::u8(&mut labels, size, 0).unwrap()];
+        // All of the box, and without its lower right quarter, as an outline and as a mask.
+        let cut = [
+            columns.start + columns.len() / 2,
+            rows.start + rows.len() / 2,
+        ];
+        let mut quarters = vec![0; width * height];
+        for y in rows.clone() {
+            let end = if y < cut[1] { columns.end } else { cut[0] };
+            quarters[y * width..][columns.start..end].fill(1);
+        }
+        let [cut_x, cut_y] = cut.map(|at| at as f64);
+        let corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
+        let hook = [
+            corners[0],
+            corners[1],
+            [right, cut_y],
+            [cut_x, cut_y],
+            [cut_x, bottom],
+            corners[3],
+        ];
+        let mut polygons = [corners.to_vec(), hook.to_vec()];
+        let mut masks = [
+            Mask::u8(&mut labels, size, 0).unwrap(),
+            Mask::u8(&mut quarters, size, 0).unwrap(),
+        ];
         let mut targets = Targets::new();
         targets.boxes = &mut boxes;
+        targets.polygons = &mut polygons;
         targets.rotated_boxes = &mut rotated;
         targets.keypoints = &mut points;
         targets.masks = &mut masks;
@@ -273,6 +298,30 @@ fn boxes_and_points_are_where_their_pixels_are() {
                 );
             }
         }
+        // Its outline ends where it ends, and an outline with a corner that points inwards has the area of its mask.
+        assert_eq!(
+            polygons[0].is_empty(),
+            !found.is_kept(),
+            "{found:?} {context}"
+        );
+        if found.is_kept() {
+            for (axis, ends) in [[found.left, found.right], [found.top, found.bottom]]
+                .iter()
+                .enumerate()
+            {
+                let positions = polygons[0].iter().map(|point| point[axis]);
+                let low = positions.clone().fold(f64::MAX, f64::min);
+                let high = positions.fold(0.0, f64::max);
+                let away = (low - ends[0]).abs().max((high - ends[1]).abs());
+                assert!(away < 1e-9, "{polygons:?} {found:?} {context}");
+            }
+        }
+        let counted = quarters.iter().filter(|label| **label == 1).count() as f64;
+        let outlined = shoelace(&polygons[1]);
+        assert!(
+            (outlined - counted).abs() < border * area,
+            "{outlined} {counted} {context}"
+        );
         // A box at an angle is the same area, and what is visible of it is the same.
         assert!(
             (rotated[0].visible - found.visible).abs() < 1e-9,
@@ -299,4 +348,15 @@ fn boxes_and_points_are_where_their_pixels_are() {
         }
     }
     assert!(compared as u64 > CASES / 2, "{compared}");
+}
+
+/// The area of a polygon.
+fn shoelace(corners: &[[f64; 2]]) -> f64 {
+    let next = corners.iter().cycle().skip(1);
+    let sides = corners.iter().zip(next);
+    sides
+        .map(|(from, to)| from[0] * to[1] - to[0] * from[1])
+        .sum::<f64>()
+        .abs()
+        / 2.0
 }

@@ -48,8 +48,8 @@ impl Archive {
         })
     }
 
-    pub(super) fn append(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let mut header = header(content.len() as u64);
+    pub(super) fn append(&mut self, name: &str, length: u64, content: impl Read) -> Result<()> {
+        let mut header = header(length);
         let appended = self.builder.append_data(&mut header, name, content);
         appended.map_err(|error| cannot_write(&self.path, error))
     }
@@ -117,8 +117,8 @@ impl<'a> Confirmed<'a> {
     /// Whether the next files of the archive are those of these lines. If not, it is not asked again.
     pub(super) fn has(&mut self, lines: &[Line]) -> bool {
         let mut end = self.end;
-        for line in lines.iter().filter(|line| line.output.is_some()) {
-            match self.next(line) {
+        for file in lines.iter().flat_map(Line::files) {
+            match self.next(file) {
                 Some(next) => end = next,
                 None => return false,
             }
@@ -136,16 +136,16 @@ impl<'a> Confirmed<'a> {
         }
     }
 
-    /// The offset behind the next file, if it is the one of this line.
-    fn next(&mut self, line: &Line) -> Option<u64> {
+    /// The offset behind the next file, if it is this one.
+    fn next(&mut self, (output, bytes, crc32): (&str, u64, u32)) -> Option<u64> {
         let mut entry = self.entries.next()?.ok()?;
         let (found, length) = (name(&entry), entry.size());
         let mut hasher = Hasher(crc32fast::Hasher::new());
         let read = io::copy(&mut entry, &mut hasher).ok();
-        let is_same = line.output.as_ref() == Some(&found)
-            && line.output_bytes == Some(length)
+        let is_same = output == found
+            && bytes == length
             && read == Some(length)
-            && line.crc32 == Some(hasher.0.finalize());
+            && crc32 == hasher.0.finalize();
         if !is_same {
             self.other = Some(found);
             return None;

@@ -13,6 +13,8 @@ use std::thread;
 use faa_data::{DataError, EncodedImage, ImageFiles};
 use faa_system::open_regular;
 
+use super::labelling::ImageLabels;
+
 /// How many files are compared at a time.
 const BATCH: usize = 4096;
 
@@ -22,6 +24,8 @@ pub(super) struct Check {
     pub(super) position: usize,
     /// Its path in the output folder.
     pub(super) output: String,
+    /// Whether it has the annotations of an image that was written with it.
+    pub(super) is_label: bool,
     pub(super) length: u64,
     pub(super) crc32: u32,
 }
@@ -31,6 +35,8 @@ pub(super) struct Input {
     pub(super) position: usize,
     /// Its length and CRC-32; `None` if it could not be read.
     pub(super) content: Option<(u64, u32)>,
+    /// The same of its file of annotations, if it has one.
+    pub(super) label: Option<(u64, u32)>,
     /// Whether it was skipped.
     pub(super) is_skipped: bool,
 }
@@ -38,8 +44,9 @@ pub(super) struct Input {
 /// What is not as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// This file of the image at this position is missing, or empty, as after a power cut.
-    Missing(usize, String),
+    /// This file of the image at this position is missing, or empty, as after a power cut; and whether it has
+    /// annotations.
+    Missing(usize, String, bool),
     /// A file was changed, which is not overwritten.
     Different(String),
 }
@@ -99,13 +106,17 @@ impl Check {
     fn finding(&self, out: &Path) -> Option<Finding> {
         let path = out.join(&self.output);
         let crc32 = match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() && metadata.len() == 0 => None,
+            // Files of annotations may have been written empty.
+            Ok(metadata) if metadata.is_file() && metadata.len() == 0 && self.length > 0 => None,
             Ok(metadata) if metadata.len() == self.length => crc32_of(&path).ok(),
             Ok(_) => Some(!self.crc32),
             Err(_) => None,
         };
         match crc32 {
-            None => Some(Finding::Missing(self.position, self.output.clone())),
+            None => {
+                let output = self.output.clone();
+                Some(Finding::Missing(self.position, output, self.is_label))
+            }
             Some(crc32) if crc32 == self.crc32 => None,
             Some(_) => Some(Finding::Different(format!(
                 "{} is not as it was written: remove it, and it is written again",
@@ -138,7 +149,8 @@ pub(super) fn changed<'i>(
             let input = of(position);
             let bytes = content.into_bytes().ok();
             let content = bytes.map(|bytes| (bytes.len() as u64, crc32fast::hash(&bytes)));
-            if content != input.content {
+            let label = files.read_label(position).ok().flatten();
+            if content != input.content || ImageLabels::content(label.as_ref()) != input.label {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.push(input);
             }

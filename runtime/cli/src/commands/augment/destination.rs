@@ -66,7 +66,10 @@ impl Destination {
         }
         let path = self.path();
         let is_in_data = match data {
-            DataSpec::Folder(data) => resolved(path)?.starts_with(resolved(data)?),
+            DataSpec::Folder(data)
+            | DataSpec::Yolo(data)
+            | DataSpec::Masks(data)
+            | DataSpec::Coco { images: data, .. } => resolved(path)?.starts_with(resolved(data)?),
             DataSpec::Tar(data) => resolved(path)? == resolved(data)?,
             _ => false,
         };
@@ -87,10 +90,8 @@ impl Destination {
             return Ok(());
         };
         let wanted = outputs.wanted();
-        let folders: BTreeSet<String> = wanted
-            .iter()
-            .map(|&it| outputs.files.files()[it].folder())
-            .collect();
+        let files = wanted.iter().map(|&it| &outputs.files.files()[it]);
+        let folders: BTreeSet<String> = files.flat_map(Outputs::folders).collect();
         // Each after those that it is in.
         let mut all = BTreeSet::from([out.clone()]);
         for folder in folders {

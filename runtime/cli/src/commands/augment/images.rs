@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
-use faa_data::{DataError, EncodedImage, ImageFile, ImageSplit};
-use faa_op::{DrawKey, ImageRef};
+use faa_data::{DataError, EncodedImage, ImageFile, ImageSplit, Labelling};
+use faa_op::{DrawKey, ImageMut, ImageRef};
 use faa_policy::{Executor, Partners, Plan, Workspace};
 use faa_system::{create_new, write_whole};
 
-use super::lines::{Line, Partner};
+use super::labelling::{ImageLabels, Written as WrittenLabels};
+use super::lines::{LabelFile, Line, Partner};
 use super::manifest::{Done, has_changed};
 use super::outputs::{Outputs, Version, cannot_write};
 use super::stopping::check_stop;
+use crate::labels::LabelOptions;
 use crate::output_files::{has_content, is_begun};
 use crate::pictures::{Encoding, Picture};
 
@@ -30,6 +32,7 @@ pub(super) struct Images<'a> {
     pub(super) seed: u64,
     pub(super) encoding: Encoding,
     pub(super) skip_unreadable: bool,
+    pub(super) labels: &'a LabelOptions,
     /// How many images have lost their alpha.
     pub(super) without_alpha: AtomicU64,
     /// By split, the positions of its images by their indices; empty if the policy mixes no images.
@@ -43,13 +46,14 @@ pub(super) struct Source<'a> {
     pub(super) position: usize,
     encoded: Mutex<Option<EncodedImage<'a>>>,
     /// Also what is known of an image that cannot be read.
-    read: OnceLock<(Line, Result<Content, DataError>)>,
+    read: OnceLock<(Line, Result<Content<'a>, DataError>)>,
 }
 
-struct Content {
+struct Content<'a> {
     bytes: Vec<u8>,
     /// `None` if it is only copied.
     picture: Option<Picture>,
+    labels: Option<ImageLabels<'a>>,
 }
 
 /// What a thread keeps from file to file, so that it need not be allocated again.
@@ -66,6 +70,22 @@ pub(super) struct Written {
     pub(super) line: Line,
     /// Empty if it was written.
     pub(super) content: Vec<u8>,
+    /// The same of its file of annotations.
+    pub(super) label: Vec<u8>,
+}
+
+impl Written {
+    /// How many bytes of it are in memory.
+    pub(super) fn held(&self) -> usize {
+        self.content.len() + self.label.len()
+    }
+}
+
+/// What was drawn for a copy, and what is written of the annotations.
+struct Drawn {
+    plan: Plan,
+    partners: Vec<Partner>,
+    labels: WrittenLabels,
 }
 
 /// The images of a split, of which those that a plan mixes in are in memory.
@@ -91,6 +111,7 @@ impl<'a> Images<'a> {
         executor: &'a Executor,
         seed: u64,
         encoding: Encoding,
+        labels: &'a LabelOptions,
         done: &Done,
     ) -> io::Result<Self> {
         let mut splits: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -118,6 +139,7 @@ impl<'a> Images<'a> {
             seed,
             encoding,
             skip_unreadable: false,
+            labels,
             without_alpha: AtomicU64::new(0),
             splits,
             read,
@@ -129,7 +151,7 @@ impl<'a> Images<'a> {
     /// `take`.
     pub(super) fn write(
         &self,
-        source: &Source<'_>,
+        source: &Source<'a>,
         versions: Range<usize>,
         memory: &mut Memory,
         stop: &AtomicBool,
@@ -137,11 +159,12 @@ impl<'a> Images<'a> {
     ) -> Result<()> {
         let position = source.position;
         let file = &self.outputs.files.files()[position];
-        let mut take = |line, content| {
+        let mut take = |line, content, label| {
             take(Written {
                 position,
                 line,
                 content,
+                label,
             })
         };
         check_stop(stop)?;
@@ -158,7 +181,7 @@ impl<'a> Images<'a> {
                 };
                 // An image has one such line.
                 return match versions.start {
-                    0 => take(line, Vec::new()),
+                    0 => take(line, Vec::new(), Vec::new()),
                     _ => Ok(()),
                 };
             }
@@ -171,19 +194,22 @@ impl<'a> Images<'a> {
         for version in versions {
             check_stop(stop)?;
             let mut line = read.clone();
+            let labels;
             let encoded = match (version, &content.picture) {
                 (Version::Copy(copy), Some(picture)) => {
                     (line.seed, line.copy) = (Some(self.seed), Some(copy));
                     let result = memory.result.take();
                     let mut result = result.map_or_else(|| picture.clone(), |it| it.reuse(picture));
-                    let drawn = self.draw(file, copy, (picture, &mut result), memory)?;
+                    let own = content.labels.as_ref();
+                    let drawn = self.draw(file, copy, (picture, &mut result), own, memory)?;
                     match drawn {
-                        Ok((plan, partners)) => {
-                            (line.draw, line.partners) = (Some(plan), partners);
+                        Ok(drawn) => {
+                            (line.draw, line.partners) = (Some(drawn.plan), drawn.partners);
+                            labels = drawn.labels;
                         }
                         Err(error) => {
                             line.error = Some(self.skipped(&error)?);
-                            take(line, Vec::new())?;
+                            take(line, Vec::new(), Vec::new())?;
                             continue;
                         }
                     }
@@ -197,7 +223,14 @@ impl<'a> Images<'a> {
                     memory.result = Some(result);
                     encoded
                 }
-                _ => content.bytes.clone(),
+                _ => {
+                    labels = content
+                        .labels
+                        .as_ref()
+                        .map(ImageLabels::original)
+                        .unwrap_or_default();
+                    content.bytes.clone()
+                }
             };
             let name = self.outputs.path(file, version);
             line.output_bytes = Some(encoded.len() as u64);
@@ -208,13 +241,40 @@ impl<'a> Images<'a> {
                 memory.encoded = mem::take(&mut content);
             }
             line.output = Some(name);
-            take(line, content)?;
+            (line.boxes, line.annotations) = (labels.boxes, labels.annotations);
+            let label = labels.file.zip(self.outputs.label_path(file, version));
+            let label = label.map(|(label, output)| self.write_label(label, output, &mut line));
+            take(line, content, label.transpose()?.unwrap_or_default())?;
         }
         Ok(())
     }
 
-    /// Reads and decodes an image.
-    fn read(&self, file: &ImageFile, source: &Source<'_>) -> (Line, Result<Content, DataError>) {
+    /// Writes a file of annotations, or returns what is to go into an archive.
+    fn write_label(
+        &self,
+        mut content: Vec<u8>,
+        output: String,
+        line: &mut Line,
+    ) -> Result<Vec<u8>> {
+        let (bytes, crc32) = (content.len() as u64, crc32fast::hash(&content));
+        if let Some(out) = &self.out {
+            write_file(&out.join(&output), &content)?;
+            content.clear();
+        }
+        line.label = Some(LabelFile {
+            output,
+            bytes,
+            crc32,
+        });
+        Ok(content)
+    }
+
+    /// Reads and decodes an image, and reads its annotations.
+    fn read(
+        &self,
+        file: &ImageFile,
+        source: &Source<'a>,
+    ) -> (Line, Result<Content<'a>, DataError>) {
         let mut line = Line {
             input: file.inner_path(),
             class: file.class.clone(),
@@ -231,10 +291,24 @@ impl<'a> Images<'a> {
             let bytes = encoded.expect("it is read once").into_bytes()?;
             line.input_bytes = Some(bytes.len() as u64);
             line.input_crc32 = Some(crc32fast::hash(&bytes));
-            let augments = self.outputs.augments(file);
-            let picture = augments.then(|| file.decode(&bytes)).transpose()?;
+            let files = self.outputs.files;
+            let label = files.read_label(source.position)?;
+            line.input_label = ImageLabels::content(label.as_ref());
+            let has_shared = matches!(files.labelling(), Some(Labelling::Coco(_)));
+            // The size of an image that is only copied is in COCO's file, too.
+            let decodes = self.outputs.augments(file) || has_shared;
+            let picture = decodes.then(|| file.decode(&bytes)).transpose()?;
             let picture = picture.map(Picture::new);
-            Ok(Content { bytes, picture })
+            let size = picture.as_ref().map(|it| it.as_ref().size());
+            let labels = ImageLabels::read(files, source.position, label, size)?;
+            line.size = size
+                .filter(|_| labels.is_some())
+                .map(|it| (it.width as u32, it.height as u32));
+            Ok(Content {
+                bytes,
+                picture,
+                labels,
+            })
         };
         let read = read();
         if let Ok(Content {
@@ -248,26 +322,35 @@ impl<'a> Images<'a> {
         (line, read)
     }
 
-    /// Overwrites `result` with the draw of a copy. The inner error is that of a partner that cannot be read.
+    /// Overwrites `result` with the draw of a copy, and moves the annotations with it. The inner error is that of a
+    /// partner that cannot be read.
     fn draw(
         &self,
         file: &ImageFile,
         copy: u32,
         (picture, result): (&Picture, &mut Picture),
+        labels: Option<&ImageLabels<'_>>,
         memory: &mut Memory,
-    ) -> Result<Result<(Plan, Vec<Partner>), DataError>> {
+    ) -> Result<Result<Drawn, DataError>> {
         let key = DrawKey {
             seed: self.seed,
             epoch: copy,
             index: file.index,
         };
-        let applied = |error| anyhow!("cannot augment {}: {error}", file.inner_path());
-        let (source, image) = (picture.as_ref(), &mut result.as_mut());
+        let apply = |image: &mut ImageMut<'_>, workspace: &mut Workspace<'_>| {
+            let written = self.apply(picture.as_ref(), image, labels, key, workspace);
+            written.map_err(|error| anyhow!("cannot augment {}: {error:#}", file.inner_path()))
+        };
+        let image = &mut result.as_mut();
         let Some(positions) = self.splits.get(&file.split) else {
             let workspace = &mut memory.workspace;
             let plan = self.executor.plan(key, workspace);
-            let done = self.executor.apply_to(source, image, key, workspace);
-            return done.map(|()| Ok((plan, Vec::new()))).map_err(applied);
+            let labels = apply(image, workspace)?;
+            return Ok(Ok(Drawn {
+                plan,
+                partners: Vec::new(),
+                labels,
+            }));
         };
         let mut partners = Loaded {
             count: positions.len() as u64,
@@ -287,9 +370,32 @@ impl<'a> Images<'a> {
                 Err(error) => return Ok(Err(error)),
             };
         }
-        let workspace = &mut Workspace::with_partners(&partners);
-        let done = self.executor.apply_to(source, image, key, workspace);
-        done.map(|()| Ok((plan, mixed))).map_err(applied)
+        let labels = apply(image, &mut Workspace::with_partners(&partners))?;
+        Ok(Ok(Drawn {
+            plan,
+            partners: mixed,
+            labels,
+        }))
+    }
+
+    fn apply(
+        &self,
+        source: ImageRef<'_>,
+        image: &mut ImageMut<'_>,
+        labels: Option<&ImageLabels<'_>>,
+        key: DrawKey,
+        workspace: &mut Workspace<'_>,
+    ) -> Result<WrittenLabels> {
+        let Some(labels) = labels else {
+            self.executor.apply_to(source, image, key, workspace)?;
+            return Ok(WrittenLabels::default());
+        };
+        let moved = labels.moved(self.labels, source.size(), |targets| {
+            Ok(self
+                .executor
+                .apply_to_with_targets(source, image, targets, key, workspace)?)
+        })?;
+        labels.written(&moved)
     }
 
     fn partner(

@@ -9,12 +9,14 @@ use faa_data::ImageFile;
 use faa_policy::Plan;
 use faa_system::has_checksum;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::labelling::Survivors;
 use super::outputs::{Outputs, Version};
 
 /// The longest line that is read, in bytes. The header has the policy, and a plan has at most as many steps as
 /// a policy.
-const MAX_LINE: usize = 8 << 20;
+pub(super) const MAX_LINE: usize = 8 << 20;
 
 /// A file that was written, or an image that was skipped.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,9 +49,32 @@ pub(super) struct Line {
     pub(super) output_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) crc32: Option<u32>,
+    /// Of a data set with annotations, the size of the image in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) size: Option<(u32, u32)>,
+    /// The file of annotations of the image: its length in bytes and its CRC-32; omitted if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input_label: Option<(u64, u32)>,
+    /// The file of annotations that was written with the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) label: Option<LabelFile>,
+    /// Which objects are left of the image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) boxes: Option<Survivors>,
+    /// The annotations of the output, with the ids that they had in the data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) annotations: Option<Vec<Map<String, Value>>>,
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
+}
+
+/// A file of annotations that was written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct LabelFile {
+    pub(super) output: String,
+    pub(super) bytes: u64,
+    pub(super) crc32: u32,
 }
 
 /// An image file that was mixed into another.
@@ -61,6 +86,20 @@ pub(super) struct Partner {
 }
 
 impl Line {
+    /// The files that were written: their names, lengths and CRC-32.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, u64, u32)> {
+        let image = self
+            .output
+            .as_deref()
+            .zip(self.output_bytes)
+            .zip(self.crc32);
+        let image = image.map(|((output, bytes), crc32)| (output, bytes, crc32));
+        let label = self.label.as_ref();
+        image
+            .into_iter()
+            .chain(label.map(|it| (it.output.as_str(), it.bytes, it.crc32)))
+    }
+
     /// Whether its image cannot be read. Then it is the only line of it.
     pub(super) fn is_unreadable(&self) -> bool {
         self.error.is_some() && self.copy.is_none()
@@ -132,7 +171,9 @@ impl<'a> Lines<'a> {
                 Version::Copy(copy) => Some(copy),
             };
             let expected = Some(outputs.path(file, version));
-            let is_written = line.copy == copy && line.output == expected;
+            let label = line.label.as_ref().map(|it| it.output.clone());
+            let is_label = label.is_none() || label == outputs.label_path(file, version);
+            let is_written = line.copy == copy && line.output == expected && is_label;
             let is_skipped = line.error.is_some() && line.output.is_none();
             if line.input != input || line.index != file.index || !(is_written || is_skipped) {
                 return Err(self.damaged("is of a different file"));

@@ -20,7 +20,8 @@ use serde_json::{Map, Value};
 use super::archive::{self, Confirmed, restore_manifest};
 use super::check::{self, Check, Finding, Findings, Input};
 use super::destination::Destination;
-use super::lines::{Line, Lines, Partner};
+use super::labelling::Counted;
+use super::lines::{Line, Lines, MAX_LINE, Partner};
 use super::outputs::{MANIFEST, Outputs, cannot_write};
 use super::stopping::check_stop;
 
@@ -32,7 +33,7 @@ pub(super) struct Header(Map<String, Value>);
 
 /// A manifest that is open for more lines. No other process writes to it.
 pub(super) struct Manifest {
-    file: File,
+    pub(super) file: File,
     pub(super) path: PathBuf,
 }
 
@@ -51,6 +52,8 @@ pub(super) struct Done {
     pub(super) again: Vec<(usize, String)>,
     /// The inputs that were skipped, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// How many objects were kept and dropped.
+    pub(super) survivors: Counted,
     /// The length and CRC-32 of the image files that were read, by their positions.
     pub(super) read: BTreeMap<usize, (u64, u32)>,
     /// Of an archive, the offset behind its files that have lines.
@@ -215,27 +218,28 @@ impl Manifest {
                 let input = Input {
                     position,
                     content: line.input_bytes.zip(line.input_crc32),
+                    label: line.input_label,
                     is_skipped: line.is_unreadable(),
                 };
                 inputs.insert(position, input);
             }
             for mut line in read {
                 partners.append(&mut line.partners);
+                let files = line.files().enumerate().filter(|_| confirmed.is_none());
+                for (index, (output, length, crc32)) in files {
+                    findings.check(Check {
+                        position,
+                        output: output.to_owned(),
+                        is_label: index > 0,
+                        length,
+                        crc32,
+                    });
+                }
+                done.survivors.add(line.boxes.as_ref());
+                done.written += u64::from(line.output.is_some());
                 if let Some(error) = line.error {
                     first_skipped = first_skipped.or(Some(end));
                     done.skipped.push((line.input, error));
-                } else if let (Some(output), Some(length), Some(crc32)) =
-                    (line.output, line.output_bytes, line.crc32)
-                {
-                    if confirmed.is_none() {
-                        findings.check(Check {
-                            position,
-                            output,
-                            length,
-                            crc32,
-                        });
-                    }
-                    done.written += 1;
                 }
             }
             (done.images, end) = (done.images + 1, lines.end);
@@ -280,8 +284,8 @@ impl Manifest {
             .collect();
         for finding in findings.finish() {
             match finding {
-                Finding::Missing(position, output) => {
-                    done.missing += 1;
+                Finding::Missing(position, output, is_label) => {
+                    done.missing += u64::from(!is_label);
                     done.again.push((position, output));
                 }
                 Finding::Different(message) => different.push(message),
@@ -321,7 +325,15 @@ impl Manifest {
     pub(super) fn append<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> Result<()> {
         let mut text = String::new();
         for line in lines {
-            text += &with_checksum(&serde_json::to_string(line)?);
+            let json = serde_json::to_string(line)?;
+            // It could not be read again.
+            if json.len() > MAX_LINE - 100 {
+                bail!(
+                    "the annotations of {} have more than 8 MiB, the longest line of a manifest",
+                    line.input
+                );
+            }
+            text += &with_checksum(&json);
         }
         let path = &self.path;
         self.file
@@ -358,6 +370,7 @@ fn add_partners(
         let known = inputs.entry(position).or_insert(Input {
             position,
             content,
+            label: None,
             is_skipped: false,
         });
         if known.content != content {

@@ -1,17 +1,20 @@
 //! Which files are written, and their names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use faa_data::{ImageFile, ImageFiles, ImageSplit};
+use faa_data::{ImageFile, ImageFiles, ImageSplit, Labelling};
 
 use crate::commands::Usage;
 use crate::output_files::folded;
 
 /// The name of the manifest in the output folder.
 pub(super) const MANIFEST: &str = "manifest.jsonl";
+
+/// The name of COCO's file of annotations in the output folder.
+pub(super) const ANNOTATIONS: &str = "annotations.json";
 
 /// What is written for the files of a data set.
 pub(super) struct Outputs<'a> {
@@ -38,6 +41,7 @@ pub(super) enum Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Splits {
     Train,
+    Val,
     Test,
     All,
 }
@@ -47,6 +51,7 @@ impl Splits {
     fn word(self) -> &'static str {
         match self {
             Self::Train => "train",
+            Self::Val => "val",
             Self::Test => "test",
             Self::All => "all",
         }
@@ -55,8 +60,9 @@ impl Splits {
     fn list(self) -> &'static [ImageSplit] {
         match self {
             Self::Train => &[ImageSplit::Train],
+            Self::Val => &[ImageSplit::Val],
             Self::Test => &[ImageSplit::Test],
-            Self::All => &[ImageSplit::Train, ImageSplit::Test],
+            Self::All => &[ImageSplit::Train, ImageSplit::Val, ImageSplit::Test],
         }
     }
 }
@@ -84,10 +90,14 @@ impl<'a> Outputs<'a> {
                 bail!(Usage("the data set has no splits: omit --split".to_owned()));
             }
         } else if !files.files().iter().any(|file| new.augments(file)) {
-            let (lacks, word) = match chosen {
-                Splits::Test => ("test", "train"),
-                _ => ("training", "test"),
+            let lacks = match chosen {
+                Splits::Train => "training",
+                _ => chosen.word(),
             };
+            let mut there = files.files().iter().filter_map(|file| file.split);
+            let word = there
+                .next()
+                .map_or_else(String::new, |split| split.to_string());
             bail!(Usage(format!(
                 "the data set has no {lacks} split: augment the other one with --split {word}"
             )));
@@ -104,12 +114,19 @@ impl<'a> Outputs<'a> {
 
     /// That images of a split are not augmented.
     pub(super) fn note(&self) -> Option<String> {
-        let mut files = self.files.files().iter();
-        let other = files.find(|file| !self.augments(file))?.split?;
-        let kept = if self.keep { ", only copied" } else { "" };
-        Some(format!(
-            "images of the split {other} are not augmented{kept} (--split)"
-        ))
+        let files = self.files.files().iter();
+        let others = files
+            .filter(|file| !self.augments(file))
+            .filter_map(|file| file.split);
+        let others: BTreeSet<ImageSplit> = others.collect();
+        let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+        let (s, kept) = (
+            if names.len() > 1 { "s" } else { "" },
+            if self.keep { ", only copied" } else { "" },
+        );
+        let names = names.join(" and ");
+        (!names.is_empty())
+            .then(|| format!("images of the split{s} {names} are not augmented{kept} (--split)"))
     }
 
     /// Whether a file is augmented.
@@ -134,13 +151,38 @@ impl<'a> Outputs<'a> {
         in_folder(&file.folder(), &name)
     }
 
+    /// The path of the file of annotations that is written with a file, in a data set in which images have some.
+    pub(super) fn label_path(&self, file: &ImageFile, version: Version) -> Option<String> {
+        let inner = file.label_inner_path()?;
+        let Version::Copy(copy) = version else {
+            return Some(inner.to_owned());
+        };
+        let (stem, extension) = inner.rsplit_once('.')?;
+        Some(format!("{stem}-{copy}.{extension}"))
+    }
+
+    /// The folders of what is written for a file.
+    pub(super) fn folders(file: &ImageFile) -> impl Iterator<Item = String> + use<> {
+        let label = file
+            .label_inner_path()
+            .and_then(|path| path.rsplit_once('/'));
+        [file.folder()]
+            .into_iter()
+            .chain(label.map(|(folder, _)| folder.to_owned()))
+    }
+
     /// Whether a path is that of a file that is written.
     pub(super) fn contains(&self, path: &str) -> bool {
         let mut files = self.files.files().iter();
-        files.any(|file| {
-            let mut versions = self.versions(file);
-            path.starts_with(&file.folder()) && versions.any(|it| self.path(file, it) == path)
-        })
+        shared(self.files).contains(&path)
+            || files.any(|file| {
+                let mut versions = self.versions(file);
+                Self::folders(file).any(|folder| path.starts_with(&folder))
+                    && versions.any(|it| {
+                        self.path(file, it) == path
+                            || self.label_path(file, it).as_deref() == Some(path)
+                    })
+            })
     }
 
     /// The positions of the files for which something is written.
@@ -185,7 +227,9 @@ impl<'a> Outputs<'a> {
                     file.inner_path()
                 );
             }
-            if self.augments(file)
+            // Those of files of annotations have no extension to tell them apart.
+            let has_label = self.keep && file.label_inner_path().is_some();
+            if (self.augments(file) || has_label)
                 && let Some(other) =
                     stems.insert(folded(&in_folder(&folder, stem(&file.name))), file)
             {
@@ -198,10 +242,18 @@ impl<'a> Outputs<'a> {
             if let Some(other) = originals.insert(folded(&path), file) {
                 return Err(clash(other, file, &path));
             }
-            if let Some(stem) = self.stem_of_copy(&folded(&path))
-                && let Some(other) = stems.get(stem)
-            {
-                return Err(clash(other, file, &path));
+            let label = file.label_inner_path().map(|_| {
+                let stem = in_folder(&file.folder(), stem(&file.name));
+                format!("{stem}.{}", self.extension)
+            });
+            let paths = [Some(path), label].into_iter().flatten();
+            for path in paths {
+                if let Some(stem) = self.stem_of_copy(&folded(&path))
+                    && let Some(other) = stems.get(stem)
+                    && self.augments(other)
+                {
+                    return Err(clash(other, file, &path));
+                }
             }
         }
         Ok(())
@@ -214,6 +266,13 @@ impl<'a> Outputs<'a> {
         let copy: u32 = number.parse().ok()?;
         (copy < self.copies && copy.to_string() == number).then_some(stem)
     }
+}
+
+/// The names of the files that belong to the data set as a whole.
+fn shared(files: &ImageFiles) -> Vec<&str> {
+    let beside = files.beside().iter().map(|(name, _)| name.as_str());
+    let is_coco = matches!(files.labelling(), Some(Labelling::Coco(_)));
+    beside.chain(is_coco.then_some(ANNOTATIONS)).collect()
 }
 
 fn clash(first: &ImageFile, second: &ImageFile, output: &str) -> anyhow::Error {

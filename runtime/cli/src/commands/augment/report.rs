@@ -7,6 +7,7 @@ use faa_system::log_line;
 use indicatif::{HumanCount, HumanDuration};
 use serde_json::{Value, json};
 
+use super::labelling::Counted;
 use super::lines::Line;
 use super::manifest::Done;
 use crate::commands::print;
@@ -30,6 +31,7 @@ pub(super) struct Report {
     already_there: u64,
     written: u64,
     skipped: Vec<(String, String)>,
+    survivors: Counted,
     started: Instant,
     last_event: Instant,
 }
@@ -51,6 +53,7 @@ impl Report {
             already_there: before.written - before.missing,
             written: 0,
             skipped: before.skipped.clone(),
+            survivors: before.survivors,
             started: Instant::now(),
             last_event: Instant::now(),
         };
@@ -89,6 +92,7 @@ impl Report {
     ) -> Result<()> {
         for (line, files) in lines {
             self.done[1] += files;
+            self.survivors.add(line.boxes.as_ref());
             let Some(error) = &line.error else {
                 self.written += 1;
                 continue;
@@ -138,6 +142,11 @@ impl Report {
                 HumanCount(rate.round() as u64)
             ),
         }
+        let Counted { kept, dropped } = self.survivors;
+        if kept + dropped > 0 {
+            let all = counted(kept + dropped, "object");
+            log_line!("kept {} of {all} in the augmented images", HumanCount(kept));
+        }
         if without_alpha > 0 {
             let images = counted(without_alpha, "image");
             log_line!("note: JPEG has no alpha; that of {images} was dropped");
@@ -160,7 +169,7 @@ impl Report {
         self.event(
             &json!({"event": "finished", "out": out, "written": self.written,
             "already_there": self.already_there, "skipped": skipped, "seconds": seconds,
-            "files_per_second": rate}),
+            "files_per_second": rate, "objects_kept": kept, "objects_dropped": dropped}),
         )
     }
 

@@ -117,7 +117,7 @@ pub(super) fn run(
                 held.next(number);
                 for written in answer {
                     let written = written?;
-                    let bytes = written.iter().map(|it| it.content.len()).sum();
+                    let bytes = written.iter().map(Written::held).sum();
                     take(written)?;
                     held.release(bytes);
                 }
@@ -134,7 +134,7 @@ pub(super) fn run(
 
 type Answers = Receiver<Result<Vec<Written>>>;
 
-fn work<'a>(images: &Images<'_>, stop: &AtomicBool, queue: &Mutex<Receiver<Job<'a>>>, held: &Held) {
+fn work<'a>(images: &Images<'a>, stop: &AtomicBool, queue: &Mutex<Receiver<Job<'a>>>, held: &Held) {
     let mut memory = Memory::default();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -146,7 +146,7 @@ fn work<'a>(images: &Images<'_>, stop: &AtomicBool, queue: &Mutex<Receiver<Job<'
             // Images are hostile. A panic must be an error, as other threads wait for this one.
             let done = AssertUnwindSafe(|| {
                 let take = &mut |one: Written| {
-                    held.add(job.number, one.content.len());
+                    held.add(job.number, one.held());
                     written.push(one);
                     if sent.elapsed() < WAIT {
                         return Ok(());
