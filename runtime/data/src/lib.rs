@@ -21,7 +21,7 @@ pub use dataset::{ChannelStatistics, Dataset, Split};
 pub use decode::read_image;
 pub use error::{DataError, DataErrorKind};
 pub use image_files::{EncodedImage, ImageFile, ImageFiles};
-pub use jpeg::jpeg_ends_early;
+pub use jpeg::{jpeg_ends_early, jpeg_exif};
 pub use listing::ImageSplit;
 pub use options::{LoadOptions, MAX_SIDE, Preview};
 pub use spec::DataSpec;
