@@ -7,9 +7,10 @@
 //! the same everywhere.
 //!
 //! **Speed.** An instance is reused from call to call, so memory from [`Call::scratch`](Call) is
-//! allocated once. Plain loops over samples become vector instructions (SIMD128) if the target
-//! feature is on, which `faa-runtime plugin build` does. An op that maps every sample by itself can
-//! also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
+//! allocated once. [`blend`] and [`blend_weighted`] are vector instructions in every build, so that an op that
+//! consists of them takes about as long as a plugin as it does compiled in. Other plain loops over integers become
+//! vector instructions (SIMD128) if the target feature is on, which `faa-runtime plugin build` does. An op that maps
+//! every sample by itself can also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
 //!
 //! **Masks, boxes and keypoints** follow an op that says where it moves pixels ([`Op::warp`]). One that only
 //! changes colours returns [`Warp::Identity`]; one that says nothing is refused where there are any.
@@ -26,10 +27,12 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod blend;
 #[doc(hidden)]
 #[allow(missing_debug_implementations, reason = "only `export_ops!` uses them")]
 pub mod export;
 
+pub use blend::{blend, blend_level, blend_weighted};
 pub use faa_op::*;
 
 /// Exports the ops of a plugin: `export_ops!(First::new(), Second::default());`, once in a crate.

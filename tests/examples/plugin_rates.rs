@@ -9,13 +9,19 @@
 //! machines varies.
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use faa_op::{Call, Channels, ImageMut, ImageRef, Op, Scratch, Stream};
 use faa_plugin::{Host, HostConfig, Plugin};
-use faa_tests::plugins::{library_of, module_of, native_permission};
+use faa_tests::plugins::{RUST_EXAMPLES, library_of, module_of, native_permission, new_plugin};
+
+/// The source that `plugin new` writes.
+#[path = "../../runtime/cli/template/lib.rs"]
+#[allow(unreachable_pub, reason = "it is the root of a crate")]
+mod vignette;
 
 /// The number of different images.
 const IMAGES: usize = 64;
@@ -41,34 +47,52 @@ type Workload<'a> = &'a dyn Fn(&[u8], &mut [u8]);
 fn main() {
     let host = Host::new(HostConfig::default()).expect("WebAssembly plugins can run");
     println!("## The same source in three builds\n");
+    let any_nans = {
+        let mut config = HostConfig::default();
+        config.canonical_nans = false;
+        Host::new(config).expect("WebAssembly plugins can run")
+    };
     println!(
-        "| op | size | compiled in | native library | WebAssembly | allowed | × compiled in |"
+        "| op | size | compiled in | native library | WebAssembly | any NaNs | allowed | × compiled in |"
     );
-    println!("| :-- | --: | --: | --: | --: | --: | --: |");
-    for (example, name, value, own) in ops() {
-        let module = host
-            .load_file(&module_of(example))
-            .expect("the plugin loads");
+    println!("| :-- | --: | --: | --: | --: | --: | --: | --: |");
+    for Example {
+        name,
+        value,
+        own,
+        module,
+        library,
+        ..
+    } in examples()
+    {
+        let [module, any_nans] =
+            [&host, &any_nans].map(|host| host.load_file(&module).expect("the plugin loads"));
         let library = host
-            .load_path(&library_of(example), native_permission())
+            .load_path(&library, native_permission())
             .expect("the plugin loads");
         for size in [32, 224] {
             let pictures = pictures(size);
-            let builds = [own.clone(), op_of(&library, name), op_of(&module, name)];
-            let workloads: [Workload<'_>; 4] = [
+            let builds = [
+                own.clone(),
+                op_of(&library, name),
+                op_of(&module, name),
+                op_of(&any_nans, name),
+            ];
+            let workloads: [Workload<'_>; 5] = [
                 &|source, result| apply(&*builds[0], value, size, source, result),
                 &|source, result| apply(&*builds[1], value, size, source, result),
                 &|source, result| apply(&*builds[2], value, size, source, result),
+                &|source, result| apply(&*builds[3], value, size, source, result),
                 &|source, result| result.copy_from_slice(source),
             ];
-            let [own, library, module, copy] = times(&workloads, &pictures);
+            let [own, library, module, any_nans, copy] = times(&workloads, &pictures);
             // At 32×32, the target is that of the host's overhead, which is measured below.
             let allowed = match size {
                 224 => format!("{:.0}", 1.5 * own + 2.0 * copy),
                 _ => String::new(),
             };
             println!(
-                "| {name} | {size} | {own:.0} | {library:.0} | **{module:.0}** | {allowed} | {:.2} |",
+                "| {name} | {size} | {own:.0} | {library:.0} | **{module:.0}** | {any_nans:.0} | {allowed} | {:.2} |",
                 module / own
             );
         }
@@ -94,10 +118,14 @@ fn main() {
 
     println!("\n## On several threads\n");
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    for (example, name, value, _) in ops() {
-        let module = host
-            .load_file(&module_of(example))
-            .expect("the plugin loads");
+    for Example {
+        name,
+        value,
+        module,
+        ..
+    } in examples()
+    {
+        let module = host.load_file(&module).expect("the plugin loads");
         let op = op_of(&module, name);
         let [one, all] = [1, cores].map(|threads| rate(&op, value, threads));
         let percent = 100.0 * all / one / cores as f64;
@@ -107,8 +135,11 @@ fn main() {
     }
 
     println!("\n## Loading\n");
-    for example in ["elastic", "fade", "weather"] {
-        let file = module_of(example);
+    for (example, file) in RUST_EXAMPLES
+        .map(|example| (example, module_of(example)))
+        .into_iter()
+        .chain([("vignette", new_plugin(&[]))])
+    {
         let kilobytes = std::fs::metadata(&file).map_or(0, |file| file.len() / 1000);
         let folder = tempfile::tempdir().expect("temporary folders can be created");
         let load = |cached: bool| {
@@ -130,27 +161,51 @@ fn op_of(plugin: &Plugin, name: &str) -> AnyOp {
     op.expect("it has the op").clone()
 }
 
-/// The example, op, value, and the op compiled in.
-fn ops() -> [(&'static str, &'static str, f64, AnyOp); 4] {
+/// An op in all its builds.
+struct Example {
+    name: &'static str,
+    value: f64,
+    /// Compiled in.
+    own: AnyOp,
+    module: PathBuf,
+    library: PathBuf,
+}
+
+/// Ops of the example plugins, and the one of a crate that `plugin new` creates.
+fn examples() -> [Example; 5] {
+    let of = |example, name, value, own| Example {
+        name,
+        value,
+        own,
+        module: module_of(example),
+        library: library_of(example),
+    };
     [
-        ("fade", "Fade", 0.7, Arc::new(plugin_fade::Fade::default())),
-        (
-            "elastic",
-            "Elastic",
-            0.1,
-            Arc::new(plugin_elastic::Elastic::default()),
-        ),
-        (
+        Example {
+            name: "Vignette",
+            value: 0.5,
+            own: Arc::new(vignette::Vignette::default()),
+            module: new_plugin(&[]),
+            library: new_plugin(&["--native"]),
+        },
+        of("fade", "Fade", 0.7, Arc::new(plugin_fade::Fade::default())),
+        of(
             "weather",
             "Fog",
             0.5,
             Arc::new(plugin_weather::Fog::default()),
         ),
-        (
+        of(
             "weather",
             "Rain",
             0.3,
             Arc::new(plugin_weather::Rain::default()),
+        ),
+        of(
+            "elastic",
+            "Elastic",
+            0.1,
+            Arc::new(plugin_elastic::Elastic::default()),
         ),
     ]
 }

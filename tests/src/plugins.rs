@@ -46,6 +46,22 @@ pub fn library_of(example: &str) -> PathBuf {
     build_in(LIBRARIES.path(), &examples().join(example), &["--native"])
 }
 
+/// Creates a crate with `faa-runtime plugin new vignette`, and builds it with these options.
+///
+/// # Panics
+///
+/// If it cannot be created or built.
+pub fn new_plugin(options: &[&str]) -> PathBuf {
+    static CRATE: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = new_folder();
+        let mut command = faa_runtime();
+        command.args(["plugin", "new", "vignette", "--in"]);
+        stdout_of(command.arg(folder.path()));
+        folder
+    });
+    build_in(CRATE.path(), &CRATE.path().join("vignette"), options)
+}
+
 /// The permission to load the libraries that tests build.
 #[expect(unsafe_code, reason = "the tests' own libraries")]
 pub fn native_permission() -> Option<NativePermission> {

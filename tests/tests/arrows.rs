@@ -39,11 +39,14 @@ const ARROWS: &[(&str, &str)] = &[
     ("plugin-weather", "faa-plugin-sdk"),
     ("faa-system", "faa-op"),
     ("xtask", "faa-system"),
-    ("embed-pipeline", "faa-data faa-op faa-policy faa-system"),
+    (
+        "embed-pipeline",
+        "faa-data faa-op faa-ops-builtin faa-policy faa-system",
+    ),
     ("single-core", "faa-op faa-ops-builtin faa-policy"),
     (
         "faa-tests",
-        "faa-data faa-op faa-ops-builtin faa-plugin faa-policy faa-search faa-system plugin-elastic plugin-fade plugin-weather",
+        "faa-data faa-op faa-ops-builtin faa-plugin faa-plugin-sdk faa-policy faa-search faa-system plugin-elastic plugin-fade plugin-weather",
     ),
 ];
 

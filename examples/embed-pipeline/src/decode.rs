@@ -2,7 +2,10 @@
 //!
 //! Grey becomes RGB, alpha is dropped, deeper samples become 8 bits. The EXIF orientation is
 //! applied. The largest square in the middle is scaled to the size by a triangle filter, which
-//! averages when it shrinks.
+//! averages when it shrinks; a square of that size is left as it is.
+//!
+//! With the feature `libjpeg-turbo`, JPEG files have the pixels that Pillow and torchvision decode, except those
+//! that are at least twice as large as needed: `turbo.rs` says what they have.
 
 use std::error::Error;
 use std::fs::File;
@@ -17,6 +20,9 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
 
+#[cfg(feature = "libjpeg-turbo")]
+use crate::turbo::Turbo;
+
 /// How much of a file is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
@@ -24,6 +30,9 @@ const MAX_FILE: u64 = 256 << 20;
 /// `image` allocate for themselves comes and goes.
 pub(crate) struct Decoder {
     size: u32,
+    /// `None` leaves all files to `image`.
+    #[cfg(feature = "libjpeg-turbo")]
+    turbo: Option<Turbo>,
     file: Vec<u8>,
     whole: Vec<u8>,
     square: Vec<u8>,
@@ -35,10 +44,20 @@ impl Decoder {
         let side = size as usize;
         Self {
             size,
+            #[cfg(feature = "libjpeg-turbo")]
+            turbo: Some(Turbo::default()),
             file: Vec::new(),
             whole: Vec::new(),
             square: vec![0; side * side * 3],
             resizer: Resizer::new(),
+        }
+    }
+
+    #[cfg(all(test, feature = "libjpeg-turbo"))]
+    pub(crate) fn without_turbo(size: u32) -> Self {
+        Self {
+            turbo: None,
+            ..Self::new(size)
         }
     }
 
@@ -51,6 +70,22 @@ impl Decoder {
         if jpeg_ends_early(&self.file) {
             return Err("the file ends before its picture does".into());
         }
+        let dimensions = self.decode()?;
+        if dimensions == (self.size, self.size) {
+            return Ok(&mut self.whole);
+        }
+        self.resize(dimensions)?;
+        Ok(&mut self.square)
+    }
+
+    /// Decodes the file into `whole`, and returns its width and height.
+    fn decode(&mut self) -> Result<(u32, u32), Box<dyn Error>> {
+        #[cfg(feature = "libjpeg-turbo")]
+        if let Some(turbo) = &mut self.turbo
+            && let Some(dimensions) = turbo.decode(&self.file, self.size, &mut self.whole)
+        {
+            return Ok(dimensions);
+        }
         let mut decoder = ImageReader::new(Cursor::new(&self.file))
             .with_guessed_format()?
             .into_decoder()?;
@@ -60,20 +95,19 @@ impl Decoder {
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let plain =
             decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms;
-        let mut dimensions = decoder.dimensions();
-        if plain {
-            let length = usize::try_from(decoder.total_bytes())?;
-            self.whole.resize(length, 0);
-            decoder.read_image(&mut self.whole)?;
-        } else {
+        if !plain {
             let mut image = DynamicImage::from_decoder(decoder)?;
             image.apply_orientation(orientation);
             let image = image.into_rgb8();
-            dimensions = image.dimensions();
+            let dimensions = image.dimensions();
             self.whole = image.into_raw();
+            return Ok(dimensions);
         }
-        self.resize(dimensions)?;
-        Ok(&mut self.square)
+        let dimensions = decoder.dimensions();
+        self.whole
+            .resize(usize::try_from(decoder.total_bytes())?, 0);
+        decoder.read_image(&mut self.whole)?;
+        Ok(dimensions)
     }
 
     fn resize(&mut self, (width, height): (u32, u32)) -> Result<(), Box<dyn Error>> {

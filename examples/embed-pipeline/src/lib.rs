@@ -17,8 +17,8 @@
 //! ```
 //!
 //! The files, in the order of an image's way: `folder.rs` finds it, `decode.rs` makes it a square of
-//! 8-bit RGB, `worker.rs` applies the policy, `normalise.rs` turns bytes into floats, `loader.rs`
-//! hands batches over, and `pool.rs` takes their memory back.
+//! 8-bit RGB, `worker.rs` applies the policy and turns bytes into floats, `loader.rs` hands batches over, and `pool.rs`
+//! takes their memory back.
 //!
 //! - **Order.** Batches come in the order of the epoch, and are the same for any number of threads:
 //!   what is drawn for an image follows from the seed, the epoch and the image's index in the folder
@@ -34,13 +34,16 @@
 //!   waits for them.
 
 mod decode;
+mod decode_all;
 mod error;
 mod folder;
 mod loader;
-mod normalise;
 mod pool;
+#[cfg(feature = "libjpeg-turbo")]
+mod turbo;
 mod worker;
 
+pub use decode_all::decode_all;
 pub use error::LoadError;
 pub use folder::{Folder, Source};
 pub use loader::{Batch, Batches, Loader, Options, Skipped};

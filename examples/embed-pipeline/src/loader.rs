@@ -9,10 +9,10 @@ use std::{fmt, mem};
 
 use faa_op::text::clean;
 use faa_op::{DrawKey, Stream};
+use faa_ops_builtin::Normaliser;
 use faa_policy::Executor;
 
 use crate::error::shown;
-use crate::normalise::Normaliser;
 use crate::pool::Pool;
 use crate::worker::Worker;
 use crate::{Folder, LoadError};
@@ -55,6 +55,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The number of floats of an image.
+    pub(crate) fn image_length(&self) -> usize {
+        3 * (self.size as usize).pow(2)
+    }
+}
+
 /// A folder of images as batches, epoch after epoch.
 #[expect(missing_debug_implementations, reason = "it holds threads and buffers")]
 pub struct Loader {
@@ -88,9 +95,9 @@ impl Loader {
     /// image, which this loader does not keep; see
     /// [`Workspace::with_partners`](faa_policy::Workspace::with_partners).
     pub fn new(folder: Folder, executor: Executor, options: Options) -> Result<Self, LoadError> {
-        let (size, batch) = (options.size as usize, options.batch);
+        let batch = options.batch;
         for (name, number) in [
-            ("size", size),
+            ("size", options.size as usize),
             ("batch", batch),
             ("threads", options.threads),
         ] {
@@ -105,7 +112,7 @@ impl Loader {
         }
         let shared = Arc::new(Shared {
             normaliser: Normaliser::new(options.mean, options.deviation),
-            pool: Pool::new(batch.min(folder.files.len()) * size * size * 3),
+            pool: Pool::new(batch.min(folder.files.len()) * options.image_length()),
             folder,
             executor,
             options,

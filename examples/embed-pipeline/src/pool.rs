@@ -15,14 +15,15 @@ impl Pool {
         }
     }
 
-    /// Empty memory that a whole batch fits in.
+    /// As many floats as a whole batch has, of unspecified content.
     pub(crate) fn take(&self) -> Vec<f32> {
-        let idle = self.with_idle(Vec::pop);
-        idle.unwrap_or_else(|| Vec::with_capacity(self.length))
+        let mut memory = self.with_idle(Vec::pop).unwrap_or_default();
+        // Only what a shorter batch has cut off is written to.
+        memory.resize(self.length, 0.0);
+        memory
     }
 
-    pub(crate) fn give(&self, mut memory: Vec<f32>) {
-        memory.clear();
+    pub(crate) fn give(&self, memory: Vec<f32>) {
         // A consumer may have kept a batch's floats and left an empty vector in their place.
         if memory.capacity() >= self.length {
             self.with_idle(|idle| idle.push(memory));

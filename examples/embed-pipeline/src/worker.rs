@@ -35,6 +35,9 @@ impl<'a> Worker<'a> {
             }
             self.add(epoch.number, index, &mut batch)?;
         }
+        batch
+            .images
+            .truncate(batch.labels.len() * self.shared.options.image_length());
         Ok(batch)
     }
 
@@ -57,7 +60,9 @@ impl<'a> Worker<'a> {
         applied.map_err(|error| {
             LoadError::because(format!("cannot augment {}", shown(&source.path)), error)
         })?;
-        shared.normaliser.append(image.samples(), &mut batch.images);
+        let length = shared.options.image_length();
+        let floats = &mut batch.images[batch.labels.len() * length..][..length];
+        shared.normaliser.planes(image.as_ref(), floats);
         batch.labels.push(source.label);
         batch.indices.push(index);
         Ok(())

@@ -29,6 +29,17 @@ pub fn jpeg_ends_early(file: &[u8]) -> bool {
     file.starts_with(&[0xff, START]) && !has_end(file) && !has_all_scans(file)
 }
 
+/// The EXIF block of a JPEG file, in which its orientation is. `None` if there is none before the picture, or the file
+/// is not a JPEG.
+#[must_use]
+pub fn jpeg_exif(file: &[u8]) -> Option<&[u8]> {
+    const EXIF: u8 = 0xe1;
+    let headers = segments(file).take_while(|segment| segment.marker != SCAN);
+    let mut exif = headers.filter(|segment| segment.marker == EXIF);
+    exif.find_map(|segment| segment.header.strip_prefix(b"Exif\0\0"))
+        .filter(|_| file.starts_with(&[0xff, START]))
+}
+
 fn has_end(file: &[u8]) -> bool {
     let mut has_data = false;
     segments(file).any(|segment| {
@@ -98,8 +109,8 @@ fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 /// Where the next marker is that does not belong to the data of a scan.
 fn next_marker(bytes: &[u8]) -> Option<usize> {
     let is_marker = |next: u8| !matches!(next, 0 | 0xff) && !RESTARTS.contains(&next);
-    let mut pairs = bytes.windows(2);
-    pairs.position(|pair| pair[0] == 0xff && is_marker(pair[1]))
+    let mut candidates = memchr::memchr_iter(0xff, bytes);
+    candidates.find(|at| bytes.get(at + 1).is_some_and(|next| is_marker(*next)))
 }
 
 #[derive(Default)]

@@ -85,3 +85,36 @@ fn address_space_is_limited() -> bool {
     #[allow(unreachable_code, reason = "reached on other systems")]
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Module;
+
+    use super::*;
+
+    /// The machine code of a function with vectors, compiled with canonical NaNs or without.
+    fn code(vectors: &str, canonical_nans: bool) -> Vec<Vec<u8>> {
+        let text = format!(
+            r#"(module (memory 1) (func (export "f") (param i32 i32 f64) (result i32)
+                (v128.store (local.get 0) ({vectors} (v128.load (local.get 1))))
+                (f64.store (local.get 0) (local.get 2))
+                (i32.div_u (local.get 0) (i32.rotl (local.get 1) (i32.const 3)))))"#
+        );
+        let mut config = HostConfig::default();
+        config.canonical_nans = canonical_nans;
+        let module = wat::parse_str(text).unwrap();
+        let engines = Engines::new(&config).unwrap().all();
+        let compile = |engine| Module::new(engine, &module).unwrap().text().to_vec();
+        engines.iter().map(compile).collect()
+    }
+
+    #[test]
+    fn canonical_nans_cost_nothing_where_no_floats_are_calculated() {
+        let integers = "i16x8.mul (i16x8.splat (i32.const 9))";
+        assert_eq!(code(integers, true), code(integers, false));
+        let floats = "f32x4.mul (f32x4.splat (f32.const 9))";
+        for (canonical, plain) in code(floats, true).iter().zip(code(floats, false)) {
+            assert_ne!(*canonical, plain);
+        }
+    }
+}

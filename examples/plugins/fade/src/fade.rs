@@ -1,16 +1,15 @@
-use core::array;
+use faa_plugin_sdk::{
+    Call, Channels, ImageMut, LookupTables, Op, OpResult, OpSpec, Size, Warp, blend, blend_level,
+};
 
-use faa_plugin_sdk::{Call, Channels, ImageMut, LookupTables, Op, OpResult, OpSpec, Size, Warp};
-
-/// The number of samples that are processed at once: the bytes of a SIMD register of WebAssembly, and
-/// a whole number of RGBA pixels.
-const LANES: usize = 16;
+/// Mid grey.
+const GREY: u8 = 128;
 
 /// Fades towards mid grey.
 ///
-/// The value is the weight of grey, 0 … 1, clamped to that range and rounded to 256ths. With a weight
-/// of `w` 256ths a level becomes `(level · (256 − w) + 128 · w + 128) >> 8`: unchanged at 0, and 128 at
-/// 1. Not random. L and RGB alike; RGBA keeps its alpha.
+/// The value is the weight of grey, 0 … 1, clamped to that range and rounded to 255ths. With a weight
+/// of `w` 255ths a level becomes `(level · (255 − w) + 128 · w) / 255`, rounded to the nearest: unchanged at 0, and 128
+/// at 1. Not random. L and RGB alike; RGBA keeps its alpha.
 #[derive(Clone, Debug)]
 pub struct Fade(OpSpec);
 
@@ -27,17 +26,16 @@ impl Op for Fade {
 
     fn apply(&self, image: &mut ImageMut<'_>, value: f64, _: &mut Call<'_>) -> OpResult {
         self.0.check_value(value)?;
-        let weight = weight(value);
-        // Alpha is faded with weight 0, so that all lanes do the same.
-        let is_alpha = |lane: usize| image.channels() == Channels::Rgba && lane % 4 == 3;
-        let weights = array::from_fn(|lane| if is_alpha(lane) { 0 } else { weight });
-        fade(image.samples_mut(), &weights);
+        blend(image, [GREY; 3], weight(value));
         Ok(())
     }
 
+    /// With these, it runs in one pass with its neighbours.
     fn lookup_tables(&self, value: f64, _: Channels) -> Option<LookupTables> {
         let weight = value.is_finite().then(|| weight(value))?;
-        Some(LookupTables::uniform(|level| faded(level, weight)))
+        Some(LookupTables::uniform(|level| {
+            blend_level(level, GREY, weight)
+        }))
     }
 
     fn warp(&self, _: f64, _: Size, _: u64) -> Warp {
@@ -45,34 +43,16 @@ impl Op for Fade {
     }
 }
 
-/// The value in 256ths.
-fn weight(value: f64) -> u16 {
-    // The cast turns negative numbers into 0.
-    (value.min(1.0) * 256.0 + 0.5) as u16
-}
-
-// If this were inlined, the compiler would see only the one or two different weights, and process
-// single samples.
-#[inline(never)]
-fn fade(samples: &mut [u8], weights: &[u16; LANES]) {
-    let (blocks, remainder) = samples.as_chunks_mut::<LANES>();
-    for block in blocks {
-        for (sample, &weight) in block.iter_mut().zip(weights) {
-            *sample = faded(*sample, weight);
-        }
-    }
-    for (sample, &weight) in remainder.iter_mut().zip(weights) {
-        *sample = faded(*sample, weight);
-    }
-}
-
-/// Fits in 16 bits, of which a SIMD register holds eight: at most 255 · 256 + 128.
-fn faded(level: u8, weight: u16) -> u8 {
-    ((u16::from(level) * (256 - weight) + 128 * weight + 128) >> 8) as u8
+/// The value in 255ths.
+fn weight(value: f64) -> u8 {
+    // The cast turns negative numbers into 0, and large ones into 255.
+    (value * 255.0 + 0.5) as u8
 }
 
 #[cfg(test)]
 mod tests {
+    use core::array;
+
     use faa_plugin_sdk::{OpErrorKind, Scratch};
 
     use super::*;
@@ -89,7 +69,7 @@ mod tests {
         for (value, expected) in [
             (-1.0, [0, 100, 255]),
             (0.0, [0, 100, 255]),
-            (0.5, [64, 114, 192]),
+            (0.2, [26, 106, 230]),
             (1.0, [128; 3]),
             (f64::MAX, [128; 3]),
         ] {

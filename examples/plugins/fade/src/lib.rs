@@ -1,7 +1,7 @@
 //! A plugin with one op, [`Fade`], without the standard library.
 //!
-//! It shows what such a plugin must define, an allocator and a panic handler, and a loop that the
-//! compiler turns into SIMD instructions.
+//! It shows what such a plugin must define, an allocator and a panic handler, and an
+//! op that consists of a helper of the SDK.
 
 // Only in WebAssembly: native libraries and tests use the panic handler and the allocator of the
 // standard library.

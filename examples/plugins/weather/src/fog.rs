@@ -1,18 +1,17 @@
-use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec, Size, Warp};
-
-use crate::blend::{ONE, blend};
+use faa_plugin_sdk::{Call, ImageMut, Op, OpResult, OpSpec, Size, Warp, blend_weighted};
 
 /// The level of opaque fog.
 const GREY: u8 = 225;
 
-/// The bits by which weights are finer along a row than [`ONE`], so that small steps add up.
-const STEP_BITS: u32 = 16;
+/// The fractional bits of weights, which are in 255ths.
+const FRACTION_BITS: u32 = 16;
+const ONE: i64 = 1 << FRACTION_BITS;
 
 /// Adds fog of varying density.
 ///
 /// The value is the maximum weight of fog in a pixel, 0 … 0.8, and is clamped to 0 … 1; at 0 the image
-/// is unchanged. A level becomes `level + (225 − level) · weight`. L and RGB alike; RGBA keeps its
-/// alpha.
+/// is unchanged. Weights are rounded to 255ths, and a level becomes `level + (225 − level) · weight / 255`, rounded to
+/// the nearest. L and RGB alike; RGBA keeps its alpha.
 ///
 /// Draws the weight in the corners, upper left, upper right, lower left and lower right, as
 /// `(1 + unit()) / 2 · value`, and interpolates between them linearly in both directions.
@@ -35,21 +34,22 @@ impl Op for Fog {
         let value = value.clamp(0.0, 1.0);
         let mut stream = call.stream();
         let [upper_left, upper_right, lower_left, lower_right] =
-            [(); 4].map(|()| ((1.0 + stream.unit()) / 2.0 * value * f64::from(ONE)) as i64);
+            [(); 4].map(|()| ((1.0 + stream.unit()) / 2.0 * value * (255 * ONE) as f64) as i64);
 
-        let (width, height) = (image.width() as i64, image.height() as i64);
-        let channels = image.channels();
-        for y in 0..image.height() {
-            let down = |upper: i64, lower: i64| upper + (lower - upper) * y as i64 / height;
+        let (width, height) = (image.width(), image.height());
+        let weights = call.scratch.bytes(width * height);
+        for (y, row) in weights.chunks_exact_mut(width).enumerate() {
+            let down = |upper: i64, lower: i64| upper + (lower - upper) * y as i64 / height as i64;
             let (left, right) = (down(upper_left, lower_left), down(upper_right, lower_right));
-            let step = ((right - left) << STEP_BITS) / width;
-            let mut weight = left << STEP_BITS;
-            for pixel in image.row_mut(y).chunks_exact_mut(channels.count()) {
-                let color = &mut pixel[..channels.color_count()];
-                blend(color, GREY, (weight >> STEP_BITS) as u32);
+            let step = ((right - left) / width as i64) as i32;
+            // With a half, so that the shift rounds to the nearest.
+            let mut weight = (left + ONE / 2) as i32;
+            for pixel in row {
+                *pixel = (weight >> FRACTION_BITS) as u8;
                 weight += step;
             }
         }
+        blend_weighted(image, [GREY; 3], weights);
         Ok(())
     }
 

@@ -33,6 +33,20 @@ fn files() -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn the_exif_block_is_found() {
+    let exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0";
+    let mut jpeg = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut jpeg);
+    encoder.set_exif_metadata(exif.to_vec()).unwrap();
+    encoder.encode_image(&GrayImage::new(8, 8)).unwrap();
+    assert_eq!(jpeg_exif(&jpeg), Some(&exif[..]));
+    assert_eq!(jpeg_exif(&jpeg[1..]), None);
+    for file in files() {
+        assert_eq!(jpeg_exif(&file), None);
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_anywhere_is_refused_unless_only_its_end_marker_is_missing() {
     for file in files() {
         let whole = decode::read_bytes(&file, None).unwrap();
