@@ -347,7 +347,7 @@ impl Setup {
         labels: &Tensor,
     ) -> Result<Step> {
         let before = flat(network.store().parameters())?;
-        let mut trainable = Trainable::new(network, kind)?;
+        let mut trainable = Trainable::new(network, kind, 1)?;
         let (logits, pass) = trainable.forward(images)?;
         let gradient = trainable.backward(pass, &logits, labels)?;
         let rate = Sgd::learning_rate(network, LEARNING_RATE)?;

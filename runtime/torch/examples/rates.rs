@@ -108,6 +108,8 @@ fn main() -> Result<()> {
         ["bf16", _] => Kind::BFloat16,
         _ => Kind::Float,
     };
+    // The backend has set libtorch to one thread.
+    tch::set_num_threads(i32::try_from(threads)?);
     let alone = network_alone(&network, kind, &dataset, bench.images.len() * DRAWS)?;
     let augment_train = augment(&dataset, &bench.images, &training, &policy)?;
     let augment_scoring = augment(&dataset, &bench.images, &training, &candidate)?;

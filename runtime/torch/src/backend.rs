@@ -151,7 +151,8 @@ impl TorchBackend {
 
     fn in_training(&self, network: WideResNet, sgd: Sgd) -> Result<TorchNetwork, BackendError> {
         let [_, kind] = self.precisions;
-        let trainer = Trainer::new(&network, sgd, self.statistics, kind).map_err(torch)?;
+        let trainer =
+            Trainer::new(&network, sgd, self.statistics, (kind, self.threads)).map_err(torch)?;
         Ok(TorchNetwork::new(network, self.statistics, Some(trainer)))
     }
 
@@ -186,24 +187,12 @@ impl TorchBackend {
 
     /// Sets libtorch's thread count and CUDA stream, which are settings of the calling thread.
     fn prepare_thread(&self) -> Result<(), BackendError> {
-        self.use_all_threads();
+        device::use_one_thread();
         match self.device {
             Device::Cuda(index) => shim::set_stream(index).map_err(torch),
             _ => Ok(()),
         }
     }
-
-    fn use_all_threads(&self) {
-        set_threads(self.threads);
-    }
-}
-
-/// Sets how many threads libtorch uses for calls from this thread.
-fn set_threads(threads: usize) {
-    // A thread's first query makes libtorch adopt the count that any thread has set last, which
-    // would undo a setting made before it.
-    let _ = tch::get_num_threads();
-    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 impl Backend for TorchBackend {

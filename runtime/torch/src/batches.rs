@@ -196,10 +196,21 @@ impl Normalise {
     /// The network's input, `[images, 3, height, width]` and channels last in memory, from bytes,
     /// `[images, height, width, 3]`.
     pub(crate) fn apply(&self, pixels: &Tensor) -> Result<Tensor, TchError> {
+        let size = pixels.size();
         let pixels = pixels.f_to_kind(Kind::Float)?;
-        self.shift
-            .f_addcmul(&pixels, &self.scale)?
-            .f_permute([0, 3, 1, 2])
+        let values = match self.device() {
+            // Libtorch's inner loop is over the last dimension: a row of pixels takes a tenth of the time of three
+            // channels.
+            Device::Cpu => {
+                let of_row = |values: &Tensor| values.f_repeat([size[2]]);
+                let mut rows = pixels.f_view([-1, 3 * size[2]])?;
+                rows.f_mul_(&of_row(&self.scale)?)?
+                    .f_add_(&of_row(&self.shift)?)?
+                    .f_view(size.as_slice())?
+            }
+            _ => self.shift.f_addcmul(&pixels, &self.scale)?,
+        };
+        values.f_permute([0, 3, 1, 2])
     }
 
     pub(crate) fn device(&self) -> Device {

@@ -159,6 +159,15 @@ pub fn cpu_has_bf16() -> bool {
     convolution().is_ok()
 }
 
+/// Sets libtorch to one thread for calls from this thread. Threads of this crate divide the images among them, rather
+/// than each operation: they then wait for each other less often.
+pub(crate) fn use_one_thread() {
+    // A thread's first query makes libtorch adopt the count that any thread has set last, which
+    // would undo a setting made before it.
+    let _ = tch::get_num_threads();
+    tch::set_num_threads(1);
+}
+
 /// The name of a device on the command line.
 pub fn name(device: Device) -> String {
     match device {

@@ -11,6 +11,7 @@ mod cuda;
 pub mod device;
 mod error;
 mod init;
+mod layout;
 pub mod network;
 pub mod schedule;
 pub mod sgd;

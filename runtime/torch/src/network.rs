@@ -1,8 +1,11 @@
 //! WideResNet-d-k (Zagoruyko and Komodakis, *Wide Residual Networks*, BMVC 2016), pre-activation.
 
+mod cpu_norm;
 mod folded;
 mod layers;
+mod norm_relu;
 mod store;
+mod team;
 mod trainable;
 mod wide_resnet;
 

@@ -210,20 +210,6 @@ char* faa_convolution_backward(at::Tensor** x_gradient, at::Tensor** weight_grad
     });
 }
 
-// The gradients of batch norm with the batch's statistics, with respect to `x`, weight and bias.
-char* faa_batch_norm_backward(at::Tensor** out, at::Tensor* gradient, at::Tensor* x,
-                              at::Tensor* weight, at::Tensor* mean, at::Tensor* inverse_std,
-                              double epsilon) {
-    return catch_exceptions([&] {
-        auto [dx, dw, db] = at::native_batch_norm_backward(*gradient, *x, *weight, {}, {}, *mean,
-                                                           *inverse_std, /*train=*/true, epsilon,
-                                                           {true, true, true});
-        out[0] = new at::Tensor(std::move(dx));
-        out[1] = new at::Tensor(std::move(dw));
-        out[2] = new at::Tensor(std::move(db));
-    });
-}
-
 // Copies to a tensor of the same size, without waiting for the device if the source is pinned.
 char* faa_copy(at::Tensor* target, at::Tensor* source) {
     return catch_exceptions([&] {

@@ -48,15 +48,6 @@ unsafe extern "C" {
         stride: i64,
         padding: i64,
     ) -> Status;
-    fn faa_batch_norm_backward(
-        out: *mut *mut c_void,
-        gradient: Handle,
-        x: Handle,
-        weight: Handle,
-        mean: Handle,
-        inverse_std: Handle,
-        epsilon: f64,
-    ) -> Status;
     fn faa_copy(target: Handle, source: Handle) -> Status;
     fn faa_stream(out: *mut *mut c_void, device: i64) -> Status;
     fn faa_graph_begin(out: *mut *mut c_void) -> Status;
@@ -146,27 +137,6 @@ pub(crate) fn convolution_gradient_of_weight(
     unsafe {
         new_tensor(|out| faa_convolution_backward(none, out, gradient, x, weight, stride, padding))
     }
-}
-
-/// The gradients of batch norm's result with respect to its input, weight and bias. `mean` and
-/// `inverse_std` are those of the batch.
-pub(crate) fn batch_norm_backward(
-    gradient: &Tensor,
-    x: &Tensor,
-    weight: &Tensor,
-    [mean, inverse_std]: [&Tensor; 2],
-    epsilon: f64,
-) -> Result<[Tensor; 3], TchError> {
-    let [gradient, x, weight] = [gradient, x, weight].map(handle);
-    let [mean, inverse_std] = [mean, inverse_std].map(handle);
-    let mut out = [ptr::null_mut(); 3];
-    let first = out.as_mut_ptr();
-    // SAFETY: The tensors are borrowed during the call, and there is room for three pointers.
-    check(unsafe {
-        faa_batch_norm_backward(first, gradient, x, weight, mean, inverse_std, epsilon)
-    })?;
-    // SAFETY: It has succeeded, so the pointers are to new tensors, which nobody else owns.
-    Ok(out.map(|tensor| unsafe { Tensor::from_ptr(tensor.cast()) }))
 }
 
 /// Copies to a tensor of the same size. If the source is pinned and the target on a GPU, the copy happens

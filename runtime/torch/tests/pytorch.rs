@@ -98,7 +98,7 @@ fn forward_and_training_steps_are_pytorchs() {
     let golden = golden();
     let (images, labels) = batch(&golden.images);
     let images = images.to_kind(Kind::Double);
-    for case in &golden.cases {
+    for (case, threads) in on_threads(&golden.cases) {
         let network = hashed_network(case, Kind::Double);
         for tensor in &case.tensors_before {
             assert_tensor(&network, tensor);
@@ -107,7 +107,8 @@ fn forward_and_training_steps_are_pytorchs() {
         assert_logits(&evaluate(), &case.eval_logits_before, DOUBLE);
         let mut sgd = case.sgd(&network, &golden.optimizer);
         for golden_step in &case.steps {
-            let step = step(&network, &mut sgd, &images, &labels, golden.optimizer.rate);
+            let rate = golden.optimizer.rate;
+            let step = step(&network, &mut sgd, (&images, &labels), rate, threads);
             assert_logits(&step.logits, &golden_step.logits, DOUBLE);
             assert_near("loss", step.loss, golden_step.loss, DOUBLE);
             let norm = golden_step.gradient_norm;
@@ -132,7 +133,7 @@ fn float32_is_as_near_as_pytorchs() {
         SPREAD * distances.map(|of| of[quantity]).fold(0.0, f64::max)
     };
     let [folded, bf16] = ["folded_logits", "folded_bf16_logits"].map(spread);
-    for case in &golden.cases {
+    for (case, threads) in on_threads(&golden.cases) {
         let network = hashed_network(case, Kind::Float);
         let logits = network.forward(&images).unwrap();
         let expected = &case.eval_logits_before;
@@ -140,13 +141,21 @@ fn float32_is_as_near_as_pytorchs() {
         assert_folded(&network, &images, expected, [folded, bf16]);
 
         let mut sgd = case.sgd(&network, &golden.optimizer);
-        let step = step(&network, &mut sgd, &images, &labels, golden.optimizer.rate);
+        let rate = golden.optimizer.rate;
+        let step = step(&network, &mut sgd, (&images, &labels), rate, threads);
         let golden = &case.steps[0];
         assert_logits(&step.logits, &golden.logits, spread("logits"));
         assert_near("loss", step.loss, golden.loss, spread("loss"));
         let (norm, expected) = (step.gradient_norm, golden.gradient_norm);
         assert_near("gradient norm", norm, expected, spread("gradient_norm"));
     }
+}
+
+/// Every case on one thread, and on threads of which each has two images, one or two, one or none of the four.
+fn on_threads(cases: &[Case]) -> impl Iterator<Item = (&Case, usize)> {
+    cases
+        .iter()
+        .flat_map(|case| [1, 2, 3, 4, 7].map(|threads| (case, threads)))
 }
 
 impl Case {
@@ -168,11 +177,12 @@ struct StepResult {
 fn step(
     network: &WideResNet,
     sgd: &mut Sgd,
-    images: &Tensor,
-    labels: &Tensor,
+    (images, labels): (&Tensor, &Tensor),
     rate: f64,
+    threads: usize,
 ) -> StepResult {
-    let mut trainable = Trainable::new(network, network.store().parameters()[0].kind()).unwrap();
+    let kind = network.store().parameters()[0].kind();
+    let mut trainable = Trainable::new(network, kind, threads).unwrap();
     let (logits, pass) = trainable.forward(images).unwrap();
     let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0);
     let gradient = trainable.backward(pass, &logits, labels).unwrap();

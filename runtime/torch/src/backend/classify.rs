@@ -9,8 +9,9 @@ use faa_search::results::Prediction;
 use tch::{Device, TchError, Tensor};
 
 use super::totals::losses;
-use super::{TorchBackend, set_threads, torch};
+use super::{TorchBackend, torch};
 use crate::batches::{DataLoader, HostBatch, Normalise, Sample};
+use crate::device;
 use crate::network::Folded;
 
 /// Pixels per batch and CPU thread. Larger batches do not fit into its caches; smaller ones spend
@@ -33,10 +34,7 @@ impl TorchBackend {
         let answers = match self.device {
             Device::Cpu => {
                 let batches: Vec<&[Sample]> = batches.collect();
-                let answers = self.classify_on_threads(folded, normalise, loader, &batches, stop);
-                // The workers have set libtorch to one thread.
-                self.use_all_threads();
-                answers?
+                self.classify_on_threads(folded, normalise, loader, &batches, stop)?
             }
             _ => self.classify_with_prefetch(folded, normalise, loader, batches, stop)?,
         };
@@ -94,7 +92,7 @@ impl TorchBackend {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![Vec::new(); batches.len()]);
         let work = |folded: &Folded, normalise: &Normalise| -> Result<(), BackendError> {
-            set_threads(1);
+            device::use_one_thread();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(samples) = batches.get(index) else {

@@ -33,16 +33,16 @@ struct Step {
 }
 
 impl Trainer {
-    /// Trains the network in `kind`, on images with these statistics.
+    /// Trains the network in `kind`, on images with these statistics. `threads` are for a network on a CPU.
     pub(super) fn new(
         network: &WideResNet,
         sgd: Sgd,
         statistics: ChannelStatistics,
-        kind: Kind,
+        (kind, threads): (Kind, usize),
     ) -> Result<Self, TchError> {
         let device = network.device();
         let step = Step {
-            trainable: Trainable::new(network, kind)?,
+            trainable: Trainable::new(network, kind, threads)?,
             sgd,
             normalise: Normalise::new(statistics, device)?,
             learning_rate: Sgd::learning_rate(network, 0.0)?,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::driver::{Argument, Driver, Function};
+use crate::layout::{channels_last, is_channels_last};
 use crate::shim;
 
 const SOURCE: &str = include_str!("kernels.cu");
@@ -283,16 +284,6 @@ enum Part<'a> {
     Vector(&'a Tensor),
     /// Two numbers for each channel, `[2, channels]`.
     Sums(&'a Tensor),
-}
-
-/// The tensor, copied if it is not channels last in memory.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
-    let rows = tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-    rows.f_permute([0, 3, 1, 2])
-}
-
-fn is_channels_last(tensor: &Tensor) -> Result<bool, TchError> {
-    Ok(tensor.f_permute([0, 2, 3, 1])?.is_contiguous())
 }
 
 fn misuse(what: &str) -> TchError {

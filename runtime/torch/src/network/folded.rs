@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::cpu_norm;
 use super::layers::{BatchNorm, Block};
 use super::wide_resnet::WideResNet;
 use crate::cuda::Kernels;
@@ -26,7 +27,7 @@ pub struct Folded {
 /// `relu(scale · x + shift)`, for each channel.
 #[derive(Debug)]
 struct Affine {
-    /// `[channels]` for the kernels, otherwise `[1, channels, 1, 1]`.
+    /// Both are `[channels]`, in the network's own format.
     scale: Tensor,
     shift: Tensor,
     /// On CUDA.
@@ -66,7 +67,7 @@ impl Folded {
             device: network.device(),
             stem: weights(&network.stem, kind)?,
             blocks: network.blocks.iter().map(block).collect::<Result<_, _>>()?,
-            last: Affine::new(&network.bn, kind, kernels)?,
+            last: Affine::new(&network.bn, kernels)?,
             linear: (weight.copy(), bias.copy()),
         })
     }
@@ -115,7 +116,7 @@ impl FoldedBlock {
         let conv1 = block.conv1.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let shortcut = block.shortcut.as_ref();
         Ok(Self {
-            first: Affine::new(&block.bn1, kind, kernels)?,
+            first: Affine::new(&block.bn1, kernels)?,
             conv1: (weights(&conv1, kind)?, shift.f_to_kind(kind)?),
             conv2: weights(&block.conv2, kind)?,
             shortcut: shortcut
@@ -159,19 +160,8 @@ impl FoldedBlock {
 }
 
 impl Affine {
-    fn new(
-        bn: &BatchNorm,
-        kind: Kind,
-        kernels: Option<&'static Kernels>,
-    ) -> Result<Self, TchError> {
+    fn new(bn: &BatchNorm, kernels: Option<&'static Kernels>) -> Result<Self, TchError> {
         let (scale, shift) = bn.scale_and_shift()?;
-        let (scale, shift) = match kernels {
-            Some(_) => (scale, shift),
-            None => {
-                let of_channels = |values: Tensor| values.f_view([1, -1, 1, 1])?.f_to_kind(kind);
-                (of_channels(scale)?, of_channels(shift)?)
-            }
-        };
         Ok(Self {
             scale,
             shift,
@@ -187,7 +177,8 @@ impl Affine {
         if let Some(added) = added {
             *x = x.f_add_(added)?;
         }
-        self.shift.f_addcmul(x, &self.scale)?.f_relu_()
+        let affine = [cpu_norm::read(&self.scale)?, cpu_norm::read(&self.shift)?];
+        cpu_norm::affine_relu(x, &affine)
     }
 
     fn shallow_clone(&self) -> Self {

@@ -3,7 +3,7 @@ use tch::{TchError, Tensor};
 use super::store::{Store, TensorSpec};
 
 /// The weight of a batch in the running statistics, as in PyTorch.
-const BATCH_NORM_MOMENTUM: f64 = 0.1;
+pub(super) const BATCH_NORM_MOMENTUM: f64 = 0.1;
 pub(super) const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 /// The dimensions of a residual block.

@@ -2,8 +2,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::layers::{BATCH_NORM_EPSILON, BatchNorm, conv, conv3x3};
+use super::layers::{BatchNorm, conv, conv3x3};
+use super::norm_relu::{Activation, Cuda, NormRelu, Part};
 use super::store::{Role, Store};
+use super::team::Team;
 use super::wide_resnet::WideResNet;
 use crate::cuda::Kernels;
 use crate::shim;
@@ -11,9 +13,15 @@ use crate::shim;
 /// A network as it is trained: batch norm uses the statistics of the batch, and updates the running ones.
 ///
 /// The backward pass is written out rather than left to libtorch's autograd. So the weights are converted to
-/// the format of the computation as one tensor, the gradient is one tensor, and on CUDA, batch norm, ReLU and
-/// the sum before them are fused, forward and backward. With the same shape of batch, a pass does the same work on
-/// the same memory, and waits for nothing, so that it can be recorded as a CUDA graph.
+/// the format of the computation as one tensor, the gradient is one tensor, and batch norm, ReLU and the sum before
+/// them are fused, forward and backward.
+///
+/// On a CPU, each thread takes a part of the batch through the whole network, and meets the others at each batch
+/// norm, whose statistics are those of the whole batch. Results depend on the number of threads, by rounding; with
+/// the same number they are the same.
+///
+/// On CUDA, with the same shape of batch, a pass does the same work on the same memory, and waits for nothing, so
+/// that it can be recorded as a CUDA graph.
 #[derive(Debug)]
 pub struct Trainable {
     kind: Kind,
@@ -21,67 +29,183 @@ pub struct Trainable {
     decayed: Tensor,
     /// The same, in the format of the computation; shares its memory with `decayed` if that is the same.
     cast: Tensor,
-    /// The gradient of all parameters, laid out like the network's flat tensor.
-    gradient: Tensor,
-    /// Two sums per channel for all batch norms, in the forward pass and in the backward pass.
-    sums: Tensor,
-    stem: Tensor,
-    blocks: Vec<Block>,
-    last: NormRelu,
-    /// The weight, `[classes, channels]`, and the bias, in the network's own format.
-    linear: (Tensor, Tensor),
+    /// On CUDA, two sums per channel for all batch norms, in the forward pass and in the backward pass.
+    sums: Option<Tensor>,
+    team: Team,
+    /// One for each thread of the team.
+    members: Vec<Member>,
 }
 
 /// What a forward pass leaves for the backward pass.
 #[derive(Debug)]
 pub struct Pass {
+    images: i64,
+    members: Vec<MemberPass>,
+}
+
+impl Trainable {
+    /// The network, with which it shares its tensors, for computation in `kind`: [`Kind::BFloat16`], or the
+    /// format of the network. `threads` are for a network on a CPU.
+    ///
+    /// # Errors
+    ///
+    /// Those of libtorch; if the threads cannot be started; on CUDA, also if the kernels cannot be compiled.
+    pub fn new(network: &WideResNet, kind: Kind, threads: usize) -> Result<Self, TchError> {
+        let store = network.store();
+        let decayed = store.flat().f_narrow(0, 0, store.decayed_len())?;
+        let cast = decayed.f_to_kind(kind)?;
+        let kernels = Kernels::of(network.device(), kind)?;
+        let sums = |_| {
+            let channels = network.batch_norms().map(|norm| norm.weight.numel() as i64);
+            let options = (store.flat().kind(), network.device());
+            Tensor::f_zeros([2, 2 * channels.sum::<i64>()], options)
+        };
+        let sums = kernels.map(sums).transpose()?;
+        let cuda = kernels.zip(sums.as_ref());
+        let team = Team::new(if kernels.is_some() { 1 } else { threads })?;
+        let members = (0..team.threads()).map(|_| Member::new(network, &cast, cuda));
+        Ok(Self {
+            kind,
+            members: members.collect::<Result<_, _>>()?,
+            decayed,
+            cast,
+            sums,
+            team,
+        })
+    }
+
+    /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`, which are channels
+    /// last in memory. Logits are in the format of the network, not of the computation.
+    ///
+    /// # Errors
+    ///
+    /// Those of libtorch.
+    pub fn forward(&mut self, images: &Tensor) -> Result<(Tensor, Pass), TchError> {
+        if self.kind != self.decayed.kind() {
+            self.cast.f_copy_(&self.decayed)?;
+        }
+        if let Some(sums) = &mut self.sums {
+            drop(sums.f_zero_()?);
+        }
+        let count = images.size()[0];
+        let parts = parts(images, self.members.len())?;
+        let inputs = self.members.iter_mut().zip(parts).collect();
+        let done = self.team.run(inputs, |seat, (member, images)| {
+            member.forward(
+                &images.f_to_kind(self.kind)?,
+                Part {
+                    seat,
+                    images: count,
+                },
+            )
+        })?;
+        let (mut logits, members): (Vec<Tensor>, _) = done.into_iter().unzip();
+        let logits = match logits.len() {
+            1 => logits.remove(0),
+            _ => Tensor::f_cat(&logits, 0)?,
+        };
+        let pass = Pass {
+            images: count,
+            members,
+        };
+        Ok((logits, pass))
+    }
+
+    /// The gradient of the mean cross-entropy with respect to all parameters, laid out like the network's
+    /// flat tensor. It is overwritten by the next call. `labels` are class indices, `[images]`. `pass` is that of
+    /// the last forward pass.
+    ///
+    /// # Errors
+    ///
+    /// Those of libtorch.
+    pub fn backward(
+        &mut self,
+        pass: Pass,
+        logits: &Tensor,
+        labels: &Tensor,
+    ) -> Result<&Tensor, TchError> {
+        let count = pass.members.len();
+        let (logits, labels) = (parts(logits, count)?, parts(labels, count)?);
+        let of_batch = pass.members.into_iter().zip(logits).zip(labels);
+        let inputs = self.members.iter_mut().zip(of_batch).collect();
+        self.team
+            .run(inputs, |seat, (member, ((own, logits), labels))| {
+                member.backward(
+                    own,
+                    [&logits, &labels],
+                    Part {
+                        seat,
+                        images: pass.images,
+                    },
+                )
+            })?;
+        let (first, others) = self.members[..count].split_first_mut().expect("a thread");
+        let decayed = self.decayed.numel() as i64;
+        let mut sum = first.gradient.f_narrow(0, 0, decayed)?;
+        // Only the first one has those of batch norm, which are the whole batch's.
+        for other in others {
+            drop(sum.f_add_(&other.gradient.f_narrow(0, 0, decayed)?)?);
+        }
+        Ok(&first.gradient)
+    }
+}
+
+/// A tensor in as many parts along its first dimension, or fewer, so that each has a row.
+fn parts(tensor: &Tensor, count: usize) -> Result<Vec<Tensor>, TchError> {
+    let rows = tensor.size()[0];
+    let count = (count as i64).min(rows).max(1);
+    let first = |part: i64| part * rows / count;
+    let part = |part| tensor.f_narrow(0, first(part), first(part + 1) - first(part));
+    (0..count).map(part).collect()
+}
+
+/// The network of one thread, which shares its tensors with the others, except for the gradient.
+#[derive(Debug)]
+struct Member {
+    stem: Tensor,
+    blocks: Vec<Block>,
+    last: NormRelu,
+    /// The weight, `[classes, channels]`, and the bias, in the network's own format.
+    linear: (Tensor, Tensor),
+    /// Laid out like the network's flat tensor: of this member's images; for batch norm of all images, only for
+    /// the first member.
+    gradient: Tensor,
+}
+
+#[derive(Debug)]
+struct MemberPass {
     images: Tensor,
     blocks: Vec<BlockPass>,
     last: Activation,
     features: Tensor,
 }
 
-impl Trainable {
-    /// The network, with which it shares its tensors, for computation in `kind`: [`Kind::BFloat16`], or the
-    /// format of the network.
-    ///
-    /// # Errors
-    ///
-    /// Those of libtorch; on CUDA, also if the kernels cannot be compiled.
-    pub fn new(network: &WideResNet, kind: Kind) -> Result<Self, TchError> {
+impl Member {
+    /// With weights that are views of `cast`.
+    fn new(
+        network: &WideResNet,
+        cast: &Tensor,
+        cuda: Option<(&'static Kernels, &Tensor)>,
+    ) -> Result<Self, TchError> {
         let store = network.store();
-        let flat = store.flat();
-        let decayed = flat.f_narrow(0, 0, store.decayed_len())?;
-        let cast = decayed.f_to_kind(kind)?;
-        let gradient = flat.f_zeros_like()?;
-        let channels = network.batch_norms().map(|norm| norm.weight.numel() as i64);
-        let options = (flat.kind(), flat.device());
-        let sums = Tensor::f_zeros([2, 2 * channels.sum::<i64>()], options)?;
-
-        let mut weights = store.views_of(&cast, Role::Weight)?;
+        let gradient = store.flat().f_zeros_like()?;
+        let mut weights = store.views_of(cast, Role::Weight)?;
         let mut gradients = store.views_of(&gradient, Role::BatchNorm)?;
-        let kernels = Kernels::of(network.device(), kind)?;
         let mut first_sum = 0;
         let mut norm_relu = |name: &str, norm: &BatchNorm| -> Result<NormRelu, TchError> {
-            let mut gradient_of = |part: &str| {
-                let gradient = gradients.remove(format!("{name}.{part}").as_str());
-                gradient.expect("every parameter has a gradient")
-            };
             let channels = norm.weight.numel() as i64;
-            let sums_of = |pass: i64| {
-                let sums = sums
-                    .f_select(0, pass)?
-                    .f_narrow(0, first_sum, 2 * channels)?;
-                sums.f_view([2, channels])
-            };
-            let norm_relu = NormRelu {
-                norm: norm.shallow_clone(),
-                gradients: [gradient_of("weight"), gradient_of("bias")],
-                sums: [sums_of(0)?, sums_of(1)?],
-                kernels,
-            };
+            let cuda = cuda.map(|(kernels, sums)| {
+                let sums_of = |pass: i64| {
+                    let sums = sums
+                        .f_select(0, pass)?
+                        .f_narrow(0, first_sum, 2 * channels)?;
+                    sums.f_view([2, channels])
+                };
+                let sums = [sums_of(0)?, sums_of(1)?];
+                Ok::<_, TchError>(Cuda { kernels, sums })
+            });
             first_sum += 2 * channels;
-            Ok(norm_relu)
+            Ok(NormRelu::new(name, norm, &mut gradients, cuda.transpose()?))
         };
         let mut weight = |name: &str| {
             let weight = weights.remove(format!("{name}.weight").as_str());
@@ -100,51 +224,32 @@ impl Trainable {
                 stride: block.stride,
             });
         }
-        let last = norm_relu("bn", &network.bn)?;
-        let linear = (
-            network.linear.0.shallow_clone(),
-            network.linear.1.shallow_clone(),
-        );
+        let (weight, bias) = &network.linear;
         Ok(Self {
-            kind,
             stem,
             blocks,
-            last,
-            linear,
-            decayed,
-            cast,
+            last: norm_relu("bn", &network.bn)?,
+            linear: (weight.shallow_clone(), bias.shallow_clone()),
             gradient,
-            sums,
         })
     }
 
-    /// Logits, `[images, classes]`, of normalised images, `[images, 3, height, width]`, which are channels
-    /// last in memory. Logits are in the format of the network, not of the computation.
-    ///
-    /// # Errors
-    ///
-    /// Those of libtorch.
-    pub fn forward(&mut self, images: &Tensor) -> Result<(Tensor, Pass), TchError> {
-        if self.kind != self.decayed.kind() {
-            self.cast.f_copy_(&self.decayed)?;
-        }
-        drop(self.sums.f_zero_()?);
-        let images = images.f_to_kind(self.kind)?;
-        let mut x = conv3x3(&images, &self.stem, 1)?;
+    fn forward(&self, images: &Tensor, part: Part<'_>) -> Result<(Tensor, MemberPass), TchError> {
+        let mut x = conv3x3(images, &self.stem, 1)?;
         // What is still to be added to `x`.
         let mut added = None;
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let pass;
-            (x, added, pass) = block.forward(x, added.as_ref())?;
+            (x, added, pass) = block.forward(x, added.as_ref(), part)?;
             blocks.push(pass);
         }
-        let last = self.last.forward(x, added.as_ref())?;
+        let last = self.last.forward(x, added.as_ref(), part)?;
         let sides = [2_i64, 3].as_slice();
-        let features = (last.out).f_mean_dim(sides, false, Some(self.decayed.kind()))?;
+        let features = (last.out).f_mean_dim(sides, false, Some(self.gradient.kind()))?;
         let logits = features.f_linear(&self.linear.0, Some(&self.linear.1))?;
-        let pass = Pass {
-            images,
+        let pass = MemberPass {
+            images: images.shallow_clone(),
             blocks,
             last,
             features,
@@ -152,36 +257,31 @@ impl Trainable {
         Ok((logits, pass))
     }
 
-    /// The gradient of the mean cross-entropy with respect to all parameters, laid out like the network's
-    /// flat tensor. It is overwritten by the next call. `labels` are class indices, `[images]`. `pass` is that of
-    /// the last forward pass.
-    ///
-    /// # Errors
-    ///
-    /// Those of libtorch.
-    pub fn backward(
+    /// Writes the gradient.
+    fn backward(
         &mut self,
-        pass: Pass,
-        logits: &Tensor,
-        labels: &Tensor,
-    ) -> Result<&Tensor, TchError> {
-        let (linear, of_features) = self.backward_of_linear(&pass.features, logits, labels)?;
+        pass: MemberPass,
+        [logits, labels]: [&Tensor; 2],
+        part: Part<'_>,
+    ) -> Result<(), TchError> {
+        let of_logits = gradient_of_logits(logits, labels, part.images)?;
+        let (linear, of_features) = self.backward_of_linear(&pass.features, &of_logits)?;
         // The mean's gradient is the same for all pixels.
         let size = pass.last.out.size();
         let [images, channels, height, width] = [0, 1, 2, 3].map(|dimension| size[dimension]);
         let of_pixels = of_features
             .f_div_scalar((height * width) as f64)?
-            .f_to_kind(self.kind)?
+            .f_to_kind(pass.images.kind())?
             .f_view([images, 1, 1, channels])?
             .f_expand([images, height, width, channels], false)?
             .f_contiguous()?
             .f_permute([0, 3, 1, 2])?;
 
-        let mut gradient = self.last.backward(&pass.last, &of_pixels, None)?;
+        let mut gradient = (self.last).backward(&pass.last, (of_pixels, None), None, part)?;
         // In the order of the backward pass.
         let mut weights = Vec::new();
         for (block, pass) in self.blocks.iter().zip(pass.blocks).rev() {
-            gradient = block.backward(&pass, &gradient, &mut weights)?;
+            gradient = block.backward(&pass, &gradient, &mut weights, part)?;
         }
         let shape = [1, 1];
         let of_stem =
@@ -194,28 +294,31 @@ impl Trainable {
         let linear = Store::flatten(&linear)?;
         let (start, length) = (convolutions.numel() as i64, linear.numel() as i64);
         self.gradient.f_narrow(0, start, length)?.f_copy_(&linear)?;
-        Ok(&self.gradient)
+        Ok(())
     }
 
     /// The gradients of the linear layer's weight and bias, and of its input.
     fn backward_of_linear(
         &self,
         features: &Tensor,
-        logits: &Tensor,
-        labels: &Tensor,
+        gradient: &Tensor,
     ) -> Result<([Tensor; 2], Tensor), TchError> {
-        // Of the mean cross-entropy with respect to logits: (softmax − one-hot label) / images.
-        let labels = labels.f_unsqueeze(1)?;
-        let options = (logits.kind(), logits.device());
-        let minus_one = Tensor::f_full(labels.size(), -1.0, options)?;
-        let gradient = logits
-            .f_softmax(1, logits.kind())?
-            .f_scatter_add_(1, &labels, &minus_one)?
-            .f_div_scalar_(logits.size()[0] as f64)?;
         let weight = gradient.f_tr()?.f_matmul(features)?;
         let bias = gradient.f_sum_dim_intlist([0_i64].as_slice(), false, None)?;
         Ok(([weight, bias], gradient.f_matmul(&self.linear.0)?))
     }
+}
+
+/// The gradient of the mean cross-entropy of a batch of `images` with respect to some of its logits:
+/// (softmax − one-hot label) / images.
+fn gradient_of_logits(logits: &Tensor, labels: &Tensor, images: i64) -> Result<Tensor, TchError> {
+    let labels = labels.f_unsqueeze(1)?;
+    let options = (logits.kind(), logits.device());
+    let minus_one = Tensor::f_full(labels.size(), -1.0, options)?;
+    logits
+        .f_softmax(1, logits.kind())?
+        .f_scatter_add_(1, &labels, &minus_one)?
+        .f_div_scalar_(images as f64)
 }
 
 /// A pre-activation block.
@@ -242,10 +345,11 @@ impl Block {
         &self,
         x: Tensor,
         added: Option<&Tensor>,
+        part: Part<'_>,
     ) -> Result<(Tensor, Option<Tensor>, BlockPass), TchError> {
-        let first = self.first.forward(x, added)?;
+        let first = self.first.forward(x, added, part)?;
         let inner = conv3x3(&first.out, &self.conv1, self.stride)?;
-        let second = self.second.forward(inner, None)?;
+        let second = self.second.forward(inner, None, part)?;
         let residual = conv3x3(&second.out, &self.conv2, 1)?;
         let shortcut = match &self.shortcut {
             None => first.x.shallow_clone(),
@@ -261,6 +365,7 @@ impl Block {
         pass: &BlockPass,
         gradient: &Tensor,
         weights: &mut Vec<Tensor>,
+        part: Part<'_>,
     ) -> Result<Tensor, TchError> {
         let (first, second) = (&pass.first, &pass.second);
         let mut back = |gradient: &Tensor, x: &Tensor, weight: &Tensor, shape: [i64; 2]| {
@@ -275,85 +380,15 @@ impl Block {
             Some(weight) => Some(back(gradient, &first.out, weight, [stride, 0])?),
         };
         let of_second = back(gradient, &second.out, &self.conv2, [1, 1])?;
-        let of_inner = self.second.backward(second, &of_second, None)?;
-        let mut of_first = back(&of_inner, &first.out, &self.conv1, [stride, 1])?;
-        match of_shortcut {
-            None => self.first.backward(first, &of_first, Some(gradient)),
-            Some(of_shortcut) => {
-                let of_first = of_first.f_add_(&of_shortcut)?;
-                self.first.backward(first, &of_first, None)
-            }
-        }
-    }
-}
-
-/// A sum, batch norm and ReLU.
-#[derive(Debug)]
-struct NormRelu {
-    norm: BatchNorm,
-    /// Of the weight and of the bias.
-    gradients: [Tensor; 2],
-    /// `[2, channels]` of the forward pass and of the backward pass.
-    sums: [Tensor; 2],
-    /// On CUDA.
-    kernels: Option<&'static Kernels>,
-}
-
-/// The input of batch norm, and the output of ReLU.
-#[derive(Debug)]
-struct Activation {
-    x: Tensor,
-    out: Tensor,
-    /// On a CPU: mean and inverse standard deviation of the batch.
-    statistics: Option<[Tensor; 2]>,
-}
-
-impl NormRelu {
-    fn forward(&self, mut x: Tensor, added: Option<&Tensor>) -> Result<Activation, TchError> {
-        let norm = &self.norm;
-        if let Some(kernels) = self.kernels {
-            let running = [&norm.running_mean, &norm.running_var];
-            let parameters = [&norm.weight, &norm.bias];
-            let (x, out) = kernels.forward(&x, added, &self.sums[0], parameters, running)?;
-            let statistics = None;
-            return Ok(Activation { x, out, statistics });
-        }
-        if let Some(added) = added {
-            x = x.f_add_(added)?;
-        }
-        let (mut out, mean, inverse_std) = norm.apply(&x, true)?;
-        let (out, statistics) = (out.f_relu_()?, Some([mean, inverse_std]));
-        Ok(Activation { x, out, statistics })
-    }
-
-    /// The gradient with respect to the input, plus `skip`.
-    fn backward(
-        &self,
-        pass: &Activation,
-        gradient: &Tensor,
-        skip: Option<&Tensor>,
-    ) -> Result<Tensor, TchError> {
-        let (norm, [weight, bias]) = (&self.norm, &self.gradients);
-        if let Some(kernels) = self.kernels {
-            let sums = [&self.sums[0], &self.sums[1]];
-            let parameters = [&norm.weight, &norm.bias];
-            return kernels.backward(&pass.x, gradient, skip, sums, parameters, [weight, bias]);
-        }
-        let [mean, inverse_std] = pass.statistics.as_ref().expect("the batch's, on a CPU");
-        let gradient = pass.out.f_threshold_backward(gradient, 0)?;
-        let statistics = [mean, inverse_std];
-        let [mut of_x, of_weight, of_bias] = shim::batch_norm_backward(
-            &gradient,
-            &pass.x,
-            &norm.weight,
-            statistics,
-            BATCH_NORM_EPSILON,
-        )?;
-        weight.shallow_clone().f_copy_(&of_weight)?;
-        bias.shallow_clone().f_copy_(&of_bias)?;
-        match skip {
-            None => Ok(of_x),
-            Some(skip) => of_x.f_add_(skip),
-        }
+        let of_inner = self
+            .second
+            .backward(second, (of_second, None), None, part)?;
+        let of_first = back(&of_inner, &first.out, &self.conv1, [stride, 1])?;
+        let skip = match of_shortcut {
+            None => Some(gradient),
+            Some(_) => None,
+        };
+        self.first
+            .backward(first, (of_first, of_shortcut.as_ref()), skip, part)
     }
 }
