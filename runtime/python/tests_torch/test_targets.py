@@ -99,6 +99,109 @@ def test_all_formats_are_one_box(index):
         assert torch.allclose(back, moved, atol=1e-4)
 
 
+def rotated_boxes():
+    generator = torch.Generator().manual_seed(2)
+    numbers = torch.rand(9, 5, generator=generator, dtype=torch.float64)
+    # About the middle, so that nothing leaves the image.
+    low, high = torch.tensor([[32.0, 24, 4, 3, -180], [48.0, 36, 14, 9, 180]], dtype=torch.float64)
+    return tv_tensors.BoundingBoxes(
+        low + numbers * (high - low), format="CXCYWHR", canvas_size=SIZE
+    )
+
+
+def corners(boxes):
+    """The corners of boxes in an order of their own, each a row of positions."""
+    converted = functional.convert_bounding_box_format(boxes, new_format="XYXYXYXY")
+    points = converted.as_subclass(torch.Tensor).reshape(-1, 4, 2)
+    # A box that is turned by a right angle, with its sides exchanged, is the same box.
+    def place(point):
+        return tuple(point.round(decimals=3).tolist())
+
+    return torch.stack([torch.stack(sorted(box, key=place)) for box in points])
+
+
+@pytest.mark.parametrize("op", ["FlipX", "FlipY", "TranslateXAbs", "Rotate"])
+@pytest.mark.parametrize("index", range(4))
+def test_rotated_boxes_go_where_torchvision_moves_them(op, index):
+    one = policy((op, {"TranslateXAbs": 7, "Rotate": 17.5}.get(op)))
+    value = value_of(one, seed=3, index=index)
+    kernels = {
+        "FlipX": functional.horizontal_flip,
+        "FlipY": functional.vertical_flip,
+        "Rotate": lambda it: functional.rotate(it, value),
+        "TranslateXAbs": lambda it: functional.affine(
+            it, angle=0, translate=[-int(value), 0], scale=1, shear=[0, 0]
+        ),
+    }
+    boxes, image = rotated_boxes(), sample()["image"]
+    moved = one((image, boxes), seed=3, index=index)[1]
+    assert moved.format.name == "CXCYWHR" and moved.dtype == torch.float64
+    assert torch.allclose(corners(moved), corners(kernels[op](boxes)), atol=1e-3)
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("name", ["XYWHR", "XYXYXYXY"])
+def test_all_formats_are_one_rotated_box(name, index):
+    one, boxes, image = policy(("ShearX", 0.2), ("Rotate", 10)), rotated_boxes(), sample()["image"]
+    key = {"seed": 4, "index": index}
+    other = functional.convert_bounding_box_format(boxes, new_format=name)
+    first, second = one((image, {"boxes": boxes}, [other]), **key)[1:]
+    assert second[0].format.name == name and second[0].shape == other.shape
+    assert torch.allclose(corners(second[0]), corners(first["boxes"]), atol=1e-4)
+    array = one(
+        image=image.movedim(0, -1).numpy(), rotated_bboxes=boxes.as_subclass(torch.Tensor).numpy(), **key
+    )["rotated_bboxes"]
+    assert np.array_equal(array, first["boxes"].numpy())
+    same = policy(("Invert", None))((image, other), seed=1)[1]
+    assert torch.equal(same, other)
+
+
+def test_corners_that_are_no_rectangle_become_one_about_them():
+    four = torch.tensor([[30.0, 20, 50, 20, 52, 30, 30, 28]])
+    four = tv_tensors.BoundingBoxes(four, format="XYXYXYXY", canvas_size=SIZE)
+    moved = policy(("FlipX", None))((sample()["image"], four), seed=1)[1]
+    xs, ys = moved[0, ::2], moved[0, 1::2]
+    assert (xs.min(), xs.max(), ys.min(), ys.max()) == (28, 50, 20, 30)
+
+
+def test_all_frames_of_a_video_have_one_draw():
+    one, given = policy(("Rotate", 25), ("TranslateXAbs", 7)), sample()
+    frames = torch.stack([given["image"], 255 - given["image"], given["image"] // 2])
+    for index in range(4):
+        key = {"seed": 1, "index": index}
+        moved, target = one((tv_tensors.Video(frames), given["target"]), **key)
+        assert type(moved) is tv_tensors.Video
+        assert torch.equal(one(tv_tensors.Video(frames), **key), moved)
+        for frame, source in zip(moved, frames, strict=True):
+            assert torch.equal(frame, one(source, **key))
+        alone = one(given, **key)["target"]
+        assert torch.equal(target["masks"], alone["masks"])
+        assert torch.equal(target["boxes"], alone["boxes"])
+        # A plain batch has a draw per image, and `batch` takes the index of each.
+        batch = one(frames, **key)
+        assert torch.equal(batch[0], moved[0]) and torch.equal(batch[1], one(frames[1], seed=1, index=index + 1))
+        indices = [index, index + 1, index + 2]
+        assert torch.equal(one.batch(tv_tensors.Video(frames), seed=1, indices=indices), batch)
+        # A mask for each frame moves as each frame does.
+        masks = tv_tensors.Mask(given["target"]["masks"].reshape(3, 4, *SIZE))
+        clip = one((tv_tensors.Video(frames), masks), **key)[1]
+        assert torch.equal(clip.reshape(12, *SIZE), alone["masks"])
+    empty = tv_tensors.Video(frames[:0])
+    with pytest.raises(ValueError, match="a single image or a clip"):
+        one((empty, given["target"]), seed=1)
+
+
+def test_further_images_have_the_draw_of_the_first():
+    one, given = policy(("Rotate", 25)), sample()
+    right = tv_tensors.Image(255 - given["image"])
+    plain = torch.zeros(3, *SIZE, dtype=torch.uint8)
+    left, others, label = one((given["image"], {"right": right, "plain": plain}, 3), seed=1)
+    assert torch.equal(left, one(given["image"], seed=1))
+    assert type(others["right"]) is tv_tensors.Image
+    assert torch.equal(others["right"], one(right, seed=1))
+    assert others["plain"] is plain and label == 3
+
+
 def test_masks_are_moved_as_arrays_are():
     one, given = policy(("Rotate", 25)), sample()
     image = given["image"].movedim(0, -1).numpy()

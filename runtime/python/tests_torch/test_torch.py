@@ -127,8 +127,8 @@ def test_targets_are_no_images():
         for call in (lambda it: POLICY(it, **KEY), lambda it: POLICY((it, 3)), lambda it: POLICY(image=it)):
             with pytest.raises(TypeError, match=f"{type(target).__name__} is not an image.*on the image"):
                 call(target)
-    # Behind an image, one is passed through.
-    assert POLICY((tv_tensors.Image(plain), targets[0]), **KEY)[1] is targets[0]
+    # Behind an image, one moves along.
+    assert type(POLICY((tv_tensors.Image(plain), targets[0]), **KEY)[1]) is tv_tensors.Mask
 
 
 
