@@ -7,9 +7,8 @@
 //! the same everywhere.
 //!
 //! **Speed.** An instance is reused from call to call, so memory from [`Call::scratch`](Call) is
-//! allocated once. [`blend`] and [`blend_weighted`] are vector instructions in every build, so that an op that
-//! consists of them takes about as long as a plugin as it does compiled in. Other plain loops over integers become
-//! vector instructions (SIMD128) if the target feature is on, which `faa-runtime plugin build` does. An op that maps
+//! allocated once. [`blend`] and [`blend_weighted`] are vector instructions in every build. Other plain loops over
+//! integers become vector instructions (SIMD128) if the target feature is on, which `faa-runtime plugin build` does. An op that maps
 //! every sample by itself can also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
 //!
 //! **Masks, boxes and keypoints** follow an op that says where it moves pixels ([`Op::warp`]). One that only

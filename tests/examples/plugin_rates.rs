@@ -4,7 +4,7 @@
 //! cargo run --release -p faa-tests --example plugin_rates
 //! ```
 //!
-//! Like `faa-runtime bench`, it cycles through 64 RGB images and writes each result into a separate
+//! Like `faa-runtime bench`, it cycles through RGB images and writes each result into a separate
 //! buffer. It takes the fastest of several rounds, in which all builds take turns, because the speed of
 //! machines varies.
 
@@ -24,11 +24,13 @@ use faa_tests::plugins::{RUST_EXAMPLES, library_of, module_of, native_permission
 mod vignette;
 
 /// The number of different images.
-const IMAGES: usize = 64;
+const IMAGES: usize = 16;
 /// The number of rounds, of which the fastest counts.
-const ROUNDS: u32 = 9;
-/// The duration of a round of one build.
-const ROUND: Duration = Duration::from_millis(60);
+const ROUNDS: u32 = 500;
+/// The least duration of a round of one build: short, so that some rounds of a busy machine are not interrupted.
+const ROUND: Duration = Duration::from_micros(500);
+/// The duration of a measurement on several threads.
+const ON_THREADS: Duration = Duration::from_millis(300);
 
 /// An op that does nothing, so that its time is the host's overhead.
 const NOTHING: &str = r#"(module
@@ -250,7 +252,7 @@ fn rate(op: &AnyOp, value: f64, threads: usize) -> f64 {
     let round = || {
         let (start, mut count) = (Instant::now(), 0);
         let mut result = pictures[0].clone();
-        while start.elapsed() < 5 * ROUND {
+        while start.elapsed() < ON_THREADS {
             for picture in &pictures {
                 apply(&**op, value, size, picture, &mut result);
             }

@@ -17,7 +17,9 @@ impl Pool {
 
     /// As many floats as a whole batch has, of unspecified content.
     pub(crate) fn take(&self) -> Vec<f32> {
-        let mut memory = self.with_idle(Vec::pop).unwrap_or_default();
+        let Some(mut memory) = self.with_idle(Vec::pop) else {
+            return vec![0.0; self.length];
+        };
         // Only what a shorter batch has cut off is written to.
         memory.resize(self.length, 0.0);
         memory
