@@ -59,6 +59,7 @@ impl Team {
         inputs: Vec<I>,
         work: impl Fn(&Seat<'_>, I) -> Result<R, TchError> + Sync,
     ) -> Result<Vec<R>, TchError> {
+        assert!(inputs.len() <= self.threads(), "each thread has one input");
         let meeting = Meeting::new(inputs.len());
         let seat = |index| Seat {
             meeting: &meeting,
@@ -71,7 +72,6 @@ impl Team {
                 return each.collect();
             }
         };
-        assert!(inputs.len() <= self.threads(), "each thread has one input");
         let inputs: Vec<_> = inputs.into_iter().map(|it| Mutex::new(Some(it))).collect();
         let results = pool.broadcast(|context| {
             let input = lock(inputs.get(context.index())?).take()?;
