@@ -210,6 +210,16 @@ fn a_job_says_by_its_exit_status_why_it_is_not_done() {
     assert_fails(&mut fold(&[]), 75, &parts);
     let list = stdout_of(&mut search(at, &["--list-jobs"]));
     assert_eq!(in_state(&list, "held"), [["--fold", "0"]]);
+    // How far it is, is a comment.
+    let [records, attempts] =
+        ["fold-1", "fold-0"].map(|it| folder.join("run").join(it).join("attempts.jsonl"));
+    fs::copy(records, &attempts).unwrap();
+    let list = stdout_of(&mut search(at, &["--list-jobs"]));
+    assert_contains(
+        &list,
+        &["held --fold 0 # 0 of ", " epochs, 0 of ", " left, on "],
+    );
+    fs::remove_file(attempts).unwrap();
     // Without an option, the run does what it can, and the exit status has no special meaning.
     assert_fails(
         &mut search(at, &[]),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Augmentation, RunConfig, RungPhase};
 use crate::directory::check_configuration;
 use crate::files::FileError;
+use crate::job_progress::{self, JobProgress};
 use crate::layout::{Layout, TrainingId};
 use crate::locks::is_held;
 use crate::records::{Phases, Records};
@@ -30,13 +31,16 @@ pub struct JobList {
     /// The number of further jobs, at most: short trainings whose policies are known when those in the list
     /// are done.
     pub later: usize,
+    /// How long the remaining work takes if it is done one job after the other, in seconds; `None` before
+    /// the records say anything about it.
+    pub seconds_left: Option<f64>,
     /// Whether the final trainings are missing in the list, because their number of seeds is not chosen yet.
     #[serde(skip)]
     pub has_open_seeds: bool,
 }
 
 /// A job of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Job {
     /// Its folder in the run directory, which is also its name.
@@ -49,8 +53,10 @@ pub struct Job {
     pub needs: Vec<String>,
     /// The files and folders in the run directory that it writes.
     pub files: Vec<String>,
-    /// How far it is.
+    /// Whether it can be started.
     pub state: JobState,
+    /// How far it is.
+    pub progress: JobProgress,
 }
 
 /// The kind of a job.
@@ -68,7 +74,7 @@ pub enum JobKind {
     Final,
 }
 
-/// How far a job is.
+/// Whether a job can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -106,7 +112,9 @@ impl JobList {
         for id in &ids {
             is_done.insert(*id, records.is_done(*id)?);
         }
-        let job = |id: TrainingId| {
+        let both: Vec<(TrainingId, bool)> = ids.iter().map(|id| (*id, is_done[id])).collect();
+        let progress = job_progress::progress(config, layout, &both)?;
+        let job = |(id, progress): (TrainingId, JobProgress)| {
             let needs = needs(records, &phases, seeds, id).unwrap_or_default();
             let state = match is_done[&id] {
                 true => JobState::Done,
@@ -114,14 +122,16 @@ impl JobList {
                 false if needs.iter().all(|need| is_done[need]) => JobState::Ready,
                 false => JobState::Waiting,
             };
-            Job::new(id, &needs, state)
+            Job::new(id, &needs, state, progress)
         };
         let later = config.rung_phases();
         let later = later.iter().skip(phases.known.len());
+        let later = later.map(RungPhase::trainings).sum();
         Ok(Self {
             run: layout.path().to_owned(),
-            jobs: ids.into_iter().map(job).collect(),
-            later: later.map(RungPhase::trainings).sum(),
+            seconds_left: job_progress::seconds_left(progress.iter(), later),
+            jobs: ids.into_iter().zip(progress).map(job).collect(),
+            later,
             has_open_seeds: seeds.is_none() && !config.final_trainings.augmentations.is_empty(),
         })
     }
@@ -134,7 +144,7 @@ impl JobList {
 }
 
 impl Job {
-    fn new(id: TrainingId, needs: &[TrainingId], state: JobState) -> Self {
+    fn new(id: TrainingId, needs: &[TrainingId], state: JobState, progress: JobProgress) -> Self {
         let (kind, arguments) = match id {
             TrainingId::Audit => (JobKind::Audit, vec!["--only-audit".to_owned()]),
             TrainingId::Fold(fold) => (JobKind::Fold, vec!["--fold".to_owned(), fold.to_string()]),
@@ -166,6 +176,7 @@ impl Job {
             needs: needs.iter().map(|need| need.folder()).collect(),
             files: files.chain([id.folder()]).collect(),
             state,
+            progress,
         }
     }
 

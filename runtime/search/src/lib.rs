@@ -22,6 +22,7 @@ pub mod folds;
 mod found;
 pub mod halving;
 mod job_lock;
+pub mod job_progress;
 pub mod jobs;
 pub mod layout;
 mod locks;

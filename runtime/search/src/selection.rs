@@ -93,6 +93,24 @@ impl<'a> RoundResults<'a> {
     }
 }
 
+/// How many trials and second scorings of a fold remain, at most. Which candidates are scored again is known once
+/// a round is complete; before, it counts as many as there can be.
+pub(crate) fn scorings_left(
+    search: &SearchConfig,
+    trials: &[Trial],
+    rescorings: &[Rescoring],
+) -> usize {
+    let mut recorded = trials.chunks(search.trials.get());
+    let rescored = (0..search.rounds.get()).map(|round| match recorded.next() {
+        Some(trials) if trials.len() == search.trials.get() => {
+            RoundResults::new(trials, &[]).to_rescore(search).len()
+        }
+        _ => max_rescorings(search, round),
+    });
+    let all = search.rounds.get() * search.trials.get() + rescored.sum::<usize>();
+    all.saturating_sub(trials.len() + rescorings.len())
+}
+
 /// How many candidates of a round are scored again, at most: finalists may be among the random ones.
 pub fn max_rescorings(search: &SearchConfig, round: usize) -> usize {
     let finalists = search.finalists.saturating_mul(search.top_n.get());

@@ -48,7 +48,8 @@ pub(crate) struct HardwareOptions {
     )]
     device: Vec<DeviceName>,
     /// Number of CPU threads [default: all cores].
-    #[arg(long, value_name = "N", value_parser = count)]
+    // Whoever starts jobs prepends a default of its own.
+    #[arg(long, value_name = "N", value_parser = count, overrides_with = "threads")]
     threads: Option<NonZeroUsize>,
 }
 

@@ -42,9 +42,9 @@ pub(crate) struct JobOptions {
     /// Do only this final training: its augmentation, and the number of its seed, from 0.
     #[arg(long = "final", value_name = "NAME:SEED", group = "task", value_parser = final_training)]
     final_training: Option<TrainingId>,
-    /// List the jobs: the state of each (done, held by a process, ready, or waiting for others) and the
-    /// options that do it alone; with --json, also which jobs it needs and what it writes. Needs no libtorch
-    /// and reads no images.
+    /// List the jobs: the state of each (done, held by a process, ready, or waiting for others), the options
+    /// that do it alone, and how far it is if it is held; with --json, also which jobs it needs and what it
+    /// writes. Needs no libtorch and reads no images.
     #[arg(long, group = "task")]
     list_jobs: bool,
     /// Copy the jobs that were done in these run directories to OUT, and list all jobs. The configuration,
@@ -117,7 +117,11 @@ pub(crate) fn list(config: &RunConfig, known: &KnownOps, out: &Path, json: bool)
             JobState::Ready => "ready",
             _ => "waiting",
         };
-        text += &format!("{state} {}\n", job.arguments.join(" "));
+        let progress = match job.state {
+            JobState::Held if job.progress.attempts > 0 => format!(" # {}", job.progress.summary),
+            _ => String::new(),
+        };
+        text += &format!("{state} {}{progress}\n", job.arguments.join(" "));
     }
     if list.later > 0 {
         text += &format!("later {}\n", list.later);

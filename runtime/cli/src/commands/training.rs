@@ -64,7 +64,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SPEC")]
     data: String,
     /// Run directory: everything is written to it; created if missing.
-    #[arg(long, value_name = "DIR")]
+    // Whoever starts jobs appends a folder of its own.
+    #[arg(long, value_name = "DIR", overrides_with = "out")]
     pub(crate) out: PathBuf,
     /// Preset: defaults for the options below [default: default, or demo for `audit`].
     #[arg(long, value_parser = one_of(PRESETS))]

@@ -14,7 +14,7 @@ use crate::folds::Fold;
 use crate::layout::{TrainingFiles, TrainingId};
 use crate::results::{JobRates, Rates};
 use crate::seed_count::SeedCount;
-use crate::selection::{RoundResults, max_rescorings};
+use crate::selection::{max_rescorings, scorings_left};
 
 /// Plans a run.
 pub(super) struct Planner<'a> {
@@ -337,8 +337,7 @@ impl RemainingWork {
     }
 
     /// Adds a fold's trials and second scorings, each of which classifies `images`, and returns the number of
-    /// images that remain of them. Which candidates are scored again is known once a round is complete;
-    /// before, it counts as many as there can be.
+    /// images that remain of them, at most.
     fn add_scorings(
         &mut self,
         search: &SearchConfig,
@@ -350,15 +349,7 @@ impl RemainingWork {
         for seconds in seconds.chain(rescorings.iter().map(|it| it.seconds)) {
             self.classified.add(images, seconds);
         }
-        let mut recorded = trials.chunks(search.trials.get());
-        let rescored = (0..search.rounds.get()).map(|round| match recorded.next() {
-            Some(trials) if trials.len() == search.trials.get() => {
-                RoundResults::new(trials, &[]).to_rescore(search).len()
-            }
-            _ => max_rescorings(search, round),
-        });
-        let all = search.rounds.get() * search.trials.get() + rescored.sum::<usize>();
-        let scorings = all.saturating_sub(trials.len() + rescorings.len());
+        let scorings = scorings_left(search, &trials, &rescorings);
         let remaining = scorings.saturating_mul(images);
         self.classify = self.classify.saturating_add(remaining);
         Ok(remaining)

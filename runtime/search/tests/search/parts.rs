@@ -251,7 +251,7 @@ fn the_list_has_what_a_job_needs_and_how_far_it_is() {
     assert_eq!(audit.files, ["run.json", "audit.json", "audit"]);
     assert_eq!(audit.arguments, ["--only-audit"]);
     let json = serde_json::to_string(&jobs.jobs[1]).unwrap();
-    let expected = r#"{"id":"fold-0","kind":"fold","arguments":["--fold","0"],"needs":[],"files":["run.json","fold-0"],"state":"ready"}"#;
+    let expected = r#"{"id":"fold-0","kind":"fold","arguments":["--fold","0"],"needs":[],"files":["run.json","fold-0"],"state":"ready","progress":{"attempts":0,"host":null,"seconds_done":0.0,"seconds_left":null,"summary":""}}"#;
     assert_eq!(json, expected);
 }
 
