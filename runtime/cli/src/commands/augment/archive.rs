@@ -19,7 +19,7 @@ use super::outputs::{MANIFEST, cannot_write};
 const TIME: u64 = 1_153_704_088;
 
 /// Tar's unit, to which every file is filled up.
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
 /// An archive that is open for more files.
 pub(super) struct Archive {
@@ -43,15 +43,23 @@ impl Archive {
         let file = open().map_err(|error| cannot_write(path, error))?;
         sync_name(path);
         Ok(Self {
-            builder: Builder::new(BufWriter::with_capacity(1 << 20, file)),
+            // Larger files are not copied to the buffer.
+            builder: Builder::new(BufWriter::with_capacity(1 << 16, file)),
             path: path.to_owned(),
         })
     }
 
     pub(super) fn append(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let mut header = header(content.len() as u64);
-        let appended = self.builder.append_data(&mut header, name, content);
-        appended.map_err(|error| cannot_write(&self.path, error))
+        let padding = content.len().next_multiple_of(BLOCK) - content.len();
+        let mut append = || {
+            let mut header = header(content.len() as u64);
+            // The builder would copy the content twice.
+            self.builder.append_data(&mut header, name, io::empty())?;
+            let file = self.builder.get_mut();
+            file.write_all(content)?;
+            file.write_all(&[0; BLOCK][..padding])
+        };
+        append().map_err(|error| cannot_write(&self.path, error))
     }
 
     /// Hands to the system what was appended. Lines are written after this.
@@ -150,7 +158,7 @@ impl<'a> Confirmed<'a> {
             self.other = Some(found);
             return None;
         }
-        Some(entry.raw_file_position() + length.next_multiple_of(BLOCK))
+        Some(entry.raw_file_position() + length.next_multiple_of(BLOCK as u64))
     }
 }
 
