@@ -185,7 +185,7 @@ impl Augment {
                 if let Some(archive) = &mut archive {
                     for Written { line, content, .. } in &written {
                         if let Some(name) = &line.output {
-                            archive.append(name, content)?;
+                            archive.append(name, content.len() as u64, &content[..])?;
                         }
                     }
                     archive.flush()?;

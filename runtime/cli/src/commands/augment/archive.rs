@@ -19,7 +19,7 @@ use super::outputs::{MANIFEST, cannot_write};
 const TIME: u64 = 1_153_704_088;
 
 /// Tar's unit, to which every file is filled up.
-const BLOCK: usize = 512;
+const BLOCK: u64 = 512;
 
 /// An archive that is open for more files.
 pub(super) struct Archive {
@@ -49,15 +49,15 @@ impl Archive {
         })
     }
 
-    pub(super) fn append(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let padding = content.len().next_multiple_of(BLOCK) - content.len();
+    pub(super) fn append(&mut self, name: &str, length: u64, mut content: impl Read) -> Result<()> {
         let mut append = || {
-            let mut header = header(content.len() as u64);
+            let mut header = header(length);
             // The builder would copy the content twice.
             self.builder.append_data(&mut header, name, io::empty())?;
             let file = self.builder.get_mut();
-            file.write_all(content)?;
-            file.write_all(&[0; BLOCK][..padding])
+            io::copy(&mut content, file)?;
+            let padding = length.next_multiple_of(BLOCK) - length;
+            file.write_all(&[0; BLOCK as usize][..padding as usize])
         };
         append().map_err(|error| cannot_write(&self.path, error))
     }
@@ -158,7 +158,7 @@ impl<'a> Confirmed<'a> {
             self.other = Some(found);
             return None;
         }
-        Some(entry.raw_file_position() + length.next_multiple_of(BLOCK as u64))
+        Some(entry.raw_file_position() + length.next_multiple_of(BLOCK))
     }
 }
 
