@@ -219,3 +219,33 @@ pub(super) fn restore_manifest(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_of_all_sizes_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.tar");
+        let mut archive = Archive::open(&path, 0).unwrap();
+        let content = |length: u64| -> Vec<u8> { (0..length).map(|at| (at % 251) as u8).collect() };
+        // Around a block, and around the buffer.
+        let lengths = [0, 1, 511, 512, 513, 65_535, 65_536, 65_537, 300_000];
+        let name = |length: u64| format!("{}/{length}", "long".repeat(30));
+        for length in lengths {
+            let content = content(length);
+            archive.append(&name(length), length, &content[..]).unwrap();
+        }
+        archive.flush().unwrap();
+        let mut read = read(&path).unwrap();
+        let mut found = Vec::new();
+        for entry in read.entries().unwrap() {
+            let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+            entry.read_to_end(&mut bytes).unwrap();
+            found.push((super::name(&entry), bytes));
+        }
+        let expected = lengths.map(|length| (name(length), content(length)));
+        assert_eq!(found, expected);
+    }
+}
