@@ -30,6 +30,7 @@ mod _faa {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::process::count_forks(module.py())
     }
 }

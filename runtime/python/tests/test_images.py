@@ -1,6 +1,7 @@
 """All kinds and layouts of images have the same pixels."""
 
 import random
+import re
 from collections import namedtuple
 
 import numpy as np
@@ -165,7 +166,8 @@ def test_type_errors_say_what_to_call():
     rgb = image()
     for sample, why in [
         (rgb / 255, r"augment before images become floats.*round\(\)\.astype\('uint8'\)"),
-        (rgb.astype(np.int64), "int64 cannot be augmented"),
+        (rgb.astype(np.int64), r"int64 cannot be augmented.*image\.astype\('uint8'\)"),
+        (rgb > 9, r"bool cannot be augmented.*image\.astype\('uint8'\)"),
         (np.moveaxis(rgb, -1, 0), r"numpy\.moveaxis\(image, -3, -1\)"),
         (np.zeros(7, np.uint8), r"shape \(7,\) is not HW or HWC or NHWC"),
         (Image.fromarray(rgb).convert("P"), r"image\.convert\('RGB'\)"),
@@ -193,6 +195,18 @@ def test_type_errors_say_what_to_call():
         for mode in ("L", "RGB", "RGBA"):
             with pytest.raises(ValueError, match="of {}×{} pixels is empty: .* at least one row".format(*size)):
                 POLICY(Image.new(mode, size), **KEY)
+
+
+@pytest.mark.parametrize("mode", [
+    "1", "P", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16", "I;16B", "LA", "La", "PA", "RGBa", "RGBX",
+])  # fmt: skip
+def test_the_conversion_that_is_asked_for_works(mode):
+    original = Image.new(mode, (4, 3))
+    with pytest.raises(TypeError, match=f"mode {mode} cannot be augmented") as caught:
+        POLICY(original, **KEY)
+    converted = eval(re.search("`(.*)`", str(caught.value))[1], {"image": original})
+    assert POLICY(converted, **KEY).mode == converted.mode
+    assert (converted.mode == "RGBA") == (mode in ("LA", "La", "PA", "RGBa"))
 
 
 def test_subclasses_of_arrays_become_arrays(tmp_path):

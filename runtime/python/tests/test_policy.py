@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import plugin
@@ -20,6 +21,13 @@ SMALL = """{"format": "faa-policy", "version": 1, "name": "small", "sub_policies
 def policies():
     shipped = [faa.load(name) for name in faa.shipped()]
     return [*shipped, faa.loads(SMALL), faa.loads(SMALL.replace("small", "' \\\" ü \\\\"))]
+
+
+def test_the_version_is_that_of_the_workspace(command_line):
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    assert faa.__version__ == manifest["workspace"]["package"]["version"]
+    printed = subprocess.run([command_line, "--version"], check=True, stdout=subprocess.PIPE, text=True)
+    assert printed.stdout.split() == ["faa-runtime", faa.__version__]
 
 
 def test_shipped_policies_are_those_of_the_repository():
@@ -69,6 +77,8 @@ def test_errors_keep_their_place():
     with pytest.raises(faa.PolicyError) as caught:
         policy.replay(image(), plan)
     assert caught.value.path == "steps[0].op"
+    with pytest.raises(TypeError, match=r"a plan is a dict.*json\.loads"):
+        policy.replay(image(), json.dumps(plan))
     for text in ["\ud800", b"\xff\xfe", "x" * (2 << 20)]:
         with pytest.raises(faa.PolicyError):
             faa.loads(text)
@@ -80,6 +90,9 @@ def test_files_are_read(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         faa.load("randaugmemt")
     assert "randaugment" in caught.value.__notes__[0]
+    # And not what is open under a number.
+    with pytest.raises(TypeError):
+        faa.load(0)
     (tmp_path / "large.json").write_bytes(b" " * (1 << 21))
     with pytest.raises(faa.PolicyError, match="too many"):
         faa.load(tmp_path / "large.json")

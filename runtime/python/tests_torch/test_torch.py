@@ -65,6 +65,7 @@ def test_type_errors_say_what_to_call():
     image = images(1)[0]
     for sample, why in [
         (image / 255, r"torch\.float32 cannot be augmented.*round\(\)\.to\(torch\.uint8\)"),
+        (image.int(), r"torch\.int32 cannot be augmented.*image\.to\(torch\.uint8\)"),
         (image.to("meta"), r"on meta cannot be augmented.*data loader.*image\.cpu\(\)"),
         (image.to_sparse(), r"image\.to_dense\(\)"),
         (image.movedim(0, -1), r"image\.movedim\(-1, -3\)"),

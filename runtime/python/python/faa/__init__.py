@@ -4,7 +4,7 @@
 seed, epoch and index alone, and is the same in Rust, in C and on the command line.
 """
 
-from faa._faa import PolicyError
+from faa._faa import PolicyError, __version__
 from faa._ops import Op, Plugins, load_plugins, ops
 from faa._policy import Policy, convert, load, loads, shipped
 from faa._targets import TargetOptions
@@ -15,6 +15,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "TargetOptions",
+    "__version__",
     "convert",
     "load",
     "load_plugins",

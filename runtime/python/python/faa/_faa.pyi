@@ -8,7 +8,9 @@ from typing_extensions import Buffer, CapsuleType
 
 from faa._targets import Moved, Native
 
-__all__ = ["Executor", "Ops", "PolicyError", "convert", "frame_seed", "shipped"]
+__all__ = ["Executor", "Ops", "PolicyError", "__version__", "convert", "frame_seed", "shipped"]
+
+__version__: str
 
 # An object with a buffer of bytes; or an address or a capsule of Arrow, a shape, and strides in bytes.
 _Memory: TypeAlias = Buffer | tuple[int | CapsuleType, tuple[int, ...], tuple[int, ...]]

@@ -66,10 +66,13 @@ def array_layout(image: Any, layouts: tuple[str, ...], name: str = "an array") -
     if handler_of(type(image)) is not _array:
         raise TypeError(f"{name} must be a NumPy array, like the images, and not {_kind(image)}")
     if image.dtype != "uint8":
-        raise TypeError(
-            f"{name} of {image.dtype} cannot be augmented, only of uint8: augment before images become "
-            "floats, or call `(image * 255).round().astype('uint8')` on floats from 0 to 1"
+        advice = (
+            "augment before images become floats, or call `(image * 255).round().astype('uint8')` on floats "
+            "from 0 to 1"
+            if image.dtype.kind == "f"
+            else "call `image.astype('uint8')` on numbers from 0 to 255"
         )
+        raise TypeError(f"{name} of {image.dtype} cannot be augmented, only of uint8: {advice}")
     for layout in layouts:
         if len(layout) == image.ndim:
             break
@@ -131,10 +134,13 @@ def tensor_layout(image: Any, layouts: tuple[str, ...], name: str = "a tensor") 
     if image.layout != torch.strided:
         raise TypeError(f"{name} of layout {image.layout} cannot be augmented: call `image.to_dense()`")
     if image.dtype != torch.uint8:
-        raise TypeError(
-            f"{name} of {image.dtype} cannot be augmented, only of torch.uint8: augment before images "
-            "become floats, or call `(image * 255).round().to(torch.uint8)` on floats from 0 to 1"
+        advice = (
+            "augment before images become floats, or call `(image * 255).round().to(torch.uint8)` on floats "
+            "from 0 to 1"
+            if image.is_floating_point()
+            else "call `image.to(torch.uint8)` on numbers from 0 to 255"
         )
+        raise TypeError(f"{name} of {image.dtype} cannot be augmented, only of torch.uint8: {advice}")
     for layout in layouts:
         if len(layout) == image.ndim:
             break
@@ -167,9 +173,11 @@ def _pil(image: Any, out: Any, work: Work) -> Any:
     if channels is None:
         mode = "RGBA" if image.mode in ("LA", "La", "PA", "RGBa") else "RGB"
         mode = "L" if image.mode in ("1", "I", "F") or image.mode.startswith("I;") else mode
+        # Pillow converts La to nothing else.
+        first = ".convert('LA')" if image.mode == "La" else ""
         raise TypeError(
             f"a PIL image of mode {image.mode} cannot be augmented, only of L, RGB and RGBA: "
-            f"call `image.convert({mode!r})`"
+            f"call `image{first}.convert({mode!r})`"
         )
     width, height = image.size
     if width == 0 or height == 0:

@@ -52,7 +52,8 @@ class Policy:
         if isinstance(name, str) and name in _shipped():
             return cls(_shipped()[name], plugins)
         try:
-            with open(name, "rb") as file:
+            # A number would be a file that is open.
+            with open(os.fspath(name), "rb") as file:
                 return cls(file.read(_MAX_BYTES), plugins)
         except FileNotFoundError as error:
             names = ", ".join(_shipped())
@@ -246,6 +247,8 @@ class Policy:
     ) -> Sample:
         """Applies a plan: the same bytes as from the policy that made it, for the same image and targets."""
         _check_partners(partners)
+        if not isinstance(plan, Mapping):
+            raise TypeError("a plan is a dict, as `plan` returns it: call `json.loads` on its text")
         replay, data = self._executor().replay, json.dumps(plan).encode()
         moving = _moving(sample, target_options)
 

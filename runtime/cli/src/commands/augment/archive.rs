@@ -43,15 +43,23 @@ impl Archive {
         let file = open().map_err(|error| cannot_write(path, error))?;
         sync_name(path);
         Ok(Self {
-            builder: Builder::new(BufWriter::with_capacity(1 << 20, file)),
+            // Larger files are not copied to the buffer.
+            builder: Builder::new(BufWriter::with_capacity(1 << 16, file)),
             path: path.to_owned(),
         })
     }
 
-    pub(super) fn append(&mut self, name: &str, length: u64, content: impl Read) -> Result<()> {
-        let mut header = header(length);
-        let appended = self.builder.append_data(&mut header, name, content);
-        appended.map_err(|error| cannot_write(&self.path, error))
+    pub(super) fn append(&mut self, name: &str, length: u64, mut content: impl Read) -> Result<()> {
+        let mut append = || {
+            let mut header = header(length);
+            // The builder would copy the content twice.
+            self.builder.append_data(&mut header, name, io::empty())?;
+            let file = self.builder.get_mut();
+            io::copy(&mut content, file)?;
+            let padding = length.next_multiple_of(BLOCK) - length;
+            file.write_all(&[0; BLOCK as usize][..padding as usize])
+        };
+        append().map_err(|error| cannot_write(&self.path, error))
     }
 
     /// Hands to the system what was appended. Lines are written after this.
@@ -210,4 +218,34 @@ pub(super) fn restore_manifest(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_of_all_sizes_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.tar");
+        let mut archive = Archive::open(&path, 0).unwrap();
+        let content = |length: u64| -> Vec<u8> { (0..length).map(|at| (at % 251) as u8).collect() };
+        // Around a block, and around the buffer.
+        let lengths = [0, 1, 511, 512, 513, 65_535, 65_536, 65_537, 300_000];
+        let name = |length: u64| format!("{}/{length}", "long".repeat(30));
+        for length in lengths {
+            let content = content(length);
+            archive.append(&name(length), length, &content[..]).unwrap();
+        }
+        archive.flush().unwrap();
+        let mut read = read(&path).unwrap();
+        let mut found = Vec::new();
+        for entry in read.entries().unwrap() {
+            let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+            entry.read_to_end(&mut bytes).unwrap();
+            found.push((super::name(&entry), bytes));
+        }
+        let expected = lengths.map(|length| (name(length), content(length)));
+        assert_eq!(found, expected);
+    }
 }
