@@ -67,7 +67,7 @@ const fn order<const N: usize>() -> [u8; 16] {
 mod neon {
     use core::arch::aarch64::vqtbl1q_u8;
 
-    use super::{Left, in_blocks, order};
+    use crate::reverse::{Left, in_blocks, order};
     use crate::simd::neon::{bytes_16, load_16};
 
     #[target_feature(enable = "neon")]
@@ -86,7 +86,7 @@ mod neon {
 mod avx2 {
     use core::arch::x86_64::_mm_shuffle_epi8;
 
-    use super::{Left, in_blocks, order};
+    use crate::reverse::{Left, in_blocks, order};
     use crate::simd::x86::{bytes_16, load_16};
 
     #[target_feature(enable = "avx2")]
@@ -108,7 +108,7 @@ mod avx512 {
     };
     use core::mem;
 
-    use super::Left;
+    use crate::reverse::Left;
     use crate::simd::x86::{bytes, load_64};
 
     /// Reverses as many pixels as fill whole vectors, from the first of `to` on, and returns those that are left.
