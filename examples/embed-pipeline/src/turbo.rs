@@ -1,6 +1,6 @@
 //! JPEG files, decoded by libjpeg-turbo.
 //!
-//! It is written in C, and takes 0.6 of the time of `image`'s decoder (`BENCHMARKS.md`). Its pixels are Pillow's and
+//! It is written in C, and takes 0.6 to 0.8 of the time of `image`'s decoder (`BENCHMARKS.md`). Its pixels are Pillow's and
 //! torchvision's, which decode with it too; those of `image` differ from them by a few levels, so results with this
 //! feature differ a little from those without it.
 //!
