@@ -115,27 +115,17 @@ impl BatchNorm {
 
     /// Batch norm with the running statistics, and then ReLU.
     pub(super) fn relu(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (mut normalised, _, _) = self.apply(x, false)?;
-        // Nothing else uses the output of batch norm, so ReLU may work in place.
-        normalised.f_relu_()
-    }
-
-    /// Batch norm, with the batch's statistics in training, which also updates the running ones. Returns
-    /// its output, and in training the mean and the inverse of the standard deviation.
-    pub(super) fn apply(
-        &self,
-        x: &Tensor,
-        training: bool,
-    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
-        x.f_native_batch_norm(
+        let (mut normalised, _, _) = x.f_native_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
             Some(&self.running_var),
-            training,
+            false,
             BATCH_NORM_MOMENTUM,
             BATCH_NORM_EPSILON,
-        )
+        )?;
+        // Nothing else uses the output of batch norm, so ReLU may work in place.
+        normalised.f_relu_()
     }
 }
 

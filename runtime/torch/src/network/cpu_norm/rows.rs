@@ -1,7 +1,14 @@
 //! The computations, on slices: rows of as many elements as there are channels.
 //!
 //! Each is a loop that the compiler turns into vectors, over [`LANES`] channels. NaN propagates.
-#![expect(unsafe_code, reason = "functions for the CPU's features are called")]
+#![allow(
+    unsafe_code,
+    reason = "functions for the features of x86-64 are called; on other processors there are none"
+)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "a loop over lanes reads like a line of a vector's arithmetic"
+)]
 
 use std::mem::MaybeUninit;
 use std::ops::{Add, Mul, Sub};
