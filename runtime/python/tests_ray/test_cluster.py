@@ -112,8 +112,12 @@ def test_without_a_shared_folder_files_travel_through_the_object_store(cluster, 
     cluster.wait_for_nodes()
     out = tmp_path / "run"
     options = {"cpus_per_task": 1, "gpus_per_task": 0.5, "address": cluster.address}
-    faa.ray.search([*OPTIONS, "--out", str(out)], object_store=True, **options)
+    reported = []
+    options |= {"object_store": True, "report": reported.append}
+    faa.ray.search([*OPTIONS, "--out", str(out)], **options)
     assert (out / "policy.json").read_bytes() == expected
+    # Not in the node's folder, which is gone.
+    assert f"policy: {out / 'policy.json'} (" in reported[-1]
     assert json.loads((out / "summary.json").read_text())["final_trainings"]
     assert (out / "report.html").exists()
 

@@ -61,7 +61,7 @@ def run(job: dict[str, Any], version: str, arguments: Sequence[str], out: Path, 
         def keep() -> None:
             ray.get(store.put.remote(job, _read(part, job["files"] or ["."])))
 
-        return _call(job["id"], [*command, str(part)], keep)
+        return _call(job["id"], [*command, str(part)], keep).replace(str(part), str(out))
 
 
 def _call(name: str, command: Sequence[str], keep: Callable[[], None] = lambda: None) -> str:
