@@ -202,6 +202,10 @@ fn a_job_says_by_its_exit_status_why_it_is_not_done() {
         "a job that does not begin writes nothing"
     );
 
+    // Whoever starts a job may append its own.
+    let own = ["--list-jobs", "--json", "--out", "other", "--threads", "2"];
+    assert_eq!(json_of(&mut search(at, &own))["run"], "other");
+
     stdout_of(&mut search(at, &["--fold", "1"]));
     fs::create_dir(folder.join("run/fold-0")).unwrap();
     let lock = fs::File::create(folder.join("run/fold-0/lock")).unwrap();

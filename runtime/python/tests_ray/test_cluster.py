@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -101,7 +103,7 @@ def test_a_node_is_lost_after_its_first_trial(cluster, tmp_path, expected):
     assert all(len(lines(file)) == 24 for file in trials), "no trial was recorded twice"
     attempts = [len(lines(file.with_name("attempts.jsonl"))) for file in trials]
     assert sorted(attempts) == [1, 2], reported
-    assert any("attempt 2" in line for line in reported), reported
+    assert any(re.search(r"scorings, \d+ (s|min) left, on .*, attempt 2$", it) for it in reported), reported
     assert any(line.startswith("4 of 4 jobs done") for line in reported), reported
 
 
@@ -110,8 +112,12 @@ def test_without_a_shared_folder_files_travel_through_the_object_store(cluster, 
     cluster.wait_for_nodes()
     out = tmp_path / "run"
     options = {"cpus_per_task": 1, "gpus_per_task": 0.5, "address": cluster.address}
-    faa.ray.search([*OPTIONS, "--out", str(out)], object_store=True, **options)
+    reported = []
+    options |= {"object_store": True, "report": reported.append}
+    faa.ray.search([*OPTIONS, "--out", str(out)], **options)
     assert (out / "policy.json").read_bytes() == expected
+    # Not in the node's folder, which is gone.
+    assert f"policy: {out / 'policy.json'} (" in reported[-1]
     assert json.loads((out / "summary.json").read_text())["final_trainings"]
     assert (out / "report.html").exists()
 
@@ -133,26 +139,35 @@ def test_a_job_that_fails_is_named_after_its_retries(cluster, tmp_path):
     add_node(cluster)
     cluster.wait_for_nodes()
     reported = []
-    with pytest.raises(faa.ray.JobFailed, match=r"fold-\d on .*: status 1\n(.*\n)*.*missing"):
+    with pytest.raises(faa.ray.JobError, match=r"fold-\d on .*: status 1\n(.*\n)*.*missing"):
         arguments = [*OPTIONS, "--data", "folder:missing", "--out", str(tmp_path / "run")]
         arguments = arguments[arguments.index("--preset") :]
         options = {"cpus_per_task": 1, "address": cluster.address, "retries": 1}
         faa.ray.search(arguments, report=reported.append, **options)
 
 
-def test_an_interrupted_command_stops_its_jobs_and_continues(tmp_path, expected):
+@pytest.mark.parametrize("options", [[], ["--object-store"]])
+def test_an_interrupted_command_stops_its_jobs_and_continues(tmp_path, expected, options):
     out = tmp_path / "run"
-    own = "-m faa.ray search --cpus-per-task 1 --gpus-per-task 0 --".split()
-    command = [sys.executable, *own, *OPTIONS, "--out", str(out)]
+    own = "-m faa.ray search --cpus-per-task 1 --gpus-per-task 0".split()
+    # The form that the shell leaves in one word.
+    command = [sys.executable, *own, *options, "--", *OPTIONS, f"--out={out}"]
+    trials = out / "fold-0/trials.jsonl"
+    of_tasks = lambda: set(Path(tempfile.gettempdir()).glob("faa-ray-*/run/fold-0/trials.jsonl"))
+    before = of_tasks()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
-        wait_until(lambda: run.poll() is not None or lines(out / "fold-0/trials.jsonl"))
+        # Without a shared folder, only the task has them.
+        begun = lambda: any(map(lines, [trials, *(of_tasks() - before)]))
+        wait_until(lambda: run.poll() is not None or begun())
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=300)
     assert run.returncode == 130, errors
     assert "the same command continues the run" in errors
     assert not Path(out, "policy.json").exists()
-    recorded = len(lines(out / "fold-0/trials.jsonl"))
+    recorded = lines(trials)
+    assert 0 < len(recorded) < 24
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
     assert (out / "policy.json").read_bytes() == expected
-    assert 0 < recorded < 24 and len(lines(out / "fold-0/trials.jsonl")) == 24
+    assert len(lines(trials)) == 24 and lines(trials)[: len(recorded)] == recorded
+    assert len(lines(out / "fold-0/attempts.jsonl")) == 2

@@ -4,7 +4,7 @@ In Ray Data: `dataset.map_batches(faa.ray.Augment(policy, seed))`.
 """
 
 from faa.ray._data import Augment
-from faa.ray._driver import JobFailed, search, train
+from faa.ray._driver import search, train
 from faa.ray._job import JobError, SetUpError
 
-__all__ = ["Augment", "JobError", "JobFailed", "SetUpError", "search", "train"]
+__all__ = ["Augment", "JobError", "SetUpError", "search", "train"]

@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-from faa.ray import JobFailed, SetUpError, search, train
+from faa.ray import JobError, SetUpError, search
 
 
 def main() -> int:
@@ -13,31 +13,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m faa.ray",
         description="Run a search or trainings on a Ray cluster, one task per job.",
-        epilog="Options after -- are those of faa-runtime; $NAME in them is the node's environment variable.",
+        epilog="Options after -- are those of faa-runtime; $NAME in them is a variable of the node. Example: "
+        "python -m faa.ray search --address auto -- --data 'folder:$PETS' --final-seeds 3 --out /shared/pets",
     )
-    parser.add_argument("command", choices=["search", "train"])
-    parser.add_argument(
-        "--address", help="address of the cluster, or auto [default: start one here]"
-    )
-    parser.add_argument(
-        "--gpus-per-task", type=float, default=1.0, help="fractions share a GPU [%(default)s]"
-    )
-    parser.add_argument("--cpus-per-task", type=int, default=4, help="also --threads [%(default)s]")
-    parser.add_argument(
-        "--retries", type=int, default=3, help="attempts per job beyond the first [%(default)s]"
-    )
-    parser.add_argument(
-        "--object-store", action="store_true", help="nodes share no folder with --out"
-    )
-    options = vars(parser.parse_args(sys.argv[1:at]))
-    run = {"search": search, "train": train}[options.pop("command")]
+    add = parser.add_argument
+    add("command", choices=["search", "train"])
+    add("--address", help="address of the cluster, or auto [default: start one here]")
+    help = "fractions share a GPU [%(default)s]"
+    add("--gpus-per-task", type=float, default=1.0, help=help)
+    add("--cpus-per-task", type=int, default=4, help="also --threads [%(default)s]")
+    help = "attempts per job beyond the first [%(default)s]"
+    add("--retries", type=int, default=3, help=help)
+    add("--object-store", action="store_true", help="nodes share no folder with --out")
     try:
-        run(sys.argv[at + 1 :], **options)
+        search(sys.argv[at + 1 :], **vars(parser.parse_args(sys.argv[1:at])))
     except KeyboardInterrupt:
         return 130
-    except ValueError as error:
-        parser.error(str(error))
-    except (JobFailed, SetUpError) as error:
+    except (JobError, SetUpError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
