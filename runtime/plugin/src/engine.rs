@@ -100,8 +100,10 @@ mod tests {
                 (f64.store (local.get 0) (local.get 2))
                 (i32.div_u (local.get 0) (i32.rotl (local.get 1) (i32.const 3)))))"#
         );
-        let mut config = HostConfig::default();
-        config.canonical_nans = canonical_nans;
+        let config = HostConfig {
+            canonical_nans,
+            ..HostConfig::default()
+        };
         let module = wat::parse_str(text).unwrap();
         let engines = Engines::new(&config).unwrap().all();
         let compile = |engine| Module::new(engine, &module).unwrap().text().to_vec();
