@@ -171,6 +171,44 @@ fn a_contact_sheet_shows_boxes_and_masks() {
     assert_eq!(at(70, 60), [0; 3]);
 }
 
+/// Numbers of a file may be any, and drawing ends.
+#[test]
+fn boxes_and_outlines_far_outside_are_drawn() {
+    let folder = coco();
+    let annotation = json!({"id": 1, "image_id": 40, "bbox": [-1e300, 0, 2e300, 10],
+        "segmentation": [[0, 0, 1e12, 1e12, 1e15, 5]]});
+    let images = json!([{"id": 40, "file_name": "p0.png"}]);
+    let file = json!({"images": images, "annotations": [annotation]});
+    folder.write("far.json", file.to_string());
+    let call = "apply --policy policy.json --grid 1 --boxes far.json pictures/p0.png --out far";
+    stdout_of(&mut folder.faa_runtime(call));
+}
+
+#[test]
+fn limits_hold_for_tight_boxes_and_for_outlines_alone() {
+    let folder = coco();
+    let flat = json!({"id": 1, "image_id": 40, "bbox": [20, 20, 40, 40],
+        "segmentation": [[20, 20, 60, 20, 60, 23, 20, 23]]});
+    let images = json!([{"id": 40, "file_name": "p0.png"}]);
+    let file = json!({"images": images, "annotations": [flat]});
+    folder.write("flat.json", file.to_string());
+    for (size, kept) in [(3, 1), (10, 0)] {
+        let call = format!(
+            "apply --op Identity --tight-boxes --min-size {size} --boxes flat.json pictures/p0.png --out tight{size}"
+        );
+        stdout_of(&mut folder.faa_runtime(&call));
+        let written = json_at(&folder, &format!("tight{size}/flat.json"));
+        assert_eq!(written["annotations"].as_array().unwrap().len(), kept);
+    }
+    // An outline without an area, of which a part is cut off.
+    folder.write("line.txt", "0 0.25 0.25 0.5 0.5 0.75 0.75\n");
+    let call = "apply --op TranslateX --value 0.4 --boxes line.txt pictures/p0.png --out line";
+    stdout_of(&mut folder.faa_runtime(call));
+    for line in folder.read("line/p0.txt").lines() {
+        assert!(line.split(' ').count() > 6, "{line}");
+    }
+}
+
 #[test]
 fn misuse_is_refused() {
     let folder = coco();

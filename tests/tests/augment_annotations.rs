@@ -228,6 +228,43 @@ fn a_command_that_was_cut_anywhere_continues_to_the_same_files() {
     }
 }
 
+/// What an image that was only mixed in has as annotations was not read.
+#[test]
+fn a_command_that_mixes_images_continues() {
+    let folder = cells();
+    let mixing = r#"{"format": "faa-policy", "version": 1, "name": "mix", "sub_policies": [
+        [{"op": "SamplePairing", "probability": 1.0, "magnitude": 1.0}]]}"#;
+    folder.write("mix.json", mixing);
+    let call = "augment --policy mix.json --data masks:cells --copies 4 --out out";
+    stdout_of(&mut folder.faa_runtime(call));
+    let whole = tree(&folder, "out");
+    let manifest = folder.read("out/manifest.jsonl");
+    let until_first: String = manifest.split_inclusive('\n').take(5).collect();
+    assert!(until_first.contains("b.png"), "{until_first}");
+    folder.write("out/manifest.jsonl", until_first);
+    stdout_of(&mut folder.faa_runtime(call));
+    assert!(tree(&folder, "out") == whole);
+}
+
+/// A copied `data.yaml` may be changed, as the warning about `path` advises.
+#[test]
+fn a_changed_data_yaml_stays() {
+    let folder = street();
+    folder.write(
+        "street/data.yaml",
+        "path: /data/street\ntrain: images/train\n",
+    );
+    let call = "augment --policy policy.json --data yolo:street --out out";
+    let [_, errors] = output_of(&mut folder.faa_runtime(call));
+    assert_contains(
+        &errors,
+        &["data.yaml has `path`", "1 of 4 images", "no objects"],
+    );
+    folder.write("out/data.yaml", "train: images/train\n");
+    stdout_of(&mut folder.faa_runtime(call));
+    assert_eq!(folder.read("out/data.yaml"), "train: images/train\n");
+}
+
 #[test]
 fn what_has_changed_is_not_continued() {
     let folder = street();

@@ -133,19 +133,27 @@ impl LabelOptions {
                     .collect(),
             };
             if is_mirrored && let Some(coco) = coco {
-                for &[left, right] in coco.sides(object.class) {
-                    if left.max(right) < after.keypoints.len() {
+                let points = after.keypoints.len();
+                let sides = coco.sides(object.class).iter();
+                for &[left, right] in sides.take_while(|it| it[0] < points) {
+                    if right < points {
                         after.keypoints.swap(left, right);
                     }
                 }
             }
             let has_shape = |it: &Object| it.area() > 0.0;
-            let is_lost = has_shape(object) && !has_shape(&after);
-            let is_kept = !is_lost && frame.is_none_or(|frame| frame.is_kept());
+            let is_only_outline = object.bounds.is_none() && !object.outlines.is_empty();
+            let is_lost = (has_shape(object) && !has_shape(&after))
+                || (is_only_outline && after.outlines.is_empty());
+            let mut is_kept = !is_lost && frame.is_none_or(|frame| frame.is_kept());
             if let (Some(frame), true) = (frame, object.bounds.is_some()) {
                 after.bounds = Some([frame.left, frame.top, frame.right, frame.bottom]);
                 if self.tight_boxes && has_shape(&after) {
                     after.bounds = after.extent();
+                    let min_size = self.min_size.unwrap_or(1.0);
+                    is_kept &= after.bounds.is_none_or(|[left, top, right, bottom]| {
+                        (right - left).min(bottom - top) >= min_size
+                    });
                 }
             }
             moved

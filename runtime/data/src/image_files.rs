@@ -160,9 +160,10 @@ impl ImageFiles {
         if !listed.files.is_empty() {
             return Ok(listed);
         }
-        let mut words =
-            "has no images; a data set is DIR/<class>/*, or DIR/train/<class>/* and DIR/test/<class>/*"
-                .to_owned();
+        let mut words = "has no images".to_owned();
+        if listed.labelling.is_none() {
+            words += "; a data set is DIR/<class>/*, or DIR/train/<class>/* and DIR/test/<class>/*";
+        }
         for warning in &listed.warnings {
             words += &format!("; {warning}");
         }

@@ -123,6 +123,12 @@ pub(crate) fn yolo(folder: &Path) -> Result<Found, DataError> {
                     "{path} has `path`, which may name this data set: change it in the copy"
                 ));
             }
+            if content.split(|byte| *byte == b'\n').any(names_other_images) {
+                let path = shown(&path);
+                found.warnings.push(format!(
+                    "{path} names a split by an absolute path or a list of files: change it in the copy"
+                ));
+            }
             found.beside.push((file.to_owned(), content));
         }
     }
@@ -152,6 +158,15 @@ fn has_key(yaml: &[u8], key: &str) -> bool {
     lines.any(|line| line.starts_with(key.as_bytes()))
 }
 
+/// Whether a line of `data.yaml` names images that a copy of the data set does not have.
+fn names_other_images(line: &[u8]) -> bool {
+    ["train:", "val:", "test:"].iter().any(|key| {
+        let value = line.strip_prefix(key.as_bytes());
+        let value = value.map(<[u8]>::trim_ascii);
+        value.is_some_and(|it| it.starts_with(b"/") || it.ends_with(b".txt"))
+    })
+}
+
 fn pairs_of_files(
     folder: &Path,
     labelling: Labelling,
@@ -159,7 +174,7 @@ fn pairs_of_files(
     extension: &str,
 ) -> Result<Found, DataError> {
     let (mut images, mut warnings) = (Vec::new(), Vec::new());
-    for pair in pairs(folder, labels)? {
+    for pair in pairs(folder, &labelling, labels)? {
         let mut stems = BTreeSet::new();
         for path in visible_entries(&pair.images)? {
             if path.is_dir() {
@@ -182,7 +197,10 @@ fn pairs_of_files(
             let is_label = path.extension().is_some_and(|it| it == extension);
             is_label && path.file_stem().is_some_and(|stem| !stems.contains(stem))
         };
-        let others = visible_entries(&pair.labels)?;
+        let others = match pair.labels.is_dir() {
+            true => visible_entries(&pair.labels)?,
+            false => Vec::new(),
+        };
         let alone: Vec<&PathBuf> = others.iter().filter(|path| alone(path)).collect();
         if let Some(first) = alone.first() {
             let file = name(&first.file_name().unwrap_or_default().to_string_lossy());
@@ -191,6 +209,23 @@ fn pairs_of_files(
                 shown(&pair.labels),
                 alone.len(),
             ));
+        }
+        if matches!(labelling, Labelling::Yolo) {
+            let is_label = |path: &&PathBuf| path.extension().is_some_and(|it| it == extension);
+            let found = others.iter().filter(is_label);
+            let found: BTreeSet<_> = found.filter_map(|path| path.file_stem()).collect();
+            let without = stems
+                .iter()
+                .filter(|stem| !found.contains(stem.as_os_str()));
+            match without.count() {
+                0 => {}
+                count => warnings.push(format!(
+                    "{count} of {} images in {} have no file in {}, and so no objects",
+                    stems.len(),
+                    shown(&pair.images),
+                    shown(&pair.labels),
+                )),
+            }
         }
     }
     Ok(Found {
@@ -203,7 +238,7 @@ fn pairs_of_files(
 }
 
 /// The folders of images, with those of their annotations.
-fn pairs(folder: &Path, labels: &str) -> Result<Vec<Pair>, DataError> {
+fn pairs(folder: &Path, labelling: &Labelling, labels: &str) -> Result<Vec<Pair>, DataError> {
     let layout = |words: &str| {
         let words = format!(
             "{words}; a data set is DIR/images/train and DIR/{labels}/train, DIR/train/images and \
@@ -218,7 +253,9 @@ fn pairs(folder: &Path, labels: &str) -> Result<Vec<Pair>, DataError> {
             labels: folder.join(&labels),
             inner: [images, labels],
         };
-        match new.labels.is_dir() {
+        // Test images may have no annotations, as those of COCO.
+        let is_unlabelled = split == Some(ImageSplit::Test) && matches!(labelling, Labelling::Yolo);
+        match new.labels.is_dir() || (is_unlabelled && !new.labels.exists()) {
             true => Ok(new),
             false => Err(DataError::of(Layout, &new.labels, "is not a folder")),
         }

@@ -83,7 +83,7 @@ pub(crate) struct Apply {
     /// repeated, to draw from several.
     #[arg(long = "partner", value_name = "IMAGE")]
     partners: Vec<PathBuf>,
-    /// Boxes, outlines and keypoints: COCO's FILE.json, YOLO's FILE.txt, or a folder of these.
+    /// Boxes, outlines and keypoints: COCO's FILE.json, YOLO's FILE.txt, or a folder of YOLO's files.
     #[arg(long, value_name = "FILE|DIR", help_heading = "Boxes and masks")]
     boxes: Option<PathBuf>,
     /// Mask, in a PNG of one channel, or a folder of these.

@@ -64,16 +64,19 @@ Boxes, outlines, keypoints and masks move along with the pixels, in data sets of
                           grey or with a palette, of which the indices are kept
 The result has the same form. That of COCO has the folder images and
 annotations.json, with new ids, and all other keys as they were: it is
-coco:OUT/images,OUT/annotations.json. Boxes that are not visible are dropped.
+coco:OUT/images,OUT/annotations.json. Boxes that are not visible are dropped. YOLO's poses
+are not supported. In mirrored images, COCO's keypoints named left… and right… swap.
 
 With --out tar:FILE, the same files go into one archive, which is faster where a
-file system creates files slowly, and is a data set: --data tar:FILE. Until it is
-complete, its manifest is beside it, as FILE.manifest.jsonl.
+file system creates files slowly. Without annotations it is a data set, --data tar:FILE;
+unpack it if it has boxes or masks. Until it is complete, its manifest is beside it, as
+FILE.manifest.jsonl.
 
 Ctrl-C stops cleanly. The same command continues, also after a crash, and
 overwrites no file that it has not written. It refuses to continue with other options
 or if an image that was augmented has changed, and to begin in a folder that is
-not empty. An image that was skipped is tried again once it has changed.
+not empty. An image that was skipped is tried again once it has changed; with COCO, remove
+annotations.json first.
 
 Alpha is kept by PNG and WebP. JPEG has none, so it is dropped. Partners of ops
 such as SamplePairing are images of the same split, which must have one size.
@@ -123,7 +126,7 @@ pub(crate) struct Augment {
     quality: Option<u8>,
     #[command(flatten)]
     labels: LabelOptions,
-    /// Go on if an image or its annotations cannot be read; its name is reported.
+    /// Go on if an image or its own file of annotations cannot be read; its name is reported.
     #[arg(long)]
     skip_unreadable: bool,
     /// Number of threads, from 1 to 1024 [default: all cores].

@@ -112,7 +112,8 @@ impl Coco {
         let read: Result<File, _> = serde_path_to_error::deserialize(&mut reader);
         let file = read.map_err(|error| {
             let place = error.path().to_string();
-            let place = if place == "." { "" } else { place.as_str() };
+            let is_unknown = matches!(place.as_str(), "." | "?");
+            let place = if is_unknown { "" } else { place.as_str() };
             AnnotationError::new(place, AnnotationErrorKind::Json(error.inner().to_string()))
         })?;
         let ended = reader.end();
@@ -376,18 +377,21 @@ impl CocoAnnotation {
     }
 }
 
-/// The pairs of keypoints in `categories` of which one has `left` in its name and the other `right`.
+/// The pairs of keypoints in `categories` of which one has `left` in its name and the other `right`, in upper or lower
+/// case. The indices of the left ones ascend.
 fn sides(rest: &Map<String, Value>) -> BTreeMap<u64, Vec<[usize; 2]>> {
     let categories = rest.get("categories").and_then(Value::as_array);
     let of_category = |category: &Value| {
         let names = category.get("keypoints")?.as_array()?;
-        let names: Vec<&str> = names
-            .iter()
-            .map(|name| name.as_str().unwrap_or(""))
-            .collect();
+        let lower = |name: &Value| name.as_str().unwrap_or("").to_lowercase();
+        let names: Vec<String> = names.iter().map(lower).collect();
+        let mut indices = HashMap::new();
+        for (index, name) in names.iter().enumerate() {
+            indices.entry(name.as_str()).or_insert(index);
+        }
         let other = |name: &str| {
             let mirrored = name.replacen("left", "right", 1);
-            names.iter().position(|it| *it == mirrored)
+            indices.get(mirrored.as_str()).copied()
         };
         let lefts = names
             .iter()

@@ -24,7 +24,7 @@ pub enum AnnotationErrorKind {
     NotUtf8,
     /// The file is not JSON, or a value has the wrong type: the parser's message.
     Json(String),
-    /// An id is there twice.
+    /// An id that an earlier entry has.
     DuplicateId(u64),
     /// Two images have one file.
     DuplicateFile(String),
@@ -107,7 +107,7 @@ impl fmt::Display for AnnotationErrorKind {
             }
             Self::NotUtf8 => f.write_str("not UTF-8"),
             Self::Json(message) => f.write_str(message),
-            Self::DuplicateId(id) => write!(f, "the id {id} is there twice"),
+            Self::DuplicateId(id) => write!(f, "duplicate id {id}"),
             Self::DuplicateFile(name) => write!(f, "a different image has the file `{name}` too"),
             Self::UnknownImage(id) => write!(f, "no image has the id {id}"),
             Self::FileName(name) => write!(

@@ -51,8 +51,9 @@ fn splits_are_in_either_order_or_missing() {
     ]);
     assert_eq!(paths(&files), list);
     assert_eq!(files.beside()[0].0, "coco.yaml");
-    assert_eq!(files.warnings().len(), 2);
-    assert!(files.warnings()[1].contains("coco.yaml has `path`"));
+    assert_eq!(files.warnings().len(), 3);
+    assert!(files.warnings()[1].contains("1 of 2 images in"));
+    assert!(files.warnings()[2].contains("coco.yaml has `path`"));
     assert!(files.warnings()[0].ends_with("files without an image, which are not used (1): c.txt"));
     // One of two has no file, and so no objects.
     assert_eq!(files.read_label(0).unwrap(), Some(Vec::new()));
@@ -80,6 +81,22 @@ fn splits_are_in_either_order_or_missing() {
         paths(&files),
         expected(&[("images/a.png", "masks/a.png", 0)])
     );
+}
+
+#[test]
+fn test_images_of_yolo_need_no_labels_and_lists_of_files_are_warned_of() {
+    let inside = folder(&[
+        "images/train/a.png",
+        "labels/train/a.txt",
+        "images/test/b.png",
+    ]);
+    let yaml = "train: images/train\ntest: test.txt\n";
+    fs::write(inside.path().join("data.yaml"), yaml).unwrap();
+    let files = ImageFiles::list(&DataSpec::Yolo(inside.path().into())).unwrap();
+    assert_eq!(files.files().len(), 2);
+    let warnings = files.warnings();
+    assert!(warnings.iter().any(|it| it.contains("1 of 1 images in")));
+    assert!(warnings.iter().any(|it| it.contains("or a list of files")));
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl LabelSources {
                 Boxes::Yolo(files(inputs, path, "--boxes", "txt")?)
             }
             Some(path) => bail!(Usage(format!(
-                "--boxes {} is neither COCO's FILE.json nor YOLO's FILE.txt, nor a folder of these",
+                "--boxes {} is neither COCO's FILE.json nor YOLO's FILE.txt, nor a folder of YOLO's files",
                 path.display()
             ))),
         };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use faa_data::{Coco, ImageFiles, Labelling};
@@ -24,6 +25,11 @@ pub(super) fn finish(
     archive: &mut Option<Archive>,
 ) -> Result<()> {
     for (name, content) in files.beside() {
+        // It may have been changed, as the warning about `path` advises.
+        let is_there = |path: PathBuf| path.symlink_metadata().is_ok_and(|it| it.len() > 0);
+        if archive.is_none() && is_there(out.path().join(name)) {
+            continue;
+        }
         write(
             out,
             archive,

@@ -37,6 +37,8 @@ pub(super) struct Input {
     pub(super) content: Option<(u64, u32)>,
     /// The same of its file of annotations, if it has one.
     pub(super) label: Option<(u64, u32)>,
+    /// Whether that was read: not of an image that was only mixed in, or could not be read.
+    pub(super) reads_label: bool,
     /// Whether it was skipped.
     pub(super) is_skipped: bool,
 }
@@ -149,8 +151,11 @@ pub(super) fn changed<'i>(
             let input = of(position);
             let bytes = content.into_bytes().ok();
             let content = bytes.map(|bytes| (bytes.len() as u64, crc32fast::hash(&bytes)));
-            let label = files.read_label(position).ok().flatten();
-            if content != input.content || ImageLabels::content(label.as_ref()) != input.label {
+            let is_labelled_as_before = || {
+                let label = files.read_label(position).ok().flatten();
+                ImageLabels::content(label.as_ref()) == input.label
+            };
+            if content != input.content || (input.reads_label && !is_labelled_as_before()) {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.push(input);
             }

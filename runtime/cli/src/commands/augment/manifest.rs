@@ -219,6 +219,7 @@ impl Manifest {
                     position,
                     content: line.input_bytes.zip(line.input_crc32),
                     label: line.input_label,
+                    reads_label: line.input_bytes.is_some(),
                     is_skipped: line.is_unreadable(),
                 };
                 inputs.insert(position, input);
@@ -371,6 +372,7 @@ fn add_partners(
             position,
             content,
             label: None,
+            reads_label: false,
             is_skipped: false,
         });
         if known.content != content {

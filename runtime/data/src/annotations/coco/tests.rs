@@ -26,7 +26,7 @@ fn what_is_known_is_read_and_the_rest_is_kept() {
     let mut file = of_annotation(annotation.clone());
     file["info"] = json!({"year": 2017});
     file["categories"] =
-        json!([{"id": 3, "keypoints": ["left_eye", "right_eye", "nose"]}, {"id": 4}]);
+        json!([{"id": 3, "keypoints": ["Left eye", "Right eye", "nose"]}, {"id": 4}]);
     let coco = parse(&file).unwrap();
     let image = &coco.images()[0];
     assert_eq!(value(&coco.other_keys())["info"], file["info"]);
@@ -257,7 +257,7 @@ fn malformed_files_are_refused_with_their_place() {
     let again = twice["annotations"][0].clone();
     twice["annotations"].as_array_mut().unwrap().push(again);
     let error = parse(&twice).unwrap_err().to_string();
-    assert_eq!(error, "annotations[1]: the id 1 is there twice");
+    assert_eq!(error, "annotations[1]: duplicate id 1");
     let deep = "[".repeat(100_000);
     let error = Coco::parse(format!("{{\"images\": [], \"info\": {deep}").as_bytes()).unwrap_err();
     assert!(error.to_string().contains("recursion limit"), "{error}");
