@@ -7,7 +7,11 @@ use crate::SimdLevel;
 use crate::simd::each_level;
 use crate::simd::sets::Compiled;
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -5,7 +5,11 @@ use core::fmt;
 pub(crate) mod sets;
 
 /// Loads and stores of whole vectors.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(
+    target_arch = "aarch64",
+    target_feature = "neon",
+    target_endian = "little"
+))]
 pub(crate) mod neon;
 /// Loads and stores of whole vectors.
 #[cfg(target_arch = "x86_64")]
@@ -24,7 +28,11 @@ pub(crate) enum Level {
     /// What the program was compiled for, such as SSE2 on x86-64.
     Compiled,
     /// NEON, which programs for aarch64 are compiled for too, with code written for it.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(
+        target_arch = "aarch64",
+        target_feature = "neon",
+        target_endian = "little"
+    ))]
     Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -45,7 +53,11 @@ impl SimdLevel {
     pub fn available() -> impl Iterator<Item = Self> {
         let levels = [
             Some(Level::Compiled),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(
+                target_arch = "aarch64",
+                target_feature = "neon",
+                target_endian = "little"
+            ))]
             Some(Level::Neon),
             #[cfg(target_arch = "x86_64")]
             has_avx2::get().then_some(Level::Avx2),
@@ -86,7 +98,11 @@ impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Level::Compiled => "compiled",
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(
+                target_arch = "aarch64",
+                target_feature = "neon",
+                target_endian = "little"
+            ))]
             Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
@@ -131,7 +147,7 @@ macro_rules! each_level {
             match level.level() {
                 $crate::simd::Level::Compiled => compiled $(::<$constant>)? ($($argument),*),
                 // There the compiler uses NEON by itself.
-                #[cfg(target_arch = "aarch64")]
+                #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
                 $crate::simd::Level::Neon => compiled $(::<$constant>)? ($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "the features were found at run time")]

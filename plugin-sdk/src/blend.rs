@@ -25,7 +25,7 @@ pub fn blend_level(level: u8, color: u8, weight: u8) -> u8 {
 
 /// Moves the whole image towards a colour ([`blend_level`]). L uses the first level of the colour; alpha stays as it is.
 ///
-/// It consists of vector instructions in every build of an op, as [`blend_weighted`] does.
+/// It consists of vector instructions on x86-64, and in WebAssembly with SIMD128, as [`blend_weighted`] does.
 pub fn blend(image: &mut ImageMut<'_>, color: [u8; 3], weight: u8) {
     match (image.channels(), image.samples_mut()) {
         (Channels::L, samples) => blend_samples::<1>(samples, color, weight),

@@ -213,7 +213,7 @@ fn limits_hold_for_tight_boxes_and_for_outlines_alone() {
 fn misuse_is_refused() {
     let folder = coco();
     GrayImage::new(5, 5).save(folder.join("small.png")).unwrap();
-    folder.write("a.txt", "0 1 2\n");
+    folder.write("a.txt", "0 0.1 0.2\n");
     folder.write(
         "bad.json",
         r#"{"images": [], "annotations": [{"id": 1, "image_id": "x"}]}"#,

@@ -45,11 +45,13 @@ impl Turbo {
         ) {
             return None;
         }
+        // A progressive file is decoded into coefficients of the whole picture, whatever the scale.
+        let whole = header.width.checked_mul(header.height)?.checked_mul(3)?;
+        Limits::default().reserve_usize(whole).ok()?;
         let scale = scale(header.width.min(header.height), size as usize);
         decompressor.set_scaling_factor(scale).ok()?;
         let (width, height) = (scale.scale(header.width), scale.scale(header.height));
         let length = width.checked_mul(height)?.checked_mul(3)?;
-        Limits::default().reserve_usize(length).ok()?;
         pixels.resize(length, 0);
         let image = Image {
             pixels: &mut pixels[..],

@@ -1,5 +1,7 @@
 """Masks, boxes and keypoints that move along with an image."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from conftest import batch, image
@@ -235,3 +237,28 @@ def test_fills_are_labels_and_batches_have_no_targets():
         MIXED(image=batch(2), mask=np.zeros((32, 32), "uint8"), seed=1)
     with pytest.raises(ValueError, match="`seed` must be from 0"):
         MIXED(image=image(), mask=mask, seed=-1)
+
+
+class Lazy(Mapping):
+    """Makes its arrays anew each time, as a data set's sample may."""
+
+    def __getitem__(self, key):
+        return {"image": image, "mask": lambda: image(mode="L")}[key]()
+
+    def __iter__(self):
+        return iter(["image", "mask"])
+
+    def __len__(self):
+        return 2
+
+
+def test_entries_that_are_made_anew_move_too():
+    for key in KEYS[:5]:
+        moved = policy("Rotate", 25)(Lazy(), **key)
+        assert (moved["mask"] == policy("Rotate", 25)(image(mode="L"), **key)).all()
+
+
+def test_further_images_do_not_move_along_with_a_batch():
+    many = np.stack([image(), image()])
+    with pytest.raises(ValueError, match="not with a batch"):
+        MIXED(image=many, images=[many], seed=1)

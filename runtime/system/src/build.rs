@@ -21,9 +21,11 @@ fn digest(path: &Path) -> io::Result<u64> {
     let (mut file, mut hasher) = (File::open(path)?, XxHash3_64::new());
     let mut bytes = vec![0; 256 << 10];
     loop {
-        match file.read(&mut bytes)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.write(&bytes[..length]),
+        match file.read(&mut bytes) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(length) => hasher.write(&bytes[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -170,6 +170,7 @@ class Policy:
         _check_partners(partners)
         apply = self._executor().apply
         key = _seed_of(seed, frame)
+        sample = _read_once(sample)
         moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
@@ -250,6 +251,7 @@ class Policy:
         if not isinstance(plan, Mapping):
             raise TypeError("a plan is a dict, as `plan` returns it: call `json.loads` on its text")
         replay, data = self._executor().replay, json.dumps(plan).encode()
+        sample = _read_once(sample)
         moving = _moving(sample, target_options)
 
         def work(source: Any, result: Any, layout: str) -> None:
@@ -305,6 +307,13 @@ def _shipped() -> dict[str, str]:
     return dict(_faa.shipped())
 
 
+def _read_once(sample: Any) -> Any:
+    """A mapping may make its entries anew each time; what moves along is found by what it is."""
+    if isinstance(sample, Mapping) and handler_of(type(sample)) is None:
+        return dict(sample)
+    return sample
+
+
 def _moving(sample: Any, options: TargetOptions | None) -> Moving | None:
     """What moves along with the image of a sample; `None` if nothing does."""
     if handler_of(type(sample)) is not None or not isinstance(sample, tuple | Mapping):
@@ -337,7 +346,13 @@ def _apply_moving(
         shape = source.shape
         moving.move(move, (shape[layout.index("H")], shape[layout.index("W")]))
 
-    applied = _apply(sample, out, work if moving.has_targets() else plain)
+    def single(source: Any, result: Any, layout: str) -> None:
+        # The images of a batch have a draw each; those of a plan have the same.
+        if plan is None and layout[0] == "N" and source.shape[0] != 1:
+            raise ValueError("further images move along with a single image or a clip, and not with a batch")
+        plain(source, result, layout)
+
+    applied = _apply(sample, out, work if moving.has_targets() else single)
     return moving.result(applied, plain)
 
 

@@ -51,6 +51,9 @@ pub(super) fn add_and_sum(x: &mut Tensor, added: Option<&Tensor>) -> Result<Pair
 
 /// `relu(scale · x + shift)`.
 pub(super) fn affine_relu(x: &Tensor, affine: &Pair) -> Result<Tensor, TchError> {
+    if channels_of(x)? != affine[0].len() {
+        return Err(misuse("scales are not those of the channels"));
+    }
     let x = &channels_last(x)?;
     let mut out = x.f_empty_like()?;
     each_kind!(x.kind(), T => {
@@ -165,7 +168,11 @@ fn checked<T: Element>(tensor: &Tensor, like: &Tensor) -> Result<(*mut T, usize)
         4 => is_channels_last(tensor)?,
         _ => tensor.is_contiguous(),
     };
-    let pointer = tensor.data_ptr().cast::<T>();
+    // An empty tensor has no memory.
+    let pointer = match tensor.numel() {
+        0 => std::ptr::dangling_mut(),
+        _ => tensor.data_ptr().cast::<T>(),
+    };
     let on_cpu = tensor.device() == Device::Cpu && tensor.kind() == T::KIND;
     if !dense || !on_cpu || !pointer.is_aligned() || tensor.size() != like.size() {
         let (kind, found, wanted) = (tensor.kind(), tensor.size(), like.size());

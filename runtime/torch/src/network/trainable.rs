@@ -79,15 +79,18 @@ impl Trainable {
     ///
     /// # Errors
     ///
-    /// Those of libtorch.
+    /// Those of libtorch; no images.
     pub fn forward(&mut self, images: &Tensor) -> Result<(Tensor, Pass), TchError> {
+        let count = images.size()[0];
+        if count == 0 {
+            return Err(TchError::Torch("a batch needs an image".to_owned()));
+        }
         if self.kind != self.decayed.kind() {
             self.cast.f_copy_(&self.decayed)?;
         }
         if let Some(sums) = &mut self.sums {
             drop(sums.f_zero_()?);
         }
-        let count = images.size()[0];
         let parts = parts(images, self.members.len())?;
         let inputs = self.members.iter_mut().zip(parts).collect();
         let done = self.team.run(inputs, |seat, (member, images)| {

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from faa.ray._job import JobError, SetUpError, Store, find_program, run
+from faa.ray._job import ENDING, JobError, SetUpError, Store, find_program, run
 
-# In seconds: how often jobs are looked at, how often they are reported if none starts or ends, and how long
-# programs may take to stop.
-INTERVAL, REPORTING, ENDING = 2.0, 60.0, 60.0
+# In seconds: how often jobs are looked at, how often they are reported if none starts or ends, and how late a network
+# file system may show what a different node has written.
+INTERVAL, REPORTING, SETTLING = 2.0, 60.0, 90.0
 
 
 def search(
@@ -92,21 +92,28 @@ class _Run:
     def complete(self) -> str:
         """Starts all jobs that are ready, again and again; merges, and returns what that prints."""
         listing, started = self._list(), set()
+        late: dict[str, float] = {}
         while any(job["state"] != "done" for job in listing["jobs"]):
             for job in listing["jobs"]:
                 if job["state"] == "ready" and job["id"] not in self.tasks.values():
                     if job["id"] in started:
+                        now = time.monotonic()
+                        if now < late.setdefault(job["id"], now + SETTLING):
+                            continue
                         message = f"{job['id']} ended, but {self.out} does not have it: is it shared?"
                         raise JobError(message)
                     started.add(job["id"])
                     self._start(job)
             # One that is held may be of an earlier call, which is about to end.
-            if not self.tasks and all(job["state"] != "held" for job in listing["jobs"]):
+            is_late = any(job["state"] == "ready" and job["id"] in late for job in listing["jobs"])
+            if not self.tasks and not is_late and all(job["state"] != "held" for job in listing["jobs"]):
                 raise JobError("no job can start: the records of one are missing; see --list-jobs")
             self._report(listing)
             self._wait()
             listing = self._list()
         self._report(listing)
+        while self.tasks:
+            self._wait()
         needs = [job["id"] for job in listing["jobs"]]
         self._start({"id": "merge", "arguments": [], "needs": needs, "files": []})
         while self.tasks:
@@ -161,4 +168,4 @@ class _Run:
             time.sleep(INTERVAL)
             for task in self.tasks:
                 ray.cancel(task)
-            ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=ENDING)
+            ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=ENDING + 10.0)

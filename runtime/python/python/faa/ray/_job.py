@@ -11,6 +11,8 @@ from typing import Any
 
 # Exit status of a job that a different process holds, such as an attempt that is about to end.
 HELD = 75
+# How long a program may take to end, and a job be held by one that is ending, in seconds.
+ENDING = 60.0
 # How often a node without the run directory sends records, in seconds.
 KEEPING = 30.0
 
@@ -65,9 +67,9 @@ def run(job: dict[str, Any], version: str, arguments: Sequence[str], out: Path, 
 
 
 def _call(name: str, command: Sequence[str], keep: Callable[[], None] = lambda: None) -> str:
-    pipe, status = subprocess.PIPE, HELD
+    pipe, status, given_up = subprocess.PIPE, HELD, time.monotonic() + ENDING
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        while status == HELD:
+        while status == HELD and time.monotonic() < given_up:
             # When this process is killed, the pipe is closed, and the program ends too.
             process = subprocess.Popen(command, stdin=pipe, stdout=output, stderr=errors)
             kept_at = time.monotonic()
@@ -79,7 +81,11 @@ def _call(name: str, command: Sequence[str], keep: Callable[[], None] = lambda: 
                         keep()
                         kept_at = time.monotonic()
             finally:
-                process.communicate()
+                try:
+                    process.communicate(timeout=ENDING)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
                 keep()
             status = process.returncode
         output.seek(0)
