@@ -117,6 +117,9 @@ impl Movement {
     ) {
         for step in &self.steps {
             match step {
+                Movements::Affine(map, _) if is_mirror_of_rows(map, self.size) => {
+                    mirror_rows(labels, self.size.width);
+                }
                 Movements::Affine(map, _) => {
                     let source = copied(labels, memory);
                     move_labels(map, source, labels, self.size, fill);
@@ -296,6 +299,20 @@ impl Movement {
         visible *= 1.0 - gone;
         // Also false for numbers that are not finite.
         (visible > 0.0 && visible >= limits.min_visible).then_some(visible.min(1.0))
+    }
+}
+
+/// Rows change places without a copy of the mask, which would cost more than the op does.
+fn is_mirror_of_rows(map: &Affine, size: Size) -> bool {
+    map.0 == [1.0, 0.0, 0.0, 0.0, -1.0, size.height as f64]
+}
+
+fn mirror_rows<L: Label>(labels: &mut [L], width: usize) {
+    let half = labels.len() / width / 2 * width;
+    let (upper, lower) = labels.split_at_mut(half);
+    let rows = lower.rchunks_exact_mut(width);
+    for (a, b) in upper.chunks_exact_mut(width).zip(rows) {
+        a.swap_with_slice(b);
     }
 }
 
