@@ -90,8 +90,8 @@ fn colour(class: u64) -> [u8; 3] {
 
 fn scaled(point: [f64; 2], scale: [f64; 2]) -> [f64; 2] {
     // Files may hold any numbers, and lines are drawn pixel by pixel. Pictures are much smaller than this.
-    const MAX_DISTANCE: f64 = 1e4;
-    [0, 1].map(|axis| (point[axis] * scale[axis]).clamp(-MAX_DISTANCE, MAX_DISTANCE))
+    const FAR: f64 = 1e4;
+    [0, 1].map(|axis| (point[axis] * scale[axis]).clamp(-FAR, FAR))
 }
 
 /// Mixes a colour into each pixel that has one, by the position of its centre.
