@@ -141,7 +141,7 @@ pub(crate) fn masks(folder: &Path) -> Result<Found, DataError> {
     pairs_of_files(folder, Labelling::Masks, "masks", "png")
 }
 
-/// Refuses poses, whose labels cannot be told from outlines by their numbers.
+/// Refuses poses, whose numbers may look like those of outlines.
 fn check_yaml(path: &Path, content: &[u8]) -> Result<(), DataError> {
     match has_key(content, "kpt_shape:") {
         false => Ok(()),
