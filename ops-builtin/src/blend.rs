@@ -7,11 +7,7 @@ use crate::SimdLevel;
 use crate::simd::each_level;
 use crate::simd::sets::Compiled;
 
-#[cfg(all(
-    target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
-))]
+#[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;

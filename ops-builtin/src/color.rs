@@ -11,11 +11,7 @@ use crate::simd::sets::{Compiled, each_set};
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(all(
-    target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
-))]
+#[cfg(target_arch = "aarch64")]
 mod neon;
 
 /// How many pixels are worked on at once.

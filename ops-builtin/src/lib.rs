@@ -15,8 +15,8 @@
 //!   paint over a part of the image; the source may be a part of a larger image.
 //! - Every op says where it takes pixels from ([`Op::warp`]), and [`move_labels`] moves a mask there
 //!   exactly as the op moves an image.
-//! - The vector instructions are chosen at run time ([`SimdLevel`]), on x86-64 AVX2 or AVX-512. The
-//!   pixels are the same at every level: the tests force each.
+//! - The vector instructions are chosen at run time ([`SimdLevel`]): AVX2 or AVX-512 on x86-64, NEON on
+//!   aarch64. The pixels are the same at every level: the tests force each.
 //!
 //! `BENCHMARKS.md` compares the speed with Pillow, torchvision and albumentations.
 //!

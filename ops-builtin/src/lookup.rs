@@ -6,11 +6,7 @@ use crate::SimdLevel;
 use crate::pixels::Pixels;
 use crate::simd::Level;
 
-#[cfg(all(
-    target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
-))]
+#[cfg(target_arch = "aarch64")]
 mod neon;
 
 /// Sends every sample of an image through the table of its channel: [`LookupTables::apply`] with
@@ -38,14 +34,7 @@ pub fn map_levels_from(
 }
 
 #[cfg_attr(
-    any(
-        target_arch = "x86_64",
-        all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        )
-    ),
+    any(target_arch = "x86_64", target_arch = "aarch64"),
     expect(unsafe_code, reason = "the features were found at run time")
 )]
 pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupTables) {
@@ -61,11 +50,7 @@ pub(crate) fn look_up(level: SimdLevel, pixels: Pixels<'_, '_>, tables: &LookupT
             (_, Some(table)) => unsafe { avx2::look_up(pixels, table) },
             (_, None) => look_up_one_by_one(pixels, tables),
         },
-        #[cfg(all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        ))]
+        #[cfg(target_arch = "aarch64")]
         Level::Neon => match (pixels.channels(), tables.as_uniform()) {
             // SAFETY: as above.
             (Channels::L, _) => unsafe { neon::look_up(pixels, &tables.tables()[0]) },

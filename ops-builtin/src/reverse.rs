@@ -5,14 +5,7 @@ use crate::simd::Level;
 
 /// Overwrites `to` with the pixels of `from`, of which there are as many, from the last to the first.
 #[cfg_attr(
-    any(
-        target_arch = "x86_64",
-        all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        )
-    ),
+    any(target_arch = "x86_64", target_arch = "aarch64"),
     expect(unsafe_code, reason = "the features were found at run time")
 )]
 pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &mut [[u8; N]]) {
@@ -24,11 +17,7 @@ pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &m
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { avx2::reverse_blocks(from, to) },
         // SAFETY: as above.
-        #[cfg(all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        ))]
+        #[cfg(target_arch = "aarch64")]
         Level::Neon => unsafe { neon::reverse_blocks(from, to) },
         Level::Compiled => (from, to),
     };
@@ -42,14 +31,7 @@ type Left<'a, 'b, const N: usize> = (&'a [[u8; N]], &'b mut [[u8; N]]);
 
 /// Reverses as many pixels as fill blocks of 16 bytes, from the first of `to` on, and returns those that are
 /// left. `reversed` orders the bytes of a block by [`order`].
-#[cfg(any(
-    target_arch = "x86_64",
-    all(
-        target_arch = "aarch64",
-        target_feature = "neon",
-        target_endian = "little"
-    )
-))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn in_blocks<'a, 'b, const N: usize>(
     from: &'a [[u8; N]],
@@ -70,14 +52,7 @@ fn in_blocks<'a, 'b, const N: usize>(
 }
 
 /// The bytes of a block's last pixel, then those of the one before it, and so on.
-#[cfg(any(
-    target_arch = "x86_64",
-    all(
-        target_arch = "aarch64",
-        target_feature = "neon",
-        target_endian = "little"
-    )
-))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const fn order<const N: usize>() -> [u8; 16] {
     let mut order = [0; 16];
     let mut i = 0;
@@ -88,11 +63,7 @@ const fn order<const N: usize>() -> [u8; 16] {
     order
 }
 
-#[cfg(all(
-    target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
-))]
+#[cfg(target_arch = "aarch64")]
 mod neon {
     use core::arch::aarch64::vqtbl1q_u8;
 

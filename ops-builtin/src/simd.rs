@@ -4,12 +4,14 @@ use core::fmt;
 
 pub(crate) mod sets;
 
-/// Loads and stores of whole vectors.
 #[cfg(all(
     target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
+    not(all(target_feature = "neon", target_endian = "little"))
 ))]
+compile_error!("on aarch64, a target with NEON and little-endian numbers is needed");
+
+/// Loads and stores of whole vectors.
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 /// Loads and stores of whole vectors.
 #[cfg(target_arch = "x86_64")]
@@ -28,11 +30,7 @@ pub(crate) enum Level {
     /// What the program was compiled for, such as SSE2 on x86-64.
     Compiled,
     /// NEON, which programs for aarch64 are compiled for too, with code written for it.
-    #[cfg(all(
-        target_arch = "aarch64",
-        target_feature = "neon",
-        target_endian = "little"
-    ))]
+    #[cfg(target_arch = "aarch64")]
     Neon,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -53,11 +51,7 @@ impl SimdLevel {
     pub fn available() -> impl Iterator<Item = Self> {
         let levels = [
             Some(Level::Compiled),
-            #[cfg(all(
-                target_arch = "aarch64",
-                target_feature = "neon",
-                target_endian = "little"
-            ))]
+            #[cfg(target_arch = "aarch64")]
             Some(Level::Neon),
             #[cfg(target_arch = "x86_64")]
             has_avx2::get().then_some(Level::Avx2),
@@ -98,11 +92,7 @@ impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Level::Compiled => "compiled",
-            #[cfg(all(
-                target_arch = "aarch64",
-                target_feature = "neon",
-                target_endian = "little"
-            ))]
+            #[cfg(target_arch = "aarch64")]
             Level::Neon => "neon",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
@@ -147,7 +137,7 @@ macro_rules! each_level {
             match level.level() {
                 $crate::simd::Level::Compiled => compiled $(::<$constant>)? ($($argument),*),
                 // There the compiler uses NEON by itself.
-                #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+                #[cfg(target_arch = "aarch64")]
                 $crate::simd::Level::Neon => compiled $(::<$constant>)? ($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 #[expect(unsafe_code, reason = "the features were found at run time")]

@@ -5,14 +5,7 @@
 pub(crate) struct Compiled;
 
 /// A type for the instructions of a level, of which there is a value only where they can run.
-#[cfg(any(
-    target_arch = "x86_64",
-    all(
-        target_arch = "aarch64",
-        target_feature = "neon",
-        target_endian = "little"
-    )
-))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! set {
     ($(#[$docs:meta])* $name:ident, $features:literal) => {
         $(#[$docs])*
@@ -30,11 +23,7 @@ macro_rules! set {
     };
 }
 
-#[cfg(all(
-    target_arch = "aarch64",
-    target_feature = "neon",
-    target_endian = "little"
-))]
+#[cfg(target_arch = "aarch64")]
 set! {
     /// NEON.
     Neon, "neon"
@@ -70,7 +59,7 @@ macro_rules! each_set {
                 $($argument: $type),*
             ) $(-> $result)? $body
 
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            #[cfg(target_arch = "aarch64")]
             #[target_feature(enable = "neon")]
             fn neon $(<const $constant: $kind>)? ($($argument: $type),*) $(-> $result)? {
                 run::<_ $(, $constant)?>($crate::simd::sets::Neon::new(), $($argument),*)
@@ -92,7 +81,7 @@ macro_rules! each_set {
                 $crate::simd::Level::Compiled => {
                     run::<_ $(, $constant)?>($crate::simd::sets::Compiled, $($argument),*)
                 }
-                #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+                #[cfg(target_arch = "aarch64")]
                 #[expect(unsafe_code, reason = "every such CPU has the features")]
                 $crate::simd::Level::Neon => {
                     // SAFETY: there is a `SimdLevel` only for features that the CPU has.
