@@ -150,6 +150,25 @@ mod tests {
     }
 
     #[test]
+    fn sums_of_white_images_overflow_nothing() {
+        for (width, height) in [(64, 1), (64, 32), (64, 33), (257, 301)] {
+            let samples = alloc::vec![255; width * height * 4];
+            for (channels, n) in [(Channels::Rgb, 3), (Channels::Rgba, 4)] {
+                let samples = &samples[..width * height * n];
+                let image = ImageRef::new(samples, width, height, channels).unwrap();
+                for level in SimdLevel::available() {
+                    let expected = 255 * (width * height) as u64;
+                    assert_eq!(
+                        luma_sum(level, image),
+                        expected,
+                        "{level} {channels:?} {width}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_level_finds_the_luminance_of_every_pixel() {
         each_set! {
             fn spread<const N: usize>(set: impl Luma, block: &[u8]) -> Vec<u8> {

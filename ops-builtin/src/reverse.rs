@@ -10,12 +10,10 @@ use crate::simd::Level;
 )]
 pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &mut [[u8; N]]) {
     let (from, to) = match level.level() {
-        // SAFETY: there is a `SimdLevel` only for features that the CPU has.
+        // Vectors of 64 bytes are slower: of three channels, nearly each is stored to two cache lines.
+        // SAFETY: there is a `SimdLevel` only for features that the CPU has, and with AVX-512 it has AVX2.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512::reverse_blocks(from, to) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { avx2::reverse_blocks(from, to) },
+        Level::Avx2 | Level::Avx512 => unsafe { avx2::reverse_blocks(from, to) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::Neon => unsafe { neon::reverse_blocks(from, to) },
@@ -38,17 +36,45 @@ fn in_blocks<'a, 'b, const N: usize>(
     to: &'b mut [[u8; N]],
     reversed: impl Fn(&[u8; 16]) -> [u8; 16],
 ) -> Left<'a, 'b, N> {
+    // Of three bytes each, pixels leave one byte of a block, which is written again.
+    let step = const { 16 / N * N };
     let mut done = 0;
     let (source, target) = (from.as_flattened(), to.as_flattened_mut());
+    // Four blocks at once, so that lengths are compared once for the four.
+    while let Some(last) = source[..source.len() - done].last_chunk::<64>()
+        && let Some(next) = target[done..].first_chunk_mut::<64>()
+    {
+        fetch_ahead(source, done);
+        for block in 0..4 {
+            let start = block * step;
+            let last = last[..64 - start].last_chunk().expect("a block fits");
+            next[start..start + 16].copy_from_slice(&reversed(last));
+        }
+        done += 4 * step;
+    }
     while let Some(last) = source[..source.len() - done].last_chunk()
         && let Some(next) = target[done..].first_chunk_mut()
     {
         *next = reversed(last);
-        // Of three bytes each, pixels leave one byte, which is written again.
-        done += 16 / N * N;
+        done += step;
     }
     let done = done / N;
     (&from[..from.len() - done], &mut to[done..])
+}
+
+/// Lets the CPU fetch what is behind a row in memory, which most often is the next row: by itself it fetches ahead
+/// of reads that go forwards.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn fetch_ahead(row: &[u8], distance: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[expect(unsafe_code, reason = "a hint that takes a pointer")]
+    // SAFETY: nothing is read, whatever the address.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(row.as_ptr_range().end.wrapping_add(distance).cast());
+    }
+    let _ = (row, distance);
 }
 
 /// The bytes of a block's last pixel, then those of the one before it, and so on.
@@ -98,43 +124,6 @@ mod avx2 {
         in_blocks(from, to, |block| {
             bytes_16(_mm_shuffle_epi8(load_16(block), order))
         })
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use core::arch::x86_64::{
-        _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_permutexvar_epi8,
-    };
-    use core::mem;
-
-    use crate::reverse::Left;
-    use crate::simd::x86::{bytes, load_64};
-
-    /// Reverses as many pixels as fill whole vectors, from the first of `to` on, and returns those that are left.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    #[expect(unsafe_code, reason = "pixels are loaded and stored through pointers")]
-    pub(super) fn reverse_blocks<'a, 'b, const N: usize>(
-        mut from: &'a [[u8; N]],
-        mut to: &'b mut [[u8; N]],
-    ) -> Left<'a, 'b, N> {
-        // Those that fit a vector; of three bytes each, they leave one byte.
-        let pixels = const { 64 / N };
-        let mask = u64::MAX >> const { 64 % N };
-        // The bytes of the last pixel, then those of the one before it, and so on.
-        let order = load_64(const { &bytes!(i => (64 / N * N - N + 64 - i / N * N + i % N) & 63) });
-        while from.len() >= pixels && to.len() >= pixels {
-            let (rest, last) = from.split_at(from.len() - pixels);
-            let (next, later) = mem::take(&mut to).split_at_mut(pixels);
-            // SAFETY: both have this many pixels, and the mask has a bit for each of their bytes and no other.
-            unsafe {
-                let block = _mm512_maskz_loadu_epi8(mask, last.as_ptr().cast());
-                let reversed = _mm512_permutexvar_epi8(order, block);
-                _mm512_mask_storeu_epi8(next.as_mut_ptr().cast(), mask, reversed);
-            }
-            (from, to) = (rest, later);
-        }
-        (from, to)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The luminance of eight pixels at once.
 
 use core::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_add_epi64, _mm256_castsi128_si256, _mm256_inserti128_si256,
-    _mm256_madd_epi16, _mm256_packus_epi16, _mm256_packus_epi32, _mm256_permute4x64_epi64,
-    _mm256_permutevar8x32_epi32, _mm256_sad_epu8, _mm256_set1_epi32, _mm256_setr_epi32,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32,
+    __m256i, _mm256_add_epi16, _mm256_add_epi32, _mm256_blend_epi16, _mm256_castsi128_si256,
+    _mm256_inserti128_si256, _mm256_madd_epi16, _mm256_packus_epi16, _mm256_packus_epi32,
+    _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32,
 };
 
 use super::Luma;
@@ -29,20 +29,32 @@ impl Luma for Avx2 {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn sum<const N: usize, const B: usize>(blocks: &[[u8; B]]) -> u64 {
-    let zero = _mm256_setzero_si256();
-    let mut sums = zero;
-    for block in blocks {
-        for half in 0..2 {
-            let levels = luma_plane::<N>(&block[32 * N * half..]);
-            sums = _mm256_add_epi64(sums, _mm256_sad_epu8(levels, zero));
+    // So many that sums of four pixels a block fit 15 bits, and so signed words.
+    const { assert!(4 * 255 * BLOCKS <= i16::MAX as usize) }
+    const BLOCKS: usize = 32;
+    let sums = blocks.chunks(BLOCKS).map(|blocks| {
+        let mut words = _mm256_setzero_si256();
+        for block in blocks {
+            for quarter in 0..4 {
+                let samples = &block[16 * N * quarter..];
+                let [a, b] = [
+                    weighted_sums::<N>(samples),
+                    weighted_sums::<N>(&samples[8 * N..]),
+                ];
+                // The level is the upper word of each sum.
+                let levels = _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(a), b);
+                words = _mm256_add_epi16(words, levels);
+            }
         }
-    }
-    let sums = bytes_32(sums);
-    sums.as_chunks()
-        .0
-        .iter()
-        .map(|&sum| u64::from_le_bytes(sum))
-        .sum()
+        let pairs = bytes_32(_mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+        let pairs = pairs
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&sum| u32::from_le_bytes(sum));
+        u64::from(pairs.sum::<u32>())
+    });
+    sums.sum()
 }
 
 #[target_feature(enable = "avx2")]
@@ -85,20 +97,21 @@ const fn pixels_of_samples<const N: usize>() -> [[u8; 32]; N] {
 #[inline]
 fn luma_plane<const N: usize>(samples: &[u8]) -> __m256i {
     let [a, b, c, d] = [
-        lumas::<N>(samples),
-        lumas::<N>(&samples[8 * N..]),
-        lumas::<N>(&samples[16 * N..]),
-        lumas::<N>(&samples[24 * N..]),
-    ];
+        weighted_sums::<N>(samples),
+        weighted_sums::<N>(&samples[8 * N..]),
+        weighted_sums::<N>(&samples[16 * N..]),
+        weighted_sums::<N>(&samples[24 * N..]),
+    ]
+    .map(|sums| _mm256_srli_epi32::<16>(sums));
     // Packing keeps to halves of vectors: four pixels of each come first, then the other four of each.
     let packed = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
     _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
 }
 
-/// The luminance of eight pixels, each in 32 bits.
+/// `19595 R + 38470 G + 7471 B + 0x8000` for each of eight pixels.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn lumas<const N: usize>(samples: &[u8]) -> __m256i {
+fn weighted_sums<const N: usize>(samples: &[u8]) -> __m256i {
     // Four pixels in each half; the second four of three channels are the last bytes that are read.
     let low = load_16(samples.first_chunk().expect("a vector fits"));
     let high = load_16(samples[8 * (N - 2)..].first_chunk().expect("a vector fits"));
@@ -109,8 +122,7 @@ fn lumas<const N: usize>(samples: &[u8]) -> __m256i {
     // The weight of green does not fit 15 bits, so green comes twice with half of it.
     let first = _mm256_madd_epi16(red_green, pair(19595, 38470 / 2));
     let second = _mm256_madd_epi16(green_blue, pair(38470 / 2, 7471));
-    let sum = _mm256_add_epi32(_mm256_add_epi32(first, second), _mm256_set1_epi32(0x8000));
-    _mm256_srli_epi32::<16>(sum)
+    _mm256_add_epi32(_mm256_add_epi32(first, second), _mm256_set1_epi32(0x8000))
 }
 
 #[target_feature(enable = "avx2")]
