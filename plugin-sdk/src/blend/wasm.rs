@@ -2,7 +2,7 @@
 
 use core::arch::wasm32::{
     i8x16_shuffle, u8x16_narrow_i16x8, u16x8_add, u16x8_extend_high_u8x16, u16x8_extend_low_u8x16,
-    u16x8_mul, u16x8_shr, u16x8_splat, u64x2, u64x2_extract_lane, v128, v128_xor,
+    u16x8_mul, u16x8_shr, u16x8_splat, u32x4_splat, u64x2, u64x2_extract_lane, v128, v128_and, v128_xor,
 };
 
 pub(super) type Lanes = v128;
@@ -14,10 +14,14 @@ pub(super) fn lanes(levels: [u8; 8]) -> Lanes {
 
 #[inline(always)]
 pub(super) fn widen(levels: &[u8; 16]) -> [Lanes; 2] {
-    let levels = load(levels);
+    halves(load(levels))
+}
+
+#[inline(always)]
+fn halves(bytes: v128) -> [Lanes; 2] {
     [
-        u16x8_extend_low_u8x16(levels),
-        u16x8_extend_high_u8x16(levels),
+        u16x8_extend_low_u8x16(bytes),
+        u16x8_extend_high_u8x16(bytes),
     ]
 }
 
@@ -40,48 +44,35 @@ pub(super) fn repeat<const N: usize>(weights: &[u8; 16]) -> [[Lanes; 2]; N] {
     let mut repeated = [[u16x8_splat(0); 2]; N];
     match N {
         1 => repeated.copy_from_slice(&[widen(weights)]),
-        3 => repeated.copy_from_slice(&three_times(load(weights))),
-        _ => repeated.copy_from_slice(&four_times(load(weights))),
+        3 => repeated.copy_from_slice(&three_times(load(weights)).map(halves)),
+        _ => repeated.copy_from_slice(&four_times(load(weights)).map(halves)),
     }
     repeated
 }
 
-/// A vector with these bytes in the lower half of each lane. Byte 16 is of a second vector, which is 0.
+/// A vector with these bytes of another. With two different vectors, the host would need several instructions.
 macro_rules! pick {
-    ($from:ident, $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal) => {
-        i8x16_shuffle::<$a, 16, $b, 16, $c, 16, $d, 16, $e, 16, $f, 16, $g, 16, $h, 16>(
-            $from,
-            u16x8_splat(0),
-        )
-    };
+    ($from:ident, $($byte:literal)*) => { i8x16_shuffle::<$($byte),*>($from, $from) };
 }
 
 #[inline(always)]
-fn three_times(it: v128) -> [[Lanes; 2]; 3] {
+fn three_times(it: v128) -> [v128; 3] {
     [
-        [pick!(it, 0 0 0 1 1 1 2 2), pick!(it, 2 3 3 3 4 4 4 5)],
-        [pick!(it, 5 5 6 6 6 7 7 7), pick!(it, 8 8 8 9 9 9 10 10)],
-        [
-            pick!(it, 10 11 11 11 12 12 12 13),
-            pick!(it, 13 13 14 14 14 15 15 15),
-        ],
+        pick!(it, 0 0 0 1 1 1 2 2 2 3 3 3 4 4 4 5),
+        pick!(it, 5 5 6 6 6 7 7 7 8 8 8 9 9 9 10 10),
+        pick!(it, 10 11 11 11 12 12 12 13 13 13 14 14 14 15 15 15),
     ]
 }
 
 #[inline(always)]
-fn four_times(it: v128) -> [[Lanes; 2]; 4] {
-    [
-        [pick!(it, 0 0 0 16 1 1 1 16), pick!(it, 2 2 2 16 3 3 3 16)],
-        [pick!(it, 4 4 4 16 5 5 5 16), pick!(it, 6 6 6 16 7 7 7 16)],
-        [
-            pick!(it, 8 8 8 16 9 9 9 16),
-            pick!(it, 10 10 10 16 11 11 11 16),
-        ],
-        [
-            pick!(it, 12 12 12 16 13 13 13 16),
-            pick!(it, 14 14 14 16 15 15 15 16),
-        ],
-    ]
+fn four_times(it: v128) -> [v128; 4] {
+    let all = [
+        pick!(it, 0 0 0 0 1 1 1 1 2 2 2 2 3 3 3 3),
+        pick!(it, 4 4 4 4 5 5 5 5 6 6 6 6 7 7 7 7),
+        pick!(it, 8 8 8 8 9 9 9 9 10 10 10 10 11 11 11 11),
+        pick!(it, 12 12 12 12 13 13 13 13 14 14 14 14 15 15 15 15),
+    ];
+    all.map(|weights| v128_and(weights, u32x4_splat(0x00ff_ffff)))
 }
 
 #[inline(always)]

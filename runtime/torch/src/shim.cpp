@@ -18,6 +18,7 @@
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdlib>
@@ -28,6 +29,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace {
@@ -164,7 +166,8 @@ void faa_keep_memory() {
     const auto set = [](const char* variable, int parameter, int value) {
         if (!std::getenv(variable)) mallopt(parameter, value);
     };
-    set("MALLOC_ARENA_MAX", M_ARENA_MAX, 1);
+    const auto threads = static_cast<int>(std::min(std::thread::hardware_concurrency(), 512u));
+    set("MALLOC_ARENA_MAX", M_ARENA_MAX, threads + 1);
     set("MALLOC_MMAP_MAX_", M_MMAP_MAX, 0);
     set("MALLOC_TRIM_THRESHOLD_", M_TRIM_THRESHOLD, 1 << 30);
 #endif

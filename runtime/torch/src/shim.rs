@@ -210,9 +210,10 @@ pub(crate) fn set_stream(device: usize) -> Result<(), TchError> {
 }
 
 /// Makes the process keep the memory that it frees, for its next tensors. With glibc's defaults, a training's
-/// tensors are given back to the system and taken again, zeroed, in every step, and each thread has its own
-/// arenas, into which tensors fit badly. Variables of the environment such as `MALLOC_ARENA_MAX` win. To be
-/// called before other threads start. Does nothing without glibc.
+/// tensors are given back to the system and taken again, zeroed, in every step, and there are eight arenas for each
+/// core, into which tensors fit badly. One for each core is left, and one for the main thread: threads that share an
+/// arena wait for each other. Variables of the environment such as `MALLOC_ARENA_MAX` win. To be called before other
+/// threads start. Does nothing without glibc.
 pub fn keep_memory() {
     // SAFETY: No pointer is passed. `mallopt` sets variables of the allocator, and it is called before other
     // threads allocate.

@@ -1,6 +1,7 @@
 """Compares the rates of scoring and training with plain PyTorch on the same machine.
 
-    python runtime/torch/study/compare_pytorch.py DATA wrn-D-K [IMAGES [THREADS [DEVICE [BATCH]]]]
+    python runtime/torch/study/compare_pytorch.py DATA wrn-D-K [--images N] [--threads T]
+        [--device cpu|cuda:0] [--batch N] [--only train|search]
 
 DATA is a folder with `train/<class>/*` and `test/<class>/*`. Needs PyTorch 2.11, NumPy and Pillow
 13, and `cargo build --release -p faa-torch --example rates`. For scoring, PyTorch's part is what
@@ -15,6 +16,7 @@ program wrote, and logits are compared. Then everything is measured in turns, so
 machine's speed affect all alike, and medians are printed as rows of a Markdown table.
 """
 
+import argparse
 import json
 import os
 import random
@@ -51,11 +53,10 @@ OPS = [
 
 
 def main():
-    data, model = Path(sys.argv[1]), sys.argv[2]
-    images = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-    threads = int(sys.argv[4]) if len(sys.argv) > 4 else len(os.sched_getaffinity(0))
-    device = sys.argv[5] if len(sys.argv) > 5 else "cpu"
-    batch = int(sys.argv[6]) if len(sys.argv) > 6 else 128
+    options = arguments()
+    data, model, batch = options.data, options.model, options.batch
+    threads, device, stages = options.threads, options.device, options.only
+    images = max(options.images, batch)
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         ours = lambda precision: run_ours(
@@ -64,7 +65,7 @@ def main():
         net = load(Path(folder), model).to(device)
         compare_logits(net, Path(folder), device)
         pictures = [Image.open(file).convert("RGB").copy() for file in files(data, images)]
-        theirs = configurations(net, batch, device)
+        theirs = configurations(net, batch, device, stages)
         measured = {}
         for _ in range(ROUNDS):
             for precision in ["float32", "auto", "bf16"]:
@@ -72,12 +73,29 @@ def main():
                 measured.setdefault(("search", precision), []).append(rates["scoring_policy"])
                 measured.setdefault(("train", precision), []).append(rates["train_base"])
             for name, (eval_net, train_step, layout) in theirs.items():
-                rate = search(eval_net, pictures, batch, device, layout)
-                measured.setdefault(("search", name), []).append(rate)
-                measured.setdefault(("train", name), []).append(train(train_step, batch, device))
+                if "search" in stages:
+                    rate = search(eval_net, pictures, batch, device, layout)
+                    measured.setdefault(("search", name), []).append(rate)
+                if "train" in stages:
+                    rate = train(train_step, batch, device)
+                    measured.setdefault(("train", name), []).append(rate)
             measured.setdefault(("matmul", ""), []).append(matrix_product(device))
     rates = {key: statistics.median(all) for key, all in measured.items()}
-    report(model, batch, device, threads, list(theirs), rates)
+    report(model, batch, device, threads, stages, list(theirs), rates)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("--images", type=int, default=1000, help="at least a batch is used")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--only", action="append", choices=["search", "train"])
+    options = parser.parse_args()
+    options.only = options.only or ["search", "train"]
+    return options
 
 
 def files(data, count):
@@ -140,8 +158,9 @@ def augmented(picture, policy):
     return torch.from_numpy(pixels).permute(2, 0, 1).float().div(255).sub(0.47).div(0.2)
 
 
-def configurations(net, batch, device):
+def configurations(net, batch, device, stages):
     """By name: the network in eval mode, a step of training, and the layout of images."""
+    example = torch.randn(batch, 3, 32, 32, device=device)
     found = {}
     for layout_name, layout in LAYOUTS.items():
         eval_net = WideResNet(*shape_of(net)).to(device, memory_format=layout).eval()
@@ -150,9 +169,11 @@ def configurations(net, batch, device):
         found[f"{layout_name}, eager"] = eval_net, step(lambda net: net), layout
         compiled = torch.compile(eval_net), step(torch.compile), layout
         try:
-            with torch.no_grad():
-                compiled[0](torch.randn(batch, 3, 32, 32, device=device))
-            compiled[1]()
+            if "search" in stages:
+                with torch.no_grad():
+                    compiled[0](example)
+            if "train" in stages:
+                compiled[1]()
         except Exception as error:
             print(f"torch.compile does not work here: {error}", file=sys.stderr)
             continue
@@ -248,14 +269,14 @@ def operations(model):
     return counted / 1e9
 
 
-def report(model, batch, device, threads, theirs, rates):
+def report(model, batch, device, threads, stages, theirs, rates):
     limit = rates["matmul", ""] / operations(model)
     print(f"{model}, batches of {batch}, {device}, {threads} threads; matrix product "
           f"{rates['matmul', '']:.0f} GFLOP/s, which is {limit:.0f} images/s of "
           f"{operations(model):.3f} GFLOP")
     columns = [f"PyTorch, {name}" for name in theirs] + ["float32", "auto", "bf16"]
     print("| stage | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
-    for stage in ["search", "train"]:
+    for stage in stages:
         peers = [rates[stage, name] for name in theirs]
         cells = [f"{rate:,.0f}" for rate in peers]
         for precision in ["float32", "auto", "bf16"]:
@@ -263,7 +284,8 @@ def report(model, batch, device, threads, theirs, rates):
             cells.append(f"{rate:,.0f} ({rate / max(peers):.2f}x)")
         print(f"| {stage} | {' | '.join(cells)} |")
     part = rates["search", "float32"] / limit
-    print(f"search in float32 is {100 * part:.0f} % of the matrix product's rate")
+    if "search" in stages:
+        print(f"search in float32 is {100 * part:.0f} % of the matrix product's rate")
 
 
 if __name__ == "__main__":
