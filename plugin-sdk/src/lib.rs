@@ -7,9 +7,10 @@
 //! the same everywhere.
 //!
 //! **Speed.** An instance is reused from call to call, so memory from [`Call::scratch`](Call) is
-//! allocated once. [`blend`] and [`blend_weighted`] are vector instructions on x86-64 and, with SIMD128, in
-//! WebAssembly; other plain loops over integers become such instructions if the compiler finds a way. `faa-runtime
-//! plugin build` turns SIMD128 on. An op that maps every sample by itself can also implement [`Op::lookup_tables`], with which it runs in one pass with its neighbours.
+//! allocated once. [`blend`], [`blend_weighted`] and [`fill_outer`] become vector instructions on x86-64 and, with
+//! SIMD128, in WebAssembly; other plain loops over integers do if the compiler finds a way. `faa-runtime plugin build`
+//! turns SIMD128 on. An op that maps every sample by itself can also implement [`Op::lookup_tables`], with which it
+//! runs in one pass with its neighbours.
 //!
 //! **Masks, boxes and keypoints** follow an op that says where it moves pixels ([`Op::warp`]). One that only
 //! changes colours returns [`Warp::Identity`]; one that says nothing is refused where there are any.
@@ -30,9 +31,11 @@ mod blend;
 #[doc(hidden)]
 #[allow(missing_debug_implementations, reason = "only `export_ops!` uses them")]
 pub mod export;
+mod outer;
 
 pub use blend::{blend, blend_level, blend_weighted};
 pub use faa_op::*;
+pub use outer::fill_outer;
 
 /// Exports the ops of a plugin: `export_ops!(First::new(), Second::default());`, once in a crate.
 ///

@@ -1,8 +1,9 @@
 //! The vectors of WebAssembly. `vectors.rs` states what the functions do.
 
 use core::arch::wasm32::{
-    i8x16_shuffle, u8x16_narrow_i16x8, u16x8_add, u16x8_extend_high_u8x16, u16x8_extend_low_u8x16,
-    u16x8_mul, u16x8_shr, u16x8_splat, u32x4_splat, u64x2, u64x2_extract_lane, v128, v128_and, v128_xor,
+    i8x16, i8x16_swizzle, u8x16_narrow_i16x8, u16x8_add, u16x8_extend_high_u8x16,
+    u16x8_extend_low_u8x16, u16x8_mul, u16x8_shr, u16x8_splat, u64x2, u64x2_extract_lane, v128,
+    v128_xor,
 };
 
 pub(super) type Lanes = v128;
@@ -50,9 +51,10 @@ pub(super) fn repeat<const N: usize>(weights: &[u8; 16]) -> [[Lanes; 2]; N] {
     repeated
 }
 
-/// A vector with these bytes of another. With two different vectors, the host would need several instructions.
+/// A vector with these bytes of another, and 0 where it has no such byte. Hosts need several instructions for it, so
+/// bytes are picked before they are widened.
 macro_rules! pick {
-    ($from:ident, $($byte:literal)*) => { i8x16_shuffle::<$($byte),*>($from, $from) };
+    ($from:ident, $($byte:literal)*) => { i8x16_swizzle($from, i8x16($($byte),*)) };
 }
 
 #[inline(always)]
@@ -66,13 +68,12 @@ fn three_times(it: v128) -> [v128; 3] {
 
 #[inline(always)]
 fn four_times(it: v128) -> [v128; 4] {
-    let all = [
-        pick!(it, 0 0 0 0 1 1 1 1 2 2 2 2 3 3 3 3),
-        pick!(it, 4 4 4 4 5 5 5 5 6 6 6 6 7 7 7 7),
-        pick!(it, 8 8 8 8 9 9 9 9 10 10 10 10 11 11 11 11),
-        pick!(it, 12 12 12 12 13 13 13 13 14 14 14 14 15 15 15 15),
-    ];
-    all.map(|weights| v128_and(weights, u32x4_splat(0x00ff_ffff)))
+    [
+        pick!(it, 0 0 0 16 1 1 1 16 2 2 2 16 3 3 3 16),
+        pick!(it, 4 4 4 16 5 5 5 16 6 6 6 16 7 7 7 16),
+        pick!(it, 8 8 8 16 9 9 9 16 10 10 10 16 11 11 11 16),
+        pick!(it, 12 12 12 16 13 13 13 16 14 14 14 16 15 15 15 16),
+    ]
 }
 
 #[inline(always)]

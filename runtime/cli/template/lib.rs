@@ -2,7 +2,9 @@
 //!
 //! `Vignette` darkens the image towards its corners. Replace it with your own op.
 
-use faa_plugin_sdk::{Call, ImageMut, Op, OpError, OpSpec, Size, Warp, blend_weighted, export_ops};
+use faa_plugin_sdk::{
+    Call, ImageMut, Op, OpError, OpSpec, Size, Warp, blend_weighted, export_ops, fill_outer,
+};
 
 export_ops!(Vignette::default());
 
@@ -41,13 +43,11 @@ impl Op for Vignette {
         // The weight of black in each pixel: integers, because floats in an inner loop take several times as long
         // in a plugin, and of 16 bits, of which eight are computed at once.
         let lost = (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u16;
-        let (across, down) = (distances(width), distances(height));
         let weights = call.scratch.bytes(width * height);
-        for (row, down) in weights.chunks_exact_mut(width).zip(&down) {
-            for (weight, across) in row.iter_mut().zip(&across) {
-                *weight = (((across + down) * lost) >> 8) as u8;
-            }
-        }
+        let (across, down) = (distances(width), distances(height));
+        fill_outer(weights, &across, &down, |across, down| {
+            ((across + down) * lost) >> 8
+        });
         blend_weighted(image, [0; 3], weights);
         Ok(())
     }

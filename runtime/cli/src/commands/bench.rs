@@ -23,10 +23,10 @@ use crate::plugins::{KnownOps, PluginOptions};
 The measurement cycles through 64 smooth, low-contrast images, writes results to a separate buffer,
 and reports the fastest of three rounds. An op that needs a partner image gets the next image.
 
---all measures all ops and AutoAugment's policy for CIFAR-10, at 32×32 and 224×224 pixels unless --size is
-given, and reports the median of seven rounds, the slowest and the fastest. Its JSON names the processor and
-the versions. --compare shows the medians before and now, and calls a rate changed if the slowest round of
-one measurement was faster than the fastest of the other.
+--all measures all ops and AutoAugment's policy for CIFAR-10, at 32×32 and 224×224 pixels unless
+--size is given, and reports the median of seven rounds, the slowest and the fastest. Its JSON
+names the processor and the versions. --compare shows the medians before and now, and calls a rate
+changed if the slowest round of one measurement was faster than the fastest of the other.
 
 Default values are those of the comparison with other libraries: ShearX, ShearY and Cutout 0.2;
 TranslateX and TranslateY 0.3; Rotate 20 degrees; Solarize 128; Posterize 5 bits; Contrast, Color,
