@@ -62,8 +62,8 @@ fn in_blocks<'a, 'b, const N: usize>(
     (&from[..from.len() - done], &mut to[done..])
 }
 
-/// Lets the CPU fetch what is behind a row in memory, which most often is the next row: by itself it fetches ahead
-/// of reads that go forwards.
+/// Prefetches the memory after a row, usually the next row. The row is read backwards, and hardware prefetchers follow
+/// reads that go forwards.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn fetch_ahead(row: &[u8], distance: usize) {

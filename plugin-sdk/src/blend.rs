@@ -38,7 +38,8 @@ pub fn blend(image: &mut ImageMut<'_>, color: [u8; 3], weight: u8) {
 /// alpha stays as it is.
 ///
 /// `weights` has one weight for each pixel, in rows from the top. What an op has to compute is thus a third of an image,
-/// by a loop that the compiler can turn into vector instructions if it works on integers:
+/// by a loop that the compiler can turn into vector instructions if it works on integers, or by
+/// [`fill_outer`](crate::fill_outer):
 ///
 /// ```
 /// use faa_plugin_sdk::{Channels, ImageMut, blend_weighted};

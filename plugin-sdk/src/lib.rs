@@ -7,9 +7,9 @@
 //! the same everywhere.
 //!
 //! **Speed.** An instance is reused from call to call, so memory from [`Call::scratch`](Call) is
-//! allocated once. [`blend`], [`blend_weighted`] and [`fill_outer`] become vector instructions on x86-64 and, with
-//! SIMD128, in WebAssembly; other plain loops over integers do if the compiler finds a way. `faa-runtime plugin build`
-//! turns SIMD128 on. An op that maps every sample by itself can also implement [`Op::lookup_tables`], with which it
+//! allocated once. [`blend`] and [`blend_weighted`] are vector instructions on x86-64 and, with SIMD128, in
+//! WebAssembly; what [`fill_outer`] calls, and other plain loops over integers, become such instructions if the
+//! compiler finds a way. `faa-runtime plugin build` turns SIMD128 on. An op that maps every sample by itself can also implement [`Op::lookup_tables`], with which it
 //! runs in one pass with its neighbours.
 //!
 //! **Masks, boxes and keypoints** follow an op that says where it moves pixels ([`Op::warp`]). One that only

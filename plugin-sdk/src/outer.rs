@@ -3,8 +3,8 @@
 /// Computes a byte for each pixel, such as a weight for [`blend_weighted`](crate::blend_weighted), from a number of
 /// its column and one of its row. What is greater than 255 becomes 255.
 ///
-/// `bytes` has the pixels in rows from the top. The function is called for 16 columns at a time, which become vector
-/// instructions if it works on integers of 16 bits, without branches:
+/// `bytes` has the pixels in rows from the top. The compiler turns the function into vector instructions if it works on
+/// integers of 16 bits without branches:
 ///
 /// ```
 /// use faa_plugin_sdk::fill_outer;
@@ -18,9 +18,13 @@
 ///
 /// If there are not as many bytes as columns times rows.
 pub fn fill_outer(bytes: &mut [u8], columns: &[u16], rows: &[u16], byte: impl Fn(u16, u16) -> u16) {
-    let pixels = columns.len() * rows.len();
-    assert_eq!(bytes.len(), pixels, "there is one byte for each pixel");
-    // Of no columns there are no rows.
+    let pixels = columns.len().checked_mul(rows.len());
+    assert_eq!(
+        Some(bytes.len()),
+        pixels,
+        "there is one byte for each pixel"
+    );
+    // Rows cannot be 0 long; without columns there are no bytes either.
     let width = columns.len().max(1);
     let (blocks, rest) = columns.as_chunks::<16>();
     for (bytes, &row) in bytes.chunks_exact_mut(width).zip(rows) {

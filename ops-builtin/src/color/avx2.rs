@@ -29,7 +29,7 @@ impl Luma for Avx2 {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn sum<const N: usize, const B: usize>(blocks: &[[u8; B]]) -> u64 {
-    // So many that sums of four pixels a block fit 15 bits, and so signed words.
+    // Each word adds up four levels per block. After this many blocks it still fits 15 bits: `madd` takes signed words.
     const { assert!(4 * 255 * BLOCKS <= i16::MAX as usize) }
     const BLOCKS: usize = 32;
     let sums = blocks.chunks(BLOCKS).map(|blocks| {

@@ -51,8 +51,8 @@ pub(super) fn repeat<const N: usize>(weights: &[u8; 16]) -> [[Lanes; 2]; N] {
     repeated
 }
 
-/// A vector with these bytes of another, and 0 where it has no such byte. Hosts need several instructions for it, so
-/// bytes are picked before they are widened.
+/// A vector of the bytes at these indices, with 0 for index 16. Hosts need several instructions for a swizzle, so bytes
+/// are picked before they are widened.
 macro_rules! pick {
     ($from:ident, $($byte:literal)*) => { i8x16_swizzle($from, i8x16($($byte),*)) };
 }

@@ -52,8 +52,8 @@ const FAA_OP: &[(&str, &str)] = sources!("faa-op/src/", "../../op/src/",
 
 #[rustfmt::skip]
 const SDK: &[(&str, &str)] = sources!("faa-plugin-sdk/src/", "../../../plugin-sdk/src/",
-    "lib.rs" "blend.rs" "blend/tests.rs" "blend/vectors.rs" "blend/wasm.rs" "blend/x86.rs" "export.rs" "export/message.rs" "export/native.rs" "export/registry.rs" "outer.rs"
-    "export/spec.rs" "export/wasm.rs"
+    "lib.rs" "blend.rs" "blend/tests.rs" "blend/vectors.rs" "blend/wasm.rs" "blend/x86.rs" "export.rs" "export/message.rs" "export/native.rs" "export/registry.rs"
+    "export/spec.rs" "export/wasm.rs" "outer.rs"
 );
 
 #[cfg(test)]

@@ -92,9 +92,9 @@ def arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--only", action="append", choices=["search", "train"])
+    parser.add_argument("--only", choices=["search", "train"])
     options = parser.parse_args()
-    options.only = options.only or ["search", "train"]
+    options.only = [options.only] if options.only else ["search", "train"]
     return options
 
 
@@ -171,7 +171,7 @@ def configurations(net, batch, device, stages):
         try:
             if "search" in stages:
                 with torch.no_grad():
-                    compiled[0](example)
+                    compiled[0](example.to(memory_format=layout))
             if "train" in stages:
                 compiled[1]()
         except Exception as error:
