@@ -169,12 +169,7 @@ impl InIntegers {
         if !(factor > 0.0 && factor < 2.0) {
             return None;
         }
-        // Beyond these differences every level is clipped, and so is what comes out here.
-        let up = i32::from(255 - bases.start());
-        let down = i32::from(*bases.end());
-        let reach = |levels: i32| levels.min((levels as f32 / factor) as i32 + 1);
-        let differences = (-reach(down), reach(up) + 1);
-
+        let differences = differences(factor, bases);
         let nearest = faa_op::math::round(f64::from(factor - 1.0) * 65536.0) as i32;
         [nearest, nearest + 1, nearest - 1]
             .into_iter()
@@ -219,6 +214,16 @@ impl InIntegers {
         };
         Self { shift, ..self }
     }
+}
+
+/// The differences of levels and bases, from the first to before the second, beyond which every level is
+/// clipped, and so is what [`InIntegers`] makes of it.
+fn differences(factor: f32, bases: RangeInclusive<u8>) -> (i32, i32) {
+    let up = i32::from(255 - bases.start());
+    let down = i32::from(*bases.end());
+    // The quotient of a tiny factor is the largest integer.
+    let reach = |levels: i32| levels.min(((levels as f32 / factor) as i32).saturating_add(1));
+    (-reach(down), reach(up) + 1)
 }
 
 /// The inverse of an odd number modulo 2³².
@@ -338,6 +343,16 @@ mod tests {
             let found: alloc::vec::Vec<_> = found.collect();
             assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{factor}");
         }
+    }
+
+    #[test]
+    fn no_more_differences_are_looked_at_than_levels_have() {
+        for factor in factors() {
+            assert!(differences(factor, 0..=255).0 >= -255, "{factor}");
+            assert!(differences(factor, 0..=255).1 <= 256, "{factor}");
+        }
+        assert_eq!(differences(f32::MIN_POSITIVE, 255..=255), (-255, 1));
+        assert_eq!(differences(1.5, 0..=255), (-171, 172));
     }
 
     #[test]
