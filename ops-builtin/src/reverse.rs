@@ -27,19 +27,20 @@ pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &m
 /// The pixels that are left of two slices.
 type Left<'a, 'b, const N: usize> = (&'a [[u8; N]], &'b mut [[u8; N]]);
 
-/// Reverses as many pixels as fill blocks of 16 bytes, from the first of `to` on, and returns those that are
-/// left. `reversed` orders the bytes of a block by [`order`].
+/// Reverses the pixels in blocks of 16 bytes, of which `ordered` makes others by an order of their
+/// bytes, and returns the pixels of a row that is shorter than a block.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn in_blocks<'a, 'b, const N: usize>(
     from: &'a [[u8; N]],
     to: &'b mut [[u8; N]],
-    reversed: impl Fn(&[u8; 16]) -> [u8; 16],
+    ordered: impl Fn(&[u8; 16], [u8; 16]) -> [u8; 16],
 ) -> Left<'a, 'b, N> {
     // Of three bytes each, pixels leave one byte of a block, which is written again.
     let step = const { 16 / N * N };
-    let mut done = 0;
+    let reversed = |block: &[u8; 16]| ordered(block, const { order::<N>(16 % N) });
     let (source, target) = (from.as_flattened(), to.as_flattened_mut());
+    let mut done = 0;
     // Four blocks at once, so that lengths are compared once for the four.
     while let Some(last) = source[..source.len() - done].last_chunk::<64>()
         && let Some(next) = target[done..].first_chunk_mut::<64>()
@@ -58,8 +59,14 @@ fn in_blocks<'a, 'b, const N: usize>(
         *next = reversed(last);
         done += step;
     }
-    let done = done / N;
-    (&from[..from.len() - done], &mut to[done..])
+    // What is left is less than a block: the row's last pixels, some of which are written again.
+    if let Some(first) = source.first_chunk() {
+        let first = ordered(first, const { order::<N>(0) });
+        let start = target.len() - step;
+        target[start..].copy_from_slice(&first[..step]);
+        return (&[], &mut []);
+    }
+    (from, to)
 }
 
 /// Prefetches the memory after a row, usually the next row. The row is read backwards, and hardware prefetchers follow
@@ -77,13 +84,15 @@ fn fetch_ahead(row: &[u8], distance: usize) {
     let _ = (row, distance);
 }
 
-/// The bytes of a block's last pixel, then those of the one before it, and so on.
+/// The bytes of a block's last pixel, then those of the one before it, and so on, where `first` bytes come before
+/// the pixels.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-const fn order<const N: usize>() -> [u8; 16] {
+const fn order<const N: usize>(first: usize) -> [u8; 16] {
+    let pixels = 16 / N * N;
     let mut order = [0; 16];
     let mut i = 0;
-    while i < 16 / N * N {
-        order[i] = (16 - N - i / N * N + i % N) as u8;
+    while i < pixels {
+        order[i] = (first + pixels - N - i / N * N + i % N) as u8;
         i += 1;
     }
     order
@@ -93,7 +102,7 @@ const fn order<const N: usize>() -> [u8; 16] {
 mod neon {
     use core::arch::aarch64::vqtbl1q_u8;
 
-    use crate::reverse::{Left, in_blocks, order};
+    use crate::reverse::{Left, in_blocks};
     use crate::simd::neon::{bytes_16, load_16};
 
     #[target_feature(enable = "neon")]
@@ -101,9 +110,8 @@ mod neon {
         from: &'a [[u8; N]],
         to: &'b mut [[u8; N]],
     ) -> Left<'a, 'b, N> {
-        let order = load_16(const { &order::<N>() });
-        in_blocks(from, to, |block| {
-            bytes_16(vqtbl1q_u8(load_16(block), order))
+        in_blocks(from, to, |block, order| {
+            bytes_16(vqtbl1q_u8(load_16(block), load_16(&order)))
         })
     }
 }
@@ -112,7 +120,7 @@ mod neon {
 mod avx2 {
     use core::arch::x86_64::_mm_shuffle_epi8;
 
-    use crate::reverse::{Left, in_blocks, order};
+    use crate::reverse::{Left, in_blocks};
     use crate::simd::x86::{bytes_16, load_16};
 
     #[target_feature(enable = "avx2")]
@@ -120,9 +128,8 @@ mod avx2 {
         from: &'a [[u8; N]],
         to: &'b mut [[u8; N]],
     ) -> Left<'a, 'b, N> {
-        let order = load_16(const { &order::<N>() });
-        in_blocks(from, to, |block| {
-            bytes_16(_mm_shuffle_epi8(load_16(block), order))
+        in_blocks(from, to, |block, order| {
+            bytes_16(_mm_shuffle_epi8(load_16(block), load_16(&order)))
         })
     }
 }
