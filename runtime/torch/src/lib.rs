@@ -7,6 +7,7 @@
 mod backend;
 mod batches;
 mod checkpoint;
+mod cpu;
 mod cuda;
 pub mod device;
 mod error;

@@ -1,10 +1,18 @@
 //! Stochastic gradient descent with Nesterov momentum.
 
-use faa_search::config::TrainingConfig;
-use tch::{Kind, TchError, Tensor};
+mod cpu;
 
+use std::ops::Range;
+
+use faa_search::config::TrainingConfig;
+use tch::{Device, Kind, TchError, Tensor};
+
+use self::cpu::Factors;
 use crate::network::{Store, WideResNet};
 use crate::shim;
+
+/// What PyTorch adds to the norm of a gradient before it divides by it.
+const CLIP_EPSILON: f64 = 1e-6;
 
 /// The optimizer of one network.
 ///
@@ -53,41 +61,62 @@ impl Sgd {
         gradient: &Tensor,
         learning_rate: &Tensor,
     ) -> Result<Tensor, TchError> {
+        if network.device() == Device::Cpu {
+            return self.step_on_cpu(network.store(), gradient, learning_rate);
+        }
         // In double precision: a float32 sum over millions of squares would lose the small ones.
         let norm = gradient.f_norm_scalaropt_dtype(2, Kind::Double)?;
-        let scale = (norm.f_add_scalar(1e-6)?.f_reciprocal()?)
+        let scale = (norm.f_add_scalar(CLIP_EPSILON)?.f_reciprocal()?)
             .f_mul_scalar(self.clip_norm)?
             .f_clamp_max(1.0)?
             .f_to_kind(gradient.kind())?;
         let clipped = gradient.f_mul(&scale)?;
-        self.update(network.store(), &clipped, learning_rate)?;
-        Ok(norm)
-    }
-
-    /// One kernel for the parameters with weight decay, and one for those without.
-    fn update(
-        &mut self,
-        store: &Store,
-        gradient: &Tensor,
-        learning_rate: &Tensor,
-    ) -> Result<(), TchError> {
-        let (flat, decayed) = (store.flat(), store.decayed_len());
-        let parts = [
-            (0, decayed, self.weight_decay),
-            (decayed, flat.numel() as i64 - decayed, 0.0),
-        ];
-        for (start, length, weight_decay) in parts {
-            let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+        for (part, weight_decay) in self.parts(network.store()) {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, part.start, part.end - part.start);
             shim::fused_sgd(
-                &mut part(flat)?,
-                &part(gradient)?,
+                &mut part(network.store().flat())?,
+                &part(&clipped)?,
                 &mut part(&self.momentum_buffer)?,
                 self.momentum,
                 weight_decay,
                 learning_rate,
             )?;
         }
-        Ok(())
+        Ok(norm)
+    }
+
+    fn step_on_cpu(
+        &mut self,
+        store: &Store,
+        gradient: &Tensor,
+        learning_rate: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        let norm = cpu::squares(gradient)?.sqrt();
+        let clip = self.clip_norm / (norm + CLIP_EPSILON);
+        let learning_rate = learning_rate.f_double_value(&[])?;
+        for (part, weight_decay) in self.parts(store) {
+            let part = |tensor: &Tensor| tensor.f_narrow(0, part.start, part.end - part.start);
+            let factors = Factors {
+                // NaN stays NaN.
+                clip: if clip > 1.0 { 1.0 } else { clip },
+                weight_decay,
+                momentum: self.momentum,
+                learning_rate,
+            };
+            cpu::update(
+                &mut part(store.flat())?,
+                &part(gradient)?,
+                &mut part(&self.momentum_buffer)?,
+                factors,
+            )?;
+        }
+        Ok(Tensor::from(norm))
+    }
+
+    /// The parameters with weight decay and those without, as ranges of the flat tensor, each with its weight decay.
+    fn parts(&self, store: &Store) -> [(Range<i64>, f64); 2] {
+        let (decayed, all) = (store.decayed_len(), store.flat().numel() as i64);
+        [(0..decayed, self.weight_decay), (decayed..all, 0.0)]
     }
 
     /// A scalar for the learning rate on the device of a network. The kernel on CUDA reads 32-bit floats, and
@@ -111,11 +140,9 @@ impl Sgd {
 mod tests {
     use super::*;
 
+    use crate::network::{ALIGNMENT, Role, Shape};
     use faa_search::config::{Preset, RunConfig};
     use faa_search::model::Model;
-    use tch::Device;
-
-    use crate::network::{ALIGNMENT, Role, Shape};
 
     /// Data pointers, momentum and gradients, for numbers of classes of which only one is a multiple of 16.
     #[test]
@@ -139,7 +166,9 @@ mod tests {
             let decayed = store.iter().filter(|(spec, _)| spec.role == Role::Weight);
             let gradients: Vec<Tensor> = decayed.map(|(_, tensor)| tensor.copy()).collect();
             let start = store.flat().narrow(0, 0, store.decayed_len());
-            assert_eq!(Store::flatten(&gradients).unwrap(), start);
+            let flat = store.flat().zeros_like();
+            Store::flatten(&gradients, &flat).unwrap();
+            assert_eq!(flat.narrow(0, 0, store.decayed_len()), start);
             for role in [Role::Weight, Role::BatchNorm] {
                 let views = store.views_of(store.flat(), role).unwrap();
                 let of_role = store.iter().filter(|(spec, _)| spec.role == role);

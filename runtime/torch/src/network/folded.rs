@@ -5,6 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::cpu_norm;
 use super::layers::{BatchNorm, Block};
 use super::wide_resnet::WideResNet;
+use crate::cpu;
 use crate::cuda::Kernels;
 use crate::shim;
 
@@ -177,7 +178,7 @@ impl Affine {
         if let Some(added) = added {
             *x = x.f_add_(added)?;
         }
-        let affine = [cpu_norm::read(&self.scale)?, cpu_norm::read(&self.shift)?];
+        let affine = [cpu::read(&self.scale)?, cpu::read(&self.shift)?];
         cpu_norm::affine_relu(x, &affine)
     }
 

@@ -7,6 +7,7 @@ use tch::{TchError, Tensor};
 use super::cpu_norm::{self, Pair};
 use super::layers::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchNorm};
 use super::team::Seat;
+use crate::cpu;
 use crate::cuda::Kernels;
 
 #[derive(Debug)]
@@ -115,8 +116,8 @@ impl NormRelu {
             .iter()
             .map(|it| 1.0 / (it + BATCH_NORM_EPSILON).sqrt());
         let inverse_std: Vec<f64> = inverse_std.collect();
-        let scale = product(&cpu_norm::read(&self.norm.weight)?, &inverse_std);
-        let bias = cpu_norm::read(&self.norm.bias)?;
+        let scale = product(&cpu::read(&self.norm.weight)?, &inverse_std);
+        let bias = cpu::read(&self.norm.bias)?;
         let shift = bias.iter().zip(product(&mean, &scale));
         let shift = shift.map(|(bias, shift)| bias - shift).collect();
         Ok(Statistics {
@@ -155,8 +156,8 @@ impl NormRelu {
         let [of_shift, centred] = part.sum(sums)?;
         let of_scale = product(&centred, inverse_std);
         if part.seat.is_first() {
-            cpu_norm::write(of_weight, &of_scale)?;
-            cpu_norm::write(of_bias, &of_shift)?;
+            cpu::write(of_weight, &of_scale)?;
+            cpu::write(of_bias, &of_shift)?;
         }
         // scale · (g − mean of g − x̂ · mean of g · x̂), with x̂ = (x − mean) · inverse_std.
         let pixels = part.pixels(&pass.x);
@@ -194,10 +195,10 @@ impl Part<'_> {
 
 /// Moves running statistics towards those of the batch.
 fn update(running: &Tensor, batch: impl Iterator<Item = f64>) -> Result<(), TchError> {
-    let recorded = cpu_norm::read(running)?;
+    let recorded = cpu::read(running)?;
     let updated = recorded.iter().zip(batch);
     let updated = updated.map(|(old, new)| old + BATCH_NORM_MOMENTUM * (new - old));
-    cpu_norm::write(running, &updated.collect::<Vec<_>>())
+    cpu::write(running, &updated.collect::<Vec<_>>())
 }
 
 /// Element by element.

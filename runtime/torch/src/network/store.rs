@@ -166,21 +166,32 @@ impl Store {
         self.decayed_len
     }
 
-    /// The gradients of consecutive parameters, laid out as these are in the flat tensor.
-    pub(crate) fn flatten(gradients: &[Tensor]) -> Result<Tensor, TchError> {
+    /// Writes the gradients of consecutive parameters to the start of a tensor, laid out as these are in the flat
+    /// one. Returns the rest of the tensor.
+    pub(crate) fn flatten(gradients: &[Tensor], to: &Tensor) -> Result<Tensor, TchError> {
         let mut parts = Vec::new();
+        let mut length = 0;
         for gradient in gradients {
             parts.push(match gradient.dim() {
                 4 => gradient.f_permute([0, 2, 3, 1])?.f_reshape([-1])?,
                 _ => gradient.f_reshape([-1])?,
             });
-            let gap = gradient.numel().next_multiple_of(ALIGNMENT) - gradient.numel();
+            let aligned = gradient.numel().next_multiple_of(ALIGNMENT);
+            let gap = aligned - gradient.numel();
             if gap > 0 {
                 let options = (gradient.kind(), gradient.device());
                 parts.push(Tensor::f_zeros([gap as i64], options)?);
             }
+            length += aligned as i64;
         }
-        Tensor::f_cat(&parts, 0)
+        let mut start = to.f_narrow(0, 0, length)?;
+        if gradients.iter().all(|it| it.kind() == to.kind()) {
+            drop(Tensor::f_cat_out(&start, &parts, 0)?);
+        } else {
+            // Converted as one tensor: a concatenation would convert part by part.
+            start.f_copy_(&Tensor::f_cat(&parts, 0)?)?;
+        }
+        to.f_narrow(0, length, to.numel() as i64 - length)
     }
 
     /// The parameters, by name, as views of `flat`, which is laid out like [`Store::flat`] or the start of it

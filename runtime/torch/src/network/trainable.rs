@@ -7,6 +7,7 @@ use super::norm_relu::{Activation, Cuda, NormRelu, Part};
 use super::store::{Role, Store};
 use super::team::Team;
 use super::wide_resnet::WideResNet;
+use crate::cpu::{Element, each_kind, elements, elements_mut};
 use crate::cuda::Kernels;
 use crate::shim;
 
@@ -142,14 +143,40 @@ impl Trainable {
                     },
                 )
             })?;
-        let (first, others) = self.members[..count].split_first_mut().expect("a thread");
-        let decayed = self.decayed.numel() as i64;
-        let mut sum = first.gradient.f_narrow(0, 0, decayed)?;
-        // Only the first one has those of batch norm, which are the whole batch's.
-        for other in others {
-            drop(sum.f_add_(&other.gradient.f_narrow(0, 0, decayed)?)?);
+        self.sum_gradients(count)?;
+        Ok(&self.members[0].gradient)
+    }
+
+    /// Adds the gradients of weights of the first so many members to that of the first one, each thread a part of
+    /// them. Those of batch norm only the first one has, and they are the whole batch's.
+    fn sum_gradients(&self, members: usize) -> Result<(), TchError> {
+        if members == 1 {
+            return Ok(());
         }
-        Ok(&first.gradient)
+        let of_weights = |member: &Member| {
+            let decayed = self.decayed.numel() as i64;
+            member.gradient.f_narrow(0, 0, decayed)
+        };
+        let mut sum = of_weights(&self.members[0])?;
+        let others = self.members[1..members].iter().map(of_weights);
+        let others = others.collect::<Result<Vec<_>, _>>()?;
+        each_kind!(sum.kind(), T => {
+            let sum = elements_mut::<T>(&mut sum)?;
+            let others = others.iter().map(|it| elements::<T>(it, it));
+            let others = others.collect::<Result<Vec<_>, _>>()?;
+            let length = sum.len().div_ceil(members);
+            let parts = sum.chunks_mut(length).enumerate().collect();
+            self.team.run(parts, |_, (part, sum)| {
+                for other in &others {
+                    let other = &other[part * length..][..sum.len()];
+                    for (sum, term) in sum.iter_mut().zip(other) {
+                        *sum = T::of(sum.get() + term.get());
+                    }
+                }
+                Ok(())
+            })?;
+        });
+        Ok(())
     }
 }
 
@@ -291,12 +318,8 @@ impl Member {
             shim::convolution_gradient_of_weight(&gradient, &pass.images, &self.stem, shape)?;
         weights.push(of_stem);
         weights.reverse();
-        let convolutions = Store::flatten(&weights)?;
-        let mut start = self.gradient.f_narrow(0, 0, convolutions.numel() as i64)?;
-        start.f_copy_(&convolutions)?;
-        let linear = Store::flatten(&linear)?;
-        let (start, length) = (convolutions.numel() as i64, linear.numel() as i64);
-        self.gradient.f_narrow(0, start, length)?.f_copy_(&linear)?;
+        let rest = Store::flatten(&weights, &self.gradient)?;
+        drop(Store::flatten(&linear, &rest)?);
         Ok(())
     }
 
