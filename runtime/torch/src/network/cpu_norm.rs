@@ -41,26 +41,22 @@ pub(super) fn affine_relu(x: &Tensor, affine: &Pair) -> Result<Tensor, TchError>
     Ok(out)
 }
 
-/// The gradient with respect to the output of ReLU, in two terms, of which the second one is added to the first
-/// in place. Returns the sums over all pixels of the gradient with respect to ReLU's input,
+/// From the gradient with respect to the output of ReLU, the sums over all pixels of that with respect to ReLU's input,
 /// `scale · x + shift`, and those of its products with `x − mean`.
 pub(super) fn sum_gradient(
     gradient: &mut Tensor,
-    added: Option<&Tensor>,
     x: &Tensor,
     affine: &Pair,
     mean: &[f64],
 ) -> Result<Pair, TchError> {
     *gradient = channels_last(gradient)?;
-    let added = added.map(channels_last).transpose()?;
     let channels = channels_of(x)?;
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
     each_kind!(x.kind(), T => {
-        let added = added.as_ref().map(|it| elements::<T>(it, x)).transpose()?;
         let x = elements::<T>(x, gradient)?;
         let mean = numbers::<T>(mean);
-        let gradient = elements_mut::<T>(gradient)?;
-        rows::sum_gradient(gradient, added, x, &affine.each_ref().map(|it| numbers::<T>(it)), &mean, &mut sums);
+        let gradient = elements::<T>(gradient, gradient)?;
+        rows::sum_gradient(gradient, x, &affine.each_ref().map(|it| numbers::<T>(it)), &mean, &mut sums);
     });
     Ok(sums)
 }

@@ -127,20 +127,17 @@ impl NormRelu {
         })
     }
 
-    /// The gradient with respect to the input, plus `skip`, from that with respect to the output, which has two
-    /// terms and is overwritten.
+    /// The gradient with respect to the input, plus `skip`, from that with respect to the output, which is
+    /// overwritten.
     pub(super) fn backward(
         &self,
         pass: &Activation,
-        (mut gradient, added): (Tensor, Option<&Tensor>),
+        mut gradient: Tensor,
         skip: Option<&Tensor>,
         part: Part<'_>,
     ) -> Result<Tensor, TchError> {
         let (norm, [of_weight, of_bias]) = (&self.norm, &self.gradients);
         if let Some(Cuda { kernels, sums }) = &self.cuda {
-            if let Some(added) = added {
-                gradient = gradient.f_add_(added)?;
-            }
             let sums = [&sums[0], &sums[1]];
             let parameters = [&norm.weight, &norm.bias];
             let gradients = [of_weight, of_bias];
@@ -152,7 +149,7 @@ impl NormRelu {
             inverse_std,
             affine,
         } = statistics;
-        let sums = cpu_norm::sum_gradient(&mut gradient, added, &pass.x, affine, mean)?;
+        let sums = cpu_norm::sum_gradient(&mut gradient, &pass.x, affine, mean)?;
         let [of_shift, centred] = part.sum(sums)?;
         let of_scale = product(&centred, inverse_std);
         if part.seat.is_first() {

@@ -1,6 +1,6 @@
 //! The network in training: its forward pass, and its gradient.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{BatchNorm, conv, conv3x3};
 use super::norm_relu::{Activation, Cuda, NormRelu, Part};
@@ -307,7 +307,7 @@ impl Member {
             .f_contiguous()?
             .f_permute([0, 3, 1, 2])?;
 
-        let mut gradient = (self.last).backward(&pass.last, (of_pixels, None), None, part)?;
+        let mut gradient = (self.last).backward(&pass.last, of_pixels, None, part)?;
         // In the order of the backward pass.
         let mut weights = Vec::new();
         for (block, pass) in self.blocks.iter().zip(pass.blocks).rev() {
@@ -394,27 +394,52 @@ impl Block {
         part: Part<'_>,
     ) -> Result<Tensor, TchError> {
         let (first, second) = (&pass.first, &pass.second);
-        let mut back = |gradient: &Tensor, x: &Tensor, weight: &Tensor, shape: [i64; 2]| {
-            weights.push(shim::convolution_gradient_of_weight(
-                gradient, x, weight, shape,
-            )?);
-            shim::convolution_gradient_of_x(gradient, x, weight, shape)
+        let mut push = |gradient: &Tensor, x: &Tensor, weight: &Tensor, shape: [i64; 2]| {
+            let of_weight = shim::convolution_gradient_of_weight(gradient, x, weight, shape)?;
+            weights.push(of_weight);
+            Ok::<_, TchError>(())
         };
         let stride = self.stride;
-        let of_shortcut = match &self.shortcut {
-            None => None,
-            Some(weight) => Some(back(gradient, &first.out, weight, [stride, 0])?),
-        };
-        let of_second = back(gradient, &second.out, &self.conv2, [1, 1])?;
-        let of_inner = self
-            .second
-            .backward(second, (of_second, None), None, part)?;
-        let of_first = back(&of_inner, &first.out, &self.conv1, [stride, 1])?;
-        let skip = match of_shortcut {
+        if let Some(weight) = &self.shortcut {
+            push(gradient, &first.out, weight, [stride, 0])?;
+        }
+        push(gradient, &second.out, &self.conv2, [1, 1])?;
+        let of_second =
+            shim::convolution_gradient_of_x(gradient, &second.out, &self.conv2, [1, 1])?;
+        let of_inner = self.second.backward(second, of_second, None, part)?;
+        push(&of_inner, &first.out, &self.conv1, [stride, 1])?;
+        let mut of_first =
+            shim::convolution_gradient_of_x(&of_inner, &first.out, &self.conv1, [stride, 1])?;
+        let skip = match &self.shortcut {
             None => Some(gradient),
-            Some(_) => None,
+            Some(weight) => {
+                add_gradient_of_shortcut(&mut of_first, gradient, &first.out, weight, stride)?;
+                None
+            }
         };
-        self.first
-            .backward(first, (of_first, of_shortcut.as_ref()), skip, part)
+        self.first.backward(first, of_first, skip, part)
     }
+}
+
+/// Adds the gradient of a convolution of 1×1 with respect to its input, `x`.
+fn add_gradient_of_shortcut(
+    sum: &mut Tensor,
+    gradient: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    stride: i64,
+) -> Result<(), TchError> {
+    if x.device() != Device::Cpu {
+        let of_x = shim::convolution_gradient_of_x(gradient, x, weight, [stride, 0])?;
+        drop(sum.f_add_(&of_x)?);
+        return Ok(());
+    }
+    // A product of matrices, for the pixels that are read. OneDNN would write zeros for the others, which are three of
+    // four with a stride of 2, and take twice as long as forward.
+    let rows = gradient.f_permute([0, 2, 3, 1])?;
+    let of_pixels = rows.f_matmul(&weight.f_flatten(1, -1)?)?;
+    let every = |images: Tensor, side| images.f_slice(side, 0, None, stride);
+    let mut read = every(every(sum.shallow_clone(), 2)?, 3)?;
+    drop(read.f_add_(&of_pixels.f_permute([0, 3, 1, 2])?)?);
+    Ok(())
 }

@@ -68,33 +68,24 @@ vectorised! {
 }
 
 vectorised! {
-    /// Adds `added` to `gradient`, and to `sums` the sums of the gradient with respect to ReLU's input, and of its
-    /// products with `x − mean`.
+    /// Adds to `sums` the sums of the gradient with respect to ReLU's input, and of its products with `x − mean`.
     fn sum_gradient<T>(
-        gradient: &mut [T],
-        added: Option<&[T]>,
+        gradient: &[T],
         x: &[T],
         affine: &[Vec<T::Number>; 2],
         mean: &[T::Number],
         sums: &mut [Vec<f64>; 2],
     ) {
         let channels = mean.len();
-        let blocks = gradient.chunks_mut(ROWS * channels);
-        for (block, (gradient, x)) in blocks.zip(x.chunks(ROWS * channels)).enumerate() {
-            let added = added.map(|added| &added[block * ROWS * channels..][..x.len()]);
+        let blocks = gradient.chunks(ROWS * channels);
+        for (gradient, x) in blocks.zip(x.chunks(ROWS * channels)) {
             for first in (0..channels).step_by(LANES) {
                 let [scale, shift] = affine.each_ref().map(|it| *lanes(it, first));
                 let mean = *lanes(mean, first);
                 let mut of_block = [[T::Number::default(); LANES]; 2];
-                let rows = gradient.chunks_exact_mut(channels);
-                for (row, (gradient, x)) in rows.zip(x.chunks_exact(channels)).enumerate() {
-                    let (gradient, x) = (lanes_mut(gradient, first), lanes(x, first));
-                    if let Some(added) = added {
-                        let added = lanes(added, row * channels + first);
-                        for lane in 0..LANES {
-                            gradient[lane] = T::of(gradient[lane].get() + added[lane].get());
-                        }
-                    }
+                let rows = gradient.chunks_exact(channels);
+                for (gradient, x) in rows.zip(x.chunks_exact(channels)) {
+                    let (gradient, x) = (lanes(gradient, first), lanes(x, first));
                     for lane in 0..LANES {
                         let x = x[lane].get();
                         let value = x * scale[lane] + shift[lane];
