@@ -216,8 +216,8 @@ impl InIntegers {
     }
 }
 
-/// The differences of levels and bases, from the first to before the second, beyond which every level is
-/// clipped, and so is what [`InIntegers`] makes of it.
+/// The range of differences (level − base), its end excluded, outside which every level is clipped, and so is what
+/// [`InIntegers`] makes of it.
 fn differences(factor: f32, bases: RangeInclusive<u8>) -> (i32, i32) {
     let up = i32::from(255 - bases.start());
     let down = i32::from(*bases.end());
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_differences_are_looked_at_than_levels_have() {
+    fn differences_stay_within_255_levels() {
         for factor in factors() {
             assert!(differences(factor, 0..=255).0 >= -255, "{factor}");
             assert!(differences(factor, 0..=255).1 <= 256, "{factor}");

@@ -27,8 +27,8 @@ pub(crate) fn reverse<const N: usize>(level: SimdLevel, from: &[[u8; N]], to: &m
 /// The pixels that are left of two slices.
 type Left<'a, 'b, const N: usize> = (&'a [[u8; N]], &'b mut [[u8; N]]);
 
-/// Reverses the pixels in blocks of 16 bytes, of which `ordered` makes others by an order of their
-/// bytes, and returns the pixels of a row that is shorter than a block.
+/// Reverses the pixels in blocks of 16 bytes; a row that is shorter is returned as it is. `ordered(block, order)`
+/// consists of the bytes `block[order[i]]`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn in_blocks<'a, 'b, const N: usize>(
@@ -59,7 +59,7 @@ fn in_blocks<'a, 'b, const N: usize>(
         *next = reversed(last);
         done += step;
     }
-    // What is left is less than a block: the row's last pixels, some of which are written again.
+    // Less than a block is left: the row's last pixels. They are written with those before them, as one whole block.
     if let Some(first) = source.first_chunk() {
         let first = ordered(first, const { order::<N>(0) });
         let start = target.len() - step;

@@ -27,7 +27,7 @@ macro_rules! each_kind {
             }
             other => {
                 return Err($crate::cpu::misuse(&format!(
-                    "there is none for elements of {other:?}"
+                    "elements of {other:?} are not supported"
                 )))
             }
         }
@@ -62,9 +62,10 @@ pub(crate) fn elements<'a, T: Element>(
 ) -> Result<&'a [T], TchError> {
     let (pointer, len) = checked::<T>(tensor, like)?;
     #[expect(unsafe_code, reason = "tch does not lend a tensor's memory")]
-    // SAFETY: The tensor has as many elements of this format in its memory, without gaps, and is borrowed. Handles
-    // of other threads to the same memory only read it: each member of a team writes to its own tensors, and only
-    // the first one to running statistics, which nobody reads meanwhile.
+    // SAFETY: The tensor has as many elements of this format in its memory, without gaps, and is borrowed. Other
+    // handles to the same memory do not write to it meanwhile: each member of a team writes to its own tensors, and
+    // the first one also to running statistics, which nobody reads then. Gradients are added up, and weights updated,
+    // after all members have returned; the parts that threads get there do not overlap.
     Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
 }
 

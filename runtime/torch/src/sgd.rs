@@ -119,8 +119,8 @@ impl Sgd {
         [(0..decayed, self.weight_decay), (decayed..all, 0.0)]
     }
 
-    /// A scalar for the learning rate on the device of a network. The kernel on CUDA reads 32-bit floats, and
-    /// that on a CPU any kind.
+    /// A scalar for the learning rate on the device of a network. The kernel on CUDA reads a
+    /// 32-bit float; on a CPU, the rate is read as one of 64 bits.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ mod tests {
             let gradients: Vec<Tensor> = decayed.map(|(_, tensor)| tensor.copy()).collect();
             let start = store.flat().narrow(0, 0, store.decayed_len());
             let flat = store.flat().zeros_like();
-            Store::flatten(&gradients, &flat).unwrap();
+            drop(Store::flatten(&gradients, &flat).unwrap());
             assert_eq!(flat.narrow(0, 0, store.decayed_len()), start);
             for role in [Role::Weight, Role::BatchNorm] {
                 let views = store.views_of(store.flat(), role).unwrap();
@@ -180,5 +180,23 @@ mod tests {
             let sgd = Sgd::new(&network, &training).unwrap();
             assert_eq!(sgd.momentum_buffer().size(), store.flat().size());
         }
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_a_number_reaches_every_weight() {
+        let shape = Shape::new(Model::new(10, 1).unwrap(), 10);
+        let network = WideResNet::new(shape, Device::Cpu, |spec| vec![1.0; spec.len()]).unwrap();
+        let training = RunConfig::for_search(Preset::Demo, "").common.training;
+        let mut sgd = Sgd::new(&network, &training).unwrap();
+        let gradient = network.store().flat().zeros_like();
+        drop(gradient.get(7).fill_(f64::NAN));
+        let rate = Sgd::learning_rate(&network, 0.1).unwrap();
+        let norm = sgd.step(&network, &gradient, &rate).unwrap();
+        assert!(norm.double_value(&[]).is_nan());
+        let flat = network.store().flat();
+        assert_eq!(
+            flat.isnan().sum(Kind::Int64).int64_value(&[]),
+            flat.numel() as i64
+        );
     }
 }

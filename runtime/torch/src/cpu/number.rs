@@ -1,10 +1,10 @@
-//! The formats of numbers, and loops over them for each kind of vectors.
+//! The formats of numbers, and loops over them that are compiled for each set of vector instructions.
 
 use std::ops::{Add, Mul, Sub};
 
 use tch::Kind;
 
-/// The format of images in memory.
+/// The format of a tensor's elements in memory.
 pub(crate) trait Element: Copy + 'static {
     /// Libtorch's name of it.
     const KIND: Kind;
@@ -14,10 +14,12 @@ pub(crate) trait Element: Copy + 'static {
     fn get(self) -> Self::Number;
     fn of(number: Self::Number) -> Self;
 
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self.get().into()
     }
 
+    #[inline(always)]
     fn of_f64(value: f64) -> Self {
         Self::of(Self::Number::of_f64(value))
     }
@@ -99,12 +101,12 @@ pub(crate) fn numbers<T: Element>(values: &[f64]) -> Vec<T::Number> {
     values.iter().map(|it| T::Number::of_f64(*it)).collect()
 }
 
-/// Compiles a function over formats for each kind of vectors, and calls the best that this CPU has. What the
+/// Compiles a function over formats for each set of vector instructions, and calls the best that this CPU has. What the
 /// body calls must be `inline(always)` to be compiled with it.
 macro_rules! vectorised {
-    ($(#[$docs:meta])* fn $name:ident<T>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$docs:meta])* $visible:vis fn $name:ident<T>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$docs])*
-        pub(crate) fn $name<T: Element>($($argument: $type),*) {
+        $visible fn $name<T: Element>($($argument: $type),*) {
             #[inline(always)]
             fn compiled<T: Element>($($argument: $type),*) $body
 
@@ -121,6 +123,7 @@ macro_rules! vectorised {
             }
 
             #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "the features were found at run time")]
             {
                 use std::arch::is_x86_feature_detected as has;
                 if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {

@@ -41,15 +41,14 @@ pub(super) fn affine_relu(x: &Tensor, affine: &Pair) -> Result<Tensor, TchError>
     Ok(out)
 }
 
-/// From the gradient with respect to the output of ReLU, the sums over all pixels of that with respect to ReLU's input,
-/// `scale · x + shift`, and those of its products with `x − mean`.
+/// Returns the sums over all pixels of the gradient with respect to ReLU's input, `scale · x + shift`, and those of its
+/// products with `x − mean`. `gradient` is that with respect to ReLU's output.
 pub(super) fn sum_gradient(
-    gradient: &mut Tensor,
+    gradient: &Tensor,
     x: &Tensor,
     affine: &Pair,
     mean: &[f64],
 ) -> Result<Pair, TchError> {
-    *gradient = channels_last(gradient)?;
     let channels = channels_of(x)?;
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
     each_kind!(x.kind(), T => {

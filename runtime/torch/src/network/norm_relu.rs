@@ -9,6 +9,7 @@ use super::layers::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BatchNorm};
 use super::team::Seat;
 use crate::cpu;
 use crate::cuda::Kernels;
+use crate::layout::channels_last;
 
 #[derive(Debug)]
 pub(super) struct NormRelu {
@@ -132,7 +133,7 @@ impl NormRelu {
     pub(super) fn backward(
         &self,
         pass: &Activation,
-        mut gradient: Tensor,
+        gradient: Tensor,
         skip: Option<&Tensor>,
         part: Part<'_>,
     ) -> Result<Tensor, TchError> {
@@ -149,7 +150,8 @@ impl NormRelu {
             inverse_std,
             affine,
         } = statistics;
-        let sums = cpu_norm::sum_gradient(&mut gradient, &pass.x, affine, mean)?;
+        let mut gradient = channels_last(&gradient)?;
+        let sums = cpu_norm::sum_gradient(&gradient, &pass.x, affine, mean)?;
         let [of_shift, centred] = part.sum(sums)?;
         let of_scale = product(&centred, inverse_std);
         if part.seat.is_first() {

@@ -7,7 +7,7 @@ use super::norm_relu::{Activation, Cuda, NormRelu, Part};
 use super::store::{Role, Store};
 use super::team::Team;
 use super::wide_resnet::WideResNet;
-use crate::cpu::{Element, each_kind, elements, elements_mut};
+use crate::cpu::{Element, each_kind, elements, elements_mut, vectorised};
 use crate::cuda::Kernels;
 use crate::shim;
 
@@ -147,9 +147,9 @@ impl Trainable {
         Ok(&self.members[0].gradient)
     }
 
-    /// Adds the gradients of weights of the first so many members to that of the first one, each thread a part of
-    /// them. Those of batch norm only the first one has, and they are the whole batch's.
-    fn sum_gradients(&self, members: usize) -> Result<(), TchError> {
+    /// Adds up the gradients of weights over the first `members` members, into that of the first one. Each thread adds a
+    /// part. The gradients of batch norm are not added: the first member already has those of the whole batch.
+    fn sum_gradients(&mut self, members: usize) -> Result<(), TchError> {
         if members == 1 {
             return Ok(());
         }
@@ -169,9 +169,7 @@ impl Trainable {
             self.team.run(parts, |_, (part, sum)| {
                 for other in &others {
                     let other = &other[part * length..][..sum.len()];
-                    for (sum, term) in sum.iter_mut().zip(other) {
-                        *sum = T::of(sum.get() + term.get());
-                    }
+                    add(sum, other);
                 }
                 Ok(())
             })?;
@@ -394,22 +392,22 @@ impl Block {
         part: Part<'_>,
     ) -> Result<Tensor, TchError> {
         let (first, second) = (&pass.first, &pass.second);
-        let mut push = |gradient: &Tensor, x: &Tensor, weight: &Tensor, shape: [i64; 2]| {
-            let of_weight = shim::convolution_gradient_of_weight(gradient, x, weight, shape)?;
-            weights.push(of_weight);
-            Ok::<_, TchError>(())
-        };
         let stride = self.stride;
         if let Some(weight) = &self.shortcut {
-            push(gradient, &first.out, weight, [stride, 0])?;
+            let shape = [stride, 0];
+            weights.push(shim::convolution_gradient_of_weight(
+                gradient, &first.out, weight, shape,
+            )?);
         }
-        push(gradient, &second.out, &self.conv2, [1, 1])?;
-        let of_second =
-            shim::convolution_gradient_of_x(gradient, &second.out, &self.conv2, [1, 1])?;
+        let mut back = |gradient: &Tensor, x: &Tensor, weight: &Tensor, shape: [i64; 2]| {
+            weights.push(shim::convolution_gradient_of_weight(
+                gradient, x, weight, shape,
+            )?);
+            shim::convolution_gradient_of_x(gradient, x, weight, shape)
+        };
+        let of_second = back(gradient, &second.out, &self.conv2, [1, 1])?;
         let of_inner = self.second.backward(second, of_second, None, part)?;
-        push(&of_inner, &first.out, &self.conv1, [stride, 1])?;
-        let mut of_first =
-            shim::convolution_gradient_of_x(&of_inner, &first.out, &self.conv1, [stride, 1])?;
+        let mut of_first = back(&of_inner, &first.out, &self.conv1, [stride, 1])?;
         let skip = match &self.shortcut {
             None => Some(gradient),
             Some(weight) => {
@@ -421,7 +419,8 @@ impl Block {
     }
 }
 
-/// Adds the gradient of a convolution of 1×1 with respect to its input, `x`.
+/// Adds to `sum` the gradient of a 1×1 convolution with respect to its input `x`, from `gradient`, that with respect to
+/// its output.
 fn add_gradient_of_shortcut(
     sum: &mut Tensor,
     gradient: &Tensor,
@@ -434,12 +433,55 @@ fn add_gradient_of_shortcut(
         drop(sum.f_add_(&of_x)?);
         return Ok(());
     }
-    // A product of matrices, for the pixels that are read. OneDNN would write zeros for the others, which are three of
-    // four with a stride of 2, and take twice as long as forward.
+    // As a product of matrices, over only those pixels that the convolution reads: one of four with a stride of 2. The
+    // gradient of oneDNN also writes zeros for the rest, and takes twice as long as its forward pass.
     let rows = gradient.f_permute([0, 2, 3, 1])?;
     let of_pixels = rows.f_matmul(&weight.f_flatten(1, -1)?)?;
     let every = |images: Tensor, side| images.f_slice(side, 0, None, stride);
-    let mut read = every(every(sum.shallow_clone(), 2)?, 3)?;
-    drop(read.f_add_(&of_pixels.f_permute([0, 3, 1, 2])?)?);
+    let mut pixels_read = every(every(sum.shallow_clone(), 2)?, 3)?;
+    drop(pixels_read.f_add_(&of_pixels.f_permute([0, 3, 1, 2])?)?);
     Ok(())
+}
+
+vectorised! {
+    fn add<T>(sum: &mut [T], terms: &[T]) {
+        for (sum, term) in sum.iter_mut().zip(terms) {
+            *sum = T::of(sum.get() + term.get());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::layout::channels_last;
+
+    #[test]
+    fn the_gradient_of_a_shortcut_is_that_of_its_convolution() {
+        let random = |size: [i64; 4]| {
+            let tensor = Tensor::randn(size, (Kind::Double, Device::Cpu));
+            channels_last(&tensor).unwrap()
+        };
+        for (side, stride) in [1, 2, 7, 32, 33]
+            .into_iter()
+            .flat_map(|it| [(it, 1), (it, 2)])
+        {
+            let (x, weight) = (random([2, 16, side, side]), random([32, 16, 1, 1]));
+            let gradient = random(
+                conv(&x, &weight, stride, 0)
+                    .unwrap()
+                    .size()
+                    .try_into()
+                    .unwrap(),
+            );
+            let of_x = shim::convolution_gradient_of_x(&gradient, &x, &weight, [stride, 0]);
+            let sum = random([2, 16, side, side]);
+            let expected = &sum + of_x.unwrap();
+            let mut found = sum.copy();
+            add_gradient_of_shortcut(&mut found, &gradient, &x, &weight, stride).unwrap();
+            let difference = (found - expected).abs().max().double_value(&[]);
+            assert!(difference < 1e-12, "{difference} with {side} and {stride}");
+        }
+    }
 }

@@ -1,13 +1,8 @@
 //! A step of gradient descent on a CPU, as two passes over the parameters. Libtorch's functions would make a copy of
 //! the gradient in double precision, and one that is clipped.
-#![allow(
-    unsafe_code,
-    reason = "functions for the features of x86-64 are called; on other processors there are none"
-)]
-
 use tch::{TchError, Tensor};
 
-use crate::cpu::{Element, each_kind, elements, elements_mut, numbers, vectorised};
+use crate::cpu::{Element, Number, each_kind, elements, elements_mut, vectorised};
 
 /// The sum of the squares of all elements.
 pub(super) fn squares(gradient: &Tensor) -> Result<f64, TchError> {
@@ -44,14 +39,14 @@ pub(super) fn update(
     } = factors;
     each_kind!(weights.kind(), T => {
         let gradient = elements::<T>(gradient, weights)?;
-        let factors = numbers::<T>(&[clip, weight_decay, momentum, learning_rate]);
+        let factors = [clip, weight_decay, momentum, learning_rate].map(<<T as Element>::Number as Number>::of_f64);
         let buffer = elements_mut::<T>(momentum_buffer)?;
         descend(elements_mut::<T>(weights)?, gradient, buffer, &factors);
     });
     Ok(())
 }
 
-/// Sums that are computed side by side.
+/// The number of partial sums, which fill vectors.
 const LANES: usize = 16;
 
 vectorised! {
@@ -73,11 +68,9 @@ vectorised! {
         weights: &mut [T],
         gradient: &[T],
         momentum_buffer: &mut [T],
-        factors: &[T::Number],
+        factors: &[T::Number; 4],
     ) {
-        let [clip, weight_decay, momentum, learning_rate] = *factors else {
-            return;
-        };
+        let [clip, weight_decay, momentum, learning_rate] = *factors;
         let elements = weights.iter_mut().zip(gradient).zip(momentum_buffer);
         for ((weight, gradient), buffer) in elements {
             let gradient = clip * gradient.get() + weight_decay * weight.get();
@@ -86,5 +79,57 @@ vectorised! {
             let step = learning_rate * (gradient + momentum * velocity);
             *weight = T::of(weight.get() - step);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tch::Kind;
+
+    fn numbers(count: i64, kind: Kind) -> Tensor {
+        let numbers = Tensor::arange(count, (Kind::Double, tch::Device::Cpu));
+        (numbers * 0.25 - 1.0).to_kind(kind)
+    }
+
+    #[test]
+    fn squares_of_any_number_of_elements_are_added() {
+        for count in [0, 1, 15, 16, 17, 35] {
+            let expected: f64 = (0..count).map(|it| (it as f64 * 0.25 - 1.0).powi(2)).sum();
+            for kind in [Kind::Float, Kind::Double, Kind::BFloat16] {
+                let sum = squares(&numbers(count, kind)).unwrap();
+                assert_eq!(sum, expected, "{count} of {kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn float32_is_updated_as_float64_is() {
+        let factors = Factors {
+            clip: 0.5,
+            weight_decay: 0.1,
+            momentum: 0.9,
+            learning_rate: 0.3,
+        };
+        let updated = [Kind::Float, Kind::Double].map(|kind| {
+            let (mut weights, mut buffer) = (numbers(35, kind), numbers(35, kind) * 2.0);
+            update(
+                &mut weights,
+                &(numbers(35, kind) + 3.0),
+                &mut buffer,
+                factors,
+            )
+            .unwrap();
+            [weights, buffer].map(|it| it.to_kind(Kind::Double))
+        });
+        for (float, double) in updated[0].iter().zip(&updated[1]) {
+            assert!((float - double).abs().max().double_value(&[]) < 1e-5);
+        }
+        // That of the last element, whose gradient is 10.5: v = 0.9 · 15 + g with g = 0.5 · 10.5 + 0.1 · 7.5.
+        let (velocity, gradient) = (19.5, 6.0);
+        let expected = 7.5 - 0.3 * (gradient + 0.9 * velocity);
+        assert!((updated[1][1].double_value(&[34]) - velocity).abs() < 1e-12);
+        assert!((updated[1][0].double_value(&[34]) - expected).abs() < 1e-12);
     }
 }

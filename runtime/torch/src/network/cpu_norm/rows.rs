@@ -2,10 +2,6 @@
 //!
 //! Each is a loop that the compiler turns into vectors, over [`LANES`] channels. NaN propagates.
 #![allow(
-    unsafe_code,
-    reason = "functions for the features of x86-64 are called; on other processors there are none"
-)]
-#![allow(
     clippy::needless_range_loop,
     reason = "a loop over lanes reads like a line of a vector's arithmetic"
 )]
@@ -23,7 +19,7 @@ const ROWS: usize = 64;
 
 vectorised! {
     /// Adds `added` to `x`, and sums and sums of squares to `sums`.
-    fn add_and_sum<T>(x: &mut [T], added: Option<&[T]>, sums: &mut [Vec<f64>; 2]) {
+    pub(super) fn add_and_sum<T>(x: &mut [T], added: Option<&[T]>, sums: &mut [Vec<f64>; 2]) {
         let channels = sums[0].len();
         for (block, x) in x.chunks_mut(ROWS * channels).enumerate() {
             let added = added.map(|added| &added[block * ROWS * channels..][..x.len()]);
@@ -51,7 +47,7 @@ vectorised! {
 
 vectorised! {
     /// Writes `relu(scale · x + shift)`.
-    fn affine_relu<T>(x: &[T], affine: &[Vec<T::Number>; 2], out: &mut [MaybeUninit<T>]) {
+    pub(super) fn affine_relu<T>(x: &[T], affine: &[Vec<T::Number>; 2], out: &mut [MaybeUninit<T>]) {
         let [scale, shift] = affine;
         let channels = scale.len();
         for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
@@ -69,7 +65,7 @@ vectorised! {
 
 vectorised! {
     /// Adds to `sums` the sums of the gradient with respect to ReLU's input, and of its products with `x − mean`.
-    fn sum_gradient<T>(
+    pub(super) fn sum_gradient<T>(
         gradient: &[T],
         x: &[T],
         affine: &[Vec<T::Number>; 2],
@@ -103,7 +99,7 @@ vectorised! {
 vectorised! {
     /// Changes the gradient with respect to ReLU's output to `factors[0] · g + factors[1] · x + factors[2] + skip`,
     /// where `g` is the gradient with respect to ReLU's input.
-    fn gradient_of_x<T>(
+    pub(super) fn gradient_of_x<T>(
         gradient: &mut [T],
         skip: Option<&[T]>,
         x: &[T],
@@ -176,6 +172,7 @@ mod tests {
         let affine = [vec![1.0; LANES], vec![0.0; LANES]];
         let mut out = [MaybeUninit::new(0.0); LANES];
         affine_relu::<f32>(&x, &affine, &mut out);
+        #[expect(unsafe_code, reason = "a test of uninitialised memory")]
         // SAFETY: All were initialised.
         let out = out.map(|it| unsafe { it.assume_init() });
         assert!(out.iter().all(|it: &f32| it.is_nan()));
