@@ -133,7 +133,7 @@ impl NormRelu {
     pub(super) fn backward(
         &self,
         pass: &Activation,
-        gradient: Tensor,
+        mut gradient: Tensor,
         skip: Option<&Tensor>,
         part: Part<'_>,
     ) -> Result<Tensor, TchError> {
@@ -150,7 +150,7 @@ impl NormRelu {
             inverse_std,
             affine,
         } = statistics;
-        let mut gradient = channels_last(&gradient)?;
+        gradient = channels_last(&gradient)?;
         let sums = cpu_norm::sum_gradient(&gradient, &pass.x, affine, mean)?;
         let [of_shift, centred] = part.sum(sums)?;
         let of_scale = product(&centred, inverse_std);
