@@ -140,9 +140,10 @@ impl Sgd {
 mod tests {
     use super::*;
 
-    use crate::network::{ALIGNMENT, Role, Shape};
     use faa_search::config::{Preset, RunConfig};
     use faa_search::model::Model;
+
+    use crate::network::{ALIGNMENT, Role, Shape};
 
     /// Data pointers, momentum and gradients, for numbers of classes of which only one is a multiple of 16.
     #[test]

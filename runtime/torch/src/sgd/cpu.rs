@@ -1,5 +1,6 @@
 //! A step of gradient descent on a CPU, as two passes over the parameters. Libtorch's functions would make a copy of
 //! the gradient in double precision, and one that is clipped.
+
 use tch::{TchError, Tensor};
 
 use crate::cpu::{Element, Number, each_kind, elements, elements_mut, vectorised};
